@@ -1,0 +1,21 @@
+"""Errors that a user can act on: each says what is wrong, where, and what to do."""
+
+
+class AframeError(Exception):
+    """Base of all errors that are printed as one line, without a traceback."""
+
+
+class ConfigurationError(AframeError):
+    """A key, value or environment variable of the configuration is missing, unknown or impossible."""
+
+
+class DataError(AframeError):
+    """Strain, segments or waveforms that cannot be used as they are."""
+
+
+class StorageError(AframeError):
+    """A file that is missing, truncated or not what its name promises."""
+
+
+class ParameterMismatchError(AframeError):
+    """An existing output was made with other parameters than the present ones."""

@@ -1,0 +1,1 @@
+"""Scores of strain, over zero lag and time slides, with and without injections."""

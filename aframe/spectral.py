@@ -1,0 +1,261 @@
+"""Power spectral densities and whitening: the same functions in training, validation and inference.
+
+Whitening multiplies by a zero-phase finite impulse response, so it is linear for a given PSD and local
+in time: a stream may be whitened in blocks, and a signal added to it afterwards, without any approximation.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aframe.errors import ConfigurationError, DataError
+from aframe.types import Psd, Strain, Taps
+
+
+def to_samples(duration: float, sample_rate: float, name: str = "duration") -> int:
+    """Number of samples in a duration.
+
+    Args:
+        duration: Seconds.
+        sample_rate: Hz.
+        name: What the duration is, for the error message.
+
+    Raises:
+        ConfigurationError: If the duration is no whole number of samples.
+
+    >>> to_samples(1.5, 2048)
+    3072
+    """
+    size = duration * sample_rate
+    if abs(size - round(size)) > 1e-6 * max(1.0, abs(size)) ** 0.5:
+        raise ConfigurationError(
+            f"{name} = {duration} s is {size:.6g} samples at {sample_rate} Hz: choose a duration that is a whole number"
+        )
+    return round(size)
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """How strain becomes whitened strain.
+
+    Attributes:
+        sample_rate: Hz.
+        psd_length: Seconds of strain, just before each block, from which its PSD is estimated.
+        fftlength: Seconds of each Welch segment.
+        fduration: Seconds of the whitening filter; half of it is lost at each edge.
+        block_length: Seconds of strain that share one PSD.
+        highpass: Hz below which the filter is zero.
+        lowpass: Hz above which the filter is zero; None keeps all up to the Nyquist frequency.
+    """
+
+    sample_rate: float
+    psd_length: float
+    fftlength: float
+    fduration: float
+    block_length: float
+    highpass: float
+    lowpass: float | None
+
+    @property
+    def psd_size(self) -> int:
+        """Samples in ``psd_length``."""
+        return to_samples(self.psd_length, self.sample_rate, "psd_length")
+
+    @property
+    def filter_size(self) -> int:
+        """Samples in ``fduration``."""
+        return 2 * to_samples(self.fduration / 2, self.sample_rate, "fduration / 2")
+
+    @property
+    def crop_size(self) -> int:
+        """Samples lost at each edge: half the filter."""
+        return self.filter_size // 2
+
+    @property
+    def block_size(self) -> int:
+        """Samples in ``block_length``."""
+        return to_samples(self.block_length, self.sample_rate, "block_length")
+
+
+def power_spectral_density(strain: Strain, sample_rate: float, fftlength: float) -> Psd:
+    """One-sided PSD by the median Welch method, Hann window, 50 % overlap.
+
+    Args:
+        strain: Shape (..., time), any real type; computed in double precision.
+        sample_rate: Hz.
+        fftlength: Seconds of each Welch segment.
+
+    Returns:
+        Shape (..., fftlength * sample_rate / 2 + 1), in 1/Hz, corrected for the bias of the median
+        (Allen et al., arXiv:gr-qc/0509116, eq. B12).
+
+    Raises:
+        DataError: If the strain is shorter than one Welch segment.
+    """
+    size = to_samples(fftlength, sample_rate, "fftlength")
+    if strain.shape[-1] < size:
+        raise DataError(
+            f"{strain.shape[-1] / sample_rate:.3f} s of strain are too short for a PSD with fftlength = {fftlength} s"
+        )
+    window = torch.hann_window(size, dtype=torch.float64, device=strain.device)
+    segments = strain.double().unfold(-1, size, size // 2)
+    segments = segments - segments.mean(-1, keepdim=True)
+    power = torch.fft.rfft(segments * window).abs().square()
+    count = power.shape[-2]
+    bias = sum((-1.0) ** (k + 1) / k for k in range(1, count + (count % 2)))
+    psd = _median(power) / bias * (2.0 / (sample_rate * window.square().sum()))
+    psd[..., 0] /= 2.0
+    if size % 2 == 0:
+        psd[..., -1] /= 2.0
+    return psd
+
+
+def _median(power: Tensor) -> Tensor:
+    """Median over the last axis but one, the mean of the two central values where their number is even."""
+    ordered = power.sort(dim=-2).values
+    count = power.shape[-2]
+    return (ordered[..., (count - 1) // 2, :] + ordered[..., count // 2, :]) / 2.0
+
+
+def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
+    """Zero-phase whitening filter: the inverse ASD, truncated to ``fduration`` by a Hann window.
+
+    Args:
+        psd: Shape (..., frequency), 1/Hz, on the grid of ``power_spectral_density``.
+        whitening: Band and filter length.
+
+    Returns:
+        Shape (..., filter_size), double precision, centred on index filter_size // 2. Filtered noise has
+        in band the PSD of unit-variance white noise, so the sum of squares of a filtered signal is its
+        squared optimal signal-to-noise ratio.
+
+    Raises:
+        DataError: If the PSD is not positive in band: constant or missing strain.
+    """
+    rate, size = whitening.sample_rate, whitening.filter_size
+    frequencies = torch.linspace(0.0, rate / 2, psd.shape[-1], dtype=torch.float64, device=psd.device)
+    band = frequencies >= whitening.highpass
+    if whitening.lowpass is not None:
+        band &= frequencies <= whitening.lowpass
+    if not bool((psd[..., band] > 0).all()) or not bool(torch.isfinite(psd).all()):
+        raise DataError(
+            "the PSD is zero or not finite in band: the strain is constant or has missing samples; "
+            "leave this stretch out of the segments"
+        )
+    inverse = torch.where(band, (psd.double().clamp_min(torch.finfo(torch.float64).tiny) * (rate / 2)).rsqrt(), 0.0)
+    impulse = torch.fft.fftshift(torch.fft.irfft(inverse, n=2 * (psd.shape[-1] - 1)), dim=-1)
+    centre = impulse.shape[-1] // 2
+    if impulse.shape[-1] < size:
+        pad = (size - impulse.shape[-1]) // 2
+        impulse = torch.nn.functional.pad(impulse, (pad, pad))
+        centre += pad
+    taps = impulse[..., centre - size // 2 : centre + size // 2]
+    return taps * torch.hann_window(size, dtype=torch.float64, device=psd.device)
+
+
+def apply_filter(strain: Strain, taps: Taps) -> Tensor:
+    """Filter strain and drop half a filter's length at each edge.
+
+    Args:
+        strain: Shape (..., time).
+        taps: Shape (..., taps), as from ``whitening_filter``; leading axes broadcast.
+
+    Returns:
+        Shape (..., time - taps), double precision; sample 0 is the input's sample taps / 2.
+
+    Raises:
+        DataError: If the strain is not longer than the filter.
+    """
+    size, length = strain.shape[-1], taps.shape[-1]
+    if size <= length:
+        raise DataError(f"{size} samples of strain are no more than the whitening filter's {length}")
+    padded = _fast_size(size)  # what wraps around falls into the samples that are dropped
+    product = torch.fft.rfft(strain.double(), n=padded) * torch.fft.rfft(taps.double(), n=padded)
+    return torch.fft.irfft(product, n=padded)[..., length:size]
+
+
+def _fast_size(size: int) -> int:
+    """Smallest 2^a 3^b >= size with b <= 2."""
+    return min(3**b * 2 ** max(0, math.ceil(math.log2(size / 3**b))) for b in range(3))
+
+
+@dataclass(frozen=True)
+class WhitenedStream:
+    """One detector's strain, whitened once, with the filters that did it.
+
+    Attributes:
+        data: Whitened strain, float32, shape (time,); sample 0 is ``offset`` samples after the strain's first.
+        taps: The blocks' filters, double precision, shape (blocks, taps).
+        offset: Samples of strain before the first whitened one.
+        block_size: Samples that share one filter.
+    """
+
+    data: Tensor
+    taps: Tensor
+    offset: int
+    block_size: int
+
+    def whiten_signal(self, signal: Strain, start: int) -> Tensor:
+        """Whiten a signal with the filters of the blocks it falls in.
+
+        Args:
+            signal: Shape (time,).
+            start: Sample of the whitened stream at which the signal's first sample lies (may be negative).
+
+        Returns:
+            float32, shape (time + taps,): what to add to ``data`` from sample ``start - taps / 2`` on. Samples
+            outside the stream are zero.
+        """
+        half = self.taps.shape[-1] // 2
+        first = start - half
+        size = signal.shape[-1] + 2 * half
+        padded = torch.nn.functional.pad(signal.double(), (2 * half, 2 * half))
+        result = torch.zeros(size, dtype=torch.float32, device=signal.device)
+        begin, end = max(first, 0), min(first + size, self.data.shape[-1])
+        for block in range(begin // self.block_size, -(-end // self.block_size) if end > begin else 0):
+            low, high = max(begin, block * self.block_size), min(end, (block + 1) * self.block_size)
+            piece = apply_filter(padded[low - first : high - first + 2 * half], self.taps[block])
+            result[low - first : high - first] = piece.float()
+        return result
+
+
+def whiten_stream(strain: Strain, whitening: Whitening) -> WhitenedStream:
+    """Whiten a continuous stretch of one detector's strain, block by block.
+
+    Each block of ``block_length`` seconds is filtered with the PSD of the ``psd_length`` seconds just before it.
+    Output starts ``psd_length`` after the stretch's start and ends ``fduration / 2`` before its end.
+
+    Args:
+        strain: Shape (time,).
+        whitening: PSD, filter and block lengths.
+
+    Raises:
+        DataError: If the stretch is no longer than ``psd_length + fduration / 2``.
+    """
+    start, half, block = whitening.psd_size, whitening.crop_size, whitening.block_size
+    end = strain.shape[-1] - half
+    if end <= start:
+        raise DataError(
+            f"{strain.shape[-1] / whitening.sample_rate:.3f} s of strain are too short to whiten: more than "
+            f"psd_length + fduration / 2 = {whitening.psd_length + whitening.fduration / 2} s are needed"
+        )
+    pieces, filters = [], []
+    for low in range(start, end, block):
+        psd = power_spectral_density(strain[low - start : low], whitening.sample_rate, whitening.fftlength)
+        filters.append(whitening_filter(psd, whitening))
+        high = min(low + block, end)
+        pieces.append(apply_filter(strain[low - half : high + half], filters[-1]).float())
+    return WhitenedStream(torch.cat(pieces), torch.stack(filters), start, block)
+
+
+def whiten_whole(strain: Strain, whitening: Whitening) -> WhitenedStream:
+    """Whiten a short stretch with the PSD of the stretch itself, for data too short to give ``psd_length`` away.
+
+    The median keeps a short transient from biasing the PSD. Output is ``fduration / 2`` shorter at each edge.
+    """
+    psd = power_spectral_density(strain, whitening.sample_rate, whitening.fftlength)
+    taps = whitening_filter(psd, whitening)
+    data = apply_filter(strain, taps).float()
+    return WhitenedStream(data, taps[None], whitening.crop_size, data.shape[-1])

@@ -1,0 +1,174 @@
+"""Local and s3 paths alike: open, exists, and writes that happen whole or not at all."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+import h5py
+
+from aframe.errors import ParameterMismatchError, StorageError
+
+PARAMETERS_ATTRIBUTE = "aframe_parameters"
+"""HDF5 root attribute that holds, as JSON, the parameters that made the file."""
+
+Parameters = Mapping[str, Any]
+
+
+def is_remote(path: str) -> bool:
+    """Whether ``path`` is a URL (``s3://…``) and not a local path."""
+    return len(urlsplit(str(path)).scheme) > 1
+
+
+def join(directory: str, *names: str) -> str:
+    """Path of a file in a local or remote directory."""
+    return "/".join([str(directory).rstrip("/"), *names])
+
+
+def exists(path: str) -> bool:
+    """Whether a file or directory is there."""
+    filesystem, inner = fsspec.core.url_to_fs(str(path))
+    return bool(filesystem.exists(inner))
+
+
+def glob(pattern: str) -> list[str]:
+    """Sorted paths that match a pattern, with the protocol kept."""
+    filesystem, inner = fsspec.core.url_to_fs(str(pattern))
+    return sorted(
+        filesystem.unstrip_protocol(p) if is_remote(pattern) else str(p) for p in filesystem.glob(inner)
+    )
+
+
+def remove(path: str) -> None:
+    """Delete a file if it is there."""
+    filesystem, inner = fsspec.core.url_to_fs(str(path))
+    if filesystem.exists(inner):
+        filesystem.rm(inner, recursive=True)
+
+
+@contextlib.contextmanager
+def atomic(path: str) -> Iterator[Path]:
+    """A local temporary path whose content appears under ``path`` when the block ends without error.
+
+    Local files are renamed into place; remote ones are uploaded in one piece. After an error nothing
+    is left behind. A directory may be written too: it replaces an earlier one of that name.
+    """
+    remote = is_remote(path)
+    parent = Path(tempfile.gettempdir()) if remote else Path(path).absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=parent))
+    try:
+        temporary = scratch / Path(path).name
+        yield temporary
+        if remote:
+            filesystem, inner = fsspec.core.url_to_fs(str(path))
+            filesystem.put(str(temporary), inner, recursive=temporary.is_dir())
+        elif temporary.is_dir() and Path(path).exists():
+            os.rename(path, scratch / "replaced")
+            os.rename(temporary, path)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path: str) -> str:
+    """Content of a text file."""
+    try:
+        with fsspec.open(str(path), "r", encoding="utf-8") as stream:
+            return str(stream.read())
+    except FileNotFoundError:
+        raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
+
+
+@contextlib.contextmanager
+def open_hdf5(path: str) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, from disk or s3.
+
+    Raises:
+        StorageError: If the file is missing, or is no complete HDF5 file.
+    """
+    if not exists(path):
+        raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path")
+    with contextlib.ExitStack() as stack:
+        try:
+            source = stack.enter_context(fsspec.open(path, "rb")) if is_remote(path) else path
+            file = stack.enter_context(h5py.File(source, "r"))
+        except OSError as error:
+            raise StorageError(
+                f"{path} is not a complete HDF5 file ({error}): it may be truncated; "
+                "delete it and run the step that makes it again, or fetch it anew"
+            ) from None
+        yield file
+
+
+@contextlib.contextmanager
+def create_hdf5(path: str, parameters: Parameters | None = None) -> Iterator[h5py.File]:
+    """Create an HDF5 file that appears under ``path`` only when complete.
+
+    Args:
+        path: Local or s3 path.
+        parameters: The parameters that made the content, kept for ``made_with``.
+    """
+    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        if parameters is not None:
+            file.attrs[PARAMETERS_ATTRIBUTE] = json.dumps(parameters, sort_keys=True)
+        yield file
+
+
+def made_with(path: str) -> dict[str, Any] | None:
+    """Parameters that made an existing output, or None where it does not say.
+
+    HDF5 files say it in an attribute; anything else in a file of its own beside it, ``.<name>.json``.
+    """
+    if str(path).endswith((".hdf5", ".h5")):
+        with open_hdf5(path) as file:
+            text = file.attrs.get(PARAMETERS_ATTRIBUTE)
+    else:
+        beside = _beside(path)
+        text = read_text(beside) if exists(beside) else None
+    return None if text is None else dict(json.loads(str(text)))
+
+
+def sign(path: str, parameters: Parameters) -> None:
+    """Record the parameters of an output that is not HDF5, before the output itself is moved into place."""
+    write_text(_beside(path), json.dumps(parameters, sort_keys=True, indent=1))
+
+
+def check_parameters(path: str, wanted: Parameters) -> None:
+    """Refuse an existing output that was made with other parameters.
+
+    Raises:
+        ParameterMismatchError: Naming the first parameter that differs, both values, and the mend.
+    """
+    found = made_with(path)
+    if found is None:
+        raise ParameterMismatchError(
+            f"{path} does not say which parameters made it: delete it to make it anew, "
+            "or choose another directory"
+        )
+    present = json.loads(json.dumps(wanted))
+    for name in sorted(found.keys() | present.keys()):
+        if found.get(name) != present.get(name):
+            raise ParameterMismatchError(
+                f"{path} was made with {name} = {found.get(name)!r}, but the configuration now says "
+                f"{name} = {present.get(name)!r}: restore the value, choose another directory, "
+                "or delete the outputs that depend on it"
+            )
+
+
+def _beside(path: str) -> str:
+    directory, _, name = str(path).rstrip("/").rpartition("/")
+    return f"{directory or '.'}/.{name}.json"

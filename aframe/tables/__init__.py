@@ -1,0 +1,16 @@
+"""The typed columnar tables in which the stages hand events, injections and waveforms to each other."""
+
+from aframe.tables.injections import InjectionTable, PolarizationTable, RejectedTable, ResponseTable
+from aframe.tables.events import EventTable, RecoveredTable
+from aframe.tables.table import Table, TableWriter
+
+__all__ = [
+    "EventTable",
+    "InjectionTable",
+    "PolarizationTable",
+    "RecoveredTable",
+    "RejectedTable",
+    "ResponseTable",
+    "Table",
+    "TableWriter",
+]

@@ -1,0 +1,184 @@
+"""Columns of equal length with units and scalar attributes, in HDF5 files that other tools read.
+
+Layout: attribute ``length``; group ``parameters`` with a dataset per column, each with a ``unit`` attribute;
+group ``waveforms`` with a dataset per channel; scalars as attributes of the file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import h5py
+import numpy as np
+
+from aframe import storage
+from aframe.errors import StorageError
+from aframe.storage import Parameters
+from aframe.types import Array
+
+UNITS: Mapping[str, str] = {
+    "detection_time": "s",
+    "injection_time": "s",
+    "geocent_time": "s",
+    "shift": "s",
+    "mass_1": "M_sun",
+    "mass_2": "M_sun",
+    "mass_1_source": "M_sun",
+    "mass_2_source": "M_sun",
+    "total_mass": "M_sun",
+    "chirp_mass": "M_sun",
+    "luminosity_distance": "Mpc",
+    **dict.fromkeys(
+        ("ra", "dec", "psi", "phase", "theta_jn", "tilt_1", "tilt_2", "phi_12", "phi_jl", "zenith", "azimuth"), "rad"
+    ),
+}
+"""Units of the columns that have one; every other column is dimensionless."""
+
+
+@dataclass
+class Table:
+    """Rows of parameters, and of waveforms where there are any.
+
+    Attributes:
+        parameters: Column name to array of shape (rows,) or (rows, ifos).
+        waveforms: Channel name to array of shape (rows, samples).
+        attributes: Scalars that hold for all rows.
+    """
+
+    parameters: dict[str, Array]
+    waveforms: dict[str, Array] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    required_columns: ClassVar[tuple[str, ...]] = ()
+    required_attributes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(column) for name, column in (self.parameters | self.waveforms).items()}
+        if len(set(lengths.values())) > 1:
+            raise StorageError(f"columns of one table must be equally long, these are not: {lengths}")
+
+    def __len__(self) -> int:
+        columns = self.parameters or self.waveforms
+        return len(next(iter(columns.values()))) if columns else 0
+
+    def __getitem__(self, column: str) -> Array:
+        return self.parameters[column]
+
+    def rows(self, selection: Array | slice) -> Self:
+        """The table of the selected rows, with the same attributes."""
+        return type(self)(
+            {name: column[selection] for name, column in self.parameters.items()},
+            {name: channel[selection] for name, channel in self.waveforms.items()},
+            dict(self.attributes),
+        )
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Self]) -> Self:
+        """Tables below each other; attributes are the first one's."""
+        first = tables[0]
+        return cls(
+            {name: np.concatenate([t.parameters[name] for t in tables]) for name in first.parameters},
+            {name: np.concatenate([t.waveforms[name] for t in tables]) for name in first.waveforms},
+            dict(first.attributes),
+        )
+
+    def write(self, path: str, made_with: Parameters | None = None) -> None:
+        """Write the table, whole or not at all.
+
+        Args:
+            path: Local or s3 path.
+            made_with: Parameters that made the table.
+        """
+        with storage.create_hdf5(path, made_with) as file:
+            writer = TableWriter(file)
+            writer.append(self)
+            writer.attributes(self.attributes)
+
+    @classmethod
+    def read(
+        cls,
+        path: str,
+        columns: Sequence[str] | None = None,
+        rows: slice = slice(None),
+        waveforms: bool = False,
+    ) -> Self:
+        """Read a table, or some of its columns and rows; waveforms only when asked for.
+
+        Raises:
+            StorageError: If the file is missing, truncated, or lacks what this kind of table must have.
+        """
+        with storage.open_hdf5(path) as file:
+            group = file.get("parameters", {})
+            wanted = list(group) if columns is None else list(columns)
+            missing = [name for name in {*wanted, *(cls.required_columns if columns is None else ())} if name not in group]
+            missing += [name for name in cls.required_attributes if name not in file.attrs]
+            if missing:
+                raise StorageError(
+                    f"{path} is no {cls.__name__}: it lacks {', '.join(sorted(missing))}; check that it is the right file"
+                )
+            channels = file.get("waveforms", {}) if waveforms else {}
+            return cls(
+                {name: group[name][rows] for name in wanted},
+                {name: channels[name][rows] for name in channels},
+                _attributes(file),
+            )
+
+    @classmethod
+    @contextmanager
+    def open_waveforms(cls, path: str) -> Iterator[dict[str, h5py.Dataset]]:
+        """Waveform datasets of a table, to be read slice by slice."""
+        with storage.open_hdf5(path) as file:
+            yield dict(file["waveforms"])
+
+    @classmethod
+    def count(cls, path: str) -> int:
+        """Number of rows, without reading any."""
+        with storage.open_hdf5(path) as file:
+            return int(file.attrs["length"])
+
+
+class TableWriter:
+    """Appends tables to an open HDF5 file, so that a long table never has to be in memory."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self._file.attrs["length"] = 0
+
+    def append(self, table: Table) -> None:
+        """Add the rows of ``table``; every table must have the same columns."""
+        start = int(self._file.attrs["length"])
+        for group, columns in (("parameters", table.parameters), ("waveforms", table.waveforms)):
+            for name, column in columns.items():
+                self._extend(f"{group}/{name}", np.asarray(column), start)
+        self._file.attrs["length"] = start + len(table)
+
+    def attributes(self, values: Mapping[str, Any]) -> None:
+        """Set scalar attributes of the file."""
+        for name, value in values.items():
+            self._file.attrs[name] = value
+
+    def _extend(self, name: str, column: Array, start: int) -> None:
+        if name not in self._file:
+            rows = max(1, min(len(column), 2**20 // max(1, column[:1].nbytes)))
+            dataset = self._file.create_dataset(
+                name,
+                shape=(0, *column.shape[1:]),
+                maxshape=(None, *column.shape[1:]),
+                chunks=(rows, *column.shape[1:]),
+                dtype=column.dtype,
+            )
+            if name.startswith("parameters/"):
+                dataset.attrs["unit"] = UNITS.get(name.removeprefix("parameters/"), "")
+        dataset = self._file[name]
+        dataset.resize(start + len(column), axis=0)
+        dataset[start:] = column
+
+
+def _attributes(file: h5py.File) -> dict[str, Any]:
+    hidden = {"length", storage.PARAMETERS_ATTRIBUTE}
+    return {
+        name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+        for name, value in file.attrs.items()
+        if name not in hidden
+    }

@@ -1,0 +1,1 @@
+"""Signals: populations, polarizations, what detectors see of them, and sets of injections."""
