@@ -29,7 +29,7 @@ def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) ->
     return field(default=default, metadata={"description": description, "unit": unit})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Search:
     """What training, export and inference share."""
 
@@ -69,7 +69,7 @@ class Search:
         return to_samples(1 / self.inference_sampling_rate, self.sample_rate, "1 / inference_sampling_rate")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """Where strain comes from, and when."""
 
@@ -84,7 +84,7 @@ class Data:
     asd: str | None = key("noise curve for source = simulated: a file, or a name in bilby's collection", "path", None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Waveforms:
     """The population and how its signals are made."""
 
@@ -98,7 +98,7 @@ class Waveforms:
     num_validation_waveforms: int = key("signals above the SNR threshold to validate with")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Injections:
     """The testing injections."""
 
@@ -109,14 +109,14 @@ class Injections:
     jitter: float = key("largest random offset from the regular spacing", "s", 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """Training."""
 
     config: str = key("Lightning YAML; a relative path starts at the .cfg's directory", "path")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """The served model."""
 
@@ -124,7 +124,7 @@ class Export:
     max_batch_size: int = key("largest batch that the server takes", default=1024)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inference:
     """Scoring and clustering."""
 
@@ -137,7 +137,7 @@ class Inference:
     cluster_window_length: float = key("length within which only the loudest event is kept", "s")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sensitivity:
     """The sensitive volume."""
 
@@ -146,7 +146,7 @@ class Sensitivity:
     recovery_window: float = key("largest distance from an injection to the event that recovers it", "s", 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole configuration file."""
 
@@ -174,7 +174,7 @@ class Config:
         return str(path) if "://" in path else str(self.path.parent / Path(path).expanduser())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Directories:
     """The five directories of a run, each local or ``s3://…`` (the batch system's is local)."""
 
