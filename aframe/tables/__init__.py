@@ -1,7 +1,7 @@
 """The typed columnar tables in which the stages hand events, injections and waveforms to each other."""
 
-from aframe.tables.injections import InjectionTable, PolarizationTable, RejectedTable, ResponseTable
 from aframe.tables.events import EventTable, RecoveredTable
+from aframe.tables.injections import InjectionTable, PolarizationTable, RejectedTable, ResponseTable
 from aframe.tables.table import Table, TableWriter
 
 __all__ = [

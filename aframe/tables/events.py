@@ -12,8 +12,8 @@ class EventTable(Table):
     attribute ``Tb``, the live time in seconds of all slides together.
     """
 
-    required_columns: ClassVar = ("detection_statistic", "detection_time", "shift")
-    required_attributes: ClassVar = ("Tb",)
+    required_columns: ClassVar[tuple[str, ...]] = ("detection_statistic", "detection_time", "shift")
+    required_attributes: ClassVar[tuple[str, ...]] = ("Tb",)
 
     @property
     def livetime(self) -> float:
@@ -24,7 +24,7 @@ class EventTable(Table):
 class RecoveredTable(Table):
     """Injections, each with the event that recovered it: statistic −inf and time NaN where there is none."""
 
-    required_columns: ClassVar = (
+    required_columns: ClassVar[tuple[str, ...]] = (
         "detection_statistic",
         "detection_time",
         "injection_time",
@@ -34,4 +34,4 @@ class RecoveredTable(Table):
         "mass_2",
         "redshift",
     )
-    required_attributes: ClassVar = ("num_injections", "ifos")
+    required_attributes: ClassVar[tuple[str, ...]] = ("num_injections", "ifos")

@@ -11,7 +11,7 @@ class PolarizationTable(Table):
     Attributes of the file: ``sample_rate`` (Hz), ``duration`` (s), ``right_pad`` (s from coalescence to the end).
     """
 
-    required_attributes: ClassVar = ("sample_rate", "duration", "right_pad")
+    required_attributes: ClassVar[tuple[str, ...]] = ("sample_rate", "duration", "right_pad")
 
 
 class ResponseTable(PolarizationTable):
@@ -21,17 +21,17 @@ class ResponseTable(PolarizationTable):
     (all draws, accepted and rejected).
     """
 
-    required_columns: ClassVar = ("snr", "ifo_snrs")
-    required_attributes: ClassVar = ("sample_rate", "duration", "right_pad", "ifos", "num_injections")
+    required_columns: ClassVar[tuple[str, ...]] = ("snr", "ifo_snrs")
+    required_attributes: ClassVar[tuple[str, ...]] = ("sample_rate", "duration", "right_pad", "ifos", "num_injections")
 
 
 class InjectionTable(ResponseTable):
     """Signals and the time (``injection_time``, GPS s) and time slide (``shift``, rows × ifos, s) they belong to."""
 
-    required_columns: ClassVar = ("snr", "ifo_snrs", "injection_time", "shift")
+    required_columns: ClassVar[tuple[str, ...]] = ("snr", "ifo_snrs", "injection_time", "shift")
 
 
 class RejectedTable(Table):
     """Parameters of the draws that fell below the SNR threshold: the rest of the denominator."""
 
-    required_columns: ClassVar = ("mass_1", "mass_2", "redshift")
+    required_columns: ClassVar[tuple[str, ...]] = ("mass_1", "mass_2", "redshift")

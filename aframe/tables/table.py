@@ -7,7 +7,7 @@ group ``waveforms`` with a dataset per channel; scalars as attributes of the fil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import h5py
 import numpy as np
@@ -34,6 +34,9 @@ UNITS: Mapping[str, str] = {
     ),
 }
 """Units of the columns that have one; every other column is dimensionless."""
+
+
+AnyTable = TypeVar("AnyTable", bound="Table")
 
 
 @dataclass
@@ -65,7 +68,7 @@ class Table:
     def __getitem__(self, column: str) -> Array:
         return self.parameters[column]
 
-    def rows(self, selection: Array | slice) -> Self:
+    def rows(self: AnyTable, selection: Array | slice) -> AnyTable:
         """The table of the selected rows, with the same attributes."""
         return type(self)(
             {name: column[selection] for name, column in self.parameters.items()},
@@ -74,7 +77,7 @@ class Table:
         )
 
     @classmethod
-    def concatenate(cls, tables: Sequence[Self]) -> Self:
+    def concatenate(cls: type[AnyTable], tables: Sequence[AnyTable]) -> AnyTable:
         """Tables below each other; attributes are the first one's."""
         first = tables[0]
         return cls(
@@ -97,12 +100,12 @@ class Table:
 
     @classmethod
     def read(
-        cls,
+        cls: type[AnyTable],
         path: str,
         columns: Sequence[str] | None = None,
         rows: slice = slice(None),
         waveforms: bool = False,
-    ) -> Self:
+    ) -> AnyTable:
         """Read a table, or some of its columns and rows; waveforms only when asked for.
 
         Raises:
@@ -111,11 +114,13 @@ class Table:
         with storage.open_hdf5(path) as file:
             group = file.get("parameters", {})
             wanted = list(group) if columns is None else list(columns)
-            missing = [name for name in {*wanted, *(cls.required_columns if columns is None else ())} if name not in group]
+            required = cls.required_columns if columns is None else ()
+            missing = [name for name in {*wanted, *required} if name not in group]
             missing += [name for name in cls.required_attributes if name not in file.attrs]
             if missing:
                 raise StorageError(
-                    f"{path} is no {cls.__name__}: it lacks {', '.join(sorted(missing))}; check that it is the right file"
+                    f"{path} is no {cls.__name__}: it lacks {', '.join(sorted(missing))}; "
+                    "check that it is the right file"
                 )
             channels = file.get("waveforms", {}) if waveforms else {}
             return cls(
