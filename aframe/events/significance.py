@@ -1,0 +1,99 @@
+"""How often noise alone makes an event as loud."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.errors import ConfigurationError, DataError
+from aframe.tables import EventTable
+from aframe.types import Array
+
+ROUNDING = 1e-12
+"""Relative tolerance within which a false alarm rate is a whole number of events per livetime."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """Events of time-slid data, which hold no coincident signals.
+
+    Attributes:
+        statistics: Detection statistics, in any order; kept in ascending order.
+        livetime: Seconds of all time slides together, T_b.
+    """
+
+    statistics: Float[Array, " events"]
+    livetime: float
+
+    def __post_init__(self) -> None:
+        if not self.livetime > 0:
+            raise DataError(f"background livetime is {self.livetime} s: score time slides before asking for rates")
+        ordered = np.sort(self.statistics)
+        if len(ordered) and np.isnan(ordered[-1]):
+            raise DataError("a background event has a statistic that is not a number: cluster the scores anew")
+        object.__setattr__(self, "statistics", ordered)
+
+    @classmethod
+    def read(cls, path: str) -> "Background":
+        """Background of an event table; only the statistics are read."""
+        table = EventTable.read(path, columns=["detection_statistic"])
+        return cls(table["detection_statistic"], table.livetime)
+
+    @property
+    def livetime_years(self) -> float:
+        """T_b in Julian years."""
+        return self.livetime / SECONDS_PER_YEAR
+
+    @property
+    def lowest_far_per_year(self) -> float:
+        """One event per livetime: no lower rate can be measured."""
+        return 1 / self.livetime_years
+
+    def count(self, statistic: Float[Array, "*shape"] | float) -> Int[Array, "*shape"]:
+        """Background events at least as loud, n_b."""
+        return np.asarray(len(self.statistics) - np.searchsorted(self.statistics, statistic, side="left"))
+
+    def far_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+        """False alarm rate, max(n_b(≥ x), 1) / T_b, in events per Julian year.
+
+        At ``lowest_far_per_year`` it is an upper limit.
+        """
+        return np.asarray(np.maximum(self.count(statistic), 1) / self.livetime_years)
+
+    def significance(self, statistic: Float[Array, "*shape"] | float, livetime: float) -> Float[Array, "*shape"]:
+        """Probability that noise makes one event at least as loud in some time of observation.
+
+        Usman et al., arXiv:1508.02357, eq. 17: 1 − exp(−T (1 + n_b) / T_b).
+
+        Args:
+            statistic: Detection statistics.
+            livetime: Seconds of observation without time slides, T.
+        """
+        return np.asarray(-np.expm1(-livetime * (1 + self.count(statistic)) / self.livetime))
+
+    def threshold_at_far(self, far_per_year: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+        """Smallest statistic whose false alarm rate is at most the given one.
+
+        With k the whole number of background events that the rate allows, it is the next number above the (k + 1)-th
+        loudest background statistic. Where the rate allows all the events that there are, it is the lowest finite
+        number: −inf, which marks injections without an event, is below every threshold.
+
+        Args:
+            far_per_year: Events per Julian year.
+
+        Raises:
+            ConfigurationError: If a rate is below ``lowest_far_per_year``.
+        """
+        rate = np.asarray(far_per_year, dtype=np.float64)
+        allowed = np.floor(rate * self.livetime_years * (1 + ROUNDING)).astype(np.int64)
+        if not (allowed >= 1).all():
+            raise ConfigurationError(
+                f"false alarm rate {rate.min():.4g} per year cannot be measured with {self.livetime_years:.4g} years "
+                f"of background, whose lowest is {self.lowest_far_per_year:.4g} per year: "
+                "ask for that or score more time slides"
+            )
+        lowest = np.finfo(np.float64).min
+        padded = np.concatenate([[-np.inf], self.statistics.astype(np.float64)])
+        loudest_excluded = padded[np.maximum(len(self.statistics) - allowed, 0)]
+        return np.asarray(np.maximum(np.nextafter(loudest_excluded, np.inf), lowest))

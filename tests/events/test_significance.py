@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.errors import ConfigurationError, DataError
+from aframe.events.significance import Background
+
+
+def background(count: int, years: float, seed: int = 0) -> Background:
+    return Background(np.random.default_rng(seed).exponential(size=count).astype(np.float32), years * SECONDS_PER_YEAR)
+
+
+def test_rate_counts_events_per_julian_year() -> None:
+    rates = Background(np.array([3.0, 1.0, 2.0, 2.0]), 2 * SECONDS_PER_YEAR).far_per_year(
+        np.array([0.0, 1.0, 1.5, 2.0, 3.0, 3.1])
+    )
+    np.testing.assert_allclose(rates, [2.0, 2.0, 1.5, 1.5, 0.5, 0.5])
+
+
+def test_significance_is_equation_17() -> None:
+    search = Background(np.array([1.0, 2.0, 3.0]), 100.0)
+    np.testing.assert_allclose(search.significance(np.array([2.0, 9.0]), 5.0), 1 - np.exp([-5 * 3 / 100, -5 / 100]))
+    assert float(Background(np.array([1.0]), 1e12).significance(2.0, 1.0)) == pytest.approx(1e-12)
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_threshold_is_the_smallest_statistic_at_that_rate(ties: bool) -> None:
+    search = background(1000, 10.0)
+    if ties:
+        search = Background(np.round(search.statistics, 1), search.livetime)
+    rates = np.geomspace(search.lowest_far_per_year, 99.0, 57)
+    threshold = search.threshold_at_far(rates)
+    assert np.all(search.far_per_year(threshold) <= rates * (1 + 1e-9))
+    assert np.all(search.far_per_year(np.nextafter(threshold, -np.inf)) > rates)
+
+
+def test_found_by_threshold_is_found_by_rate() -> None:
+    search = background(500, 3.0)
+    injected = np.random.default_rng(1).exponential(size=2000) * 2
+    for rate in (search.lowest_far_per_year, 1.0, 17.3):
+        by_threshold = injected >= search.threshold_at_far(rate)
+        np.testing.assert_array_equal(by_threshold, search.far_per_year(injected) <= rate * (1 + 1e-9))
+
+
+def test_a_rate_below_one_per_livetime_is_refused() -> None:
+    search = background(100, 2.0)
+    assert search.threshold_at_far(0.5) > np.sort(search.statistics)[-2]
+    with pytest.raises(ConfigurationError, match=r"whose lowest is 0\.5 per year"):
+        search.threshold_at_far(np.array([1.0, 0.49]))
+
+
+def test_missed_injections_stay_below_every_threshold() -> None:
+    assert background(10, 1.0).threshold_at_far(1e6) > -np.inf
+    assert background(0, 1.0).threshold_at_far(1.0) > -np.inf
+
+
+def test_impossible_background() -> None:
+    with pytest.raises(DataError, match="livetime"):
+        Background(np.array([1.0]), 0.0)
+    with pytest.raises(DataError, match="not a number"):
+        Background(np.array([1.0, np.nan]), 1.0)
