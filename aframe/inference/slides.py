@@ -1,0 +1,95 @@
+"""Time slides: which shifts of which segments make up a background, and how much live time they give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aframe.errors import DataError
+from aframe.spectral import to_samples
+from aframe.train.model import Preprocessing
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One segment with its detectors shifted against each other; slide 0 is zero lag.
+
+    Attributes:
+        segment: Index of the segment.
+        number: Multiple of the configured shifts.
+        shifts: Shift of each detector, s: at slide time t, detector k's data of time t + shifts[k] are seen.
+        windows: Number of windows.
+    """
+
+    segment: int
+    number: int
+    shifts: tuple[float, ...]
+    windows: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How windows lie on whitened streams.
+
+    Attributes:
+        preprocessing: Window, stride and whitening.
+        shifts: Shift of each detector from one slide to the next, s.
+
+    Raises:
+        ConfigurationError: If a shift is no whole number of windows' strides.
+    """
+
+    preprocessing: Preprocessing
+    shifts: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for shift in self.shifts:
+            to_samples(shift, self.preprocessing.inference_sampling_rate, f"shift {shift} s, in windows of which each")
+
+    def stream_size(self, duration: float) -> int:
+        """Whitened samples of a segment of ``duration`` seconds."""
+        whitening = self.preprocessing.whitening
+        total = to_samples(duration, whitening.sample_rate, "the segment's duration")
+        return total - whitening.psd_size - whitening.crop_size
+
+    def offsets(self, number: int) -> tuple[int, ...]:
+        """Samples by which each detector's stream is ahead in a slide; the smallest is 0."""
+        rate = self.preprocessing.whitening.sample_rate
+        first = min(shift * number for shift in self.shifts)
+        return tuple(to_samples(shift * number - first, rate, "shift") for shift in self.shifts)
+
+    def slide(self, segment: int, duration: float, number: int) -> Slide:
+        """A slide of a segment, with as many windows as its overlapping streams hold (perhaps none)."""
+        size = self.stream_size(duration) - max(self.offsets(number))
+        windows = max(0, (size - self.preprocessing.kernel_size) // self.preprocessing.stride_size + 1)
+        return Slide(segment, number, tuple(shift * number for shift in self.shifts), windows)
+
+    def livetime(self, slides: Sequence[Slide]) -> float:
+        """Seconds that slides add to the background: a stride for each window."""
+        return sum(slide.windows for slide in slides) / self.preprocessing.inference_sampling_rate
+
+    def background(self, durations: Sequence[float], Tb: float) -> list[Slide]:  # noqa: N803 - the field's name
+        """The fewest slides, the smallest shifts first, that reach a live time.
+
+        Args:
+            durations: Length of each segment, s.
+            Tb: Live time wanted, s.
+
+        Raises:
+            DataError: If the segments cannot give as much; says what they can give.
+        """
+        slides: list[Slide] = []
+        livetime, number = 0.0, 1
+        while livetime < Tb:
+            added = [self.slide(index, duration, number) for index, duration in enumerate(durations)]
+            added = [slide for slide in added if slide.windows > 0]
+            if not added:
+                raise DataError(
+                    f"Tb = {Tb:.0f} s cannot be reached: {len(durations)} segments of {sum(durations):.0f} s in all, shifted "
+                    f"by multiples of {self.shifts} s, give at most {livetime:.0f} s; lower Tb, take more data or smaller shifts"
+                )
+            for slide in added:
+                slides.append(slide)
+                livetime += self.livetime([slide])
+                if livetime >= Tb:
+                    break
+            number += 1
+        return slides

@@ -1,0 +1,105 @@
+"""The joint network: a one-dimensional ResNet with the detectors as input channels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aframe.train.architectures.network import Network, norm_layer
+
+
+class BasicBlock(nn.Module):
+    """Residual block of two convolutions (He et al., arXiv:1512.03385).
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Odd kernel size.
+        stride: Stride of the first convolution.
+        norm: Name of the normalisation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm: str) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            norm_layer(norm, outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(outputs, outputs, kernel, 1, kernel // 2, bias=False),
+            norm_layer(norm, outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs or stride > 1:
+            self.shortcut = nn.Sequential(nn.Conv1d(inputs, outputs, 1, stride, bias=False), norm_layer(norm, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, time) to (batch, outputs, time / stride)."""
+        return torch.relu_(self.convolutions(x) + self.shortcut(x))
+
+
+class JointResNet(Network):
+    """ResNet-1D over all detectors at once; encoding is the identity and every window of every slide costs the whole network.
+
+    Args:
+        num_ifos: Number of detectors.
+        kernel_size: Samples in a window.
+        layers: Residual blocks in each of the stages, of 64, 128, 256, … channels.
+        kernel: Odd kernel size of the residual blocks.
+        norm: batch, group or instance.
+        batch_size: Windows scored at once by ``fuse``.
+    """
+
+    step_size = 1
+    receptive_field = 1
+
+    def __init__(
+        self,
+        num_ifos: int,
+        kernel_size: int,
+        layers: Sequence[int] = (3, 4, 6, 3),
+        kernel: int = 3,
+        norm: str = "group",
+        batch_size: int = 32,
+    ) -> None:
+        super().__init__(num_ifos, kernel_size)
+        self.layers, self.kernel, self.norm, self.batch_size = layers, kernel, norm, batch_size
+        modules: list[nn.Module] = [
+            nn.Conv1d(num_ifos, 64, 7, 2, 3, bias=False),
+            norm_layer(norm, 64),
+            nn.ReLU(inplace=True),
+            nn.MaxPool1d(3, 2, 1),
+        ]
+        channels = 64
+        for stage, number in enumerate(layers):
+            for block in range(number):
+                stride = 2 if stage > 0 and block == 0 else 1
+                modules.append(BasicBlock(channels, 64 * 2**stage, kernel, stride, norm))
+                channels = 64 * 2**stage
+        self.trunk = nn.Sequential(*modules)
+        self.classifier = nn.Linear(channels, 1)
+
+    def steps(self, size: int) -> int:
+        """Steps of the embedding of a stream of ``size`` samples: every sample is one."""
+        return size
+
+    def encode(self, stream: Tensor) -> Tensor:
+        """The stream itself, as one channel."""
+        return stream.unsqueeze(1)
+
+    def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
+        """Score all windows: see ``Network.fuse``. Windows are views; only a batch of them is ever assembled."""
+        streams = torch.cat(list(embeddings), dim=1)
+        windows = streams.unfold(-1, self.kernel_size, hop).transpose(1, 2)
+        batch, count = windows.shape[:2]
+        if count == 1:
+            return self.score(windows[:, 0]).unsqueeze(-1)
+        scores = [
+            self.score(windows[row, start : start + self.batch_size])
+            for row in range(batch)
+            for start in range(0, count, self.batch_size)
+        ]
+        return torch.cat(scores).unflatten(0, (batch, count))
+
+    def score(self, windows: Tensor) -> Tensor:
+        """Whole network on a batch of windows: (batch, ifos, time) to (batch,)."""
+        return self.classifier(self.trunk(windows).mean(-1)).squeeze(-1)

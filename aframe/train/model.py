@@ -1,0 +1,112 @@
+"""``model.pt``: a trained network with all that is needed to apply it."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import torch
+from torch import nn
+
+import aframe
+from aframe import storage
+from aframe.errors import StorageError
+from aframe.spectral import Whitening, to_samples
+from aframe.train import architectures
+from aframe.train.architectures import Network
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How strain must be prepared for a network, and what its score's time means.
+
+    Attributes:
+        ifos: Detectors, in the order of the network's input.
+        kernel_length: Window, s.
+        inference_sampling_rate: Windows per second of strain that the network is meant to see, Hz.
+        coalescence: Where in a window, s from its start, training put coalescences: first and last.
+        whitening: Whitening of the strain.
+    """
+
+    ifos: tuple[str, ...]
+    kernel_length: float
+    inference_sampling_rate: float
+    coalescence: tuple[float, float]
+    whitening: Whitening
+
+    @property
+    def kernel_size(self) -> int:
+        """Samples in a window."""
+        return to_samples(self.kernel_length, self.whitening.sample_rate, "kernel_length")
+
+    @property
+    def stride_size(self) -> int:
+        """Samples from one window to the next."""
+        rate = self.whitening.sample_rate
+        return to_samples(1 / self.inference_sampling_rate, rate, "1 / inference_sampling_rate")
+
+    @property
+    def coalescence_offset(self) -> float:
+        """Seconds from a window's start to the middle of the interval in which training puts coalescences."""
+        return (self.coalescence[0] + self.coalescence[1]) / 2
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode and its preprocessing."""
+
+    network: Network
+    preprocessing: Preprocessing
+
+
+def save(model: Model, path: str, made_with: storage.Parameters) -> None:
+    """Write ``model.pt``, whole or not at all.
+
+    Args:
+        model: What to save.
+        path: Local or s3 path.
+        made_with: Parameters of the training, kept for provenance.
+    """
+    content = {
+        "format": FORMAT,
+        "architecture": model.network.specification,
+        "preprocessing": dataclasses.asdict(model.preprocessing),
+        "weights": {name: tensor.detach().cpu() for name, tensor in model.network.state_dict().items()},
+        "versions": {"aframe": aframe.__version__, "torch": str(torch.__version__)},
+        "made_with": json.dumps(made_with, sort_keys=True),
+    }
+    storage.sign(path, made_with)
+    with storage.atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: str) -> Model:
+    """Read ``model.pt``; nothing in it is executed.
+
+    Raises:
+        StorageError: If the file is missing, damaged, or of another format version.
+    """
+    if not storage.exists(path):
+        raise StorageError(f"{path} does not exist: train a model first, or mend the path")
+    try:
+        with fsspec.open(path, "rb") as stream:
+            content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
+        version = content["format"]
+    except Exception as error:
+        raise StorageError(f"{path} is no model file, or a damaged one ({type(error).__name__}): fetch it anew") from None
+    if version != FORMAT:
+        raise StorageError(
+            f"{path} has format {version}, this version of aframe reads format {FORMAT}: "
+            f"use aframe {content.get('versions', {}).get('aframe', 'of its own version')}"
+        )
+    fields = dict(content["preprocessing"])
+    fields["whitening"] = Whitening(**fields["whitening"])
+    fields["ifos"], fields["coalescence"] = tuple(fields["ifos"]), tuple(fields["coalescence"])
+    architecture = content["architecture"]
+    network: nn.Module = getattr(architectures, architecture["name"])(**architecture["arguments"])
+    network.load_state_dict(content["weights"])
+    assert isinstance(network, Network)
+    return Model(network.eval().requires_grad_(False), Preprocessing(**fields))
