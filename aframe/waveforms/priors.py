@@ -209,15 +209,15 @@ def log_normal_bbh(
 def _power_law_bbh(mass_1_index: float, mass_2_index: float, maximum_redshift: float) -> Population:
     mass_1 = priors.PowerLaw(mass_1_index, MINIMUM_MASS, MAXIMUM_MASS, name="mass_1")
     mass_2 = priors.ConditionalPowerLaw(
-        _below_mass_1, alpha=mass_2_index, minimum=MINIMUM_MASS, maximum=MAXIMUM_MASS, name="mass_2"
+        lambda reference, mass_1: {"minimum": reference["minimum"], "maximum": mass_1},  # bilby reads these names
+        alpha=mass_2_index,
+        minimum=MINIMUM_MASS,
+        maximum=MAXIMUM_MASS,
+        name="mass_2",
     )
     redshift = UniformComovingVolume(0.0, maximum_redshift, name="redshift", cosmology="Planck15")
     columns = {"mass_1": mass_1, "mass_2": mass_2, "redshift": redshift, **_spins_and_angles()}
     return Population(priors.ConditionalPriorDict(columns), False)
-
-
-def _below_mass_1(reference: dict[str, float], mass_1: Array) -> dict[str, float | Array]:
-    return {"minimum": reference["minimum"], "maximum": mass_1}
 
 
 def _spins_and_angles() -> dict[str, priors.Prior]:
