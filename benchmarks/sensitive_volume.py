@@ -20,7 +20,8 @@ TARGET_GIGABYTES = 4.0
 def main() -> None:
     rng = np.random.default_rng(0)
     population = rates_and_populations_bbh()
-    columns = {name: draw(population, 1_000_000, rng)[name] for name in ("mass_1", "mass_2", "redshift")}
+    drawn = draw(population, 1_000_000, rng)
+    columns = {name: drawn[name] for name in ("mass_1", "mass_2", "redshift")}
     near = np.arange(1_000_000) % 2 == 0
     found = {name: column[near] for name, column in columns.items()}
     unused = np.zeros(near.sum())
