@@ -3,8 +3,6 @@
 import functools
 import logging
 import os
-import sys
-from collections.abc import Mapping
 from typing import Any
 
 import law
@@ -12,6 +10,8 @@ import luigi
 from luigi.retcodes import retcode
 
 from aframe import config, storage
+from aframe.artifacts import Artifacts
+from aframe.progress import Progress
 from aframe.errors import AframeError, ConfigurationError
 from aframe.storage import Parameters
 
@@ -37,18 +37,12 @@ logging.getLogger("luigi-interface").addFilter(OneLineErrors())
 
 
 @functools.cache
-def configuration() -> config.Config:
-    """The run's configuration, from the file that LAW_CONFIG_FILE names."""
+def current_run() -> Artifacts:
+    """The run that LAW_CONFIG_FILE and the environment describe."""
     path = os.environ.get("LAW_CONFIG_FILE")
     if not path:
         raise ConfigurationError("LAW_CONFIG_FILE is not set: set it to the run's .cfg, or use `aframe run DIR`")
-    return config.load(path)
-
-
-@functools.cache
-def directories() -> config.Directories:
-    """The run's directories, from the environment."""
-    return config.Directories.from_environment()
+    return Artifacts(config.load(path), config.Directories.from_environment())
 
 
 class Output(law.Target):
@@ -89,65 +83,31 @@ class AframeTask(law.Task):
         description="GPUs for training and inference, as in CUDA_VISIBLE_DEVICES; empty for the CPU",
     )
 
-    exclude_params_req: frozenset[str] = frozenset()
-
     @property
-    def config(self) -> config.Config:
-        """The run's configuration."""
-        return configuration()
-
-    @property
-    def directories(self) -> config.Directories:
-        """The run's directories."""
-        return directories()
+    def artifacts(self) -> Artifacts:
+        """Paths, configuration and provenance of the run."""
+        return current_run()
 
     @property
     def made_with(self) -> Parameters:
         """Parameters that decide this task's outputs."""
         raise NotImplementedError
 
-    def outputs(self) -> Mapping[str, Output]:
-        """Outputs by name, whether or not the task is a branch."""
-        return dict(self.output())
+    @property
+    def device(self) -> str:
+        """Where networks compute."""
+        return "cuda" if self.gpus else "cpu"
 
-    def check(self) -> None:
-        """Refuse outputs that were made with other parameters."""
-        for target in self.outputs().values():
-            if target.exists():
+    def complete(self) -> bool:
+        """Whether all outputs are there; refuses those that were made with other parameters."""
+        if not super().complete():
+            return False
+        if not isinstance(self, law.BaseWorkflow) or self.is_branch():
+            for target in law.util.flatten(self.output()):
                 storage.check_parameters(target.path, self.made_with)
+        return True
 
     @property
-    def progress(self) -> "Progress":
+    def progress(self) -> Progress:
         """A line on the terminal that follows long work."""
         return Progress(self.task_family.removeprefix(f"{self.task_namespace}."))
-
-
-class Progress:
-    """Prints how far a piece of work has come, a few times a minute, in plain lines.
-
-    Args:
-        name: What is being done.
-        interval: Least time between two lines, s.
-    """
-
-    def __init__(self, name: str, interval: float = 5.0) -> None:
-        import time
-
-        self.name, self.interval, self.clock = name, interval, time.monotonic
-        self.start = self.last = self.clock()
-
-    def __call__(self, done: float, total: float) -> None:
-        """Report ``done`` of ``total``."""
-        now = self.clock()
-        if now - self.last >= self.interval and done > 0:
-            self.last = now
-            left = (now - self.start) * (total - done) / done
-            print(f"{self.name}: {done:.0f} of {total:.0f} ({100 * done / total:.0f} %), {left:.0f} s left", flush=True)
-
-
-def fail(error: AframeError) -> None:
-    """End the process with one line, as every command of the project does."""
-    if os.environ.get("AFRAME_DEBUG"):
-        raise error
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(1)

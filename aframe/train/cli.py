@@ -6,42 +6,15 @@ import warnings
 from collections.abc import Sequence
 
 import torch
-import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningCLI
 
 from aframe import config, storage
+from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
 from aframe.train.callbacks import MetricsFile, SaveModel
 from aframe.train.data import AframeDataModule
 from aframe.train.module import AframeModule
-
-
-def training_parameters(configuration: config.Config, path: str) -> dict[str, object]:
-    """Everything that decides how a network turns out: shared parameters, data, and the training YAML's content.
-
-    Args:
-        configuration: The run's configuration.
-        path: The training YAML.
-
-    Raises:
-        ConfigurationError: If the YAML cannot be read.
-    """
-    try:
-        content = yaml.safe_load(storage.read_text(path))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
-    flat = {f"train.{name}": value for name, value in _flatten(content or {}).items()}
-    return configuration.parameters("search", "data", "waveforms", "injections.snr_threshold") | flat
-
-
-def _flatten(tree: object, prefix: str = "") -> dict[str, object]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    result: dict[str, object] = {}
-    for name, value in tree.items():
-        result |= _flatten(value, f"{prefix}.{name}" if prefix else str(name))
-    return result
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -58,19 +31,20 @@ def main(arguments: Sequence[str]) -> None:
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
     options = list(arguments)
     if "fit" in options and os.environ.get("LAW_CONFIG_FILE") and "--print_config" not in options:
-        directory = config.Directories.from_environment().train_run
-        checkpoints = storage.join(directory, "checkpoints")
-        made_with = training_parameters(config.load(os.environ["LAW_CONFIG_FILE"]), _yaml_of(options))
+        directories = config.Directories.from_environment()
+        run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
+        checkpoints = storage.join(directories.train_run, "checkpoints")
+        made_with = run.made_model_by(_yaml_of(options))
         last = storage.join(checkpoints, "last.ckpt")
         if storage.exists(last):
             storage.check_parameters(checkpoints, made_with)
             options += ["--ckpt_path", last]
         storage.sign(checkpoints, made_with)
-        defaults["default_root_dir"] = directory
+        defaults["default_root_dir"] = directories.train_run
         defaults["callbacks"] = [
             ModelCheckpoint(checkpoints, filename="last", save_last=False, enable_version_counter=False),
-            MetricsFile(storage.join(directory, "metrics.csv")),
-            SaveModel(storage.join(directory, "model.pt"), made_with),
+            MetricsFile(storage.join(directories.train_run, "metrics.csv")),
+            SaveModel(run.model, made_with),
             TQDMProgressBar(refresh_rate=10 if sys.stderr.isatty() else 50),
         ]
     LightningCLI(

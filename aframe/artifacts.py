@@ -1,0 +1,191 @@
+"""Where each artifact of a run lies, and which parameters it depends on."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+
+from aframe import storage
+from aframe.config import Config, Directories
+from aframe.errors import ConfigurationError
+from aframe.strain.files import parse_background_path
+from aframe.strain.recordings import format_gps
+from aframe.strain.segments import Segment
+
+Stage = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Paths and provenance of everything that a run makes.
+
+    Attributes:
+        config: The run's configuration.
+        directories: Its directories.
+    """
+
+    config: Config
+    directories: Directories
+
+    def data_directory(self, stage: Stage) -> str:
+        """Directory of a stage's strain and signals."""
+        return self.directories.train_data if stage == "train" else self.directories.test_data
+
+    def interval(self, stage: Stage) -> tuple[float, float]:
+        """Start and stop of a stage's data, GPS s."""
+        data = self.config.data
+        return (data.train_start, data.train_stop) if stage == "train" else (data.train_stop, data.test_stop)
+
+    def segments(self, stage: Stage) -> str:
+        """Segwizard list of a stage's segments."""
+        return storage.join(self.data_directory(stage), "segments.txt")
+
+    def strain_index(self, stage: Stage, segment: Segment) -> str:
+        """List of the background files of a segment: one, or several where samples are missing."""
+        name = f"segment-{format_gps(segment.start)}-{format_gps(segment.duration)}.txt"
+        return storage.join(self.data_directory(stage), "background", name)
+
+    def background_files(self, stage: Stage) -> list[str]:
+        """Background files of a stage, in order of time."""
+        pattern = storage.join(self.data_directory(stage), "background", "background-*.hdf5")
+        return sorted(storage.glob(pattern), key=parse_background_path)
+
+    @property
+    def training_waveforms(self) -> str:
+        """Polarizations to train with."""
+        return storage.join(self.directories.train_data, "training_waveforms.hdf5")
+
+    @property
+    def validation_waveforms(self) -> str:
+        """Responses to validate with."""
+        return storage.join(self.directories.train_data, "val_waveforms.hdf5")
+
+    def injection_part(self, kind: str, segment: int, slide: int) -> str:
+        """Injections, or rejected draws, of one segment and slide."""
+        return storage.join(self.directories.test_data, "injections", f"{kind}-{segment:05d}-{slide:05d}.hdf5")
+
+    @property
+    def injections(self) -> str:
+        """All testing injections."""
+        return storage.join(self.directories.test_data, "waveforms.hdf5")
+
+    @property
+    def rejected(self) -> str:
+        """All rejected draws."""
+        return storage.join(self.directories.test_data, "rejected-parameters.hdf5")
+
+    @property
+    def training_yaml(self) -> str:
+        """The training's YAML."""
+        return self.config.resolve(self.config.Train.config)
+
+    @property
+    def model(self) -> str:
+        """The trained model."""
+        return storage.join(self.directories.train_run, "model.pt")
+
+    @property
+    def repository(self) -> str:
+        """Triton model repository."""
+        return storage.join(self.directories.results, "model_repo")
+
+    def unit(self, kind: str, segment: int, first: int, last: int) -> str:
+        """Events of one unit of work: slides first to last of a segment."""
+        name = f"{kind}-{segment:05d}-{first:05d}-{last:05d}.hdf5"
+        return storage.join(self.directories.results, "units", name)
+
+    def events(self, kind: str) -> str:
+        """All events of a kind: background, foreground or 0lag."""
+        return storage.join(self.directories.results, f"{kind}.hdf5")
+
+    def plot(self, name: str) -> str:
+        """A file among the plots."""
+        return storage.join(self.directories.results, "plots", name)
+
+    def result(self, name: str) -> str:
+        """A file among the results."""
+        return storage.join(self.directories.results, name)
+
+    def made_strain(self, stage: Stage) -> dict[str, Any]:
+        """Parameters of a stage's segments and strain."""
+        other = "data.test_stop" if stage == "train" else "data.train_start"
+        keys = self.config.parameters("data", "search.ifos", "search.sample_rate", "search.seed")
+        return {name: value for name, value in keys.items() if name != other}
+
+    def made_signals(self) -> dict[str, Any]:
+        """Parameters of any signal, but not of how many."""
+        return {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
+
+    @property
+    def made_training_waveforms(self) -> dict[str, Any]:
+        """Parameters of the training polarizations."""
+        keys = self.config.parameters("search.sample_rate", "search.seed", "waveforms.num_training_waveforms")
+        return keys | {k: v for k, v in self.made_signals().items() if k.startswith("waveforms.")}
+
+    @property
+    def made_validation_waveforms(self) -> dict[str, Any]:
+        """Parameters of the validation responses."""
+        own = self.config.parameters("injections.snr_threshold", "waveforms.num_validation_waveforms")
+        return self.made_strain("train") | self.made_signals() | own
+
+    @property
+    def made_injections(self) -> dict[str, Any]:
+        """Parameters of the testing injections."""
+        own = self.config.parameters("injections", "inference.shifts")
+        return self.made_strain("test") | self.made_signals() | own
+
+    @property
+    def made_model(self) -> dict[str, Any]:
+        """Parameters of the trained model: those of all training data, and the training YAML's content."""
+        return self.made_model_by(self.training_yaml)
+
+    def made_model_by(self, training_yaml: str) -> dict[str, Any]:
+        """Parameters of a model that another training YAML makes of the same data."""
+        return self.made_training_waveforms | self.made_validation_waveforms | training_parameters(training_yaml)
+
+    @property
+    def made_repository(self) -> dict[str, Any]:
+        """Parameters of the exported model."""
+        return self.made_model | self.config.parameters("export")
+
+    @property
+    def made_units(self) -> dict[str, Any]:
+        """Parameters of a unit's events: how many units there are does not matter to one of them."""
+        planning = ("inference.Tb", "inference.slides_per_job")
+        own = self.config.parameters("inference", "sensitivity.recovery_window")
+        return self.made_model | self.made_injections | {k: v for k, v in own.items() if k not in planning}
+
+    @property
+    def made_events(self) -> dict[str, Any]:
+        """Parameters of the merged events."""
+        return self.made_units | self.config.parameters("inference.Tb")
+
+    @property
+    def made_answers(self) -> dict[str, Any]:
+        """Parameters of the sensitive volume, the candidates and the report."""
+        return self.made_events | self.config.parameters("sensitivity")
+
+
+def training_parameters(path: str) -> dict[str, Any]:
+    """Keys and values of a training YAML, as ``train.<key>``.
+
+    Args:
+        path: The YAML.
+
+    Raises:
+        ConfigurationError: If it cannot be read.
+    """
+    try:
+        content = yaml.safe_load(storage.read_text(path))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
+    return _flatten(content or {}, "train")
+
+
+def _flatten(tree: Any, prefix: str) -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    result: dict[str, Any] = {}
+    for name, value in tree.items():
+        result |= _flatten(value, f"{prefix}.{name}")
+    return result

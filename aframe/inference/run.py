@@ -1,0 +1,169 @@
+"""Units of work: events of some time slides of one segment, with and without injections; and events of plain strain."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from aframe import storage
+from aframe.errors import ConfigurationError
+from aframe.events.cluster import Clustering, cluster
+from aframe.events.recover import recovered_table
+from aframe.inference.engine import Engine, Injection, injection_start
+from aframe.inference.slides import Grid, Slide
+from aframe.strain.files import open_background
+from aframe.tables import EventTable, InjectionTable, RecoveredTable, TableWriter
+from aframe.train.model import Model
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A model and how its scores become events.
+
+    Attributes:
+        model: Network and preprocessing.
+        grid: How windows and slides lie on a segment.
+        clustering: How scores become events.
+        recovery_window: Largest distance from an injection to the event that recovers it, s.
+        precision: float32 or bfloat16.
+        device: cpu or cuda.
+    """
+
+    model: Model
+    grid: Grid
+    clustering: Clustering
+    recovery_window: float
+    precision: str
+    device: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type in which the network computes."""
+        if self.precision not in PRECISIONS:
+            raise ConfigurationError(f"precision = {self.precision!r} is none of {', '.join(PRECISIONS)}")
+        return PRECISIONS[self.precision]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Some slides of one segment.
+
+    Attributes:
+        background: Path of the segment's strain.
+        slides: Slides to score.
+        injections: Path of the ``InjectionTable``, or None to score the background alone.
+    """
+
+    background: str
+    slides: Sequence[Slide]
+    injections: str | None
+
+
+def score_unit(
+    searcher: Searcher, unit: Unit, progress: Callable[[float, float], None] | None = None
+) -> tuple[EventTable, RecoveredTable | None]:
+    """Events of a unit's slides, and its injections with the events that recovered them.
+
+    Args:
+        searcher: Model and clustering.
+        unit: What to score.
+        progress: Called with the seconds of background done and to do.
+
+    Raises:
+        DataError: If the segment is too short to analyse.
+    """
+    preprocessing = searcher.model.preprocessing
+    with open_background(unit.background) as file:
+        strain = {ifo: file.read(ifo) for ifo in preprocessing.ifos}
+        start = file.start
+    engine = Engine.from_strain(searcher.model, strain, searcher.grid, searcher.dtype, searcher.device)
+    rate = preprocessing.whitening.sample_rate
+    first_sample = start + preprocessing.whitening.psd_length
+    backgrounds, foregrounds = [], []
+    injected = _injections_of(unit, start, start + len(strain[preprocessing.ifos[0]]) / rate) if unit.injections else None
+    total = searcher.grid.livetime(unit.slides)
+    for position, slide in enumerate(unit.slides):
+        scores = engine.scores(slide)
+        begin = first_sample + min(searcher.grid.offsets(0)) / rate - min(slide.shifts)
+        backgrounds.append(_events(scores, begin, slide, searcher.clustering))
+        if injected is not None:
+            table = _in_slide(injected, slide)
+            if len(table) > 0:
+                signals = [_injection(table, row, begin, preprocessing.ifos) for row in range(len(table))]
+                events = _events(engine.scores_with(slide, scores, signals), begin, slide, searcher.clustering)
+                foregrounds.append(recovered_table(_without_waveforms(table), events, searcher.recovery_window))
+        if progress:
+            progress(searcher.grid.livetime(unit.slides[: position + 1]), total)
+    background = EventTable.concatenate(backgrounds)
+    background.attributes["Tb"] = total
+    if injected is None:
+        return background, None
+    empty = recovered_table(_without_waveforms(injected.rows(slice(0))), background.rows(slice(0)), 0.0)
+    return background, RecoveredTable.concatenate([empty, *foregrounds])
+
+
+def _events(scores: np.ndarray, begin: float, slide: Slide, clustering: Clustering) -> EventTable:
+    statistic, time = cluster(scores, begin, clustering)
+    shift = np.tile(np.asarray(slide.shifts), (len(statistic), 1))
+    return EventTable(
+        {"detection_statistic": statistic, "detection_time": time, "shift": shift}, attributes={"Tb": 0.0}
+    )
+
+
+def _injections_of(unit: Unit, start: float, stop: float) -> InjectionTable:
+    """The injections of a unit's segment and slides, with their waveforms."""
+    assert unit.injections is not None
+    table = InjectionTable.read(unit.injections, ["injection_time", "shift"])
+    wanted = (table["injection_time"] >= start) & (table["injection_time"] < stop)
+    wanted &= np.any([_same_shift(table, slide) for slide in unit.slides], axis=0)
+    rows = np.flatnonzero(wanted)
+    low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    return InjectionTable.read(unit.injections, rows=slice(low, high), waveforms=True).rows(rows - low)
+
+
+def _same_shift(table: InjectionTable, slide: Slide) -> np.ndarray:
+    return np.isclose(table["shift"], slide.shifts, rtol=0, atol=1e-6).all(axis=1)
+
+
+def _in_slide(table: InjectionTable, slide: Slide) -> InjectionTable:
+    return table.rows(_same_shift(table, slide))
+
+
+def _without_waveforms(table: InjectionTable) -> InjectionTable:
+    return InjectionTable(table.parameters, attributes=table.attributes)
+
+
+def _injection(table: InjectionTable, row: int, begin: float, ifos: Sequence[str]) -> Injection:
+    responses = torch.stack([torch.from_numpy(np.asarray(table.waveforms[ifo.lower()][row])) for ifo in ifos])
+    rate, right_pad = float(table.attributes["sample_rate"]), float(table.attributes["right_pad"])
+    time = float(table["injection_time"][row])
+    return Injection(responses, injection_start(time, begin, rate, responses.shape[-1], right_pad))
+
+
+def merge_events(paths: Sequence[str], path: str, made_with: storage.Parameters, remove: bool = False) -> None:
+    """Join the units' tables in order, one in memory at a time; sources are removed only after the whole is written.
+
+    Args:
+        paths: Tables of one kind.
+        path: Where the whole goes.
+        made_with: Its parameters.
+        remove: Whether to delete the sources in the end.
+    """
+    livetime = 0.0
+    with storage.create_hdf5(path, made_with) as file:
+        writer = TableWriter(file)
+        for source in paths:
+            with storage.open_hdf5(source) as opened:
+                kind = EventTable if "Tb" in opened.attrs else RecoveredTable
+            table = kind.read(source)
+            livetime += float(table.attributes.get("Tb", 0.0))
+            writer.append(table)
+            writer.attributes(table.attributes)
+        if livetime:
+            writer.attributes({"Tb": livetime})
+    if remove:
+        for source in paths:
+            storage.remove(source)

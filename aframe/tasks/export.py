@@ -1,0 +1,27 @@
+"""The model for a Triton server."""
+
+from aframe import steps
+from aframe.storage import Parameters
+from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.train import Train
+
+
+class Export(AframeTask):
+    """Export the trained model to a Triton model repository."""
+
+    @property
+    def made_with(self) -> Parameters:
+        """Parameters of the exported model."""
+        return self.artifacts.made_repository
+
+    def requires(self) -> dict[str, AframeTask]:
+        """The trained model."""
+        return {"model": Train.req(self)}
+
+    def output(self) -> dict[str, Output]:
+        """The repository."""
+        return {"repository": Output(self.artifacts.repository)}
+
+    def run(self) -> None:
+        """Export and check."""
+        steps.export(self.artifacts)

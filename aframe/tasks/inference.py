@@ -1,0 +1,74 @@
+"""Scores and events of zero lag, time slides and injections."""
+
+import law
+
+from aframe import steps
+from aframe.storage import Parameters
+from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.data import FetchStrain
+from aframe.tasks.train import Train
+from aframe.tasks.waveforms import MergeInjections
+
+
+class ScoreSlides(AframeTask, law.LocalWorkflow):
+    """Events of some time slides of one segment, with and without injections: one branch each."""
+
+    @property
+    def made_with(self) -> Parameters:
+        """Parameters of a unit's events."""
+        return self.artifacts.made_units
+
+    def _needed(self) -> dict[str, AframeTask]:
+        return {
+            "strain": FetchStrain.req(self, stage="test"),
+            "injections": MergeInjections.req(self),
+            "model": Train.req(self),
+        }
+
+    def workflow_requires(self) -> dict[str, AframeTask]:
+        """Strain, injections and model."""
+        return {**super().workflow_requires(), **self._needed()}
+
+    def requires(self) -> dict[str, AframeTask]:
+        """Strain, injections and model."""
+        return self._needed()
+
+    @law.dynamic_workflow_condition
+    def workflow_condition(self) -> bool:
+        """Branches are known once all strain is there."""
+        return FetchStrain.req(self, stage="test").complete()
+
+    @workflow_condition.create_branch_map
+    def create_branch_map(self) -> dict[int, steps.SlideBatch]:
+        """A branch per segment and range of slides."""
+        return dict(enumerate(steps.plan_units(self.artifacts)))
+
+    @workflow_condition.output
+    def output(self) -> dict[str, Output]:
+        """Events of the slides, and injections with the events that recovered them."""
+        return {kind: Output(path) for kind, path in steps.unit_outputs(self.artifacts, self.branch_data).items()}
+
+    def run(self) -> None:
+        """Score one unit."""
+        steps.score_unit(self.artifacts, self.branch_data, self.device, self.progress)
+
+
+class MergeEvents(AframeTask):
+    """All events: background, recovered injections, and zero lag."""
+
+    @property
+    def made_with(self) -> Parameters:
+        """Parameters of the merged events."""
+        return self.artifacts.made_events
+
+    def requires(self) -> dict[str, AframeTask]:
+        """The units."""
+        return {"units": ScoreSlides.req(self)}
+
+    def output(self) -> dict[str, Output]:
+        """One table of each kind."""
+        return {kind: Output(self.artifacts.events(kind)) for kind in ("background", "foreground", "0lag")}
+
+    def run(self) -> None:
+        """Merge."""
+        steps.merge_events(self.artifacts)

@@ -1,0 +1,35 @@
+"""The answers: sensitive volume and candidates."""
+
+from aframe import steps
+from aframe.storage import Parameters
+from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.inference import MergeEvents
+
+
+class AnswerTask(AframeTask):
+    """A task that depends on all parameters of the run."""
+
+    @property
+    def made_with(self) -> Parameters:
+        """Parameters of the answers."""
+        return self.artifacts.made_answers
+
+
+class SensitiveVolume(AnswerTask):
+    """Sensitive volume against false alarm rate, and the candidates."""
+
+    def requires(self) -> dict[str, AframeTask]:
+        """All events."""
+        return {"events": MergeEvents.req(self)}
+
+    def output(self) -> dict[str, Output]:
+        """Table and figures of the volume, table of the candidates."""
+        return {
+            "table": Output(self.artifacts.plot("sensitive_volume.h5")),
+            "figures": Output(self.artifacts.plot("sensitive_volume.html")),
+            "candidates": Output(self.artifacts.result("candidates.hdf5")),
+        }
+
+    def run(self) -> None:
+        """Estimate and rank."""
+        steps.estimate_sensitivity(self.artifacts)
