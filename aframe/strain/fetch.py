@@ -1,0 +1,128 @@
+"""Strain of a segment, from wherever the configuration says."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from aframe import config, storage
+from aframe.errors import DataError
+from aframe.strain import recordings, simulate
+from aframe.strain.recordings import Coincident
+from aframe.strain.resample import EDGE_DURATION, Stretch, resample, split_at_gaps
+
+OPEN_DATA_RATES = (4096, 16384)
+"""Hz at which GWOSC publishes strain."""
+
+DELAYS = (2.0, 4.0, 8.0)
+"""Seconds before each further attempt to fetch open data."""
+
+
+def fetch_open_data(ifo: str, start: float, stop: float, sample_rate: float) -> list[Stretch]:
+    """Open data of one detector, resampled, split around missing samples, cut to [start, stop).
+
+    Args:
+        ifo: Detector.
+        start: GPS seconds.
+        stop: GPS seconds.
+        sample_rate: Hz.
+
+    Raises:
+        DataError: If GWOSC does not give them, or not at a sufficient rate.
+    """
+    rate = next((r for r in OPEN_DATA_RATES if r >= sample_rate), None)
+    if rate is None:
+        raise DataError(
+            f"sample_rate = {sample_rate} Hz is more than the {OPEN_DATA_RATES[-1]} Hz of open data: lower it"
+        )
+    whole = _with_retries(lambda: _request(ifo, start - EDGE_DURATION, stop + EDGE_DURATION, rate), ifo, start, stop)
+    return prepare(whole, start, stop, sample_rate)
+
+
+def _request(ifo: str, start: float, stop: float, sample_rate: int) -> Stretch:
+    """Ask GWOSC: the only line that needs the network."""
+    from gwpy.timeseries import TimeSeries
+
+    series = TimeSeries.fetch_open_data(ifo, start, stop, sample_rate=sample_rate, cache=False)
+    return Stretch(ifo, float(series.t0.value), float(series.sample_rate.value), np.asarray(series.value, np.float64))
+
+
+def _with_retries(request: Callable[[], Stretch], ifo: str, start: float, stop: float) -> Stretch:
+    for delay in (*DELAYS, None):
+        try:
+            return request()
+        except Exception as error:  # gwpy passes on whatever its transport raises
+            reason, cause = " ".join(f"{type(error).__name__}: {error}".split()), error
+        if delay is None or isinstance(cause, ValueError):  # the latter says that there are no such data
+            break
+        time.sleep(delay)
+    raise DataError(
+        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({reason}): check the network and that the "
+        "time has open data, and run again; what is complete is kept"
+    ) from cause
+
+
+def prepare(stretch: Stretch, start: float, stop: float, sample_rate: float) -> list[Stretch]:
+    """Split a stretch around missing samples, resample the pieces, and cut them to [start, stop)."""
+    resampled = (resample(piece, sample_rate) for piece in split_at_gaps(stretch))
+    return _cut([piece for piece in resampled if piece is not None], start, stop)
+
+
+def _cut(stretches: Sequence[Stretch], start: float, stop: float) -> list[Stretch]:
+    result = []
+    for stretch in stretches:
+        rate = stretch.sample_rate
+        low = max(0, int(np.ceil((start - stretch.start) * rate - 1e-2)))
+        high = min(len(stretch.data), int(np.ceil((stop - stretch.start) * rate - 1e-2)))
+        if high > low:
+            result.append(Stretch(stretch.ifo, stretch.start + low / rate, rate, stretch.data[low:high]))
+    return result
+
+
+def _local(directory: str, ifo: str, start: float, stop: float, sample_rate: float) -> list[Stretch]:
+    """What the files of a directory hold of one detector."""
+    found = [recording for recording in recordings.in_directory(directory) if recording.ifo == ifo]
+    return _cut(recordings.assemble(found, sample_rate, start - EDGE_DURATION, stop + EDGE_DURATION), start, stop)
+
+
+def strain_for_segment(
+    data: config.Data, search: config.Search, start: float, stop: float, resolve: Callable[[str], str]
+) -> list[Coincident]:
+    """Strain of all detectors in a segment, from the configured source.
+
+    Args:
+        data: The source.
+        search: Detectors, sample rate and seed.
+        start: GPS seconds.
+        stop: GPS seconds.
+        resolve: Makes a path of the configuration absolute (``Config.resolve``).
+
+    Returns:
+        One piece that is the whole segment; where samples are missing, the pieces between the gaps that are at least
+        ``min_duration`` long.
+
+    Raises:
+        DataError: If the source has nothing that is long enough.
+    """
+    if data.source == "simulated":
+        curve = simulate.load_asd(_curve_path(data.asd or "", resolve))
+        rate, seed = search.sample_rate, search.seed
+        noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=seed) for ifo in search.ifos}
+        return [Coincident(start, search.sample_rate, noise)]
+    if data.source == "gwosc":
+        stretches = {ifo: fetch_open_data(ifo, start, stop, search.sample_rate) for ifo in search.ifos}
+    else:
+        frames = resolve(data.frames or "")
+        stretches = {ifo: _local(frames, ifo, start, stop, search.sample_rate) for ifo in search.ifos}
+    pieces = [piece for piece in recordings.coincident(stretches) if piece.duration >= data.min_duration]
+    if not pieces:
+        raise DataError(
+            f"strain of {','.join(search.ifos)} from {start:.0f} to {stop:.0f} has gaps that leave no piece of "
+            f"min_duration = {data.min_duration:g} s: leave this segment out (key segments), or lower min_duration"
+        )
+    return pieces
+
+
+def _curve_path(asd: str, resolve: Callable[[str], str]) -> str:
+    """A file beside the configuration where there is one, else a name in bilby's collection."""
+    return resolve(asd) if storage.exists(resolve(asd)) else asd

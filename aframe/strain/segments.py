@@ -1,0 +1,243 @@
+"""Stretches of time: which are analysable, and how they are cut into pieces of work."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aframe import config, storage
+from aframe.errors import DataError
+from aframe.strain import recordings
+from aframe.strain.resample import EDGE_DURATION
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """The half-open stretch of time [start, stop), GPS seconds.
+
+    Raises:
+        DataError: If it does not end after it starts.
+    """
+
+    start: float
+    stop: float
+
+    def __post_init__(self) -> None:
+        if not self.stop > self.start:
+            raise DataError(f"a segment from {self.start} to {self.stop} is empty: its end must come after its start")
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.stop - self.start
+
+
+def coalesce(segments: Iterable[Segment]) -> list[Segment]:
+    """Sorted segments, with those that touch or overlap made one."""
+    result: list[Segment] = []
+    for segment in sorted(segments):
+        if result and segment.start <= result[-1].stop:
+            result[-1] = Segment(result[-1].start, max(result[-1].stop, segment.stop))
+        else:
+            result.append(segment)
+    return result
+
+
+def intersect(*lists: Iterable[Segment]) -> list[Segment]:
+    """The time that is in every one of the lists.
+
+    >>> intersect([Segment(0, 10)], [Segment(2, 4), Segment(8, 12)])
+    [Segment(start=2, stop=4), Segment(start=8, stop=10)]
+    """
+    result, *others = (coalesce(segments) for segments in lists)
+    for other in others:
+        result = _intersect_pair(result, other)
+    return result
+
+
+def _intersect_pair(first: Sequence[Segment], second: Sequence[Segment]) -> list[Segment]:
+    result, i, j = [], 0, 0
+    while i < len(first) and j < len(second):
+        start, stop = max(first[i].start, second[j].start), min(first[i].stop, second[j].stop)
+        if stop > start:
+            result.append(Segment(start, stop))
+        if first[i].stop < second[j].stop:
+            i += 1
+        else:
+            j += 1
+    return result
+
+
+def divide(segments: Iterable[Segment], min_duration: float, max_duration: float) -> list[Segment]:
+    """Drop what is too short and cut what is too long.
+
+    Args:
+        segments: Any.
+        min_duration: Shortest piece that is kept, seconds.
+        max_duration: Longest piece, seconds: longer segments become pieces of exactly this length and a rest.
+
+    >>> divide([Segment(0, 25), Segment(30, 32)], min_duration=4, max_duration=10)
+    [Segment(start=0, stop=10), Segment(start=10, stop=20), Segment(start=20, stop=25)]
+    """
+    pieces = []
+    for segment in segments:
+        count = math.ceil(segment.duration / max_duration)
+        edges = [segment.start + k * max_duration for k in range(count)] + [segment.stop]
+        pieces += [Segment(a, b) for a, b in itertools.pairwise(edges) if b > a]
+    return [piece for piece in pieces if piece.duration >= min_duration]
+
+
+def read_segments(path: str) -> list[Segment]:
+    """Read a segwizard file.
+
+    Each line has a start and stop, or start, stop and duration, or a number, start, stop and duration;
+    ``#`` begins a comment.
+
+    Raises:
+        DataError: Naming the file and line of a row that is malformed or overlaps another.
+        StorageError: If there is no such file.
+    """
+    rows: list[tuple[Segment, int]] = []
+    for number, line in enumerate(storage.read_text(path).splitlines(), start=1):
+        words = line.partition("#")[0].split()
+        if words:
+            rows.append((_parse_row(words, f"{path}, line {number}"), number))
+    rows.sort()
+    for (first, _), (second, number) in itertools.pairwise(rows):
+        if second.start < first.stop:
+            raise DataError(f"{path}, line {number}: the segment from {second.start} overlaps another: merge the two")
+    return [segment for segment, _ in rows]
+
+
+def _parse_row(words: Sequence[str], where: str) -> Segment:
+    expected = "expected 'start stop', 'start stop duration' or 'number start stop duration' in GPS seconds"
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) not in (2, 3, 4) or not all(map(math.isfinite, values)):
+        raise DataError(f"{where}: {' '.join(words)!r} is no segment: {expected}")
+    start, stop, *durations = values[1:] if len(values) == 4 else values
+    if stop <= start or any(abs(duration - (stop - start)) > 1e-6 for duration in durations):
+        raise DataError(
+            f"{where}: {' '.join(words)!r} does not end after it starts, or its duration differs: {expected}"
+        )
+    return Segment(start, stop)
+
+
+def write_segments(path: str, segments: Iterable[Segment], made_with: storage.Parameters | None = None) -> None:
+    """Write a segwizard file (number, start, stop, duration), to the last bit of every time.
+
+    Args:
+        path: Local or s3 path.
+        segments: What to write.
+        made_with: Parameters that made the list.
+    """
+    lines = ["# seg start stop duration"]
+    for number, segment in enumerate(segments):
+        times = (segment.start, segment.stop, segment.duration)
+        lines.append(f"{number} {' '.join(recordings.format_gps(t) for t in times)}")
+    if made_with is not None:
+        storage.sign(path, made_with)
+    storage.write_text(path, "\n".join(lines) + "\n")
+
+
+def open_data_segments(ifos: Sequence[str], start: float, stop: float) -> list[Segment]:
+    """When open data of all detectors exist, from GWOSC's ``<IFO>_DATA`` timelines.
+
+    Args:
+        ifos: Detectors.
+        start: GPS seconds.
+        stop: GPS seconds.
+
+    Raises:
+        DataError: If GWOSC cannot be asked.
+    """
+    lists = []
+    for ifo in ifos:
+        flag = f"{ifo}_DATA"
+        try:
+            rows = _ask_gwosc(flag, math.floor(start), math.ceil(stop))
+        except Exception as error:
+            raise DataError(
+                f"GWOSC did not give the segments of {flag} ({' '.join(str(error).split())}): check the network "
+                "and try again, or give a segwizard file as segments in [luigi_data]"
+            ) from error
+        lists.append([Segment(float(a), float(b)) for a, b in rows])
+    return cut(intersect(*lists), start, stop)
+
+
+def _ask_gwosc(flag: str, start: int, stop: int) -> list[Any]:
+    from gwosc import timeline
+
+    return list(timeline.get_segments(flag, start, stop))
+
+
+def cut(segments: Iterable[Segment], start: float, stop: float) -> list[Segment]:
+    """What of the segments lies in [start, stop)."""
+    return intersect(segments, [Segment(start, stop)])
+
+
+def recorded_segments(found: Iterable[recordings.Recording], ifos: Sequence[str]) -> list[Segment]:
+    """The time that files cover for all detectors."""
+    found = list(found)
+    return intersect(*([Segment(r.start, r.stop) for r in found if r.ifo == ifo] for ifo in ifos))
+
+
+def analysable(
+    data: config.Data, search: config.Search, start: float, stop: float, resolve: Callable[[str], str]
+) -> list[Segment]:
+    """The pieces of coincident time that a stage works on, one after the other and disjoint.
+
+    They come from the user's own list where there is one; else from GWOSC, from what local files cover, or are all
+    of the time where noise is simulated. Measured strain loses a little at each end of a segment, where the
+    anti-alias filter has no data to work on; it then starts and ends on a whole second.
+
+    Args:
+        data: Source, and bounds of the durations.
+        search: Detectors and sample rate.
+        start: GPS seconds.
+        stop: GPS seconds.
+        resolve: Makes a path of the configuration absolute (``Config.resolve``).
+
+    Raises:
+        DataError: If nothing is left.
+    """
+    if data.segments is not None:
+        segments = read_segments(resolve(data.segments))
+    elif data.source == "gwosc":
+        segments = open_data_segments(search.ifos, start - 1, stop + 1)
+    elif data.source == "local":
+        segments = recorded_segments(recordings.in_directory(resolve(data.frames or "")), search.ifos)
+    else:
+        segments = [Segment(start, stop)]
+    if data.source != "simulated":
+        segments = _shrink(segments)
+    segments = _on_samples(cut(segments, start, stop), search.sample_rate)
+    pieces = divide(segments, data.min_duration, data.max_duration)
+    if not pieces:
+        longest = max((segment.duration for segment in segments), default=0.0)
+        raise DataError(
+            f"{','.join(search.ifos)} have no coincident segment of min_duration = {data.min_duration:g} s from "
+            f"{start:.0f} to {stop:.0f} (the longest is {longest:g} s): lower min_duration, widen the time, or mend "
+            "the source of data"
+        )
+    return pieces
+
+
+def _shrink(segments: Iterable[Segment]) -> list[Segment]:
+    """Keep from each segment the whole seconds that resampling leaves unspoilt."""
+    inner = [(math.ceil(s.start + EDGE_DURATION), math.floor(s.stop - EDGE_DURATION)) for s in coalesce(segments)]
+    return [Segment(float(start), float(stop)) for start, stop in inner if stop > start]
+
+
+def _on_samples(segments: Iterable[Segment], sample_rate: float) -> list[Segment]:
+    """Move ends inwards to the nearest sample; those that are whole seconds stay."""
+    inner = [(_next_sample(s.start, sample_rate), -_next_sample(-s.stop, sample_rate)) for s in segments]
+    return [Segment(start, stop) for start, stop in inner if stop > start]
+
+
+def _next_sample(time: float, sample_rate: float) -> float:
+    second = math.floor(time)
+    return second + math.ceil((time - second) * sample_rate - 1e-3) / sample_rate

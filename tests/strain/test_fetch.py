@@ -1,0 +1,96 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from aframe.errors import DataError
+from aframe.strain import fetch, simulate
+from aframe.strain.recordings import read_strain
+from aframe.strain.resample import Stretch
+
+EVENT = 1126259446.0
+
+
+def served(ifo, start, stop, rate):
+    """What GWOSC would send: samples that are their own index from GPS 0, missing for a while in L1."""
+    time = start + np.arange(round((stop - start) * rate)) / rate
+    data = np.sin(2 * np.pi * 30 * (time - 1000))
+    if ifo == "L1":
+        data[(time >= 1030.25) & (time < 1031)] = np.nan
+    return Stretch(ifo, start, float(rate), data)
+
+
+def test_open_data_cover_exactly_what_is_asked(monkeypatch):
+    monkeypatch.setattr(fetch, "_request", served)
+    (stretch,) = fetch.fetch_open_data("H1", 1000.0, 1060.0, 2048.0)
+    assert (stretch.start, stretch.stop) == (1000, 1060)
+    np.testing.assert_allclose(stretch.data, np.sin(2 * np.pi * 30 * np.arange(60 * 2048) / 2048), atol=3e-5)
+
+
+def test_the_rate_of_open_data_is_the_lowest_that_serves(monkeypatch):
+    rates = []
+    monkeypatch.setattr(fetch, "_request", lambda *arguments: rates.append(arguments[-1]) or served(*arguments))
+    for rate in (2048.0, 4096.0, 8192.0):
+        fetch.fetch_open_data("H1", 1000.0, 1002.0, rate)
+    assert rates == [4096, 4096, 16384]
+    with pytest.raises(DataError, match="more than the 16384 Hz"):
+        fetch.fetch_open_data("H1", 1000.0, 1002.0, 32768.0)
+
+
+def test_transient_failures_are_retried_and_lasting_ones_told(monkeypatch):
+    attempts = []
+
+    def flaky(*arguments):
+        attempts.append(arguments)
+        if len(attempts) < 3:
+            raise ConnectionError("reset")
+        return served(*arguments)
+
+    monkeypatch.setattr(fetch, "DELAYS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(fetch, "_request", flaky)
+    assert fetch.fetch_open_data("H1", 1000.0, 1002.0, 2048.0)
+    attempts.clear()
+
+    def dead(*arguments):
+        attempts.append(arguments)
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(fetch, "_request", dead)
+    with pytest.raises(DataError, match=r"H1 from 1000 to 1002 \(TimeoutError: no answer\): check the network"):
+        fetch.fetch_open_data("H1", 1000.0, 1002.0, 2048.0)
+    assert len(attempts) == 4
+
+
+def test_segment_of_open_data_is_split_around_gaps(monkeypatch, search, data):
+    monkeypatch.setattr(fetch, "_request", served)
+    first, second = fetch.strain_for_segment(data(source="gwosc"), search, 1000.0, 1060.0, str)
+    assert first.start == 1000
+    assert first.start + first.duration == pytest.approx(1030.125, abs=1e-3)
+    assert second.start == pytest.approx(1031.125, abs=1e-3)
+    assert second.start + second.duration == 1060
+    with pytest.raises(DataError, match="gaps that leave no piece"):
+        fetch.strain_for_segment(data(source="gwosc", min_duration=40.0), search, 1000.0, 1060.0, str)
+
+
+def test_simulated_segment(search, data):
+    settings = data(asd="aLIGO_O4_high_asd.txt")
+    (piece,) = fetch.strain_for_segment(settings, search, 1000.5, 1010.5, lambda path: f"/nowhere/{path}")
+    curve = simulate.load_asd("aLIGO_O4_high_asd.txt")
+    for ifo in search.ifos:
+        expected = simulate.simulate(curve, ifo, 1000.5, 1010.5, 2048.0, seed=search.seed)
+        np.testing.assert_array_equal(piece.strain[ifo], expected)
+    assert (piece.start, piece.duration) == (1000.5, 10)
+
+
+def test_local_segment_of_either_format(search, data, data_directory, tmp_path):
+    names = ("H-H1_LOSC_4_V2-1126259446-32.gwf", "L-L1_LOSC_4_V2-1126259446-32.hdf5")
+    for name in names:
+        shutil.copy(data_directory / "strain" / name, tmp_path)
+    (piece,) = fetch.strain_for_segment(
+        data(source="local", frames="."), search, EVENT + 1, EVENT + 31, lambda _: str(tmp_path)
+    )
+    assert (piece.start, piece.duration) == (EVENT + 1, 30)
+    (whole,) = read_strain([str(tmp_path / names[0])], None, 2048.0)["H1"]
+    first = round((1 - (whole.start - EVENT)) * 2048)
+    expected = whole.data[first : first + 30 * 2048]
+    np.testing.assert_allclose(piece.strain["H1"], expected, atol=1e-12 * np.abs(expected).max())

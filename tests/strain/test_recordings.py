@@ -1,0 +1,172 @@
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from gwpy.timeseries import TimeSeries
+
+from aframe.errors import DataError, StorageError
+from aframe.spectral import Whitening, whiten_whole
+from aframe.strain import files
+from aframe.strain.recordings import coincident, format_gps, in_directory, inventory, read_strain
+from aframe.strain.resample import EDGE_DURATION, Stretch
+
+EVENT = 1126259446.0
+WHITENING = Whitening(2048.0, 8.0, 1.0, 1.0, 8.0, 32.0, None)
+
+
+@pytest.fixture
+def event(data_directory):
+    return {
+        "H1": str(data_directory / "strain" / "H-H1_LOSC_4_V2-1126259446-32.hdf5"),
+        "L1": str(data_directory / "strain" / "L-L1_LOSC_4_V2-1126259446-32.hdf5"),
+    }
+
+
+def whitened(stretch):
+    return whiten_whole(torch.from_numpy(stretch.data), WHITENING).data.numpy()
+
+
+@pytest.mark.parametrize("ifo", ["H1", "L1"])
+@pytest.mark.parametrize("rate", [4096.0, 2048.0, 1024.0])
+def test_frame_and_hdf5_files_are_the_same_bytes(event, ifo, rate):
+    (first,) = read_strain([event[ifo]], None, rate)[ifo]
+    (second,) = read_strain([event[ifo].replace(".hdf5", ".gwf")], None, rate)[ifo]
+    assert (first.start, first.sample_rate) == (second.start, second.sample_rate)
+    assert first.sample_rate == rate
+    np.testing.assert_array_equal(first.data, second.data)
+
+
+@pytest.mark.parametrize("ifo", ["H1", "L1"])
+def test_gwosc_file_as_gwpy_reads_it(event, ifo):
+    (ours,) = read_strain([event[ifo]], None, 4096.0)[ifo]
+    theirs = TimeSeries.read(event[ifo], format="hdf5.gwosc")
+    assert ours.start == theirs.t0.value
+    np.testing.assert_array_equal(ours.data, theirs.value)
+
+
+@pytest.mark.parametrize("ifo", ["H1", "L1"])
+def test_both_rates_of_gwosc_give_one_whitened_answer(data_directory, event, ifo):
+    high = str(data_directory / "strain" / f"{ifo[0]}-{ifo}_GWOSC_16KHZ_R1-1126259447-32.hdf5")
+    (low,), (fine,) = read_strain([event[ifo]], None, 2048.0)[ifo], read_strain([high], None, 2048.0)[ifo]
+    assert fine.start == EVENT + 1 + EDGE_DURATION
+    common = Stretch(ifo, fine.start, 2048.0, low.data[2048:])
+    size = min(len(common.data), len(fine.data))
+    first, second = (whitened(Stretch(ifo, s.start, 2048.0, s.data[:size])) for s in (common, fine))
+    assert np.std(first - second) < 1e-2 * np.std(first)
+
+
+def test_gw150914_is_where_it_should_be(event):
+    (piece,) = coincident(read_strain(list(event.values()), None, 2048.0))
+    assert piece.start == EVENT + EDGE_DURATION
+    assert 32 - piece.duration < 2 * EDGE_DURATION + 2e-3
+    for ifo in ("H1", "L1"):
+        stream = whiten_whole(torch.from_numpy(piece.strain[ifo]), WHITENING)
+        power = np.convolve(stream.data.numpy() ** 2, np.ones(100), "same")
+        loudest = piece.start + (stream.offset + int(power.argmax())) / 2048
+        assert loudest == pytest.approx(1126259462.41, abs=0.05)
+
+
+def test_files_that_follow_each_other_join_without_loss(event, tmp_path):
+    (whole,) = read_strain([event["H1"]], None, 4096.0)["H1"]
+    paths = []
+    for second in range(0, 32, 8):
+        part = whole.data[second * 4096 : (second + 8) * 4096]
+        paths.append(str(tmp_path / f"part-{second}.hdf5"))
+        files.write_background(paths[-1], {"H1": part}, EVENT + second, 4096.0)
+    (joined,) = read_strain(paths[::-1], None, 2048.0)["H1"]
+    (once,) = read_strain([event["H1"]], None, 2048.0)["H1"]
+    assert joined.start == once.start
+    np.testing.assert_array_equal(joined.data, once.data)
+
+
+def test_gwpy_layout_as_gwpy_writes_it(tmp_path):
+    rng = np.random.default_rng(1)
+    for ifo in ("H1", "L1"):
+        series = TimeSeries(
+            rng.standard_normal(4096), t0=1000.5, sample_rate=1024, name=f"{ifo}:STRAIN", channel=f"{ifo}:X"
+        )
+        series.write(str(tmp_path / "two.h5"), format="hdf5", path=ifo, append=True)
+    found = inventory(str(tmp_path / "two.h5"))
+    assert [(r.ifo, r.start, r.sample_rate, r.size) for r in found] == [(i, 1000.5, 1024, 4096) for i in ("H1", "L1")]
+    assert [r.ifo for r in inventory(str(tmp_path / "two.h5"), "L1")] == ["L1"]
+
+
+def test_recording_that_does_not_name_its_detector(data_directory):
+    path = str(data_directory / "strain" / "mlgwsc_tutorial_real_noise_2kHz_500s.hdf")
+    with pytest.raises(DataError, match="does not say whose strain"):
+        read_strain([path], None, 2048.0)
+    (stretch,) = read_strain([path], "H1", 2048.0)["H1"]
+    assert (stretch.start, stretch.stop) == (1238205077, 1238205577)
+
+
+def test_gaps_split_and_each_piece_loses_its_edges(event, tmp_path):
+    path = str(tmp_path / "H-H1_gaps-1126259446-32.hdf5")
+    shutil.copy(event["H1"], path)
+    with h5py.File(path, "r+") as file:
+        file["strain/Strain"][40001:45003] = np.nan
+    pieces = read_strain([path, event["L1"]], None, 2048.0)
+    assert len(pieces["H1"]) == 2
+    before, after = coincident(pieces)
+    (whole,) = read_strain([event["H1"]], None, 2048.0)["H1"]
+    for piece in (before, after):
+        first = round((piece.start - whole.start) * 2048)
+        expected = whole.data[first : first + len(piece.strain["H1"])]
+        np.testing.assert_allclose(piece.strain["H1"], expected, atol=1e-12 * np.abs(expected).max())
+    last_sample = before.start + before.duration - 1 / 2048
+    assert 0 <= EVENT + 40001 / 4096 - EDGE_DURATION - last_sample < 1e-3
+
+
+def test_nothing_left_is_an_error(event, tmp_path):
+    path = str(tmp_path / "H-H1_gaps-1126259446-32.hdf5")
+    shutil.copy(event["H1"], path)
+    with h5py.File(path, "r+") as file:
+        file["strain/Strain"][:] = np.nan
+    with pytest.raises(DataError, match="missing \\(NaN\\) throughout"):
+        read_strain([path], None, 2048.0)
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".gwf"])
+def test_truncated_files(event, tmp_path, suffix):
+    content = Path(event["H1"]).with_suffix(suffix).read_bytes()
+    path = tmp_path / f"H-H1_cut-1126259446-32{suffix}"
+    path.write_bytes(content[: len(content) // 3])
+    with pytest.raises(StorageError, match="fetch it anew"):
+        read_strain([str(path)], None, 2048.0)
+
+
+def test_unknown_layouts_and_wrong_files(event, tmp_path):
+    with h5py.File(tmp_path / "odd.hdf5", "w") as file:
+        file["numbers"] = np.zeros(10)
+    with pytest.raises(DataError, match="no strain in a layout that is known"):
+        read_strain([str(tmp_path / "odd.hdf5")], None, 2048.0)
+    with pytest.raises(DataError, match="holds strain of H1, not of L1"):
+        read_strain([event["H1"]], "L1", 2048.0)
+    with pytest.raises(StorageError, match="does not exist"):
+        read_strain([str(tmp_path / "none.gwf")], None, 2048.0)
+    with pytest.raises(DataError, match=r"holds no \.hdf5"):
+        in_directory(str(tmp_path / "empty"))
+
+
+def test_the_same_time_twice_is_refused(event, data_directory):
+    high = str(data_directory / "strain" / "H-H1_GWOSC_16KHZ_R1-1126259447-32.hdf5")
+    with pytest.raises(DataError, match="another file has too"):
+        read_strain([event["H1"], high], None, 2048.0)
+
+
+def test_no_common_time(event, data_directory):
+    other = str(data_directory / "strain" / "L-L1_LOSC_4_V2-1128678884-32.hdf5")
+    with pytest.raises(DataError, match=r"no time in common \(H1 1126259446\.125 to .*; L1 1128678884\.125 to"):
+        coincident(read_strain([event["H1"], other], None, 2048.0))
+
+
+def test_samples_at_different_times_are_refused():
+    stretches = {ifo: [Stretch(ifo, start, 16.0, np.zeros(64))] for ifo, start in (("H1", 10.0), ("L1", 10.03))}
+    with pytest.raises(DataError, match="not taken at the same times"):
+        coincident(stretches)
+
+
+def test_times_as_text():
+    assert [format_gps(t) for t in (1126259446.0, 1e9 + 0.1)] == ["1126259446", "1000000000.1"]

@@ -1,0 +1,143 @@
+import itertools
+import random
+
+import numpy as np
+import pytest
+from gwpy.segments import DataQualityFlag
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aframe import storage
+from aframe.errors import DataError, StorageError
+from aframe.strain import files, segments
+from aframe.strain.segments import Segment
+
+S6_START, S6_STOP = 931035615.0, 971654415.0
+
+lists = st.lists(
+    st.tuples(st.integers(0, 100), st.integers(1, 20)).map(lambda pair: Segment(float(pair[0]), float(sum(pair)))),
+    max_size=12,
+)
+
+
+def seconds(of):
+    return {t for segment in of for t in range(int(segment.start), int(segment.stop))}
+
+
+@given(st.lists(lists, min_size=1, max_size=3))
+def test_intersection_is_the_seconds_in_all_lists(several):
+    result = segments.intersect(*several)
+    assert seconds(result) == set.intersection(*map(seconds, several))
+    assert all(a.stop < b.start for a, b in itertools.pairwise(result))
+
+
+@given(lists, st.floats(0.5, 5), st.floats(5, 30))
+def test_pieces_are_of_the_wanted_lengths_and_lose_only_short_rests(given_segments, shortest, longest):
+    whole = segments.coalesce(given_segments)
+    pieces = segments.divide(whole, shortest, longest)
+    assert all(shortest <= piece.duration <= longest + 1e-9 for piece in pieces)
+    assert all(a.stop <= b.start for a, b in itertools.pairwise(pieces))
+    lost = sum(s.duration for s in whole) - sum(p.duration for p in pieces)
+    assert -1e-9 <= lost < len(whole) * shortest + 1e-9
+
+
+def test_a_piece_of_exactly_the_longest_duration_is_not_cut():
+    assert segments.divide([Segment(0.5, 40.5)], 10.0, 20.0) == [Segment(0.5, 20.5), Segment(20.5, 40.5)]
+    assert segments.divide([Segment(0.5, 45.5)], 10.0, 20.0) == [Segment(0.5, 20.5), Segment(20.5, 40.5)]
+
+
+def test_real_lists_agree_with_gwpy(data_directory):
+    paths = [str(data_directory / "segments" / f"S6-{ifo}segments-cat1.txt") for ifo in ("H1", "L1")]
+    ours = segments.intersect(*map(segments.read_segments, paths))
+    assert len(segments.read_segments(paths[0])) == 4015
+    flags = [DataQualityFlag(active=[(s.start, s.stop) for s in segments.read_segments(p)]) for p in paths]
+    theirs = (flags[0] & flags[1]).active.coalesce()
+    assert [(s.start, s.stop) for s in ours] == [(float(a), float(b)) for a, b in theirs]
+
+
+def test_segwizard_round_trip_keeps_every_bit(tmp_path):
+    rng = random.Random(0)
+    edges = sorted(rng.uniform(1e9, 2e9) for _ in range(40))
+    written = [Segment(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    path = str(tmp_path / "segments.txt")
+    segments.write_segments(path, written, made_with={"seed": 1})
+    assert segments.read_segments(path) == written
+    storage.check_parameters(path, {"seed": 1})
+
+
+@pytest.mark.parametrize("row", ["10 20", "10 20 10", "3 10 20 10", "  3\t10.0 20.0 10.0 # comment"])
+def test_columns(tmp_path, row):
+    path = tmp_path / "segments.txt"
+    path.write_text(f"# seg start stop duration\n\n{row}\n")
+    assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+
+
+@pytest.mark.parametrize("row", ["10", "a b", "20 10", "10 20 11", "0 10 20 9", "1 2 3 4 5", "10 nan", "10 10"])
+def test_malformed_rows_are_named_by_file_and_line(tmp_path, row):
+    path = tmp_path / "bad.txt"
+    path.write_text(f"1 2\n{row}\n")
+    with pytest.raises(DataError, match=r"bad\.txt, line 2"):
+        segments.read_segments(str(path))
+
+
+def test_overlapping_rows_and_missing_files_are_refused(tmp_path):
+    path = tmp_path / "overlap.txt"
+    path.write_text("10 20\n0 11\n")
+    with pytest.raises(DataError, match=r"overlap\.txt, line 1: .*merge"):
+        segments.read_segments(str(path))
+    with pytest.raises(StorageError, match="does not exist"):
+        segments.read_segments(str(tmp_path / "none.txt"))
+
+
+def test_simulated_time_is_analysable_throughout(search, data):
+    settings = data(min_duration=16.0, max_duration=40.0)
+    pieces = segments.analysable(settings, search, 1000.5, 1100.5, str)
+    assert pieces == [Segment(1000.5, 1040.5), Segment(1040.5, 1080.5), Segment(1080.5, 1100.5)]
+
+
+def test_own_list_of_simulated_time_moves_in_to_the_samples(search, data, tmp_path):
+    path = str(tmp_path / "own.txt")
+    segments.write_segments(path, [Segment(1000.0001, 1050.7)])
+    (piece,) = segments.analysable(data(segments=path), search, 900.0, 1100.0, str)
+    assert piece == Segment(1000 + 1 / 2048, 1050 + 1433 / 2048)
+
+
+def test_measured_segments_leave_room_for_the_filter(search, data, data_directory):
+    path = str(data_directory / "segments" / "S6-H1segments-cat1.txt")
+    own = segments.read_segments(path)
+    settings = data(source="gwosc", segments=path, min_duration=64.0)
+    pieces = segments.analysable(settings, search, S6_START, S6_STOP, str)
+    assert {(p.start, p.stop) for p in pieces} == {(s.start + 1, s.stop - 1) for s in own if s.duration >= 66}
+
+
+def test_local_coverage_is_the_time_of_all_detectors(search, data, tmp_path):
+    for ifo, start, duration in (("H1", 1000, 30), ("H1", 1030, 30), ("L1", 1010, 60)):
+        path = str(tmp_path / f"{ifo}-{start}.hdf5")
+        files.write_background(path, {ifo: np.ones(duration * 2048)}, float(start), 2048.0)
+    settings = data(source="local", frames=str(tmp_path))
+    assert segments.analysable(settings, search, 0.0, 2000.0, str) == [Segment(1011.0, 1059.0)]
+
+
+def test_nothing_analysable_says_what_to_do(search, data):
+    with pytest.raises(DataError, match=r"H1,L1 have no coincident .*longest is 5 s.*lower min_duration"):
+        segments.analysable(data(), search, 1000.0, 1005.0, str)
+
+
+def test_no_network_says_what_to_do(monkeypatch):
+    def unreachable(*arguments):
+        raise ConnectionError("name resolution failed")
+
+    monkeypatch.setattr(segments, "_ask_gwosc", unreachable)
+    with pytest.raises(DataError, match=r"H1_DATA \(name resolution failed\): check the network"):
+        segments.open_data_segments(("H1", "L1"), 0.0, 10.0)
+
+
+def test_open_data_segments_are_those_of_all_detectors(monkeypatch):
+    timelines = {"H1_DATA": [(0, 50), (60, 90)], "L1_DATA": [(40, 70)]}
+    monkeypatch.setattr(segments, "_ask_gwosc", lambda flag, start, stop: timelines[flag])
+    assert segments.open_data_segments(("H1", "L1"), 45.5, 80.0) == [Segment(45.5, 50.0), Segment(60.0, 70.0)]
+
+
+def test_an_empty_segment_is_refused():
+    with pytest.raises(DataError, match="is empty"):
+        Segment(10.0, 10.0)

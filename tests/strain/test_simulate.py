@@ -1,0 +1,88 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import signal, stats
+
+from aframe.errors import ConfigurationError, DataError
+from aframe.strain.simulate import FLATTEN_FREQUENCY, load_asd, simulate
+
+START, RATE = 1262304000.0, 2048.0
+
+
+@pytest.fixture(scope="module")
+def curve():
+    return load_asd("aLIGO_O4_high_asd.txt")
+
+
+@pytest.fixture(scope="module")
+def noise(curve):
+    return simulate(curve, "H1", START, START + 300, RATE, seed=3)
+
+
+def test_measured_psd_is_the_noise_curve(curve, noise):
+    frequency, psd = signal.welch(noise, RATE, nperseg=int(4 * RATE))
+    band = (frequency > 15) & (frequency < 0.95 * RATE / 2)
+    wanted = np.exp(np.interp(np.log(frequency[band]), np.log(curve[0]), np.log(curve[1]))) ** 2
+    ratio = psd[band] / wanted
+    assert abs(ratio.mean() - 1) < 0.01
+    medians = np.median(ratio[: len(ratio) // 80 * 80].reshape(-1, 80), axis=1)  # of 20 Hz: spares the narrow lines
+    assert np.abs(medians - 1).max() < 0.06
+
+
+def test_low_frequencies_are_flat(curve, noise):
+    frequency, psd = signal.welch(noise, RATE, nperseg=int(16 * RATE))
+    level = np.exp(np.interp(np.log(FLATTEN_FREQUENCY), np.log(curve[0]), np.log(curve[1]))) ** 2
+    assert psd[(frequency > 1) & (frequency < 8)].mean() == pytest.approx(level, rel=0.1)
+
+
+def test_real_curve_with_lines(data_directory):
+    frequency, asd = load_asd(str(data_directory / "asd" / "cogwheel_asd_H_O3.npy"))
+    noise = simulate((frequency, asd), "H1", START, START + 200, RATE, seed=1)
+    measured, psd = signal.welch(noise, RATE, nperseg=int(8 * RATE), average="median")
+    band = (measured > 20) & (measured < 500)
+    ratio = psd[band] / np.interp(measured[band], frequency, asd**2)
+    assert np.median(ratio) == pytest.approx(1, abs=0.05)
+
+
+def test_continuous_across_any_border(curve, noise):
+    edges = START + np.array([0, 64, 100.5, 101, 300])
+    pieces = [simulate(curve, "H1", a, b, RATE, seed=3) for a, b in itertools.pairwise(edges)]
+    np.testing.assert_allclose(np.concatenate(pieces), noise, atol=1e-9 * noise.std())
+
+
+def test_other_detectors_and_seeds_are_independent(curve, noise):
+    others = [simulate(curve, ifo, START, START + 300, RATE, seed=s) for ifo, s in (("L1", 3), ("H1", 4))]
+    sos = signal.butter(4, [30, 800], "bandpass", fs=RATE, output="sos")
+    series = [signal.sosfilt(sos, x) for x in (noise, *others)]
+    correlation = np.corrcoef(series)[np.triu_indices(3, 1)]
+    assert np.abs(correlation).max() < 0.03
+
+
+def test_gaussian(curve):
+    white = simulate((np.array([1.0, 1000.0]), np.ones(2)), "H1", START, START + 100, RATE, seed=5)
+    assert stats.kstest(white / np.sqrt(RATE / 2), "norm").pvalue > 1e-3
+    _, psd = signal.welch(white, RATE, nperseg=int(RATE))
+    assert psd[2:-2].mean() == pytest.approx(1, rel=0.01)
+
+
+def test_times_between_samples_are_refused(curve):
+    with pytest.raises(DataError, match="lies between samples"):
+        simulate(curve, "H1", START + 0.0001, START + 1, RATE, seed=1)
+
+
+def test_text_and_binary_tables(data_directory, tmp_path):
+    frequency, asd = load_asd(str(data_directory / "asd" / "aligo_O4high.txt"))
+    np.save(tmp_path / "same.npy", np.stack([frequency, asd]))
+    np.testing.assert_array_equal(load_asd(str(tmp_path / "same.npy")), (frequency, asd))
+
+
+def test_unknown_and_unusable_curves(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"neither a file nor .*aLIGO_O4_high_asd\.txt"):
+        load_asd("aLIGO_O9.txt")
+    (tmp_path / "words.txt").write_text("no numbers here\n")
+    with pytest.raises(DataError, match="give two columns"):
+        load_asd(str(tmp_path / "words.txt"))
+    (tmp_path / "zero.txt").write_text("10 1e-22\n20 0\n")
+    with pytest.raises(DataError, match="positive and finite"):
+        load_asd(str(tmp_path / "zero.txt"))
