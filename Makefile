@@ -1,0 +1,46 @@
+# make sandbox   the whole pipeline on simulated noise, in DIR (default: runs/demo); nothing need be installed before
+# make test      the tests
+# make lint      style and types
+# make bench     every script in benchmarks/, and a table of what they measure
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DIR ?= runs/demo
+BIN := .venv/bin
+
+.PHONY: help sandbox venv dev test lint bench
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+sandbox: venv
+	@compgen -G "$(DIR)/*.cfg" >/dev/null || $(BIN)/aframe init "$(DIR)" --config demo
+	@$(BIN)/aframe run "$(DIR)"
+
+venv: .venv/installed
+dev: .venv/developed
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=…")'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) has no venv module: install python3-venv" >&2; exit 1; }
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing into .venv: a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+.venv/developed: .venv/installed
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: dev
+	$(BIN)/pytest
+
+lint: dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: dev
+	$(BIN)/python benchmarks
