@@ -106,6 +106,34 @@ class Artifacts:
         """A file among the results."""
         return storage.join(self.directories.results, name)
 
+    def check(self) -> None:
+        """Refuse artifacts that were made with other parameters than the present configuration's.
+
+        Raises:
+            ParameterMismatchError: Naming the parameter, both values, and the mend.
+        """
+        made = [(path, self.made_strain("train")) for path in self._strain("train")]
+        made += [(path, self.made_strain("test")) for path in self._strain("test")]
+        made += [
+            (self.training_waveforms, self.made_training_waveforms),
+            (self.validation_waveforms, self.made_validation_waveforms),
+            (self.injections, self.made_injections),
+            (self.rejected, self.made_injections),
+            (self.model, self.made_model),
+            (self.repository, self.made_repository),
+            *((path, self.made_units) for path in storage.glob(storage.join(self.directories.results, "units", "*.hdf5"))),
+            *((self.events(kind), self.made_events) for kind in ("0lag", "foreground", "background")),
+            *((self.plot(f"sensitive_volume.{suffix}"), self.made_answers) for suffix in ("h5", "html")),
+            (self.result("candidates.hdf5"), self.made_answers),
+            (self.result("report.html"), self.made_answers),
+        ]
+        for path, parameters in made:
+            if storage.exists(path):
+                storage.check_parameters(path, parameters)
+
+    def _strain(self, stage: Stage) -> list[str]:
+        return [self.segments(stage), *self.background_files(stage)]
+
     def made_strain(self, stage: Stage) -> dict[str, Any]:
         """Parameters of a stage's segments and strain."""
         other = "data.test_stop" if stage == "train" else "data.train_start"

@@ -19,3 +19,7 @@ class StorageError(AframeError):
 
 class ParameterMismatchError(AframeError):
     """An existing output was made with other parameters than the present ones."""
+
+
+class TrainingError(AframeError):
+    """Training that did not reach its end."""

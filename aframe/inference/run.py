@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from aframe import storage
 from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering, cluster
 from aframe.events.recover import recovered_table
 from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.slides import Grid, Slide
 from aframe.strain.files import open_background
-from aframe.tables import EventTable, InjectionTable, RecoveredTable, TableWriter
+from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.train.model import Model
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -87,7 +86,7 @@ def score_unit(
     total = searcher.grid.livetime(unit.slides)
     for position, slide in enumerate(unit.slides):
         scores = engine.scores(slide)
-        begin = first_sample + min(searcher.grid.offsets(0)) / rate - min(slide.shifts)
+        begin = first_sample - min(slide.shifts)
         backgrounds.append(_events(scores, begin, slide, searcher.clustering))
         if injected is not None:
             table = _in_slide(injected, slide)
@@ -141,29 +140,3 @@ def _injection(table: InjectionTable, row: int, begin: float, ifos: Sequence[str
     rate, right_pad = float(table.attributes["sample_rate"]), float(table.attributes["right_pad"])
     time = float(table["injection_time"][row])
     return Injection(responses, injection_start(time, begin, rate, responses.shape[-1], right_pad))
-
-
-def merge_events(paths: Sequence[str], path: str, made_with: storage.Parameters, remove: bool = False) -> None:
-    """Join the units' tables in order, one in memory at a time; sources are removed only after the whole is written.
-
-    Args:
-        paths: Tables of one kind.
-        path: Where the whole goes.
-        made_with: Its parameters.
-        remove: Whether to delete the sources in the end.
-    """
-    livetime = 0.0
-    with storage.create_hdf5(path, made_with) as file:
-        writer = TableWriter(file)
-        for source in paths:
-            with storage.open_hdf5(source) as opened:
-                kind = EventTable if "Tb" in opened.attrs else RecoveredTable
-            table = kind.read(source)
-            livetime += float(table.attributes.get("Tb", 0.0))
-            writer.append(table)
-            writer.attributes(table.attributes)
-        if livetime:
-            writer.attributes({"Tb": livetime})
-    if remove:
-        for source in paths:
-            storage.remove(source)

@@ -56,11 +56,27 @@ class Grid:
         first = min(shift * number for shift in self.shifts)
         return tuple(to_samples(shift * number - first, rate, "shift") for shift in self.shifts)
 
+    def span(self, start: float, duration: float, number: int) -> tuple[float, float] | None:
+        """Slide times between which all detectors have whitened strain; None where there is no such time.
+
+        Args:
+            start: GPS seconds of the segment's start.
+            duration: Seconds.
+            number: Number of the slide.
+        """
+        whitening = self.preprocessing.whitening
+        low = start + whitening.psd_length - min(shift * number for shift in self.shifts)
+        high = start + duration - whitening.fduration / 2 - max(shift * number for shift in self.shifts)
+        return (low, high) if high > low else None
+
     def slide(self, segment: int, duration: float, number: int) -> Slide:
         """A slide of a segment, with as many windows as its overlapping streams hold (perhaps none)."""
-        size = self.stream_size(duration) - max(self.offsets(number))
-        windows = max(0, (size - self.preprocessing.kernel_size) // self.preprocessing.stride_size + 1)
+        windows = self.windows(self.stream_size(duration) - max(self.offsets(number)))
         return Slide(segment, number, tuple(shift * number for shift in self.shifts), windows)
+
+    def windows(self, size: int) -> int:
+        """Number of windows in ``size`` whitened samples."""
+        return max(0, (size - self.preprocessing.kernel_size) // self.preprocessing.stride_size + 1)
 
     def livetime(self, slides: Sequence[Slide]) -> float:
         """Seconds that slides add to the background: a stride for each window."""

@@ -2,7 +2,7 @@
 
 from aframe.tables.events import EventTable, RecoveredTable
 from aframe.tables.injections import InjectionTable, PolarizationTable, RejectedTable, ResponseTable
-from aframe.tables.table import Table, TableWriter
+from aframe.tables.table import Table, TableWriter, merge_tables
 
 __all__ = [
     "EventTable",
@@ -13,4 +13,5 @@ __all__ = [
     "ResponseTable",
     "Table",
     "TableWriter",
+    "merge_tables",
 ]

@@ -39,6 +39,13 @@ UNITS: Mapping[str, str] = {
 AnyTable = TypeVar("AnyTable", bound="Table")
 
 
+ADDITIVE = frozenset({"Tb", "num_injections", "num_unphysical"})
+"""Attributes of which a joined table has the sum."""
+
+MERGE_ROWS = 4096
+"""Rows of a table in memory while it is being joined to others."""
+
+
 @dataclass
 class Table:
     """Rows of parameters, and of waveforms where there are any.
@@ -178,6 +185,30 @@ class TableWriter:
         dataset = self._file[name]
         dataset.resize(start + len(column), axis=0)
         dataset[start:] = column
+
+
+def merge_tables(
+    kind: type[Table], sources: Sequence[str], path: str, made_with: Parameters, waveforms: bool = True
+) -> None:
+    """Join tables in order, a few thousand rows in memory at a time. Attributes that count or measure are added up.
+
+    Args:
+        kind: The tables' kind.
+        sources: Their paths.
+        path: Where the whole goes; it appears there only when complete.
+        made_with: Its parameters.
+        waveforms: Whether to join waveforms too.
+    """
+    totals: dict[str, Any] = {}
+    with storage.create_hdf5(path, made_with) as file:
+        writer = TableWriter(file)
+        for source in sources:
+            for start in range(0, max(1, kind.count(source)), MERGE_ROWS):
+                table = kind.read(source, rows=slice(start, start + MERGE_ROWS), waveforms=waveforms)
+                writer.append(table)
+            for name, value in table.attributes.items():
+                totals[name] = totals.get(name, 0) + value if name in ADDITIVE else value
+        writer.attributes(totals)
 
 
 def _attributes(file: h5py.File) -> dict[str, Any]:

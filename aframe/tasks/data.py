@@ -4,6 +4,7 @@ import law
 import luigi
 
 from aframe import steps, storage
+from aframe.artifacts import Stage
 from aframe.storage import Parameters
 from aframe.strain.segments import Segment
 from aframe.tasks.base import AframeTask, Output
@@ -12,7 +13,7 @@ from aframe.tasks.base import AframeTask, Output
 class StageTask(AframeTask):
     """A task that exists once for training and once for testing."""
 
-    stage = luigi.ChoiceParameter(choices=["train", "test"], description="train or test: which interval of time")
+    stage: Stage = luigi.ChoiceParameter(choices=["train", "test"], description="train or test: which interval of time")
 
     @property
     def made_with(self) -> Parameters:

@@ -1,0 +1,129 @@
+"""The ``aframe`` command: a thin layer over the steps."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aframe.errors import AframeError, ConfigurationError
+
+if TYPE_CHECKING:
+    from aframe.artifacts import Artifacts
+
+CFG_HELP = "the run's .cfg; default: the environment variable LAW_CONFIG_FILE"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands but ``train``, whose options are Lightning's."""
+    parser = argparse.ArgumentParser(prog="aframe", description="Search strain for compact binary mergers with neural networks.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    init = commands.add_parser("init", help="write a run's configuration into a new directory")
+    init.add_argument("directory", help="directory of the run")
+    init.add_argument("--config", choices=["demo", "bbh"], default="demo",
+                      help="demo: simulated noise, minutes on two cores; bbh: the full analysis of open data (default: demo)")  # fmt: skip
+    init.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="changes",
+                      help="change a key of the .cfg (inference.Tb=86400) or of the training YAML (train.trainer.max_epochs=2)")  # fmt: skip
+
+    run = commands.add_parser("run", help="run the whole pipeline; resumes where it was interrupted")
+    run.add_argument("directory", help="directory that `aframe init` wrote")
+    run.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
+    run.add_argument("--workers", type=int, default=1, help="tasks that run at the same time (default: 1)")
+
+    status = commands.add_parser("status", help="say which artifacts of a run exist")
+    status.add_argument("directory", help="directory of the run")
+
+    for name, help_text in (
+        ("data", "find segments and make strain, for training and testing"),
+        ("waveforms", "make signals to train with, to validate with, and to inject"),
+        ("sensitivity", "rank candidates and estimate the sensitive volume"),
+    ):
+        step = commands.add_parser(name, help=help_text)
+        step.add_argument("--cfg", default="", help=CFG_HELP)
+        if name != "sensitivity":
+            stages = ["train", "test"] if name == "data" else ["train", "validation", "test"]
+            step.add_argument("--stage", choices=stages, action="append", help="which (default: all)")
+
+    commands.add_parser("train", help="Lightning's command line: aframe train fit --config train.yaml", add_help=False)
+
+    export = commands.add_parser("export", help="export a model to a Triton model repository")
+    export.add_argument("--model", required=True, help="model.pt")
+    export.add_argument("--repository", required=True, help="directory of the repository")
+    export.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
+    export.add_argument("--max-batch-size", type=int, default=1024, help="windows (default: 1024)")
+
+    infer = commands.add_parser("infer", help="apply a model to strain files, or score a run's time slides")
+    infer.add_argument("--model", help="model.pt")
+    infer.add_argument("--strain", nargs="+", default=[], metavar="FILE", help="HDF5 or GWF files, one or more per detector")
+    infer.add_argument("--output", help="event table to write (.hdf5)")
+    infer.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
+    infer.add_argument("--cfg", default="", help=f"score this run's background and injections instead: {CFG_HELP}")
+    infer.add_argument("--integration-window-length", type=float, default=1.0, help="s (default: 1)")
+    infer.add_argument("--cluster-window-length", type=float, default=8.0, help="s (default: 8)")
+    infer.add_argument("--top", type=int, default=10, help="candidates to print (default: 10)")
+    infer.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
+
+    report = commands.add_parser("report", help="build a run's report anew from what there is")
+    report.add_argument("directory", help="directory of the run")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; errors that a user can mend are one line and exit code 1."""
+    options = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in options or bool(os.environ.get("AFRAME_DEBUG"))
+    try:
+        if options[:1] == ["train"]:
+            from aframe.train.cli import main as train
+
+            train([option for option in options[1:] if option != "--debug"])
+        else:
+            _dispatch(build_parser(), options)
+    except AframeError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to resume", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _dispatch(parser: argparse.ArgumentParser, options: Sequence[str]) -> None:
+    parsed = parser.parse_args(options)
+    if parsed.debug:
+        os.environ["AFRAME_DEBUG"] = "1"
+    if parsed.version:
+        from aframe import __version__
+
+        print(f"aframe {__version__}")
+        return
+    if parsed.command is None:
+        parser.print_help()
+        return
+    from aframe import commands
+
+    getattr(commands, parsed.command)(parsed)
+
+
+def run_of(configuration: str) -> "Artifacts":
+    """The run of a ``.cfg`` and of the environment.
+
+    Raises:
+        ConfigurationError: If neither option nor LAW_CONFIG_FILE names a configuration, or a directory is not set.
+    """
+    from aframe import config
+    from aframe.artifacts import Artifacts
+
+    path = configuration or os.environ.get("LAW_CONFIG_FILE", "")
+    if not path:
+        raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
+    return Artifacts(config.load(str(Path(path).absolute())), config.Directories.from_environment())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""What each ``aframe`` command does with its parsed options."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aframe import storage
+from aframe.cli import run_of
+from aframe.errors import AframeError, ConfigurationError
+from aframe.progress import Progress
+
+if TYPE_CHECKING:
+    from aframe.tables import EventTable
+
+CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
+
+RUN_SCRIPT = """#!/usr/bin/env bash
+# Runs the whole pipeline, and resumes it where it was interrupted. Options go to law: --gpus 0,1 --workers 5
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+set -a
+. "$here/.env"
+set +a
+LAW_CONFIG_FILE="$here/sandbox.cfg" law run aframe.pipelines.sandbox.Sandbox "$@"
+echo "report: $AFRAME_RESULTS_DIR/report.html"
+"""
+
+
+def init(options: argparse.Namespace) -> None:
+    """Write a run's four files into a directory that has none of them yet."""
+    directory = Path(options.directory).absolute()
+    configuration, training = CONFIGURATIONS[options.config]
+    package = resources.files("aframe.pipelines.sandbox")
+    environment = "".join(
+        f'AFRAME_{name.upper()}_DIR="{directory / name}"\n'
+        for name in ("train_data", "test_data", "train_run", "condor", "results")
+    )
+    texts = {
+        "sandbox.cfg": (package / configuration).read_text(encoding="utf-8"),
+        "train.yaml": (package / training).read_text(encoding="utf-8"),
+        ".env": f'# Each may be a local directory or s3://bucket/prefix\n{environment}LAW_HOME="{directory / ".law"}"\n',
+        "run.sh": RUN_SCRIPT,
+    }
+    there = [name for name in texts if (directory / name).exists()]
+    if there:
+        raise ConfigurationError(f"{directory} already has {', '.join(there)}: choose another directory, or edit these")
+    for change in options.changes:
+        _change(texts, change)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    (directory / "run.sh").chmod(0o755)
+    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {options.directory}")
+
+
+def _change(texts: dict[str, str], change: str) -> None:
+    """Replace the value of one key in the texts."""
+    key, equals, value = change.partition("=")
+    section, dot, name = key.partition(".")
+    if not (equals and dot):
+        raise ConfigurationError(f"--set {change}: give SECTION.KEY=VALUE, as in inference.Tb=86400")
+    if section == "train":
+        file, separator = "train.yaml", ":"
+        name = name.rpartition(".")[2]
+        pattern = rf"^(\s*){re.escape(name)}:\s*[^#\n]*?(\s*(#.*)?)$"
+        head, body, tail = "", texts[file], ""
+    else:
+        file, separator = "sandbox.cfg", " ="
+        head, found, rest = texts[file].partition(f"[luigi_{section}]")
+        body, following, tail = rest.partition("\n[")
+        head, tail = head + found, following + tail
+        pattern = rf"^(){re.escape(name)}\s*=[^#\n]*?(\s*(#.*)?)$"
+    body, count = re.subn(pattern, lambda m: f"{m[1]}{name}{separator} {value}{m[2]}", body, flags=re.MULTILINE)
+    if count != 1:
+        raise ConfigurationError(f"--set {change}: {file} has no key {name!r} there; see the keys it has")
+    texts[file] = head + body + tail
+
+
+def run(options: argparse.Namespace) -> None:
+    """Start the run's ``run.sh``."""
+    script = Path(options.directory).absolute() / "run.sh"
+    if not script.exists():
+        raise ConfigurationError(f"{script} does not exist: write the run's files with `aframe init {options.directory}`")
+    binaries = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+    sys.stdout.flush()
+    command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(options.workers)]
+    raise SystemExit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+def _load_environment(directory: str) -> str:
+    """Set what the run's ``.env`` sets; path of its configuration."""
+    path = Path(directory).absolute()
+    for line in storage.read_text(str(path / ".env")).splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not name.startswith("#"):
+            os.environ.setdefault(name.strip(), value.strip().strip('"'))
+    return str(path / "sandbox.cfg")
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print which artifacts of a run exist."""
+    run = run_of(_load_environment(options.directory))
+    parts = {
+        "training strain": run.segments("train"),
+        "training waveforms": run.training_waveforms,
+        "validation waveforms": run.validation_waveforms,
+        "testing strain": run.segments("test"),
+        "testing injections": run.injections,
+        "trained model": run.model,
+        "exported model": run.repository,
+        "background events": run.events("background"),
+        "recovered injections": run.events("foreground"),
+        "zero-lag events": run.events("0lag"),
+        "sensitive volume": run.plot("sensitive_volume.h5"),
+        "report": run.result("report.html"),
+    }
+    for name, path in parts.items():
+        print(f"{'done ' if storage.exists(path) else 'to do'}  {name:22} {path}")
+
+
+def data(options: argparse.Namespace) -> None:
+    """Find segments and make strain."""
+    from aframe import steps
+
+    run = run_of(options.cfg)
+    for stage in options.stage or ["train", "test"]:
+        steps.find_segments(run, stage)
+        segments = steps.segments_of(run, stage)
+        progress = Progress(f"{stage}ing strain, segments")
+        for number, segment in enumerate(segments, start=1):
+            steps.fetch_strain(run, stage, segment)
+            progress(number, len(segments))
+        print(f"{len(segments)} segments in {run.data_directory(stage)}")
+
+
+def waveforms(options: argparse.Namespace) -> None:
+    """Make signals."""
+    from aframe import steps
+
+    run = run_of(options.cfg)
+    for stage in options.stage or ["train", "validation", "test"]:
+        if stage == "train":
+            steps.generate_training_waveforms(run, Progress("training waveforms"))
+            print(run.training_waveforms)
+        elif stage == "validation":
+            steps.generate_validation_waveforms(run, Progress("validation waveforms"))
+            print(run.validation_waveforms)
+        else:
+            for batch in steps.plan_injections(run):
+                steps.generate_injections(run, batch, Progress(f"injections of segment {batch.segment}"))
+            steps.merge_injections(run)
+            print(run.injections)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Export a model."""
+    from aframe.export.repository import publish
+    from aframe.train.model import load
+
+    made_with = storage.made_with(options.model) or {}
+    model = load(options.model)
+    print(publish(model, options.repository, options.name, options.max_batch_size, made_with))
+
+
+def infer(options: argparse.Namespace) -> None:
+    """Apply a model to files, or score a run's slides."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
+    device = "cuda" if options.gpus else "cpu"
+    if not options.strain:
+        _infer_run(options.cfg, device)
+        return
+    from aframe.inference.recorded import search_recorded
+    from aframe.train.model import load
+
+    if not options.model:
+        raise ConfigurationError("aframe infer --strain needs --model model.pt")
+    if options.output and not options.output.endswith((".hdf5", ".h5")):
+        raise ConfigurationError(f"--output {options.output} is no HDF5 file: give a name that ends in .hdf5")
+    model = load(options.model)
+    lengths = (options.integration_window_length, options.cluster_window_length)
+    events = search_recorded(model, options.strain, *lengths, device)
+    _print_candidates(events, options)
+    if options.output:
+        events.write(options.output, {"model": str(options.model), "strain": [str(path) for path in options.strain]})
+        print(f"events: {options.output}")
+
+
+def _print_candidates(events: "EventTable", options: argparse.Namespace) -> None:
+    from aframe.events.candidates import utc
+    from aframe.events.significance import Background
+
+    background = Background.read(options.background) if options.background else None
+    print(f"{len(events)} events in {events.livetime:.0f} s; loudest first")
+    print(f"{'UTC':25}{'GPS (s)':18}{'statistic':>10}{'  FAR (per year)' if background else ''}")
+    for row in range(min(options.top, len(events))):
+        time, statistic = events["detection_time"][row], events["detection_statistic"][row]
+        rate = f"{float(background.far_per_year(statistic)):16.3g}" if background else ""
+        print(f"{utc(time):25}{time:<18.3f}{statistic:10.3f}{rate}")
+
+
+def _infer_run(configuration: str, device: str) -> None:
+    from aframe import steps
+
+    run = run_of(configuration)
+    units = steps.plan_units(run)
+    progress = Progress("units of inference")
+    for number, unit in enumerate(units, start=1):
+        if not all(storage.exists(path) for path in steps.unit_outputs(run, unit).values()):
+            steps.score_unit(run, unit, device)
+        progress(number, len(units))
+    steps.merge_events(run)
+    print(run.events("background"))
+
+
+def sensitivity(options: argparse.Namespace) -> None:
+    """Rank candidates and estimate the sensitive volume."""
+    from aframe import steps
+
+    run = run_of(options.cfg)
+    steps.estimate_sensitivity(run)
+    print(run.plot("sensitive_volume.html"))
+
+
+def report(options: argparse.Namespace) -> None:
+    """Build a run's report anew."""
+    from aframe import steps
+
+    run = run_of(_load_environment(options.directory))
+    if not Path(options.directory).is_dir():
+        raise AframeError(f"{options.directory} is no directory: give a run's directory")
+    steps.build_report(run)
+    print(f"report: {run.result('report.html')}")

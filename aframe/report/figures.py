@@ -1,0 +1,212 @@
+"""Figures of the report: arrays in, bokeh figures out. Every axis has its unit, every figure works at any width."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models.annotations import Legend, TeeHead, Whisker
+from bokeh.plotting import figure
+from jaxtyping import Bool, Float
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.significance import Background
+from aframe.report.inputs import TrainingCurves
+from aframe.report.text import rate
+from aframe.sensitivity.volume import VolumeCurve
+from aframe.types import Array
+
+BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222",
+)  # fmt: skip
+PALETTE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
+"""Okabe and Ito's colours, which colour-blind readers tell apart."""
+
+DASHES = ("dashed", "dotted", "dashdot", "dotdash")
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+CURVE_POINTS = 600
+SCATTER_POINTS = 3000
+HEIGHT = 340
+
+
+def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
+    """Sensitive volume of one population against false alarm rate, with a band of one standard error.
+
+    Args:
+        curve: Volumes in Gpc³ at rates per Julian year.
+        published: Volumes in Gpc³ of other searches, drawn as horizontal lines.
+    """
+    high = curve.volume_gpc3 + curve.standard_error
+    top = 1.08 * max([float(high.max()), *published.values()])
+    plot = _plot("False alarm rate (1 / yr)", "Sensitive volume (Gpc³)", x_axis_type="log", y_range=(0, top))
+    low = np.maximum(curve.volume_gpc3 - curve.standard_error, 0.0)
+    source = ColumnDataSource(
+        {
+            "far": curve.far_per_year,
+            "volume": curve.volume_gpc3,
+            "error": curve.standard_error,
+            "low": low,
+            "high": high,
+            "threshold": curve.threshold,
+            "effective": curve.effective_sample_size,
+        }
+    )
+    band = plot.varea("far", "low", "high", source=source, fill_color=BLUE, fill_alpha=0.2)
+    line = plot.line("far", "volume", source=source, line_color=BLUE, line_width=2.5)
+    tips = [
+        ("FAR", "@far{0.00e+0} / yr"),
+        ("V", "@volume{0.000} ± @error{0.000} Gpc³"),
+        ("threshold", "@threshold{0.000}"),
+        ("effective found injections", "@effective{0}"),
+    ]
+    plot.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline"))
+    entries: list[tuple[str, list[Any]]] = [("this search ± 1σ", [line, band])]
+    ends = [float(curve.far_per_year[0]), float(curve.far_per_year[-1])]
+    for (name, volume), color, dash in zip(published.items(), PALETTE[1:], DASHES, strict=False):
+        other = plot.line(ends, [volume, volume], line_color=color, line_width=1.5, line_dash=dash)
+        plot.add_tools(HoverTool(renderers=[other], tooltips=f"{name}, O3: {volume:.2f} Gpc³"))
+        entries.append((f"{name} (O3)", [other]))
+    return _with_legend(plot, entries)
+
+
+def background_figure(background: Background, zero_lag: Float[Array, " events"] | None, livetime: float) -> figure:
+    """Events per year at least as loud, in time slides and in unshifted data.
+
+    Args:
+        background: Events of time slides.
+        zero_lag: Statistics of unshifted events, if there are any yet.
+        livetime: Seconds of unshifted data.
+    """
+    plot = _plot("Detection statistic", "Events per year at least as loud (1 / yr)", y_axis_type="log")
+    statistic, count = _cumulative(background.statistics)
+    line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
+    entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
+    if zero_lag is not None and len(zero_lag):
+        statistic, count = _cumulative(np.sort(zero_lag))
+        source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / livetime})
+        dots = plot.scatter("x", "y", source=source, color=VERMILION, size=6, alpha=0.8)
+        plot.add_tools(HoverTool(renderers=[dots], tooltips=[("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr")]))
+        entries.append(("unshifted data", [dots]))
+    return _with_legend(plot, entries)
+
+
+def training_figures(curves: TrainingCurves) -> dict[str, figure]:
+    """Losses, and validation metrics, against epoch; only those that were recorded."""
+    groups = {
+        "Loss": [name for name in curves if "loss" in name],
+        "Validation": [name for name in curves if name.startswith("valid") and "loss" not in name],
+    }
+    figures = {}
+    for title, names in groups.items():
+        if names:
+            label = "Binary cross-entropy" if title == "Loss" else "Score (0 to 1)"
+            plot = _plot("Epoch", label)
+            entries: list[tuple[str, list[Any]]] = []
+            for k, name in enumerate(names):
+                dash = ("solid", *DASHES)[k // len(PALETTE) % 5]
+                line = plot.line(*curves[name], line_width=2, line_color=PALETTE[k % len(PALETTE)], line_dash=dash)
+                entries.append((name.replace("_", " "), [line]))
+            figures[title] = _with_legend(plot, entries)
+    return figures
+
+
+def efficiency_figure(
+    snr: Float[Array, " injections"], statistic: Float[Array, " injections"], thresholds: Mapping[float, float]
+) -> figure:
+    """Share of injections found against their network SNR, with 68 % binomial (Wilson) intervals.
+
+    Args:
+        snr: Network SNR of accepted injections.
+        statistic: Their detection statistic, −inf where no event recovered one.
+        thresholds: Detection threshold for each false alarm rate (1 / yr).
+    """
+    plot = _plot("Network SNR", "Share of injections found", x_axis_type="log", y_range=(-0.02, 1.05))
+    edges = np.geomspace(snr.min(), max(np.quantile(snr, 0.999), 1.1 * snr.min()) * (1 + 1e-9), 13)
+    number, _ = np.histogram(snr, edges)
+    centre = np.sqrt(edges[1:] * edges[:-1])
+    entries: list[tuple[str, list[Any]]] = []
+    for k, (far, threshold) in enumerate(thresholds.items()):
+        found, _ = np.histogram(snr[statistic >= threshold], edges)
+        share, low, high = wilson_interval(found[number > 0], number[number > 0])
+        source = ColumnDataSource({"x": centre[number > 0], "y": share, "low": low, "high": high})
+        line = plot.line("x", "y", source=source, line_color=PALETTE[k], line_width=2)
+        dots = plot.scatter("x", "y", source=source, color=PALETTE[k], size=6)
+        head = TeeHead(size=5, line_color=PALETTE[k])
+        plot.add_layout(
+            Whisker(
+                source=source,
+                base="x",
+                lower="low",
+                upper="high",
+                line_color=PALETTE[k],
+                lower_head=head,
+                upper_head=head,
+            )
+        )
+        entries.append((rate(far), [line, dots]))
+    return _with_legend(plot, entries)
+
+
+def found_figure(
+    snr: Float[Array, " injections"], chirp_mass: Float[Array, " injections"], found: Bool[Array, " injections"]
+) -> figure:
+    """Found and missed injections by network SNR and detector-frame chirp mass (solar masses)."""
+    plot = _plot("Network SNR", "Chirp mass, detector frame (M☉)", x_axis_type="log", y_axis_type="log")
+    entries: list[tuple[str, list[Any]]] = []
+    step = max(1, -(-len(snr) // SCATTER_POINTS))
+    styles = ((found, "found", BLUE, "circle"), (~found, "missed", ORANGE, "x"))
+    for chosen, label, color, marker in styles:
+        rows = np.flatnonzero(chosen)[::step]
+        dots = plot.scatter(snr[rows], chirp_mass[rows], marker=marker, color=color, size=5, alpha=0.6)
+        entries.append((f"{label} ({int(chosen.sum())})", [dots]))
+    return _with_legend(plot, entries)
+
+
+def wilson_interval(found: Array, number: Array) -> tuple[Array, Array, Array]:
+    """Share and its 68 % interval (Wilson 1927) for counts out of numbers that are at least 1."""
+    share = found / number
+    centre = (share + 1 / (2 * number)) / (1 + 1 / number)
+    half = np.sqrt(share * (1 - share) / number + 1 / (4 * number**2)) / (1 + 1 / number)
+    return share, np.minimum(centre - half, share), np.maximum(centre + half, share)
+
+
+def _cumulative(ordered: Array) -> tuple[Array, Array]:
+    """Statistic and number of events at least as loud, at numbers evenly spaced in logarithm."""
+    total = len(ordered)
+    if not total:
+        return np.empty(0), np.empty(0)
+    count = np.unique(np.round(np.geomspace(1, total, CURVE_POINTS)).astype(np.int64))
+    return ordered[total - count].astype(np.float64), count
+
+
+def _plot(x_label: str, y_label: str, **options: Any) -> figure:
+    plot = figure(
+        height=HEIGHT,
+        sizing_mode="stretch_width",
+        tools="pan,box_zoom,wheel_zoom,reset,save",
+        active_drag=None,  # a finger that scrolls the page must not drag the figure
+        x_axis_label=x_label,
+        y_axis_label=y_label,
+        **options,
+    )
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    plot.outline_line_color = None
+    plot.background_fill_color = plot.border_fill_color = None
+    for axis in plot.axis:
+        axis.axis_label_text_font = axis.major_label_text_font = FONT
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size, axis.major_label_text_font_size = "13px", "12px"
+        axis.axis_line_color = axis.major_tick_line_color = "#9aa3ad"
+        axis.minor_tick_line_color = None
+    plot.grid.grid_line_color = "#e6e9ed"
+    return plot
+
+
+def _with_legend(plot: figure, entries: Sequence[tuple[str, list[Any]]]) -> figure:
+    """The legend under the figure, where it hides no data; a click hides a line."""
+    legend = Legend(items=list(entries), orientation="horizontal", ncols=2, click_policy="hide", margin=4, padding=0)
+    legend.border_line_color = legend.background_fill_color = None
+    legend.label_text_font, legend.label_text_font_size = FONT, "12px"
+    plot.add_layout(legend, "below")
+    return plot

@@ -1,0 +1,61 @@
+"""Numbers as people read them."""
+
+import dataclasses
+import math
+import typing
+
+from aframe.config import Config
+from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
+
+SCALES = ((SECONDS_PER_YEAR, "year"), (SECONDS_PER_DAY, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
+
+
+def number(value: float | int, digits: int = 3) -> str:
+    """A number to some significant digits, with thin spaces between thousands.
+
+    >>> number(0.012345), number(1234567)
+    ('0.0123', '1\u202f234\u202f567')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if value == round(value) and abs(value) < 1e15:
+        return f"{round(value):,}".replace(",", "\u202f")
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """A duration in the largest unit of which it is at least one.
+
+    >>> duration(7200.0), duration(40 * 31557600.0)
+    ('2 hours', '40 years')
+    """
+    scale, name = next(((s, n) for s, n in SCALES if seconds >= s), SCALES[-1])
+    text = number(seconds / scale)
+    return f"{text} {name}{'' if text == '1' else 's'}"
+
+
+def rate(far_per_year: float, lowest_far_per_year: float = 0.0) -> str:
+    """A false alarm rate in words; at the lowest that can be measured it is an upper limit.
+
+    >>> rate(0.5), rate(0.5, 0.5), rate(730.5)
+    ('1 per 2 years', '< 1 per 2 years', '2 per day')
+    """
+    limit = "< " if far_per_year <= lowest_far_per_year * (1 + 1e-9) else ""
+    if far_per_year > 365.25:
+        return f"{limit}{number(far_per_year * SECONDS_PER_DAY / SECONDS_PER_YEAR)} per day"
+    text = duration(SECONDS_PER_YEAR / far_per_year)
+    return f"{limit}1 per {text.removeprefix('1 ') if text.startswith('1 ') else text}"
+
+
+def unit(section: str, name: str) -> str:
+    """Unit of a configuration key; empty where it has none or is unknown.
+
+    >>> unit("search", "kernel_length")
+    's'
+    """
+    kind = typing.get_type_hints(Config).get(section)
+    fields = {field.name: field for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+    value = str(fields[name].metadata["unit"]) if name in fields else ""
+    return "" if value == "path" else value

@@ -1,0 +1,357 @@
+"""The six steps as plain functions of a run's artifacts: law tasks and the command line call these alike."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from aframe import seeding, storage
+from aframe.artifacts import Artifacts, Stage
+from aframe.errors import DataError, TrainingError
+from aframe.events.candidates import candidates, write_candidates
+from aframe.events.cluster import Clustering
+from aframe.events.significance import Background
+from aframe.inference.slides import Grid, Slide
+from aframe.processes import die_with_parent
+from aframe.sensitivity.volume import Draws, default_far_grid, read_rejected, volume_against_far, write_volumes
+from aframe.sensitivity.weights import mass_targets
+from aframe.spectral import power_spectral_density
+from aframe.strain.fetch import strain_for_segment
+from aframe.strain.files import background_path, open_background, parse_background_path, write_background
+from aframe.strain.segments import Segment, analysable, read_segments, write_segments
+from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables
+from aframe.train.model import Preprocessing
+from aframe.waveforms.injections import (
+    Placement,
+    Selection,
+    SignalSource,
+    accepted_signals,
+    injection_set,
+    polarization_set,
+)
+from aframe.waveforms.polarizations import WaveformGenerator
+from aframe.waveforms.priors import load_population
+
+if TYPE_CHECKING:
+    from aframe.inference.run import Searcher
+
+ProgressReport = Callable[[float, float], None]
+
+
+def find_segments(run: Artifacts, stage: Stage) -> None:
+    """List the segments of a stage."""
+    start, stop = run.interval(stage)
+    segments = analysable(run.config.data, run.config.search, start, stop, run.config.resolve)
+    write_segments(run.segments(stage), segments, run.made_strain(stage))
+
+
+def segments_of(run: Artifacts, stage: Stage) -> list[Segment]:
+    """The segments of a stage, once they are listed."""
+    return read_segments(run.segments(stage))
+
+
+def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
+    """Write the strain of a segment, and last of all the list of its files."""
+    search = run.config.search
+    pieces = strain_for_segment(run.config.data, search, segment.start, segment.stop, run.config.resolve)
+    paths = []
+    for piece in pieces:
+        paths.append(background_path(run.data_directory(stage), piece.start, piece.duration))
+        strain = {ifo: piece.strain[ifo] for ifo in search.ifos}
+        write_background(paths[-1], strain, piece.start, search.sample_rate, run.made_strain(stage))
+    storage.sign(run.strain_index(stage, segment), run.made_strain(stage))
+    storage.write_text(run.strain_index(stage, segment), "\n".join(paths) + "\n")
+
+
+def signal_source(run: Artifacts) -> SignalSource:
+    """The run's population and waveforms."""
+    made = run.config.waveforms
+    generator = WaveformGenerator(
+        made.approximant,
+        run.config.search.sample_rate,
+        made.waveform_duration,
+        made.right_pad,
+        made.minimum_frequency,
+        made.reference_frequency,
+    )
+    return SignalSource(load_population(made.prior), generator)
+
+
+def selection(run: Artifacts, background: str) -> Selection:
+    """Which signals are loud enough in the noise of a background file."""
+    search = run.config.search
+    with open_background(background) as file:
+        strain = [torch.from_numpy(file.read(ifo)) for ifo in search.ifos]
+    psds = torch.stack([power_spectral_density(s, search.sample_rate, search.fftlength) for s in strain])
+    return Selection(search.ifos, psds, search.highpass, search.lowpass, run.config.injections.snr_threshold)
+
+
+def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
+    """Write the polarizations to train with."""
+    rng = seeding.generator(run.config.search.seed, "training waveforms")
+    table = polarization_set(signal_source(run), run.config.waveforms.num_training_waveforms, rng, progress=progress)
+    table.write(run.training_waveforms, run.made_training_waveforms)
+
+
+def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
+    """Write the responses to validate with, loud enough in the last training segment's noise."""
+    rng = seeding.generator(run.config.search.seed, "validation waveforms")
+    chosen = selection(run, background_files(run, "train")[-1])
+    number = run.config.waveforms.num_validation_waveforms
+    accepted, _ = accepted_signals(signal_source(run), chosen, number, rng, progress=progress)
+    accepted.write(run.validation_waveforms, run.made_validation_waveforms)
+
+
+def background_files(run: Artifacts, stage: Stage) -> list[str]:
+    """Background files of a stage.
+
+    Raises:
+        DataError: If there are none.
+    """
+    paths = run.background_files(stage)
+    if not paths:
+        raise DataError(f"no background files in {run.data_directory(stage)}/background: make the data first")
+    return paths
+
+
+@dataclass(frozen=True)
+class InjectionBatch:
+    """Injections to place in one slide of one background file.
+
+    Attributes:
+        segment: Index of the background file.
+        slide: Number of the time slide.
+        count: Signals to place.
+    """
+
+    segment: int
+    slide: int
+    count: int
+
+
+def time_slides(run: Artifacts) -> Grid:
+    """How windows and slides lie on the testing data."""
+    search = run.config.search
+    preprocessing = Preprocessing(
+        search.ifos, search.kernel_length, search.inference_sampling_rate, (0.0, search.kernel_length), search.whitening
+    )
+    return Grid(preprocessing, run.config.inference.shifts)
+
+
+def plan_injections(run: Artifacts) -> list[InjectionBatch]:
+    """Fill the slides of all segments, the smallest shifts first, until all injections have a place.
+
+    Raises:
+        DataError: If the segments do not hold as many; says how many they hold.
+    """
+    wanted = run.config.injections.num_injections
+    segments = [parse_background_path(path) for path in background_files(run, "test")]
+    batches: list[InjectionBatch] = []
+    placed, number, fits = 0, 1, True
+    while placed < wanted and fits:
+        fits = False
+        for index, segment in enumerate(segments):
+            room = placement(run, segment, number)
+            count = min(0 if room is None else room.capacity, wanted - placed)
+            if count > 0:
+                fits = True
+                batches.append(InjectionBatch(index, number, count))
+                placed += count
+        number += 1
+    if placed < wanted:
+        raise DataError(
+            f"num_injections = {wanted} do not fit into {len(segments)} segments and their time slides, which hold {placed}: "
+            "lower num_injections, spacing or buffer, or take more data"
+        )
+    return batches
+
+
+def placement(run: Artifacts, segment: tuple[float, float], number: int) -> Placement | None:
+    """Where injections may lie in a slide of a segment (start and duration, s); None where nothing is left of it."""
+    span = time_slides(run).span(*segment, number)
+    if span is None:
+        return None
+    made, shifts = run.config.injections, run.config.inference.shifts
+    shift = tuple(s * number for s in shifts)
+    return Placement(*span, made.spacing, made.buffer, made.jitter, shift)
+
+
+def generate_injections(run: Artifacts, batch: InjectionBatch, progress: ProgressReport | None = None) -> None:
+    """Write the injections of one slide of one segment, and the draws rejected on the way."""
+    path = background_files(run, "test")[batch.segment]
+    place = placement(run, parse_background_path(path), batch.slide)
+    if place is None:
+        raise DataError(f"slide {batch.slide} of {path} holds no injections: the data changed since they were planned")
+    rng = seeding.generator(run.config.search.seed, "injections", batch.segment, batch.slide)
+    source, chosen = signal_source(run), selection(run, path)
+    accepted, rejected = injection_set(source, chosen, place, batch.count, rng, progress=progress)
+    rejected.write(run.injection_part("rejected", batch.segment, batch.slide), run.made_injections)
+    accepted.write(run.injection_part("accepted", batch.segment, batch.slide), run.made_injections)
+
+
+def merge_injections(run: Artifacts) -> None:
+    """Join the parts, in order; they are deleted only when both tables are complete."""
+    parts = plan_injections(run)
+    paths = {kind: [run.injection_part(kind, b.segment, b.slide) for b in parts] for kind in ("rejected", "accepted")}
+    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections)
+    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections)
+    for path in paths["rejected"] + paths["accepted"]:
+        storage.remove(path)
+
+
+def plan_slides(run: Artifacts) -> list[Slide]:
+    """Slides of the background: as many as ``Tb`` needs, and at least those that hold injections."""
+    durations = [parse_background_path(path)[1] for path in background_files(run, "test")]
+    grid = time_slides(run)
+    slides = grid.background(durations, run.config.inference.Tb)
+    there = {(slide.segment, slide.number) for slide in slides}
+    return slides + [
+        grid.slide(batch.segment, durations[batch.segment], batch.slide)
+        for batch in plan_injections(run)
+        if (batch.segment, batch.slide) not in there
+    ]
+
+
+@dataclass(frozen=True)
+class SlideBatch:
+    """Some slides of one background file; slide 0, the zero lag, is alone in its batch.
+
+    Attributes:
+        segment: Index of the background file.
+        slides: The slides.
+    """
+
+    segment: int
+    slides: tuple[Slide, ...]
+
+    @property
+    def is_zero_lag(self) -> bool:
+        """Whether this is the data as they were taken."""
+        return self.slides[0].number == 0
+
+
+def plan_units(run: Artifacts) -> list[SlideBatch]:
+    """Units of work: zero lag of each segment, and its slides in ranges of ``slides_per_job``."""
+    files = background_files(run, "test")
+    slides, grid, size = plan_slides(run), time_slides(run), run.config.inference.slides_per_job
+    units = []
+    for index, path in enumerate(files):
+        units.append(SlideBatch(index, (grid.slide(index, parse_background_path(path)[1], 0),)))
+        own = sorted((slide for slide in slides if slide.segment == index), key=lambda slide: slide.number)
+        units += [SlideBatch(index, tuple(own[first : first + size])) for first in range(0, len(own), size)]
+    return units
+
+
+def unit_outputs(run: Artifacts, unit: SlideBatch) -> dict[str, str]:
+    """Paths of a unit's tables, by kind."""
+    first, last = unit.slides[0].number, unit.slides[-1].number
+    kinds = ("0lag",) if unit.is_zero_lag else ("foreground", "background")
+    return {kind: run.unit(kind, unit.segment, first, last) for kind in kinds}
+
+
+def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: ProgressReport | None = None) -> None:
+    """Write the events of one unit."""
+    from aframe.inference.run import Unit
+    from aframe.inference.run import score_unit as score
+
+    path = background_files(run, "test")[unit.segment]
+    injections = None if unit.is_zero_lag else run.injections
+    background, foreground = score(searcher(run, device), Unit(path, unit.slides, injections), progress)
+    outputs = unit_outputs(run, unit)
+    if foreground is None:
+        background.write(outputs["0lag"], run.made_units)
+    else:
+        foreground.write(outputs["foreground"], run.made_units)
+        background.write(outputs["background"], run.made_units)
+
+
+def searcher(run: Artifacts, device: str) -> "Searcher":
+    """The trained model and how its scores become events.
+
+    Raises:
+        ConfigurationError: If the model was trained for another preprocessing.
+    """
+    from aframe.inference.run import Searcher
+    from aframe.train import model
+
+    trained, inference = model.load(run.model), run.config.inference
+    clustering = Clustering(
+        run.config.search.inference_sampling_rate,
+        inference.integration_window_length,
+        inference.cluster_window_length,
+        trained.preprocessing.coalescence_offset,
+    )
+    grid = Grid(trained.preprocessing, inference.shifts)
+    window = run.config.sensitivity.recovery_window
+    return Searcher(trained, grid, clustering, window, inference.precision, device)
+
+
+def merge_events(run: Artifacts) -> None:
+    """Join the events of all units, in order, each kind in one table."""
+    units = [unit_outputs(run, unit) for unit in plan_units(run)]
+    for kind, table in (("0lag", EventTable), ("foreground", RecoveredTable), ("background", EventTable)):
+        paths = [unit[kind] for unit in units if kind in unit]
+        merge_tables(table, paths, run.events(kind), run.made_events)
+
+
+def train(run: Artifacts, gpus: str) -> None:
+    """Train in a process of its own, which dies with this one.
+
+    Args:
+        run: The run.
+        gpus: As in CUDA_VISIBLE_DEVICES.
+
+    Raises:
+        TrainingError: If it fails.
+    """
+    command = [sys.executable, "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
+    process = subprocess.run(command, env=environment, check=False, preexec_fn=die_with_parent)
+    if process.returncode != 0:
+        raise TrainingError(
+            f"training ended with exit code {process.returncode}: its own message stands above; mend and run again, "
+            "training continues from its last checkpoint"
+        )
+
+
+def export(run: Artifacts) -> None:
+    """Export the trained model to the run's Triton model repository."""
+    from aframe.export.repository import publish
+    from aframe.train import model
+
+    made = run.config.export
+    storage.sign(run.repository, run.made_repository)
+    publish(model.load(run.model), run.repository, made.model_name, made.max_batch_size, run.made_repository)
+
+
+def estimate_sensitivity(run: Artifacts) -> None:
+    """Write sensitive volumes, their figures, and the candidates."""
+    from aframe.report.page import sensitive_volume_html
+
+    background = Background.read(run.events("background"))
+    recovered = RecoveredTable.read(run.events("foreground"))
+    population = load_population(run.config.waveforms.prior)
+    combos, width = run.config.sensitivity.mass_combos, run.config.sensitivity.mass_width
+    draws = Draws(recovered, read_rejected(run.rejected), population)
+    targets = mass_targets(combos, width, population.redshift_range)
+    curves = volume_against_far(draws, background, targets, default_far_grid(background))
+    write_candidates(
+        candidates(EventTable.read(run.events("0lag")), background), run.directories.results, run.made_answers
+    )
+    storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
+    storage.write_text(run.plot("sensitive_volume.html"), sensitive_volume_html(curves, run.config.data.source == "simulated"))
+    write_volumes(run.plot("sensitive_volume.h5"), curves, run.made_answers)
+
+
+def build_report(run: Artifacts) -> None:
+    """Write the report of what there is."""
+    from aframe.report.gather import gather
+    from aframe.report.page import build_report as build
+
+    page = build(gather(run.directories.results, run.directories.train_run))
+    storage.sign(run.result("report.html"), run.made_answers)
+    storage.write_text(run.result("report.html"), page)
