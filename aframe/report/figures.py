@@ -205,7 +205,9 @@ def _plot(x_label: str, y_label: str, **options: Any) -> figure:
 
 def _with_legend(plot: figure, entries: Sequence[tuple[str, list[Any]]]) -> figure:
     """The legend under the figure, where it hides no data; a click hides a line."""
-    legend = Legend(items=list(entries), orientation="horizontal", ncols=2, click_policy="hide", margin=4, padding=0)
+    legend = Legend(
+        items=list(entries), orientation="horizontal", location="center", ncols=2, spacing=14, click_policy="hide"
+    )
     legend.border_line_color = legend.background_fill_color = None
     legend.label_text_font, legend.label_text_font_size = FONT, "12px"
     plot.add_layout(legend, "below")

@@ -47,3 +47,13 @@ class ReportInputs:
     def reference_far_per_year(self) -> float | None:
         """Rate at which the report calls an injection found: one a year, or the lowest that can be measured."""
         return None if self.background is None else max(1.0, self.background.lowest_far_per_year)
+
+
+def rates_to_show(lowest: float, highest: float) -> list[float]:
+    """False alarm rates per year at which numbers are given: one per year, month and day, as far as they are measured.
+
+    >>> rates_to_show(10.0, 1e6), rates_to_show(0.1, 1e6)
+    ([10.0, 365.25], [1.0, 12.0, 365.25])
+    """
+    reference = max(lowest, 1.0)
+    return [reference, *(rate for rate in (12.0, 365.25) if 2 * reference < rate <= highest)]

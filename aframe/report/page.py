@@ -11,7 +11,7 @@ from bokeh.resources import Resources
 
 from aframe.events.candidates import utc
 from aframe.report import figures
-from aframe.report.inputs import ReportInputs
+from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.style import CSS
 from aframe.report.text import duration, number, rate, unit
 from aframe.sensitivity import catalog
@@ -22,7 +22,7 @@ LOUDEST = 10
 """Zero-lag events in the table; all are in candidates.csv."""
 
 COMPARISON = (
-    f"Dashed lines: what O3's pipelines saw with real noise of three detectors ({catalog.SOURCE}). "
+    f"Broken lines: what the pipelines of O3 saw in real noise ({catalog.SOURCE}). "
     "They are not measured at a false alarm rate, so a line says nothing about where on the axis it holds. "
 )
 NOT_ALIKE = (
@@ -171,7 +171,7 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
     rows = []
     for pair, curve in inputs.volumes.items():
         lowest, highest = float(curve.far_per_year[0]), float(curve.far_per_year[-1])
-        for far in sorted({max(lowest, wanted) for wanted in (1.0, 12.0, 365.25) if wanted <= highest} or {lowest}):
+        for far in rates_to_show(lowest, highest):
             volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
             effective = _at(curve, far, curve.effective_sample_size)
             distance = number((3 * volume / (4 * np.pi)) ** (1 / 3))
@@ -219,7 +219,7 @@ def _injections(inputs: ReportInputs, plots: Figures) -> str:
     statistic, snr = table["detection_statistic"].astype(np.float64), table["snr"].astype(np.float64)
     mass_1, mass_2 = table["mass_1"].astype(np.float64), table["mass_2"].astype(np.float64)
     chirp_mass = (mass_1 * mass_2) ** 0.6 / (mass_1 + mass_2) ** 0.2
-    rates = sorted({max(far, wanted) for wanted in (far, 12.0, 365.25)})
+    rates = rates_to_show(background.lowest_far_per_year, np.inf)
     thresholds = {value: float(background.threshold_at_far(value)) for value in rates}
     found = statistic >= thresholds[far]
     drawn = int(table.attributes["num_injections"])

@@ -21,7 +21,7 @@ p { margin: 6px 0 12px; } .note { color: var(--soft); font-size: 0.92rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 14px; margin: 22px 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
 .card b { display: block; font-size: 1.35rem; line-height: 1.25; letter-spacing: -0.01em; }
-.card span { color: var(--soft); font-size: 0.85rem; }
+.card span { color: var(--soft); font-size: 0.85rem; line-height: 1.4; display: inline-block; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 14px 28px; }
 .grid > div { min-width: 0; }
 .scroll { overflow-x: auto; }

@@ -1,0 +1,72 @@
+"""The artifacts of a whole run, made by a toy search whose statistic is the SNR in Gaussian noise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aframe import storage
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.significance import Background
+from aframe.sensitivity.volume import Draws, default_far_grid, volume_against_far, write_volumes
+from aframe.sensitivity.weights import mass_targets
+from aframe.tables import EventTable, RecoveredTable, RejectedTable
+from aframe.waveforms.priors import demo_bbh, draw
+
+CONFIGURATION = {
+    "search.ifos": ["H1", "L1"],
+    "search.sample_rate": 2048.0,
+    "search.kernel_length": 1.5,
+    "search.seed": 7,
+    "data.source": "simulated",
+    "inference.Tb": 0.1 * SECONDS_PER_YEAR,
+    "inference.shifts": [0.0, 1.0],
+    "waveforms.prior": "aframe.waveforms.priors.demo_bbh",
+}
+LIVETIME = 40_000.0
+
+
+def noise_events(count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return {
+        "detection_statistic": rng.exponential(size=count).astype(np.float32) * 1.5 - 8,
+        "detection_time": 1.26e9 + np.sort(rng.uniform(0, LIVETIME, count)),
+        "shift": np.zeros((count, 2)),
+    }
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory, rng = tmp_path_factory.mktemp("run"), np.random.default_rng(0)
+    results = str(directory / "results")
+    events = EventTable(noise_events(100_000, rng), attributes={"Tb": 0.1 * SECONDS_PER_YEAR})
+    events.write(storage.join(results, "background.hdf5"), CONFIGURATION)
+    zero_lag = EventTable(noise_events(1268, rng), attributes={"Tb": LIVETIME})
+    zero_lag.parameters["detection_statistic"][400] = 11.5
+    zero_lag.write(storage.join(results, "0lag.hdf5"), CONFIGURATION)
+    population = demo_bbh()
+    columns = draw(population, 40_000, rng)
+    snr = 9e3 * (columns["chirp_mass"] / 30) ** (5 / 6) / columns["luminosity_distance"] * rng.uniform(0.1, 1.0, 40_000)
+    accepted = snr >= 4
+    count = int(accepted.sum())
+    found = {name: column[accepted] for name, column in columns.items()}
+    found |= {"snr": snr[accepted], "injection_time": np.zeros(count), "shift": np.zeros((count, 2))}
+    found |= {
+        "detection_statistic": 2 * (snr[accepted] + rng.normal(size=count)) - 12,
+        "detection_time": np.zeros(count),
+    }
+    found["detection_statistic"][snr[accepted] < 4.5] = -np.inf
+    recovered = RecoveredTable(found, attributes={"num_injections": 40_000, "ifos": ["H1", "L1"]})
+    recovered.write(storage.join(results, "foreground.hdf5"), CONFIGURATION)
+    rejected = RejectedTable({name: column[~accepted] for name, column in columns.items()})
+    background = Background(events["detection_statistic"], events.livetime)
+    targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
+    draws = Draws(recovered, [rejected], population)
+    curves = volume_against_far(draws, background, targets, default_far_grid(background))
+    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, CONFIGURATION)
+    lines = ["epoch,step,train_loss,valid_loss,valid_auroc,valid_efficiency"]
+    for epoch in range(20):
+        decay = np.exp(-epoch / 5)
+        lines.append(f"{epoch},{epoch * 100},{0.2 + 0.5 * decay},,,")
+        lines.append(f"{epoch},{epoch * 100},,{0.25 + 0.45 * decay},{0.95 - 0.4 * decay},{0.8 - 0.7 * decay}")
+    storage.write_text(str(directory / "train" / "metrics.csv"), "\n".join(lines) + "\n")
+    return directory

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aframe import storage
+from aframe.errors import StorageError
+from aframe.report.gather import gather, read_metrics
+
+
+def test_sparse_metrics_are_joined(run_directory: Path) -> None:
+    curves = read_metrics(str(run_directory / "train" / "metrics.csv"))
+    assert set(curves) == {"train_loss", "valid_loss", "valid_auroc", "valid_efficiency"}
+    epoch, loss = curves["valid_loss"]
+    np.testing.assert_array_equal(epoch, np.arange(20))
+    assert loss[0] == pytest.approx(0.7)
+
+
+def test_all_that_is_there_is_gathered(run_directory: Path) -> None:
+    inputs = gather(str(run_directory / "results"), str(run_directory / "train"))
+    assert inputs.background is not None
+    assert len(inputs.background.statistics) == 100_000
+    assert inputs.candidates is not None
+    assert inputs.candidates["detection_statistic"][0] == pytest.approx(11.5)
+    assert inputs.volumes is not None
+    assert list(inputs.volumes) == ["35-35", "35-20", "20-20", "20-10"]
+    assert inputs.configuration is not None
+    assert inputs.provenance["seed"] == "7"
+    assert inputs.simulated
+
+
+def test_a_broken_artifact_is_named(tmp_path: Path) -> None:
+    storage.write_text(str(tmp_path / "background.hdf5"), "no HDF5")
+    with pytest.raises(StorageError, match=r"background\.hdf5 is not a complete HDF5 file"):
+        gather(str(tmp_path), None)

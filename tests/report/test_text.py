@@ -1,0 +1,45 @@
+import pytest
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.report.inputs import rates_to_show
+from aframe.report.text import duration, number, rate, unit
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.012345, "0.0123"), (12.0, "12"), (1234567.8, "1\u202f234\u202f568"), (float("inf"), "–")]
+)
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.5, "0.5 seconds"), (60.0, "1 minute"), (7200.0, "2 hours"), (SECONDS_PER_YEAR, "1 year")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("far", "lowest", "text"),
+    [
+        (1.0, 0.0, "1 per year"),
+        (0.1, 0.1, "< 1 per 10 years"),
+        (0.2, 0.1, "1 per 5 years"),
+        (365.25, 0.0, "1 per day"),
+        (3652.5, 0.0, "10 per day"),
+        (3652.5, 3652.5, "< 10 per day"),
+    ],
+)
+def test_rate(far: float, lowest: float, text: str) -> None:
+    assert rate(far, lowest) == text
+
+
+def test_units_come_from_the_configuration() -> None:
+    assert unit("search", "sample_rate") == "Hz"
+    assert unit("waveforms", "prior") == ""
+    assert unit("nowhere", "nothing") == ""
+
+
+@pytest.mark.parametrize(("lowest", "rates"), [(0.01, [1.0, 12.0, 365.25]), (10.0, [10.0, 365.25]), (7000.0, [7000.0])])
+def test_rates_to_show_are_measurable_and_apart(lowest: float, rates: list[float]) -> None:
+    assert rates_to_show(lowest, 1e6) == rates
