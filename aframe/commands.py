@@ -35,7 +35,7 @@ def init(options: argparse.Namespace) -> None:
     """Write a run's four files into a directory that has none of them yet."""
     directory = Path(options.directory).absolute()
     configuration, training = CONFIGURATIONS[options.config]
-    package = resources.files("aframe.pipelines.sandbox")
+    package = resources.files("aframe") / "pipelines" / "sandbox"
     environment = "".join(
         f'AFRAME_{name.upper()}_DIR="{directory / name}"\n'
         for name in ("train_data", "test_data", "train_run", "condor", "results")

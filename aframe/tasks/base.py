@@ -7,6 +7,7 @@ from typing import Any
 
 import law
 import luigi
+import luigi.interface
 from luigi.retcodes import retcode
 
 from aframe import config, storage
@@ -15,11 +16,10 @@ from aframe.progress import Progress
 from aframe.errors import AframeError, ConfigurationError
 from aframe.storage import Parameters
 
-retcode.task_failed._default = 1
-retcode.scheduling_error._default = 1
-retcode.not_run._default = 1
-retcode.unhandled_exception._default = 1
-retcode.missing_data._default = 1
+for failure in (retcode.task_failed, retcode.scheduling_error, retcode.not_run, retcode.unhandled_exception):
+    failure._default = 1
+luigi.interface.core.local_scheduler._default = True
+luigi.interface.core.log_level._default = "WARNING"
 
 
 class OneLineErrors(logging.Filter):
@@ -45,7 +45,7 @@ def current_run() -> Artifacts:
     return Artifacts(config.load(path), config.Directories.from_environment())
 
 
-class Output(law.Target):
+class Output(law.target.base.Target):
     """A local or remote file or directory.
 
     Args:

@@ -20,7 +20,7 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
 
     def _needed(self) -> dict[str, AframeTask]:
         return {
-            "strain": FetchStrain.req(self, stage="test"),
+            "strain": FetchStrain.req(self, stage="test", branch=-1),
             "injections": MergeInjections.req(self),
             "model": Train.req(self),
         }
@@ -36,7 +36,7 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
     @law.dynamic_workflow_condition
     def workflow_condition(self) -> bool:
         """Branches are known once all strain is there."""
-        return FetchStrain.req(self, stage="test").complete()
+        return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
     def create_branch_map(self) -> dict[int, steps.SlideBatch]:
@@ -63,7 +63,7 @@ class MergeEvents(AframeTask):
 
     def requires(self) -> dict[str, AframeTask]:
         """The units."""
-        return {"units": ScoreSlides.req(self)}
+        return {"units": ScoreSlides.req(self, branch=-1)}
 
     def output(self) -> dict[str, Output]:
         """One table of each kind."""

@@ -18,7 +18,7 @@ class Train(AframeTask):
     def requires(self) -> dict[str, AframeTask]:
         """Strain and signals."""
         return {
-            "strain": FetchStrain.req(self, stage="train"),
+            "strain": FetchStrain.req(self, stage="train", branch=-1),
             "training": GenerateTrainingWaveforms.req(self),
             "validation": GenerateValidationWaveforms.req(self),
         }

@@ -35,7 +35,7 @@ class GenerateValidationWaveforms(AframeTask):
 
     def requires(self) -> dict[str, AframeTask]:
         """Training strain, whose PSD decides which signals are loud enough."""
-        return {"strain": FetchStrain.req(self, stage="train")}
+        return {"strain": FetchStrain.req(self, stage="train", branch=-1)}
 
     def output(self) -> dict[str, Output]:
         """The table."""
@@ -60,16 +60,16 @@ class GenerateInjections(InjectionTask, law.LocalWorkflow):
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """Testing strain."""
-        return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="test")}
+        return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="test", branch=-1)}
 
     def requires(self) -> dict[str, AframeTask]:
         """Testing strain."""
-        return {"strain": FetchStrain.req(self, stage="test")}
+        return {"strain": FetchStrain.req(self, stage="test", branch=-1)}
 
     @law.dynamic_workflow_condition
     def workflow_condition(self) -> bool:
         """Branches are known once all strain is there."""
-        return FetchStrain.req(self, stage="test").complete()
+        return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
     def create_branch_map(self) -> dict[int, steps.InjectionBatch]:
@@ -95,7 +95,7 @@ class MergeInjections(InjectionTask):
 
     def requires(self) -> dict[str, AframeTask]:
         """The parts."""
-        return {"parts": GenerateInjections.req(self)}
+        return {"parts": GenerateInjections.req(self, branch=-1)}
 
     def output(self) -> dict[str, Output]:
         """The tables."""

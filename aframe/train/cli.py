@@ -1,5 +1,6 @@
 """``aframe train``: Lightning's command line over one YAML, with the run's ``.cfg`` for what stages share."""
 
+import logging
 import os
 import sys
 import warnings
@@ -26,7 +27,9 @@ def main(arguments: Sequence[str]) -> None:
         arguments: Lightning's: a subcommand (fit, validate) and its options.
     """
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
+    logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
     options = list(arguments)

@@ -143,13 +143,14 @@ class AframeDataModule(lightning.LightningDataModule):
         paths = storage.glob(storage.join(self.directory, "background", "background-*.hdf5"))
         if not paths:
             raise DataError(f"no background files in {self.directory}/background: make the training data first")
-        training, held_out = [], []
+        stretches = []
         for path in paths:
             with open_background(path) as file:
-                strain = torch.stack([torch.from_numpy(file.read(ifo)) for ifo in self.search.ifos])
-            cut = round(strain.shape[-1] * (1 - self.validation_fraction))
-            training.append([whiten_stream(s[:cut], self.search.whitening) for s in strain])
-            held_out.append([whiten_stream(s[cut:], self.search.whitening) for s in strain])
+                stretches.append(torch.stack([torch.from_numpy(file.read(ifo)) for ifo in self.search.ifos]))
+        training, held_out = (
+            [[whiten_stream(channel, self.search.whitening) for channel in stretch] for stretch in part]
+            for part in self.split(stretches)
+        )
         self.background = WhitenedBackground.from_streams(training, self.fft_size)
         table = PolarizationTable.read(storage.join(self.directory, "training_waveforms.hdf5"), [], waveforms=True)
         self.polarizations = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
@@ -161,6 +162,32 @@ class AframeDataModule(lightning.LightningDataModule):
             held_out, storage.join(self.directory, "val_waveforms.hdf5"), self.preprocessing,
             self.validation_views, self.search.seed,
         )  # fmt: skip
+
+    def split(self, stretches: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Keep the last ``validation_fraction`` of the time for validation; a stretch is cut only where both parts can be used.
+
+        Raises:
+            DataError: If nothing is left to train with.
+        """
+        search = self.search
+        usable = to_samples(search.psd_length, search.sample_rate) + 4 * search.kernel_size + search.whitening.filter_size
+        wanted = max(usable, round(self.validation_fraction * sum(s.shape[-1] for s in stretches)))
+        training, held_out = list(stretches), []
+        while wanted > 0 and training:
+            last = training.pop()
+            size = last.shape[-1]
+            if size - wanted >= usable:
+                training.append(last[:, : size - wanted])
+                last = last[:, size - wanted :]
+            held_out.append(last)
+            wanted -= last.shape[-1]
+            wanted = max(wanted, usable) if wanted > 0 else 0
+        if not training:
+            raise DataError(
+                f"{self.directory}/background is too short to train and validate with: {len(stretches)} stretches of "
+                f"{sum(s.shape[-1] for s in stretches) / search.sample_rate:.0f} s in all; take more data or a shorter psd_length"
+            )
+        return training, held_out
 
     def train_dataloader(self) -> DataLoader[int]:
         """Step numbers; ``on_after_batch_transfer`` makes the batches."""

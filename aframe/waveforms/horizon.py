@@ -60,7 +60,7 @@ def geocentric_snr(
     plus: Float[Tensor, "batch time"],
     cross: Float[Tensor, "batch time"],
     patterns: tuple[Float[Tensor, "batch ifos"], Float[Tensor, "batch ifos"]],
-    weights: Float[Tensor, "ifos frequency"],
+    weights: Float[Tensor, "ifos bins"],
 ) -> Float[Tensor, "batch ifos"]:
     """Optimal signal-to-noise ratio without the responses: arrival delays hardly matter to it.
 
@@ -87,7 +87,7 @@ def _powers(plus: Tensor, cross: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def inverse_asd(
     psds: Psd, size: int, sample_rate: float, highpass: float, lowpass: float | None
-) -> Float32[Tensor, "ifos frequency"]:
+) -> Float32[Tensor, "ifos bins"]:
     """What the bins of a transform of ``size`` samples are multiplied by so that their squares add up to ρ².
 
     Args:
@@ -126,9 +126,7 @@ class HorizonBound:
     table: RegularGridInterpolator
 
     @classmethod
-    def build(
-        cls, generator: WaveformGenerator, psds: Psd, highpass: float, lowpass: float | None, workers: int | None = None
-    ) -> "HorizonBound":
+    def build(cls, generator: WaveformGenerator, psds: Psd, highpass: float, lowpass: float | None) -> "HorizonBound":
         """Make the table; the waveforms are made once per generator, the rest takes milliseconds.
 
         Args:
@@ -136,10 +134,9 @@ class HorizonBound:
             psds: Shape (ifos, frequency), 1/Hz.
             highpass: Hz, where the ratio's integral begins.
             lowpass: Hz, where it ends; None for the Nyquist frequency.
-            workers: Processes; all cores when None.
         """
         weights = inverse_asd(psds, generator.size, generator.sample_rate, highpass, lowpass)
-        a, b, c = (power @ (weights / SCALE).square().T for power in _table_powers(generator, workers))
+        a, b, c = (power @ (weights / SCALE).square().T for power in _table_powers(generator))
         largest = (a + b) / 2 + (((a - b) / 2).square() + c.square()).sqrt()  # of the polarizations' 2 × 2 matrix
         squared = largest.reshape(len(TOTAL_MASSES), len(MASS_RATIOS), -1, len(psds)).amax(dim=2).double().numpy()
         values = np.log(np.maximum(np.nan_to_num(squared, nan=np.inf), 1e-300)) / 2
@@ -168,7 +165,7 @@ class HorizonBound:
 
 
 @functools.lru_cache(maxsize=1)
-def _table_powers(generator: WaveformGenerator, workers: int | None) -> tuple[Tensor, Tensor, Tensor]:
+def _table_powers(generator: WaveformGenerator) -> tuple[Tensor, Tensor, Tensor]:
     """``_powers`` at 1 Mpc, each of shape (table points × variants, bins)."""
     inclinations = INCLINATIONS if generator.has_higher_modes else INCLINATIONS[:1]
     rows = list(itertools.product(TOTAL_MASSES, MASS_RATIOS, ALIGNED_SPINS, inclinations))
@@ -186,6 +183,6 @@ def _table_powers(generator: WaveformGenerator, workers: int | None) -> tuple[Te
     parts = []
     for start in range(0, len(rows), 256):
         part = {name: column[start : start + 256] for name, column in columns.items()}
-        parts.append(_powers(*map(torch.from_numpy, generator.generate(part, workers))))
+        parts.append(_powers(*map(torch.from_numpy, generator.generate(part))))
     plus, cross, mixed = (torch.cat([part[i] for part in parts]) for i in range(3))
     return plus, cross, mixed

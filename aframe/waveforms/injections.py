@@ -269,7 +269,7 @@ class _Sieve:
     def __post_init__(self) -> None:
         chosen, made = self.selection, self.source.generator
         self.geometry: Geometry = detector_geometry(chosen.ifos)
-        self.bound = HorizonBound.build(made, chosen.psds, chosen.highpass, chosen.lowpass, self.source.workers)
+        self.bound = HorizonBound.build(made, chosen.psds, chosen.highpass, chosen.lowpass)
         self.weights = inverse_asd(chosen.psds, made.size, made.sample_rate, chosen.highpass, chosen.lowpass)
         shape = (self.number, made.size)
         self.waveforms = {ifo.lower(): np.empty(shape, dtype=np.float32) for ifo in chosen.ifos}
