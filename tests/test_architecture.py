@@ -1,0 +1,153 @@
+"""The shape of the house, kept by reading its source."""
+
+import ast
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+import yaml
+
+from aframe import config
+
+PACKAGE = Path(config.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+LAYERS = (
+    ("constants", "types", "errors"),
+    ("seeding", "storage", "spectral", "progress", "processes"),
+    ("config", "tables"),
+    ("strain",),
+    ("artifacts",),
+    ("waveforms",),
+    ("events",),
+    ("train",),
+    ("export",),
+    ("inference",),
+    ("sensitivity",),
+    ("report",),
+    ("steps",),
+    ("tasks",),
+    ("pipelines",),
+    ("commands", "cli"),
+)
+"""Modules and packages from the ground up: each imports from its own layer and those before it."""
+
+WIRING = {"tasks", "pipelines", "commands", "cli"}
+"""What may know law and luigi."""
+
+VAGUE_NAMES = {"utils", "util", "common", "helpers", "misc", "legacy", "v2", "lib", "tools"}
+
+
+def home(path: Path) -> str:
+    """The module or package directly under ``aframe`` that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of all that a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions() -> Iterator[tuple[Path, ast.FunctionDef]]:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield path, node
+
+
+def sections() -> dict[str, set[str]]:
+    """Keys of each section of the configuration."""
+    kinds = {name: kind for name, kind in get_type_hints(config.Config).items() if name != "path"}
+    return {name: {field.name for field in dataclasses.fields(kind)} for name, kind in kinds.items()}
+
+
+def test_only_the_wiring_knows_law():
+    offenders = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in SOURCES
+        if home(path) not in WIRING
+        for name in imports(path)
+        if name.split(".")[0] in ("law", "luigi")
+    ]
+    assert not offenders
+
+
+def test_imports_go_one_way():
+    level = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    offenders = []
+    for path in SOURCES:
+        here = home(path)
+        if here == "__init__":
+            continue
+        assert here in level, f"aframe/{here} has no layer: give it one in LAYERS"
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "aframe" and parts[1:] and parts[1] in level and level[parts[1]] > level[here]:
+                offenders.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert not offenders
+
+
+def test_no_key_is_declared_twice():
+    seen: dict[str, str] = {}
+    for section, keys in sections().items():
+        for key in keys:
+            assert key not in seen, f"{key} stands in {section} and in {seen[key]}"
+            seen[key] = section
+
+
+def yaml_keys(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield key
+            yield from yaml_keys(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from yaml_keys(value)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("pipelines/*/*.yaml")), ids=lambda path: path.name)
+def test_training_files_repeat_no_shared_parameter(path):
+    shared = sections()["search"] | sections()["waveforms"] | sections()["data"]
+    assert not shared & set(yaml_keys(yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("pipelines/*/*.cfg")), ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(path):
+    assert len(config.load(str(path)).search.ifos) >= 2
+
+
+def test_every_module_has_a_name_that_says_something():
+    names = {part.removesuffix(".py") for path in SOURCES for part in path.relative_to(PACKAGE).parts}
+    assert not names & VAGUE_NAMES
+    assert not [path for path in SOURCES if path.stem == path.parent.name]
+
+
+def test_functions_are_short():
+    long = [
+        f"{path.relative_to(PACKAGE)}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for path, node in functions()
+        if node.end_lineno is not None and node.end_lineno - node.lineno >= 70
+    ]
+    assert not long
+
+
+def test_files_are_short():
+    assert not [path.name for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 450]
+
+
+def test_tests_mirror_the_tree():
+    tests = Path(__file__).parent
+    stray = [
+        str(path.relative_to(tests))
+        for path in tests.glob("*/test_*.py")
+        if (PACKAGE / path.parent.name).is_dir()
+        and not list((PACKAGE / path.parent.name).rglob(path.name.removeprefix("test_")))
+    ]
+    assert not stray

@@ -1,0 +1,166 @@
+from pathlib import Path
+
+import pytest
+
+from aframe import config
+from aframe.errors import ConfigurationError
+
+GOOD = """
+[core]
+no_graceful_exit: True
+
+[luigi_search]
+ifos = H1, L1
+sample_rate = 2048  # Hz
+kernel_length = 1.5
+psd_length = 64
+fftlength = 2
+fduration = 2
+block_length = 64
+highpass = 32
+lowpass = none
+inference_sampling_rate = 4
+seed = 7
+
+[luigi_data]
+source = simulated
+asd = $CURVES/curve.txt
+train_start = 1000
+train_stop = 2000.5
+test_stop = 3000
+min_duration = 128
+max_duration = 500
+
+[luigi_waveforms]
+prior = aframe.waveforms.priors.rates_and_populations_bbh
+approximant = IMRPhenomPv2
+waveform_duration = 8
+right_pad = 2
+minimum_frequency = 20
+reference_frequency = 50
+num_training_waveforms = 100
+num_validation_waveforms = 100
+
+[luigi_injections]
+num_injections = 100
+snr_threshold = 4
+spacing = 16
+buffer = 16
+
+[luigi_Train]
+config = train.yaml
+
+[luigi_inference]
+Tb = 86400
+shifts = [0, 1]
+integration_window_length = 1
+cluster_window_length = 8
+
+[luigi_sensitivity]
+mass_combos = 35-35, 20-35
+"""
+
+
+def load(tmp_path: Path, *changes: tuple[str, str]) -> config.Config:
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "run.cfg"
+    path.write_text(text)
+    config.load.cache_clear()
+    return config.load(str(path))
+
+
+def test_values_have_their_types(tmp_path, monkeypatch):
+    monkeypatch.setenv("CURVES", "/curves")
+    loaded = load(tmp_path)
+    assert loaded.search.ifos == ("H1", "L1")
+    assert loaded.search.lowpass is None
+    assert loaded.data.train_stop == 2000.5
+    assert loaded.data.asd == "/curves/curve.txt"
+    assert loaded.inference.shifts == (0.0, 1.0)
+    assert loaded.inference.Tb == 86400
+    assert loaded.sensitivity.mass_combos == ((35.0, 35.0), (35.0, 20.0))
+    assert (loaded.search.kernel_size, loaded.search.stride_size) == (3072, 512)
+    assert loaded.search.whitening.crop_size == 2048
+
+
+def test_parameters_by_section_and_by_key(tmp_path):
+    loaded = load(tmp_path)
+    assert loaded.parameters("Train", "inference.Tb") == {"Train.config": "train.yaml", "inference.Tb": 86400.0}
+
+
+def test_paths_start_at_the_file(tmp_path):
+    loaded = load(tmp_path)
+    assert loaded.resolve("train.yaml") == str(tmp_path / "train.yaml")
+    assert loaded.resolve("/data/x") == "/data/x"
+    assert loaded.resolve("s3://bucket/x") == "s3://bucket/x"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("sample_rate =", "sampel_rate ="),
+            r"unknown key 'sampel_rate' in \[luigi_search\] \(did you mean 'sample_rate'\?\)",
+        ),
+        (("seed = 7", ""), r"missing key 'seed' in \[luigi_search\]"),
+        (
+            ("[luigi_inference]", "[luigi_inferense]"),
+            r"unknown section \[luigi_inferense\] \(did you mean 'luigi_inference'",
+        ),
+        (("highpass = 32", "highpass = thirty"), r"highpass = 'thirty' in \[luigi_search\] is no number"),
+        (("seed = 7", "seed = 7.5"), "seed = '7.5' .* is no whole number"),
+        (("ifos = H1, L1", "ifos ="), "ifos = '' .* at least one value"),
+        (("20-35", "20+35"), "'20\\+35', which is no pair of masses"),
+        (("ifos = H1, L1", "ifos = H1"), "needs at least two"),
+        (("ifos = H1, L1", "ifos = H1, H1"), "names a detector twice"),
+        (("highpass = 32", "highpass = 2000"), "highpass = 2000.0 Hz is not between 0 and the Nyquist frequency 1024"),
+        (("lowpass = none", "lowpass = 20"), "lowpass = 20.0 Hz is not between highpass"),
+        (("train_stop = 2000.5", "train_stop = 3500"), "do not follow each other"),
+        (("min_duration = 128", "min_duration = 60"), r"min_duration = 60.0 s is too short: .* take 66\.5 s"),
+        (("max_duration = 500", "max_duration = 100"), "max_duration = 100.0 s is less than min_duration"),
+        (("psd_length = 64", "psd_length = 1"), "psd_length = 1.0 s is shorter than fftlength"),
+        (("right_pad = 2", "right_pad = 9"), "right_pad = 9.0 s is not inside"),
+        (("kernel_length = 1.5", "kernel_length = 9"), "kernel_length = 9.0 s is longer than waveform_duration"),
+        (("kernel_length = 1.5", "kernel_length = 1.0001"), "kernel_length = 1.0001 s is 2048.2 samples"),
+        (("shifts = [0, 1]", "shifts = 0, 1, 2"), "one value for each of ifos"),
+        (("shifts = [0, 1]", "shifts = 1, 1"), "never slid apart"),
+        (("source = simulated", "source = local"), "source = local needs the key frames"),
+        (("source = simulated", "source = tape"), "source = 'tape' is none of"),
+        (("asd = $CURVES/curve.txt", ""), "source = simulated needs the key asd"),
+        (("Tb = 86400", "Tb = 0"), "Tb = 0.0 must be positive"),
+    ],
+)
+def test_each_mistake_is_named(tmp_path, change, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load(tmp_path, change)
+
+
+def test_several_mistakes_are_told_at_once(tmp_path):
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, ("seed = 7", "sead = 7"), ("highpass = 32", "highpass = x"), ("spacing = 16", ""))
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("run.cfg", "unknown key 'sead'", "missing key 'seed'", "highpass = 'x'", "missing key 'spacing'"):
+        assert part in message
+
+
+def test_no_file_and_no_configuration(tmp_path):
+    with pytest.raises(ConfigurationError, match="aframe init"):
+        config.load(str(tmp_path / "none.cfg"))
+    (tmp_path / "prose.cfg").write_text("once upon a time\n")
+    with pytest.raises(ConfigurationError, match=r"prose\.cfg is no configuration file"):
+        config.load(str(tmp_path / "prose.cfg"))
+
+
+def test_directories_name_each_variable_that_is_unset():
+    environment = {
+        f"AFRAME_{name}_DIR": f"/run/{name.lower()}/"
+        for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS")
+    }
+    directories = config.Directories.from_environment(environment)
+    assert directories.train_data == "/run/train_data"
+    with pytest.raises(ConfigurationError, match="AFRAME_TEST_DATA_DIR, AFRAME_RESULTS_DIR is not set"):
+        config.Directories.from_environment(environment | {"AFRAME_TEST_DATA_DIR": "", "AFRAME_RESULTS_DIR": ""})

@@ -1,0 +1,102 @@
+import h5py
+import numpy as np
+import pytest
+
+from aframe import storage
+from aframe.errors import ParameterMismatchError, StorageError
+
+
+def leftovers(directory):
+    return [path.name for path in directory.iterdir() if path.name.startswith(".partial")]
+
+
+def test_files_appear_whole(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    storage.write_text(str(path), "Tb = 3 s")
+    assert storage.read_text(str(path)) == "Tb = 3 s"
+    assert not leftovers(path.parent)
+
+
+def test_an_interrupted_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / "file.hdf5"
+    with storage.create_hdf5(str(path)) as file:
+        file["x"] = np.arange(3)
+
+    def interrupted():
+        with storage.create_hdf5(str(path)) as file:
+            file["x"] = np.arange(9)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with storage.open_hdf5(str(path)) as file:
+        np.testing.assert_array_equal(file["x"][:], np.arange(3))
+    assert not leftovers(tmp_path)
+
+
+def test_a_directory_replaces_the_one_before(tmp_path):
+    for content in ("first", "second"):
+        with storage.atomic(str(tmp_path / "model")) as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["second"]
+    assert not leftovers(tmp_path)
+
+
+def test_remote_paths_are_written_read_and_listed_alike(tmp_path):
+    base = "memory://bucket/run"
+    with storage.create_hdf5(f"{base}/a.hdf5", {"seed": 1}) as file:
+        file["x"] = np.arange(5)
+    storage.write_text(f"{base}/b.txt", "text")
+    assert storage.glob(f"{base}/*.hdf5") == ["memory:///bucket/run/a.hdf5"]
+    with storage.open_hdf5(f"{base}/a.hdf5") as file:
+        np.testing.assert_array_equal(file["x"][1:3], [1, 2])
+    assert storage.made_with(f"{base}/a.hdf5") == {"seed": 1}
+    assert storage.read_text(f"{base}/b.txt") == "text"
+    storage.remove(f"{base}/b.txt")
+    assert not storage.exists(f"{base}/b.txt")
+
+
+def test_what_is_remote():
+    assert storage.is_remote("s3://bucket/x")
+    assert not storage.is_remote("/data/x")
+    assert not storage.is_remote("x:y")
+    assert storage.join("s3://bucket/", "a", "b") == "s3://bucket/a/b"
+
+
+def test_missing_and_damaged_files_say_what_to_do(tmp_path):
+    path = tmp_path / "cut.hdf5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(10000)
+    path.write_bytes(path.read_bytes()[:3000])
+    with (
+        pytest.raises(StorageError, match=r"cut\.hdf5 is not a complete HDF5 file.*truncated"),
+        storage.open_hdf5(str(path)),
+    ):
+        pass
+    with pytest.raises(StorageError, match="does not exist"), storage.open_hdf5(str(tmp_path / "none.hdf5")):
+        pass
+    with pytest.raises(StorageError, match="does not exist"):
+        storage.read_text(str(tmp_path / "none.txt"))
+
+
+@pytest.mark.parametrize("name", ["output.hdf5", "output.pt"])
+def test_outputs_remember_what_made_them(tmp_path, name):
+    path, parameters = str(tmp_path / name), {"search.ifos": ("H1", "L1"), "inference.Tb": 3.5, "data.asd": None}
+    if name.endswith(".hdf5"):
+        with storage.create_hdf5(path, parameters):
+            pass
+    else:
+        storage.sign(path, parameters)
+        storage.write_text(path, "weights")
+    storage.check_parameters(path, parameters)
+    with pytest.raises(ParameterMismatchError, match=r"inference\.Tb = 3\.5, but .* inference\.Tb = 7\.0: restore"):
+        storage.check_parameters(path, parameters | {"inference.Tb": 7.0})
+    with pytest.raises(ParameterMismatchError, match=r"search\.seed = None, but .* search\.seed = 1"):
+        storage.check_parameters(path, parameters | {"search.seed": 1})
+
+
+def test_outputs_of_unknown_origin_are_refused(tmp_path):
+    storage.write_text(str(tmp_path / "model.pt"), "weights")
+    with pytest.raises(ParameterMismatchError, match="does not say which parameters"):
+        storage.check_parameters(str(tmp_path / "model.pt"), {})
