@@ -28,7 +28,8 @@ def test_snr_of_a_sinusoid_in_white_noise():
 
 def test_snr_of_an_inspiral_falls_as_f_to_minus_seven_thirds(generator, psds):
     """ρ² = (5/6) M^(5/3) / (π^(4/3) D²) ∫ f^(−7/3) a² / S df face-on, in units of G and c, M being the chirp mass
-    (Cutler & Flanagan, Phys. Rev. D 49, 2658); a is the first post-Newtonian correction of the amplitude (arXiv:0810.5336, table I).
+    (Cutler & Flanagan, Phys. Rev. D 49, 2658); a is the amplitude's first post-Newtonian
+    correction (arXiv:0810.5336, table I).
     """
     row = dict.fromkeys(("theta_jn", "phi_jl", "tilt_1", "tilt_2", "phi_12", "a_1", "a_2", "phase"), 0.0)
     row |= {"mass_1": 8.0, "mass_2": 8.0, "luminosity_distance": 100.0}
