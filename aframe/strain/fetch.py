@@ -1,5 +1,6 @@
 """Strain of a segment, from wherever the configuration says."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -35,11 +36,12 @@ def fetch_open_data(ifo: str, start: float, stop: float, sample_rate: float) -> 
         raise DataError(
             f"sample_rate = {sample_rate} Hz is more than the {OPEN_DATA_RATES[-1]} Hz of open data: lower it"
         )
-    whole = _with_retries(lambda: _request(ifo, start - EDGE_DURATION, stop + EDGE_DURATION, rate), ifo, start, stop)
+    low, high = math.floor(start - EDGE_DURATION), math.ceil(stop + EDGE_DURATION)
+    whole = _with_retries(lambda: _request(ifo, low, high, rate), ifo, start, stop)
     return prepare(whole, start, stop, sample_rate)
 
 
-def _request(ifo: str, start: float, stop: float, sample_rate: int) -> Stretch:
+def _request(ifo: str, start: int, stop: int, sample_rate: int) -> Stretch:
     """Ask GWOSC: the only line that needs the network."""
     from gwpy.timeseries import TimeSeries
 
@@ -52,14 +54,23 @@ def _with_retries(request: Callable[[], Stretch], ifo: str, start: float, stop: 
         try:
             return request()
         except Exception as error:  # gwpy passes on whatever its transport raises
-            reason, cause = " ".join(f"{type(error).__name__}: {error}".split()), error
-        if delay is None or isinstance(cause, ValueError):  # the latter says that there are no such data
+            cause = error
+        reasons = _reasons(cause)
+        if delay is None or all(isinstance(reason, ValueError) for reason in reasons):  # which says: no such data
             break
         time.sleep(delay)
+    told = "; ".join(" ".join(f"{type(reason).__name__}: {reason}".split()) for reason in reasons)
     raise DataError(
-        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({reason}): check the network and that the "
+        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({told}): check the network and that the "
         "time has open data, and run again; what is complete is kept"
     ) from cause
+
+
+def _reasons(error: BaseException) -> list[BaseException]:
+    """The errors that a group, such as gwpy raises, is made of."""
+    if isinstance(error, BaseExceptionGroup):
+        return [reason for part in error.exceptions for reason in _reasons(part)]
+    return [error]
 
 
 def prepare(stretch: Stretch, start: float, stop: float, sample_rate: float) -> list[Stretch]:

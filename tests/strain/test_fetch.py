@@ -17,7 +17,7 @@ def served(ifo, start, stop, rate):
     data = np.sin(2 * np.pi * 30 * (time - 1000))
     if ifo == "L1":
         data[(time >= 1030.25) & (time < 1031)] = np.nan
-    return Stretch(ifo, start, float(rate), data)
+    return Stretch(ifo, float(start), float(rate), data)
 
 
 def test_open_data_cover_exactly_what_is_asked(monkeypatch):
@@ -94,3 +94,16 @@ def test_local_segment_of_either_format(search, data, data_directory, tmp_path):
     first = round((1 - (whole.start - EVENT)) * 2048)
     expected = whole.data[first : first + 30 * 2048]
     np.testing.assert_allclose(piece.strain["H1"], expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_time_without_data_is_told_at_once(monkeypatch):
+    attempts = []
+
+    def nothing(*arguments):
+        attempts.append(arguments)
+        raise ExceptionGroup("no source", [ValueError("Cannot find a GWOSC dataset")])
+
+    monkeypatch.setattr(fetch, "_request", nothing)
+    with pytest.raises(DataError, match=r"\(ValueError: Cannot find a GWOSC dataset\): check"):
+        fetch.fetch_open_data("H1", 1000.0, 1002.0, 2048.0)
+    assert len(attempts) == 1
