@@ -197,8 +197,9 @@ def merge_injections(run: Artifacts) -> None:
     """Join the parts, in order; they are deleted only when both tables are complete."""
     parts = plan_injections(run)
     paths = {kind: [run.injection_part(kind, b.segment, b.slide) for b in parts] for kind in ("rejected", "accepted")}
-    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections)
-    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections)
+    counts = ("num_injections", "num_unphysical")
+    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections, counts)
+    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections, counts)
     for path in paths["rejected"] + paths["accepted"]:
         storage.remove(path)
 
@@ -295,7 +296,7 @@ def merge_events(run: Artifacts) -> None:
     units = [unit_outputs(run, unit) for unit in plan_units(run)]
     for kind, table in (("0lag", EventTable), ("foreground", RecoveredTable), ("background", EventTable)):
         paths = [unit[kind] for unit in units if kind in unit]
-        merge_tables(table, paths, run.events(kind), run.made_events)
+        merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
 
 
 def train(run: Artifacts, gpus: str) -> None:

@@ -39,9 +39,6 @@ UNITS: Mapping[str, str] = {
 AnyTable = TypeVar("AnyTable", bound="Table")
 
 
-ADDITIVE = frozenset({"Tb", "num_injections", "num_unphysical"})
-"""Attributes of which a joined table has the sum."""
-
 MERGE_ROWS = 4096
 """Rows of a table in memory while it is being joined to others."""
 
@@ -188,26 +185,26 @@ class TableWriter:
 
 
 def merge_tables(
-    kind: type[Table], sources: Sequence[str], path: str, made_with: Parameters, waveforms: bool = True
+    kind: type[Table], sources: Sequence[str], path: str, made_with: Parameters, additive: Sequence[str]
 ) -> None:
-    """Join tables in order, a few thousand rows in memory at a time. Attributes that count or measure are added up.
+    """Join tables in order, a few thousand rows in memory at a time.
 
     Args:
         kind: The tables' kind.
         sources: Their paths.
         path: Where the whole goes; it appears there only when complete.
         made_with: Its parameters.
-        waveforms: Whether to join waveforms too.
+        additive: Attributes of which the whole has the sum; of the others it has the last one's.
     """
     totals: dict[str, Any] = {}
     with storage.create_hdf5(path, made_with) as file:
         writer = TableWriter(file)
         for source in sources:
             for start in range(0, max(1, kind.count(source)), MERGE_ROWS):
-                table = kind.read(source, rows=slice(start, start + MERGE_ROWS), waveforms=waveforms)
+                table = kind.read(source, rows=slice(start, start + MERGE_ROWS), waveforms=True)
                 writer.append(table)
             for name, value in table.attributes.items():
-                totals[name] = totals.get(name, 0) + value if name in ADDITIVE else value
+                totals[name] = totals.get(name, 0) + value if name in additive else value
         writer.attributes(totals)
 
 
