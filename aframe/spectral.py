@@ -122,6 +122,10 @@ def _median(power: Tensor) -> Tensor:
 def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
     """Zero-phase whitening filter: the inverse ASD, truncated to ``fduration`` by a Hann window.
 
+    Truncation fills a notch from its neighbours. Where PSD and filter have one resolution (fftlength = fduration), Hann
+    windows on both would let an isolated line through at 9/4 of the noise around it; the notches are therefore
+    widened first, which leaves it at (1 + sqrt 2)^2 / 4 = 1.46. A PSD resolved more finely than the filter leaks lines.
+
     Args:
         psd: Shape (..., frequency), 1/Hz, on the grid of ``power_spectral_density``.
         whitening: Band and filter length.
@@ -144,7 +148,7 @@ def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
             "the PSD is zero or not finite in band: the strain is constant or has missing samples; "
             "leave this stretch out of the segments"
         )
-    inverse = torch.where(band, (psd.double().clamp_min(torch.finfo(torch.float64).tiny) * (rate / 2)).rsqrt(), 0.0)
+    inverse = torch.where(band, (_widen_lines(psd.double()).clamp_min(torch.finfo(torch.float64).tiny) * (rate / 2)).rsqrt(), 0.0)
     impulse = torch.fft.fftshift(torch.fft.irfft(inverse, n=2 * (psd.shape[-1] - 1)), dim=-1)
     centre = impulse.shape[-1] // 2
     if impulse.shape[-1] < size:
@@ -153,6 +157,14 @@ def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
         centre += pad
     taps = impulse[..., centre - size // 2 : centre + size // 2]
     return taps * torch.hann_window(size, dtype=torch.float64, device=psd.device)
+
+
+def _widen_lines(psd: Psd) -> Psd:
+    """Raise each bin to at least half of either neighbour: lines only, since no smooth spectrum halves within a bin."""
+    result = psd.clone()
+    result[..., 1:] = torch.maximum(result[..., 1:], psd[..., :-1] / 2)
+    result[..., :-1] = torch.maximum(result[..., :-1], psd[..., 1:] / 2)
+    return result
 
 
 def apply_filter(strain: Strain, taps: Taps) -> Tensor:
