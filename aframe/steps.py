@@ -164,8 +164,8 @@ def plan_injections(run: Artifacts) -> list[InjectionBatch]:
         number += 1
     if placed < wanted:
         raise DataError(
-            f"num_injections = {wanted} do not fit into {len(segments)} segments and their time slides, which hold {placed}: "
-            "lower num_injections, spacing or buffer, or take more data"
+            f"num_injections = {wanted} do not fit into {len(segments)} segments and their time slides, "
+            f"which hold {placed}: lower num_injections, spacing or buffer, or take more data"
         )
     return batches
 
@@ -278,6 +278,7 @@ def searcher(run: Artifacts, device: str) -> "Searcher":
     """
     from aframe.inference.run import Searcher
     from aframe.train import model
+    from aframe.train.architectures import JointResNet
 
     trained, inference = model.load(run.model), run.config.inference
     clustering = Clustering(
@@ -286,6 +287,8 @@ def searcher(run: Artifacts, device: str) -> "Searcher":
         inference.cluster_window_length,
         trained.preprocessing.coalescence_offset,
     )
+    if isinstance(trained.network, JointResNet):
+        trained.network.batch_size = inference.batch_size
     grid = Grid(trained.preprocessing, inference.shifts)
     window = run.config.sensitivity.recovery_window
     return Searcher(trained, grid, clustering, window, inference.precision, device)
@@ -344,7 +347,8 @@ def estimate_sensitivity(run: Artifacts) -> None:
         candidates(EventTable.read(run.events("0lag")), background), run.directories.results, run.made_answers
     )
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
-    storage.write_text(run.plot("sensitive_volume.html"), sensitive_volume_html(curves, run.config.data.source == "simulated"))
+    page = sensitive_volume_html(curves, run.config.data.source == "simulated")
+    storage.write_text(run.plot("sensitive_volume.html"), page)
     write_volumes(run.plot("sensitive_volume.h5"), curves, run.made_answers)
 
 

@@ -54,8 +54,9 @@ def search_recorded(
             f"no stretch of {', '.join(ifos)} without gaps is {shortest:g} s long, which this model needs: "
             f"the files have {', '.join(paths)}; give longer ones"
         )
-    events = EventTable.concatenate([_search(model, piece, clustering, device) for piece in pieces])
-    events.attributes["Tb"] = sum(piece.duration for piece in pieces)
+    tables = [_search(model, piece, clustering, device) for piece in pieces]
+    events = EventTable.concatenate(tables)
+    events.attributes["Tb"] = sum(float(table.attributes["Tb"]) for table in tables)
     return events.rows(np.argsort(-events["detection_statistic"], kind="stable"))
 
 
@@ -66,7 +67,7 @@ def shortest_duration(model: Model, clustering: Clustering) -> float:
 
 
 def _search(model: Model, piece: Coincident, clustering: Clustering, device: str) -> EventTable:
-    """Events of one stretch: whitened as in a search where it is long enough to give ``psd_length`` away, else by itself."""
+    """Events of one stretch: whitened as in a search where it can give ``psd_length`` away, else by itself."""
     preprocessing = model.preprocessing
     whitening = preprocessing.whitening
     whiten = whiten_stream if piece.duration >= 2 * whitening.psd_length else whiten_whole
@@ -77,6 +78,5 @@ def _search(model: Model, piece: Coincident, clustering: Clustering, device: str
     start = piece.start + streams[0].offset / whitening.sample_rate
     statistic, time = cluster(engine.scores(slide), start, clustering)
     shift = np.zeros((len(time), len(streams)))
-    return EventTable(
-        {"detection_statistic": statistic, "detection_time": time, "shift": shift}, attributes={"Tb": piece.duration}
-    )
+    columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}
+    return EventTable(columns, attributes={"Tb": grid.livetime([slide])})

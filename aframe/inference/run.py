@@ -82,7 +82,8 @@ def score_unit(
     rate = preprocessing.whitening.sample_rate
     first_sample = start + preprocessing.whitening.psd_length
     backgrounds, foregrounds = [], []
-    injected = _injections_of(unit, start, start + len(strain[preprocessing.ifos[0]]) / rate) if unit.injections else None
+    stop = start + len(strain[preprocessing.ifos[0]]) / rate
+    injected = _injections_of(unit, start, stop) if unit.injections else None
     total = searcher.grid.livetime(unit.slides)
     for position, slide in enumerate(unit.slides):
         scores = engine.scores(slide)
@@ -113,18 +114,23 @@ def _events(scores: np.ndarray, begin: float, slide: Slide, clustering: Clusteri
 
 
 def _injections_of(unit: Unit, start: float, stop: float) -> InjectionTable:
-    """The injections of a unit's segment and slides, with their waveforms."""
+    """The injections of a unit's segment and slides, with their waveforms.
+
+    An injection belongs to the segment that the detector with the smallest shift sees at its time: slides that shift
+    all detectors forwards reach times before the segment's start.
+    """
     assert unit.injections is not None
     table = InjectionTable.read(unit.injections, ["injection_time", "shift"])
-    wanted = (table["injection_time"] >= start) & (table["injection_time"] < stop)
-    wanted &= np.any([_same_shift(table, slide) for slide in unit.slides], axis=0)
+    seen = table["injection_time"] + table["shift"].min(axis=1)
+    wanted = (seen >= start) & (seen < stop)
+    wanted &= np.stack([_same_shift(table, slide) for slide in unit.slides]).any(axis=0)
     rows = np.flatnonzero(wanted)
     low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
     return InjectionTable.read(unit.injections, rows=slice(low, high), waveforms=True).rows(rows - low)
 
 
 def _same_shift(table: InjectionTable, slide: Slide) -> np.ndarray:
-    return np.isclose(table["shift"], slide.shifts, rtol=0, atol=1e-6).all(axis=1)
+    return np.asarray(np.isclose(table["shift"], slide.shifts, rtol=0, atol=1e-6).all(axis=1))
 
 
 def _in_slide(table: InjectionTable, slide: Slide) -> InjectionTable:
