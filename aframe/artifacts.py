@@ -112,6 +112,7 @@ class Artifacts:
         Raises:
             ParameterMismatchError: Naming the parameter, both values, and the mend.
         """
+        units = storage.glob(storage.join(self.directories.results, "units", "*.hdf5"))
         made = [(path, self.made_strain("train")) for path in self._strain("train")]
         made += [(path, self.made_strain("test")) for path in self._strain("test")]
         made += [
@@ -121,7 +122,7 @@ class Artifacts:
             (self.rejected, self.made_injections),
             (self.model, self.made_model),
             (self.repository, self.made_repository),
-            *((path, self.made_units) for path in storage.glob(storage.join(self.directories.results, "units", "*.hdf5"))),
+            *((path, self.made_units) for path in units),
             *((self.events(kind), self.made_events) for kind in ("0lag", "foreground", "background")),
             *((self.plot(f"sensitive_volume.{suffix}"), self.made_answers) for suffix in ("h5", "html")),
             (self.result("candidates.hdf5"), self.made_answers),

@@ -17,17 +17,29 @@ CFG_HELP = "the run's .cfg; default: the environment variable LAW_CONFIG_FILE"
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands but ``train``, whose options are Lightning's."""
-    parser = argparse.ArgumentParser(prog="aframe", description="Search strain for compact binary mergers with neural networks.")
+    parser = argparse.ArgumentParser(
+        prog="aframe", description="Search strain for compact binary mergers with neural networks."
+    )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     init = commands.add_parser("init", help="write a run's configuration into a new directory")
     init.add_argument("directory", help="directory of the run")
-    init.add_argument("--config", choices=["demo", "bbh"], default="demo",
-                      help="demo: simulated noise, minutes on two cores; bbh: the full analysis of open data (default: demo)")  # fmt: skip
-    init.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="changes",
-                      help="change a key of the .cfg (inference.Tb=86400) or of the training YAML (train.trainer.max_epochs=2)")  # fmt: skip
+    init.add_argument(
+        "--config",
+        choices=["demo", "bbh"],
+        default="demo",
+        help="demo: simulated noise, minutes on two cores; bbh: the full analysis, open data (default: demo)",
+    )
+    init.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        dest="changes",
+        help="change a key of the .cfg (inference.Tb=86400) or of the YAML (train.trainer.max_epochs=2)",
+    )
 
     run = commands.add_parser("run", help="run the whole pipeline; resumes where it was interrupted")
     run.add_argument("directory", help="directory that `aframe init` wrote")
@@ -58,7 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     infer = commands.add_parser("infer", help="apply a model to strain files, or score a run's time slides")
     infer.add_argument("--model", help="model.pt")
-    infer.add_argument("--strain", nargs="+", default=[], metavar="FILE", help="HDF5 or GWF files, one or more per detector")
+    infer.add_argument(
+        "--strain", nargs="+", default=[], metavar="FILE", help="HDF5 or GWF files, one or more per detector"
+    )
     infer.add_argument("--output", help="event table to write (.hdf5)")
     infer.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
     infer.add_argument("--cfg", default="", help=f"score this run's background and injections instead: {CFG_HELP}")

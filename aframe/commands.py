@@ -43,7 +43,8 @@ def init(options: argparse.Namespace) -> None:
     texts = {
         "sandbox.cfg": (package / configuration).read_text(encoding="utf-8"),
         "train.yaml": (package / training).read_text(encoding="utf-8"),
-        ".env": f'# Each may be a local directory or s3://bucket/prefix\n{environment}LAW_HOME="{directory / ".law"}"\n',
+        ".env": f"# Each may be a local directory or s3://bucket/prefix\n{environment}"
+        f'LAW_HOME="{directory / ".law"}"\n',
         "run.sh": RUN_SCRIPT,
     }
     there = [name for name in texts if (directory / name).exists()]
@@ -85,7 +86,9 @@ def run(options: argparse.Namespace) -> None:
     """Start the run's ``run.sh``."""
     script = Path(options.directory).absolute() / "run.sh"
     if not script.exists():
-        raise ConfigurationError(f"{script} does not exist: write the run's files with `aframe init {options.directory}`")
+        raise ConfigurationError(
+            f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
+        )
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
     sys.stdout.flush()

@@ -43,9 +43,7 @@ def read_configuration(path: str) -> model_config_pb2.ModelConfig:
         raise StorageError(f"{path} is no Triton model configuration ({error}): export the model again") from None
 
 
-def publish(
-    model: Model, repository: str, name: str, max_batch_size: int, made_with: Mapping[str, Any]
-) -> str:
+def publish(model: Model, repository: str, name: str, max_batch_size: int, made_with: Mapping[str, Any]) -> str:
     """Export a model as the next version in a repository.
 
     The version's directory appears under its number only when its ONNX file has been checked against torch.

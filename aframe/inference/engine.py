@@ -1,7 +1,7 @@
 """The time-slide engine: whiten once, encode once, fuse per slide.
 
-A slide is an offset between embedded streams. An injection adds its whitened signal to the whitened streams, and only the
-windows that it touches are scored again.
+A slide is an offset between embedded streams. An injection adds its whitened signal to the whitened streams, and only
+the windows that it touches are scored again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,9 +127,7 @@ class Engine:
             result[first:last] = fused[0, : last - first].float().cpu().numpy()
         return result
 
-    def _stretches(
-        self, slide: Slide, injections: Sequence[Injection]
-    ) -> Iterator[tuple[int, int, list[Injection]]]:
+    def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[tuple[int, int, list[Injection]]]:
         """First window, last window and signals of each stretch that signals touch, in order, without overlap."""
         half = self.preprocessing.whitening.crop_size
         touched: list[tuple[int, int, Injection]] = []

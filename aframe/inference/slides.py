@@ -82,7 +82,7 @@ class Grid:
         """Seconds that slides add to the background: a stride for each window."""
         return sum(slide.windows for slide in slides) / self.preprocessing.inference_sampling_rate
 
-    def background(self, durations: Sequence[float], Tb: float) -> list[Slide]:  # noqa: N803 - the field's name
+    def background(self, durations: Sequence[float], Tb: float) -> list[Slide]:
         """The fewest slides, the smallest shifts first, that reach a live time.
 
         Args:
@@ -99,8 +99,9 @@ class Grid:
             added = [slide for slide in added if slide.windows > 0]
             if not added:
                 raise DataError(
-                    f"Tb = {Tb:.0f} s cannot be reached: {len(durations)} segments of {sum(durations):.0f} s in all, shifted "
-                    f"by multiples of {self.shifts} s, give at most {livetime:.0f} s; lower Tb, take more data or smaller shifts"
+                    f"Tb = {Tb:.0f} s cannot be reached: {len(durations)} segments of {sum(durations):.0f} s in all, "
+                    f"shifted by multiples of {self.shifts} s, give at most {livetime:.0f} s; "
+                    "lower Tb, take more data or smaller shifts"
                 )
             for slide in added:
                 slides.append(slide)

@@ -47,8 +47,13 @@ class WhitenedBackground:
 
     def to(self, device: torch.device) -> "WhitenedBackground":
         """The same on another device."""
-        moved = (t.to(device) for t in (self.streams, self.stretches, self.responses, self.blocks))
-        return WhitenedBackground(*moved, self.block_size)
+        return WhitenedBackground(
+            self.streams.to(device),
+            self.stretches.to(device),
+            self.responses.to(device),
+            self.blocks.to(device),
+            self.block_size,
+        )
 
     def sample(self, batch_size: int, kernel_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Windows that begin at independent times in each detector, so that their noise is never coincident.

@@ -21,7 +21,7 @@ from aframe.train.module import AframeModule
 def main(arguments: Sequence[str]) -> None:
     """Run a training command such as ``fit --config train.yaml``.
 
-    A training that was interrupted continues from its last checkpoint; one that was made with other parameters is refused.
+    A training that was interrupted continues from its last checkpoint; one made with other parameters is refused.
 
     Args:
         arguments: Lightning's: a subcommand (fit, validate) and its options.

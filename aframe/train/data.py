@@ -82,7 +82,7 @@ class AframeDataModule(lightning.LightningDataModule):
         validation_views: Placements in the window at which each validation signal is scored.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
         configuration: str = "",
         batch_size: int = 384,
@@ -164,13 +164,13 @@ class AframeDataModule(lightning.LightningDataModule):
         )  # fmt: skip
 
     def split(self, stretches: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Keep the last ``validation_fraction`` of the time for validation; a stretch is cut only where both parts can be used.
+        """Keep the last ``validation_fraction`` of the time for validation; a cut leaves two parts that can be used.
 
         Raises:
             DataError: If nothing is left to train with.
         """
         search = self.search
-        usable = to_samples(search.psd_length, search.sample_rate) + 4 * search.kernel_size + search.whitening.filter_size
+        usable = search.whitening.psd_size + 4 * search.kernel_size + search.whitening.filter_size
         wanted = max(usable, round(self.validation_fraction * sum(s.shape[-1] for s in stretches)))
         training, held_out = list(stretches), []
         while wanted > 0 and training:
@@ -185,7 +185,8 @@ class AframeDataModule(lightning.LightningDataModule):
         if not training:
             raise DataError(
                 f"{self.directory}/background is too short to train and validate with: {len(stretches)} stretches of "
-                f"{sum(s.shape[-1] for s in stretches) / search.sample_rate:.0f} s in all; take more data or a shorter psd_length"
+                f"{sum(s.shape[-1] for s in stretches) / search.sample_rate:.0f} s in all; take more data or a shorter "
+                "psd_length"
             )
         return training, held_out
 

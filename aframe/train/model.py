@@ -96,7 +96,8 @@ def load(path: str) -> Model:
             content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
         version = content["format"]
     except Exception as error:
-        raise StorageError(f"{path} is no model file, or a damaged one ({type(error).__name__}): fetch it anew") from None
+        kind = type(error).__name__
+        raise StorageError(f"{path} is no model file, or a damaged one ({kind}): fetch it anew") from None
     if version != FORMAT:
         raise StorageError(
             f"{path} has format {version}, this version of aframe reads format {FORMAT}: "

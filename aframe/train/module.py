@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
@@ -22,6 +23,8 @@ class AframeModule(lightning.LightningModule):
         learning_rate: Peak learning rate.
         weight_decay: Of AdamW.
         warmup_fraction: Part of the steps in which the learning rate rises.
+        repairings: Further negatives per window, made by fusing its embedding of one detector with other windows' embeddings
+            of the others: nearly free for a factorised network, a whole evaluation each for a joint one.
         max_fpr: False-positive rate up to which the validation AUROC is taken.
     """
 
@@ -31,18 +34,19 @@ class AframeModule(lightning.LightningModule):
         learning_rate: float = 5.85e-4,
         weight_decay: float = 0.02,
         warmup_fraction: float = 0.15,
+        repairings: int = 0,
         max_fpr: float = 1e-3,
     ) -> None:
         super().__init__()
         self.architecture = architecture
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.warmup_fraction, self.max_fpr = warmup_fraction, max_fpr
+        self.warmup_fraction, self.max_fpr, self.repairings = warmup_fraction, max_fpr, repairings
         self.network: Network | None = None
 
     @property
     def data(self) -> AframeDataModule:
         """The data module that this module is trained with."""
-        return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return] # set by the Trainer
+        return self.trainer.datamodule  # type: ignore[attr-defined] # set by the Trainer
 
     def configure_model(self) -> None:
         """Build the network once the data's detectors and window are known."""
@@ -51,7 +55,7 @@ class AframeModule(lightning.LightningModule):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(search.seed)
                 self.network = self.architecture(len(search.ifos), search.kernel_size)
-            self.network.hop(search.stride_size)
+            self.network.hop(search.stride_size)  # refuses a stride that does not fit
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of whitened windows, shape (batch, ifos, time) to (batch,)."""
@@ -59,9 +63,13 @@ class AframeModule(lightning.LightningModule):
         return self.network(windows)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Binary cross-entropy of a batch."""
-        scores = self(batch.windows).float()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, batch.labels)
+        """Binary cross-entropy of a batch and its re-paired negatives."""
+        assert self.network is not None
+        embeddings = self.network.encode_windows(batch.windows)
+        pairings = [torch.stack([e.roll(k * r, 0) for k, e in enumerate(embeddings)]) for r in range(self.repairings + 1)]
+        scores = self.network.fuse_windows(torch.cat(pairings, dim=1)).float()
+        labels = torch.cat([batch.labels, batch.labels.new_zeros(len(batch.labels) * self.repairings)])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
         return loss
 
@@ -80,13 +88,12 @@ class AframeModule(lightning.LightningModule):
         for low, high in ((5, 7), (7, 9), (9, 12), (12, 16)):
             band = (snr >= low) & (snr < high)
             if band.any():
-                self.log(f"valid_efficiency_snr_{low}_{high}", efficiency(background, foreground[band], 1e-4), batch_size=1)
+                found = efficiency(background, foreground[band], 1e-4)
+                self.log(f"valid_efficiency_snr_{low}_{high}", found, batch_size=1)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, learning rate up and down once over the whole training."""
-        optimizer = torch.optim.AdamW(
-            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
+        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = OneCycleLR(optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_fraction)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -34,9 +34,7 @@ class ValidBlock(nn.Module):
         self.first = (kernel - 1) // 2 + stride * ((kernel - 1) // 2)
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs or stride > 1:
-            self.shortcut = nn.Sequential(
-                nn.Conv1d(inputs, outputs, 1, stride, bias=False), norm_layer(norm, outputs)
-            )
+            self.shortcut = nn.Sequential(nn.Conv1d(inputs, outputs, 1, stride, bias=False), norm_layer(norm, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs, steps) to (batch, outputs, fewer steps)."""
@@ -48,9 +46,9 @@ class ValidBlock(nn.Module):
 class FactorisedNetwork(Network):
     """One encoder for every detector's stream; a convolutional head on the embeddings and their products.
 
-    No layer pads and no normalisation looks along time (batch norm), so the encoder and the head's convolutions run once
-    over a continuous stream. The head's first layer is linear in each embedding and in the embeddings' pairwise products;
-    its share of each single detector is computed with the embedding, before any slide.
+    No layer pads and no normalisation looks along time (batch norm), so the encoder and the head's convolutions run
+    once over a continuous stream. The head's first layer is linear in each embedding and in the embeddings' pairwise
+    products; its share of each single detector is computed with the embedding, before any slide.
 
     Args:
         num_ifos: Number of detectors.
@@ -63,7 +61,7 @@ class FactorisedNetwork(Network):
         norm: batch (group and instance norm look along time, and would break the stream's equality with windows).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
         num_ifos: int,
         kernel_size: int,
@@ -109,7 +107,9 @@ class FactorisedNetwork(Network):
             norm_layer(norm, head_size),
             nn.ReLU(inplace=True),
         )
-        self.classifier = nn.Sequential(nn.Linear(2 * head_size, head_size), nn.ReLU(inplace=True), nn.Linear(head_size, 1))
+        self.classifier = nn.Sequential(
+            nn.Linear(2 * head_size, head_size), nn.ReLU(inplace=True), nn.Linear(head_size, 1)
+        )
         self.head_loss = 4  # steps that the head's two convolutions take from a window
         if self.window_steps <= self.head_loss:
             raise ConfigurationError(

@@ -88,10 +88,17 @@ class Network(nn.Module, ABC):
 
     def forward(self, windows: Windows) -> Scores:
         """Score single windows: shape (batch, ifos, kernel_size) to (batch,)."""
+        return self.fuse_windows(self.encode_windows(windows))
+
+    def encode_windows(self, windows: Windows) -> Tensor:
+        """Embed single windows: shape (batch, ifos, kernel_size) to (ifos, batch, channels, steps)."""
         batch, ifos, size = windows.shape
         embeddings = self.encode(windows.transpose(0, 1).reshape(ifos * batch, size)).unflatten(0, (ifos, batch))
-        steps = self.window_steps
-        return self.fuse([e[..., :steps] for e in embeddings], hop=steps).squeeze(-1)
+        return embeddings[..., : self.window_steps]
+
+    def fuse_windows(self, embeddings: Tensor) -> Scores:
+        """Score embedded windows: shape (ifos, batch, channels, steps) to (batch,)."""
+        return self.fuse(list(embeddings), hop=self.window_steps).squeeze(-1)
 
 
 def norm_layer(name: str, channels: int) -> nn.Module:

@@ -38,7 +38,7 @@ class BasicBlock(nn.Module):
 
 
 class JointResNet(Network):
-    """ResNet-1D over all detectors at once; encoding is the identity and every window of every slide costs the whole network.
+    """ResNet-1D over all detectors at once: encoding is the identity, every window of every slide costs all of it.
 
     Args:
         num_ifos: Number of detectors.
@@ -52,7 +52,7 @@ class JointResNet(Network):
     step_size = 1
     receptive_field = 1
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
         num_ifos: int,
         kernel_size: int,
