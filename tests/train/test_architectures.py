@@ -1,0 +1,146 @@
+import pytest
+import torch
+
+from aframe.errors import ConfigurationError
+from aframe.train import architectures
+from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
+from aframe.train.architectures.network import count_parameters, norm_layer
+
+
+def factorised(ifos: int = 2, kernel_size: int = 384) -> FactorisedNetwork:
+    return FactorisedNetwork(ifos, kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
+
+
+def joint(ifos: int = 2, kernel_size: int = 256) -> JointResNet:
+    return JointResNet(ifos, kernel_size, layers=(1,), batch_size=5)
+
+
+def settled(network: Network, seed: int = 0) -> Network:
+    """The network with parameters and running statistics that are not those of a fresh one."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            noise = torch.randn(tensor.shape, generator=generator)
+            tensor.copy_(1 + 0.2 * noise.abs() if "running_var" in name else tensor + 0.1 * noise)
+    return network.eval().requires_grad_(False)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("kernel_size", [384, 391, 200])
+@pytest.mark.parametrize("start", [1, 2, 7, 31])
+def test_encoding_a_stream_is_encoding_each_window(kernel_size, start):
+    network = settled(factorised(kernel_size=kernel_size))
+    stream = noise(1, 1500)
+    whole = network.encode(stream)
+    begin = start * network.step_size
+    window = network.encode(stream[:, begin : begin + kernel_size])
+    assert window.shape[-1] == network.window_steps
+    embedding, single = slice(None, network.embedding_size), slice(network.embedding_size, None)
+    cut = whole[..., start : start + network.window_steps]
+    torch.testing.assert_close(cut[:, embedding], window[:, embedding], atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut[:, single, :-2], window[:, single, :-2], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("ifos", [2, 3])
+@pytest.mark.parametrize("build", [factorised, joint])
+@pytest.mark.parametrize("stride", [8, 64, 200])
+def test_fusing_streams_is_scoring_each_window(build, ifos, stride):
+    network = settled(build(ifos))
+    streams = noise(ifos, 1100)
+    embeddings = [network.encode(stream[None]) for stream in streams]
+    scores = network.fuse(embeddings, network.hop(stride))
+    windows = streams.unfold(-1, network.kernel_size, stride).transpose(0, 1)
+    assert scores.shape == (1, len(windows))
+    assert scores.std() > 1e-4
+    torch.testing.assert_close(scores[0], network(windows), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("build", [factorised, joint])
+def test_a_step_depends_on_the_samples_of_its_receptive_field_alone(build):
+    network = settled(build()).double()
+    stream = noise(1, 1024).double()
+    moved = torch.zeros(1024, dtype=torch.bool)
+    step = 5
+    for sample in range(1024):
+        changed = stream.repeat(2, 1)
+        changed[:, sample] += torch.tensor([30.0, -30.0])
+        moved[sample] = bool((network.encode(changed) != network.encode(stream))[..., step].any())
+    touched = moved.nonzero()[:, 0]
+    assert int(touched[0]) == step * network.step_size
+    assert int(touched[-1]) == step * network.step_size + network.receptive_field - 1
+
+
+@pytest.mark.parametrize("build", [factorised, joint])
+def test_detectors_are_told_apart_only_by_the_joint_network(build):
+    network = settled(build())
+    windows = noise(3, 2, network.kernel_size)
+    same = torch.allclose(network(windows), network(windows.flip(1)), atol=1e-6)
+    assert same == isinstance(network, FactorisedNetwork)
+
+
+@pytest.mark.parametrize("build", [factorised, joint])
+def test_a_specification_and_weights_rebuild_a_network(build):
+    network = settled(build(3))
+    specification = network.specification
+    again = getattr(architectures, specification["name"])(**specification["arguments"])
+    again.load_state_dict(network.state_dict())
+    windows = noise(2, 3, network.kernel_size)
+    torch.testing.assert_close(again.eval()(windows), network(windows), atol=0, rtol=0)
+
+
+def test_a_single_window_and_a_batch_score_alike():
+    network = settled(joint())
+    windows = noise(7, 2, network.kernel_size)
+    one_by_one = torch.cat([network(window[None]) for window in windows])
+    torch.testing.assert_close(network(windows), one_by_one, atol=1e-5, rtol=0)
+
+
+def test_the_default_joint_network_is_the_published_one():
+    # ResNet-34 in one dimension, two detectors
+    assert count_parameters(JointResNet(2, 3072)) == pytest.approx(7.2e6, rel=0.01)
+
+
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_a_norm_that_looks_along_time_is_refused_where_streams_are_encoded(norm):
+    with pytest.raises(ConfigurationError, match="needs batch"):
+        FactorisedNetwork(2, 3072, norm=norm)
+
+
+def test_norms_by_name():
+    x = noise(4, 32, 100) * 3 + 100
+    for name in ("batch", "group", "instance"):
+        y = norm_layer(name, 32)(x).detach()
+        assert abs(float(y.mean())) < 1e-3
+        assert float(y.std()) == pytest.approx(1, abs=0.01)
+    assert norm_layer("group", 64).num_groups == 4
+    with pytest.raises(ConfigurationError, match="none of batch, group, instance"):
+        norm_layer("layer", 32)
+
+
+def test_group_norm_keeps_its_precision_far_from_zero():
+    # a variance taken as E[x²] − E[x]² cancels here
+    x = 1000 + noise(1, 16, 1000)
+    y = norm_layer("group", 16)(x).detach()
+    torch.testing.assert_close(y.double(), (x.double() - x.double().mean()) / x.double().std(), atol=2e-3, rtol=0)
+
+
+def test_a_window_too_short_for_the_network_is_refused_with_the_size_it_needs():
+    shortest = factorised().encoder_field + 5 * factorised().step_size
+    assert torch.isfinite(settled(factorised(kernel_size=shortest))(noise(1, 2, shortest))).all()
+    with pytest.raises(ConfigurationError, match="too short for this network: it needs more than"):
+        factorised(kernel_size=factorised().encoder_field + 3 * factorised().step_size)
+
+
+def test_unequal_stages_are_refused():
+    with pytest.raises(ConfigurationError, match="equally long"):
+        FactorisedNetwork(2, 3072, widths=(4, 6), blocks=(1,), kernels=(3, 3))
+
+
+def test_a_stride_that_falls_between_steps_is_refused():
+    network = factorised()
+    assert network.hop(3 * network.step_size) == 3
+    with pytest.raises(ConfigurationError, match=f"one step every {network.step_size} samples"):
+        network.hop(network.step_size + 1)
