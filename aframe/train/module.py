@@ -66,7 +66,9 @@ class AframeModule(lightning.LightningModule):
         """Binary cross-entropy of a batch and its re-paired negatives."""
         assert self.network is not None
         embeddings = self.network.encode_windows(batch.windows)
-        pairings = [torch.stack([e.roll(k * r, 0) for k, e in enumerate(embeddings)]) for r in range(self.repairings + 1)]
+        pairings = [
+            torch.stack([e.roll(k * r, 0) for k, e in enumerate(embeddings)]) for r in range(self.repairings + 1)
+        ]
         scores = self.network.fuse_windows(torch.cat(pairings, dim=1)).float()
         labels = torch.cat([batch.labels, batch.labels.new_zeros(len(batch.labels) * self.repairings)])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)

@@ -1,10 +1,16 @@
 """The whole search, from data to report."""
 
+import atexit
+import functools
+import multiprocessing
+import os
 import sys
 
 import law
 
+from aframe import steps, storage
 from aframe.errors import AframeError
+from aframe.processes import lock
 from aframe.tasks.base import AframeTask, current_run
 from aframe.tasks.report import Report
 
@@ -18,10 +24,8 @@ class Sandbox(AframeTask, law.WrapperTask):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        try:
-            current_run().check()
-        except AframeError as error:
-            sys.exit(f"error: {error}")
+        if multiprocessing.parent_process() is None:
+            begin()
 
     def requires(self) -> dict[str, AframeTask]:
         """The report, which needs all else."""
@@ -30,3 +34,27 @@ class Sandbox(AframeTask, law.WrapperTask):
     def complete(self) -> bool:
         """Complete when the report is."""
         return Report.req(self).complete()
+
+
+@functools.cache
+def begin() -> None:
+    """Refuse what cannot come to a good end, claim the run's directories, and say at the end where the report is."""
+    try:
+        run = current_run()
+        run.check()
+        steps.preflight(run)
+        directories = run.directories
+        for directory in (directories.train_data, directories.test_data, directories.train_run, directories.results):
+            if not storage.is_remote(directory):
+                lock(directory)
+                storage.sweep(directory)
+    except AframeError as error:
+        if os.environ.get("AFRAME_DEBUG"):
+            raise
+        sys.exit(f"error: {error}")
+    atexit.register(_print_report, run.result("report.html"))
+
+
+def _print_report(path: str) -> None:
+    if storage.exists(path):
+        print(f"report: {path}", flush=True)
