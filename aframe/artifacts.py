@@ -85,6 +85,11 @@ class Artifacts:
         return storage.join(self.directories.train_run, "model.pt")
 
     @property
+    def checkpoints(self) -> str:
+        """Directory of the training's checkpoints."""
+        return storage.join(self.directories.train_run, "checkpoints")
+
+    @property
     def repository(self) -> str:
         """Triton model repository."""
         return storage.join(self.directories.results, "model_repo")
@@ -128,6 +133,11 @@ class Artifacts:
             (self.result("candidates.hdf5"), self.made_answers),
             (self.result("report.html"), self.made_answers),
         ]
+        for kind in ("rejected", "accepted"):
+            pattern = storage.join(self.directories.test_data, "injections", f"{kind}-*.hdf5")
+            made += [(path, self.made_injections) for path in storage.glob(pattern)]
+        if storage.exists(storage.join(self.checkpoints, "last.ckpt")):
+            made.append((self.checkpoints, self.made_model))
         for path, parameters in made:
             if storage.exists(path):
                 storage.check_parameters(path, parameters)

@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
@@ -26,8 +25,8 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 set -a
 . "$here/.env"
 set +a
-LAW_CONFIG_FILE="$here/sandbox.cfg" law run aframe.pipelines.sandbox.Sandbox "$@"
-echo "report: $AFRAME_RESULTS_DIR/report.html"
+export LAW_CONFIG_FILE="$here/sandbox.cfg"
+exec law run aframe.pipelines.sandbox.Sandbox "$@"
 """
 
 
@@ -91,9 +90,11 @@ def run(options: argparse.Namespace) -> None:
         )
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+    if options.debug:
+        environment["AFRAME_DEBUG"] = "1"
     sys.stdout.flush()
     command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(options.workers)]
-    raise SystemExit(subprocess.run(command, env=environment, check=False).returncode)
+    os.execvpe(command[0], command, environment)  # so that whoever kills this process kills the run
 
 
 def _load_environment(directory: str) -> str:

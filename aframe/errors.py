@@ -22,4 +22,13 @@ class ParameterMismatchError(AframeError):
 
 
 class TrainingError(AframeError):
-    """Training that did not reach its end."""
+    """Training that did not reach its end.
+
+    Args:
+        message: What happened.
+        is_told: Whether the training's own process has already told the user.
+    """
+
+    def __init__(self, message: str, is_told: bool = False) -> None:
+        super().__init__(message)
+        self.is_told = is_told

@@ -1,10 +1,19 @@
-"""Child processes that do not outlive their parent."""
+"""Processes that do not outlive their parent, and that do not work in one directory at the same time."""
 
 import ctypes
+import fcntl
+import os
 import signal
 import sys
+from pathlib import Path
+from typing import IO
+
+from aframe.errors import StorageError
 
 PR_SET_PDEATHSIG = 1
+
+_locks: list[IO[str]] = []
+"""Kept open until the process ends."""
 
 
 def die_with_parent() -> None:
@@ -14,3 +23,44 @@ def die_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def lock(directory: str) -> None:
+    """Claim a local directory for this process until it ends, however it ends.
+
+    Args:
+        directory: Where the run's results go; made if need be.
+
+    Raises:
+        StorageError: If another process works there, or it cannot be written.
+    """
+    path = Path(directory) / ".lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot be written ({error.strerror}): mend its permissions or choose another"
+        ) from None
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        raise StorageError(
+            f"another run (process {file.read().strip()}) is at work in {directory}: wait for it, or end it"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    _locks.append(file)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine still runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

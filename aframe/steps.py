@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,10 @@ from aframe.processes import die_with_parent
 from aframe.sensitivity.volume import Draws, default_far_grid, read_rejected, volume_against_far, write_volumes
 from aframe.sensitivity.weights import mass_targets
 from aframe.spectral import power_spectral_density
-from aframe.strain.fetch import strain_for_segment
+from aframe.strain.fetch import curve_path, strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
+from aframe.strain.simulate import load_asd
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables
 from aframe.train.model import Preprocessing
 from aframe.waveforms.injections import (
@@ -40,6 +41,30 @@ if TYPE_CHECKING:
     from aframe.inference.run import Searcher
 
 ProgressReport = Callable[[float, float], None]
+
+
+def preflight(run: Artifacts) -> None:
+    """Refuse at once what would fail only after hours of work.
+
+    Raises:
+        ConfigurationError: If the population, waveform model, noise curve or training YAML cannot be used.
+        DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``.
+    """
+    if storage.exists(run.result("report.html")):
+        return
+    if not storage.exists(run.injections):
+        signal_source(run)
+    if not storage.exists(run.model):
+        from aframe.train.cli import check_yaml
+
+        check_yaml(run.training_yaml)
+    if run.config.data.source == "simulated":
+        load_asd(curve_path(run.config.data.asd or "", run.config.resolve))
+    if run.config.data.source != "gwosc" or run.config.data.segments:
+        for stage in ("train", "test"):
+            segments = analysable(run.config.data, run.config.search, *run.interval(stage), run.config.resolve)
+        if not run.background_files("test"):
+            _plan_slides(run, [(segment.start, segment.duration) for segment in segments])
 
 
 def find_segments(run: Artifacts, stage: Stage) -> None:
@@ -148,8 +173,11 @@ def plan_injections(run: Artifacts) -> list[InjectionBatch]:
     Raises:
         DataError: If the segments do not hold as many; says how many they hold.
     """
+    return _plan_injections(run, [parse_background_path(path) for path in background_files(run, "test")])
+
+
+def _plan_injections(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[InjectionBatch]:
     wanted = run.config.injections.num_injections
-    segments = [parse_background_path(path) for path in background_files(run, "test")]
     batches: list[InjectionBatch] = []
     placed, number, fits = 0, 1, True
     while placed < wanted and fits:
@@ -206,13 +234,17 @@ def merge_injections(run: Artifacts) -> None:
 
 def plan_slides(run: Artifacts) -> list[Slide]:
     """Slides of the background: as many as ``Tb`` needs, and at least those that hold injections."""
-    durations = [parse_background_path(path)[1] for path in background_files(run, "test")]
+    return _plan_slides(run, [parse_background_path(path) for path in background_files(run, "test")])
+
+
+def _plan_slides(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[Slide]:
+    durations = [duration for _, duration in segments]
     grid = time_slides(run)
     slides = grid.background(durations, run.config.inference.Tb)
     there = {(slide.segment, slide.number) for slide in slides}
     return slides + [
         grid.slide(batch.segment, durations[batch.segment], batch.slide)
-        for batch in plan_injections(run)
+        for batch in _plan_injections(run, segments)
         if (batch.segment, batch.slide) not in there
     ]
 
@@ -317,8 +349,9 @@ def train(run: Artifacts, gpus: str) -> None:
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die_with_parent)
     if process.returncode != 0:
         raise TrainingError(
-            f"training ended with exit code {process.returncode}: its own message stands above; mend and run again, "
-            "training continues from its last checkpoint"
+            f"training was ended by signal {-process.returncode}, perhaps because memory ran out: run again with a smaller "
+            "batch_size, training continues from its last checkpoint",
+            is_told=process.returncode > 0,
         )
 
 

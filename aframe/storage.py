@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ import fsspec
 import h5py
 
 from aframe.errors import ParameterMismatchError, StorageError
+from aframe.processes import is_alive
 
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
 """HDF5 root attribute that holds, as JSON, the parameters that made the file."""
@@ -40,9 +43,7 @@ def exists(path: str) -> bool:
 def glob(pattern: str) -> list[str]:
     """Sorted paths that match a pattern, with the protocol kept."""
     filesystem, inner = fsspec.core.url_to_fs(str(pattern))
-    return sorted(
-        filesystem.unstrip_protocol(p) if is_remote(pattern) else str(p) for p in filesystem.glob(inner)
-    )
+    return sorted(filesystem.unstrip_protocol(p) if is_remote(pattern) else str(p) for p in filesystem.glob(inner))
 
 
 def remove(path: str) -> None:
@@ -61,8 +62,11 @@ def atomic(path: str) -> Iterator[Path]:
     """
     remote = is_remote(path)
     parent = Path(tempfile.gettempdir()) if remote else Path(path).absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=parent))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=_partial_prefix(os.getpid()), dir=parent))
+    except OSError as error:
+        raise _not_written(path, error) from None
     try:
         temporary = scratch / Path(path).name
         yield temporary
@@ -74,8 +78,32 @@ def atomic(path: str) -> Iterator[Path]:
             os.rename(temporary, path)
         else:
             os.replace(temporary, path)
+    except OSError as error:
+        raise _not_written(path, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _not_written(path: str, error: OSError) -> StorageError:
+    reason = error.strerror or " ".join(str(error).split())
+    return StorageError(
+        f"{path} cannot be written ({reason}): mend permissions or free space, or choose another directory"
+    )
+
+
+def _partial_prefix(pid: int) -> str:
+    return f".partial-{socket.gethostname()}-{pid}-"
+
+
+def sweep(directory: str) -> None:
+    """Delete what killed processes of this machine left half written under a local directory."""
+    mine = re.compile(rf"\.partial-{re.escape(socket.gethostname())}-(\d+)-")
+    for folder, names, _ in os.walk(directory):
+        for name in [name for name in names if name.startswith(".partial-")]:
+            names.remove(name)
+            match = mine.match(name)
+            if match and not is_alive(int(match[1])):
+                shutil.rmtree(Path(folder) / name, ignore_errors=True)
 
 
 def write_text(path: str, text: str) -> None:
@@ -156,8 +184,7 @@ def check_parameters(path: str, wanted: Parameters) -> None:
     found = made_with(path)
     if found is None:
         raise ParameterMismatchError(
-            f"{path} does not say which parameters made it: delete it to make it anew, "
-            "or choose another directory"
+            f"{path} does not say which parameters made it: delete it to make it anew, or choose another directory"
         )
     present = json.loads(json.dumps(wanted))
     for name in sorted(found.keys() | present.keys()):

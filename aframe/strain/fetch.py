@@ -116,7 +116,7 @@ def strain_for_segment(
         DataError: If the source has nothing that is long enough.
     """
     if data.source == "simulated":
-        curve = simulate.load_asd(_curve_path(data.asd or "", resolve))
+        curve = simulate.load_asd(curve_path(data.asd or "", resolve))
         rate, seed = search.sample_rate, search.seed
         noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=seed) for ifo in search.ifos}
         return [Coincident(start, search.sample_rate, noise)]
@@ -134,6 +134,6 @@ def strain_for_segment(
     return pieces
 
 
-def _curve_path(asd: str, resolve: Callable[[str], str]) -> str:
+def curve_path(asd: str, resolve: Callable[[str], str]) -> str:
     """A file beside the configuration where there is one, else a name in bilby's collection."""
     return resolve(asd) if storage.exists(resolve(asd)) else asd

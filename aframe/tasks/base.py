@@ -2,38 +2,93 @@
 
 import functools
 import logging
+import mmap
+import multiprocessing
 import os
+import re
+import sys
+import traceback
+import zlib
 from typing import Any
 
 import law
 import luigi
 import luigi.interface
+import luigi.worker
 from luigi.retcodes import retcode
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
+from aframe.errors import AframeError, ConfigurationError, TrainingError
+from aframe.processes import die_with_parent
 from aframe.progress import Progress
-from aframe.errors import AframeError, ConfigurationError
 from aframe.storage import Parameters
 
 for failure in (retcode.task_failed, retcode.scheduling_error, retcode.not_run, retcode.unhandled_exception):
     failure._default = 1
 luigi.interface.core.local_scheduler._default = True
 luigi.interface.core.log_level._default = "WARNING"
+luigi.interface.core.no_lock._default = True  # it locks a command line, not a directory: see processes.lock
+luigi.interface.core.workers.always_in_help = True
+luigi.worker.worker.task_process_context._default = "aframe.tasks.base.TaskProcess"
+
+TRACEBACK_END = re.compile(r"^aframe\.errors\.\w+: (.+)", re.MULTILINE)
+"""Where an error for the user stands in a traceback that luigi has made text of."""
+
+
+class TaskProcess:
+    """What luigi does around each task: a process that it forked for one dies with luigi.
+
+    Args:
+        process: Luigi's.
+    """
+
+    def __init__(self, process: object) -> None:
+        del process
+
+    def __enter__(self) -> None:
+        luigis = multiprocessing.parent_process()
+        if luigis is not None:
+            die_with_parent()
+            if os.getppid() != luigis.pid:
+                os._exit(1)
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 class OneLineErrors(logging.Filter):
-    """Shortens what luigi logs of a failed task to the error's own line, where the error is one for the user."""
+    """Prints of a failed task the one line that is for the user, and of many tasks that fail alike the first one's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = mmap.mmap(-1, 4096)  # shared with forked processes
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record in place; keep it."""
+        """Print the line; keep the record only where it is none for the user."""
+        if os.environ.get("AFRAME_DEBUG"):
+            return True
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, AframeError) and not os.environ.get("AFRAME_DEBUG"):
-            record.msg, record.args, record.exc_info = f"error: {error}", (), None
-        return True
+        if isinstance(error, AframeError):
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            if not (isinstance(error, TrainingError) and error.is_told):
+                self.tell(str(error), f"{place.filename} {place.lineno}")
+            return False
+        texts = TRACEBACK_END.findall(record.getMessage())
+        if texts:
+            self.tell(texts[-1], texts[-1])
+        return not texts
+
+    def tell(self, text: str, cause: str) -> None:
+        """Print an error unless one of the same cause was."""
+        index = zlib.crc32(cause.encode()) % len(self.told)
+        if not self.told[index]:
+            self.told[index] = 1
+            print(f"error: {text}", file=sys.stderr, flush=True)
 
 
-logging.getLogger("luigi-interface").addFilter(OneLineErrors())
+ERRORS = OneLineErrors()
+logging.getLogger("luigi-interface").addFilter(ERRORS)
 
 
 @functools.cache
@@ -108,6 +163,31 @@ class AframeTask(law.Task):
         return True
 
     @property
+    def title(self) -> str:
+        """What the user calls it: its name, and its stage and branch where it has them."""
+        words = [self.task_family.rpartition(".")[2]]
+        if hasattr(self, "stage"):
+            words.append(str(self.stage))
+        if isinstance(self, law.BaseWorkflow) and self.is_branch():
+            words.append(f"{self.branch + 1}/{len(self.branch_map)}")
+        return " ".join(words)
+
+    @property
     def progress(self) -> Progress:
         """A line on the terminal that follows long work."""
-        return Progress(self.task_family.removeprefix(f"{self.task_namespace}."))
+        return Progress(self.title)
+
+
+@AframeTask.event_handler(luigi.Event.PROCESSING_TIME)  # type: ignore[untyped-decorator]
+def tell_done(task: AframeTask, duration: float) -> None:
+    """Print that a task is done."""
+    if not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow()):
+        print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
+
+
+@AframeTask.event_handler(luigi.Event.PROCESS_FAILURE)  # type: ignore[untyped-decorator]
+def tell_killed(task: AframeTask, message: str) -> None:
+    """Print that a task's process did not end by itself."""
+    ERRORS.tell(
+        f"{task.title} was killed ({message}): perhaps memory ran out; run again, with fewer --workers", message
+    )

@@ -2,8 +2,13 @@
 
 import csv
 import io
+import time
+from pathlib import Path
+from typing import Any
 
 import lightning
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
 from aframe import storage
@@ -62,3 +67,41 @@ class SaveModel(Callback):
         assert isinstance(pl_module, AframeModule)
         if trainer.is_global_zero and trainer.state.status != "interrupted":
             model.save(pl_module.model(), self.path, self.made_with)
+
+
+class EpochLines(Callback):
+    """A plain line per epoch, where there is no terminal for a progress bar."""
+
+    def __init__(self) -> None:
+        self.start, self.first = 0.0, 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note when training began, or went on."""
+        self.start, self.first = time.monotonic(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Print loss, AUROC, efficiency and the time left."""
+        if trainer.is_global_zero:
+            done, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+            left = (time.monotonic() - self.start) / (done - self.first) * max(0, epochs - done)
+            values = [
+                f"{name} {float(trainer.callback_metrics[key]):.4g}"
+                for name, key in (("loss", "train_loss"), ("AUROC", "valid_auroc"), ("efficiency", "valid_efficiency"))
+                if key in trainer.callback_metrics
+            ]
+            print(f"Train: epoch {done} of {epochs}: {', '.join(values)}, {left:.0f} s left", flush=True)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write one.
+
+        Args:
+            checkpoint: What lightning wants to keep.
+            path: Local or s3 path.
+            storage_options: Not used.
+        """
+        with storage.atomic(str(path)) as temporary:
+            torch.save(checkpoint, temporary)

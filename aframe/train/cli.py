@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Sequence
 
 import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
-from aframe.train.callbacks import MetricsFile, SaveModel
+from aframe.train.callbacks import EpochLines, MetricsFile, SaveModel, WholeCheckpoints
 from aframe.train.data import AframeDataModule
 from aframe.train.module import AframeModule
 
@@ -26,17 +28,14 @@ def main(arguments: Sequence[str]) -> None:
     Args:
         arguments: Lightning's: a subcommand (fit, validate) and its options.
     """
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
-    logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    _silence()
     torch.set_float32_matmul_precision("high")
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
     options = list(arguments)
     if "fit" in options and os.environ.get("LAW_CONFIG_FILE") and "--print_config" not in options:
         directories = config.Directories.from_environment()
         run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
-        checkpoints = storage.join(directories.train_run, "checkpoints")
+        checkpoints = run.checkpoints
         made_with = run.made_model_by(_yaml_of(options))
         last = storage.join(checkpoints, "last.ckpt")
         if storage.exists(last):
@@ -48,17 +47,55 @@ def main(arguments: Sequence[str]) -> None:
             ModelCheckpoint(checkpoints, filename="last", save_last=False, enable_version_counter=False),
             MetricsFile(storage.join(directories.train_run, "metrics.csv")),
             SaveModel(run.model, made_with),
-            TQDMProgressBar(refresh_rate=10 if sys.stderr.isatty() else 50),
+            TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
         ]
-    LightningCLI(
-        AframeModule,
-        AframeDataModule,
-        args=options,
-        trainer_defaults=defaults,
-        save_config_callback=None,
-        seed_everything_default=False,
-        parser_kwargs={"parser_mode": "yaml"},
-    )
+        defaults["plugins"] = [WholeCheckpoints()]
+        defaults["enable_progress_bar"] = sys.stderr.isatty()
+    try:
+        LightningCLI(
+            AframeModule,
+            AframeDataModule,
+            args=options,
+            trainer_defaults=defaults,
+            save_config_callback=None,
+            seed_everything_default=False,
+            parser_kwargs={"parser_mode": "yaml", "fit": {"exit_on_error": False}},
+        )
+    except ArgumentError as error:
+        raise _refused(f"aframe train {' '.join(arguments)}", error) from None
+
+
+def check_yaml(path: str) -> None:
+    """Check every key and value of a training YAML, without training.
+
+    Args:
+        path: The YAML.
+
+    Raises:
+        ConfigurationError: Naming the file and the first key that is unknown or has an impossible value.
+    """
+    parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
+    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_lightning_class_args(AframeModule, "model")
+    parser.add_lightning_class_args(AframeDataModule, "data")
+    parser.add_argument("--ckpt_path")
+    try:
+        parser.parse_path(path)
+    except ArgumentError as error:
+        raise _refused(path, error) from None
+
+
+def _refused(where: str, error: Exception) -> ConfigurationError:
+    told = " ".join(str(error).split())
+    return ConfigurationError(f"{where}: {told}; `aframe train fit --help` lists all keys")
+
+
+def _silence() -> None:
+    """Keep to ourselves what lightning and torch tell users who cannot mend it."""
+    for message in ("does not have many workers", "LightningCLI's args parameter", "has `__len__` defined", "LeafSpec"):
+        warnings.filterwarnings("ignore", message=f".*{message}.*")
+    logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
 def _yaml_of(options: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import fft
 
 from aframe.errors import ConfigurationError
+from aframe.processes import die_with_parent
 from aframe.spectral import to_samples
 from aframe.types import Array
 
@@ -268,6 +269,7 @@ _adopted: list[_Job] = []
 
 
 def _adopt(job: _Job) -> None:
+    die_with_parent()
     lal.ClobberDebugLevel(0)
     _adopted.append(job)
 
