@@ -349,7 +349,7 @@ def train(run: Artifacts, gpus: str) -> None:
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die_with_parent)
     if process.returncode != 0:
         raise TrainingError(
-            f"training was ended by signal {-process.returncode}, perhaps because memory ran out: run again with a smaller "
+            f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again with a smaller "
             "batch_size, training continues from its last checkpoint",
             is_told=process.returncode > 0,
         )

@@ -178,16 +178,14 @@ class AframeTask(law.Task):
         return Progress(self.title)
 
 
-@AframeTask.event_handler(luigi.Event.PROCESSING_TIME)  # type: ignore[untyped-decorator]
+@AframeTask.event_handler(luigi.Event.PROCESSING_TIME)
 def tell_done(task: AframeTask, duration: float) -> None:
     """Print that a task is done."""
     if not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow()):
         print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
 
 
-@AframeTask.event_handler(luigi.Event.PROCESS_FAILURE)  # type: ignore[untyped-decorator]
+@AframeTask.event_handler(luigi.Event.PROCESS_FAILURE)
 def tell_killed(task: AframeTask, message: str) -> None:
     """Print that a task's process did not end by itself."""
-    ERRORS.tell(
-        f"{task.title} was killed ({message}): perhaps memory ran out; run again, with fewer --workers", message
-    )
+    ERRORS.tell(f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers", message)

@@ -13,7 +13,9 @@ from aframe.tasks.base import AframeTask, Output
 class StageTask(AframeTask):
     """A task that exists once for training and once for testing."""
 
-    stage: Stage = luigi.ChoiceParameter(choices=["train", "test"], description="train or test: which interval of time")
+    stage: Stage = luigi.ChoiceParameter(  # type: ignore[assignment] # luigi gives the value, not the parameter
+        choices=["train", "test"], description="train or test: which interval of time"
+    )
 
     @property
     def made_with(self) -> Parameters:

@@ -92,7 +92,13 @@ def _refused(where: str, error: Exception) -> ConfigurationError:
 
 def _silence() -> None:
     """Keep to ourselves what lightning and torch tell users who cannot mend it."""
-    for message in ("does not have many workers", "LightningCLI's args parameter", "has `__len__` defined", "LeafSpec"):
+    for message in (
+        "does not have many workers",
+        "LightningCLI's args parameter",
+        "has `__len__` defined",
+        "LeafSpec",
+        "Unable to serialize",
+    ):
         warnings.filterwarnings("ignore", message=f".*{message}.*")
     logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
