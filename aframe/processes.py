@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import multiprocessing
 import os
 import signal
 import sys
@@ -16,13 +17,25 @@ _locks: list[IO[str]] = []
 """Kept open until the process ends."""
 
 
-def die_with_parent() -> None:
+def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends, however it ends (Linux; elsewhere nothing happens).
 
     To be called in a child: as ``preexec_fn`` of a subprocess, or first thing after a fork.
+
+    Args:
+        parent: The parent's process number; if it has ended already, this process ends here.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def die_with_parent() -> None:
+    """The same for a process that ``multiprocessing`` forked; in any other nothing happens."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with(parent.pid)
 
 
 def lock(directory: str) -> None:

@@ -18,7 +18,7 @@ class Progress:
     def __call__(self, done: float, total: float) -> None:
         """Report ``done`` of ``total``."""
         now = time.monotonic()
-        if now - self.last >= self.interval and done > 0:
+        if now - self.last >= self.interval and 0 < done < total:
             self.last = now
             left = (now - self.start) * (total - done) / done
             print(f"{self.name}: {done:.0f} of {total:.0f} ({100 * done / total:.0f} %), {left:.0f} s left", flush=True)

@@ -1,5 +1,6 @@
 """The six steps as plain functions of a run's artifacts: law tasks and the command line call these alike."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from aframe.events.candidates import candidates, write_candidates
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.slides import Grid, Slide
-from aframe.processes import die_with_parent
+from aframe.processes import die_with
 from aframe.sensitivity.volume import Draws, default_far_grid, read_rejected, volume_against_far, write_volumes
 from aframe.sensitivity.weights import mass_targets
 from aframe.spectral import power_spectral_density
@@ -346,7 +347,8 @@ def train(run: Artifacts, gpus: str) -> None:
     """
     command = [sys.executable, "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
-    process = subprocess.run(command, env=environment, check=False, preexec_fn=die_with_parent)
+    die = functools.partial(die_with, os.getpid())
+    process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
     if process.returncode != 0:
         raise TrainingError(
             f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again with a smaller "

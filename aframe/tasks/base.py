@@ -3,7 +3,6 @@
 import functools
 import logging
 import mmap
-import multiprocessing
 import os
 import re
 import sys
@@ -47,11 +46,7 @@ class TaskProcess:
         del process
 
     def __enter__(self) -> None:
-        luigis = multiprocessing.parent_process()
-        if luigis is not None:
-            die_with_parent()
-            if os.getppid() != luigis.pid:
-                os._exit(1)
+        die_with_parent()
 
     def __exit__(self, *error: object) -> None:
         pass

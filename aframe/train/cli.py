@@ -99,7 +99,7 @@ def _silence() -> None:
         "LeafSpec",
         "Unable to serialize",
     ):
-        warnings.filterwarnings("ignore", message=f".*{message}.*")
+        warnings.filterwarnings("ignore", message=f"(?s).*{message}")
     logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 

@@ -1,0 +1,67 @@
+"""Commands as a user types them, and a run that takes a minute."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+AFRAME = str(Path(sys.executable).parent / "aframe")
+LAW = str(Path(sys.executable).parent / "law")
+
+SMALL = (
+    "data.train_stop=1262304256",
+    "data.test_stop=1262304768",
+    "data.min_duration=200",
+    "data.max_duration=256",
+    "inference.Tb=3000",
+    "inference.slides_per_job=4",
+    "injections.num_injections=16",
+    "waveforms.num_training_waveforms=64",
+    "waveforms.num_validation_waveforms=16",
+    "train.trainer.max_epochs=2",
+    "train.data.batches_per_epoch=6",
+    "train.data.batch_size=32",
+)
+"""Changes that make of the demo's configuration one of two testing segments, minutes long."""
+
+
+def write_run(directory: Path, *changes: str) -> Path:
+    """A run's configuration in a new directory."""
+    options = [option for change in (*SMALL, *changes) for option in ("--set", change)]
+    result = aframe("init", str(directory), "--config", "demo", *options)
+    assert result.returncode == 0, result.stderr
+    training = directory / "train.yaml"
+    text = training.read_text().replace("\ndata:\n", "\ndata:\n  validation_slides: 4\n  validation_views: 1\n")
+    training.write_text(text)
+    return directory
+
+
+def environment_of(directory: Path | None = None) -> dict[str, str]:
+    """This process's environment without a run's variables, and with those of the run in a directory."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("AFRAME_", "LAW_"))}
+    if directory is not None:
+        for line in (directory / ".env").read_text().splitlines():
+            name, equals, value = line.partition("=")
+            if equals:
+                variables[name] = value.strip('"')
+        variables["LAW_CONFIG_FILE"] = str(directory / "sandbox.cfg")
+    return variables
+
+
+def aframe(
+    *arguments: str, variables: Mapping[str, str] | None = None, home: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the ``aframe`` command."""
+    chosen = dict(environment_of() if variables is None else variables)
+    if home is not None:
+        chosen["HOME"] = home
+    return subprocess.run([AFRAME, *arguments], env=chosen, capture_output=True, text=True, check=False, timeout=300)
+
+
+def law_run(directory: Path, *options: str, cwd: str = "/") -> "subprocess.CompletedProcess[str]":
+    """Run the pipeline by ``law run`` with the variables of a run."""
+    command = [LAW, "run", "aframe.pipelines.sandbox.Sandbox", *options]
+    return subprocess.run(
+        command, env=environment_of(directory), cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+    )

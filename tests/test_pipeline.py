@@ -1,0 +1,269 @@
+"""The whole pipeline as a user runs it: whole, killed and resumed, on one worker or two, changed, and step by step."""
+
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+from terminal import AFRAME, aframe, environment_of, law_run, write_run
+
+TABLES = (
+    "train_data/training_waveforms.hdf5",
+    "train_data/val_waveforms.hdf5",
+    "test_data/waveforms.hdf5",
+    "test_data/rejected-parameters.hdf5",
+    "results/background.hdf5",
+    "results/foreground.hdf5",
+    "results/0lag.hdf5",
+    "results/candidates.hdf5",
+    "results/plots/sensitive_volume.h5",
+)
+TEXTS = ("train_data/segments.txt", "test_data/segments.txt", "train_run/metrics.csv", "results/candidates.csv")
+
+
+def content(path: Path) -> dict[str, str]:
+    """Digest of each dataset and attribute of an HDF5 file."""
+    found: dict[str, str] = {}
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        for key, value in item.attrs.items():
+            found[f"{name}@{key}"] = repr(value)
+        if isinstance(item, h5py.Dataset):
+            found[name] = hashlib.sha256(item[()].tobytes()).hexdigest()
+
+    with h5py.File(path) as file:
+        visit("", file)
+        file.visititems(visit)
+    return found
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """What of two runs' results differs."""
+    texts = [name for name in TEXTS if (first / name).read_bytes() != (second / name).read_bytes()]
+    tables = [
+        f"{name}: {key}"
+        for name in TABLES
+        for one, two in [(content(first / name), content(second / name))]
+        for key in sorted(one.keys() | two.keys())
+        if one.get(key) != two.get(key)
+    ]
+    strain = [path.relative_to(first) for path in sorted(first.glob("*_data/background/*.hdf5"))]
+    assert strain
+    return texts + tables + [str(name) for name in strain if content(first / name) != content(second / name)]
+
+
+def snapshot(directory: Path) -> dict[str, tuple[int, bytes]]:
+    """Modification time and content of each file."""
+    return {
+        str(path.relative_to(directory)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).digest())
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != ".lock" and ".law" not in path.parts
+    }
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by one worker that nothing interrupted, in a directory whose name has spaces."""
+    directory = write_run(tmp_path_factory.mktemp("whole") / "a run with spaces")
+    result = aframe("run", str(directory), home="/nonexistent")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (directory / "output.txt").write_text(result.stdout + result.stderr)
+    return directory
+
+
+def test_ends_by_saying_where_the_report_is_and_prints_readable_lines(whole_run: Path) -> None:
+    lines = (whole_run / "output.txt").read_text().splitlines()
+    assert lines[-1] == f"report: {whole_run}/results/report.html"
+    assert "report" in (whole_run / "results" / "report.html").read_text().lower()
+    epochs = [line for line in lines if line.startswith("Train: epoch ")]
+    numbers = r"loss [\d.]+, AUROC [\d.]+, efficiency [\d.]+, \d+ s left"
+    assert len(epochs) == 2
+    assert all(re.fullmatch(rf"Train: epoch {n} of 2: {numbers}", line) for n, line in enumerate(epochs, start=1))
+    assert any(re.fullmatch(r"FetchStrain train 1/1: done in [\d.]+ s", line) for line in lines)
+    strange = [line for line in lines if not re.match(r"[A-Z]\w+( \w+)?( \d+/\d+)?: |report: ", line)]
+    assert not strange
+
+
+def test_complete_run_does_nothing_again(whole_run: Path) -> None:
+    before = snapshot(whole_run)
+    start = time.monotonic()
+    result = law_run(whole_run, "--gpus", "", "--workers", "2", cwd="/")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"report: {whole_run}/results/report.html\n"
+    assert snapshot(whole_run) == before
+    assert time.monotonic() - start < 60
+
+
+def test_no_partial_file_is_left(whole_run: Path) -> None:
+    assert not list(whole_run.rglob(".partial-*"))
+    assert not list((whole_run / "test_data" / "injections").glob("*"))
+
+
+def alive_in_session(session: int) -> list[str]:
+    """Command lines of the processes of a session that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append((path / "cmdline").read_text().replace("\0", " "))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def stages(directory: Path) -> Iterator[Callable[[], bool]]:
+    """Moments to kill at: strain, waveforms, training, injections, scoring, merging."""
+    for pattern in (
+        "train_data/.partial-*",
+        "train_data/background/*.hdf5",
+        "train_run/checkpoints/last.ckpt",
+        "test_data/injections/.partial-*",
+        "test_data/injections/accepted-*.hdf5",
+        "test_data/waveforms.hdf5",
+        "results/units/background-*.hdf5",
+        "results/background.hdf5",
+    ):
+        yield lambda pattern=pattern: bool(list(directory.glob(pattern)))
+
+
+def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(whole_run: Path, tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "killed")
+    kills = 0
+    for number, reached in enumerate(stages(directory)):
+        command = [AFRAME, "run", str(directory), "--workers", "2"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=environment_of())
+        assert wait_until(lambda process=process, reached=reached: reached() or process.poll() is not None, 120)
+        if process.poll() is not None:
+            assert process.returncode == 0, process.args
+            break
+        time.sleep(random.Random(number).uniform(0, 0.3))
+        if number % 2:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+        kills += 1
+        assert wait_until(lambda process=process: not alive_in_session(process.pid), 10), alive_in_session(process.pid)
+        final = [*directory.rglob("*.hdf5"), *directory.rglob("*.h5"), *directory.rglob("*.json")]
+        for path in [path for path in final if not any(part.startswith(".partial-") for part in path.parts)]:
+            assert path.stat().st_size > 0
+            if path.suffix != ".json":
+                h5py.File(path).close()
+    result = aframe("run", str(directory), "--workers", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert kills >= 5
+    assert not list(directory.rglob(".partial-*"))
+    assert not differences(whole_run, directory)
+
+
+def test_two_runs_in_one_directory_are_refused(whole_run: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time; from aframe.processes import lock; lock(sys.argv[1]); "
+         "print('held', flush=True); time.sleep(60)", str(whole_run / "results")],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    try:
+        result = aframe("run", str(whole_run))
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: another run (process {holder.pid}) is at work in {whole_run}/results: wait for it, or end it\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "named"),
+    [
+        ("sandbox.cfg", "highpass = 32 ", "highpass = 30 ", ["search.highpass", "32.0", "30.0"]),
+        ("train.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3", ["learning_rate", "0.002", "0.001"]),
+        ("sandbox.cfg", "mass_combos = 35-35,", "mass_combos = 30-30,", ["sensitivity.mass_combos"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["aframe", "law"])
+def test_changed_parameter_is_refused(  # noqa: PLR0917 - what changes, and how it is run
+    whole_run: Path, file: str, old: str, new: str, named: list[str], command: str
+) -> None:
+    path = whole_run / file
+    text = path.read_text()
+    assert old in text
+    before = snapshot(whole_run)
+    path.write_text(text.replace(old, new))
+    try:
+        result = aframe("run", str(whole_run)) if command == "aframe" else law_run(whole_run)
+    finally:
+        path.write_text(text)
+    after = snapshot(whole_run)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert all(word in result.stderr for word in [*named, "restore the value"])
+    assert {k: v for k, v in after.items() if k != file} == {k: v for k, v in before.items() if k != file}
+
+
+def test_comments_and_order_may_change(whole_run: Path) -> None:
+    path = whole_run / "sandbox.cfg"
+    text = path.read_text()
+    path.write_text("# a remark\n" + text.replace("highpass = 32 ", "highpass   =   32.0 "))
+    try:
+        result = aframe("run", str(whole_run))
+    finally:
+        path.write_text(text)
+    assert result.returncode == 0, result.stderr
+
+
+def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "by hand")
+    variables = environment_of(directory)
+    for command in (
+        ["data"],
+        ["waveforms"],
+        ["train", "fit", "--config", str(directory / "train.yaml")],
+        ["infer"],
+        ["sensitivity"],
+        [
+            "export",
+            "--model",
+            str(directory / "train_run/model.pt"),
+            "--repository",
+            str(directory / "results/model_repo"),
+        ],
+        ["report", str(directory)],
+    ):
+        result = aframe(*command, variables=variables)
+        assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
+        assert result.stderr == ""
+    assert not differences(whole_run, directory)
+    listing = aframe("status", str(directory), variables=variables)
+    assert listing.returncode == 0
+    assert {line[:5].strip() for line in listing.stdout.splitlines()} == {"done"}
+
+
+def test_status_of_a_fresh_run_is_all_to_do(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "fresh")
+    listing = aframe("status", str(directory))
+    assert listing.returncode == 0
+    assert len(listing.stdout.splitlines()) == 12
+    assert all(line.startswith("to do") for line in listing.stdout.splitlines())
