@@ -4,6 +4,7 @@ A slide is an offset between embedded streams. An injection adds its whitened si
 the windows that it touches are scored again.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Engine:
         precision: torch.dtype = torch.float32,
         device: str = "cpu",
     ) -> None:
-        self.network = model.network.to(device=device, dtype=precision)
+        self.network = copy.deepcopy(model.network).to(device=device, dtype=precision)  # the caller's stays as it is
         self.preprocessing, self.grid = model.preprocessing, grid
         self.streams, self.precision, self.device = streams, precision, device
         self.stride_size, self.kernel_size = model.preprocessing.stride_size, model.preprocessing.kernel_size
@@ -105,7 +106,7 @@ class Engine:
                 for e, start in zip(self.embeddings, starts, strict=True)
             ]
             result.append(self.network.fuse(views, hop)[0].float().cpu())
-        return torch.cat(result).numpy()
+        return torch.cat([torch.empty(0), *result]).numpy()
 
     @torch.inference_mode()
     def scores_with(self, slide: Slide, background: Array, injections: Sequence[Injection]) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aframe.errors import DataError
+from aframe.errors import ConfigurationError, DataError
 from aframe.spectral import to_samples
 from aframe.train.model import Preprocessing
 
@@ -90,8 +90,11 @@ class Grid:
             Tb: Live time wanted, s.
 
         Raises:
+            ConfigurationError: If two detectors have the same shift.
             DataError: If the segments cannot give as much; says what they can give.
         """
+        if len(set(self.shifts)) < len(self.shifts):
+            raise ConfigurationError(f"shifts = {self.shifts}: two detectors with one shift are never slid apart")
         slides: list[Slide] = []
         livetime, number = 0.0, 1
         while livetime < Tb:

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aframe.errors import ConfigurationError, DataError
+from aframe.inference import engine as engine_module
+from aframe.inference.engine import Engine, Injection, injection_start
+from aframe.inference.slides import Grid
+from aframe.spectral import apply_filter, power_spectral_density, whitening_filter
+
+IFOS = ("H1", "L1", "V1")
+SEGMENTS = st.fixed_dictionaries(
+    {
+        "duration": st.integers(36, 96).map(lambda quarters: quarters / 4 + 0.0625),
+        "steps": st.tuples(st.integers(-4, 4), st.integers(-4, 4), st.integers(-4, 4)).filter(lambda s: len(set(s)) == 3),
+        "ifos": st.sampled_from([2, 3]),
+        "sampling_rate": st.sampled_from([2.0, 4.0, 8.0, 16.0]),
+        "block_length": st.sampled_from([1.0, 2.5, 4.0, 50.0]),
+        "number": st.integers(0, 3),
+        "tile": st.sampled_from([40, 300, 513, 4096]),
+        "seed": st.integers(0, 2**31),
+    }
+)
+SIGNALS = st.lists(
+    st.tuples(st.floats(-0.1, 1.1), st.integers(1, 700), st.floats(0.5, 30.0)), min_size=0, max_size=4
+)  # place in the slide, samples, amplitude in standard deviations of the noise
+PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def plain_scores(model, strain, slide, offsets, injections=()):
+    """The definition: whiten the raw samples, each with the filter of its block; score each window on its own."""
+    whitening, streams = model.preprocessing.whitening, []
+    for index, (ifo, offset) in enumerate(zip(model.preprocessing.ifos, offsets, strict=True)):
+        quiet = torch.from_numpy(strain[ifo])
+        raw = quiet.clone()
+        for injection in injections:
+            place = torch.arange(injection.responses.shape[-1]) + whitening.psd_size + offset + injection.start
+            inside = (place >= 0) & (place < len(raw))
+            raw[place[inside]] += injection.responses[index][inside]
+        size = len(raw) - whitening.psd_size - whitening.crop_size
+        whitened = torch.empty(size)
+        for low in range(0, size, whitening.block_size):
+            psd = power_spectral_density(quiet[low : low + whitening.psd_size], whitening.sample_rate, whitening.fftlength)
+            filtered = apply_filter(raw, whitening_filter(psd, whitening))
+            block = slice(low, min(low + whitening.block_size, size))
+            first = whitening.psd_size - whitening.crop_size
+            whitened[block] = filtered[first + block.start : first + block.stop].float()
+        streams.append(whitened[offset:])
+    size, stride = model.preprocessing.kernel_size, model.preprocessing.stride_size
+    windows = [torch.stack([s[i * stride : i * stride + size] for s in streams]) for i in range(slide.windows)]
+    return model.network(torch.stack(windows)).numpy() if windows else np.empty(0, np.float32)
+
+
+def setup(case, kind, make_model, make_strain):
+    ifos = IFOS[: case["ifos"]]
+    model = make_model(kind, ifos, case["sampling_rate"], case["block_length"])
+    strain = make_strain(ifos, case["duration"], case["seed"])
+    grid = Grid(model.preprocessing, tuple(step / case["sampling_rate"] for step in case["steps"][: len(ifos)]))
+    slide = grid.slide(0, case["duration"], case["number"])
+    return model, strain, grid, slide
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@PROPERTY
+@given(case=SEGMENTS)
+def test_streaming_equals_whole(kind, case, make_model, make_strain):
+    model, strain, grid, slide = setup(case, kind, make_model, make_strain)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "TILE_STEPS", case["tile"])
+        scores = Engine.from_strain(model, strain, grid, torch.float32, "cpu").scores(slide)
+    expected = plain_scores(model, strain, slide, grid.offsets(slide.number))
+    assert scores.shape == (slide.windows,)
+    np.testing.assert_allclose(scores, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@PROPERTY
+@given(case=SEGMENTS, signals=SIGNALS)
+def test_injections_by_linearity_equal_injections_into_the_strain(kind, case, signals, make_model, make_strain):
+    model, strain, grid, slide = setup(case, kind, make_model, make_strain)
+    engine = Engine.from_strain(model, strain, grid, torch.float32, "cpu")
+    random = torch.Generator().manual_seed(case["seed"])
+    span = slide.windows * model.preprocessing.stride_size
+    injections = [
+        Injection(1e-21 * amplitude * torch.randn(len(strain), size, generator=random), round(place * span))
+        for place, size, amplitude in signals
+    ]
+    background = engine.scores(slide)
+    kept = background.copy()
+    scores = engine.scores_with(slide, background, injections)
+    expected = plain_scores(model, strain, slide, grid.offsets(slide.number), injections)
+    np.testing.assert_allclose(scores, expected, atol=1e-4, rtol=1e-4)
+    assert (background == kept).all()
+    half = model.preprocessing.whitening.crop_size
+    begins = np.arange(slide.windows) * model.preprocessing.stride_size
+    touched = np.zeros(slide.windows, dtype=bool)
+    for injection in injections:
+        end = injection.start + injection.responses.shape[-1] + half
+        touched |= (begins < end) & (begins + model.preprocessing.kernel_size > injection.start - half)
+    assert (scores[~touched] == background[~touched]).all()
+    if touched.any():
+        assert (scores[touched] != background[touched]).any()
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+def test_precision_of_bfloat16(kind, make_model, make_strain):
+    strain = make_strain(("H1", "L1"), 40.0, 5)
+    scores = {}
+    for precision in (torch.float32, torch.bfloat16):
+        model = make_model(kind)
+        grid = Grid(model.preprocessing, (0.0, 1.0))
+        scores[precision] = Engine.from_strain(model, strain, grid, precision, "cpu").scores(grid.slide(0, 40.0, 1))
+    spread = scores[torch.float32].max() - scores[torch.float32].min()
+    assert np.abs(scores[torch.bfloat16] - scores[torch.float32]).max() < 0.15 * spread
+
+
+def test_an_engine_leaves_its_model_as_it_was(make_model, make_strain):
+    model = make_model("joint")
+    strain, grid = make_strain(("H1", "L1"), 10.0, 0), Grid(model.preprocessing, (0.0, 1.0))
+    Engine.from_strain(model, strain, grid, torch.bfloat16, "cpu")
+    assert {p.dtype for p in model.network.parameters()} == {torch.float32}
+
+
+def test_a_segment_without_a_window_is_refused(make_model, make_strain):
+    model = make_model("factorised")
+    grid = Grid(model.preprocessing, (0.0, 1.0))
+    strain = make_strain(("H1", "L1"), 5.25, 0)
+    with pytest.raises(DataError, match="too short to analyse"):
+        Engine.from_strain(model, strain, grid, torch.float32, "cpu")
+
+
+def test_a_stride_that_does_not_fit_the_network_is_refused(make_model, make_strain):
+    model = make_model("factorised", sampling_rate=64.0)
+    grid = Grid(model.preprocessing, (0.0, 1.0))
+    with pytest.raises(ConfigurationError, match="one step every 8 samples"):
+        Engine.from_strain(model, make_strain(("H1", "L1"), 10.0, 0), grid, torch.float32, "cpu")
+
+
+def test_an_injection_begins_so_that_it_merges_at_its_time():
+    # 4 s at 256 Hz that merge 1 s before their end, 10 s after the first sample
+    assert injection_start(1010.0, 1000.0, 256.0, 1024, 1.0) == 10 * 256 - 3 * 256
+    assert injection_start(1001.0, 1000.0, 256.0, 1024, 1.0) == -2 * 256

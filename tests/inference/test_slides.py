@@ -1,0 +1,88 @@
+import pytest
+
+from aframe.errors import ConfigurationError, DataError
+from aframe.inference.slides import Grid, Slide
+
+
+@pytest.fixture
+def grid(make_model):
+    """Windows of 1 s, four a second; 4 s for PSDs and half a second for the filter are lost."""
+    return Grid(make_model("coincidence").preprocessing, (0.0, 1.0))
+
+
+def test_windows_of_a_stream(grid):
+    assert grid.windows(255) == 0
+    assert grid.windows(256) == 1
+    assert grid.windows(256 + 63) == 1
+    assert grid.windows(256 + 64) == 2
+    assert grid.stream_size(20.0) == round((20 - 4 - 0.5) * 256)
+
+
+def test_a_slide_costs_the_time_that_its_largest_shift_takes(grid):
+    zero = grid.slide(3, 20.0, 0)
+    assert zero == Slide(3, 0, (0.0, 0.0), round((20 - 4 - 0.5 - 1) * 4) + 1)
+    for number in range(1, 20):
+        slide = grid.slide(3, 20.0, number)
+        assert slide.windows == max(0, zero.windows - 4 * number)
+        assert slide.shifts == (0.0, float(number))
+
+
+@pytest.mark.parametrize(("shifts", "offsets"), [((0, 1), (0, 2)), ((0, -1), (2, 0)), ((1, -0.5, 0.25), (3, 0, 1.5))])
+def test_offsets_are_shifts_from_the_detector_that_is_behind(make_model, shifts, offsets):
+    ifos = ("H1", "L1", "V1")[: len(shifts)]
+    grid = Grid(make_model("coincidence", ifos).preprocessing, tuple(map(float, shifts)))
+    assert grid.offsets(2) == tuple(round(256 * offset) for offset in offsets)
+
+
+def test_span_holds_all_windows_of_a_slide(make_model):
+    # at slide time t detector k's data of time t + shifts[k] are seen: all must be whitened
+    preprocessing = make_model("coincidence", ("H1", "L1", "V1")).preprocessing
+    grid = Grid(preprocessing, (0.0, 1.0, -0.5))
+    for number in (0, 1, 5):
+        low, high = grid.span(1000.0, 30.0, number)
+        for shift in grid.slide(0, 30.0, number).shifts:
+            assert 1004.0 <= low + shift
+            assert high + shift <= 1029.5
+        windows = grid.slide(0, 30.0, number).windows
+        assert (high - low - 1.0) * 4 + 1 == windows
+    assert grid.span(1000.0, 30.0, 17) is None
+    assert grid.slide(0, 30.0, 17).windows == 0
+
+
+def test_the_background_takes_the_fewest_slides_that_reach_its_live_time(grid):
+    durations = [30.0, 20.0, 4.0]
+    slides = grid.background(durations, 90.0)
+    assert grid.livetime(slides) >= 90.0
+    assert grid.livetime(slides[:-1]) < 90.0
+    assert len({(s.segment, s.number) for s in slides}) == len(slides)
+    assert [s.number for s in slides] == sorted(s.number for s in slides)
+    assert {s.segment for s in slides} == {0, 1}
+    assert all(s.number > 0 for s in slides)
+    assert slides == [grid.slide(s.segment, durations[s.segment], s.number) for s in slides]
+    assert grid.livetime(slides) == sum(s.windows for s in slides) / 4
+
+
+def test_a_live_time_out_of_reach_is_refused_with_the_most_there_is(grid):
+    most = sum(grid.slide(0, 30.0, number).windows for number in range(1, 40)) / 4
+    assert grid.livetime(grid.background([30.0], most)) == most
+    with pytest.raises(DataError, match=rf"give at most {most:.0f} s; lower Tb"):
+        grid.background([30.0], most + 1)
+
+
+def test_no_data_give_no_background(grid):
+    with pytest.raises(DataError, match="give at most 0 s"):
+        grid.background([], 1.0)
+    with pytest.raises(DataError, match="give at most 0 s"):
+        grid.background([2.0], 1.0)
+
+
+def test_detectors_with_one_shift_are_no_background(make_model):
+    # else the loop that looks for slides would find the zero lag again and again
+    grid = Grid(make_model("coincidence").preprocessing, (1.0, 1.0))
+    with pytest.raises(ConfigurationError, match="never slid apart"):
+        grid.background([30.0], 1e9)
+
+
+def test_a_shift_between_windows_is_refused(make_model):
+    with pytest.raises(ConfigurationError, match=r"shift 0\.3 s"):
+        Grid(make_model("coincidence").preprocessing, (0.0, 0.3))
