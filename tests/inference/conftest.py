@@ -48,7 +48,11 @@ def settled(network: Network, seed: int = 0) -> Network:
 
 
 def build_model(
-    kind: str, ifos: tuple[str, ...] = ("H1", "L1"), sampling_rate: float = 4.0, block_length: float = 4.0, rate: float = RATE
+    kind: str,
+    ifos: tuple[str, ...] = ("H1", "L1"),
+    sampling_rate: float = 4.0,
+    block_length: float = 4.0,
+    rate: float = RATE,
 ) -> Model:
     whitening = Whitening(rate, 4.0, 1.0, 1.0, block_length, 20.0, None)
     preprocessing = Preprocessing(ifos, 1.0, sampling_rate, (0.25, 0.75), whitening)

@@ -14,7 +14,9 @@ IFOS = ("H1", "L1", "V1")
 SEGMENTS = st.fixed_dictionaries(
     {
         "duration": st.integers(36, 96).map(lambda quarters: quarters / 4 + 0.0625),
-        "steps": st.tuples(st.integers(-4, 4), st.integers(-4, 4), st.integers(-4, 4)).filter(lambda s: len(set(s)) == 3),
+        "steps": st.tuples(st.integers(-4, 4), st.integers(-4, 4), st.integers(-4, 4)).filter(
+            lambda s: len(set(s)) == 3
+        ),
         "ifos": st.sampled_from([2, 3]),
         "sampling_rate": st.sampled_from([2.0, 4.0, 8.0, 16.0]),
         "block_length": st.sampled_from([1.0, 2.5, 4.0, 50.0]),
@@ -42,7 +44,9 @@ def plain_scores(model, strain, slide, offsets, injections=()):
         size = len(raw) - whitening.psd_size - whitening.crop_size
         whitened = torch.empty(size)
         for low in range(0, size, whitening.block_size):
-            psd = power_spectral_density(quiet[low : low + whitening.psd_size], whitening.sample_rate, whitening.fftlength)
+            psd = power_spectral_density(
+                quiet[low : low + whitening.psd_size], whitening.sample_rate, whitening.fftlength
+            )
             filtered = apply_filter(raw, whitening_filter(psd, whitening))
             block = slice(low, min(low + whitening.block_size, size))
             first = whitening.psd_size - whitening.crop_size
