@@ -15,7 +15,7 @@ class Progress:
         self.name, self.interval = name, interval
         self.start = self.last = time.monotonic()
 
-    def __call__(self, done: float, total: float) -> None:
+    def __call__(self, done: float | int, total: float | int) -> None:
         """Report ``done`` of ``total``."""
         now = time.monotonic()
         if now - self.last >= self.interval and 0 < done < total:

@@ -100,7 +100,8 @@ def make_incoherent(responses: Tensor, swapped: Tensor, muted: Tensor, generator
 
     Args:
         responses: Detectors' responses, shape (batch, ifos, time).
-        swapped: Rows, shape (batch,), in which the detectors are to see different signals.
+        swapped: Rows, shape (batch,), in which the detectors are to see different signals; nothing where too few
+            signals are at hand.
         muted: Rows, shape (batch,), in which one detector, drawn at random, is to see nothing.
         generator: Randomness.
     """
@@ -109,7 +110,8 @@ def make_incoherent(responses: Tensor, swapped: Tensor, muted: Tensor, generator
     if len(rows) > 0:
         ifos = responses.shape[1]
         for ifo in range(1, ifos):
-            result[rows, ifo] = responses[(rows + ifo) % len(responses), ifo]
+            partner = (rows + ifo) % len(responses)
+            result[rows, ifo] = responses[partner, ifo] * (partner != rows)[:, None]
     rows = muted.nonzero()[:, 0]
     silent = torch.randint(0, responses.shape[1], rows.shape, generator=generator, device=responses.device)
     result[rows, silent] = 0.0

@@ -1,17 +1,19 @@
 """What a validation says: how well scores separate signals from time-slid background."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from aframe.types import Scores
+Background = Float[Tensor, " background"]
+Foreground = Float[Tensor, " foreground"]
 
 
-def partial_auroc(background: Scores, foreground: Scores, max_fpr: float) -> Tensor:
+def partial_auroc(background: Background, foreground: Foreground, max_fpr: float) -> Tensor:
     """Area under the receiver operating characteristic up to a false-positive rate, standardised.
 
     Args:
-        background: Scores of background windows, shape (batch,).
-        foreground: Scores of signals, shape (batch,).
+        background: Scores of background windows, shape (background,).
+        foreground: Scores of signals, shape (foreground,).
         max_fpr: Largest false-positive rate, in (0, 1].
 
     Returns:
@@ -36,7 +38,7 @@ def partial_auroc(background: Scores, foreground: Scores, max_fpr: float) -> Ten
     return (0.5 * (1 + (area - chance) / (max_fpr - chance))).float()
 
 
-def efficiency(background: Scores, foreground: Scores, false_positive_rate: float) -> Tensor:
+def efficiency(background: Background, foreground: Foreground, false_positive_rate: float) -> Tensor:
     """Fraction of signals above the score that this fraction of the background exceeds."""
     rank = max(1, round(false_positive_rate * len(background)))
     threshold = background.topk(rank).values[-1]

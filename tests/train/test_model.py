@@ -1,0 +1,73 @@
+import pickle
+
+import pytest
+import torch
+
+from aframe import storage
+from aframe.errors import StorageError
+from aframe.spectral import Whitening
+from aframe.train import model
+from aframe.train.architectures import FactorisedNetwork, JointResNet
+from aframe.train.model import Model, Preprocessing
+
+PREPROCESSING = Preprocessing(("H1", "L1"), 1.0, 4.0, (0.5, 0.9), Whitening(256.0, 4.0, 1.0, 1.0, 4.0, 20.0, None))
+
+
+def trained(kind):
+    if kind == "joint":
+        network = JointResNet(2, 256, layers=(1,))
+    else:
+        network = FactorisedNetwork(2, 256, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
+    with torch.no_grad():
+        network.train()(torch.randn(8, 2, 256, generator=torch.Generator().manual_seed(0)))  # moves running statistics
+    return Model(network, PREPROCESSING)
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+def test_a_model_comes_back_as_it_was_saved(tmp_path, kind):
+    original, path = trained(kind), str(tmp_path / "model.pt")
+    model.save(original, path, {"search.seed": 3})
+    again = model.load(path)
+    assert again.preprocessing == PREPROCESSING
+    assert not again.network.training
+    windows = torch.randn(4, 2, 256, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(again.network(windows), original.network.eval()(windows).detach(), atol=0, rtol=0)
+    assert not any(p.requires_grad for p in again.network.parameters())
+    assert storage.made_with(path) == {"search.seed": 3}
+
+
+def test_derived_quantities():
+    assert PREPROCESSING.kernel_size == 256
+    assert PREPROCESSING.stride_size == 64
+    assert PREPROCESSING.coalescence_offset == pytest.approx(0.7)
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_nothing_in_a_model_file_is_executed(tmp_path, capsys):
+    torch.save({"format": 1, "architecture": Harmful()}, tmp_path / "model.pt")
+    with pytest.raises(StorageError, match="no model file"):
+        model.load(str(tmp_path / "model.pt"))
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    with pytest.raises(StorageError, match="does not exist: train a model first"):
+        model.load(str(path))
+    model.save(trained("factorised"), str(path), {})
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"not a model", pickle.dumps({"weights": 1})):
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match="damaged"):
+            model.load(str(path))
+
+
+def test_another_format_version_is_refused_with_the_version_that_reads_it(tmp_path):
+    path = str(tmp_path / "model.pt")
+    torch.save({"format": 99, "versions": {"aframe": "7.0"}}, path)
+    with pytest.raises(StorageError, match=r"format 99, this version of aframe reads format 1: use aframe 7\.0"):
+        model.load(path)
