@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the whole pipeline; resumes where it was interrupted")
     run.add_argument("directory", help="directory that `aframe init` wrote")
     run.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
-    run.add_argument("--workers", type=int, default=1, help="tasks that run at the same time (default: 1)")
+    run.add_argument("--workers", type=int, default=0, help="tasks that run at the same time (default: one per core)")
 
     status = commands.add_parser("status", help="say which artifacts of a run exist")
     status.add_argument("directory", help="directory of the run")

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aframe import storage
+from aframe import config, storage
 from aframe.cli import run_of
 from aframe.errors import AframeError, ConfigurationError
 from aframe.progress import Progress
@@ -88,12 +88,14 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
         )
+    config.load(str(script.parent / "sandbox.cfg"))
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
     if options.debug:
         environment["AFRAME_DEBUG"] = "1"
     sys.stdout.flush()
-    command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(options.workers)]
+    workers = options.workers or len(os.sched_getaffinity(0))
+    command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(workers)]
     os.execvpe(command[0], command, environment)  # so that whoever kills this process kills the run
 
 
@@ -132,6 +134,7 @@ def data(options: argparse.Namespace) -> None:
     """Find segments and make strain."""
     from aframe import steps
 
+    steps.use_one_thread()
     run = run_of(options.cfg)
     for stage in options.stage or ["train", "test"]:
         steps.find_segments(run, stage)
@@ -147,6 +150,7 @@ def waveforms(options: argparse.Namespace) -> None:
     """Make signals."""
     from aframe import steps
 
+    steps.use_one_thread()
     run = run_of(options.cfg)
     for stage in options.stage or ["train", "validation", "test"]:
         if stage == "train":
@@ -211,6 +215,7 @@ def _print_candidates(events: "EventTable", options: argparse.Namespace) -> None
 def _infer_run(configuration: str, device: str) -> None:
     from aframe import steps
 
+    steps.use_one_thread()
     run = run_of(configuration)
     units = steps.plan_units(run)
     progress = Progress("units of inference")
@@ -226,6 +231,7 @@ def sensitivity(options: argparse.Namespace) -> None:
     """Rank candidates and estimate the sensitive volume."""
     from aframe import steps
 
+    steps.use_one_thread()
     run = run_of(options.cfg)
     steps.estimate_sensitivity(run)
     print(run.plot("sensitive_volume.html"))

@@ -68,6 +68,14 @@ def preflight(run: Artifacts) -> None:
             _plan_slides(run, [(segment.start, segment.duration) for segment in segments])
 
 
+def use_one_thread() -> None:
+    """Compute on one thread: sums over threads are in another order, so that only a fixed number gives the same bytes.
+
+    More cores are used by more workers. Training, one process of its own, takes all cores.
+    """
+    torch.set_num_threads(1)
+
+
 def find_segments(run: Artifacts, stage: Stage) -> None:
     """List the segments of a stage."""
     start, stop = run.interval(stage)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from aframe import cli
+
 AFRAME = str(Path(sys.executable).parent / "aframe")
 LAW = str(Path(sys.executable).parent / "law")
 
@@ -29,8 +31,7 @@ SMALL = (
 def write_run(directory: Path, *changes: str) -> Path:
     """A run's configuration in a new directory."""
     options = [option for change in (*SMALL, *changes) for option in ("--set", change)]
-    result = aframe("init", str(directory), "--config", "demo", *options)
-    assert result.returncode == 0, result.stderr
+    cli.main(["init", str(directory), "--config", "demo", *options])
     training = directory / "train.yaml"
     text = training.read_text().replace("\ndata:\n", "\ndata:\n  validation_slides: 4\n  validation_views: 1\n")
     training.write_text(text)

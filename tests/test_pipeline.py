@@ -73,7 +73,7 @@ def snapshot(directory: Path) -> dict[str, tuple[int, bytes]]:
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run by one worker that nothing interrupted, in a directory whose name has spaces."""
     directory = write_run(tmp_path_factory.mktemp("whole") / "a run with spaces")
-    result = aframe("run", str(directory), home="/nonexistent")
+    result = aframe("run", str(directory), "--workers", "1", home="/nonexistent")
     assert result.returncode == 0, result.stdout + result.stderr
     (directory / "output.txt").write_text(result.stdout + result.stderr)
     return directory
@@ -132,12 +132,12 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 def stages(directory: Path) -> Iterator[Callable[[], bool]]:
     """Moments to kill at: strain, waveforms, training, injections, scoring, merging."""
     for pattern in (
-        "train_data/.partial-*",
         "train_data/background/*.hdf5",
+        "train_data/training_waveforms.hdf5",
+        "train_data/val_waveforms.hdf5",
         "train_run/checkpoints/last.ckpt",
-        "test_data/injections/.partial-*",
-        "test_data/injections/accepted-*.hdf5",
         "test_data/waveforms.hdf5",
+        "results/units/0lag-*.hdf5",
         "results/units/background-*.hdf5",
         "results/background.hdf5",
     ):
@@ -148,6 +148,8 @@ def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(whole_run: Pa
     directory = write_run(tmp_path / "killed")
     kills = 0
     for number, reached in enumerate(stages(directory)):
+        if reached():
+            continue
         command = [AFRAME, "run", str(directory), "--workers", "2"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=environment_of())
         assert wait_until(lambda process=process, reached=reached: reached() or process.poll() is not None, 120)

@@ -3,6 +3,7 @@
 import functools
 import logging
 import mmap
+import multiprocessing.managers
 import os
 import re
 import sys
@@ -16,15 +17,15 @@ import luigi.interface
 import luigi.worker
 from luigi.retcodes import retcode
 
-from aframe import config, storage
+from aframe import config, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import AframeError, ConfigurationError, TrainingError
 from aframe.processes import die_with_parent
 from aframe.progress import Progress
 from aframe.storage import Parameters
 
-for failure in (retcode.task_failed, retcode.scheduling_error, retcode.not_run, retcode.unhandled_exception):
-    failure._default = 1
+for failure in ("already_running", "missing_data", "not_run", "task_failed", "scheduling_error", "unhandled_exception"):
+    getattr(retcode, failure)._default = 1
 luigi.interface.core.local_scheduler._default = True
 luigi.interface.core.log_level._default = "WARNING"
 luigi.interface.core.no_lock._default = True  # it locks a command line, not a directory: see processes.lock
@@ -36,7 +37,7 @@ TRACEBACK_END = re.compile(r"^aframe\.errors\.\w+: (.+)", re.MULTILINE)
 
 
 class TaskProcess:
-    """What luigi does around each task: a process that it forked for one dies with luigi.
+    """What luigi does around each task: each computes on one thread; a process forked for one dies with luigi.
 
     Args:
         process: Luigi's.
@@ -47,9 +48,21 @@ class TaskProcess:
 
     def __enter__(self) -> None:
         die_with_parent()
+        steps.use_one_thread()
 
     def __exit__(self, *error: object) -> None:
         pass
+
+
+def start_manager() -> None:
+    """Start the process in which law's workflows note what they have yielded: once for all tasks, to die with this one.
+
+    Law would start it in each task's process, where it outlives a killed run and knows nothing of the other tasks.
+    """
+    manager = multiprocessing.managers.SyncManager(address=("localhost", 0))
+    manager.start(initializer=die_with_parent)
+    law.util.mp_manager._manager = manager
+    law.util.mp_manager.get("local_workflow_tasks_yielded", "dict")
 
 
 class OneLineErrors(logging.Filter):

@@ -98,6 +98,7 @@ def _silence() -> None:
         "has `__len__` defined",
         "LeafSpec",
         "Unable to serialize",
+        "exists and is not empty",
     ):
         warnings.filterwarnings("ignore", message=f"(?s).*{message}")
     logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())

@@ -11,7 +11,7 @@ import law
 from aframe import steps, storage
 from aframe.errors import AframeError
 from aframe.processes import lock
-from aframe.tasks.base import AframeTask, current_run
+from aframe.tasks.base import AframeTask, current_run, start_manager
 from aframe.tasks.report import Report
 
 
@@ -52,6 +52,7 @@ def begin() -> None:
         if os.environ.get("AFRAME_DEBUG"):
             raise
         sys.exit(f"error: {error}")
+    start_manager()
     atexit.register(_print_report, run.result("report.html"))
 
 

@@ -1,0 +1,214 @@
+"""Commands given bad input: one line that says what, where and what to do, exit code 1, and nothing half made."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from terminal import aframe, environment_of, law_run, write_run
+
+from aframe.spectral import Whitening
+from aframe.train import model
+from aframe.train.architectures import FactorisedNetwork
+from aframe.train.model import Model, Preprocessing
+
+Result = subprocess.CompletedProcess[str]
+
+
+def told(result: Result) -> str:
+    """The one line of an error."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run")
+
+
+def edit(directory: Path, file: str, pattern: str, replacement: str) -> None:
+    path = directory / file
+    text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(text)
+
+
+def made(directory: Path) -> list[str]:
+    """Files that a run has made."""
+    mine = {"sandbox.cfg", "train.yaml", ".env", "run.sh", ".lock"}
+    return [str(path) for path in directory.rglob("*") if path.is_file() and path.name not in mine]
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "replacement", "words"),
+    [
+        ("sandbox.cfg", r"^highpass = 32.*$", "", ["missing key 'highpass'", "luigi_search", "Hz"]),
+        ("sandbox.cfg", r"^highpass = 32", "highpas = 32", ["unknown key 'highpas'", "did you mean 'highpass'?"]),
+        ("sandbox.cfg", r"^highpass = 32", "highpass = low", ["highpass = 'low'", "no number"]),
+        ("sandbox.cfg", r"^\[luigi_export\]", "[luigi_exports]", ["luigi_exports", "did you mean 'luigi_export'?"]),
+        ("sandbox.cfg", r"^Tb = 3000", "Tb = 1e9", ["Tb = 1000000000", "at most", "lower Tb"]),
+        ("sandbox.cfg", r"^num_injections = 16", "num_injections = 100000", ["num_injections = 100000", "hold"]),
+        ("sandbox.cfg", r"^min_duration = 200", "min_duration = 60", ["min_duration = 60.0 s is too short"]),
+        ("sandbox.cfg", r"^min_duration = 200", "min_duration = 256.5\nsegments = none", ["max_duration"]),
+        ("sandbox.cfg", r"^test_stop = 1262304768", "test_stop = 1262304356", ["min_duration = 200", "longest is 100"]),
+        ("sandbox.cfg", r"^asd = \S+", "asd = quiet.txt", ["asd = ", "quiet.txt", "aLIGO"]),
+        ("sandbox.cfg", r"^prior = \S+", "prior = my.priors.bns", ["prior = my.priors.bns", "cannot be imported"]),
+        ("sandbox.cfg", r"^approximant = \S+", "approximant = IMRPhenomZ", ["approximant = IMRPhenomZ", "unknown"]),
+        ("sandbox.cfg", r"^config = train.yaml", "config = other.yaml", ["other.yaml", "does not exist"]),
+        ("train.yaml", r"^trainer:", "trainer: [", ["train.yaml", "no YAML file"]),
+        ("train.yaml", r"^  learning_rate: .*$", "  learning_rat: 1.0e-3", ["train.yaml", "learning_rat"]),
+        ("train.yaml", r"^  learning_rate: .*$", "  learning_rate: quick", ["train.yaml", "learning_rate", "quick"]),
+        (".env", r"^AFRAME_RESULTS_DIR=.*$", "", ["AFRAME_RESULTS_DIR is not set"]),
+        (".env", r"^AFRAME_RESULTS_DIR=.*$", "AFRAME_RESULTS_DIR=/proc/aframe", ["/proc/aframe", "cannot be written"]),
+    ],
+)  # fmt: skip
+def test_bad_configuration(run: Path, file: str, pattern: str, replacement: str, words: list[str]) -> None:
+    edit(run, file, pattern, replacement)
+    line = told(aframe("run", str(run)))
+    assert all(word in line for word in words), line
+    assert not made(run)
+
+
+def test_law_run_without_a_configuration(run: Path) -> None:
+    variables = {k: v for k, v in environment_of(run).items() if k != "LAW_CONFIG_FILE"}
+    command = ["law", "run", "aframe.pipelines.sandbox.Sandbox"]
+    path = f"{Path(os.sys.executable).parent}:{variables['PATH']}"  # type: ignore[attr-defined]
+    result = subprocess.run(
+        command, env=variables | {"PATH": path}, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert "LAW_CONFIG_FILE is not set" in told(result)
+
+
+def test_configuration_that_is_none(run: Path) -> None:
+    (run / "sandbox.cfg").write_text("highpass = 32\n")
+    assert "is no configuration file" in told(aframe("run", str(run)))
+
+
+def test_law_run_where_the_configuration_is_missing(run: Path) -> None:
+    (run / "sandbox.cfg").unlink()
+    assert "does not exist" in told(law_run(run))
+
+
+def test_debug_shows_the_traceback(run: Path) -> None:
+    edit(run, "sandbox.cfg", r"^Tb = 3000", "Tb = 1e9")
+    result = aframe("--debug", "run", str(run))
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "DataError" in result.stderr
+
+
+def test_error_inside_a_task_is_one_line(run: Path) -> None:
+    edit(run, "sandbox.cfg", r"^snr_threshold = 4", "snr_threshold = 1e5")
+    for workers in ("1", "2"):
+        line = told(aframe("run", str(run), "--workers", workers))
+        assert "network SNR of 100000" in line
+    assert not list(run.rglob(".partial-*"))
+    assert not list(run.rglob("val_waveforms.hdf5"))
+
+
+def test_failure_of_training_is_one_line(run: Path) -> None:
+    edit(run, "train.yaml", r"^  first_coalescence: .*$", "  first_coalescence: 1.45")
+    assert "first_coalescence = 1.45 s and last_coalescence" in told(aframe("run", str(run), "--workers", "2"))
+    assert not (run / "train_run" / "model.pt").exists()
+
+
+def test_truncated_artifact_of_a_run_is_named(run: Path) -> None:
+    assert aframe("data", variables=environment_of(run)).returncode == 0
+    path = next((run / "test_data" / "background").glob("*.hdf5"))
+    path.write_bytes(path.read_bytes()[:100_000])
+    line = told(aframe("run", str(run)))
+    assert str(path) in line
+    assert "truncated" in line
+
+
+@pytest.mark.parametrize("command", ["status", "report", "run"])
+def test_directory_that_is_no_run(tmp_path: Path, command: str) -> None:
+    assert str(tmp_path) in told(aframe(command, str(tmp_path)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the LIGO detectors, with weights as they were drawn."""
+    whitening = Whitening(2048.0, 8.0, 1.0, 1.0, 8.0, 32.0, None)
+    preprocessing = Preprocessing(("H1", "L1"), 1.5, 4.0, (0.5, 1.4), whitening)
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    network = FactorisedNetwork(2, preprocessing.kernel_size)
+    network.hop(preprocessing.stride_size)
+    model.save(Model(network.eval(), preprocessing), str(path), {})
+    return path
+
+
+def strain(path: Path, ifo: str, change: Callable[[h5py.Dataset], None] | None = None, rate: float = 2048.0) -> str:
+    """A file of a minute of white noise."""
+    with h5py.File(path, "w") as file:
+        noise = np.random.default_rng(len(ifo)).normal(0, 1e-21, round(60 * rate))
+        dataset = file.create_dataset(ifo, data=noise)
+        dataset.attrs.update({"x0": 1262304000.0, "dx": 1 / rate})
+        if change is not None:
+            change(dataset)
+    return str(path)
+
+
+def no_samples(dataset: h5py.Dataset) -> None:
+    dataset[:] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        (lambda p: strain(p, "V1"), ["H1, L1", "H1, V1"]),
+        (lambda p: strain(p, "L1", no_samples), ["L1"]),
+        (lambda p: strain(p, "L1", rate=1024.0), ["1024", "2048"]),
+        (lambda p: "/nowhere/L1.hdf5", ["/nowhere/L1.hdf5", "does not exist"]),
+        (lambda p: [strain(p, "L1"), os.truncate(p, 50_000)] and str(p), ["L1.hdf5", "truncated"]),
+        (lambda p: [p.write_text("no strain")] and str(p), ["L1.hdf5", "HDF5"]),
+    ],
+)  # fmt: skip
+def test_bad_strain(trained: Path, tmp_path: Path, second: Callable[[Path], str], words: list[str]) -> None:
+    files = [strain(tmp_path / "H1.hdf5", "H1"), second(tmp_path / "L1.hdf5")]
+    output = tmp_path / "events.hdf5"
+    line = told(aframe("infer", "--model", str(trained), "--strain", *files, "--output", str(output)))
+    assert all(word in line for word in words), line
+    assert not output.exists()
+
+
+def test_good_strain(trained: Path, tmp_path: Path) -> None:
+    files = [strain(tmp_path / f"{ifo}.hdf5", ifo) for ifo in ("H1", "L1")]
+    output = tmp_path / "events.hdf5"
+    result = aframe("infer", "--model", str(trained), "--strain", *files, "--output", str(output))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert output.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_model_that_is_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(content)
+    line = told(aframe("infer", "--model", str(path), "--strain", "H1.hdf5"))
+    assert "is no model file" in line
+    line = told(aframe("export", "--model", str(path), "--repository", str(tmp_path / "repository")))
+    assert "is no model file" in line
+    assert not (tmp_path / "repository").exists()
+
+
+def test_init_refuses_what_is_there_and_what_it_does_not_know(run: Path, tmp_path: Path) -> None:
+    assert "already has" in told(aframe("init", str(run)))
+    assert "highpas" in told(aframe("init", str(tmp_path / "new"), "--set", "search.highpas=3"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_help_is_readable(run: Path) -> None:
+    result = law_run(run, "--help")
+    assert result.returncode == 0
+    assert "--gpus" in result.stdout
+    assert "--workers" in result.stdout
+    assert "as in CUDA_VISIBLE_DEVICES" in " ".join(result.stdout.split())
+    assert len(result.stdout.splitlines()) < 130
+    assert not made(run)
