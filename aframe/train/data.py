@@ -78,8 +78,8 @@ class AframeDataModule(lightning.LightningDataModule):
         waveform_prob: Fraction of windows with a signal.
         swap_prob: Fraction of windows in which each detector sees another signal: negatives.
         mute_prob: Fraction of windows in which one detector sees no signal: negatives.
-        misplaced_prob: Fraction of windows whose signal coalesces just before the first or after the last coalescence that
-            makes a positive: negatives, so that a score says when a signal coalesces.
+        misplaced_prob: Fraction of windows whose signal coalesces just before the first or after the last coalescence
+            that makes a positive: negatives, so that a score says when a signal coalesces.
         misplacement: Largest distance of these from the interval, s.
         snr_minimum: Smallest network SNR, in the window.
         snr_maximum: Largest network SNR.
@@ -233,8 +233,9 @@ class AframeDataModule(lightning.LightningDataModule):
         windows = invert_and_reverse(windows, generator)
         kind = self.mixture.draw(self.batch_size, generator)
         rows = (kind != NOISE).nonzero()[:, 0]
-        signals = self.make_signals(responses[rows], kind[rows] == MISPLACED, generator)
-        windows[rows] += make_incoherent(signals, kind[rows] == SWAPPED, kind[rows] == MUTED, generator)
+        if len(rows) > 0:
+            signals = self.make_signals(responses[rows], kind[rows] == MISPLACED, generator)
+            windows[rows] += make_incoherent(signals, kind[rows] == SWAPPED, kind[rows] == MUTED, generator)
         return Batch(windows, (kind == SIGNAL).float())
 
     def make_signals(self, responses: Tensor, misplaced: Tensor, generator: torch.Generator) -> Tensor:

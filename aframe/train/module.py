@@ -23,12 +23,12 @@ class AframeModule(lightning.LightningModule):
         learning_rate: Peak learning rate.
         weight_decay: Of AdamW.
         warmup_fraction: Part of the steps in which the learning rate rises.
-        repairings: Further negatives per window, made by fusing its embedding of one detector with other windows' embeddings
-            of the others: nearly free for a factorised network, a whole evaluation each for a joint one.
+        repairings: Further negatives per window, made by fusing its embedding of one detector with other windows'
+            embeddings of the others: nearly free for a factorised network, a whole evaluation each for a joint one.
         max_fpr: False-positive rate up to which the validation AUROC is taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
         architecture: Callable[[int, int], Network],
         learning_rate: float = 5.85e-4,

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,8 @@ from aframe import cli
 
 SMALL = {
     "search.psd_length": "8", "search.block_length": "16", "search.sample_rate": "512",
-    "data.train_stop": "1262304512", "waveforms.num_training_waveforms": "60", "waveforms.num_validation_waveforms": "12",
+    "data.train_stop": "1262304512", "waveforms.num_training_waveforms": "60",
+    "waveforms.num_validation_waveforms": "12",
     "waveforms.waveform_duration": "2", "train.trainer.max_epochs": "4", "train.trainer.precision": "32-true",
     "train.data.batches_per_epoch": "12", "train.data.batch_size": "16", "train.model.architecture.widths": "[4, 6]",
     "train.model.architecture.blocks": "[1, 1]", "train.model.architecture.kernels": "[3, 3]",
@@ -17,7 +18,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a run whose training data are made."""
     directory = tmp_path_factory.mktemp("runs") / "small"
     with pytest.MonkeyPatch.context() as patch:
@@ -25,7 +26,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         set_environment(patch, directory)
         cli.main(["data", "--stage", "train"])
         cli.main(["waveforms", "--stage", "train", "--stage", "validation"])
-    yield directory
+    return directory
 
 
 def set_environment(patch: pytest.MonkeyPatch, directory: Path) -> None:
