@@ -1,5 +1,6 @@
 """What all tasks share: the configuration, signed outputs, and errors of one line."""
 
+import argparse
 import functools
 import logging
 import mmap
@@ -197,3 +198,16 @@ def tell_done(task: AframeTask, duration: float) -> None:
 def tell_killed(task: AframeTask, message: str) -> None:
     """Print that a task's process did not end by itself."""
     ERRORS.tell(f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers", message)
+
+
+HELP = {
+    "print_deps": "print the tasks to this depth, and end",
+    "print_status": "print which outputs of the tasks to this depth exist, and end",
+    "print_output": "print the outputs' paths of the tasks to this depth, and end",
+    "remove_output": "delete outputs of the tasks to this depth: asks first",
+}
+"""Law's own parameters that help shows, and what it says of them."""
+
+for name, parameter in AframeTask.get_params():
+    if name != "gpus":
+        parameter.description = HELP.get(name, argparse.SUPPRESS)
