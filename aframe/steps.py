@@ -260,7 +260,7 @@ def _plan_slides(run: Artifacts, segments: Sequence[tuple[float, float]]) -> lis
 
 @dataclass(frozen=True)
 class SlideBatch:
-    """Some slides of one background file; slide 0, the zero lag, is alone in its batch.
+    """Some slides of one background file; its first batch has slide 0, the zero lag, too.
 
     Attributes:
         segment: Index of the background file.
@@ -270,29 +270,31 @@ class SlideBatch:
     segment: int
     slides: tuple[Slide, ...]
 
-    @property
-    def is_zero_lag(self) -> bool:
-        """Whether this is the data as they were taken."""
-        return self.slides[0].number == 0
-
 
 def plan_units(run: Artifacts) -> list[SlideBatch]:
-    """Units of work: zero lag of each segment, and its slides in ranges of ``slides_per_job``."""
+    """Units of work: slides of each segment in ranges of ``slides_per_job``, and its zero lag with the first of them."""
     files = background_files(run, "test")
     slides, grid, size = plan_slides(run), time_slides(run), run.config.inference.slides_per_job
     units = []
     for index, path in enumerate(files):
-        units.append(SlideBatch(index, (grid.slide(index, parse_background_path(path)[1], 0),)))
+        zero_lag = grid.slide(index, parse_background_path(path)[1], 0)
         own = sorted((slide for slide in slides if slide.segment == index), key=lambda slide: slide.number)
-        units += [SlideBatch(index, tuple(own[first : first + size])) for first in range(0, len(own), size)]
+        batches = [own[first : first + size] for first in range(0, max(1, len(own)), size)]
+        batches[0] = [zero_lag, *batches[0]]
+        units += [SlideBatch(index, tuple(batch)) for batch in batches]
     return units
 
 
 def unit_outputs(run: Artifacts, unit: SlideBatch) -> dict[str, str]:
     """Paths of a unit's tables, by kind."""
-    first, last = unit.slides[0].number, unit.slides[-1].number
-    kinds = ("0lag",) if unit.is_zero_lag else ("foreground", "background")
-    return {kind: run.unit(kind, unit.segment, first, last) for kind in kinds}
+    numbers = [slide.number for slide in unit.slides]
+    outputs = {"0lag": run.unit("0lag", unit.segment, 0, 0)} if 0 in numbers else {}
+    shifted = [number for number in numbers if number != 0]
+    if shifted:
+        outputs |= {
+            kind: run.unit(kind, unit.segment, shifted[0], shifted[-1]) for kind in ("foreground", "background")
+        }
+    return outputs
 
 
 def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: ProgressReport | None = None) -> None:
@@ -301,14 +303,17 @@ def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: Progress
     from aframe.inference.run import score_unit as score
 
     path = background_files(run, "test")[unit.segment]
-    injections = None if unit.is_zero_lag else run.injections
-    background, foreground = score(searcher(run, device), Unit(path, unit.slides, injections), progress)
+    search = searcher(run, device)
+    events, recovered = score(search, Unit(path, unit.slides, run.injections), progress)
     outputs = unit_outputs(run, unit)
-    if foreground is None:
-        background.write(outputs["0lag"], run.made_units)
-    else:
-        foreground.write(outputs["foreground"], run.made_units)
-        background.write(outputs["background"], run.made_units)
+    is_zero_lag = (events["shift"] == 0).all(axis=1)
+    if "foreground" in outputs and recovered is not None:
+        recovered.write(outputs["foreground"], run.made_units)
+    for kind, rows in (("background", ~is_zero_lag), ("0lag", is_zero_lag)):
+        if kind in outputs:
+            table = events.rows(rows)
+            table.attributes["Tb"] = search.grid.livetime([s for s in unit.slides if (s.number == 0) == (kind == "0lag")])
+            table.write(outputs[kind], run.made_units)
 
 
 def searcher(run: Artifacts, device: str) -> "Searcher":

@@ -32,7 +32,7 @@ def prepared(network: Network) -> Engine:
 def bare(engine: Engine, windows: int) -> None:
     """The network alone, on the tiles that a slide of so many windows is cut into."""
     network, hop = engine.network, engine.hop
-    per_tile = max(1, (engine_module.TILE_STEPS - network.window_steps) // hop + 1)
+    per_tile = engine_module.FUSED_WINDOWS
     for first in range(0, windows, per_tile):
         size = (min(per_tile, windows - first) - 1) * hop + network.window_steps
         network.fuse([e[..., first * hop : first * hop + size] for e in engine.embeddings], hop)

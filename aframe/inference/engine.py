@@ -17,8 +17,11 @@ from aframe.spectral import WhitenedStream, to_samples, whiten_stream
 from aframe.train.model import Model
 from aframe.types import Array
 
-TILE_STEPS = 4096
-"""Steps of an embedding fused at once: what fits a processor's cache measured fastest."""
+FUSED_WINDOWS = 512
+"""Windows of a slide fused at once: their embeddings fit a processor's cache, which measured fastest."""
+
+ENCODED_WINDOWS = 128
+"""Windows' worth of a stream encoded at once, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ class Engine:
         """Embed a stream piece by piece: equal to embedding it at once, in bounded memory."""
         network = self.network
         steps, pieces, first = network.steps(stream.shape[-1]), [], 0
+        tile = ENCODED_WINDOWS * self.hop
         while first < steps:
-            last = first + TILE_STEPS if first + TILE_STEPS + network.window_steps < steps else steps
+            last = first + tile if first + tile + network.window_steps < steps else steps
             end = (last - 1) * network.step_size + network.receptive_field
             piece = stream[first * network.step_size : end].to(self.device, self.precision)
             pieces.append(network.encode(piece[None])[..., : last - first])
@@ -96,10 +100,9 @@ class Engine:
         """
         starts = [offset // self.network.step_size for offset in self.grid.offsets(slide.number)]
         steps, hop = self.network.window_steps, self.hop
-        per_tile = max(1, (TILE_STEPS - steps) // hop + 1)
         result = []
-        for first in range(0, slide.windows, per_tile):
-            count = min(per_tile, slide.windows - first)
+        for first in range(0, slide.windows, FUSED_WINDOWS):
+            count = min(FUSED_WINDOWS, slide.windows - first)
             size = (count - 1) * hop + steps
             views = [
                 e[..., start + first * hop : start + first * hop + size]
