@@ -41,49 +41,28 @@ class Mixture:
         waveform_prob: Signals seen by all detectors: the positives.
         swap_prob: Negatives in which each detector sees another signal.
         mute_prob: Negatives in which one detector sees no signal.
-        misplaced_prob: Negatives whose signal coalesces just outside the interval that makes a positive.
     """
 
     waveform_prob: float
     swap_prob: float
     mute_prob: float
-    misplaced_prob: float
 
     def __post_init__(self) -> None:
-        fractions = (self.waveform_prob, self.swap_prob, self.mute_prob, self.misplaced_prob)
+        fractions = (self.waveform_prob, self.swap_prob, self.mute_prob)
         if min(fractions) < 0 or sum(fractions) > 1:
             raise ConfigurationError(
-                f"waveform_prob, swap_prob, mute_prob and misplaced_prob = {fractions} must not be negative, "
-                "nor exceed 1 together"
+                f"waveform_prob, swap_prob and mute_prob = {fractions} must not be negative, nor exceed 1 together"
             )
 
     def draw(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """What each window is: 0 a signal, 1 swapped, 2 muted, 3 misplaced, 4 noise; shape (batch,)."""
-        fractions = (self.waveform_prob, self.swap_prob, self.mute_prob, self.misplaced_prob)
+        """What each window is: 0 a signal, 1 swapped, 2 muted, 3 noise; shape (batch,)."""
+        fractions = (self.waveform_prob, self.swap_prob, self.mute_prob)
         edges = torch.tensor(fractions, device=generator.device).cumsum(0)
         return torch.bucketize(torch.rand(batch_size, generator=generator, device=generator.device), edges, right=True)
 
 
-SIGNAL, SWAPPED, MUTED, MISPLACED, NOISE = range(5)
+SIGNAL, SWAPPED, MUTED, NOISE = range(4)
 """What a window can be."""
-
-
-def draw_places(interval: tuple[float, float], margin: float, misplaced: Tensor, generator: torch.Generator) -> Tensor:
-    """Where signals coalesce: uniform in an interval, or in the margins on either side of it.
-
-    Args:
-        interval: First and last coalescence, s from the window's start.
-        margin: Width of each margin, s.
-        misplaced: Rows, shape (batch,), that belong into the margins.
-        generator: Randomness.
-
-    Returns:
-        Seconds from the window's start, shape (batch,).
-    """
-    first, last = interval
-    u = torch.rand(misplaced.shape, generator=generator, device=misplaced.device)
-    outside = torch.where(u < 0.5, first - 2 * margin * u, last + 2 * margin * (u - 0.5))
-    return torch.where(misplaced, outside, first + (last - first) * u)
 
 
 def invert_and_reverse(windows: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,7 +16,6 @@ from aframe.spectral import to_samples, whiten_stream
 from aframe.strain.files import open_background
 from aframe.tables import PolarizationTable
 from aframe.train.augmentation import (
-    MISPLACED,
     MUTED,
     NOISE,
     SIGNAL,
@@ -24,7 +23,6 @@ from aframe.train.augmentation import (
     Mixture,
     SnrDistribution,
     crop_at,
-    draw_places,
     invert_and_reverse,
     make_incoherent,
     network_snr,
@@ -78,9 +76,6 @@ class AframeDataModule(lightning.LightningDataModule):
         waveform_prob: Fraction of windows with a signal.
         swap_prob: Fraction of windows in which each detector sees another signal: negatives.
         mute_prob: Fraction of windows in which one detector sees no signal: negatives.
-        misplaced_prob: Fraction of windows whose signal coalesces just before the first or after the last coalescence
-            that makes a positive: negatives, so that a score says when a signal coalesces.
-        misplacement: Largest distance of these from the interval, s.
         snr_minimum: Smallest network SNR, in the window.
         snr_maximum: Largest network SNR.
         snr_index: Exponent of the SNRs' power law.
@@ -99,8 +94,6 @@ class AframeDataModule(lightning.LightningDataModule):
         waveform_prob: float = 0.277,
         swap_prob: float = 0.014,
         mute_prob: float = 0.055,
-        misplaced_prob: float = 0.0,
-        misplacement: float = 0.4,
         snr_minimum: float = 4.0,
         snr_maximum: float = 100.0,
         snr_index: float = -3.0,
@@ -118,8 +111,7 @@ class AframeDataModule(lightning.LightningDataModule):
         self.search = self.config.search
         self.directory = config.Directories.from_environment().train_data
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
-        self.mixture = Mixture(waveform_prob, swap_prob, mute_prob, misplaced_prob)
-        self.misplacement = misplacement
+        self.mixture = Mixture(waveform_prob, swap_prob, mute_prob)
         self.snr = SnrDistribution(snr_minimum, snr_maximum, snr_index)
         self.coalescence = (first_coalescence, last_coalescence)
         if not 0 <= first_coalescence < last_coalescence <= self.search.kernel_length:
@@ -234,32 +226,31 @@ class AframeDataModule(lightning.LightningDataModule):
         kind = self.mixture.draw(self.batch_size, generator)
         rows = (kind != NOISE).nonzero()[:, 0]
         if len(rows) > 0:
-            signals = self.make_signals(responses[rows], kind[rows] == MISPLACED, generator)
+            signals = self.make_signals(responses[rows], generator)
             windows[rows] += make_incoherent(signals, kind[rows] == SWAPPED, kind[rows] == MUTED, generator)
         return Batch(windows, (kind == SIGNAL).float())
 
-    def make_signals(self, responses: Tensor, misplaced: Tensor, generator: torch.Generator) -> Tensor:
+    def make_signals(self, responses: Tensor, generator: torch.Generator) -> Tensor:
         """Whitened signals from random directions, at random places in the window, with SNRs of the power law.
 
         Args:
             responses: Whitening responses, shape (batch, ifos, frequency).
-            misplaced: Rows, shape (batch,), whose coalescence lies outside the interval that makes a positive.
             generator: Randomness.
 
         Returns:
             Shape (batch, ifos, kernel_size).
         """
         number, device, rate = responses.shape[0], generator.device, self.search.sample_rate
-        uniform = torch.rand((3, number), generator=generator, device=device)
+        uniform = torch.rand((4, number), generator=generator, device=device)
         angle, declination = uniform[0] * 2 * torch.pi, torch.asin(2 * uniform[1] - 1)
         f_plus, f_cross = antenna_patterns(self.geometry, angle, declination, uniform[2] * torch.pi)
         delays = arrival_delays(self.geometry, angle, declination)
         chosen = torch.randint(0, len(self.polarizations), (number,), generator=generator, device=device)
-        place = (draw_places(self.coalescence, self.misplacement, misplaced, generator) * rate).long()
+        first, last = self.coalescence
+        place = ((first + (last - first) * uniform[3]) * rate).long()
         waveforms = self.polarizations[chosen.to(self.polarizations.device)].to(device)
         pieces = crop_at(waveforms, self.coalescence_sample - place - self.margin_size, self.fft_size)
         whitened = whiten_responses(pieces, f_plus, f_cross, delays, responses, rate)
         signals = whitened[..., self.margin_size : self.margin_size + self.search.kernel_size]
         target = self.snr.sample(number, generator)
-        snr = torch.where(misplaced, network_snr(whitened), network_snr(signals))  # a misplaced one may lie outside
-        return signals * (target / snr.clamp_min(1e-6))[:, None, None]
+        return signals * (target / network_snr(signals).clamp_min(1e-6))[:, None, None]

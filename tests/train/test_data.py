@@ -57,7 +57,7 @@ def test_background_shorter_than_a_window_is_refused():
 
 
 def test_a_batch_has_the_fractions_and_labels_that_were_asked_for(data):
-    made = data(waveform_prob=0.3, swap_prob=0.1, mute_prob=0.1, misplaced_prob=0.1)
+    made = data(waveform_prob=0.3, swap_prob=0.1, mute_prob=0.1)
     made.setup("fit")
     batch = made.make_batch(torch.Generator().manual_seed(1))
     assert batch.windows.shape == (4000, 2, made.search.kernel_size)
@@ -85,7 +85,7 @@ def test_signals_have_the_snrs_of_the_power_law_in_their_windows(data):
     made.setup("fit")
     generator = torch.Generator().manual_seed(1)
     _, responses = made.background.sample(3000, made.search.kernel_size, generator)
-    signals = made.make_signals(responses, torch.zeros(3000, dtype=torch.bool), generator)
+    signals = made.make_signals(responses, generator)
     snr = signals.double().square().sum((1, 2)).sqrt().numpy()
     assert stats.kstest(snr, lambda x: (x**-2.0 - 4**-2.0) / (100**-2.0 - 4**-2.0)).pvalue > 1e-3
 
