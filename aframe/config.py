@@ -88,7 +88,7 @@ class Data:
 class Waveforms:
     """The population and how its signals are made."""
 
-    prior: str = key("python path of a function that returns (bilby prior, whether masses are detector-frame)")
+    prior: str = key("python path of a function that returns an aframe.waveforms.priors.Population")
     approximant: str = key("LAL waveform approximant")
     waveform_duration: float = key("length of a generated waveform", "s")
     right_pad: float = key("time from coalescence to the generated waveform's end", "s")
@@ -250,9 +250,9 @@ def _section(name: str, kind: Any, values: Mapping[str, str], problems: list[str
     for field_name, spec in fields.items():
         if field_name not in values:
             if spec.default is dataclasses.MISSING:
-                unit = spec.metadata["unit"]
+                unit = f", {spec.metadata['unit']}" if spec.metadata["unit"] else ""
                 problems.append(
-                    f"missing key {field_name!r} in {where} ({spec.metadata['description']}{f', {unit}' if unit else ''})"
+                    f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})"
                 )
             continue
         try:
@@ -307,15 +307,17 @@ def _impossible(config: Config) -> list[str]:
         (s.lowpass is None or s.highpass < s.lowpass <= s.sample_rate / 2,
          f"lowpass = {s.lowpass} Hz is not between highpass and the Nyquist frequency {s.sample_rate / 2} Hz"),
         (d.train_start < d.train_stop < d.test_stop, "train_start, train_stop and test_stop do not follow each other"),
-        (d.max_duration >= d.min_duration, f"max_duration = {d.max_duration} s is less than min_duration = {d.min_duration} s"),
+        (d.max_duration >= d.min_duration, f"max_duration = {d.max_duration} s is less than min_duration = {d.min_duration}"),
         (d.min_duration >= needed,
-         f"min_duration = {d.min_duration} s is too short: psd_length, kernel_length and half of fduration take {needed} s"),
+         f"min_duration = {d.min_duration} s: psd_length, kernel_length and half of fduration need {needed} s"),
         (s.psd_length >= s.fftlength, f"psd_length = {s.psd_length} s is shorter than fftlength = {s.fftlength} s"),
-        (w.waveform_duration > w.right_pad > 0, f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s"),
+        (w.waveform_duration > w.right_pad > 0,
+         f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s"),
         (w.waveform_duration >= s.kernel_length,
          f"kernel_length = {s.kernel_length} s is longer than waveform_duration = {w.waveform_duration} s"),
-        (len(i.shifts) == len(s.ifos), f"shifts = {i.shifts} must give one value for each of ifos = {','.join(s.ifos)}"),
-        (len(set(i.shifts)) == len(i.shifts), f"shifts = {i.shifts}: two detectors with one shift are never slid apart"),
+        (len(i.shifts) == len(s.ifos), f"shifts = {i.shifts} must give a value for each of ifos = {','.join(s.ifos)}"),
+        (len(set(i.shifts)) == len(i.shifts),
+         f"shifts = {i.shifts}: two detectors with one shift are never slid apart"),
         (d.source in ("gwosc", "local", "simulated"), f"source = {d.source!r} is none of gwosc, local, simulated"),
         (d.source != "simulated" or d.asd is not None, "source = simulated needs the key asd"),
         (d.source != "local" or d.frames is not None, "source = local needs the key frames"),

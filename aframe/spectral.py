@@ -148,7 +148,8 @@ def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
             "the PSD is zero or not finite in band: the strain is constant or has missing samples; "
             "leave this stretch out of the segments"
         )
-    inverse = torch.where(band, (_widen_lines(psd.double()).clamp_min(torch.finfo(torch.float64).tiny) * (rate / 2)).rsqrt(), 0.0)
+    smooth = _widen_lines(psd.double()).clamp_min(torch.finfo(torch.float64).tiny)
+    inverse = torch.where(band, (smooth * (rate / 2)).rsqrt(), 0.0)
     impulse = torch.fft.fftshift(torch.fft.irfft(inverse, n=2 * (psd.shape[-1] - 1)), dim=-1)
     centre = impulse.shape[-1] // 2
     if impulse.shape[-1] < size:

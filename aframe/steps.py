@@ -21,10 +21,9 @@ from aframe.processes import die_with
 from aframe.sensitivity.volume import Draws, default_far_grid, read_rejected, volume_against_far, write_volumes
 from aframe.sensitivity.weights import mass_targets
 from aframe.spectral import power_spectral_density
-from aframe.strain.fetch import curve_path, strain_for_segment
+from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
-from aframe.strain.simulate import load_asd
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables
 from aframe.train.model import Preprocessing
 from aframe.waveforms.injections import (
@@ -42,30 +41,6 @@ if TYPE_CHECKING:
     from aframe.inference.run import Searcher
 
 ProgressReport = Callable[[float, float], None]
-
-
-def preflight(run: Artifacts) -> None:
-    """Refuse at once what would fail only after hours of work.
-
-    Raises:
-        ConfigurationError: If the population, waveform model, noise curve or training YAML cannot be used.
-        DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``.
-    """
-    if storage.exists(run.result("report.html")):
-        return
-    if not storage.exists(run.injections):
-        signal_source(run)
-    if not storage.exists(run.model):
-        from aframe.train.cli import check_yaml
-
-        check_yaml(run.training_yaml)
-    if run.config.data.source == "simulated":
-        load_asd(curve_path(run.config.data.asd or "", run.config.resolve))
-    if run.config.data.source != "gwosc" or run.config.data.segments:
-        for stage in ("train", "test"):
-            segments = analysable(run.config.data, run.config.search, *run.interval(stage), run.config.resolve)
-        if not run.background_files("test"):
-            _plan_slides(run, [(segment.start, segment.duration) for segment in segments])
 
 
 def use_one_thread() -> None:
@@ -243,10 +218,11 @@ def merge_injections(run: Artifacts) -> None:
 
 def plan_slides(run: Artifacts) -> list[Slide]:
     """Slides of the background: as many as ``Tb`` needs, and at least those that hold injections."""
-    return _plan_slides(run, [parse_background_path(path) for path in background_files(run, "test")])
+    return slides_over(run, [parse_background_path(path) for path in background_files(run, "test")])
 
 
-def _plan_slides(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[Slide]:
+def slides_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[Slide]:
+    """Slides of segments (start and duration, s): as many as ``Tb`` needs, and at least those that hold injections."""
     durations = [duration for _, duration in segments]
     grid = time_slides(run)
     slides = grid.background(durations, run.config.inference.Tb)
@@ -272,7 +248,7 @@ class SlideBatch:
 
 
 def plan_units(run: Artifacts) -> list[SlideBatch]:
-    """Units of work: slides of each segment in ranges of ``slides_per_job``, and its zero lag with the first of them."""
+    """Units of work: slides of each segment in ranges of ``slides_per_job``, zero lag with the first of them."""
     files = background_files(run, "test")
     slides, grid, size = plan_slides(run), time_slides(run), run.config.inference.slides_per_job
     units = []
@@ -312,7 +288,9 @@ def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: Progress
     for kind, rows in (("background", ~is_zero_lag), ("0lag", is_zero_lag)):
         if kind in outputs:
             table = events.rows(rows)
-            table.attributes["Tb"] = search.grid.livetime([s for s in unit.slides if (s.number == 0) == (kind == "0lag")])
+            table.attributes["Tb"] = search.grid.livetime(
+                [s for s in unit.slides if (s.number == 0) == (kind == "0lag")]
+            )
             table.write(outputs[kind], run.made_units)
 
 
