@@ -8,8 +8,9 @@ import sys
 
 import law
 
-from aframe import steps, storage
+from aframe import storage
 from aframe.errors import AframeError
+from aframe.preflight import preflight
 from aframe.processes import lock
 from aframe.tasks.base import AframeTask, current_run, start_manager
 from aframe.tasks.report import Report
@@ -42,7 +43,7 @@ def begin() -> None:
     try:
         run = current_run()
         run.check()
-        steps.preflight(run)
+        preflight(run)
         directories = run.directories
         for directory in (directories.train_data, directories.test_data, directories.train_run, directories.results):
             if not storage.is_remote(directory):
