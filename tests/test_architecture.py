@@ -28,6 +28,7 @@ LAYERS = (
     ("sensitivity",),
     ("report",),
     ("steps",),
+    ("preflight",),
     ("tasks",),
     ("pipelines",),
     ("commands", "cli"),

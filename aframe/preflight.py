@@ -1,0 +1,32 @@
+"""What can be known to fail before any work is done."""
+
+from aframe import storage
+from aframe.artifacts import Artifacts
+from aframe.steps import signal_source, slides_over
+from aframe.strain.fetch import curve_path
+from aframe.strain.segments import analysable
+from aframe.strain.simulate import load_asd
+
+
+def preflight(run: Artifacts) -> None:
+    """Refuse at once what would fail only after hours of work.
+
+    Raises:
+        ConfigurationError: If the population, waveform model, noise curve or training YAML cannot be used.
+        DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``.
+    """
+    if storage.exists(run.result("report.html")):
+        return
+    if not storage.exists(run.injections):
+        signal_source(run)
+    if not storage.exists(run.model):
+        from aframe.train.cli import check_yaml
+
+        check_yaml(run.training_yaml)
+    if run.config.data.source == "simulated":
+        load_asd(curve_path(run.config.data.asd or "", run.config.resolve))
+    if run.config.data.source != "gwosc" or run.config.data.segments:
+        for stage in ("train", "test"):
+            segments = analysable(run.config.data, run.config.search, *run.interval(stage), run.config.resolve)
+        if not run.background_files("test"):
+            slides_over(run, [(segment.start, segment.duration) for segment in segments])
