@@ -150,5 +150,6 @@ def test_tests_mirror_the_tree():
         for path in tests.glob("*/test_*.py")
         if (PACKAGE / path.parent.name).is_dir()
         and not list((PACKAGE / path.parent.name).rglob(path.name.removeprefix("test_")))
+        and not (PACKAGE / path.parent.name / path.stem.removeprefix("test_")).is_dir()
     ]
     assert not stray
