@@ -251,9 +251,7 @@ def _section(name: str, kind: Any, values: Mapping[str, str], problems: list[str
         if field_name not in values:
             if spec.default is dataclasses.MISSING:
                 unit = f", {spec.metadata['unit']}" if spec.metadata["unit"] else ""
-                problems.append(
-                    f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})"
-                )
+                problems.append(f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})")
             continue
         try:
             parsed[field_name] = _parse(values[field_name], hints[field_name])

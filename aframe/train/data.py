@@ -44,10 +44,12 @@ class Batch:
     Attributes:
         windows: Shape (batch, ifos, kernel_size).
         labels: 1 for a signal, 0 for anything else, shape (batch,).
+        is_noise: Whether there is no signal in any detector, shape (batch,).
     """
 
     windows: Tensor
     labels: Tensor
+    is_noise: Tensor
 
 
 class Steps(IterableDataset[int]):
@@ -228,7 +230,7 @@ class AframeDataModule(lightning.LightningDataModule):
         if len(rows) > 0:
             signals = self.make_signals(responses[rows], generator)
             windows[rows] += make_incoherent(signals, kind[rows] == SWAPPED, kind[rows] == MUTED, generator)
-        return Batch(windows, (kind == SIGNAL).float())
+        return Batch(windows, (kind == SIGNAL).float(), kind == NOISE)
 
     def make_signals(self, responses: Tensor, generator: torch.Generator) -> Tensor:
         """Whitened signals from random directions, at random places in the window, with SNRs of the power law.

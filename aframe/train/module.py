@@ -23,8 +23,8 @@ class AframeModule(lightning.LightningModule):
         learning_rate: Peak learning rate.
         weight_decay: Of AdamW.
         warmup_fraction: Part of the steps in which the learning rate rises.
-        repairings: Further negatives per window, made by fusing its embedding of one detector with other windows'
-            embeddings of the others: nearly free for a factorised network, a whole evaluation each for a joint one.
+        repairings: Further negatives per window of noise, made by fusing its embedding of one detector with other such
+            windows' embeddings of the others: nearly free for a factorised network, a whole evaluation for a joint one.
         max_fpr: False-positive rate up to which the validation AUROC is taken.
     """
 
@@ -65,12 +65,12 @@ class AframeModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Binary cross-entropy of a batch and its re-paired negatives."""
         assert self.network is not None
-        embeddings = self.network.encode_windows(batch.windows)
-        pairings = [
-            torch.stack([e.roll(k * r, 0) for k, e in enumerate(embeddings)]) for r in range(self.repairings + 1)
-        ]
+        embeddings, labels = self.network.encode_windows(batch.windows), batch.labels
+        pairings, noise = [embeddings], embeddings[:, batch.is_noise]
+        for number in range(1, self.repairings + 1):
+            pairings.append(torch.stack([channel.roll(k * number, 0) for k, channel in enumerate(noise)]))
         scores = self.network.fuse_windows(torch.cat(pairings, dim=1)).float()
-        labels = torch.cat([batch.labels, batch.labels.new_zeros(len(batch.labels) * self.repairings)])
+        labels = torch.cat([labels, labels.new_zeros(len(scores) - len(labels))])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
         return loss
