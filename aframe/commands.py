@@ -178,8 +178,9 @@ def export(options: argparse.Namespace) -> None:
 
 def infer(options: argparse.Namespace) -> None:
     """Apply a model to files, or score a run's slides."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
-    device = "cuda" if options.gpus else "cpu"
+    from aframe import steps
+
+    device = steps.use_gpus(options.gpus)
     if not options.strain:
         _infer_run(options.cfg, device)
         return

@@ -326,6 +326,18 @@ def merge_events(run: Artifacts) -> None:
         merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
 
 
+def use_gpus(gpus: str) -> str:
+    """Let this process see some GPUs; the device to compute on, which is the CPU, with a note, where there is no GPU.
+
+    Args:
+        gpus: As in CUDA_VISIBLE_DEVICES; empty for the CPU.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    if gpus and not torch.cuda.is_available():
+        print(f"note: there is no GPU {gpus} here: computing on the CPU", file=sys.stderr)
+    return "cuda" if gpus and torch.cuda.is_available() else "cpu"
+
+
 def train(run: Artifacts, gpus: str) -> None:
     """Train in a process of its own, which dies with this one.
 

@@ -160,7 +160,7 @@ class AframeTask(law.Task):
     @property
     def device(self) -> str:
         """Where networks compute."""
-        return "cuda" if self.gpus else "cpu"
+        return steps.use_gpus(self.gpus)
 
     def complete(self) -> bool:
         """Whether all outputs are there; refuses those that were made with other parameters."""
