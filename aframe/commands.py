@@ -205,7 +205,7 @@ def _print_candidates(events: "EventTable", options: argparse.Namespace) -> None
     from aframe.events.significance import Background
 
     background = Background.read(options.background) if options.background else None
-    print(f"{len(events)} events in {events.livetime:.0f} s; loudest first")
+    print(f"{len(events)} events in the {events.livetime:.0f} s that could be searched; loudest first")
     print(f"{'UTC':25}{'GPS (s)':18}{'statistic':>10}{'  FAR (per year)' if background else ''}")
     for row in range(min(options.top, len(events))):
         time, statistic = events["detection_time"][row], events["detection_statistic"][row]
