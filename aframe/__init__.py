@@ -3,8 +3,8 @@
 import os
 from importlib.metadata import version
 
-# Threads that wait must soon sleep: spinning ones make two busy processes on the same cores ten times slower, while those
-# that sleep at once lose a quarter of the speed on free cores. Read when torch is first imported, so it must stand here.
+# Threads that wait must soon sleep: spinning ones make two busy processes on the same cores ten times slower, while
+# those that sleep at once lose a quarter of the speed on free cores. Read when torch is first imported, hence here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 

@@ -7,7 +7,7 @@ import yaml
 
 from aframe import storage
 from aframe.config import Config, Directories
-from aframe.errors import ConfigurationError
+from aframe.errors import ConfigurationError, StorageError
 from aframe.strain.files import parse_background_path
 from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment
@@ -46,9 +46,19 @@ class Artifacts:
         return storage.join(self.data_directory(stage), "background", name)
 
     def background_files(self, stage: Stage) -> list[str]:
-        """Background files of a stage, in order of time."""
-        pattern = storage.join(self.data_directory(stage), "background", "background-*.hdf5")
-        return sorted(storage.glob(pattern), key=parse_background_path)
+        """Background files of a stage, in order of time: those that the lists of its segments name.
+
+        Raises:
+            StorageError: If one of them is missing.
+        """
+        directory = storage.join(self.data_directory(stage), "background")
+        paths = []
+        for index in storage.glob(storage.join(directory, "segment-*.txt")):
+            for name in storage.read_text(index).split():
+                paths.append(storage.join(directory, name))
+                if not storage.exists(paths[-1]):
+                    raise StorageError(f"{paths[-1]} is missing: delete {index}, so that it is made again")
+        return sorted(paths, key=parse_background_path)
 
     @property
     def training_waveforms(self) -> str:
@@ -94,6 +104,11 @@ class Artifacts:
         """Triton model repository."""
         return storage.join(self.directories.results, "model_repo")
 
+    @property
+    def served_model(self) -> str:
+        """Configuration of the exported model, written after the model itself."""
+        return storage.join(self.repository, self.config.export.model_name, "config.pbtxt")
+
     def unit(self, kind: str, segment: int, first: int, last: int) -> str:
         """Events of one unit of work: slides first to last of a segment."""
         name = f"{kind}-{segment:05d}-{first:05d}-{last:05d}.hdf5"
@@ -126,7 +141,7 @@ class Artifacts:
             (self.injections, self.made_injections),
             (self.rejected, self.made_injections),
             (self.model, self.made_model),
-            (self.repository, self.made_repository),
+            (self.served_model, self.made_repository),
             *((path, self.made_units) for path in units),
             *((self.events(kind), self.made_events) for kind in ("0lag", "foreground", "background")),
             *((self.plot(f"sensitive_volume.{suffix}"), self.made_answers) for suffix in ("h5", "html")),

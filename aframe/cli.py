@@ -76,8 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     infer.add_argument("--output", help="event table to write (.hdf5)")
     infer.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
     infer.add_argument("--cfg", default="", help=f"score this run's background and injections instead: {CFG_HELP}")
-    infer.add_argument("--integration-window-length", type=float, default=1.0, help="s (default: 1)")
-    infer.add_argument("--cluster-window-length", type=float, default=8.0, help="s (default: 8)")
+    for name, default in (("integration", 1), ("cluster", 8)):
+        told = f"s (default: the background's, else {default})"
+        infer.add_argument(f"--{name}-window-length", type=float, help=told)
     infer.add_argument("--top", type=int, default=10, help="candidates to print (default: 10)")
     infer.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
 
@@ -124,8 +125,12 @@ def _dispatch(parser: argparse.ArgumentParser, options: Sequence[str]) -> None:
     getattr(commands, parsed.command)(parsed)
 
 
-def run_of(configuration: str) -> "Artifacts":
+def run_of(configuration: str, check: bool = True) -> "Artifacts":
     """The run of a ``.cfg`` and of the environment.
+
+    Args:
+        configuration: Path of the ``.cfg``; LAW_CONFIG_FILE where empty.
+        check: Whether to refuse artifacts that were made with other parameters.
 
     Raises:
         ConfigurationError: If neither option nor LAW_CONFIG_FILE names a configuration, or a directory is not set.
@@ -136,7 +141,10 @@ def run_of(configuration: str) -> "Artifacts":
     path = configuration or os.environ.get("LAW_CONFIG_FILE", "")
     if not path:
         raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
-    return Artifacts(config.load(str(Path(path).absolute())), config.Directories.from_environment())
+    run = Artifacts(config.load(str(Path(path).absolute())), config.Directories.from_environment())
+    if check:
+        run.check()
+    return run
 
 
 if __name__ == "__main__":

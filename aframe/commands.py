@@ -105,13 +105,13 @@ def _load_environment(directory: str) -> str:
     for line in storage.read_text(str(path / ".env")).splitlines():
         name, equals, value = line.partition("=")
         if equals and not name.startswith("#"):
-            os.environ.setdefault(name.strip(), value.strip().strip('"'))
+            os.environ[name.strip()] = value.strip().strip('"')
     return str(path / "sandbox.cfg")
 
 
 def status(options: argparse.Namespace) -> None:
     """Print which artifacts of a run exist."""
-    run = run_of(_load_environment(options.directory))
+    run = run_of(_load_environment(options.directory), check=False)
     parts = {
         "training strain": run.segments("train"),
         "training waveforms": run.training_waveforms,
@@ -119,7 +119,7 @@ def status(options: argparse.Namespace) -> None:
         "testing strain": run.segments("test"),
         "testing injections": run.injections,
         "trained model": run.model,
-        "exported model": run.repository,
+        "exported model": run.served_model,
         "background events": run.events("background"),
         "recovered injections": run.events("foreground"),
         "zero-lag events": run.events("0lag"),
@@ -171,8 +171,9 @@ def export(options: argparse.Namespace) -> None:
     from aframe.export.repository import publish
     from aframe.train.model import load
 
-    made_with = storage.made_with(options.model) or {}
     model = load(options.model)
+    own = {"export.model_name": options.name, "export.max_batch_size": options.max_batch_size}
+    made_with = (storage.made_with(options.model) or {}) | own
     print(publish(model, options.repository, options.name, options.max_batch_size, made_with))
 
 
@@ -192,12 +193,36 @@ def infer(options: argparse.Namespace) -> None:
     if options.output and not options.output.endswith((".hdf5", ".h5")):
         raise ConfigurationError(f"--output {options.output} is no HDF5 file: give a name that ends in .hdf5")
     model = load(options.model)
-    lengths = (options.integration_window_length, options.cluster_window_length)
-    events = search_recorded(model, options.strain, *lengths, device)
+    events = search_recorded(model, options.strain, *_window_lengths(options), device)
     _print_candidates(events, options)
     if options.output:
         events.write(options.output, {"model": str(options.model), "strain": [str(path) for path in options.strain]})
         print(f"events: {options.output}")
+
+
+def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
+    """Integration and cluster windows, which must be those of the background that events are compared with.
+
+    Raises:
+        ConfigurationError: If the background is another model's, or was made with other windows.
+    """
+    made = storage.made_with(options.background) or {} if options.background else {}
+    trained = storage.made_with(options.model) or {} if made else {}
+    for key, value in trained.items():
+        if key in made and made[key] != value:
+            raise ConfigurationError(
+                f"{options.background} was made by another model ({key} = {made[key]!r}, this one has {value!r}): "
+                "give the background of this model's run"
+            )
+    lengths = []
+    for name, default in (("integration_window_length", 1.0), ("cluster_window_length", 8.0)):
+        known, asked = made.get(f"inference.{name}"), getattr(options, name)
+        if known is not None and asked not in (None, known):
+            raise ConfigurationError(f"{options.background} was made with {name} = {known} s: leave {asked} out")
+        lengths.append(asked or known or default)
+        if lengths[-1] <= 0:
+            raise ConfigurationError(f"{name} = {lengths[-1]} s must be positive")
+    return lengths[0], lengths[1]
 
 
 def _print_candidates(events: "EventTable", options: argparse.Namespace) -> None:

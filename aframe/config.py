@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import functools
 import os
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -226,6 +227,7 @@ def load(path: str) -> Config:
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
     config = Config(**sections, path=Path(path).absolute())
+    sys.path.append(str(config.path.parent))  # a python path of the file may name a module beside it
     problems = _impossible(config)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
@@ -321,12 +323,20 @@ def _impossible(config: Config) -> list[str]:
         (d.source in ("gwosc", "local", "simulated"), f"source = {d.source!r} is none of gwosc, local, simulated"),
         (d.source != "simulated" or d.asd is not None, "source = simulated needs the key asd"),
         (d.source != "local" or d.frames is not None, "source = local needs the key frames"),
+        (0 <= 2 * config.injections.jitter < config.injections.spacing,
+         f"jitter = {config.injections.jitter} s is not between 0 and half of spacing = {config.injections.spacing} s"),
+        (config.injections.buffer >= 0, f"buffer = {config.injections.buffer} s must not be negative"),
+        (s.seed >= 0, f"seed = {s.seed} must not be negative"),
+        (0 < w.minimum_frequency < s.sample_rate / 2,
+         f"minimum_frequency = {w.minimum_frequency} Hz is not between 0 and the Nyquist frequency"),
         (i.precision in ("float32", "bfloat16"), f"precision = {i.precision!r} is neither float32 nor bfloat16"),
         *((value > 0, f"{name} = {value} must be positive") for name, value in (
             ("sample_rate", s.sample_rate), ("kernel_length", s.kernel_length), ("fduration", s.fduration),
             ("block_length", s.block_length), ("inference_sampling_rate", s.inference_sampling_rate), ("Tb", i.Tb),
             ("num_training_waveforms", w.num_training_waveforms), ("slides_per_job", i.slides_per_job),
             ("num_validation_waveforms", w.num_validation_waveforms), ("batch_size", i.batch_size),
+            ("integration_window_length", i.integration_window_length),
+            ("cluster_window_length", i.cluster_window_length),
             ("num_injections", config.injections.num_injections), ("spacing", config.injections.spacing),
         )),
     ]  # fmt: skip
@@ -334,6 +344,12 @@ def _impossible(config: Config) -> list[str]:
     if not problems:
         for name in ("kernel_size", "stride_size"):
             problems += _complaint(lambda name=name: getattr(s, name))  # type: ignore[misc]
+        rate = s.inference_sampling_rate
+        for length, name in (
+            (i.integration_window_length, "integration_window_length"),
+            (i.cluster_window_length / 2, "cluster_window_length / 2"),
+        ):
+            problems += _complaint(lambda length=length, name=name: to_samples(length, rate, name))  # type: ignore[misc]
         for name in ("psd_size", "filter_size", "block_size"):
             problems += _complaint(lambda name=name: getattr(s.whitening, name))  # type: ignore[misc]
     return problems

@@ -2,10 +2,12 @@
 
 from aframe import storage
 from aframe.artifacts import Artifacts
+from aframe.errors import ConfigurationError
 from aframe.steps import signal_source, slides_over
 from aframe.strain.fetch import curve_path
 from aframe.strain.segments import analysable
 from aframe.strain.simulate import load_asd
+from aframe.waveforms.projection import detector_geometry
 
 
 def preflight(run: Artifacts) -> None:
@@ -17,8 +19,12 @@ def preflight(run: Artifacts) -> None:
     """
     if storage.exists(run.result("report.html")):
         return
-    if not storage.exists(run.injections):
-        signal_source(run)
+    detector_geometry(run.config.search.ifos)
+    if not storage.exists(run.injections) and not signal_source(run).population.isotropic_in_right_ascension:
+        raise ConfigurationError(
+            f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
+            "between injections"
+        )
     if not storage.exists(run.model):
         from aframe.train.cli import check_yaml
 

@@ -12,7 +12,7 @@ import torch
 
 from aframe import seeding, storage
 from aframe.artifacts import Artifacts, Stage
-from aframe.errors import DataError, TrainingError
+from aframe.errors import ConfigurationError, DataError, TrainingError
 from aframe.events.candidates import candidates, write_candidates
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
@@ -67,13 +67,14 @@ def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
     """Write the strain of a segment, and last of all the list of its files."""
     search = run.config.search
     pieces = strain_for_segment(run.config.data, search, segment.start, segment.stop, run.config.resolve)
-    paths = []
+    names = []
     for piece in pieces:
-        paths.append(background_path(run.data_directory(stage), piece.start, piece.duration))
+        path = background_path(run.data_directory(stage), piece.start, piece.duration)
+        names.append(path.rpartition("/")[2])
         strain = {ifo: piece.strain[ifo] for ifo in search.ifos}
-        write_background(paths[-1], strain, piece.start, search.sample_rate, run.made_strain(stage))
+        write_background(path, strain, piece.start, search.sample_rate, run.made_strain(stage))
     storage.sign(run.strain_index(stage, segment), run.made_strain(stage))
-    storage.write_text(run.strain_index(stage, segment), "\n".join(paths) + "\n")
+    storage.write_text(run.strain_index(stage, segment), "\n".join(names) + "\n")
 
 
 def signal_source(run: Artifacts) -> SignalSource:
@@ -304,9 +305,16 @@ def searcher(run: Artifacts, device: str) -> "Searcher":
     from aframe.train import model
     from aframe.train.architectures import JointResNet
 
-    trained, inference = model.load(run.model), run.config.inference
+    trained, inference, search = model.load(run.model), run.config.inference, run.config.search
+    made, wanted = trained.preprocessing, time_slides(run).preprocessing
+    for name in ("ifos", "kernel_length", "inference_sampling_rate", "whitening"):
+        if getattr(made, name) != getattr(wanted, name):
+            raise ConfigurationError(
+                f"{run.model} was trained with {name} = {getattr(made, name)}, the configuration says "
+                f"{getattr(wanted, name)}: restore the configuration, or train again"
+            )
     clustering = Clustering(
-        run.config.search.inference_sampling_rate,
+        search.inference_sampling_rate,
         inference.integration_window_length,
         inference.cluster_window_length,
         trained.preprocessing.coalescence_offset,
@@ -348,7 +356,7 @@ def train(run: Artifacts, gpus: str) -> None:
     Raises:
         TrainingError: If it fails.
     """
-    command = [sys.executable, "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
+    command = [sys.executable, "-P", "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
     die = functools.partial(die_with, os.getpid())
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
@@ -366,7 +374,6 @@ def export(run: Artifacts) -> None:
     from aframe.train import model
 
     made = run.config.export
-    storage.sign(run.repository, run.made_repository)
     publish(model.load(run.model), run.repository, made.model_name, made.max_batch_size, run.made_repository)
 
 

@@ -69,5 +69,6 @@ def publish(model: Model, repository: str, name: str, max_batch_size: int, made_
         temporary.mkdir()
         export_onnx(model, str(temporary / "model.onnx"))
         (temporary / "made_with.json").write_text(json.dumps(made_with, sort_keys=True, indent=1), encoding="utf-8")
+    storage.sign(storage.join(directory, "config.pbtxt"), made_with)
     storage.write_text(storage.join(directory, "config.pbtxt"), text)
     return version

@@ -83,14 +83,13 @@ def score_unit(
     first_sample = start + preprocessing.whitening.psd_length
     backgrounds, foregrounds = [], []
     stop = start + len(strain[preprocessing.ifos[0]]) / rate
-    injected = _injections_of(unit, start, stop) if unit.injections else None
     total = searcher.grid.livetime(unit.slides)
     for position, slide in enumerate(unit.slides):
         scores = engine.scores(slide)
         begin = first_sample - min(slide.shifts)
         backgrounds.append(_events(scores, begin, slide, searcher.clustering))
-        if injected is not None:
-            table = _in_slide(injected, slide)
+        if unit.injections is not None:
+            table = _injections_of(unit.injections, slide, start, stop)
             if len(table) > 0:
                 signals = [_injection(table, row, begin, preprocessing.ifos) for row in range(len(table))]
                 events = _events(engine.scores_with(slide, scores, signals), begin, slide, searcher.clustering)
@@ -99,9 +98,9 @@ def score_unit(
             progress(searcher.grid.livetime(unit.slides[: position + 1]), total)
     background = EventTable.concatenate(backgrounds)
     background.attributes["Tb"] = total
-    if injected is None:
+    if unit.injections is None:
         return background, None
-    empty = recovered_table(_without_waveforms(injected.rows(slice(0))), background.rows(slice(0)), 0.0)
+    empty = recovered_table(InjectionTable.read(unit.injections, rows=slice(0)), background.rows(slice(0)), 0.0)
     return background, RecoveredTable.concatenate([empty, *foregrounds])
 
 
@@ -113,28 +112,19 @@ def _events(scores: np.ndarray, begin: float, slide: Slide, clustering: Clusteri
     )
 
 
-def _injections_of(unit: Unit, start: float, stop: float) -> InjectionTable:
-    """The injections of a unit's segment and slides, with their waveforms.
+def _injections_of(path: str, slide: Slide, start: float, stop: float) -> InjectionTable:
+    """The injections of a segment's slide, which lie together in the table, with their waveforms.
 
     An injection belongs to the segment that the detector with the smallest shift sees at its time: slides that shift
     all detectors forwards reach times before the segment's start.
     """
-    assert unit.injections is not None
-    table = InjectionTable.read(unit.injections, ["injection_time", "shift"])
+    table = InjectionTable.read(path, ["injection_time", "shift"])
     seen = table["injection_time"] + table["shift"].min(axis=1)
     wanted = (seen >= start) & (seen < stop)
-    wanted &= np.stack([_same_shift(table, slide) for slide in unit.slides]).any(axis=0)
+    wanted &= np.isclose(table["shift"], slide.shifts, rtol=0, atol=1e-6).all(axis=1)
     rows = np.flatnonzero(wanted)
     low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-    return InjectionTable.read(unit.injections, rows=slice(low, high), waveforms=True).rows(rows - low)
-
-
-def _same_shift(table: InjectionTable, slide: Slide) -> np.ndarray:
-    return np.asarray(np.isclose(table["shift"], slide.shifts, rtol=0, atol=1e-6).all(axis=1))
-
-
-def _in_slide(table: InjectionTable, slide: Slide) -> InjectionTable:
-    return table.rows(_same_shift(table, slide))
+    return InjectionTable.read(path, rows=slice(low, high), waveforms=True).rows(rows - low)
 
 
 def _without_waveforms(table: InjectionTable) -> InjectionTable:

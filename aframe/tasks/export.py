@@ -19,8 +19,8 @@ class Export(AframeTask):
         return {"model": Train.req(self)}
 
     def output(self) -> dict[str, Output]:
-        """The repository."""
-        return {"repository": Output(self.artifacts.repository)}
+        """The model's configuration in the repository, written after the model."""
+        return {"configuration": Output(self.artifacts.served_model)}
 
     def run(self) -> None:
         """Export and check."""

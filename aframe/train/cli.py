@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_float32_matmul_precision("high")
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
     options = list(arguments)
+    if _value_of(options, "--data.configuration"):
+        os.environ["LAW_CONFIG_FILE"] = _value_of(options, "--data.configuration")
     if "fit" in options and os.environ.get("LAW_CONFIG_FILE") and "--print_config" not in options:
         directories = config.Directories.from_environment()
         run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
@@ -105,10 +107,18 @@ def _silence() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
-def _yaml_of(options: Sequence[str]) -> str:
+def _value_of(options: Sequence[str], name: str) -> str:
+    """Value of an option, given as ``name value`` or ``name=value``; empty where it is not given."""
     for position, option in enumerate(options):
-        if option in ("--config", "-c") and position + 1 < len(options):
+        if option == name and position + 1 < len(options):
             return options[position + 1]
-        if option.startswith("--config="):
+        if option.startswith(f"{name}="):
             return option.partition("=")[2]
-    raise ConfigurationError("aframe train fit needs --config FILE: `aframe init DIR` writes a train.yaml")
+    return ""
+
+
+def _yaml_of(options: Sequence[str]) -> str:
+    path = _value_of(options, "--config") or _value_of(options, "-c")
+    if not path:
+        raise ConfigurationError("aframe train fit needs --config FILE: `aframe init DIR` writes a train.yaml")
+    return path

@@ -1,5 +1,6 @@
 """Training and validation data: whitened background in memory, signals injected into it on the device."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from aframe import config, seeding, storage
+from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, DataError
 from aframe.spectral import to_samples, whiten_stream
 from aframe.strain.files import open_background
@@ -111,7 +113,8 @@ class AframeDataModule(lightning.LightningDataModule):
             raise ConfigurationError("give the run's .cfg as --data.configuration, or in LAW_CONFIG_FILE")
         self.config = config.load(configuration)
         self.search = self.config.search
-        self.directory = config.Directories.from_environment().train_data
+        self.directories = config.Directories.from_environment()
+        self.directory = self.directories.train_data
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.mixture = Mixture(waveform_prob, swap_prob, mute_prob)
         self.snr = SnrDistribution(snr_minimum, snr_maximum, snr_index)
@@ -135,7 +138,7 @@ class AframeDataModule(lightning.LightningDataModule):
     @property
     def margin_size(self) -> int:
         """Samples of signal needed on each side of a window: half the whitening filter and the light's travel."""
-        return self.search.whitening.crop_size + int(DELAY_MARGIN * self.search.sample_rate) + 1
+        return self.search.whitening.crop_size + math.ceil(DELAY_MARGIN * self.search.sample_rate)
 
     @property
     def fft_size(self) -> int:
@@ -146,7 +149,7 @@ class AframeDataModule(lightning.LightningDataModule):
         """Read and whiten the background, read the signals."""
         if self.background is not None:
             return
-        paths = storage.glob(storage.join(self.directory, "background", "background-*.hdf5"))
+        paths = Artifacts(self.config, self.directories).background_files("train")
         if not paths:
             raise DataError(f"no background files in {self.directory}/background: make the training data first")
         stretches = []

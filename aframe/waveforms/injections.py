@@ -341,7 +341,7 @@ class _Sieve:
         maybe = torch.nonzero(good & (rough >= GEOCENTRIC_TOLERANCE * chosen.snr_threshold)).flatten()
         loud = [maybe[:0]]
         responses, ratios = [torch.empty(0, len(chosen.ifos), plus.shape[-1])], [torch.empty(0, len(chosen.ifos))]
-        for index in torch.split(maybe, BATCH):
+        for index in torch.split(maybe, BATCH) if len(maybe) > 0 else ():
             wave = plus[index], cross[index]
             response = project(*wave, self.geometry, ra[index], dec[index], psi[index], rate)
             ratio = optimal_snr(response, chosen.psds, rate, chosen.highpass, chosen.lowpass)

@@ -160,7 +160,11 @@ def load_population(path: str) -> Population:
             f"prior = {path} cannot be imported ({error}): give the python path of a function, "
             "such as aframe.waveforms.priors.rates_and_populations_bbh"
         ) from None
-    population = function() if callable(function) else function
+    try:
+        population = function() if callable(function) else function
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise ConfigurationError(f"prior = {path} fails ({type(error).__name__}: {told}): mend the function") from error
     if not isinstance(population, Population):
         raise ConfigurationError(
             f"prior = {path} gives a {type(population).__name__}: it must be a function "
