@@ -1,5 +1,7 @@
 """Sensitive volume of a search against its false alarm rate, with its uncertainty."""
 
+import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -20,6 +22,9 @@ CHUNK_ROWS = 2**20
 
 HIGHEST_FAR_PER_YEAR = 1e6
 """End of the default grid: an event every half minute."""
+
+LEAST_COVERAGE = 0.98
+"""Share of a target that must lie inside the source prior, or a warning says that it does not."""
 
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
@@ -48,6 +53,12 @@ class WeightSums:
     def of(cls, weight: Float[Array, " n"]) -> "WeightSums":
         """Sums over an array of weights."""
         return cls(float(weight.sum()), float(weight @ weight), len(weight))
+
+    @property
+    def coverage(self) -> tuple[float, float]:
+        """Share of the target that the source can draw (the mean weight of normalised densities), and its error."""
+        mean = self.total / self.count
+        return mean, math.sqrt(max(0.0, self.squares / self.count - mean**2) / self.count)
 
     def __add__(self, other: "WeightSums") -> "WeightSums":
         return WeightSums(self.total + other.total, self.squares + other.squares, self.count + other.count)
@@ -178,6 +189,13 @@ def volume_against_far(
     statistic = recovered["detection_statistic"]
     curves = {}
     for target, row, everything in zip(targets, weight, sums, strict=True):
+        share, error = everything.coverage
+        if share + 5 * error < LEAST_COVERAGE:
+            warnings.warn(
+                f"{100 * share:.0f} % of the mass pair {target.name} lies inside the source prior: "
+                "its volume is that of this part; take a wider prior or other mass_combos",
+                stacklevel=2,
+            )
         volume = sensitive_volume(statistic, row, everything, v0, threshold)
         curves[target.name] = VolumeCurve(**vars(volume), far_per_year=far_per_year, threshold=threshold)
     return curves

@@ -161,3 +161,22 @@ def test_weights_of_nothing() -> None:
     population = demo_bbh()
     empty = Table({name: np.empty(0) for name in ("mass_1", "mass_2", "redshift")})
     assert weights(empty, population, [LogNormalTarget(35.0, 35.0, 0.1, (0.0, 1.0))]).shape == (1, 0)
+
+
+def test_the_mean_weight_is_the_share_of_the_target_that_the_source_covers():
+    random = np.random.default_rng(0)
+    wide, narrow = random.uniform(0.0, 2.0, 20000), random.uniform(0.0, 0.5, 20000)  # the target is uniform in 0 to 1
+    for draws, width, share in ((wide, 2.0, 1.0), (narrow, 0.5, 0.5)):
+        mean, error = WeightSums.of(np.where(draws < 1, width, 0.0)).coverage
+        assert abs(mean - share) < 5 * error + 1e-12
+        assert error < 0.01
+
+
+def test_a_pair_outside_the_prior_is_warned_of():
+    population = rates_and_populations_bbh()
+    recovered, rejected = seen(draw(population, 100000, np.random.default_rng(1)))
+    targets = mass_targets([(10.0, 5.0)], 0.1, population.redshift_range)
+    with pytest.warns(UserWarning, match="% of the mass pair 10-5 lies inside the source prior"):
+        volume_against_far(
+            Draws(recovered, [rejected], population), Background(np.arange(10.0), 1e6), targets, np.array([100.0])
+        )
