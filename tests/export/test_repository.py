@@ -5,6 +5,7 @@ import pytest
 from tritonclient.grpc import model_config_pb2
 
 from aframe.errors import AframeError, StorageError
+from aframe import storage
 from aframe.export.onnx import check_onnx
 from aframe.export.repository import publish, read_configuration
 
@@ -18,7 +19,8 @@ def test_a_second_version_leaves_the_first(make_model, tmp_path):
     assert {path.name: path.read_bytes() for path in first.iterdir()} == content
     assert json.loads((second / "made_with.json").read_text()) == {"search.seed": 2}
     assert check_onnx(model, str(second / "model.onnx")) < 1e-4
-    assert sorted(path.name for path in first.parent.iterdir()) == ["1", "2", "config.pbtxt"]
+    assert sorted(path.name for path in first.parent.glob("[!.]*")) == ["1", "2", "config.pbtxt"]
+    assert storage.made_with(str(first.parent / "config.pbtxt")) == {"search.seed": 2}
 
 
 def test_the_configuration_says_what_the_model_takes(make_model, tmp_path):
