@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import model_config_pb2
 
-from aframe.errors import AframeError, StorageError
 from aframe import storage
+from aframe.errors import AframeError, StorageError
 from aframe.export.onnx import check_onnx
 from aframe.export.repository import publish, read_configuration
 
