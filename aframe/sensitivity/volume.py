@@ -26,6 +26,9 @@ HIGHEST_FAR_PER_YEAR = 1e6
 LEAST_COVERAGE = 0.98
 """Share of a target that must lie inside the source prior, or a warning says that it does not."""
 
+ENOUGH_DRAWS = 100
+"""Effective number of draws, (Σ w)² / Σ w², from which the share is judged."""
+
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
     "threshold": "",
@@ -190,7 +193,8 @@ def volume_against_far(
     curves = {}
     for target, row, everything in zip(targets, weight, sums, strict=True):
         share, error = everything.coverage
-        if share + 5 * error < LEAST_COVERAGE:
+        enough = everything.total**2 > ENOUGH_DRAWS * everything.squares  # fewer cannot tell their own error
+        if enough and share + 5 * error < LEAST_COVERAGE:
             warnings.warn(
                 f"{100 * share:.0f} % of the mass pair {target.name} lies inside the source prior: "
                 "its volume is that of this part; take a wider prior or other mass_combos",
