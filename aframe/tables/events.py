@@ -8,7 +8,7 @@ from aframe.tables.table import Table
 class EventTable(Table):
     """Clustered events.
 
-    Columns ``detection_statistic``, ``detection_time`` (GPS s, of the first detector) and ``shift`` (rows × ifos, s);
+    Columns ``detection_statistic``, ``detection_time`` (GPS s, slide time) and ``shift`` (rows × ifos, s);
     attribute ``Tb``, the live time in seconds of all slides together.
     """
 
