@@ -118,6 +118,10 @@ class Artifacts:
         """All events of a kind: background, foreground or 0lag."""
         return storage.join(self.directories.results, f"{kind}.hdf5")
 
+    def run_time(self, title: str) -> str:
+        """Record of how long a task took."""
+        return storage.join(self.directories.results, "times", f"{title.replace(' ', '-').replace('/', '-of-')}.json")
+
     def plot(self, name: str) -> str:
         """A file among the plots."""
         return storage.join(self.directories.results, "plots", name)

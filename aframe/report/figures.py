@@ -9,7 +9,7 @@ from bokeh.models.annotations import Legend, TeeHead, Whisker
 from bokeh.plotting import figure
 from jaxtyping import Bool, Float
 
-from aframe.constants import SECONDS_PER_YEAR
+from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
 from aframe.events.significance import Background
 from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.text import rate
@@ -155,13 +155,55 @@ def found_figure(
 ) -> figure:
     """Found and missed injections by network SNR and detector-frame chirp mass (solar masses)."""
     plot = _plot("Network SNR", "Chirp mass, detector frame (M☉)", x_axis_type="log", y_axis_type="log")
+    return _found_and_missed(plot, snr, chirp_mass, found)
+
+
+def _found_and_missed(plot: figure, x: Array, y: Array, found: Array) -> figure:
+    """Found injections as discs, missed ones as crosses, in a figure."""
     entries: list[tuple[str, list[Any]]] = []
-    step = max(1, -(-len(snr) // SCATTER_POINTS))
+    step = max(1, -(-len(x) // SCATTER_POINTS))
     styles = ((found, "found", BLUE, "circle"), (~found, "missed", ORANGE, "x"))
     for chosen, label, color, marker in styles:
         rows = np.flatnonzero(chosen)[::step]
-        dots = plot.scatter(snr[rows], chirp_mass[rows], marker=marker, color=color, size=5, alpha=0.6)
+        dots = plot.scatter(x[rows], y[rows], marker=marker, color=color, size=5, alpha=0.6)
         entries.append((f"{label} ({int(chosen.sum())})", [dots]))
+    return _with_legend(plot, entries)
+
+
+def quieter_figure(ifo_snrs: Float[Array, "injections ifos"], found: Bool[Array, " injections"]) -> figure:
+    """Found and missed injections by the SNR of the detector that sees most and of the one that sees second most."""
+    plot = _plot(
+        "SNR in the loudest detector", "SNR in the second loudest detector", x_axis_type="log", y_axis_type="log"
+    )
+    ordered = np.sort(ifo_snrs, axis=1)
+    return _found_and_missed(plot, ordered[:, -1], ordered[:, -2], found)
+
+
+def segment_figure(segments: Mapping[str, Float[Array, "segments 2"]]) -> figure:
+    """When there are data: the segments of each stage against time."""
+    start = min((float(spans.min()) for spans in segments.values() if len(spans)), default=0.0)
+    stages = list(segments)
+    plot = _plot(f"Days since GPS {start:.0f}", "", y_range=stages[::-1])
+    for stage, color in zip(stages, PALETTE, strict=False):
+        days = (segments[stage] - start) / SECONDS_PER_DAY
+        source = ColumnDataSource(
+            {"left": days[:, 0], "right": days[:, 1], "stage": [stage] * len(days), "start": segments[stage][:, 0],
+             "length": segments[stage][:, 1] - segments[stage][:, 0]}
+        )  # fmt: skip
+        bars = plot.hbar(
+            y="stage", left="left", right="right", height=0.5, source=source, color=color, line_color="white"
+        )
+        tips = [("GPS", "@start{0}"), ("length", "@length{0} s")]
+        plot.add_tools(HoverTool(renderers=[bars], tooltips=tips))
+    return plot
+
+
+def noise_figure(noise: Mapping[str, tuple[Array, Array]]) -> figure:
+    """Amplitude spectral densities (1/√Hz) of detectors."""
+    plot = _plot("Frequency (Hz)", "Amplitude spectral density (1 / √Hz)", x_axis_type="log", y_axis_type="log")
+    entries: list[tuple[str, list[Any]]] = []
+    for (ifo, (frequency, density)), color in zip(noise.items(), PALETTE, strict=False):
+        entries.append((ifo, [plot.line(frequency, density, line_color=color, line_width=1.5)]))
     return _with_legend(plot, entries)
 
 

@@ -1,13 +1,17 @@
 """Read what a run has left so far."""
 
 import csv
+import json
 import platform
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from aframe import storage
 from aframe.events.candidates import candidates
@@ -15,11 +19,18 @@ from aframe.events.significance import Background
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
 from aframe.sensitivity.volume import read_volumes
+from aframe.spectral import power_spectral_density
+from aframe.strain.files import open_background, parse_background_path
+from aframe.strain.segments import read_segments
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.types import Array
 
 PACKAGES = ("aframe", "torch", "lightning", "lalsuite", "bilby", "gwpy", "astropy", "numpy", "h5py", "bokeh")
-INJECTION_COLUMNS = ("detection_statistic", "snr", "mass_1", "mass_2")
+INJECTION_COLUMNS = (
+    "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
+)  # fmt: skip
+NOISE_DURATION, NOISE_FREQUENCY = 512.0, 10.0
+"""Seconds of strain of which the noise's spectrum is shown, and Hz from which on."""
 
 
 SIGNALS = {"training": "training_waveforms.hdf5", "validation": "val_waveforms.hdf5", "testing": "waveforms.hdf5"}
@@ -69,7 +80,10 @@ def gather(
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
         volumes=read_volumes(volumes) if volumes else None,
-        provenance=_provenance(configuration),
+        segments=_segments({"train": train_data, "test": test_data}),
+        noise=_noise(test_data, configuration) if test_data else None,
+        run_times=read_run_times(results),
+        provenance=_provenance(configuration, storage.join(train_run, "model.pt") if train_run else None),
     )
 
 
@@ -98,10 +112,54 @@ def _signals(directories: Mapping[str, str | None]) -> dict[str, SignalCounts]:
     return result
 
 
-def _provenance(configuration: Mapping[str, Any]) -> dict[str, str]:
+def _segments(directories: Mapping[str, str | None]) -> dict[str, Array]:
+    """Start and stop of each stage's segments, where they are listed."""
+    result = {}
+    for stage, directory in directories.items():
+        path = storage.join(directory, "segments.txt") if directory else ""
+        if path and storage.exists(path):
+            spans = [(segment.start, segment.stop) for segment in read_segments(path)]
+            result[stage] = np.array(spans, dtype=np.float64).reshape(-1, 2)
+    return result
+
+
+def _noise(directory: str, configuration: Mapping[str, Any]) -> dict[str, tuple[Array, Array]] | None:
+    """Amplitude spectral density of each detector in the first minutes of the first background file."""
+    paths = sorted(storage.glob(storage.join(directory, "background", "background-*.hdf5")), key=parse_background_path)
+    if not paths or "search.fftlength" not in configuration:
+        return None
+    start, duration = parse_background_path(paths[0])
+    result = {}
+    with open_background(paths[0]) as file:
+        for ifo in configuration["search.ifos"]:
+            strain = torch.from_numpy(file.read(ifo, start, start + min(duration, NOISE_DURATION)))
+            rate = float(configuration["search.sample_rate"])
+            psd = power_spectral_density(strain, rate, float(configuration["search.fftlength"]))
+            frequency = np.linspace(0, rate / 2, len(psd))
+            band = (frequency >= NOISE_FREQUENCY) & (frequency < rate / 2)
+            result[ifo] = (frequency[band], np.sqrt(psd.numpy()[band]))
+    return result
+
+
+def read_run_times(results: str) -> dict[str, tuple[int, float, str]]:
+    """Number, seconds in all and latest end of each kind of task, in order of their ends."""
+    found: dict[str, tuple[int, float, str]] = {}
+    for path in storage.glob(storage.join(results, "times", "*.json")):
+        record = json.loads(storage.read_text(path))
+        count, seconds, ended = found.get(record["task"], (0, 0.0, ""))
+        found[record["task"]] = (count + 1, seconds + float(record["seconds"]), max(ended, str(record["ended"])))
+    return dict(sorted(found.items(), key=lambda item: item[1][2]))
+
+
+def _provenance(configuration: Mapping[str, Any], model: str | None) -> dict[str, str]:
     result = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
     if "search.seed" in configuration:
         result["seed"] = str(configuration["search.seed"])
+    if model and storage.exists(model):
+        result["model.pt (SHA-256)"] = storage.sha256(model)
+    commit = _commit()
+    if commit:
+        result["commit"] = commit
     result["python"] = platform.python_version()
     for package in PACKAGES:
         try:
@@ -109,3 +167,13 @@ def _provenance(configuration: Mapping[str, Any]) -> dict[str, str]:
         except PackageNotFoundError:
             result[package] = "not installed"
     return result
+
+
+def _commit() -> str:
+    """Commit of a checkout in which the package lies, marked where files differ from it; empty elsewhere."""
+    command = ["git", "-C", str(Path(__file__).parents[2]), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told if (Path(__file__).parents[2] / ".git").exists() else ""

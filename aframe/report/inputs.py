@@ -13,6 +13,9 @@ from aframe.types import Array
 SignalCounts = Mapping[str, int]
 """Of a set of signals: how many there are and, by the names of its table's attributes, how many draws that took."""
 
+RunTimes = Mapping[str, tuple[int, float, str]]
+"""Of each kind of task: how many there were, seconds that they took together, and when the last one ended (UTC)."""
+
 TrainingCurves = Mapping[str, tuple[Array, Array]]
 """Epochs and values of each metric."""
 
@@ -54,7 +57,10 @@ class ReportInputs:
         draws: Where the testing injections' draws lie.
         injections: All accepted injections and the events that recovered them.
         volumes: Sensitive volume curves by mass pair.
-        provenance: Versions, date and seed.
+        segments: Start and stop (GPS s) of the segments of each stage, shape (segments, 2).
+        noise: Frequency (Hz) and amplitude spectral density (1/√Hz) of each detector.
+        run_times: How long tasks took.
+        provenance: Versions, commit, date, seed and hashes.
     """
 
     title: str
@@ -66,6 +72,9 @@ class ReportInputs:
     draws: DrawHistograms | None
     injections: RecoveredTable | None
     volumes: Mapping[str, VolumeCurve] | None
+    segments: Mapping[str, Array]
+    noise: Mapping[str, tuple[Array, Array]] | None
+    run_times: RunTimes
     provenance: Mapping[str, str]
 
     @property

@@ -30,6 +30,16 @@ table { border-collapse: collapse; width: 100%; font-size: 0.92rem; font-variant
 th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; } td.r, th.r { text-align: right; }
 td.wrap { white-space: normal; overflow-wrap: anywhere; }
+.sortable .scroll { max-height: 27rem; overflow: auto; border: 1px solid var(--line); border-radius: 8px; }
+.sortable table { margin: 0; } .sortable th, .sortable td { padding-left: 14px; }
+.sortable th { position: sticky; top: 0; background: var(--card); box-shadow: inset 0 -1px var(--line); }
+.sortable th button { all: unset; cursor: pointer; font-weight: 600; }
+.sortable th button:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; border-radius: 3px; }
+.sortable th button::after { content: " ↕"; opacity: 0.35; }
+.sortable th[aria-sort="ascending"] button::after { content: " ↑"; opacity: 1; }
+.sortable th[aria-sort="descending"] button::after { content: " ↓"; opacity: 1; }
+.filter { display: inline-block; margin: 4px 8px 10px 0; color: var(--soft); font-size: 0.92rem; }
+.filter input { font: inherit; padding: 4px 10px; border: 1px solid var(--line); border-radius: 6px; min-width: 14rem; }
 details { border-top: 1px solid var(--line); padding: 8px 0; } details:first-of-type { border: 0; }
 summary { cursor: pointer; font-weight: 600; }
 @media (max-width: 560px) { section { padding: 16px 14px; border-radius: 10px; } main { padding: 0 10px; }

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import json
 import logging
 import mmap
 import multiprocessing.managers
@@ -10,6 +11,7 @@ import re
 import sys
 import traceback
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 import law
@@ -189,8 +191,11 @@ class AframeTask(law.Task):
 
 @AframeTask.event_handler(luigi.Event.PROCESSING_TIME)
 def tell_done(task: AframeTask, duration: float) -> None:
-    """Print that a task is done."""
+    """Print, and record for the report, how long a task took."""
     if not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow()):
+        name = " ".join(word for word in task.title.split() if "/" not in word)
+        record = {"task": name, "seconds": duration, "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")}
+        storage.write_text(task.artifacts.run_time(task.title), json.dumps(record))
         print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
 
 

@@ -1,5 +1,6 @@
 """The artifacts of a whole run, made by a toy search whose statistic is the SNR in Gaussian noise."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
 from aframe.sensitivity.volume import Draws, default_far_grid, volume_against_far, write_volumes
 from aframe.sensitivity.weights import mass_targets
+from aframe.strain.files import background_path, write_background
+from aframe.strain.segments import Segment, write_segments
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable
 from aframe.waveforms.priors import demo_bbh, draw
 
@@ -17,6 +20,7 @@ CONFIGURATION = {
     "search.ifos": ["H1", "L1"],
     "search.sample_rate": 2048.0,
     "search.kernel_length": 1.5,
+    "search.fftlength": 1.0,
     "search.seed": 7,
     "data.source": "simulated",
     "inference.Tb": 0.1 * SECONDS_PER_YEAR,
@@ -55,11 +59,11 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "detection_time": np.zeros(count),
     }
     found["detection_statistic"][snr[accepted] < 4.5] = -np.inf
+    found["ifo_snrs"] = np.stack([0.6 * found["snr"], 0.8 * found["snr"]], axis=1)
     recovered = RecoveredTable(found, attributes={"num_injections": 40_000, "ifos": ["H1", "L1"]})
     recovered.write(storage.join(results, "foreground.hdf5"), CONFIGURATION)
     counts = {"num_injections": 40_000, "num_waveforms": 12_000, "num_not_finite": 17, "num_too_loud": 0}
     made_by = {"sample_rate": 2048.0, "duration": 8.0, "right_pad": 2.0, "ifos": ["H1", "L1"], **counts}
-    found["ifo_snrs"] = np.stack([found["snr"], found["snr"]], axis=1)
     InjectionTable(found, attributes=made_by).write(storage.join(str(directory / "test"), "waveforms.hdf5"))
     columns["snr"] = np.where(snr > 2, snr, np.nan)
     rejected = RejectedTable({name: column[~accepted] for name, column in columns.items()})
@@ -69,6 +73,13 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draws = Draws(recovered, [rejected], population)
     curves = volume_against_far(draws, background, targets, default_far_grid(background))
     write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, CONFIGURATION)
+    test = str(directory / "test")
+    write_segments(storage.join(test, "segments.txt"), [Segment(1.26e9, 1.26e9 + 600)], CONFIGURATION)
+    strain = {ifo: rng.normal(scale=1e-23 * np.sqrt(1024), size=600 * 2048) for ifo in ("H1", "L1")}
+    write_background(background_path(test, 1.26e9, 600.0), strain, 1.26e9, 2048.0)
+    for number in (1, 2):
+        record = {"task": "ScoreSlides", "seconds": 30.0 * number, "ended": f"2026-01-0{number} 00:00:00"}
+        storage.write_text(storage.join(results, "times", f"ScoreSlides-{number}-of-2.json"), json.dumps(record))
     lines = ["epoch,step,train_loss,valid_loss,valid_auroc,valid_efficiency"]
     for epoch in range(20):
         decay = np.exp(-epoch / 5)

@@ -1,0 +1,299 @@
+"""The report's sections: what the run found, in words, figures and tables."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+
+import numpy as np
+from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
+
+from aframe.events.candidates import utc
+from aframe.report import figures, html
+from aframe.report.html import Figures, grid, missing, place
+from aframe.report.inputs import ReportInputs, rates_to_show
+from aframe.report.text import duration, number, rate, unit
+from aframe.sensitivity import catalog
+from aframe.sensitivity.volume import VolumeCurve
+from aframe.tables import RecoveredTable
+from aframe.types import Array
+
+LOUDEST = 200
+"""Zero-lag events in the table; all are in candidates.csv."""
+
+MISSED = 50
+"""Missed injections in the table."""
+
+SEEN, LONG = 4.0, 10.0
+"""SNR from which a detector is said to see a signal, and chirp mass (M☉) below which a signal is called long."""
+
+COMPARISON = (
+    f"Broken lines: what the pipelines of O3 saw in real noise ({catalog.SOURCE}). "
+    "They are not measured at a false alarm rate, so a line says nothing about where on the axis it holds. "
+)
+NOT_ALIKE = (
+    "This search ran on simulated Gaussian noise, without glitches and with another sensitivity: "
+    "the comparison is for orientation only and is not like for like."
+)
+
+UNPHYSICAL_TEXT = (
+    ("not_finite", "Refused or not finite"),
+    ("below_minimum_frequency", "Ringdown below minimum_frequency"),
+    ("too_loud", "SNR above 10⁴"),
+)
+"""Reasons for which a draw is no signal, and what the report says of them."""
+
+
+def subtitle(inputs: ReportInputs) -> str:
+    """Detectors, date, and whether the noise is simulated."""
+    ifos = (inputs.configuration or {}).get("search.ifos", [])
+    noise = " · simulated noise" if inputs.simulated else ""
+    return f"{' · '.join(ifos)}{' · ' if ifos else ''}{inputs.provenance.get('date', '')}{noise}"
+
+
+def headline(inputs: ReportInputs) -> str:
+    """What a reader wants to know first, on cards."""
+    cards: list[tuple[str, str]] = []
+    far = inputs.reference_far_per_year
+    if inputs.volumes and far is not None:
+        pair, curve = next(iter(inputs.volumes.items()))
+        volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
+        cards.append((f"{number(volume)} ± {number(error, 2)} Gpc³", f"sensitive volume, {pair} M☉, FAR {rate(far)}"))
+    if inputs.candidates is not None and inputs.background is not None:
+        cards.append((duration(float(inputs.candidates.attributes["T0"])), "of coincident data searched"))
+        if len(inputs.candidates):
+            loudest = float(inputs.candidates["far_per_year"][0])
+            cards.append((rate(loudest, inputs.background.lowest_far_per_year), "FAR of the loudest event"))
+    if inputs.background is not None:
+        cards.append((duration(inputs.background.livetime), "of background from time slides"))
+    if inputs.injections is not None and inputs.background is not None and far is not None:
+        found = int((inputs.injections["detection_statistic"] >= inputs.background.threshold_at_far(far)).sum())
+        total = max(1, len(inputs.injections))
+        text = f"of {number(len(inputs.injections))} injections found, FAR {rate(far)}"
+        cards.append((f"{number(100 * found / total)} %", text))
+    content = "".join(f'<div class="card"><b>{escape(b)}</b><span>{escape(s)}</span></div>' for b, s in cards)
+    return f'<div class="cards">{content}</div>' if cards else ""
+
+
+def _at(curve: VolumeCurve, far: float, values: Array) -> float:
+    return float(np.interp(np.log(far), np.log(curve.far_per_year), values))
+
+
+def _candidates(inputs: ReportInputs, plots: Figures) -> str:
+    del plots
+    table, background = inputs.candidates, inputs.background
+    if table is None or background is None:
+        return missing("The list of unshifted events", "the inference step")
+    rows = []
+    columns = [table[name][:LOUDEST] for name in type(table).required_columns]
+    for k, row in enumerate(zip(*columns, strict=True)):
+        time, statistic, far, probability = (float(value) for value in row)
+        text = rate(far, background.lowest_far_per_year)
+        cells = [html.Cell(str(k + 1), k + 1), html.Cell(utc(time)), html.Cell(f"{time:.3f}", time)]
+        cells += [html.Cell(f"{statistic:.3f}", statistic), html.Cell(text, far)]
+        rows.append([*cells, html.Cell(f"{probability:.2g}", probability)])
+    header = ("", "UTC", "GPS (s)", "Statistic", "False alarm rate", "Probability by chance")
+    livetime = float(table.attributes["T0"])
+    return (
+        f"<p>The {len(rows)} loudest of {number(len(table))} events in {escape(duration(livetime))} of unshifted data. "
+        "The last column is the probability that noise alone makes one such event in that time.</p>"
+        + html.sortable_table("loudest", header, rows)
+    )
+
+
+def _data(inputs: ReportInputs, plots: Figures) -> str:
+    if not inputs.segments:
+        return missing("The list of segments", "the data step")
+    rows = []
+    for stage, spans in inputs.segments.items():
+        length = float((spans[:, 1] - spans[:, 0]).sum())
+        first, last = float(spans.min(initial=np.inf)), float(spans.max(initial=-np.inf))
+        between = f"{utc(first)[:16]} to {utc(last)[:16]}" if len(spans) else ""
+        rows.append([f"{stage}ing", between, number(len(spans)), duration(length)])
+    named = {"When": figures.segment_figure(inputs.segments)}
+    if inputs.noise is not None:
+        named["Noise of the first tested segment"] = figures.noise_figure(inputs.noise)
+    return grid(plots, named, "data") + html.table(("", "Between (UTC)", "Segments", "Length"), rows, 2)
+
+
+def _volumes(inputs: ReportInputs, plots: Figures) -> str:
+    if not inputs.volumes:
+        return missing("The sensitive volume", "the sensitivity step")
+    rows = []
+    for pair, curve in inputs.volumes.items():
+        lowest, highest = float(curve.far_per_year[0]), float(curve.far_per_year[-1])
+        for far in rates_to_show(lowest, highest):
+            volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
+            effective = _at(curve, far, curve.effective_sample_size)
+            distance = number((3 * volume / (4 * np.pi)) ** (1 / 3))
+            rows.append([pair, rate(far), f"{number(volume)} ± {number(error, 2)}", distance, number(round(effective))])
+    header = ("Masses (M☉)", "False alarm rate", "Volume (Gpc³)", "Radius of that sphere (Gpc)", "Effective injections")
+    return (
+        "<p>Comoving volume within which the search would find binaries, for log-normal source-frame masses about each "
+        "pair; with one standard error.</p>"
+        + volume_figures(inputs.volumes, inputs.simulated, plots)
+        + html.table(header, rows, 2)
+    )
+
+
+def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures) -> str:
+    """A figure for each population, and in what the published searches are not like this one."""
+    content = ""
+    for pair, curve in curves.items():
+        plot = figures.volume_figure(curve, catalog.published_volumes(pair))
+        content += f"<div><h3>{escape(pair)} M☉</h3>{place(plots, f'volume-{pair}', plot)}</div>"
+    note = COMPARISON + (NOT_ALIKE if simulated else "Detectors and time of observation differ as well.")
+    return f'<div class="grid">{content}</div><p class="note">{escape(note)}</p>'
+
+
+def _background(inputs: ReportInputs, plots: Figures) -> str:
+    background = inputs.background
+    if background is None:
+        return missing("The background", "the inference step")
+    zero_lag = inputs.candidates
+    statistic = None if zero_lag is None else zero_lag["detection_statistic"].astype(np.float64)
+    livetime = background.livetime if zero_lag is None else float(zero_lag.attributes["T0"])
+    times = [["Background (time slides)", duration(background.livetime), number(len(background.statistics))]]
+    if zero_lag is not None:
+        times.append(["Unshifted data", duration(livetime), number(len(zero_lag))])
+    return (
+        f"<p>Time slides make coincidences that no signal can make. The lowest false alarm rate that they measure is "
+        f"{escape(rate(background.lowest_far_per_year))}; anything louder than all of them has that as upper limit.</p>"
+        + place(plots, "background", figures.background_figure(background, statistic, livetime))
+        + html.table(("", "Live time", "Events"), times)
+    )
+
+
+def _injections(inputs: ReportInputs, plots: Figures) -> str:
+    table, background, far = inputs.injections, inputs.background, inputs.reference_far_per_year
+    if table is None or background is None or far is None or not len(table):
+        return missing("The set of recovered injections", "the inference step")
+    statistic, snr = table["detection_statistic"].astype(np.float64), table["snr"].astype(np.float64)
+    rates = rates_to_show(background.lowest_far_per_year, np.inf)
+    thresholds = {value: float(background.threshold_at_far(value)) for value in rates}
+    found = statistic >= thresholds[far]
+    drawn = int(table.attributes["num_injections"])
+    named = {
+        "Efficiency by false alarm rate": figures.efficiency_figure(snr, statistic, thresholds),
+        "Found and missed": figures.found_figure(snr, chirp_mass(table["mass_1"], table["mass_2"]), found),
+        "What the quieter detector sees": figures.quieter_figure(table["ifo_snrs"], found),
+    }
+    return (
+        f"<p>{number(drawn)} binaries were drawn, {number(len(table))} of them loud enough to be injected; "
+        f"{number(int(np.isfinite(statistic).sum()))} have an event nearby and {number(int(found.sum()))} are found "
+        f"at a false alarm rate of {escape(rate(far))}.</p>"
+        + grid(plots, named, "injections")
+        + _missed(table, thresholds[far])
+    )
+
+
+def _missed(table: RecoveredTable, threshold: float) -> str:
+    """The loudest injections that were missed, and why."""
+    statistic = table["detection_statistic"]
+    missed = np.flatnonzero(statistic < threshold)
+    rows = []
+    for row in missed[np.argsort(-table["snr"][missed], kind="stable")][:MISSED]:
+        each, mass = table["ifo_snrs"][row], chirp_mass(table["mass_1"][row], table["mass_2"][row])
+        if not np.isfinite(statistic[row]):
+            why = "no event within the recovery window"
+        elif np.sort(each)[-2] < SEEN:
+            why = f"a single detector sees it: the others have an SNR below {SEEN:g}"
+        elif mass < LONG:
+            why = f"a long signal: chirp mass below {LONG:g} M☉"
+        else:
+            why = "the network does not tell it from noise"
+        cells = [html.Cell(f"{table['injection_time'][row]:.3f}", float(table["injection_time"][row]))]
+        cells += [
+            html.Cell(f"{value:.3g}", float(value))
+            for value in (table["snr"][row], *each, mass, table["redshift"][row])
+        ]
+        cells += [
+            html.Cell("–" if statistic[row] == -np.inf else f"{statistic[row]:.2f}", float(max(statistic[row], -1e9)))
+        ]
+        rows.append([*cells, html.Cell(why)])
+    ifos = [f"SNR {ifo}" for ifo in table.attributes["ifos"]]
+    header = ["GPS (s)", "SNR", *ifos, "Chirp mass (M☉)", "Redshift", "Statistic", "Why"]
+    told = (
+        f"<h3>The loudest that were missed</h3><p>An injection is found if its statistic exceeds {threshold:.2f}.</p>"
+    )
+    return told + html.sortable_table("missed", header, rows) if rows else ""
+
+
+def _signals(inputs: ReportInputs, plots: Figures) -> str:
+    if not inputs.signals:
+        return missing("The set of signals", "the waveforms step")
+    header = ("", "Signals", "Draws", "Judged by a waveform", *(text for _, text in UNPHYSICAL_TEXT))
+    rows = []
+    for name, counts in inputs.signals.items():
+        dropped = [counts.get(f"num_{reason}") for reason, _ in UNPHYSICAL_TEXT]
+        total = counts.get("num_injections", counts["length"]) + sum(count or 0 for count in dropped)
+        cells = (counts["length"], total, counts.get("num_waveforms"), *dropped)
+        rows.append([name, *("" if count is None else number(count) for count in cells)])
+    text = (
+        "<p>Binaries are drawn until enough are loud enough (for training, until enough have a waveform). A draw too "
+        "far away to be loud is rejected without a waveform. What is no physical signal is in none of the other counts "
+        "and in neither the numerator nor the denominator of the sensitive volume.</p>"
+    )
+    return text + _draws(inputs, plots) + html.table(header, rows)
+
+
+def _draws(inputs: ReportInputs, plots: Figures) -> str:
+    if inputs.draws is None:
+        return ""
+    figure_of = {
+        "Masses: all draws grey, accepted blue": figures.mass_figure(inputs.draws),
+        "Redshift": figures.redshift_figure(inputs.draws),
+        "Loudness": figures.snr_figure(inputs.draws),
+    }
+    return grid(plots, figure_of, "draws", "three")
+
+
+def _training(inputs: ReportInputs, plots: Figures) -> str:
+    if not inputs.training:
+        return missing("The training's record", "the training step")
+    return grid(plots, figures.training_figures(inputs.training), "training")
+
+
+def _configuration(inputs: ReportInputs, plots: Figures) -> str:
+    del plots
+    if not inputs.configuration:
+        return missing("The configuration", "the first step that writes results")
+    groups: dict[str, list[list[str]]] = {}
+    for key, value in sorted(inputs.configuration.items()):
+        section, _, name = key.rpartition(".")
+        text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        groups.setdefault(section or "other", []).append([name, f"{text} {unit(section, name)}".strip()])
+    return "".join(
+        f"<details><summary>{escape(section)}</summary>{html.table(('Parameter', 'Value'), rows)}</details>"
+        for section, rows in groups.items()
+    )
+
+
+def _run_times(inputs: ReportInputs, plots: Figures) -> str:
+    del plots
+    if not inputs.run_times:
+        return missing("The record of run times", "any task of the pipeline")
+    rows = [
+        [html.Cell(name), html.Cell(number(count), float(count)), html.Cell(duration(seconds), seconds), html.Cell(at)]
+        for name, (count, seconds, at) in inputs.run_times.items()
+    ]
+    told = "<p>Of each kind of task: how many there were, how long they took together, and when the last one ended.</p>"
+    return told + html.sortable_table("times", ("Task", "Number", "Time in all", "Ended (UTC)"), rows)
+
+
+def _provenance(inputs: ReportInputs, plots: Figures) -> str:
+    del plots
+    return html.table(("What", "Value"), [[name, value] for name, value in inputs.provenance.items()])
+
+
+SECTIONS: Mapping[str, Callable[[ReportInputs, Figures], str]] = {
+    "Candidates": _candidates,
+    "Sensitive volume": _volumes,
+    "Background": _background,
+    "Injections": _injections,
+    "Signals": _signals,
+    "Training": _training,
+    "Data": _data,
+    "Run times": _run_times,
+    "Configuration": _configuration,
+    "Provenance": _provenance,
+}
+"""What builds each section, in their order on the page."""
