@@ -87,7 +87,7 @@ def _candidates(inputs: ReportInputs, plots: Figures) -> str:
     for k, row in enumerate(zip(*columns, strict=True)):
         time, statistic, far, probability = (float(value) for value in row)
         text = rate(far, background.lowest_far_per_year)
-        cells = [html.Cell(str(k + 1), k + 1), html.Cell(utc(time)), html.Cell(f"{time:.3f}", time)]
+        cells = [html.Cell(str(k + 1), float(k + 1)), html.Cell(utc(time)), html.Cell(f"{time:.3f}", time)]
         cells += [html.Cell(f"{statistic:.3f}", statistic), html.Cell(text, far)]
         rows.append([*cells, html.Cell(f"{probability:.2g}", probability)])
     header = ("", "UTC", "GPS (s)", "Statistic", "False alarm rate", "Probability by chance")
