@@ -234,7 +234,7 @@ class Artifacts:
     @property
     def made_answers(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
-        return self.made_events | self.config.parameters("sensitivity")
+        return self.made_events | self.config.parameters("sensitivity", "candidates")
 
 
 def training_parameters(path: str) -> dict[str, Any]:

@@ -151,6 +151,25 @@ class Sensitivity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """The candidates: docs/results.md says what each key does to their table."""
+
+    removal_far_per_year: float | None = key(
+        "rate below which candidates leave the background; none: stay", "1/yr", None
+    )
+    removal_window: float | None = key("time removed on either side; none: as far as a signal reaches", "s", None)
+    astrophysical_prior: str | None = key(
+        "python path of the prior of signals' masses; none: the injections'", default=None
+    )
+    merger_rate_density: tuple[float, ...] = key("its 90 % interval at redshift 0.2", "1/(Gpc^3 yr)", (17.9, 44.0))
+    merger_rate_evolution: float = key("power of 1 + z with which it grows", default=2.9)
+    rate_prior: str = key("lognormal (with that interval) or jeffreys (this search alone)", default="lognormal")
+    catalogue: str | None = key("list of known events instead of GWOSC's: .csv with name and gps", "path", None)
+    catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0)
+    num_timed: int = key("loudest candidates whose arrival at each detector is measured", default=50)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole configuration file."""
 
@@ -162,6 +181,7 @@ class Config:
     export: Export
     inference: Inference
     sensitivity: Sensitivity
+    candidates: Candidates
     path: Path
 
     def parameters(self, *names: str) -> dict[str, Any]:
@@ -346,6 +366,7 @@ def _impossible(config: Config) -> list[str]:
             ("cluster_window_length", i.cluster_window_length),
             ("num_injections", config.injections.num_injections), ("spacing", config.injections.spacing),
         )),
+        *_checks_of_candidates(config.candidates),
     ]  # fmt: skip
     problems = [message for holds, message in checks if not holds]
     if not problems:
@@ -360,6 +381,22 @@ def _impossible(config: Config) -> list[str]:
         for name in ("psd_size", "filter_size", "block_size"):
             problems += _complaint(lambda name=name: getattr(s.whitening, name))  # type: ignore[misc]
     return problems
+
+
+def _checks_of_candidates(c: Candidates) -> list[tuple[bool, str]]:
+    rates = c.merger_rate_density
+    positive = {
+        "removal_far_per_year": c.removal_far_per_year,
+        "removal_window": c.removal_window,
+        "catalogue_window": c.catalogue_window,
+    }
+    return [
+        (len(rates) == 2 and 0 < rates[0] <= rates[-1],
+         f"merger_rate_density = {rates} is no interval: give its two ends, the lower one first"),
+        (c.rate_prior in ("lognormal", "jeffreys"), f"rate_prior = {c.rate_prior!r} is neither lognormal nor jeffreys"),
+        (c.num_timed >= 0, f"num_timed = {c.num_timed} must not be negative"),
+        *((value is None or value > 0, f"{name} = {value} must be positive") for name, value in positive.items()),
+    ]  # fmt: skip
 
 
 def _complaint(compute: typing.Callable[[], Any]) -> list[str]:

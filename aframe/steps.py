@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aframe import seeding, storage
+from aframe import ranking, seeding, storage
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import ConfigurationError, DataError, TrainingError
-from aframe.events.candidates import candidates, write_candidates
+from aframe.events.candidates import write_candidates
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.slides import Grid, Slide
@@ -384,9 +384,10 @@ def estimate_sensitivity(run: Artifacts) -> None:
     draws = Draws(recovered, read_rejected(run.rejected), population)
     targets = mass_targets(combos, width, population.redshift_range)
     curves = volume_against_far(draws, background, targets, default_far_grid(background))
-    write_candidates(
-        candidates(EventTable.read(run.events("0lag")), background), run.directories.results, run.made_answers
-    )
+    masses = run.config.candidates.astrophysical_prior
+    populations = ranking.Populations(population, load_population(masses) if masses else None)
+    ranked = ranking.rank_run(run, background, recovered, populations, time_slides(run), plan_slides)
+    write_candidates(ranked, run.directories.results, run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)

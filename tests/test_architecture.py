@@ -26,6 +26,7 @@ LAYERS = (
     ("export",),
     ("inference",),
     ("sensitivity",),
+    ("ranking",),
     ("report",),
     ("steps",),
     ("preflight",),

@@ -82,6 +82,7 @@ def test_values_have_their_types(tmp_path, monkeypatch):
     assert loaded.inference.shifts == (0.0, 1.0)
     assert loaded.inference.Tb == 86400
     assert loaded.sensitivity.mass_combos == ((35.0, 35.0), (35.0, 20.0))
+    assert loaded.candidates == config.Candidates()  # a file need not have this section
     assert (loaded.search.kernel_size, loaded.search.stride_size) == (3072, 512)
     assert loaded.search.whitening.crop_size == 2048
 
@@ -140,6 +141,21 @@ def test_paths_start_at_the_file(tmp_path):
 def test_each_mistake_is_named(tmp_path, change, message):
     with pytest.raises(ConfigurationError, match=message):
         load(tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("merger_rate_density = 44, 17", r"merger_rate_density = \(44.0, 17.0\) is no interval"),
+        ("merger_rate_density = 28", "is no interval: give its two ends"),
+        ("rate_prior = flat", "rate_prior = 'flat' is neither lognormal nor jeffreys"),
+        ("removal_far_per_year = 0", "removal_far_per_year = 0.0 must be positive"),
+        ("num_timed = -1", "num_timed = -1 must not be negative"),
+    ],
+)
+def test_each_mistake_about_candidates_is_named(tmp_path, line, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load(tmp_path, ("[luigi_sensitivity]", f"[luigi_candidates]\n{line}\n[luigi_sensitivity]"))
 
 
 def test_several_mistakes_are_told_at_once(tmp_path):

@@ -19,10 +19,13 @@ import pytest
 import torch
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
-from aframe import config, steps
+from aframe import config, ranking, steps
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
+from aframe.events.candidates import CandidateTable
+from aframe.events.significance import Background
 from aframe.tables import RecoveredTable
+from aframe.waveforms.loading import load_population
 
 TABLES = (
     "train_data/training_waveforms.hdf5",
@@ -283,6 +286,26 @@ def test_comments_and_order_may_change(whole_run: Path) -> None:
     finally:
         path.write_text(text)
     assert result.returncode == 0, result.stderr
+
+
+def test_candidates_can_be_removed_from_the_background_that_the_run_made(whole_run: Path, tmp_path: Path) -> None:
+    plain = CandidateTable.read(str(whole_run / "results" / "candidates.hdf5"))
+    keys = f"removal_far_per_year = {1.001 * plain['far_per_year'][0]}\nnum_timed = 3\n"
+    text = (whole_run / "sandbox.cfg").read_text()
+    (tmp_path / "removal.cfg").write_text(f"{text}\n[luigi_candidates]\n{keys}")
+    loaded = config.load(str(tmp_path / "removal.cfg"))
+    run = Artifacts(loaded, config.Directories.from_environment(environment_of(whole_run)))
+    background = Background.read(run.events("background"))
+    recovered = RecoveredTable.read(run.events("foreground"))
+    populations = ranking.Populations(load_population(loaded.waveforms.prior), None)
+    grid = steps.time_slides(run)
+    table = ranking.rank_run(run, background, recovered, populations, grid, steps.plan_slides)
+    assert table["is_removed"][0]
+    assert 0 < table.attributes["Tb"] - table.attributes["Tb_cleaned"] < 0.5 * table.attributes["Tb"]
+    for name in ("detection_time", "far_per_year", "significance"):
+        assert (table[name] == plain[name]).all()
+    assert (table["detector_time"][:3] == plain["detector_time"][:3]).all()
+    assert (abs(table["detector_time"][:3] - table["detection_time"][:3, None]) < 0.4).all()
 
 
 def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path) -> None:

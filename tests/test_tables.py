@@ -52,6 +52,21 @@ def test_appended_pieces_are_one_table(tmp_path):
     np.testing.assert_array_equal(EventTable.read(path)["shift"], expected["shift"])
 
 
+def test_texts_are_texts_again(tmp_path):
+    path = str(tmp_path / "names.hdf5")
+    names = np.array(["", "GW150914", "σ"])
+    Table({"name": names}).write(path)
+    assert Table.read(path)["name"].tolist() == names.tolist()
+    assert Table.read(path, rows=slice(1, 2))["name"].tolist() == ["GW150914"]
+    with storage.create_hdf5(path) as file:
+        writer = TableWriter(file)
+        writer.append(Table({"name": names}))
+        writer.append(Table({"name": np.array(["GW"])}))
+        with pytest.raises(StorageError, match=r"texts of 8 bytes at most.* one of 15"):
+            writer.append(Table({"name": np.array(["GW200129_065458"])}))
+    assert Table.read(path)["name"].tolist() == [*names, "GW"]
+
+
 def test_a_table_without_rows_is_a_table(tmp_path):
     path = str(tmp_path / "none.hdf5")
     events(0).write(path)

@@ -2,17 +2,20 @@
 
 import csv
 import io
-from typing import ClassVar
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import lal
 import numpy as np
 
 from aframe import storage
+from aframe.events.removal import Removal
 from aframe.events.significance import Background
+from aframe.events.tail import extrapolate, fit_tail
 from aframe.storage import Parameters
 from aframe.tables import EventTable, Table
-
-HEADER = ("utc", "gps_time_s", "detection_statistic", "far_per_year", "significance")
+from aframe.types import Array
 
 
 class CandidateTable(Table):
@@ -20,28 +23,52 @@ class CandidateTable(Table):
 
     Columns ``detection_time`` (GPS s), ``detection_statistic``, ``far_per_year`` and ``significance`` (probability that
     noise alone makes one such event in the observation); attributes ``Tb`` and ``T0`` (s of background and zero lag).
+    docs/results.md explains the other columns, which a table need not have.
     """
 
     required_columns: ClassVar = ("detection_time", "detection_statistic", "far_per_year", "significance")
     required_attributes: ClassVar = ("Tb", "T0")
 
 
-def candidates(zero_lag: EventTable, background: Background) -> CandidateTable:
+def candidates(zero_lag: EventTable, background: Background, removal: Removal | None = None) -> CandidateTable:
     """Rank the events of unshifted data against the background.
 
     Args:
         zero_lag: Events of unshifted data; their ``Tb`` is the observing time.
         background: Events of time slides.
+        removal: Their false alarm rates without the louder candidates, in the order of ``loudest_first``. Rates beyond
+            the background are then extrapolated from what is left of it.
     """
-    order = np.argsort(-zero_lag["detection_statistic"], kind="stable")
-    statistic = zero_lag["detection_statistic"][order]
+    order = loudest_first(zero_lag)
+    statistic, livetime = zero_lag["detection_statistic"][order], zero_lag.livetime
+    cleaned = background if removal is None else removal.background
+    beyond = extrapolate(cleaned, fit_tail(cleaned), statistic)
     columns = {
         "detection_time": zero_lag["detection_time"][order],
         "detection_statistic": statistic,
         "far_per_year": background.far_per_year(statistic),
-        "significance": background.significance(statistic, zero_lag.livetime),
+        "far_is_upper_limit": background.is_upper_limit(statistic),
+        "significance": background.significance(statistic, livetime),
+        "far_interpolated_per_year": background.far_interpolated_per_year(statistic),
+        "far_extrapolated_per_year": beyond.far_per_year,
+        "far_extrapolated_log_error": beyond.log_error,
+        "is_extrapolated": beyond.is_extrapolated,
     }
-    return CandidateTable(columns, attributes={"Tb": background.livetime, "T0": zero_lag.livetime})
+    attributes = {"Tb": background.livetime, "T0": livetime}
+    if removal is not None:
+        columns |= {
+            "far_cleaned_per_year": removal.far_per_year,
+            "far_cleaned_is_upper_limit": removal.count == 0,
+            "significance_cleaned": removal.significance(livetime),
+            "is_removed": removal.removed,
+        }
+        attributes["Tb_cleaned"] = cleaned.livetime
+    return CandidateTable(columns, attributes=attributes)
+
+
+def loudest_first(zero_lag: EventTable) -> Array:
+    """Rows in the order in which candidates are ranked."""
+    return np.argsort(-zero_lag["detection_statistic"], kind="stable")
 
 
 def utc(gps_time: float) -> str:
@@ -55,14 +82,49 @@ def utc(gps_time: float) -> str:
     return f"{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{milliseconds % 1000:03}"
 
 
+def _seconds(value: Any) -> str:
+    return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def _arrival(value: Any) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def _number(value: Any) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
+    "detection_time": (("utc", utc), ("gps_time_s", _seconds)),
+    **{
+        name: ((name, _number),)
+        for name in ("detection_statistic", "far_per_year", "significance", "p_astro", "far_interpolated_per_year",
+                     "far_extrapolated_per_year", "far_extrapolated_log_error", "far_cleaned_per_year",
+                     "significance_cleaned")
+    },
+    **{
+        name: ((name, str),)
+        for name in ("far_is_upper_limit", "is_extrapolated", "far_cleaned_is_upper_limit", "is_removed", "vetoes",
+                     "catalogue_event")
+    },
+}  # fmt: skip
+"""What stands in the comma-separated values for each column of a table, and how it is written; NaN is empty."""
+
+
 def to_csv(table: CandidateTable) -> str:
-    """The candidates as comma-separated values with a header."""
+    """The candidates as comma-separated values with a header: the required columns first, times of detectors last."""
+    fields: list[tuple[str, Callable[[Any], str], Array]] = []
+    optional = [name for name in COLUMNS if name in table.parameters and name not in table.required_columns]
+    for name in (*table.required_columns, *optional):
+        fields += [(header, write, table[name]) for header, write in COLUMNS[name]]
+    if "detector_time" in table.parameters:
+        for ifo, times in zip(table.attributes["ifos"], table["detector_time"].T, strict=True):
+            fields.append((f"gps_time_{ifo.lower()}_s", _arrival, times))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(HEADER)
-    for row in zip(*(table[name] for name in CandidateTable.required_columns), strict=True):
-        time, statistic, rate, probability = (float(value) for value in row)
-        writer.writerow([utc(time), f"{time:.3f}", f"{statistic:.6g}", f"{rate:.6g}", f"{probability:.6g}"])
+    writer.writerow([header for header, _, _ in fields])
+    for row in zip(*(column.tolist() for _, _, column in fields), strict=True):
+        writer.writerow([write(value) for (_, write, _), value in zip(fields, row, strict=True)])
     return stream.getvalue()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
@@ -60,6 +60,27 @@ class Background:
         At ``lowest_far_per_year`` it is an upper limit.
         """
         return np.asarray(np.maximum(self.count(statistic), 1) / self.livetime_years)
+
+    def is_upper_limit(self, statistic: Float[Array, "*shape"] | float) -> Bool[Array, "*shape"]:
+        """Whether no background event is as loud, so that the false alarm rate is only known to be lower."""
+        return np.asarray(self.count(statistic) == 0)
+
+    def far_interpolated_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+        """False alarm rate as a continuous function of the statistic, in events per Julian year.
+
+        At a background event it is ``far_per_year``, between two the logarithm is linear in the statistic, so it is
+        never below ``far_per_year``; beyond the loudest and the quietest it stays as it is there.
+        """
+        events = self.statistics.astype(np.float64)
+        if not len(events):
+            return self.far_per_year(statistic)
+        value = np.clip(np.asarray(statistic, dtype=np.float64), events[0], events[-1])
+        above = np.searchsorted(events, value, side="left")
+        upper, lower = events[above], events[np.maximum(above - 1, 0)]
+        gap = upper - lower
+        share = np.divide(upper - value, gap, out=np.zeros_like(value), where=gap > 0)
+        at_upper, at_lower = np.log(self.far_per_year(upper)), np.log(self.far_per_year(lower))
+        return np.asarray(np.exp(at_upper + share * (at_lower - at_upper)))
 
     def significance(self, statistic: Float[Array, "*shape"] | float, livetime: float) -> Float[Array, "*shape"]:
         """Probability that noise makes one event at least as loud in some time of observation.

@@ -9,10 +9,10 @@ from aframe.errors import DataError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
 from aframe.inference.slides import Grid, Slide
-from aframe.spectral import whiten_stream, whiten_whole
+from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import Coincident, coincident, read_strain
 from aframe.tables import EventTable
-from aframe.train.model import Model
+from aframe.train.model import Model, Preprocessing
 
 
 def search_recorded(
@@ -66,16 +66,20 @@ def shortest_duration(model: Model, clustering: Clustering) -> float:
     return preprocessing.kernel_length + preprocessing.whitening.fduration + clustering.integration_window_length
 
 
-def _search(model: Model, piece: Coincident, clustering: Clustering, device: str) -> EventTable:
-    """Events of one stretch: whitened as in a search where it can give ``psd_length`` away, else by itself."""
-    preprocessing = model.preprocessing
+def whitened_streams(piece: Coincident, preprocessing: Preprocessing) -> list[WhitenedStream]:
+    """Whitened strain of one stretch: as in a search where it can give ``psd_length`` away, else by its own PSD."""
     whitening = preprocessing.whitening
     whiten = whiten_stream if piece.duration >= 2 * whitening.psd_length else whiten_whole
-    streams = [whiten(torch.from_numpy(piece.strain[ifo]), whitening) for ifo in preprocessing.ifos]
-    grid = Grid(preprocessing, (0.0,) * len(streams))
+    return [whiten(torch.from_numpy(piece.strain[ifo]), whitening) for ifo in preprocessing.ifos]
+
+
+def _search(model: Model, piece: Coincident, clustering: Clustering, device: str) -> EventTable:
+    """Events of one stretch."""
+    streams = whitened_streams(piece, model.preprocessing)
+    grid = Grid(model.preprocessing, (0.0,) * len(streams))
     engine = Engine(model, streams, grid, torch.float32, device)
     slide = Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1]))
-    start = piece.start + streams[0].offset / whitening.sample_rate
+    start = piece.start + streams[0].offset / model.preprocessing.whitening.sample_rate
     statistic, time = cluster(engine.scores(slide), start, clustering)
     shift = np.zeros((len(time), len(streams)))
     columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}

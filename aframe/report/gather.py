@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from aframe import storage
-from aframe.events.candidates import candidates
+from aframe.events.candidates import CandidateTable, candidates
 from aframe.events.significance import Background
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
@@ -46,7 +46,7 @@ def gather(
     """Whatever there is of a run's artifacts; background events are read by their statistic alone.
 
     Args:
-        results: Directory of ``background.hdf5``, ``foreground.hdf5``, ``0lag.hdf5`` and ``plots/sensitive_volume.h5``.
+        results: Directory of the event tables, ``candidates.hdf5`` and ``plots/sensitive_volume.h5``.
         train_run: Directory of ``metrics.csv``; None where a ready model was used.
         train_data: Directory of ``training_waveforms.hdf5`` and ``val_waveforms.hdf5``, if known.
         test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if known.
@@ -55,7 +55,7 @@ def gather(
     Raises:
         StorageError: If an artifact is there but cannot be read.
     """
-    names = ("background.hdf5", "foreground.hdf5", "0lag.hdf5", "plots/sensitive_volume.h5")
+    names = ("background.hdf5", "foreground.hdf5", "0lag.hdf5", "candidates.hdf5", "plots/sensitive_volume.h5")
     paths = {name: storage.join(results, name) for name in names}
     present = {name: path for name, path in paths.items() if storage.exists(path)}
     background = Background.read(present["background.hdf5"]) if "background.hdf5" in present else None
@@ -75,7 +75,7 @@ def gather(
         configuration=configuration or None,
         training=read_metrics(metrics) if metrics and storage.exists(metrics) else None,
         background=background,
-        candidates=None if events is None or background is None else candidates(events, background),
+        candidates=_candidates(present.get("candidates.hdf5"), events, background),
         signals=_signals({"training": train_data, "validation": train_data, "testing": test_data}),
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
@@ -85,6 +85,15 @@ def gather(
         run_times=read_run_times(results),
         provenance=_provenance(configuration, storage.join(train_run, "model.pt") if train_run else None),
     )
+
+
+def _candidates(
+    ranked: str | None, zero_lag: EventTable | None, background: Background | None
+) -> CandidateTable | None:
+    """The ranked candidates, or as far as they can be ranked without the sensitivity step."""
+    if ranked is not None:
+        return CandidateTable.read(ranked)
+    return None if zero_lag is None or background is None else candidates(zero_lag, background)
 
 
 def read_metrics(path: str) -> TrainingCurves:

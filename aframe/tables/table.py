@@ -29,6 +29,16 @@ UNITS: Mapping[str, str] = {
     "total_mass": "M_sun",
     "chirp_mass": "M_sun",
     "luminosity_distance": "Mpc",
+    "detector_time": "s",
+    **dict.fromkeys(
+        (
+            "far_per_year",
+            "far_interpolated_per_year",
+            "far_extrapolated_per_year",
+            "far_cleaned_per_year",
+        ),
+        "1 / yr",
+    ),
     **dict.fromkeys(
         ("ra", "dec", "psi", "phase", "theta_jn", "tilt_1", "tilt_2", "phi_12", "phi_jl", "zenith", "azimuth"), "rad"
     ),
@@ -139,7 +149,7 @@ class Table:
                 )
             channels = file.get("waveforms", {}) if waveforms else {}
             return cls(
-                {name: group[name][rows] for name in wanted},
+                {name: _column(group[name], rows) for name in wanted},
                 {name: channels[name][rows] for name in channels},
                 _attributes(file),
             )
@@ -172,6 +182,8 @@ class TableWriter:
             self._file.attrs[name] = value
 
     def _extend(self, name: str, column: Array, start: int) -> None:
+        if column.dtype.kind == "U":
+            column = np.char.encode(column, "utf-8")
         if name not in self._file:
             row_bytes = max(1, column.dtype.itemsize * int(np.prod(column.shape[1:])))
             rows = max(1, min(max(len(column), FEWEST_CHUNK_ROWS), CHUNK_BYTES // row_bytes))
@@ -185,6 +197,11 @@ class TableWriter:
             if name.startswith("parameters/"):
                 dataset.attrs["unit"] = UNITS.get(name.removeprefix("parameters/"), "")
         dataset = self._file[name]
+        if column.dtype.kind == "S" and column.dtype.itemsize > dataset.dtype.itemsize:
+            raise StorageError(
+                f"{name} holds texts of {dataset.dtype.itemsize} bytes at most, as its first rows did, and is given "
+                f"one of {column.dtype.itemsize}: append the longest first"
+            )
         dataset.resize(start + len(column), axis=0)
         dataset[start:] = column
 
@@ -246,6 +263,12 @@ def _joined(known: Mapping[str, Any], new: Mapping[str, Any], additive: Sequence
     return dict(known) | {
         name: known.get(name, 0) + value if name in additive else value for name, value in new.items()
     }
+
+
+def _column(dataset: h5py.Dataset, rows: slice) -> Array:
+    """Rows of a column; texts as numpy's own, not as bytes."""
+    values = np.asarray(dataset[rows])
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
 
 
 def _attributes(file: h5py.File) -> dict[str, Any]:

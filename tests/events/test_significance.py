@@ -59,3 +59,31 @@ def test_impossible_background() -> None:
         Background(np.array([1.0]), 0.0)
     with pytest.raises(DataError, match="not a number"):
         Background(np.array([1.0, np.nan]), 1.0)
+
+
+def test_an_event_louder_than_all_background_has_an_upper_limit() -> None:
+    search = Background(np.array([1.0, 3.0]), SECONDS_PER_YEAR)
+    assert search.is_upper_limit(np.array([0.0, 3.0, 3.1])).tolist() == [False, False, True]
+
+
+def test_interpolated_rate_goes_through_the_measured_ones() -> None:
+    search = Background(np.array([3.0, 1.0, 2.0, 2.0]), 2 * SECONDS_PER_YEAR)
+    np.testing.assert_allclose(search.far_interpolated_per_year(np.array([1.0, 2.0, 3.0])), [2.0, 1.5, 0.5])
+    np.testing.assert_allclose(search.far_interpolated_per_year(2.25), 0.5 * 3**0.75)  # a quarter of ln 1.5 to ln 0.5
+    np.testing.assert_allclose(search.far_interpolated_per_year(np.array([-9.0, 9.0])), [2.0, 0.5])
+    assert Background(np.empty(0), SECONDS_PER_YEAR).far_interpolated_per_year(np.array([0.0])).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_interpolated_rate_is_continuous_monotonic_and_never_optimistic(ties: bool) -> None:
+    search = background(300, 3.0)
+    if ties:
+        search = Background(np.round(search.statistics, 1), search.livetime)
+    statistic = np.linspace(-0.1, 7.0, 40_001)
+    rate = search.far_interpolated_per_year(statistic)
+    assert (np.diff(rate) <= 0).all()
+    assert (rate >= search.far_per_year(statistic) * (1 - 1e-12)).all()
+    events = np.unique(search.statistics).astype(float)
+    step = 1e-9 * np.diff(events).min()
+    near = [search.far_interpolated_per_year(events + sign * step) for sign in (-1, 1)]
+    np.testing.assert_allclose(near[0], near[1], rtol=1e-6)

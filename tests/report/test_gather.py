@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,18 @@ def test_all_that_is_there_is_gathered(run_directory: Path) -> None:
     assert inputs.configuration is not None
     assert inputs.provenance["seed"] == "7"
     assert inputs.simulated
+
+
+def test_candidates_are_the_ranked_ones_where_there_are_any(run_directory: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(run_directory / "results", results)
+    ranked = gather(str(results), None).candidates
+    assert ranked is not None
+    ranked.parameters["p_astro"] = np.linspace(1, 0, len(ranked))
+    ranked.write(str(results / "candidates.hdf5"))
+    again = gather(str(results), None).candidates
+    assert again is not None
+    np.testing.assert_array_equal(again["p_astro"], ranked["p_astro"])
 
 
 def test_a_broken_artifact_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,247 @@
+"""The probability that a candidate is a signal, from how signals and noise are distributed in the statistic.
+
+Farr et al., arXiv:1302.5341: events at statistic x come at the rates λ_f(x) from signals and λ_b(x) from noise, so that
+p_astro(x) = λ_f(x) / (λ_f(x) + λ_b(x)), averaged over what is known of the signals' rate before and after the search.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
+from scipy.special import expit
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.significance import Background
+from aframe.events.tail import ExponentialTail, fit_tail
+from aframe.types import Array
+
+HIGHEST_FAR_PER_YEAR = 24 * 365.25
+"""One an hour: quieter events than that say nothing of the rate of signals, and are left out of its estimate."""
+
+FEWEST_SIGNALS = 20
+"""Effective number of recovered injections, (Σ w)² / Σ w², below which their density is not estimated."""
+
+KNOTS_PER_BANDWIDTH, MOST_KNOTS = 8, 2**20
+"""Of the grid on which a density is tabulated; linear interpolation between them is good to one in 500."""
+
+INTEGRATION_KNOTS = 20_000
+"""Of the integral over the signals' density."""
+
+RATE_KNOTS = 1000
+"""Of the grid over the signals' rate."""
+
+NEGLIGIBLE = 30.0
+"""How far below its maximum, in its logarithm, a posterior density ends."""
+
+CHUNK_ROWS = 2**12
+"""Events that are summed over at once."""
+
+HIGHEST_LOG_RATIO, RATIO_KNOTS = 60.0, 8000
+"""Of the table of p_astro against ln λ_f / λ_b; beyond it p_astro is 0 or 1."""
+
+LEAST_EXPECTED = 1e-8
+"""Expected signals at which the grid over the rate begins where the prior does not say."""
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """Signals as the search is expected to see them, at a reference rate.
+
+    Attributes:
+        statistic: Detection statistic of recovered injections.
+        expected: Astrophysical signals in the time of observation that each stands for: its share of the astrophysical
+            population times their number. Its sum is the expected number of signals with an event.
+    """
+
+    statistic: Float[Array, " injections"]
+    expected: Float[Array, " injections"]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Densities of signals and noise in the detection statistic.
+
+    Signals' density is a Gaussian kernel estimate over the recovered injections. Noise's is one over the background
+    events up to the loudest few hundred, from where on it is the exponential tail of ``fit_tail``, which joins within a
+    factor of two in rate. Bandwidths are half of Silverman's, of what lies above ``floor``.
+
+    Attributes:
+        foreground: Signals at the reference rate.
+        background: Events of time slides.
+        tail: Their tail.
+        livetime: Seconds of observation without time slides.
+    """
+
+    foreground: Foreground
+    background: Background
+    tail: ExponentialTail
+    livetime: float
+
+    @functools.cached_property
+    def floor(self) -> float:
+        """Statistic at a background rate of one an hour, or lower if there are few background events."""
+        events, highest = self.background.statistics, HIGHEST_FAR_PER_YEAR * self.background.livetime_years
+        return float(events[-min(len(events), max(int(highest), 10 * self.tail.number))])
+
+    @functools.cached_property
+    def expected_foreground(self) -> float:
+        """Signals above the floor at the reference rate: the integral of their density, so that the two agree."""
+        loudest = max(self.floor, float(self.foreground.statistic.max()))
+        grid = np.linspace(self.floor, loudest + (loudest - self.floor), INTEGRATION_KNOTS)
+        return float(np.trapezoid(self.foreground_density(grid), grid))
+
+    def foreground_density(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
+        """Expected signals per unit of the statistic in the time of observation, at the reference rate."""
+        return self._signals(statistic)
+
+    def background_density(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
+        """Expected noise events per unit of the statistic in the time of observation."""
+        tail, x = self.tail, np.asarray(statistic, dtype=np.float64)
+        join: float = self.background.statistics[-2 * tail.number - 1].item()
+        gap = tail.threshold - join
+        share = np.clip((x - join) / gap, 0.0, 1.0) if gap > 0 else np.where(x > join, 1.0, 0.0)
+        at_threshold = tail.rate_per_year * self.livetime / SECONDS_PER_YEAR / tail.scale
+        with np.errstate(divide="ignore"):
+            kernel = np.log(np.where(share < 1, self._noise(x), 1.0))
+        fitted = np.log(at_threshold) - (x - tail.threshold) / tail.scale
+        return np.asarray(np.exp(np.where(share > 0, (1 - share) * kernel + share * fitted, kernel)))
+
+    def log_ratio(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
+        """The logarithm of λ_f / λ_b at the reference rate.
+
+        Beyond its maximum above the floor, where there are no injections to say more, it stays as it is there: a louder
+        event is no less a signal. Below the floor it does not exceed what it is at the floor.
+        """
+        x = np.clip(np.asarray(statistic, dtype=np.float64), self.background.statistics[0], self._loudest)
+        ratio = self._log_ratio(x)
+        return np.asarray(np.where(x < self.floor, np.minimum(ratio, self._log_ratio(np.array([self.floor]))), ratio))
+
+    def _log_ratio(self, x: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.foreground_density(x)) - np.log(self.background_density(x)))
+
+    @functools.cached_property
+    def _loudest(self) -> float:
+        grid = np.linspace(self.floor, max(self.floor, float(self.foreground.statistic.max())), 2000)
+        return float(grid[self._log_ratio(grid).argmax()])
+
+    @functools.cached_property
+    def _signals(self) -> Callable[[Array], Array]:
+        return _kernel_density(self.foreground.statistic, self.foreground.expected, self.floor)
+
+    @functools.cached_property
+    def _noise(self) -> Callable[[Array], Array]:
+        events = self.background.statistics.astype(np.float64)
+        return _kernel_density(events, np.full(len(events), self.livetime / self.background.livetime), self.floor)
+
+
+@dataclass(frozen=True)
+class RatePosterior:
+    """What prior and search together say of the signals' rate.
+
+    Attributes:
+        scale: Rates, in units of the reference rate.
+        weight: Probability of each; they sum to one.
+    """
+
+    scale: Float[Array, " rates"]
+    weight: Float[Array, " rates"]
+
+    def quantile(self, share: float) -> float:
+        """Rate below which the given share of the posterior lies, in units of the reference rate."""
+        inner = np.cumsum(self.weight) - self.weight / 2
+        return float(np.exp(np.interp(share, inner, np.log(self.scale))))
+
+    def p_astro(self, log_ratio: Float[Array, " events"]) -> Float[Array, " events"]:
+        """Probability of each event to be a signal, averaged over the rate: tabulated, good to one in 10⁴."""
+        knots = np.linspace(-HIGHEST_LOG_RATIO, HIGHEST_LOG_RATIO, RATIO_KNOTS)
+        mean = np.concatenate([expit(part[:, None] + np.log(self.scale)) @ self.weight for part in np.split(knots, 8)])
+        return np.asarray(np.interp(log_ratio, knots, mean, left=0.0, right=1.0))
+
+
+def mixture(foreground: Foreground, background: Background, livetime: float) -> Mixture | None:
+    """Densities of signals and noise, or None where there are too few events of either to tell.
+
+    Args:
+        foreground: Signals at the reference rate.
+        background: Events of time slides.
+        livetime: Seconds of observation without time slides.
+    """
+    tail = fit_tail(background)
+    if tail is None:
+        return None
+    made = Mixture(foreground, background, tail, livetime)
+    weight = foreground.expected[foreground.statistic >= made.floor]
+    return made if _effective_number(weight) >= FEWEST_SIGNALS else None
+
+
+def rate_posterior(
+    log_ratio: Float[Array, " events"], expected_foreground: float, prior: str, width: float
+) -> RatePosterior:
+    """Posterior of the signals' rate, given all events above the floor (arXiv:1302.5341).
+
+    ln L(s) = −s Λ_f + Σ ln(1 + s λ_f(x) / λ_b(x)), with s the rate in units of the reference rate and Λ_f the signals
+    expected at that one. The noise's rate is taken as known: there is many times more background than observation.
+
+    Args:
+        log_ratio: ln λ_f / λ_b of each event above the floor, at the reference rate.
+        expected_foreground: Λ_f, signals above the floor at the reference rate.
+        prior: ``lognormal`` about the reference rate, or ``jeffreys``, proportional to s^−1/2.
+        width: Standard deviation of ln s under the log-normal prior; 0 if the rate is known.
+    """
+    if prior == "lognormal" and width == 0:
+        return RatePosterior(np.ones(1), np.ones(1))
+    if prior == "lognormal":
+        low, high = -8 * width, 8 * width
+    else:
+        most = len(log_ratio) + 10 * np.sqrt(len(log_ratio)) + 30
+        low, high = np.log(LEAST_EXPECTED / expected_foreground), np.log(most / expected_foreground)
+    for _ in range(2):  # once over all that the prior allows, once over where the posterior is
+        log_scale = np.linspace(low, high, RATE_KNOTS)
+        density = -0.5 * (log_scale / width) ** 2 if prior == "lognormal" else 0.5 * log_scale
+        density -= np.exp(log_scale) * expected_foreground
+        for first in range(0, len(log_ratio), CHUNK_ROWS):
+            density += np.logaddexp(0.0, log_ratio[first : first + CHUNK_ROWS, None] + log_scale).sum(axis=0)
+        likely = np.flatnonzero(density > density.max() - NEGLIGIBLE)
+        low, high = log_scale[max(likely[0] - 1, 0)], log_scale[min(likely[-1] + 1, RATE_KNOTS - 1)]
+    weight = np.exp(density - density.max())
+    return RatePosterior(np.exp(log_scale), weight / weight.sum())
+
+
+def _effective_number(weight: Array) -> float:
+    squares = float(weight @ weight)
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _kernel_density(value: Array, weight: Array, floor: float) -> Callable[[Array], Array]:
+    """Weighted Gaussian kernel density, tabulated; zero beyond eight bandwidths from all values.
+
+    The bandwidth is half of Silverman's, 0.45 min(σ, IQR / 1.34) n^−1/5, of the values from the floor on: the bulk
+    below it would ask for a wider one, and the whole of Silverman's flattens what is steeper than a Gaussian.
+    """
+    above = value >= floor
+    bandwidth = _bandwidth(value[above], weight[above])
+    origin = float(value.min()) - 8 * bandwidth
+    length = float(value.max()) + 8 * bandwidth - origin
+    step = max(bandwidth / KNOTS_PER_BANDWIDTH, length / MOST_KNOTS)
+    size = int(np.ceil(length / step)) + 2
+    place = (value - origin) / step
+    left = place.astype(np.int64)
+    upper = (place - left) * weight
+    counts = np.bincount(left, weight - upper, size) + np.bincount(left + 1, upper, size)
+    density = gaussian_filter1d(counts, bandwidth / step, mode="constant", truncate=8.0) / step
+    knots = origin + step * np.arange(size)
+    return lambda x: np.asarray(np.interp(x, knots, density, left=0.0, right=0.0))
+
+
+def _bandwidth(value: Array, weight: Array) -> float:
+    order = np.argsort(value)
+    inner = np.cumsum(weight[order]) / weight.sum()
+    quarters = value[order][np.minimum(np.searchsorted(inner, (0.25, 0.75)), len(value) - 1)]
+    mean = np.average(value, weights=weight)
+    spread = float(np.sqrt(np.average((value - mean) ** 2, weights=weight)))
+    between = float(np.diff(quarters)[0]) / 1.34
+    return 0.45 * min(spread, between if between > 0 else spread) * _effective_number(weight) ** -0.2
