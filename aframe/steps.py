@@ -385,7 +385,7 @@ def estimate_sensitivity(run: Artifacts) -> None:
     targets = mass_targets(combos, width, population.redshift_range)
     curves = volume_against_far(draws, background, targets, default_far_grid(background))
     masses = run.config.candidates.astrophysical_prior
-    populations = ranking.Populations(population, load_population(masses) if masses else None)
+    populations = ranking.Populations(population, load_population(masses, run.config.resolve) if masses else None)
     ranked = ranking.rank_run(run, background, recovered, populations, time_slides(run), plan_slides)
     write_candidates(ranked, run.directories.results, run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
