@@ -122,6 +122,16 @@ class Artifacts:
         """Record of how long a task took."""
         return storage.join(self.directories.results, "times", f"{title.replace(' ', '-').replace('/', '-of-')}.json")
 
+    def clean(self, kind: str) -> str:
+        """Events of a kind without those in vetoed time; the same as all events where nothing is vetoed.
+
+        Beside background, foreground and 0lag: ``live``, the stretches of slides in which nothing is vetoed, and
+        ``vetoed``, the unshifted events in vetoed time and who vetoes each.
+        """
+        if not self.config.vetoes.given:
+            return self.events(kind)
+        return storage.join(self.directories.results, "clean", f"{kind}.hdf5")
+
     def plot(self, name: str) -> str:
         """A file among the plots."""
         return storage.join(self.directories.results, "plots", name)
@@ -137,6 +147,7 @@ class Artifacts:
             ParameterMismatchError: Naming the parameter, both values, and the mend.
         """
         units = storage.glob(storage.join(self.directories.results, "units", "*.hdf5"))
+        clean = storage.glob(storage.join(self.directories.results, "clean", "*.hdf5"))
         made = [(path, self.made_strain("train")) for path in self._strain("train")]
         made += [(path, self.made_strain("test")) for path in self._strain("test")]
         made += [
@@ -148,6 +159,7 @@ class Artifacts:
             (self.served_model, self.made_repository),
             *((path, self.made_units) for path in units),
             *((self.events(kind), self.made_events) for kind in ("0lag", "foreground", "background")),
+            *((path, self.made_clean) for path in clean),
             *((self.plot(f"sensitive_volume.{suffix}"), self.made_answers) for suffix in ("h5", "html")),
             (self.result("candidates.hdf5"), self.made_answers),
             (self.result("report.html"), self.made_answers),
@@ -232,9 +244,14 @@ class Artifacts:
         return self.made_units | self.config.parameters("inference.Tb")
 
     @property
+    def made_clean(self) -> dict[str, Any]:
+        """Parameters of the events outside vetoed time; those of all events where nothing is vetoed."""
+        return self.made_events | (self.config.parameters("vetoes") if self.config.vetoes.given else {})
+
+    @property
     def made_answers(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
-        return self.made_events | self.config.parameters("sensitivity", "candidates")
+        return self.made_clean | self.config.parameters("sensitivity", "candidates")
 
 
 def training_parameters(path: str) -> dict[str, Any]:

@@ -259,6 +259,8 @@ def sensitivity(options: argparse.Namespace) -> None:
 
     steps.use_one_thread()
     run = run_of(options.cfg)
+    if run.config.vetoes.given:
+        steps.veto_events(run)
     steps.estimate_sensitivity(run)
     print(run.plot("sensitive_volume.html"))
 

@@ -170,6 +170,52 @@ class Candidates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vetoes:
+    """Time that is not to be trusted; without any of these keys, all time is."""
+
+    gates: tuple[str, ...] | None = key("lists of gates, as H1:FILE, L1:FILE", "path", None)
+    veto_segments: tuple[str, ...] | None = key("lists of time to veto, as H1:FILE, L1:FILE", "path", None)
+    good_segments: tuple[str, ...] | None = key("lists outside which to veto, as H1:FILE, L1:FILE", "path", None)
+    veto_definer: str | None = key("LIGO_LW veto definer", "path", None)
+    veto_categories: tuple[int, ...] | None = key("categories of the definer's flags that veto", default=None)
+    flag_segments: str | None = key("segments of its flags: directory, LIGO_LW file, or dqsegdb", "path", None)
+    dq_bits: tuple[str, ...] | None = key("GWOSC's bits that must be set, as CBC_CAT2, NO_CBC_HW_INJ", default=None)
+    dq_files: str | None = key("directory of GWOSC HDF5 files with these bits; else GWOSC's timelines", "path", None)
+    known_events: tuple[str, ...] | None = key("GPS times, or files of such: a list, or a table with a column gps",
+                                               "GPS s", None)  # fmt: skip
+    known_event_window: float | None = key("time to veto on either side of a known event", "s", None)
+    known_event_scope: str = key("background (known events stay candidates), or all", default="background")
+    veto_margin: float = key("time by which all vetoes but known events are longer at both ends", "s", 0.0)
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is vetoed."""
+        sources = (self.gates, self.veto_segments, self.good_segments, self.veto_definer, self.dq_bits)
+        return any(source is not None for source in (*sources, self.known_events))
+
+    def problems(self, ifos: tuple[str, ...], source: str, frames: str | None) -> list[str]:
+        """What is impossible in a search of some detectors, with strain from a source and its directory."""
+        checks = [
+            *((item.partition(":")[0] in ifos and bool(item.partition(":")[2]),
+               f"{name} has {item!r}, which is no DETECTOR:FILE such as {ifos[0]}:{name}.txt")
+              for name in ("gates", "veto_segments", "good_segments") for item in getattr(self, name) or ()),
+            *(((self.veto_definer is None) == (getattr(self, name) is None), f"veto_definer and {name} need each other")
+              for name in ("veto_categories", "flag_segments")),
+            (self.dq_files is None or self.dq_bits is not None, "dq_files needs the key dq_bits"),
+            (self.dq_bits is None or self.dq_files is not None or source == "gwosc" or frames is not None,
+             "dq_bits needs the key dq_files, as the strain's source has none"),
+            ((self.known_events is None) == (self.known_event_window is None),
+             "known_events and known_event_window need each other"),
+            (self.known_event_window is None or self.known_event_window > 0,
+             f"known_event_window = {self.known_event_window} must be positive"),
+            (self.known_event_scope in ("background", "all"),
+             f"known_event_scope = {self.known_event_scope!r} is neither background nor all"),
+            (self.veto_margin >= 0, f"veto_margin = {self.veto_margin} s must not be negative"),
+        ]  # fmt: skip
+        return [message for holds, message in checks if not holds]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole configuration file."""
 
@@ -182,6 +228,7 @@ class Config:
     inference: Inference
     sensitivity: Sensitivity
     candidates: Candidates
+    vetoes: Vetoes
     path: Path
 
     def parameters(self, *names: str) -> dict[str, Any]:
@@ -369,6 +416,7 @@ def _impossible(config: Config) -> list[str]:
         *_checks_of_candidates(config.candidates),
     ]  # fmt: skip
     problems = [message for holds, message in checks if not holds]
+    problems += config.vetoes.problems(s.ifos, d.source, d.frames)
     if not problems:
         for name in ("kernel_size", "stride_size"):
             problems += _complaint(lambda name=name: getattr(s, name))  # type: ignore[misc]

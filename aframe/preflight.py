@@ -3,9 +3,10 @@
 from aframe import storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
+from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.steps import signal_source, slides_over
 from aframe.strain.fetch import curve_path
-from aframe.strain.segments import analysable
+from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import load_asd
 from aframe.waveforms.projection import detector_geometry
 
@@ -15,7 +16,8 @@ def preflight(run: Artifacts) -> None:
 
     Raises:
         ConfigurationError: If the population, waveform model, noise curve or training YAML cannot be used.
-        DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``.
+        DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``; if
+            a file of vetoes is malformed or lacks what it should tell.
     """
     if storage.exists(run.result("report.html")):
         return
@@ -34,8 +36,12 @@ def preflight(run: Artifacts) -> None:
         check_yaml(run.training_yaml, run.config)
     if run.config.data.source == "simulated":
         load_asd(curve_path(run.config.data.asd or "", run.config.resolve))
-    if run.config.data.source != "gwosc" or run.config.data.segments:
+    segments = [Segment(*run.interval("test"))]
+    known = run.config.data.source != "gwosc" or run.config.data.segments is not None
+    if known:
         for stage in ("train", "test"):
             segments = analysable(run.config.data, run.config.search, *run.interval(stage), run.config.resolve)
         if not run.background_files("test"):
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
+    if run.config.vetoes.given and not asks_the_network(run.config) and (known or run.config.vetoes.dq_bits is None):
+        load_vetoes(run.config, segments)

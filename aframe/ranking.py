@@ -25,7 +25,7 @@ from aframe.inference.closeup import whitened_background
 from aframe.inference.slides import Grid, Slide
 from aframe.sensitivity.cosmology import source_time_volume_density
 from aframe.strain.files import parse_background_path
-from aframe.tables import EventTable, RecoveredTable
+from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.train import model
 from aframe.train.model import Preprocessing
 from aframe.types import Array
@@ -89,7 +89,7 @@ def rank_run(  # noqa: PLR0917 - a run and what has been made of it
     """
     wanted = run.config.candidates
     slides = None if wanted.removal_far_per_year is None else _slides(run, plan_slides(run))
-    table = rank(EventTable.read(run.events("0lag")), background, recovered, populations, wanted, slides)
+    table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, wanted, slides)
     known = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise holds no known event
     if run.config.data.source != "simulated":
         own = wanted.catalogue
@@ -108,9 +108,12 @@ def _slides(run: Artifacts, slides: Sequence[Slide]) -> Slides:
     start = np.array([starts[slide.segment] + first - min(slide.shifts) for slide in slides])
     stop = start + stride * np.array([slide.windows for slide in slides])
     spans = LiveSpans(start, stop, np.array([slide.shifts for slide in slides]))
+    if run.config.vetoes.given:
+        live = Table.read(run.clean("live"))
+        spans = LiveSpans(live["start"], live["start"] + live["duration"], live["shift"])
     reach = search.kernel_length + search.fduration / 2 + inference.integration_window_length
     window = run.config.candidates.removal_window or reach + inference.cluster_window_length / 2
-    return Slides(EventTable.read(run.events("background"), list(COLUMNS)), spans, window)
+    return Slides(EventTable.read(run.clean("background"), list(COLUMNS)), spans, window)
 
 
 def rank(  # noqa: PLR0917 - what was searched, what it was measured with, and what is wanted

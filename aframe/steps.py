@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aframe import ranking, seeding, storage
+from aframe import ranking, seeding, storage, vetoing
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import ConfigurationError, DataError, TrainingError
 from aframe.events.candidates import write_candidates
@@ -330,6 +330,11 @@ def merge_events(run: Artifacts) -> None:
         merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
 
 
+def veto_events(run: Artifacts) -> None:
+    """Write the events and injections outside vetoed time, and the live time that is left."""
+    vetoing.veto_events(run, searcher(run, "cpu").grid, plan_slides(run))
+
+
 def use_gpus(gpus: str) -> str:
     """Let this process see some GPUs; the device to compute on, which is the CPU, with a note, where there is no GPU.
 
@@ -377,21 +382,22 @@ def estimate_sensitivity(run: Artifacts) -> None:
     """Write sensitive volumes, their figures, and the candidates."""
     from aframe.report.page import sensitive_volume_html
 
-    background = Background.read(run.events("background"))
-    recovered = RecoveredTable.read(run.events("foreground"))
+    background = Background.read(run.clean("background"))
+    recovered = RecoveredTable.read(run.clean("foreground"))
     population = load_population(run.config.waveforms.prior, run.config.resolve)
     combos, width = run.config.sensitivity.mass_combos, run.config.sensitivity.mass_width
-    draws = Draws(recovered, read_rejected(run.rejected), population)
+    draws = Draws(recovered, vetoing.clean_rejected_draws(run, read_rejected(run.rejected), recovered), population)
     targets = mass_targets(combos, width, population.redshift_range)
     curves = volume_against_far(draws, background, targets, default_far_grid(background))
     masses = run.config.candidates.astrophysical_prior
     populations = ranking.Populations(population, load_population(masses, run.config.resolve) if masses else None)
     ranked = ranking.rank_run(run, background, recovered, populations, time_slides(run), plan_slides)
+    ranked.attributes |= vetoing.livetimes(run)
     write_candidates(ranked, run.directories.results, run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    write_volumes(run.plot("sensitive_volume.h5"), curves, run.made_answers)
+    write_volumes(run.plot("sensitive_volume.h5"), curves, run.made_answers, vetoing.livetimes(run))
 
 
 def build_report(run: Artifacts) -> None:

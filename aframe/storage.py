@@ -120,6 +120,8 @@ def read_text(path: str) -> str:
             return str(stream.read())
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise StorageError(f"{path} is no text file: mend the path") from None
 
 
 def sha256(path: str) -> str:

@@ -28,6 +28,7 @@ LAYERS = (
     ("sensitivity",),
     ("ranking",),
     ("report",),
+    ("vetoing",),
     ("steps",),
     ("preflight",),
     ("tasks",),

@@ -72,6 +72,25 @@ def load(tmp_path: Path, *changes: tuple[str, str]) -> config.Config:
     return config.load(str(path))
 
 
+def vetoes(keys: str) -> tuple[str, str]:
+    """The change that adds a section of vetoes."""
+    return "[luigi_sensitivity]", f"[luigi_vetoes]\n{keys}\n[luigi_sensitivity]"
+
+
+def test_vetoes_are_optional(tmp_path):
+    assert not load(tmp_path).vetoes.given
+    assert not load(tmp_path, vetoes("veto_margin = 1")).vetoes.given
+    keys = (
+        "gates = H1:gates/H1.txt, H1:more.txt, L1:s3://bucket/L1.txt\nveto_definer = O3.xml\nveto_categories = 1, 2\n"
+    )
+    loaded = load(tmp_path, vetoes(keys + "flag_segments = dqsegdb\nknown_events = 1126259462.4, catalogue.csv\n"
+                                          "known_event_window = 8")).vetoes  # fmt: skip
+    assert loaded.given
+    assert loaded.gates == ("H1:gates/H1.txt", "H1:more.txt", "L1:s3://bucket/L1.txt")
+    assert (loaded.veto_categories, loaded.known_event_window) == ((1, 2), 8.0)
+    assert loaded.known_events == ("1126259462.4", "catalogue.csv")
+
+
 def test_values_have_their_types(tmp_path, monkeypatch):
     monkeypatch.setenv("CURVES", "/curves")
     loaded = load(tmp_path)
@@ -136,6 +155,20 @@ def test_paths_start_at_the_file(tmp_path):
         (("source = simulated", "source = tape"), "source = 'tape' is none of"),
         (("asd = $CURVES/curve.txt", ""), "source = simulated needs the key asd"),
         (("Tb = 86400", "Tb = 0"), "Tb = 0.0 must be positive"),
+        (vetoes("gates = L1.txt"), "gates has 'L1.txt', which is no DETECTOR:FILE such as H1:gates.txt"),
+        (vetoes("veto_segments = V1:v.txt"), "veto_segments has 'V1:v.txt', which is no DETECTOR:FILE"),
+        (
+            vetoes("veto_definer = O3.xml"),
+            "veto_definer and veto_categories need each other; veto_definer and flag_seg",
+        ),
+        (vetoes("veto_categories = 1"), "veto_definer and veto_categories need each other"),
+        (vetoes("veto_categories = CAT1"), "veto_categories = 'CAT1' in .* is no whole number"),
+        (vetoes("dq_files = strain"), "dq_files needs the key dq_bits"),
+        (vetoes("dq_bits = CBC_CAT2"), "dq_bits needs the key dq_files, as the strain's source has none"),
+        (vetoes("known_events = 1126259462.4"), "known_events and known_event_window need each other"),
+        (vetoes("known_events = 1\nknown_event_window = 0"), "known_event_window = 0.0 must be positive"),
+        (vetoes("known_event_scope = zero lag"), "known_event_scope = 'zero lag' is neither background nor all"),
+        (vetoes("veto_margin = -1"), "veto_margin = -1.0 s must not be negative"),
     ],
 )
 def test_each_mistake_is_named(tmp_path, change, message):

@@ -22,9 +22,11 @@ from terminal import AFRAME, aframe, environment_of, law_run, write_run
 from aframe import config, ranking, steps
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
+from aframe.errors import DataError, ParameterMismatchError
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
-from aframe.tables import RecoveredTable
+from aframe.preflight import preflight
+from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.waveforms.loading import load_population
 
 TABLES = (
@@ -341,3 +343,64 @@ def test_status_of_a_fresh_run_is_all_to_do(tmp_path: Path) -> None:
     assert listing.returncode == 0
     assert len(listing.stdout.splitlines()) == 12
     assert all(line.startswith("to do") for line in listing.stdout.splitlines())
+
+
+def run_in(directory: Path) -> Artifacts:
+    """The run of a directory as its files are now."""
+    config.load.cache_clear()
+    return Artifacts(
+        config.load(str(directory / "sandbox.cfg")), Directories.from_environment(environment_of(directory))
+    )
+
+
+def test_vetoes_clean_a_finished_run_and_leave_its_events_as_they_are(whole_run: Path, tmp_path: Path) -> None:
+    directory, results = tmp_path / "vetoed", tmp_path / "vetoed" / "results"
+    shutil.copytree(whole_run, directory)
+    (directory / ".env").write_text((directory / ".env").read_text().replace(str(whole_run), str(directory)))
+    gates = directory / "gates.txt"
+    gates.write_text("1262304400 10 2\n1262304640 0.5 0.5\n")
+    keys = "gates = L1:gates.txt\nknown_events = 1262304700\nknown_event_window = 8\n"
+    plain = (directory / "sandbox.cfg").read_text()
+    (directory / "sandbox.cfg").write_text(f"{plain}\n[luigi_vetoes]\n{keys}")
+    with pytest.raises(ParameterMismatchError, match=r"made with vetoes\.gates = None"):
+        run_in(directory).check()
+    for path in [*results.glob("candidates.*"), results / "report.html", *(results / "plots").iterdir()]:
+        path.unlink()
+    gates.write_text("1262304400 ten 2\n")
+    with pytest.raises(DataError, match=r"gates\.txt, line 1: '1262304400 ten 2' is no gate"):
+        preflight(run_in(directory))
+    gates.write_text("1262304400 10 2\n1262304640 0.5 0.5\n")
+    before = {name: state for name, state in snapshot(results).items() if name.endswith(".hdf5")}
+    result = aframe("run", str(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert before.items() <= snapshot(results).items()
+
+    events, clean, zero_lag, clean_zero_lag, vetoed = (
+        EventTable.read(str(results / name))
+        for name in ("background.hdf5", "clean/background.hdf5", "0lag.hdf5", "clean/0lag.hdf5", "clean/vetoed.hdf5")
+    )
+    time = events["detection_time"][:, None] + events["shift"]
+    gated = (np.abs(time[:, 1] - 1262304400) < 12) | (np.abs(time[:, 1] - 1262304640) < 1)
+    known = (np.abs(time - 1262304700) < 8).any(axis=1)
+    assert gated.sum() > 0
+    assert known.sum() > 0
+    np.testing.assert_array_equal(clean["detection_time"], events["detection_time"][~(gated | known)])
+    assert clean.livetime == pytest.approx(Table.read(str(results / "clean/live.hdf5"))["duration"].sum())
+    share = clean.livetime / events.livetime
+    assert abs(len(clean) / len(events) - share) < 5 * (share * (1 - share) / len(events)) ** 0.5
+    assert zero_lag.livetime - clean_zero_lag.livetime == pytest.approx(26)  # known events stay candidates
+    assert len(clean_zero_lag) + len(vetoed) == len(zero_lag)
+    assert set(vetoed["vetoes"].tolist()) <= {b"L1 gate"}
+    livetimes = {"Tb": clean, "T0": clean_zero_lag, "Tb_before_vetoes": events, "T0_before_vetoes": zero_lag}
+    for name in ("candidates.hdf5", "plots/sensitive_volume.h5"):
+        with h5py.File(results / name) as file:
+            assert {key: float(file.attrs[key]) for key in livetimes} == {k: v.livetime for k, v in livetimes.items()}
+    injections = RecoveredTable.read(str(results / "clean/foreground.hdf5"))
+    assert 0 < len(injections) < 16
+    told = f"{len(injections)} of 16 injections"
+    assert re.search(
+        rf"^Vetoes leave: {clean.livetime:.0f} of .* of background, .* of zero lag, {told}$", result.stdout, re.M
+    )
+    (directory / "sandbox.cfg").write_text(plain)
+    with pytest.raises(ParameterMismatchError, match=r"made with vetoes\.gates"):
+        run_in(directory).check()

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from aframe.errors import ConfigurationError, DataError
+from aframe.events.vetoes import SlideSpans
 from aframe.spectral import to_samples
 from aframe.train.model import Preprocessing
 
@@ -68,6 +71,22 @@ class Grid:
         low = start + whitening.psd_length - min(shift * number for shift in self.shifts)
         high = start + duration - whitening.fduration / 2 - max(shift * number for shift in self.shifts)
         return (low, high) if high > low else None
+
+    def event_spans(self, starts: Sequence[float], slides: Sequence[Slide]) -> SlideSpans:
+        """Slide times in which the events of slides can be, as long as their live time: a stride per window.
+
+        A window stands for the stride around its coalescence time (start + coalescence offset); averages of windows and
+        the middles of peaks lie between those of the first and the last one.
+
+        Args:
+            starts: GPS seconds of each segment's start.
+            slides: Slides of the segments.
+        """
+        stride = 1 / self.preprocessing.inference_sampling_rate
+        lead = self.preprocessing.whitening.psd_length + self.preprocessing.coalescence_offset - stride / 2
+        shift = np.array([slide.shifts for slide in slides], dtype=np.float64).reshape(-1, len(self.shifts))
+        start = np.array([starts[slide.segment] - min(slide.shifts) for slide in slides], dtype=np.float64) + lead
+        return SlideSpans(start, np.array([slide.windows for slide in slides]) * stride, shift)
 
     def slide(self, segment: int, duration: float, number: int) -> Slide:
         """A slide of a segment, with as many windows as its overlapping streams hold (perhaps none)."""

@@ -56,7 +56,7 @@ def gather(
         StorageError: If an artifact is there but cannot be read.
     """
     names = ("background.hdf5", "foreground.hdf5", "0lag.hdf5", "candidates.hdf5", "plots/sensitive_volume.h5")
-    paths = {name: storage.join(results, name) for name in names}
+    paths = {name: _answering(results, name) for name in names}
     present = {name: path for name, path in paths.items() if storage.exists(path)}
     background = Background.read(present["background.hdf5"]) if "background.hdf5" in present else None
     zero_lag = present.get("0lag.hdf5")
@@ -94,6 +94,12 @@ def _candidates(
     if ranked is not None:
         return CandidateTable.read(ranked)
     return None if zero_lag is None or background is None else candidates(zero_lag, background)
+
+
+def _answering(results: str, name: str) -> str:
+    """The file that the answers come from: that without events in vetoed time, where there is one."""
+    clean = storage.join(results, "clean", name)
+    return clean if storage.exists(clean) else storage.join(results, name)
 
 
 def read_metrics(path: str) -> TrainingCurves:

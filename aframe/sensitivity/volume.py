@@ -212,9 +212,15 @@ def read_rejected(path: str) -> Iterator[RejectedTable]:
         yield RejectedTable.read(path, columns=columns, rows=slice(start, start + CHUNK_ROWS))
 
 
-def write_volumes(path: str, curves: Mapping[str, VolumeCurve], made_with: Parameters | None = None) -> None:
-    """Write a group per mass pair with a dataset per quantity, whole or not at all."""
+def write_volumes(
+    path: str,
+    curves: Mapping[str, VolumeCurve],
+    made_with: Parameters | None = None,
+    attributes: Mapping[str, float] | None = None,
+) -> None:
+    """Write a group per mass pair with a dataset per quantity, and attributes of the file, whole or not at all."""
     with storage.create_hdf5(path, made_with) as file:
+        file.attrs.update(attributes or {})
         for name, curve in curves.items():
             for field in fields(curve):
                 dataset = file.create_dataset(f"{name}/{field.name}", data=getattr(curve, field.name))

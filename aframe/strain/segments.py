@@ -69,6 +69,17 @@ def _intersect_pair(first: Sequence[Segment], second: Sequence[Segment]) -> list
     return result
 
 
+def outside(segments: Iterable[Segment], start: float, stop: float) -> list[Segment]:
+    """The time in [start, stop) that is in none of the segments.
+
+    >>> outside([Segment(2, 4), Segment(8, 12)], 0, 10)
+    [Segment(start=0, stop=2), Segment(start=4, stop=8)]
+    """
+    inside = cut(segments, start, stop)
+    edges = [start, *(edge for segment in inside for edge in (segment.start, segment.stop)), stop]
+    return [Segment(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
+
+
 def divide(segments: Iterable[Segment], min_duration: float, max_duration: float) -> list[Segment]:
     """Drop what is too short and cut what is too long.
 
@@ -88,11 +99,15 @@ def divide(segments: Iterable[Segment], min_duration: float, max_duration: float
     return [piece for piece in pieces if piece.duration >= min_duration]
 
 
-def read_segments(path: str) -> list[Segment]:
+def read_segments(path: str, may_overlap: bool = False) -> list[Segment]:
     """Read a segwizard file.
 
     Each line has a start and stop, or start, stop and duration, or a number, start, stop and duration;
     ``#`` begins a comment.
+
+    Args:
+        path: Local or s3 path.
+        may_overlap: Whether rows may overlap each other.
 
     Raises:
         DataError: Naming the file and line of a row that is malformed or overlaps another.
@@ -105,7 +120,7 @@ def read_segments(path: str) -> list[Segment]:
             rows.append((_parse_row(words, f"{path}, line {number}"), number))
     rows.sort()
     for (first, _), (second, number) in itertools.pairwise(rows):
-        if second.start < first.stop:
+        if second.start < first.stop and not may_overlap:
             raise DataError(f"{path}, line {number}: the segment from {second.start} overlaps another: merge the two")
     return [segment for segment, _ in rows]
 
@@ -154,18 +169,24 @@ def open_data_segments(ifos: Sequence[str], start: float, stop: float) -> list[S
     Raises:
         DataError: If GWOSC cannot be asked.
     """
-    lists = []
-    for ifo in ifos:
-        flag = f"{ifo}_DATA"
-        try:
-            rows = _ask_gwosc(flag, math.floor(start), math.ceil(stop))
-        except Exception as error:
-            raise DataError(
-                f"GWOSC did not give the segments of {flag} ({' '.join(str(error).split())}): check the network "
-                "and try again, or give a segwizard file as segments in [luigi_data]"
-            ) from error
-        lists.append([Segment(float(a), float(b)) for a, b in rows])
+    lists = (timeline_segments(f"{ifo}_DATA", start, stop) for ifo in ifos)
     return cut(intersect(*lists), start, stop)
+
+
+def timeline_segments(flag: str, start: float, stop: float) -> list[Segment]:
+    """When one of GWOSC's flags, such as ``L1_CBC_CAT2``, was set, in whole seconds around [start, stop).
+
+    Raises:
+        DataError: If GWOSC cannot be asked.
+    """
+    try:
+        rows = _ask_gwosc(flag, math.floor(start), math.ceil(stop))
+    except Exception as error:
+        raise DataError(
+            f"GWOSC did not give the segments of {flag} ({' '.join(str(error).split())}): check the network and try "
+            "again, or give files: segments in [luigi_data], or dq_files in [luigi_vetoes]"
+        ) from error
+    return [Segment(float(a), float(b)) for a, b in rows]
 
 
 def _ask_gwosc(flag: str, start: int, stop: int) -> list[Any]:

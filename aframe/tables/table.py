@@ -20,6 +20,8 @@ from aframe.types import Array
 UNITS: Mapping[str, str] = {
     "detection_time": "s",
     "injection_time": "s",
+    "start": "s",
+    "duration": "s",
     "geocent_time": "s",
     "shift": "s",
     "mass_1": "M_sun",

@@ -15,12 +15,34 @@ class AnswerTask(AframeTask):
         return self.artifacts.made_answers
 
 
-class SensitiveVolume(AnswerTask):
-    """Sensitive volume against false alarm rate, and the candidates."""
+class VetoEvents(AframeTask):
+    """All events outside vetoed time."""
+
+    @property
+    def made_with(self) -> Parameters:
+        """Parameters of the events, and of the vetoes."""
+        return self.artifacts.made_clean
 
     def requires(self) -> dict[str, AframeTask]:
         """All events."""
         return {"events": MergeEvents.req(self)}
+
+    def output(self) -> dict[str, Output]:
+        """One table of each kind, the live time that is left, and the unshifted events that are vetoed."""
+        kinds = ("background", "foreground", "0lag", "live", "vetoed")
+        return {kind: Output(self.artifacts.clean(kind)) for kind in kinds}
+
+    def run(self) -> None:
+        """Take the others away."""
+        steps.veto_events(self.artifacts)
+
+
+class SensitiveVolume(AnswerTask):
+    """Sensitive volume against false alarm rate, and the candidates."""
+
+    def requires(self) -> dict[str, AframeTask]:
+        """All events, or those outside vetoed time."""
+        return {"events": (VetoEvents if self.artifacts.config.vetoes.given else MergeEvents).req(self)}
 
     def output(self) -> dict[str, Output]:
         """Table and figures of the volume, table of the candidates."""

@@ -101,10 +101,11 @@ def accepted_signals(
         progress: Called after each batch.
 
     Yields:
-        In batches, at least one, in the order of the draws: the accepted, with the responses of the detectors; and
-        the rejected, parameters only, with the ``snr`` of those that needed a waveform to be judged and NaN for
-        those that did not. Attribute ``num_injections`` counts both, ``num_waveforms`` the draws judged by
-        a waveform, and ``num_<reason>`` (``UNPHYSICAL``) the draws of the batch that are in neither.
+        In batches, at least one, in the order of the draws: the accepted, with the responses of the detectors, and in
+        ``num_draws`` the draws that each took: itself, and those rejected since the one before; and the rejected,
+        parameters only, with the ``snr`` of those that needed a waveform to be judged and NaN for those that did not.
+        Attribute ``num_injections`` counts both, ``num_waveforms`` the draws judged by a waveform, and
+        ``num_<reason>`` (``UNPHYSICAL``) the draws of the batch that are in neither.
 
     Raises:
         ConfigurationError: If there are times and the population is not uniform in right ascension.
@@ -146,6 +147,7 @@ class _Sieve:
     done: int = 0
     drawn: int = 0
     made: int = 0
+    waiting: int = 0
 
     def __post_init__(self) -> None:
         chosen, made = self.selection, self.source.generator
@@ -203,7 +205,11 @@ class _Sieve:
             **{f"num_{reason}": int((verdict == reason).sum()) for reason in UNPHYSICAL},
         }
         accepted, rejected = (rows(columns, verdict == kind) for kind in (ACCEPTED, REJECTED))
+        before = self.waiting + np.cumsum(verdict == REJECTED)
+        at = before[verdict == ACCEPTED]
+        self.waiting = int(before.max(initial=self.waiting) - at.max(initial=0))
         accepted |= {"snr": np.linalg.norm(found.ratios, axis=-1), "ifo_snrs": found.ratios}
+        accepted["num_draws"] = np.diff(at, prepend=0) + 1
         span = slice(self.done, self.done + len(found.loud))
         if self.gps_times is not None:
             accepted["ra"] = (accepted["ra"] + greenwich_mean_sidereal_time(self.gps_times[span])) % (2 * np.pi)

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 
 from aframe.errors import ConfigurationError, DataError
+from aframe.events.cluster import Clustering, cluster
 from aframe.inference.slides import Grid, Slide
 
 
@@ -47,6 +49,32 @@ def test_span_holds_all_windows_of_a_slide(make_model):
         assert (high - low - 1.0) * 4 + 1 == windows
     assert grid.span(1000.0, 30.0, 17) is None
     assert grid.slide(0, 30.0, 17).windows == 0
+
+
+def test_spans_of_events_are_the_live_time_and_hold_all_events(make_model):
+    preprocessing = make_model("coincidence", ("H1", "L1", "V1")).preprocessing
+    grid, starts = Grid(preprocessing, (0.0, 1.0, -0.5)), [5000.0, 1000.0]
+    slides = [
+        grid.slide(segment, duration, number) for number in range(4) for segment, duration in ((0, 30.0), (1, 21.0))
+    ]
+    spans = grid.event_spans(starts, slides)
+    np.testing.assert_allclose(spans.duration.sum(), grid.livetime(slides))
+    np.testing.assert_array_equal(spans.shift, [slide.shifts for slide in slides])
+    offset = preprocessing.coalescence_offset
+    rng, size = np.random.default_rng(0), {1: [], 3: []}
+    for slide, start, duration in zip(slides, spans.start, spans.duration, strict=True):
+        low, high = grid.span(starts[slide.segment], (30.0, 21.0)[slide.segment], slide.number)
+        assert start == pytest.approx(low + offset - 0.125)
+        assert start + duration == pytest.approx(high - preprocessing.kernel_length + offset + 0.125)
+        for integration, times in size.items():
+            clustering = Clustering(4.0, integration / 4, 0.5, offset)
+            scores = rng.normal(size=slide.windows).astype(np.float32)
+            _, time = cluster(scores, low, clustering)
+            assert (time >= start).all()
+            assert (time < start + duration).all()
+            times.append(len(time))
+    assert min(map(sum, size.values())) > 50
+    assert len(grid.event_spans(starts, []).start) == 0
 
 
 def test_the_background_takes_the_fewest_slides_that_reach_its_live_time(grid):

@@ -93,6 +93,7 @@ def test_sorting_is_that_of_full_generation(source, selection, generator):
     assert loud[-1]
     np.testing.assert_array_equal(columns["mass_1"][loud], accepted["mass_1"])
     np.testing.assert_array_equal(columns["mass_1"][~loud], rejected["mass_1"])
+    np.testing.assert_array_equal(accepted["num_draws"], np.diff(np.flatnonzero(loud), prepend=-1))
 
 
 def test_fewer_signals_are_the_first_of_more(source, selection):
@@ -112,6 +113,9 @@ def test_batches_are_small_and_in_order(source, selection, monkeypatch):
         np.testing.assert_array_equal(one["mass_1"], other["mass_1"])
         assert one.attributes["num_injections"] == other.attributes["num_injections"]
         assert not other.waveforms
+    counts = [table["num_draws"] for table in (together[0], whole(batches)[0])]
+    np.testing.assert_array_equal(*counts)
+    assert counts[0].sum() == together[0].attributes["num_injections"]
 
 
 def test_recorded_ratios_and_delays_are_those_of_the_responses(source, selection):

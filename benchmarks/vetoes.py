@@ -1,0 +1,47 @@
+"""Ten million background events against ten thousand vetoed intervals, and the live time of ten thousand slides."""
+
+import json
+import resource
+import time
+
+import numpy as np
+
+from aframe.events.vetoes import SlideSpans, Veto, clean_events, union
+from aframe.tables import EventTable
+
+TARGET = 5.0
+EVENTS, INTERVALS = 10_000_000, 10_000
+SEGMENTS, SLIDES, DURATION = 130, 10_000, 20_000.0
+IFOS = ("H1", "L1")
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    begin, end = 1.24e9, 1.24e9 + SEGMENTS * DURATION
+    first = rng.uniform(begin, end, (len(IFOS), INTERVALS // 2))
+    vetoes = [
+        Veto("a list", ifo, np.stack([start, start + rng.exponential(2.0, len(start))], axis=1))
+        for ifo, start in zip(IFOS, first, strict=True)
+    ]
+    number = 1.0 + np.arange(SLIDES) // SEGMENTS
+    shift = np.stack([0 * number, number], axis=1)
+    segment = np.arange(SLIDES) % SEGMENTS
+    spans = SlideSpans(begin + DURATION * segment, DURATION - number, shift)
+    slide = rng.integers(0, SLIDES, EVENTS)
+    when = spans.start[slide] + rng.uniform(0, spans.duration[slide])
+    columns = {"detection_statistic": rng.normal(size=EVENTS), "detection_time": when, "shift": shift[slide]}
+    events = EventTable(columns, attributes={"Tb": float(spans.duration.sum())})
+    start = time.perf_counter()
+    clean, _ = clean_events(events, spans, IFOS, union(vetoes, IFOS, zero_lag=False))
+    seconds = time.perf_counter() - start
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    shares = len(clean) / EVENTS, clean.livetime / events.livetime
+    print(f"{EVENTS} events, {SLIDES} slides, {INTERVALS} intervals: {shares[0]:.5f} of the events and {shares[1]:.5f} "
+          f"of the live time left in {seconds:.2f} s, peak memory {gigabytes:.1f} GB")  # fmt: skip
+    agree = abs(shares[0] - shares[1]) < 5 * (shares[1] * (1 - shares[1]) / EVENTS) ** 0.5
+    result = {"benchmark": "veto_ten_million", "value": round(seconds, 3), "unit": "s", "target": TARGET}
+    print(json.dumps(result | {"ok": bool(agree and seconds <= TARGET)}))
+
+
+if __name__ == "__main__":
+    main()

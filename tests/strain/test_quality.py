@@ -1,0 +1,158 @@
+import itertools
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from aframe.errors import DataError, StorageError
+from aframe.strain import segments as segments_module
+from aframe.strain.quality import (
+    read_bits,
+    read_event_times,
+    read_gates,
+    read_list,
+    unset_in_files,
+    unset_in_timeline,
+)
+from aframe.strain.segments import Segment
+
+GW200129 = "L-L1_GWOSC_4KHZ_R1-1264316101-32.hdf5"
+UNTRUSTED = [Segment(1264316116.0, 1264316124.0), Segment(1264316126.0, 1264316127.0)]
+"""Seconds …116 to …123 and …126, each a whole one."""
+
+
+def strain(data_directory: Path) -> Path:
+    return data_directory / "strain"
+
+
+def bits_file(
+    path: Path, ifo: str, start: int, values: list[int], names: tuple[str, ...] = ("DATA", "CBC_CAT2")
+) -> None:
+    """A GWOSC file of a few seconds."""
+    with h5py.File(path, "w") as file:
+        series = file.create_dataset("strain/Strain", data=np.zeros(16 * len(values)))
+        series.attrs.update({"Xstart": start, "Xspacing": 1 / 16})
+        file["meta/Detector"], file["meta/GPSstart"] = ifo, start
+        mask = file.create_dataset("quality/simple/DQmask", data=np.array(values, dtype=np.int32))
+        mask.attrs.update({"Xstart": start, "Xspacing": 1.0})
+        file["quality/simple/DQShortnames"] = np.array([name.encode() for name in names])
+
+
+def test_the_gates_of_o3(data_directory: Path) -> None:
+    gates = read_gates(str(data_directory / "segments/H1-O3_GATES_1238166018-31197600.txt"))
+    first = gates[0]
+    assert (first.start, first.stop) == pytest.approx((1238175742.66 - 0.84375, 1238175742.66 + 0.84375))
+    assert 2000 < len(gates) <= 2313
+    assert gates == sorted(gates)
+    assert all(earlier.stop < later.start for earlier, later in itertools.pairwise(gates))
+
+
+def test_gates_are_widened_by_their_taper_and_merged(tmp_path: Path) -> None:
+    path = tmp_path / "gates.txt"
+    path.write_text("# centre half-width taper\n100 1 0.5\n\n102.5 1 0.5  # touches\n50 0 0.25\n")
+    assert read_gates(str(path)) == [Segment(49.75, 50.25), Segment(98.5, 104.0)]
+
+
+@pytest.mark.parametrize("line", ["100 1", "100 1 0.5 3", "100 x 0.5", "100 -1 0.5", "100 0 0", "100 nan 0.5"])
+def test_malformed_gates_are_named_by_file_and_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "gates.txt"
+    path.write_text(f"90 1 0.5\n{line}\n")
+    with pytest.raises(DataError, match=f"^{path}, line 2: '{line}' is no gate: expected 'centre half-width taper'"):
+        read_gates(str(path))
+
+
+def test_the_segment_lists_of_s6(data_directory: Path) -> None:
+    found = read_list(str(data_directory / "segments/S6-L1segments-cat1.txt"), "L1")
+    assert len(found) == 4571
+    assert sum(segment.duration for segment in found) / 86400 == pytest.approx(223.067, abs=1e-3)
+
+
+def test_lists_of_what_is_vetoed_may_overlap(tmp_path: Path) -> None:
+    path = tmp_path / "vetoes.txt"
+    path.write_text("10 20\n15 30\n40 50\n")
+    assert read_list(str(path), "H1") == [Segment(10.0, 30.0), Segment(40.0, 50.0)]
+    path.write_text("10 20\n20 15\n")
+    with pytest.raises(DataError, match=f"^{path}, line 2: '20 15' does not end after it starts"):
+        read_list(str(path), "H1")
+
+
+def test_gw200129_happened_while_l1_was_not_trusted(data_directory: Path) -> None:
+    quality, injections = read_bits(str(strain(data_directory) / GW200129))
+    assert quality.names[:4] == ("DATA", "CBC_CAT1", "CBC_CAT2", "CBC_CAT3")
+    assert quality.unset("CBC_CAT2") == quality.unset("CBC_CAT3") == UNTRUSTED
+    assert quality.unset("CBC_CAT1") == quality.unset("DATA") == []
+    assert injections.names[0] == "NO_CBC_HW_INJ"
+    assert injections.unset("NO_CBC_HW_INJ") == []
+    needed = [Segment(1264316102.0, 1264316130.0)]
+    directory = str(strain(data_directory))
+    found = unset_in_files(directory, ["CBC_CAT3", "NO_CBC_HW_INJ"], ["H1", "L1"], needed)
+    assert {key: segments for key, segments in found.items() if segments} == {("L1", "CBC_CAT3"): UNTRUSTED}
+
+
+def test_bits_over_several_files(tmp_path: Path) -> None:
+    bits_file(tmp_path / "L-L1_a.hdf5", "L1", 100, [3, 1, 1])
+    bits_file(tmp_path / "L-L1_b.hdf5", "L1", 103, [1, 3, 0])
+    needed = [Segment(100.0, 102.0), Segment(102.5, 106.0)]
+    found = unset_in_files(str(tmp_path), ["CBC_CAT2", "DATA"], ["L1"], needed)
+    assert found == {
+        ("L1", "CBC_CAT2"): [Segment(101.0, 104.0), Segment(105.0, 106.0)],
+        ("L1", "DATA"): [Segment(105.0, 106.0)],
+    }
+    with pytest.raises(
+        DataError, match="no HDF5 file with bit DATA of L1 from 106 to 107: add GWOSC's file to dq_files"
+    ):
+        unset_in_files(str(tmp_path), ["DATA"], ["L1"], [Segment(104.0, 107.0)])
+    with pytest.raises(DataError, match="no HDF5 file with bit DATA of H1 from 100 to 102"):
+        unset_in_files(str(tmp_path), ["DATA"], ["L1", "H1"], needed)
+    with pytest.raises(DataError, match=r"L-L1_a.hdf5 has no bit CBC_CAT9: dq_bits may name DATA, CBC_CAT2"):
+        unset_in_files(str(tmp_path), ["CBC_CAT9"], ["L1"], needed)
+
+
+def test_files_without_bits_tell_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "L-L1_a.hdf5"
+    bits_file(path, "L1", 100, [3, 1, 1])
+    with h5py.File(path, "a") as file:
+        del file["quality"]
+    assert read_bits(str(path)) == []
+    with pytest.raises(DataError, match="no HDF5 file with bit DATA of L1 from 100 to 103"):
+        unset_in_files(str(tmp_path), ["DATA"], ["L1"], [Segment(100.0, 103.0)])
+
+
+def test_bits_from_timelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GWOSC gives the whole seconds in which a bit is set."""
+    timelines = {"H1_CBC_CAT2": [[990, 1010]], "L1_CBC_CAT2": [[990, 1002], [1003, 1010]]}
+    asked = []
+    monkeypatch.setattr(
+        segments_module, "_ask_gwosc", lambda flag, start, stop: asked.append((flag, start, stop)) or timelines[flag]
+    )
+    needed = [Segment(1000.5, 1002.5), Segment(1004.0, 1009.0)]
+    found = unset_in_timeline(["CBC_CAT2"], ["H1", "L1"], needed)
+    assert found == {("H1", "CBC_CAT2"): [], ("L1", "CBC_CAT2"): [Segment(1002.0, 1002.5)]}
+    assert asked == [("H1_CBC_CAT2", 1000, 1009), ("L1_CBC_CAT2", 1000, 1009)]
+
+
+def test_times_of_known_events(tmp_path: Path, data_directory: Path) -> None:
+    times = read_event_times(str(data_directory / "catalog/gwosc_event_versions.csv"))
+    assert 1126259462.4 in times
+    assert len(times) > 90
+    path = tmp_path / "events.txt"
+    path.write_text("# GPS s\n1126259462.4\n\n1187008882.4  # a neutron star\n")
+    assert read_event_times(str(path)) == [1126259462.4, 1187008882.4]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("1126259462.4\nGW170817\n", "line 2: 'GW170817'"),
+        ("name,gps\nGW1,1\nGW2\n", "line 3: 'GW2'"),
+        ("inf\n", "line 1"),
+    ],
+)
+def test_malformed_times_are_named_by_file_and_line(tmp_path: Path, text: str, line: str) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"^{path}, {line}.* has no GPS time"):
+        read_event_times(str(path))
+    with pytest.raises(StorageError, match="is no text file"):
+        read_event_times(str(tmp_path))
