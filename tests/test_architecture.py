@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("constants", "types", "errors"),
     ("seeding", "storage", "spectral", "progress", "processes"),
-    ("config", "tables"),
+    ("config", "consistency", "tables"),
     ("strain",),
     ("artifacts",),
     ("waveforms",),

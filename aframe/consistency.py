@@ -1,0 +1,96 @@
+"""What each value of a configuration says on its own is right, but not together with the others."""
+
+import typing
+from typing import TYPE_CHECKING, Any
+
+from aframe.errors import ConfigurationError
+from aframe.spectral import to_samples
+
+if TYPE_CHECKING:
+    from aframe.config import Candidates, Config
+
+
+def impossible(config: "Config") -> list[str]:
+    """What each value says on its own is right, but not together."""
+    s, d, w, i = config.search, config.data, config.waveforms, config.inference
+    needed = s.psd_length + s.kernel_length + s.fduration / 2
+    checks = [
+        (len(s.ifos) >= 2, f"ifos = {','.join(s.ifos)}: a coincident search needs at least two"),
+        (len(set(s.ifos)) == len(s.ifos), f"ifos = {','.join(s.ifos)} names a detector twice"),
+        (0 < s.highpass < s.sample_rate / 2,
+         f"highpass = {s.highpass} Hz is not between 0 and the Nyquist frequency {s.sample_rate / 2} Hz"),
+        (s.lowpass is None or s.highpass < s.lowpass <= s.sample_rate / 2,
+         f"lowpass = {s.lowpass} Hz is not between highpass and the Nyquist frequency {s.sample_rate / 2} Hz"),
+        (d.train_start < d.train_stop < d.test_stop, "train_start, train_stop and test_stop do not follow each other"),
+        (d.max_duration >= d.min_duration,
+         f"max_duration = {d.max_duration} s is less than min_duration = {d.min_duration}"),
+        (d.min_duration >= needed,
+         f"min_duration = {d.min_duration} s is too short: psd_length, kernel_length, fduration / 2 take {needed} s"),
+        (s.psd_length >= s.fftlength, f"psd_length = {s.psd_length} s is shorter than fftlength = {s.fftlength} s"),
+        (w.waveform_duration > w.right_pad > 0,
+         f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s"),
+        (w.waveform_duration >= s.kernel_length,
+         f"kernel_length = {s.kernel_length} s is longer than waveform_duration = {w.waveform_duration} s"),
+        (len(i.shifts) == len(s.ifos),
+         f"shifts = {i.shifts} must give one value for each of ifos = {','.join(s.ifos)}"),
+        (len(set(i.shifts)) == len(i.shifts),
+         f"shifts = {i.shifts}: two detectors with one shift are never slid apart"),
+        (d.source in ("gwosc", "local", "simulated"), f"source = {d.source!r} is none of gwosc, local, simulated"),
+        (d.source != "simulated" or d.asd is not None, "source = simulated needs the key asd"),
+        (d.source != "local" or d.frames is not None, "source = local needs the key frames"),
+        (0 <= 2 * config.injections.jitter < config.injections.spacing,
+         f"jitter = {config.injections.jitter} s is not between 0 and half of spacing = {config.injections.spacing} s"),
+        (config.injections.buffer >= 0, f"buffer = {config.injections.buffer} s must not be negative"),
+        (s.seed >= 0, f"seed = {s.seed} must not be negative"),
+        (0 < w.minimum_frequency < s.sample_rate / 2,
+         f"minimum_frequency = {w.minimum_frequency} Hz is not between 0 and the Nyquist frequency"),
+        (i.precision in ("float32", "bfloat16"), f"precision = {i.precision!r} is neither float32 nor bfloat16"),
+        *((value > 0, f"{name} = {value} must be positive") for name, value in (
+            ("sample_rate", s.sample_rate), ("kernel_length", s.kernel_length), ("fduration", s.fduration),
+            ("block_length", s.block_length), ("inference_sampling_rate", s.inference_sampling_rate), ("Tb", i.Tb),
+            ("num_training_waveforms", w.num_training_waveforms), ("slides_per_job", i.slides_per_job),
+            ("num_validation_waveforms", w.num_validation_waveforms), ("batch_size", i.batch_size),
+            ("integration_window_length", i.integration_window_length),
+            ("cluster_window_length", i.cluster_window_length),
+            ("num_injections", config.injections.num_injections), ("spacing", config.injections.spacing),
+        )),
+        *_checks_of_candidates(config.candidates),
+    ]  # fmt: skip
+    problems = [message for holds, message in checks if not holds]
+    problems += config.vetoes.problems(s.ifos, d.source, d.frames)
+    if not problems:
+        for name in ("kernel_size", "stride_size"):
+            problems += _complaint(lambda name=name: getattr(s, name))  # type: ignore[misc]
+        rate = s.inference_sampling_rate
+        for length, name in (
+            (i.integration_window_length, "integration_window_length"),
+            (i.cluster_window_length / 2, "cluster_window_length / 2"),
+        ):
+            problems += _complaint(lambda length=length, name=name: to_samples(length, rate, name))  # type: ignore[misc]
+        for name in ("psd_size", "filter_size", "block_size"):
+            problems += _complaint(lambda name=name: getattr(s.whitening, name))  # type: ignore[misc]
+    return problems
+
+
+def _checks_of_candidates(c: "Candidates") -> list[tuple[bool, str]]:
+    rates = c.merger_rate_density
+    positive = {
+        "removal_far_per_year": c.removal_far_per_year,
+        "removal_window": c.removal_window,
+        "catalogue_window": c.catalogue_window,
+    }
+    return [
+        (len(rates) == 2 and 0 < rates[0] <= rates[-1],
+         f"merger_rate_density = {rates} is no interval: give its two ends, the lower one first"),
+        (c.rate_prior in ("lognormal", "jeffreys"), f"rate_prior = {c.rate_prior!r} is neither lognormal nor jeffreys"),
+        (c.num_timed >= 0, f"num_timed = {c.num_timed} must not be negative"),
+        *((value is None or value > 0, f"{name} = {value} must be positive") for name, value in positive.items()),
+    ]  # fmt: skip
+
+
+def _complaint(compute: typing.Callable[[], Any]) -> list[str]:
+    try:
+        compute()
+    except ConfigurationError as error:
+        return [str(error)]
+    return []
