@@ -20,6 +20,9 @@ from typing import Any
 from aframe.errors import ConfigurationError
 from aframe.spectral import Whitening, to_samples
 
+LEAST_BEFORE = 0.5
+"""Seconds of a waveform before coalescence, at least: it rises from zero over half of them."""
+
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
                 "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip
 """Sections that belong to law and luigi themselves; they pass unread."""
@@ -319,8 +322,9 @@ def _impossible(config: Config) -> list[str]:
         (d.min_duration >= needed,
          f"min_duration = {d.min_duration} s is too short: psd_length, kernel_length, fduration / 2 take {needed} s"),
         (s.psd_length >= s.fftlength, f"psd_length = {s.psd_length} s is shorter than fftlength = {s.fftlength} s"),
-        (w.waveform_duration > w.right_pad > 0,
-         f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s"),
+        (w.waveform_duration - LEAST_BEFORE >= w.right_pad > 0,
+         f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s, with "
+         f"{LEAST_BEFORE} s before coalescence"),
         (w.waveform_duration >= s.kernel_length,
          f"kernel_length = {s.kernel_length} s is longer than waveform_duration = {w.waveform_duration} s"),
         (len(i.shifts) == len(s.ifos),

@@ -1,6 +1,7 @@
 """Local and s3 paths alike: open, exists, and writes that happen whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -119,6 +120,12 @@ def read_text(path: str) -> str:
             return str(stream.read())
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
+
+
+def sha256(path: str) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with fsspec.open(str(path), "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
