@@ -1,5 +1,6 @@
 """Where each artifact of a run lies, and which parameters it depends on."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -183,12 +184,26 @@ class Artifacts:
         return {name: value for name, value in keys.items() if name != other}
 
     def made_signals(self) -> dict[str, Any]:
-        """Parameters of any signal, but not of how many; of a prior file, its content too."""
+        """Parameters of any signal, but not of how many; of a prior file or a module of the user's, its content too."""
         keys = {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
-        path = self.config.resolve(self.config.waveforms.prior)
-        if path.endswith(".prior") and storage.exists(path):
-            keys["waveforms.prior's content"] = storage.read_text(path)
+        path = self._prior_source()
+        if path is not None and storage.exists(path):
+            keys["waveforms.prior's SHA-256"] = storage.sha256(path)
         return keys
+
+    def _prior_source(self) -> str | None:
+        """The file that says what the prior is, where it is not this package's own."""
+        prior = self.config.waveforms.prior
+        if prior.endswith(".prior"):
+            return self.config.resolve(prior)
+        module = prior.partition("(")[0].rpartition(".")[0]
+        if not module or module.split(".")[0] == "aframe":
+            return None
+        try:
+            found = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            return None
+        return found.origin if found else None
 
     @property
     def made_training_waveforms(self) -> dict[str, Any]:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from aframe.config import Candidates, Config
 
 
+LEAST_BEFORE = 0.5
+"""Seconds of a waveform before coalescence, at least: it rises from zero over half of them."""
+
+
 def impossible(config: "Config") -> list[str]:
     """What each value says on its own is right, but not together."""
     s, d, w, i = config.search, config.data, config.waveforms, config.inference
@@ -27,8 +31,9 @@ def impossible(config: "Config") -> list[str]:
         (d.min_duration >= needed,
          f"min_duration = {d.min_duration} s is too short: psd_length, kernel_length, fduration / 2 take {needed} s"),
         (s.psd_length >= s.fftlength, f"psd_length = {s.psd_length} s is shorter than fftlength = {s.fftlength} s"),
-        (w.waveform_duration > w.right_pad > 0,
-         f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s"),
+        (w.waveform_duration - LEAST_BEFORE >= w.right_pad > 0,
+         f"right_pad = {w.right_pad} s is not inside waveform_duration = {w.waveform_duration} s, with "
+         f"{LEAST_BEFORE} s before coalescence"),
         (w.waveform_duration >= s.kernel_length,
          f"kernel_length = {s.kernel_length} s is longer than waveform_duration = {w.waveform_duration} s"),
         (len(i.shifts) == len(s.ifos),

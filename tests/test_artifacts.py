@@ -19,5 +19,16 @@ def test_a_changed_prior_file_is_noticed(tmp_path: Path) -> None:
     assert before["waveforms.prior"] == run.made_signals()["waveforms.prior"] == "my.prior"
 
 
+def test_a_changed_module_is_noticed(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", "waveforms.prior=my_own_populations.heavy")
+    run = Artifacts(config.load(str(directory / "sandbox.cfg")), _directories(tmp_path))
+    (directory / "my_own_populations.py").write_text("heavy = 50\n")
+    before = run.made_signals()
+    (directory / "my_own_populations.py").write_text("heavy = 20\n")
+    assert before != run.made_signals()
+    shipped = Artifacts(config.load(str(write_run(tmp_path / "demo") / "sandbox.cfg")), _directories(tmp_path))
+    assert not [name for name in shipped.made_signals() if "SHA" in name]
+
+
 def _directories(path: Path) -> Directories:
     return Directories(**dict.fromkeys(("train_data", "test_data", "train_run", "condor", "results"), str(path)))

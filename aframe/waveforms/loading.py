@@ -78,6 +78,8 @@ def _read(prior: str, path: str) -> Population:
     except Exception as error:
         raise ConfigurationError(f"prior = {prior} cannot be read by bilby ({_told(error)}): mend the file") from error
     distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in read), None)
+    if distance is not None and "redshift" in read:
+        raise ConfigurationError(f"prior = {prior}: it has both redshift and {distance}: give one of them")
     if distance is not None:
         if not isinstance(read[distance], Cosmological):
             raise ConfigurationError(

@@ -132,6 +132,14 @@ class Population:
         constrained = [name for name in self.prior if self._is_constraint(name)]
         if not constrained:
             return
+        endings = ("", parametrisations.SOURCE)
+        masses = {f"{name}{end}" for name in (*parametrisations.MASSES, "mass_2") for end in endings}
+        others = [name for name in constrained if name not in {*masses, "mass_ratio", "symmetric_mass_ratio"}]
+        if others:
+            raise ConfigurationError(
+                f"the prior's constraint on {', '.join(others)} is not one on masses alone: importance weights cannot "
+                "be told; choose priors of spins and angles that need none"
+            )
         with _bilby_generator(np.random.default_rng(0)):
             computed = self.prior.conversion_function(self.prior.sample_subset(self._names, 2))
         ignored = [name for name in constrained if name not in computed]
