@@ -130,12 +130,6 @@ def sha256(path: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256(path: str) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with fsspec.open(str(path), "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 @contextlib.contextmanager
 def open_hdf5(path: str) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, from disk or s3.
