@@ -3,7 +3,7 @@
 from aframe import storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
-from aframe.steps import signal_source, slides_over
+from aframe.steps import signal_source, slides_over, target_populations
 from aframe.strain.fetch import curve_path
 from aframe.strain.segments import analysable
 from aframe.strain.simulate import load_asd
@@ -25,6 +25,7 @@ def preflight(run: Artifacts) -> None:
             f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
             "between injections"
         )
+    target_populations(run)
     if not storage.exists(run.model):
         from aframe.train.cli import check_yaml
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from aframe import seeding, storage
@@ -18,8 +19,10 @@ from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.slides import Grid, Slide
 from aframe.processes import die_with
-from aframe.sensitivity.volume import Draws, default_far_grid, read_rejected, volume_against_far, write_volumes
-from aframe.sensitivity.weights import mass_targets
+from aframe.sensitivity.draws import Draws, read_rejected, weigh
+from aframe.sensitivity.populations import population_targets
+from aframe.sensitivity.volume import default_far_grid, efficiencies, remarks, volume_against_far, write_volumes
+from aframe.sensitivity.weights import Target, mass_targets
 from aframe.spectral import power_spectral_density
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
@@ -35,7 +38,7 @@ from aframe.waveforms.injections import (
     polarization_set,
 )
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import load_population
+from aframe.waveforms.priors import Population, load_population
 
 if TYPE_CHECKING:
     from aframe.inference.run import Searcher
@@ -377,24 +380,33 @@ def export(run: Artifacts) -> None:
     publish(model.load(run.model), run.repository, made.model_name, made.max_batch_size, run.made_repository)
 
 
+def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
+    """The population that injections are drawn from, and those for which volumes are wanted."""
+    source, made = load_population(run.config.waveforms.prior), run.config.sensitivity
+    pairs = mass_targets(made.mass_combos, made.mass_width, source.redshift_range)
+    named = population_targets({path: load_population(path) for path in made.populations}, source)
+    return source, [*pairs, *named]
+
+
 def estimate_sensitivity(run: Artifacts) -> None:
     """Write sensitive volumes, their figures, and the candidates."""
+    from aframe.report.inputs import rates_to_show
     from aframe.report.page import sensitive_volume_html
 
-    background = Background.read(run.events("background"))
+    background, zero_lag = Background.read(run.events("background")), EventTable.read(run.events("0lag"))
+    source, targets = target_populations(run)
     recovered = RecoveredTable.read(run.events("foreground"))
-    population = load_population(run.config.waveforms.prior)
-    combos, width = run.config.sensitivity.mass_combos, run.config.sensitivity.mass_width
-    draws = Draws(recovered, read_rejected(run.rejected), population)
-    targets = mass_targets(combos, width, population.redshift_range)
-    curves = volume_against_far(draws, background, targets, default_far_grid(background))
-    write_candidates(
-        candidates(EventTable.read(run.events("0lag")), background), run.directories.results, run.made_answers
-    )
+    draws = weigh(Draws(recovered, read_rejected(run.rejected, targets), source), targets)
+    rates = default_far_grid(background)
+    curves = volume_against_far(draws, background, rates, zero_lag.livetime)
+    found = efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    for remark in remarks(curves):
+        print(f"warning: {remark}", file=sys.stderr)
+    write_candidates(candidates(zero_lag, background), run.directories.results, run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    write_volumes(run.plot("sensitive_volume.h5"), curves, run.made_answers)
+    write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers)
 
 
 def build_report(run: Artifacts) -> None:

@@ -13,7 +13,7 @@ from aframe import storage
 from aframe.events.candidates import candidates
 from aframe.events.significance import Background
 from aframe.report.inputs import ReportInputs, TrainingCurves
-from aframe.sensitivity.volume import read_volumes
+from aframe.sensitivity.volume import read_efficiencies, read_volumes
 from aframe.tables import EventTable, RecoveredTable
 from aframe.types import Array
 
@@ -52,6 +52,7 @@ def gather(results: str, train_run: str | None, title: str = "Search for compact
         candidates=None if events is None or background is None else candidates(events, background),
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
         volumes=read_volumes(volumes) if volumes else None,
+        efficiencies=read_efficiencies(volumes) if volumes else None,
         provenance=_provenance(configuration),
     )
 

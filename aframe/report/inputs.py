@@ -6,6 +6,7 @@ from typing import Any
 
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
+from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import RecoveredTable
 from aframe.types import Array
@@ -25,7 +26,8 @@ class ReportInputs:
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
         injections: All accepted injections and the events that recovered them.
-        volumes: Sensitive volume curves by mass pair.
+        volumes: Sensitive volume curves by population.
+        efficiencies: Shares found by population and axis.
         provenance: Versions, date and seed.
     """
 
@@ -36,6 +38,7 @@ class ReportInputs:
     candidates: CandidateTable | None
     injections: RecoveredTable | None
     volumes: Mapping[str, VolumeCurve] | None
+    efficiencies: Mapping[str, Mapping[str, Efficiency]] | None
     provenance: Mapping[str, str]
 
     @property

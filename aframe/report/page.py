@@ -15,20 +15,12 @@ from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.style import CSS
 from aframe.report.text import duration, number, rate, unit
 from aframe.sensitivity import catalog
-from aframe.sensitivity.volume import VolumeCurve
+from aframe.sensitivity.efficiency import snr_efficiency
+from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, remarks
 from aframe.types import Array
 
 LOUDEST = 10
 """Zero-lag events in the table; all are in candidates.csv."""
-
-COMPARISON = (
-    f"Broken lines: what the pipelines of O3 saw in real noise ({catalog.SOURCE}). "
-    "They are not measured at a false alarm rate, so a line says nothing about where on the axis it holds. "
-)
-NOT_ALIKE = (
-    "This search ran on simulated Gaussian noise, without glitches and with another sensitivity: "
-    "the comparison is for orientation only and is not like for like."
-)
 
 Figures = dict[str, Model]
 
@@ -57,10 +49,10 @@ def build_report(inputs: ReportInputs) -> str:
 
 
 def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) -> str:
-    """A self-contained HTML page with one interactive figure per mass pair.
+    """A self-contained HTML page with one interactive figure per population.
 
     Args:
-        curves: Sensitive volume curves by mass pair.
+        curves: Sensitive volume curves by population.
         simulated: Whether the search ran on simulated noise.
     """
     plots: Figures = {}
@@ -124,7 +116,12 @@ def _headline(inputs: ReportInputs) -> str:
     if inputs.volumes and far is not None:
         pair, curve = next(iter(inputs.volumes.items()))
         volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
-        cards.append((f"{number(volume)} ± {number(error, 2)} Gpc³", f"sensitive volume, {pair} M☉, FAR {rate(far)}"))
+        cards.append(
+            (
+                f"{number(volume)} ± {number(error, 2)} Gpc³",
+                f"sensitive volume, {population_label(pair)}, FAR {rate(far)}",
+            )
+        )
     if inputs.candidates is not None and inputs.background is not None:
         cards.append((duration(float(inputs.candidates.attributes["T0"])), "of coincident data searched"))
         if len(inputs.candidates):
@@ -173,13 +170,21 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
         lowest, highest = float(curve.far_per_year[0]), float(curve.far_per_year[-1])
         for far in rates_to_show(lowest, highest):
             volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
-            effective = _at(curve, far, curve.effective_sample_size)
-            distance = number((3 * volume / (4 * np.pi)) ** (1 / 3))
-            rows.append([pair, rate(far), f"{number(volume)} ± {number(error, 2)}", distance, number(round(effective))])
-    header = ("Masses (M☉)", "False alarm rate", "Volume (Gpc³)", "Radius of that sphere (Gpc)", "Effective injections")
+            low, high = (_at(curve, far, values) for values in curve.interval_gpc3)
+            others = (curve.volume_time_gpc3_yr, curve.sensitive_distance_mpc, curve.effective_sample_size)
+            time, distance, effective = (_at(curve, far, values) for values in others)
+            row = [population_label(pair), rate(far), f"{number(volume)} ± {number(error, 2)}"]
+            row += [f"{number(low)} to {number(high)}", number(time), number(round(distance)), number(round(effective))]
+            rows.append(row)
+    header = ("Population", "False alarm rate", "Volume (Gpc³)", "95 % (Gpc³)", "× time (Gpc³ yr)",
+              "Radius (Mpc)", "Effective injections")  # fmt: skip
+    notes = "".join(f'<p class="note">{escape(remark)}.</p>' for remark in remarks(inputs.volumes))
     return (
-        "<p>Comoving volume within which the search would find binaries, for log-normal source-frame masses about each "
-        "pair; with one standard error.</p>"
+        "<p>Comoving volume within which the search would find binaries that merge at a constant rate per comoving "
+        "volume and source time; with one standard error, a 95 % interval, its product with the live time, and the "
+        "radius of a sphere as large. Effective injections are those found, counted by their weights. A pair of masses "
+        "stands for log-normal source-frame masses about it.</p>"
+        + notes
         + _volume_figures(inputs.volumes, inputs.simulated, plots)
         + _table(header, rows, 2)
     )
@@ -189,8 +194,9 @@ def _volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: F
     content = ""
     for pair, curve in curves.items():
         plot = figures.volume_figure(curve, catalog.published_volumes(pair))
-        content += f"<div><h3>{escape(pair)} M☉</h3>{_place(plots, f'volume-{pair}', plot)}</div>"
-    note = COMPARISON + (NOT_ALIKE if simulated else "Detectors and time of observation differ as well.")
+        content += f"<div><h3>{escape(population_label(pair))}</h3>{_place(plots, f'volume-{pair}', plot)}</div>"
+    livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
+    note = " ".join(catalog.comparison_remarks(simulated, livetime))
     return f'<div class="grid">{content}</div><p class="note">{escape(note)}</p>'
 
 
@@ -223,13 +229,19 @@ def _injections(inputs: ReportInputs, plots: Figures) -> str:
     thresholds = {value: float(background.threshold_at_far(value)) for value in rates}
     found = statistic >= thresholds[far]
     drawn = int(table.attributes["num_injections"])
-    efficiency = _place(plots, "efficiency", figures.efficiency_figure(snr, statistic, thresholds))
+    of_all = (inputs.efficiencies or {}).get(ALL_DRAWS, {})
+    shares = {"snr": snr_efficiency(snr, statistic, thresholds), **of_all}
+    drawn_shares = "".join(
+        f"<div><h3>Efficiency by {escape(figures.AXES[axis].partition(' (')[0].lower().replace('snr', 'SNR'))}</h3>"
+        f"{_place(plots, f'efficiency-{axis}', figures.efficiency_figure(share))}</div>"
+        for axis, share in shares.items()
+    )
     scatter = _place(plots, "found", figures.found_figure(snr, chirp_mass, found))
     return (
         f"<p>{number(drawn)} binaries were drawn, {number(len(table))} of them loud enough to be injected; "
         f"{number(int(np.isfinite(statistic).sum()))} have an event nearby and {number(int(found.sum()))} are found "
         f"at a false alarm rate of {escape(rate(far))}.</p>"
-        f'<div class="grid"><div><h3>Efficiency by false alarm rate</h3>{efficiency}</div>'
+        f'<div class="grid">{drawn_shares}'
         f"<div><h3>Found and missed</h3>{scatter}</div></div>"
     )
 

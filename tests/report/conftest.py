@@ -8,7 +8,8 @@ import pytest
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.sensitivity.volume import Draws, default_far_grid, volume_against_far, write_volumes
+from aframe.sensitivity.draws import Draws, weigh
+from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
 from aframe.sensitivity.weights import mass_targets
 from aframe.tables import EventTable, RecoveredTable, RejectedTable
 from aframe.waveforms.priors import demo_bbh, draw
@@ -60,9 +61,10 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rejected = RejectedTable({name: column[~accepted] for name, column in columns.items()})
     background = Background(events["detection_statistic"], events.livetime)
     targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
-    draws = Draws(recovered, [rejected], population)
-    curves = volume_against_far(draws, background, targets, default_far_grid(background))
-    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, CONFIGURATION)
+    draws = weigh(Draws(recovered, [rejected], population), targets)
+    curves = volume_against_far(draws, background, default_far_grid(background), LIVETIME)
+    found = efficiencies(draws, background, np.array([10.0, 365.25]))
+    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, found, CONFIGURATION)
     lines = ["epoch,step,train_loss,valid_loss,valid_auroc,valid_efficiency"]
     for epoch in range(20):
         decay = np.exp(-epoch / 5)
