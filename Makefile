@@ -1,6 +1,7 @@
 # make sandbox   the whole pipeline on simulated noise, in DIR (default: runs/demo); nothing need be installed before
 # make test      the tests
 # make lint      style and types
+# make ml4gw     what generating waveforms on the device while training takes, besides
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev test lint bench
+.PHONY: help sandbox venv dev ml4gw test lint bench
 .DEFAULT_GOAL := help
 
 help:
@@ -32,7 +33,14 @@ dev: .venv/developed
 
 .venv/developed: .venv/installed
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(WITH_ML4GW)
 	@touch $@
+
+# without its dependencies: its pins, torch < 2.11 and torchaudio, are those of parts of it that are never imported
+WITH_ML4GW = $(BIN)/python -m pip install --quiet --no-deps -c constraints.txt ml4gw
+
+ml4gw: venv
+	@$(WITH_ML4GW)
 
 test: dev
 	$(BIN)/pytest

@@ -167,8 +167,12 @@ class Artifacts:
         return {name: value for name, value in keys.items() if name != other}
 
     def made_signals(self) -> dict[str, Any]:
-        """Parameters of any signal, but not of how many."""
-        return {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
+        """Parameters of any signal, but not of how many; of a prior file, its content too."""
+        keys = {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
+        path = self.config.resolve(self.config.waveforms.prior)
+        if path.endswith(".prior") and storage.exists(path):
+            keys["waveforms.prior's content"] = storage.read_text(path)
+        return keys
 
     @property
     def made_training_waveforms(self) -> dict[str, Any]:
@@ -195,7 +199,16 @@ class Artifacts:
 
     def made_model_by(self, training_yaml: str) -> dict[str, Any]:
         """Parameters of a model that another training YAML makes of the same data."""
-        return self.made_training_waveforms | self.made_validation_waveforms | training_parameters(training_yaml)
+        training = training_parameters(training_yaml)
+        signals = self.made_training_waveforms
+        if training.get("train.data.waveforms") == "generated":
+            signals = {name: value for name, value in signals.items() if ".num_" not in name}
+        return signals | self.made_validation_waveforms | training
+
+    @property
+    def stores_training_waveforms(self) -> bool:
+        """Whether the polarizations to train with are made beforehand, and not anew for each batch."""
+        return training_parameters(self.training_yaml).get("train.data.waveforms") != "generated"
 
     @property
     def made_repository(self) -> dict[str, Any]:

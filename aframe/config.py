@@ -97,7 +97,7 @@ class Data:
 class Waveforms:
     """The population and how its signals are made."""
 
-    prior: str = key("python path of a function that returns an aframe.waveforms.priors.Population")
+    prior: str = key("population: python path of a function, a call of one with numbers, or a bilby .prior file")
     approximant: str = key("LAL waveform approximant")
     waveform_duration: float = key("length of a generated waveform", "s")
     right_pad: float = key("time from coalescence to the generated waveform's end", "s")
@@ -116,6 +116,9 @@ class Injections:
     spacing: float = key("time from one injection to the next", "s")
     buffer: float = key("time kept free at both ends of a segment, after the PSD's", "s")
     jitter: float = key("largest random offset from the regular spacing", "s", 0.0)
+    store_waveforms: bool = key(
+        "true: the table has the waveforms; false: they are made again when needed", default=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +295,10 @@ def _parse(text: str, kind: Any) -> Any:
         return tuple(_parse(item, arguments[0]) for item in items)
     if kind is str:
         return os.path.expandvars(text.strip("\"'"))
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError("is neither true nor false")
+        return text.lower() == "true"
     try:
         return kind(text)
     except ValueError:

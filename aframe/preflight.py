@@ -20,16 +20,19 @@ def preflight(run: Artifacts) -> None:
     if storage.exists(run.result("report.html")):
         return
     detector_geometry(run.config.search.ifos)
-    if not storage.exists(run.injections) and not signal_source(run).population.isotropic_in_right_ascension:
-        raise ConfigurationError(
-            f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
-            "between injections"
-        )
     target_populations(run)
+    if not storage.exists(run.injections):
+        source = signal_source(run)
+        if not source.population.isotropic_in_right_ascension:
+            raise ConfigurationError(
+                f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
+                "between injections"
+            )
+        source.check()
     if not storage.exists(run.model):
         from aframe.train.cli import check_yaml
 
-        check_yaml(run.training_yaml)
+        check_yaml(run.training_yaml, run.config)
     if run.config.data.source == "simulated":
         load_asd(curve_path(run.config.data.asd or "", run.config.resolve))
     if run.config.data.source != "gwosc" or run.config.data.segments:

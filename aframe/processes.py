@@ -2,19 +2,29 @@
 
 import ctypes
 import fcntl
+import math
+import mmap
 import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from aframe.errors import StorageError
+from aframe.types import Array
 
 PR_SET_PDEATHSIG = 1
 
 _locks: list[IO[str]] = []
 """Kept open until the process ends."""
+
+_inherited: list[Callable[[slice], None]] = []
+"""In a forked process: the work that it is there for."""
 
 
 def die_with(parent: int) -> None:
@@ -77,3 +87,45 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def shared_array(shape: tuple[int, ...]) -> Array:
+    """A float32 array of zeros that forked processes write into."""
+    number = math.prod(shape)
+    if number == 0:
+        return np.empty(shape, np.float32)
+    return np.frombuffer(mmap.mmap(-1, 4 * number), dtype=np.float32).reshape(shape)
+
+
+def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int | None) -> None:
+    """Call a function with all slices of ``number`` items, in forked processes if there is more than one slice.
+
+    Args:
+        run: Called with each slice; its results go to arrays of ``shared_array``.
+        number: Items.
+        size: Items in a slice.
+        workers: Processes; all cores when None. One in the children of a pool, which may not have children.
+
+    Raises:
+        concurrent.futures.process.BrokenProcessPool: If a process crashes.
+    """
+    slices = [slice(start, start + size) for start in range(0, number, size)]
+    wanted = 1 if multiprocessing.current_process().daemon else workers or len(os.sched_getaffinity(0))
+    processes = min(wanted, len(slices))
+    if processes <= 1:
+        for items in slices:
+            run(items)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, context, initializer=_inherit, initargs=(run,)) as pool:
+        for _ in pool.map(_run_inherited, slices, chunksize=4):
+            pass
+
+
+def _inherit(run: Callable[[slice], None]) -> None:
+    die_with_parent()
+    _inherited.append(run)
+
+
+def _run_inherited(items: slice) -> None:
+    _inherited[-1](items)

@@ -19,26 +19,22 @@ from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.slides import Grid, Slide
 from aframe.processes import die_with
-from aframe.sensitivity.draws import Draws, read_rejected, weigh
 from aframe.sensitivity.populations import population_targets
 from aframe.sensitivity.volume import default_far_grid, efficiencies, remarks, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, read_rejected, weigh
 from aframe.sensitivity.weights import Target, mass_targets
 from aframe.spectral import power_spectral_density
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
-from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables
+from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables, write_tables
 from aframe.train.model import Preprocessing
-from aframe.waveforms.injections import (
-    Placement,
-    Selection,
-    SignalSource,
-    accepted_signals,
-    injection_set,
-    polarization_set,
-)
+from aframe.waveforms.injections import Placement, injection_set
+from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import Population, load_population
+from aframe.waveforms.priors import Population
+from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
+from aframe.waveforms.source import SignalSource, polarization_batches
 
 if TYPE_CHECKING:
     from aframe.inference.run import Searcher
@@ -91,7 +87,7 @@ def signal_source(run: Artifacts) -> SignalSource:
         made.minimum_frequency,
         made.reference_frequency,
     )
-    return SignalSource(load_population(made.prior), generator)
+    return SignalSource(load_population(made.prior, run.config.resolve), generator)
 
 
 def selection(run: Artifacts, background: str) -> Selection:
@@ -106,8 +102,9 @@ def selection(run: Artifacts, background: str) -> Selection:
 def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
     """Write the polarizations to train with."""
     rng = seeding.generator(run.config.search.seed, "training waveforms")
-    table = polarization_set(signal_source(run), run.config.waveforms.num_training_waveforms, rng, progress=progress)
-    table.write(run.training_waveforms, run.made_training_waveforms)
+    number = run.config.waveforms.num_training_waveforms
+    batches = polarization_batches(signal_source(run), number, rng, progress=progress)
+    write_tables([run.training_waveforms], ((batch,) for batch in batches), run.made_training_waveforms, COUNTS)
 
 
 def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
@@ -115,8 +112,9 @@ def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | Non
     rng = seeding.generator(run.config.search.seed, "validation waveforms")
     chosen = selection(run, background_files(run, "train")[-1])
     number = run.config.waveforms.num_validation_waveforms
-    accepted, _ = accepted_signals(signal_source(run), chosen, number, rng, progress=progress)
-    accepted.write(run.validation_waveforms, run.made_validation_waveforms)
+    batches = accepted_signals(signal_source(run), chosen, number, rng, progress=progress)
+    accepted = ((batch,) for batch, _ in batches)
+    write_tables([run.validation_waveforms], accepted, run.made_validation_waveforms, COUNTS)
 
 
 def background_files(run: Artifacts, stage: Stage) -> list[str]:
@@ -203,19 +201,18 @@ def generate_injections(run: Artifacts, batch: InjectionBatch, progress: Progres
     if place is None:
         raise DataError(f"slide {batch.slide} of {path} holds no injections: the data changed since they were planned")
     rng = seeding.generator(run.config.search.seed, "injections", batch.segment, batch.slide)
-    source, chosen = signal_source(run), selection(run, path)
-    accepted, rejected = injection_set(source, chosen, place, batch.count, rng, progress=progress)
-    rejected.write(run.injection_part("rejected", batch.segment, batch.slide), run.made_injections)
-    accepted.write(run.injection_part("accepted", batch.segment, batch.slide), run.made_injections)
+    source, chosen, store = signal_source(run), selection(run, path), run.config.injections.store_waveforms
+    batches = injection_set(source, chosen, place, batch.count, rng, store_waveforms=store, progress=progress)
+    parts = [run.injection_part(kind, batch.segment, batch.slide) for kind in ("accepted", "rejected")]
+    write_tables(parts, batches, run.made_injections, COUNTS)
 
 
 def merge_injections(run: Artifacts) -> None:
     """Join the parts, in order; they are deleted only when both tables are complete."""
     parts = plan_injections(run)
     paths = {kind: [run.injection_part(kind, b.segment, b.slide) for b in parts] for kind in ("rejected", "accepted")}
-    counts = ("num_injections", "num_unphysical")
-    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections, counts)
-    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections, counts)
+    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections, COUNTS)
+    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections, COUNTS)
     for path in paths["rejected"] + paths["accepted"]:
         storage.remove(path)
 
@@ -382,9 +379,10 @@ def export(run: Artifacts) -> None:
 
 def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
     """The population that injections are drawn from, and those for which volumes are wanted."""
-    source, made = load_population(run.config.waveforms.prior), run.config.sensitivity
+    made, load = run.config.sensitivity, functools.partial(load_population, resolve=run.config.resolve)
+    source = load(run.config.waveforms.prior)
     pairs = mass_targets(made.mass_combos, made.mass_width, source.redshift_range)
-    named = population_targets({path: load_population(path) for path in made.populations}, source)
+    named = population_targets({path: load(path) for path in made.populations}, source)
     return source, [*pairs, *named]
 
 
@@ -414,6 +412,7 @@ def build_report(run: Artifacts) -> None:
     from aframe.report.gather import gather
     from aframe.report.page import build_report as build
 
-    page = build(gather(run.directories.results, run.directories.train_run))
+    where = run.directories
+    page = build(gather(where.results, where.train_run, where.train_data, where.test_data))
     storage.sign(run.result("report.html"), run.made_answers)
     storage.write_text(run.result("report.html"), page)

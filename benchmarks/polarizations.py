@@ -1,25 +1,82 @@
-"""Polarizations per second: IMRPhenomPv2, 8 s at 2048 Hz, binaries of the default population, all cores."""
+"""Polarizations per second: IMRPhenomPv2, 8 s at 2048 Hz from 20 Hz, binaries of the default population, two cores.
+
+And how that compares with two processes that do nothing but call LAL's frequency-domain function in a loop.
+"""
 
 import json
+import multiprocessing
 import time
 
+import lal
+import lalsimulation
 import numpy as np
+from bilby.gw.conversion import bilby_to_lalsimulation_spins
 
-from aframe.waveforms.polarizations import WaveformGenerator
+from aframe.waveforms.polarizations import SPIN_COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 
-NUMBER, TARGET = 4096, 1500.0
+NUMBER, REPEATS, PROCESSES = 1024, 7, 2
+TARGET, RATIO_TARGET = 1500.0, 0.75
+
+
+def lal_arguments(generator: WaveformGenerator, columns: dict[str, np.ndarray]) -> list[tuple[object, ...]]:
+    """What LAL's function is called with for each binary, on the grid of the whole waveform."""
+    reference, rows = generator.reference_frequency, []
+    for i in range(len(columns["mass_1"])):
+        row = {name: float(column[i]) for name, column in columns.items()}
+        masses = row["mass_1"] * lal.MSUN_SI, row["mass_2"] * lal.MSUN_SI
+        angles = (row[name] for name in SPIN_COLUMNS)
+        inclination, *spins = bilby_to_lalsimulation_spins(*angles, *masses, reference, row["phase"])
+        distance = row["luminosity_distance"] * 1e6 * lal.PC_SI
+        rows.append((*masses, *spins, distance, inclination, row["phase"], 0.0, 0.0, 0.0, 1 / generator.duration,
+                     generator.minimum_frequency, generator.sample_rate / 2, reference, None,
+                     lalsimulation.IMRPhenomPv2))  # fmt: skip
+    return rows
+
+
+def loop(arguments: list[tuple[object, ...]], start: multiprocessing.Barrier) -> None:
+    start.wait()
+    for row in arguments:
+        lalsimulation.SimInspiralChooseFDWaveform(*row)
+    start.wait()
+
+
+def bare_seconds(arguments: list[tuple[object, ...]]) -> float:
+    """Time that the loops take, their processes being there before it starts."""
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(PROCESSES + 1)
+    parts = [arguments[i::PROCESSES] for i in range(PROCESSES)]
+    processes = [context.Process(target=loop, args=(part, barrier)) for part in parts]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    start = time.perf_counter()
+    barrier.wait()
+    seconds = time.perf_counter() - start
+    for process in processes:
+        process.join()
+    return seconds
+
+
+def own_seconds(generator: WaveformGenerator, columns: dict[str, np.ndarray]) -> float:
+    start = time.perf_counter()
+    generator.generate(columns, PROCESSES)
+    return time.perf_counter() - start
 
 
 def main() -> None:
-    generator = WaveformGenerator("IMRPhenomPv2", 2048.0, 8.0, 0.5, 20.0, 50.0)
+    generator = WaveformGenerator("IMRPhenomPv2", 2048.0, 8.0, 1.0, 20.0, 50.0)
     columns = draw(rates_and_populations_bbh(), NUMBER, np.random.default_rng(1))
-    generator.generate({name: column[:64] for name, column in columns.items()})
-    start = time.perf_counter()
-    generator.generate(columns)
-    rate = NUMBER / (time.perf_counter() - start)
-    print(json.dumps({"benchmark": "IMRPhenomPv2 polarizations, 8 s, 2048 Hz, 2 cores", "value": round(rate, 1),
-                      "unit": "1/s", "target": TARGET, "ok": rate >= TARGET}))  # fmt: skip
+    arguments = lal_arguments(generator, columns)
+    own_seconds(generator, {name: column[:64] for name, column in columns.items()})
+    seconds = np.array([(own_seconds(generator, columns), bare_seconds(arguments)) for _ in range(REPEATS)])
+    own, bare = NUMBER / seconds.min(axis=0)
+    ratio = float(np.median(seconds[:, 1] / seconds[:, 0]))
+    print(f"own {own:.0f}/s, bare LAL loops {bare:.0f}/s: the fastest of {REPEATS} interleaved repeats each")
+    print(json.dumps({"benchmark": "IMRPhenomPv2 polarizations, 8 s, 2048 Hz, 2 cores", "value": round(float(own), 1),
+                      "unit": "1/s", "target": TARGET, "ok": bool(own >= TARGET)}))  # fmt: skip
+    print(json.dumps({"benchmark": "the same, over two bare LAL loops (median of pairs)", "value": round(ratio, 3),
+                      "unit": "", "target": RATIO_TARGET, "ok": ratio >= RATIO_TARGET}))  # fmt: skip
 
 
 if __name__ == "__main__":

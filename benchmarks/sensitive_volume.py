@@ -11,8 +11,8 @@ import numpy as np
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.sensitivity.draws import Draws, read_rejected, weigh
 from aframe.sensitivity.volume import efficiencies, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, read_rejected, weigh
 from aframe.sensitivity.weights import LogNormalTarget, mass_targets
 from aframe.tables import RecoveredTable, RejectedTable
 from aframe.waveforms.priors import Population, draw, rates_and_populations_bbh

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 from pathlib import Path
 
@@ -8,10 +9,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
+DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
 @pytest.fixture(scope="session")
 def data_directory() -> Path:
     """Real LIGO data, where they are at hand."""
-    directory = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not directory.is_dir():
-        pytest.skip(f"no real data: {directory} does not exist (set AFRAME_TEST_DATA)")
-    return directory
+    if not DATA.is_dir():
+        pytest.skip(f"no real data: {DATA} does not exist (set AFRAME_TEST_DATA)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def measured_asds() -> dict[str, Path]:
+    """ASDs of O3 as measured, rows of frequency (Hz) and ASD, by detector; none where they are not at hand."""
+    paths = {ifo: DATA / "asd" / f"cogwheel_asd_{ifo[0]}_O3.npy" for ifo in ("H1", "L1", "V1")}
+    return {ifo: path for ifo, path in paths.items() if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def ml4gw() -> None:
+    """Skip where ml4gw is not installed (its top level, which needs more than is used of it, is not imported)."""
+    if importlib.util.find_spec("ml4gw") is None:
+        pytest.skip("ml4gw is not installed: `make dev` installs it")

@@ -122,6 +122,10 @@ def test_paths_start_at_the_file(tmp_path):
         ),
         (("highpass = 32", "highpass = thirty"), r"highpass = 'thirty' in \[luigi_search\] is no number"),
         (("seed = 7", "seed = 7.5"), "seed = '7.5' .* is no whole number"),
+        (
+            ("spacing =", "store_waveforms = maybe\nspacing ="),
+            r"store_waveforms = 'maybe' .* is neither true nor false",
+        ),
         (("ifos = H1, L1", "ifos ="), "ifos = '' .* at least one value"),
         (("20-35", "20+35"), "'20\\+35', which is no pair of masses"),
         (("ifos = H1, L1", "ifos = H1"), "needs at least two"),

@@ -4,16 +4,25 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+import torch
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
+
+from aframe import config, steps
+from aframe.artifacts import Artifacts
+from aframe.config import Directories
+from aframe.tables import RecoveredTable
 
 TABLES = (
     "train_data/training_waveforms.hdf5",
@@ -175,6 +184,46 @@ def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(whole_run: Pa
     assert kills >= 5
     assert not list(directory.rglob(".partial-*"))
     assert not differences(whole_run, directory)
+
+
+@pytest.mark.parametrize("store_waveforms", ["true", "false"])
+def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_waveforms: str
+) -> None:
+    configuration = write_run(tmp_path / "other", f"injections.store_waveforms={store_waveforms}") / "sandbox.cfg"
+    for name in ("segments.txt", "background"):
+        source = whole_run / "test_data" / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    directories = replace(
+        Directories.from_environment(environment_of(whole_run)), test_data=str(tmp_path), results=str(tmp_path)
+    )
+    run = Artifacts(config.load(str(configuration)), directories)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    threads = torch.get_num_threads()
+    steps.use_one_thread()
+    try:
+        batches = steps.plan_injections(run)
+        for batch in reversed(batches):
+            steps.generate_injections(run, batch)
+        steps.merge_injections(run)
+        for unit in steps.plan_units(run):
+            steps.score_unit(run, unit, "cpu")
+    finally:
+        torch.set_num_threads(threads)
+    assert len(batches) > 1
+    made, original = (content(path / "waveforms.hdf5") for path in (tmp_path, whole_run / "test_data"))
+    expected = {
+        name: digest for name, digest in original.items() if store_waveforms == "true" or "waveforms" not in name
+    }
+    assert {name: made.get(name) for name in expected if "aframe_parameters" not in name} == {
+        name: digest for name, digest in expected.items() if "aframe_parameters" not in name
+    }
+    assert ("waveforms/h1" in made) == (store_waveforms == "true")
+    foreground = [RecoveredTable.read(str(path)) for path in sorted((tmp_path / "units").glob("foreground-*"))]
+    scored = RecoveredTable.concatenate(foreground)
+    known = RecoveredTable.read(str(whole_run / "results" / "foreground.hdf5"))
+    np.testing.assert_allclose(scored["detection_statistic"], known["detection_statistic"], atol=1e-4)
+    np.testing.assert_array_equal(scored["injection_time"], known["injection_time"])
 
 
 def test_two_runs_in_one_directory_are_refused(whole_run: Path) -> None:

@@ -14,6 +14,7 @@ from aframe.inference.slides import Grid, Slide
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.train.model import Model
+from aframe.waveforms.injections import with_responses
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -113,7 +114,7 @@ def _events(scores: np.ndarray, begin: float, slide: Slide, clustering: Clusteri
 
 
 def _injections_of(path: str, slide: Slide, start: float, stop: float) -> InjectionTable:
-    """The injections of a segment's slide, which lie together in the table, with their waveforms.
+    """The injections of a segment's slide, which lie together in the table, with their responses.
 
     An injection belongs to the segment that the detector with the smallest shift sees at its time: slides that shift
     all detectors forwards reach times before the segment's start.
@@ -124,7 +125,7 @@ def _injections_of(path: str, slide: Slide, start: float, stop: float) -> Inject
     wanted &= np.isclose(table["shift"], slide.shifts, rtol=0, atol=1e-6).all(axis=1)
     rows = np.flatnonzero(wanted)
     low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-    return InjectionTable.read(path, rows=slice(low, high), waveforms=True).rows(rows - low)
+    return with_responses(InjectionTable.read(path, rows=slice(low, high), waveforms=True).rows(rows - low), path)
 
 
 def _without_waveforms(table: InjectionTable) -> InjectionTable:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+from bokeh.models import ColumnDataSource, HoverTool, LogColorMapper, NumeralTickFormatter
 from bokeh.models.annotations import Legend, TeeHead, Whisker
 from bokeh.plotting import figure
 from jaxtyping import Bool, Float
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.report.inputs import TrainingCurves
+from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
@@ -22,6 +22,9 @@ BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK = (
 )  # fmt: skip
 PALETTE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
+
+GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(0xF0, 0x60, -8))
+"""Shades of a histogram under coloured dots."""
 
 DASHES = ("dashed", "dotted", "dashdot", "dotdash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -156,6 +159,60 @@ def found_figure(
         dots = plot.scatter(snr[rows], chirp_mass[rows], marker=marker, color=color, size=5, alpha=0.6)
         entries.append((f"{label} ({int(chosen.sum())})", [dots]))
     return _with_legend(plot, entries)
+
+
+def mass_figure(draws: DrawHistograms) -> figure:
+    """Source-frame masses of all draws, as shades, and of accepted ones, as dots."""
+    edges = draws.mass_edges
+    limits = (float(edges[0]), float(edges[-1]))
+    plot = _plot(
+        "Heavier mass, source frame (M☉)", "Lighter mass, source frame (M☉)",
+        x_axis_type="log", y_axis_type="log", x_range=limits, y_range=limits,
+    )  # fmt: skip
+    heavy, light = np.nonzero(draws.masses)
+    counts = draws.masses[heavy, light]
+    shades = LogColorMapper(palette=GREYS, low=0.5, high=float(counts.max(initial=1.0)))
+    source = ColumnDataSource(
+        {"left": edges[heavy], "right": edges[heavy + 1], "bottom": edges[light], "top": edges[light + 1], "n": counts}
+    )
+    cells = plot.quad(
+        "left", "right", "top", "bottom", source=source, fill_color={"field": "n", "transform": shades}, line_color=None
+    )
+    plot.add_tools(HoverTool(renderers=[cells], tooltips=[("draws", "@n{0,0}")]))
+    heavier, lighter = draws.accepted_masses
+    dots = plot.scatter(heavier, lighter, color=BLUE, size=4, alpha=0.6)
+    return _with_legend(plot, [("accepted", [dots])])
+
+
+def redshift_figure(draws: DrawHistograms) -> figure:
+    """Redshifts of all draws, and of accepted ones."""
+    counts = {"all draws": draws.redshifts[0], "accepted": draws.redshifts[1]}
+    return _with_legend(*_histogram("Redshift", draws.redshift_edges, counts))
+
+
+def snr_figure(draws: DrawHistograms) -> figure:
+    """Network SNRs of draws that were judged by a waveform, and of accepted ones, with the slope of nearby space."""
+    edges, accepted = draws.snr_edges, draws.snrs[1]
+    first = int((accepted > 0).argmax())
+    centre = np.sqrt(edges[1:] * edges[:-1])[first:]
+    law = accepted.sum() * 3 * np.log(edges[1] / edges[0]) * (centre / edges[first]) ** -3.0
+    counts = {"judged by a waveform": draws.snrs[0], "accepted": accepted}
+    plot, entries = _histogram("Network SNR", edges, counts, x_axis_type="log")
+    line = plot.line(centre[law > 0.5], law[law > 0.5], line_color=BLACK, line_dash="dashed")
+    return _with_legend(plot, [*entries, ("density ∝ SNR⁻⁴ (Euclidean space)", [line])])
+
+
+def _histogram(
+    label: str, edges: Array, counts: Mapping[str, Array], **options: Any
+) -> tuple[figure, list[tuple[str, list[Any]]]]:
+    """Numbers in bins, on a logarithmic axis, and the legend's entries."""
+    plot = _plot(label, "Draws in a bin", y_axis_type="log", **options)
+    entries: list[tuple[str, list[Any]]] = []
+    for (name, values), color in zip(counts.items(), (SKY, BLUE), strict=False):
+        held = values > 0
+        bars = plot.quad(edges[:-1][held], edges[1:][held], values[held], 0.5, fill_color=color, line_color=None)
+        entries.append((name, [bars]))
+    return plot, entries
 
 
 def _cumulative(ordered: Array) -> tuple[Array, Array]:

@@ -11,8 +11,34 @@ from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import RecoveredTable
 from aframe.types import Array
 
+SignalCounts = Mapping[str, int]
+"""Of a set of signals: how many there are and, by the names of its table's attributes, how many draws that took."""
+
 TrainingCurves = Mapping[str, tuple[Array, Array]]
 """Epochs and values of each metric."""
+
+
+@dataclass(frozen=True)
+class DrawHistograms:
+    """Where the testing injections' draws lie: all of them, and those accepted.
+
+    Attributes:
+        mass_edges: Edges of bins in source-frame mass, M☉, evenly in logarithm.
+        masses: Physical draws in bins of mass_1 (rows) and mass_2, shape (masses, masses).
+        accepted_masses: Some of the accepted, source-frame mass_1 and mass_2 in M☉, shape (2, n).
+        redshift_edges: Edges of bins in redshift.
+        redshifts: Physical draws, and accepted ones, in bins of redshift, shape (2, redshifts).
+        snr_edges: Edges of bins in network SNR, evenly in logarithm.
+        snrs: Draws of which a waveform was made, and accepted ones, in bins of network SNR, shape (2, snrs).
+    """
+
+    mass_edges: Array
+    masses: Array
+    accepted_masses: Array
+    redshift_edges: Array
+    redshifts: Array
+    snr_edges: Array
+    snrs: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +51,8 @@ class ReportInputs:
         training: Epochs and values of each metric.
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
+        signals: Counts of each set of signals (training, validation, testing) that there is.
+        draws: Where the testing injections' draws lie.
         injections: All accepted injections and the events that recovered them.
         volumes: Sensitive volume curves by population.
         efficiencies: Shares found by population and axis.
@@ -36,6 +64,8 @@ class ReportInputs:
     training: TrainingCurves | None
     background: Background | None
     candidates: CandidateTable | None
+    signals: Mapping[str, SignalCounts]
+    draws: DrawHistograms | None
     injections: RecoveredTable | None
     volumes: Mapping[str, VolumeCurve] | None
     efficiencies: Mapping[str, Mapping[str, Efficiency]] | None

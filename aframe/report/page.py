@@ -22,6 +22,13 @@ from aframe.types import Array
 LOUDEST = 10
 """Zero-lag events in the table; all are in candidates.csv."""
 
+UNPHYSICAL_TEXT = (
+    ("not_finite", "Refused or not finite"),
+    ("below_minimum_frequency", "Ringdown below minimum_frequency"),
+    ("too_loud", "SNR above 10⁴"),
+)
+"""Reasons for which a draw is no signal, and what the report says of them."""
+
 Figures = dict[str, Model]
 
 
@@ -37,6 +44,7 @@ def build_report(inputs: ReportInputs) -> str:
         ("Sensitive volume", _volumes),
         ("Background", _background),
         ("Injections", _injections),
+        ("Signals", _signals),
         ("Training", _training),
         ("Configuration", _configuration),
         ("Provenance", _provenance),
@@ -244,6 +252,39 @@ def _injections(inputs: ReportInputs, plots: Figures) -> str:
         f'<div class="grid">{drawn_shares}'
         f"<div><h3>Found and missed</h3>{scatter}</div></div>"
     )
+
+
+def _signals(inputs: ReportInputs, plots: Figures) -> str:
+    if not inputs.signals:
+        return _missing("The set of signals", "the waveforms step")
+    header = ("", "Signals", "Draws", "Judged by a waveform", *(text for _, text in UNPHYSICAL_TEXT))
+    rows = []
+    for name, counts in inputs.signals.items():
+        dropped = [counts.get(f"num_{reason}") for reason, _ in UNPHYSICAL_TEXT]
+        total = counts.get("num_injections", counts["length"]) + sum(count or 0 for count in dropped)
+        cells = (counts["length"], total, counts.get("num_waveforms"), *dropped)
+        rows.append([name, *("" if count is None else number(count) for count in cells)])
+    text = (
+        "<p>Binaries are drawn until enough are loud enough (for training, until enough have a waveform). A draw too "
+        "far away to be loud is rejected without a waveform. What is no physical signal is in none of the other counts "
+        "and in neither the numerator nor the denominator of the sensitive volume.</p>"
+    )
+    return text + _draws(inputs, plots) + _table(header, rows)
+
+
+def _draws(inputs: ReportInputs, plots: Figures) -> str:
+    if inputs.draws is None:
+        return ""
+    figure_of = {
+        "Masses: all draws grey, accepted blue": figures.mass_figure(inputs.draws),
+        "Redshift": figures.redshift_figure(inputs.draws),
+        "Loudness": figures.snr_figure(inputs.draws),
+    }
+    content = "".join(
+        f"<div><h3>{title}</h3>{_place(plots, f'draws-{title.lower()}', plot)}</div>"
+        for title, plot in figure_of.items()
+    )
+    return f'<div class="grid three">{content}</div>'
 
 
 def _training(inputs: ReportInputs, plots: Figures) -> str:

@@ -23,6 +23,7 @@ p { margin: 6px 0 12px; } .note { color: var(--soft); font-size: 0.92rem; }
 .card b { display: block; font-size: 1.35rem; line-height: 1.25; letter-spacing: -0.01em; }
 .card span { color: var(--soft); font-size: 0.85rem; line-height: 1.4; display: inline-block; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 14px 28px; }
+.grid.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
 .grid > div { min-width: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; font-variant-numeric: tabular-nums; }

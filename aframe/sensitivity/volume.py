@@ -13,8 +13,8 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import DataError
 from aframe.events.significance import Background
 from aframe.sensitivity import efficiency
-from aframe.sensitivity.draws import WeighedDraws, WeightSums
 from aframe.sensitivity.efficiency import Efficiency
+from aframe.sensitivity.weighing import WeighedDraws, WeightSums
 from aframe.storage import Parameters
 from aframe.types import Array
 

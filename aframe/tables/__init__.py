@@ -2,7 +2,7 @@
 
 from aframe.tables.events import EventTable, RecoveredTable
 from aframe.tables.injections import InjectionTable, PolarizationTable, RejectedTable, ResponseTable
-from aframe.tables.table import Table, TableWriter, merge_tables
+from aframe.tables.table import Table, TableWriter, merge_tables, write_tables
 
 __all__ = [
     "EventTable",
@@ -14,4 +14,5 @@ __all__ = [
     "Table",
     "TableWriter",
     "merge_tables",
+    "write_tables",
 ]

@@ -4,8 +4,8 @@ Layout: attribute ``length``; group ``parameters`` with a dataset per column, ea
 group ``waveforms`` with a dataset per channel; scalars as attributes of the file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -39,8 +39,11 @@ UNITS: Mapping[str, str] = {
 AnyTable = TypeVar("AnyTable", bound="Table")
 
 
-MERGE_ROWS = 4096
-"""Rows of a table in memory while it is being joined to others."""
+MERGE_BYTES = 2**26
+"""Bytes of a table in memory while it is being joined to others."""
+
+CHUNK_BYTES, FEWEST_CHUNK_ROWS = 2**20, 256
+"""Largest piece of a column that is written at once, and rows for which a short column leaves room."""
 
 
 @dataclass
@@ -81,13 +84,21 @@ class Table:
         )
 
     @classmethod
-    def concatenate(cls: type[AnyTable], tables: Sequence[AnyTable]) -> AnyTable:
-        """Tables below each other; attributes are the first one's."""
+    def concatenate(cls: type[AnyTable], tables: Sequence[AnyTable], additive: Sequence[str] = ()) -> AnyTable:
+        """Tables below each other.
+
+        Args:
+            tables: At least one, of the same columns.
+            additive: Attributes of which the whole has the sum; of the others it has the last one's.
+        """
         first = tables[0]
+        attributes: dict[str, Any] = {}
+        for table in tables:
+            attributes = _joined(attributes, table.attributes, additive)
         return cls(
             {name: np.concatenate([t.parameters[name] for t in tables]) for name in first.parameters},
             {name: np.concatenate([t.waveforms[name] for t in tables]) for name in first.waveforms},
-            dict(first.attributes),
+            attributes,
         )
 
     def write(self, path: str, made_with: Parameters | None = None) -> None:
@@ -134,13 +145,6 @@ class Table:
             )
 
     @classmethod
-    @contextmanager
-    def open_waveforms(cls, path: str) -> Iterator[dict[str, h5py.Dataset]]:
-        """Waveform datasets of a table, to be read slice by slice."""
-        with storage.open_hdf5(path) as file:
-            yield dict(file["waveforms"])
-
-    @classmethod
     def count(cls, path: str) -> int:
         """Number of rows, without reading any."""
         with storage.open_hdf5(path) as file:
@@ -169,7 +173,8 @@ class TableWriter:
 
     def _extend(self, name: str, column: Array, start: int) -> None:
         if name not in self._file:
-            rows = max(1, min(len(column), 2**20 // max(1, column[:1].nbytes)))
+            row_bytes = max(1, column.dtype.itemsize * int(np.prod(column.shape[1:])))
+            rows = max(1, min(max(len(column), FEWEST_CHUNK_ROWS), CHUNK_BYTES // row_bytes))
             dataset = self._file.create_dataset(
                 name,
                 shape=(0, *column.shape[1:]),
@@ -184,10 +189,32 @@ class TableWriter:
         dataset[start:] = column
 
 
+def write_tables(
+    paths: Sequence[str], batches: Iterable[Sequence[Table]], made_with: Parameters | None, additive: Sequence[str]
+) -> None:
+    """Write tables that come in batches, so that none of them is ever in memory as a whole.
+
+    Args:
+        paths: Where the tables go; they appear there only when all are complete.
+        batches: For each batch, the rows that it adds to each table; at least one batch.
+        made_with: Parameters that made the tables.
+        additive: Attributes of which the whole has the sum; of the others it has the last one's.
+    """
+    with contextlib.ExitStack() as stack:
+        writers = [TableWriter(stack.enter_context(storage.create_hdf5(path, made_with))) for path in paths]
+        totals: list[dict[str, Any]] = [{} for _ in paths]
+        for batch in batches:
+            for k, (writer, table) in enumerate(zip(writers, batch, strict=True)):
+                writer.append(table)
+                totals[k] = _joined(totals[k], table.attributes, additive)
+        for writer, attributes in zip(writers, totals, strict=True):
+            writer.attributes(attributes)
+
+
 def merge_tables(
     kind: type[Table], sources: Sequence[str], path: str, made_with: Parameters, additive: Sequence[str]
 ) -> None:
-    """Join tables in order, a few thousand rows in memory at a time.
+    """Join tables in order, 64 MB of them in memory at a time.
 
     Args:
         kind: The tables' kind.
@@ -196,16 +223,29 @@ def merge_tables(
         made_with: Its parameters.
         additive: Attributes of which the whole has the sum; of the others it has the last one's.
     """
-    totals: dict[str, Any] = {}
-    with storage.create_hdf5(path, made_with) as file:
-        writer = TableWriter(file)
-        for source in sources:
-            for start in range(0, max(1, kind.count(source)), MERGE_ROWS):
-                table = kind.read(source, rows=slice(start, start + MERGE_ROWS), waveforms=True)
-                writer.append(table)
-            for name, value in table.attributes.items():
-                totals[name] = totals.get(name, 0) + value if name in additive else value
-        writer.attributes(totals)
+    pieces = (piece for source in sources for piece in _pieces(kind, source, additive))
+    write_tables([path], ((piece,) for piece in pieces), made_with, additive)
+
+
+def _pieces(kind: type[Table], path: str, additive: Sequence[str]) -> Iterator[Table]:
+    """A table in pieces of ``MERGE_BYTES``, at least one; the first one's additive attributes are the whole table's."""
+    with storage.open_hdf5(path) as file:
+        total = int(file.attrs["length"])
+        columns = [column for group in ("parameters", "waveforms") for column in file.get(group, {}).values()]
+        row_bytes = sum(column.dtype.itemsize * int(np.prod(column.shape[1:])) for column in columns)
+    rows = max(1, MERGE_BYTES // max(1, row_bytes))
+    for start in range(0, max(1, total), rows):
+        piece = kind.read(path, rows=slice(start, start + rows), waveforms=True)
+        if start:
+            piece.attributes |= {name: 0 for name in additive if name in piece.attributes}
+        yield piece
+
+
+def _joined(known: Mapping[str, Any], new: Mapping[str, Any], additive: Sequence[str]) -> dict[str, Any]:
+    """Attributes of two tables together."""
+    return dict(known) | {
+        name: known.get(name, 0) + value if name in additive else value for name, value in new.items()
+    }
 
 
 def _attributes(file: h5py.File) -> dict[str, Any]:

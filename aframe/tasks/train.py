@@ -17,11 +17,13 @@ class Train(AframeTask):
 
     def requires(self) -> dict[str, AframeTask]:
         """Strain and signals."""
-        return {
+        needed: dict[str, AframeTask] = {
             "strain": FetchStrain.req(self, stage="train", branch=-1),
-            "training": GenerateTrainingWaveforms.req(self),
             "validation": GenerateValidationWaveforms.req(self),
         }
+        if self.artifacts.stores_training_waveforms:
+            needed["training"] = GenerateTrainingWaveforms.req(self)
+        return needed
 
     def output(self) -> dict[str, Output]:
         """The trained model."""

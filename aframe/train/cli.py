@@ -18,6 +18,7 @@ from aframe.errors import ConfigurationError
 from aframe.train.callbacks import EpochLines, MetricsFile, SaveModel, WholeCheckpoints
 from aframe.train.data import AframeDataModule
 from aframe.train.module import AframeModule
+from aframe.train.signals import generated_signals
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -67,14 +68,17 @@ def main(arguments: Sequence[str]) -> None:
         raise _refused(f"aframe train {' '.join(arguments)}", error) from None
 
 
-def check_yaml(path: str) -> None:
+def check_yaml(path: str, run: config.Config) -> None:
     """Check every key and value of a training YAML, without training.
 
     Args:
         path: The YAML.
+        run: Configuration of the run that it belongs to.
 
     Raises:
-        ConfigurationError: Naming the file and the first key that is unknown or has an impossible value.
+        ConfigurationError: Naming the file and the first key that is unknown or has an impossible value, or saying why
+            the run's waveforms cannot be generated while training.
+        DataError: If its population has none that could be.
     """
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
     parser.add_lightning_class_args(Trainer, "trainer")
@@ -82,9 +86,11 @@ def check_yaml(path: str) -> None:
     parser.add_lightning_class_args(AframeDataModule, "data")
     parser.add_argument("--ckpt_path")
     try:
-        parser.parse_path(path)
+        chosen = parser.parse_path(path)
     except ArgumentError as error:
         raise _refused(path, error) from None
+    if chosen.data.waveforms == "generated":
+        generated_signals(run)
 
 
 def _refused(where: str, error: Exception) -> ConfigurationError:

@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from aframe import config, seeding, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, DataError
-from aframe.spectral import to_samples, whiten_stream
+from aframe.spectral import whiten_stream
 from aframe.strain.files import open_background
-from aframe.tables import PolarizationTable
 from aframe.train.augmentation import (
     MUTED,
     NOISE,
@@ -32,6 +31,7 @@ from aframe.train.augmentation import (
 )
 from aframe.train.background import WhitenedBackground
 from aframe.train.model import Preprocessing
+from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry
 
@@ -75,6 +75,8 @@ class AframeDataModule(lightning.LightningDataModule):
 
     Args:
         configuration: The run's ``.cfg``; default: the environment variable LAW_CONFIG_FILE.
+        waveforms: Signals to train with: stored (the file made beforehand) or generated (drawn anew for each batch and
+            made on the device: IMRPhenomD or IMRPhenomPv2, needs ml4gw). Those to validate with are always stored.
         batch_size: Windows in a batch, on each device.
         batches_per_epoch: Batches between two validations.
         waveform_prob: Fraction of windows with a signal.
@@ -93,6 +95,7 @@ class AframeDataModule(lightning.LightningDataModule):
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
         configuration: str = "",
+        waveforms: WaveformSource = "stored",
         batch_size: int = 384,
         batches_per_epoch: int = 1000,
         waveform_prob: float = 0.277,
@@ -126,6 +129,9 @@ class AframeDataModule(lightning.LightningDataModule):
             )
         self.validation_fraction = validation_fraction
         self.validation_slides, self.validation_views = validation_slides, validation_views
+        self.signals: Signals | None = None
+        if waveforms == "generated":
+            self.signals = generated_signals(self.config)
         self.background: WhitenedBackground | None = None
         self.validation: ValidationSet | None = None
 
@@ -146,7 +152,7 @@ class AframeDataModule(lightning.LightningDataModule):
         return self.search.kernel_size + 2 * self.margin_size
 
     def setup(self, stage: str) -> None:
-        """Read and whiten the background, read the signals."""
+        """Read and whiten the background, read the signals that are stored."""
         if self.background is not None:
             return
         paths = Artifacts(self.config, self.directories).background_files("train")
@@ -161,11 +167,9 @@ class AframeDataModule(lightning.LightningDataModule):
             for part in self.split(stretches)
         )
         self.background = WhitenedBackground.from_streams(training, self.fft_size)
-        table = PolarizationTable.read(storage.join(self.directory, "training_waveforms.hdf5"), [], waveforms=True)
-        self.polarizations = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
-        self.coalescence_sample = self.polarizations.shape[-1] - to_samples(
-            float(table.attributes["right_pad"]), self.search.sample_rate, "right_pad"
-        )
+        if self.signals is None:
+            path = storage.join(self.directory, "training_waveforms.hdf5")
+            self.signals = StoredSignals.read(path, self.search.sample_rate)
         self.geometry = detector_geometry(self.search.ifos)
         self.validation = validation_set(
             held_out, storage.join(self.directory, "val_waveforms.hdf5"), self.preprocessing,
@@ -245,16 +249,17 @@ class AframeDataModule(lightning.LightningDataModule):
         Returns:
             Shape (batch, ifos, kernel_size).
         """
+        if self.signals is None:
+            raise ConfigurationError("call setup() before make_signals()")
         number, device, rate = responses.shape[0], generator.device, self.search.sample_rate
         uniform = torch.rand((4, number), generator=generator, device=device)
         angle, declination = uniform[0] * 2 * torch.pi, torch.asin(2 * uniform[1] - 1)
         f_plus, f_cross = antenna_patterns(self.geometry, angle, declination, uniform[2] * torch.pi)
         delays = arrival_delays(self.geometry, angle, declination)
-        chosen = torch.randint(0, len(self.polarizations), (number,), generator=generator, device=device)
+        waveforms = self.signals.sample(number, generator)
         first, last = self.coalescence
         place = ((first + (last - first) * uniform[3]) * rate).long()
-        waveforms = self.polarizations[chosen.to(self.polarizations.device)].to(device)
-        pieces = crop_at(waveforms, self.coalescence_sample - place - self.margin_size, self.fft_size)
+        pieces = crop_at(waveforms, self.signals.coalescence_sample - place - self.margin_size, self.fft_size)
         whitened = whiten_responses(pieces, f_plus, f_cross, delays, responses, rate)
         signals = whitened[..., self.margin_size : self.margin_size + self.search.kernel_size]
         target = self.snr.sample(number, generator)

@@ -1,16 +1,17 @@
 """Gravitational-wave polarizations from LAL, in batches, on all cores.
 
-LAL gives the waveform in the frequency domain; taper, placement and inverse Fourier transform are ours, so every
-approximant comes out alike: coalescence (LAL's time zero) lies ``right_pad`` before the end, to the sample.
+LAL gives the waveform in the frequency domain where the model has one, else its conditioned time series; taper,
+placement and inverse Fourier transform are ours, so every approximant comes out alike: coalescence lies ``right_pad``
+before the end, to the sample. Coalescence is LAL's time zero: of a frequency-domain model the zero of
+``SimInspiralChooseFDWaveform``, of others that of ``SimInspiralTD``. (Of IMRPhenomA, B, C, D, HM, XAS and XHM,
+``SimInspiralTD`` calls the loudest sample zero instead, which depends on the direction that the binary is seen from.)
 """
 
+import contextlib
 import functools
 import math
-import mmap
-import multiprocessing
-import os
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import lal
@@ -18,10 +19,11 @@ import lalsimulation
 import numpy as np
 from scipy import fft
 
-from aframe.errors import ConfigurationError
-from aframe.processes import die_with_parent
+from aframe.errors import ConfigurationError, DataError
+from aframe.processes import in_slices, shared_array
 from aframe.spectral import to_samples
 from aframe.types import Array
+from aframe.waveforms import approximants
 
 CHUNK = 32
 """Waveforms that are transformed together."""
@@ -41,6 +43,20 @@ SHORT = 4
 CROSSOVER = 1.3
 """… that takes over between its lowest frequency and this multiple of it."""
 
+SPLIT_RATIO = 8.0
+"""Mass ratio up to which high frequencies are trusted to be young: beyond, IMRPhenomPv2 with large spins can put them
+seconds before coalescence, or after."""
+
+OVERSAMPLING = (1, 2, 4, 8)
+"""Time-domain models that refuse a sample rate, their highest mode being above its Nyquist frequency, are made at a
+multiple of it: the first of these that they take."""
+
+COARSE = 4
+"""Frequencies at which a model is asked whether it refuses a binary."""
+
+ALIGNED = 1e-9
+"""Spins whose part across the orbit's axis is smaller lie along it."""
+
 SPIN_COLUMNS = ("theta_jn", "phi_jl", "tilt_1", "tilt_2", "phi_12", "a_1", "a_2")
 COLUMNS = ("mass_1", "mass_2", "luminosity_distance", *SPIN_COLUMNS, "phase")
 
@@ -50,15 +66,16 @@ class WaveformGenerator:
     """How polarizations are made.
 
     Attributes:
-        approximant: LAL's name of the waveform model.
+        approximant: LAL's name of the waveform model. Tidal deformabilities are zero.
         sample_rate: Hz.
-        duration: Seconds of each waveform.
+        duration: Seconds of each waveform; a longer signal's beginning is lost.
         right_pad: Seconds from coalescence to the waveform's end.
         minimum_frequency: Hz; below, the spectrum falls to zero smoothly.
-        reference_frequency: Hz, at which spins are defined.
+        reference_frequency: Hz, at which spins are defined; by the models that LAL starts with the spins given
+            (SEOBNRv3, SEOBNRv4P, SEOBNRv4PHM), at ``minimum_frequency`` instead.
 
     Raises:
-        ConfigurationError: If LAL does not know the approximant.
+        ConfigurationError: If LAL does not know the approximant or cannot run it here.
     """
 
     approximant: str
@@ -69,15 +86,7 @@ class WaveformGenerator:
     reference_frequency: float
 
     def __post_init__(self) -> None:
-        index = getattr(lalsimulation, self.approximant, None)
-        known = isinstance(index, int) and 0 <= index < lalsimulation.NumApproximants
-        if not known or lalsimulation.GetStringFromApproximant(index) != self.approximant:
-            raise ConfigurationError(
-                f"approximant = {self.approximant} is unknown to LAL: IMRPhenomPv2 is one it knows"
-            )
-        if not any(f(index) for f in (lalsimulation.SimInspiralImplementedFDApproximants,
-                                      lalsimulation.SimInspiralImplementedTDApproximants)):  # fmt: skip
-            raise ConfigurationError(f"approximant = {self.approximant} has no code in LAL: choose another")
+        approximants.find(self.approximant)
 
     @property
     def size(self) -> int:
@@ -92,7 +101,25 @@ class WaveformGenerator:
     @property
     def has_higher_modes(self) -> bool:
         """Whether the model has modes besides the quadrupole, which begin earlier and radiate otherwise."""
-        return any(word in self.approximant for word in ("HM", "SEOBNRv4P", "NRSur", "SEOBNRv5P", "XO4"))
+        return self._model.has_higher_modes
+
+    def check_spins(self, parameters: Mapping[str, Array]) -> None:
+        """Refuse spins that no draw of a prior should have given to this model.
+
+        Args:
+            parameters: Columns as ``generate`` takes them.
+
+        Raises:
+            ConfigurationError: If a component spins and the model has no spins, or across the orbit's axis and the
+                model does not precess.
+        """
+        self._check_precession(parameters)
+        spinning = np.maximum(parameters["a_1"], parameters["a_2"]) != 0
+        if spinning.any() and not self._model.has_spins:
+            raise ConfigurationError(
+                f"approximant = {self.approximant} has no spins, and {spinning.sum()} of {len(spinning)} binaries "
+                "spin: choose a prior without, or a model with spins, such as IMRPhenomPv2"
+            )
 
     def generate(self, parameters: Mapping[str, Array], workers: int | None = None) -> tuple[Array, Array]:
         """Make the polarizations of some binaries.
@@ -102,46 +129,101 @@ class WaveformGenerator:
             workers: Processes; all cores when None. The result does not depend on it.
 
         Returns:
-            Plus and cross, each float32 of shape (n, size). What LAL fails to make, or makes not finite, is NaN.
+            Plus and cross, each float32 of shape (n, size). What LAL refuses to make, or makes not finite, is NaN.
+
+        Raises:
+            ConfigurationError: If a spin has a part across the orbit's axis and the model does not precess.
+            DataError: If LAL crashes.
         """
+        self._check_precession(parameters)
         number = len(parameters["mass_1"])
-        job = _Job(self, parameters, *_shared_arrays(number, self.size))
-        starts = range(0, number, CHUNK)
-        processes = min(_processes(workers), len(starts))
-        if processes <= 1:
-            for start in starts:
-                job.run(start)
-            return job.plus, job.cross
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(processes, context, initializer=_adopt, initargs=(job,)) as pool:
-            for _ in pool.map(_run_adopted, starts, chunksize=4):
-                pass
-        return job.plus, job.cross
+        waves = shared_array((2, number, self.size))
+
+        def run(rows: slice) -> None:
+            self._fill(waves[:, rows], {name: parameters[name][rows] for name in COLUMNS})
+
+        self._in_slices(run, number, CHUNK, workers)
+        return waves[0], waves[1]
+
+    def refuses(self, parameters: Mapping[str, Array], workers: int | None = None) -> Array:
+        """Which binaries LAL refuses to make: those that ``generate`` makes NaN, unless LAL made them not finite.
+
+        Of the models that are computed frequency by frequency (``approximants.POINTWISE``) it asks for a few
+        frequencies only; of others, it has LAL make the whole.
+
+        Args:
+            parameters: Columns as ``generate`` takes them.
+            workers: Processes; all cores when None.
+
+        Returns:
+            Booleans of shape (n,).
+
+        Raises:
+            ConfigurationError: If a spin has a part across the orbit's axis and the model does not precess.
+            DataError: If LAL crashes.
+        """
+        self._check_precession(parameters)
+        number = len(parameters["mass_1"])
+        refused = shared_array((number,))
+
+        def run(rows: slice) -> None:
+            refused[rows] = [self._is_refused(row) for row in _rows(parameters, rows)]
+
+        self._in_slices(run, number, CHUNK * COARSE, workers)
+        return refused != 0
 
     @functools.cached_property
-    def _index(self) -> int:
-        return int(getattr(lalsimulation, self.approximant))
+    def _model(self) -> approximants.Approximant:
+        return approximants.find(self.approximant)
 
-    @functools.cached_property
-    def _in_frequency_domain(self) -> bool:
-        return bool(lalsimulation.SimInspiralImplementedFDApproximants(self._index))
+    def _check_precession(self, parameters: Mapping[str, Array]) -> None:
+        if self._model.has_precession:
+            return
+        across = np.maximum(*(np.abs(parameters[f"a_{i}"] * np.sin(parameters[f"tilt_{i}"])) for i in (1, 2))) > ALIGNED
+        if across.any():
+            raise ConfigurationError(
+                f"approximant = {self.approximant} does not precess, and {across.sum()} of {len(across)} binaries have "
+                "spins across the orbit's axis: choose a prior of aligned spins, such as "
+                "aframe.waveforms.priors.aligned_spin_bbh, or a model that precesses, such as IMRPhenomPv2"
+            )
+
+    def _in_slices(self, run: Callable[[slice], None], number: int, size: int, workers: int | None) -> None:
+        try:
+            with _silent_lal():
+                in_slices(run, number, size, workers)
+        except BrokenProcessPool:
+            raise DataError(
+                f"LAL crashed while it made waveforms with {self.approximant}: choose another approximant, or keep the "
+                "prior to the masses and spins that the model is made for"
+            ) from None
 
     def _bands(self, mass_1: float, mass_2: float, spin_1z: float, spin_2z: float) -> "list[_Band]":
         """In which pieces of the spectrum, each on how long a grid, nothing wraps around.
 
-        Times before coalescence scale as frequency^(−8/3); the fourth mode at f is as old as the quadrupole at f / 2.
-        High frequencies are all young: on a short grid they need a fraction of the points.
+        Times before coalescence scale as frequency^(−8/3), nearly; the fourth mode at f is as old as the quadrupole at
+        f / 2. High frequencies are all young: on a short grid they need a fraction of the points.
         """
         lowest, nyquist = self.minimum_frequency, self.sample_rate / 2
         heavy, light = mass_1 * lal.MSUN_SI, mass_2 * lal.MSUN_SI
-        length = lalsimulation.SimInspiralChirpTimeBound(lowest, heavy, light, spin_1z, spin_2z)
-        oldest = length * (2.0 ** (8 / 3) if self.has_higher_modes else 1.0)
+        fourth = 2.0 if self.has_higher_modes else 1.0
+
+        def age(frequency: float) -> float:
+            return float(lalsimulation.SimInspiralChirpTimeBound(frequency, heavy, light, spin_1z, spin_2z))
+
+        length, oldest = age(lowest), age(lowest / fourth)
 
         def fits(room: float) -> float:
-            return lowest * (oldest / (room - self.right_pad - EDGE_LENGTH)) ** (3 / 8)
+            room -= self.right_pad + EDGE_LENGTH
+            guess = lowest * (oldest / room) ** (3 / 8)
+            return guess * (age(guess / fourth) / room) ** (3 / 8)
 
         short, start = self.duration / SHORT, LOWEST_START * lowest
-        can_split = self.size % (2 * SHORT) == 0 and self.right_pad + EDGE_LENGTH < short and self._in_frequency_domain
+        can_split = (
+            self._model.is_pointwise
+            and mass_1 <= SPLIT_RATIO * mass_2
+            and self.size % (2 * SHORT) == 0
+            and self.right_pad + EDGE_LENGTH < short
+        )
         if can_split and fits(short) <= start:
             return [_Band((start, lowest), None, self.size // SHORT)]
         if fits(self.duration) <= HIGHEST_START * lowest:
@@ -158,48 +240,101 @@ class WaveformGenerator:
             return [_Band(rise, None, self.size * factor)]
         return [_Band(rise, border, self.size * factor), _Band(border, None, self.size // SHORT)]
 
+    def _binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
+        """The first arguments of LAL's waveform functions: masses to mean anomaly, in SI units."""
+        heavy, light = row["mass_1"] * lal.MSUN_SI, row["mass_2"] * lal.MSUN_SI
+        frequency = self.minimum_frequency if self._model.takes_spins_at_start else self.reference_frequency
+        inclination, *spins = _spin_components(row, heavy, light, frequency)
+        distance = row["luminosity_distance"] * 1e6 * lal.PC_SI
+        return heavy, light, *spins, distance, inclination, row["phase"], 0.0, 0.0, 0.0
+
     def _spectra(self, row: Mapping[str, float]) -> "list[tuple[_Band, Array, Array]]":
         """Bands and spectra of one binary; coalescence at the grids' first sample."""
-        heavy, light = row["mass_1"] * lal.MSUN_SI, row["mass_2"] * lal.MSUN_SI
-        inclination, *spins = _spin_components(row, heavy, light, self.reference_frequency)
-        make = lalsimulation.SimInspiralChooseFDWaveform if self._in_frequency_domain else lalsimulation.SimInspiralFD
+        binary = self._binary(row)
         result = []
-        for band in self._bands(row["mass_1"], row["mass_2"], spins[2], spins[5]):
-            step = self.sample_rate / band.size
-            top = self.sample_rate / 2 if band.fall is None else band.fall[1]
-            plus, cross = make(
-                heavy, light, *spins, row["luminosity_distance"] * 1e6 * lal.PC_SI, inclination, row["phase"],
-                0.0, 0.0, 0.0, step, band.rise[0], top, self.reference_frequency, None, self._index,
-            )  # fmt: skip
-            result.append((band, self._at_coalescence(plus, step), self._at_coalescence(cross, step)))
+        for band in self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7]):
+            step, top = self.sample_rate / band.size, self.sample_rate / 2 if band.fall is None else band.fall[1]
+            plus, cross = lalsimulation.SimInspiralChooseFDWaveform(
+                *binary, step, band.rise[0], top, self.reference_frequency, None, self._model.index
+            )
+            result.append((band, plus.data.data, cross.data.data))
         return result
 
-    def _at_coalescence(self, series: "lal.COMPLEX16FrequencySeries", step: float) -> Array:
-        """The series on a grid of ``step`` Hz, its phase referred to coalescence."""
-        values: Array = series.data.data
-        if self._in_frequency_domain:
-            return values
-        frequency = np.arange(len(values)) * series.deltaF
-        return (values * np.exp(-2j * np.pi * frequency * float(series.epoch)))[:: max(1, round(step / series.deltaF))]
+    def _series(self, row: Mapping[str, float]) -> "tuple[lal.REAL8TimeSeries, lal.REAL8TimeSeries, int]":
+        """LAL's conditioned time series of one binary, and how many times higher than ours their sample rate is.
 
-    def _chunk(self, parameters: Mapping[str, Array]) -> Array:
-        """Polarizations of shape (2, n, size) of a few binaries."""
-        number = len(parameters["mass_1"])
-        result = np.zeros((2, number, self.size), dtype=np.float32)
+        Raises:
+            RuntimeError: If LAL refuses.
+        """
+        binary = self._binary(row)
+        for factor in OVERSAMPLING:
+            with contextlib.suppress(RuntimeError):
+                plus, cross = lalsimulation.SimInspiralTD(
+                    *binary, 1 / (factor * self.sample_rate), self.minimum_frequency, self.reference_frequency, None,
+                    self._model.index,
+                )  # fmt: skip
+                return plus, cross, factor
+        raise RuntimeError
+
+    def _is_refused(self, row: Mapping[str, float]) -> bool:
+        try:
+            if not self._model.in_frequency_domain:
+                self._series(row)
+            elif not self._model.is_pointwise:
+                self._spectra(row)
+            else:
+                binary, top = self._binary(row), self.sample_rate / 2
+                lowest = self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7])[0].rise[0]
+                lalsimulation.SimInspiralChooseFDWaveform(
+                    *binary, top / COARSE, lowest, top, self.reference_frequency, None, self._model.index
+                )
+        except RuntimeError:  # LAL's word for parameters outside a model's domain
+            return True
+        return False
+
+    def _fill(self, waves: Array, parameters: Mapping[str, Array]) -> None:
+        """Make the polarizations of a few binaries, in an array of zeros of shape (2, n, size)."""
         made: dict[int, list[tuple[int, _Band, Array, Array]]] = {}
-        for i in range(number):
+        for i, row in enumerate(_rows(parameters, slice(None))):
             try:
-                pieces = self._spectra({name: float(parameters[name][i]) for name in COLUMNS})
-            except RuntimeError:  # LAL's word for parameters outside a model's domain
-                result[:, i] = np.nan
-                continue
-            for piece in pieces:
-                made.setdefault(piece[0].size, []).append((i, *piece))
+                if self._model.in_frequency_domain:
+                    for piece in self._spectra(row):
+                        made.setdefault(piece[0].size, []).append((i, *piece))
+                else:
+                    *both, factor = self._series(row)
+                    waves[:, i] = [self._place(series, factor) for series in both]
+            except RuntimeError:
+                waves[:, i] = np.nan
         for size, group in made.items():
-            wave = self._transform(size, [piece[1:] for piece in group])
-            result[:, [i for i, *_ in group], self.size - wave.shape[-1] :] += wave
-        result[:, ~np.isfinite(result).all(axis=(0, 2))] = np.nan
-        return result
+            transformed = self._transform(size, [piece[1:] for piece in group])
+            for j, (i, *_) in enumerate(group):
+                waves[:, i, self.size - transformed.shape[-1] :] += transformed[:, j]
+        if self._model.is_inspiral_only:
+            self._stop(waves, parameters["mass_1"] + parameters["mass_2"])
+        waves[:, ~np.isfinite(waves).all(axis=(0, 2))] = np.nan
+
+    def _place(self, series: "lal.REAL8TimeSeries", factor: int) -> Array:
+        """One of LAL's time series with its time zero ``right_pad`` before the end, between samples if need be."""
+        size = factor * self.size
+        start = factor * (self.size - self.right_pad_size) + float(series.epoch) * factor * self.sample_rate
+        first = math.floor(start)
+        skipped = max(0, -first)
+        kept = series.data.data[skipped : max(0, size - first)]
+        padded = np.zeros(2 * size)
+        padded[first + skipped : first + skipped + len(kept)] = kept
+        rise = _cosine(round(EDGE_LENGTH * factor * self.sample_rate))
+        padded[: len(rise)] *= rise
+        spectrum = fft.rfft(padded)[: self.size + 1]
+        spectrum *= np.exp(-1j * np.pi * (start - first) / size * np.arange(len(spectrum)))
+        return fft.irfft(spectrum, n=2 * self.size)[: self.size] / factor
+
+    def _stop(self, waves: Array, total_mass: Array) -> None:
+        """End waveforms of shape (2, n, size) at coalescence, falling over a cycle of the innermost stable orbit."""
+        end = self.size - self.right_pad_size
+        waves[..., end:] = 0
+        for i, mass in enumerate(total_mass):
+            fall = _cosine(round(6**1.5 * np.pi * mass * lal.MTSUN_SI * self.sample_rate))[:end][::-1]
+            waves[:, i, end - len(fall) : end] *= fall
 
     def _transform(self, size: int, pieces: "list[tuple[_Band, Array, Array]]") -> Array:
         """Taper, inverse transform and placement of the spectra of one grid length; at most ``self.size`` samples."""
@@ -247,52 +382,21 @@ def _between(limits: tuple[float, float], step: float) -> tuple[Array, int, int]
     return (0.5 - 0.5 * np.cos(phase)).astype(np.float32), first, last
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Parameters of many binaries and the arrays, shared between processes, that their waveforms go to."""
-
-    generator: WaveformGenerator
-    parameters: Mapping[str, Array]
-    plus: Array
-    cross: Array
-
-    def run(self, start: int) -> None:
-        """Fill the rows of one chunk."""
-        rows = slice(start, start + CHUNK)
-        self.plus[rows], self.cross[rows] = self.generator._chunk(
-            {name: self.parameters[name][rows] for name in COLUMNS}
-        )
-
-
-_adopted: list[_Job] = []
-"""In a forked process: the job that it inherited."""
-
-
-def _adopt(job: _Job) -> None:
-    die_with_parent()
+@contextlib.contextmanager
+def _silent_lal() -> Iterator[None]:
+    """Keep LAL's messages about binaries that it refuses off the terminal."""
+    before = lal.GetDebugLevel()
     lal.ClobberDebugLevel(0)
-    _adopted.append(job)
+    try:
+        yield
+    finally:
+        lal.ClobberDebugLevel(before)
 
 
-def _run_adopted(start: int) -> None:
-    _adopted[-1].run(start)
-
-
-def _processes(workers: int | None) -> int:
-    """Processes to use: batch-pool children may not have children of their own."""
-    if multiprocessing.current_process().daemon:
-        return 1
-    return workers or len(os.sched_getaffinity(0))
-
-
-def _shared_arrays(number: int, size: int) -> tuple[Array, Array]:
-    """Two float32 arrays of shape (number, size) that forked processes write into."""
-    if number == 0:
-        return np.empty((0, size), np.float32), np.empty((0, size), np.float32)
-    plus, cross = (
-        np.frombuffer(mmap.mmap(-1, 4 * number * size), dtype=np.float32).reshape(number, size) for _ in range(2)
-    )
-    return plus, cross
+def _rows(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, float]]:
+    """Binaries one by one."""
+    columns = [parameters[name][rows].tolist() for name in COLUMNS]
+    return (dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
 
 
 def _cosine(size: int) -> Array:
@@ -304,7 +408,7 @@ def _spin_components(
 ) -> tuple[float, ...]:
     """Inclination and Cartesian spins from bilby's angles, as ``bilby.gw.conversion.bilby_to_lalsimulation_spins``."""
     z_1, z_2 = row["a_1"] * math.cos(row["tilt_1"]), row["a_2"] * math.cos(row["tilt_2"])
-    if all(row[f"a_{i}"] == 0 or row[f"tilt_{i}"] in (0.0, math.pi) for i in (1, 2)):
+    if all(abs(row[f"a_{i}"] * math.sin(row[f"tilt_{i}"])) <= ALIGNED for i in (1, 2)):
         return row["theta_jn"], 0.0, 0.0, z_1, 0.0, 0.0, z_2
     angles = (row[name] for name in SPIN_COLUMNS)
     return tuple(

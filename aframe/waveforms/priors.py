@@ -1,4 +1,4 @@
-"""Populations of binaries: bilby priors, named by python path, drawn from and evaluated.
+"""Populations of binaries: bilby priors, drawn from and evaluated.
 
 A population's masses may be given in the source or in the detector frame; draws are always detector-frame,
 densities always source-frame, so that two populations can be compared whatever their convention.
@@ -6,7 +6,6 @@ densities always source-frame, so that two populations can be compared whatever 
 
 import contextlib
 import functools
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,15 +14,13 @@ from bilby.core import prior as priors
 from bilby.core.utils import random as bilby_random
 from bilby.gw.conversion import component_masses_to_chirp_mass
 from bilby.gw.cosmology import get_cosmology
-from bilby.gw.prior import UniformComovingVolume, UniformSourceFrame
+from bilby.gw.prior import AlignedSpin, UniformComovingVolume, UniformSourceFrame
 from scipy.interpolate import CubicSpline
 
 from aframe.errors import ConfigurationError
 from aframe.types import Array
-
-SPIN_COLUMNS = ("a_1", "a_2", "tilt_1", "tilt_2", "phi_12", "phi_jl")
-ANGLE_COLUMNS = ("ra", "dec", "psi", "theta_jn", "phase")
-REQUIRED_COLUMNS = ("mass_1", "mass_2", "redshift", *SPIN_COLUMNS, *ANGLE_COLUMNS)
+from aframe.waveforms import parametrisations
+from aframe.waveforms.parametrisations import ANGLE_COLUMNS, SPIN_COLUMNS
 
 MINIMUM_MASS, MAXIMUM_MASS = 5.0, 100.0
 """Source-frame component masses of the binary black hole populations, in solar masses."""
@@ -31,31 +28,50 @@ MINIMUM_MASS, MAXIMUM_MASS = 5.0, 100.0
 MAXIMUM_REDSHIFT = 2.0
 MAXIMUM_SPIN = 0.998
 
+NEUTRON_STAR_MASSES = (1.0, 2.5)
+NEUTRON_STAR_SPIN = 0.4
+
 
 @dataclass(frozen=True, eq=False)
 class Population:
     """What binaries there are, where, and how they are oriented.
 
-    Where the prior lets ``mass_2`` exceed ``mass_1``, the heavier one is ``mass_1``; spins keep their labels.
+    Masses are ``mass_1`` with ``mass_2`` or ``mass_ratio``, or ``chirp_mass`` or ``total_mass`` with ``mass_ratio``;
+    spins are ``a_i`` and ``tilt_i`` (or its cosine), or aligned ``chi_i``. Where the prior lets ``mass_2`` exceed
+    ``mass_1``, the heavier one is ``mass_1``; spins keep their labels.
 
     Attributes:
-        prior: bilby prior over ``mass_1``, ``mass_2``, ``redshift``, spins and angles, in bilby's names.
-        detector_frame: Whether the prior's masses are detector-frame.
+        prior: bilby prior over masses, ``redshift``, spins and angles, in bilby's names.
+        detector_frame: Whether the prior's masses are detector-frame; never with names that end in ``_source``.
 
     Raises:
-        ConfigurationError: If the prior lacks one of the parameters, or has one that is not understood.
+        ConfigurationError: If the prior lacks a parameter, has one that is not understood, or has a density of masses
+            and redshift that cannot be told from the rest.
     """
 
     prior: priors.PriorDict
     detector_frame: bool
 
     def __post_init__(self) -> None:
-        missing = [name for name in REQUIRED_COLUMNS if name not in self.prior]
-        unknown = [name for name in self.prior if name not in REQUIRED_COLUMNS and not self._is_constraint(name)]
-        if missing or unknown:
-            raise ConfigurationError(
-                f"the prior lacks {missing} and has unknown {unknown}: give it exactly {', '.join(REQUIRED_COLUMNS)}"
-            )
+        parametrisations.check(self._names)
+        pair = parametrisations.mass_names(self._names)
+        if self.detector_frame and pair[0].endswith(parametrisations.SOURCE):
+            raise ConfigurationError(f"the prior's {pair[0]} is a source-frame mass: detector_frame must be False")
+        known = {*pair, "redshift"}
+        for name in known:
+            prior = self.prior[name]
+            others = {*getattr(prior, "required_variables", ()), *getattr(getattr(prior, "dist", None), "names", ())}
+            if others - known:
+                raise ConfigurationError(
+                    f"the prior's {name} depends on {', '.join(sorted(others - known))}: it may depend on masses and "
+                    "redshift alone, so that importance weights can be told"
+                )
+        self._check_constraints()
+
+    @property
+    def mass_frame(self) -> str:
+        """The frame in which the prior's masses are given: ``detector`` or ``source``."""
+        return "detector" if self.detector_frame else "source"
 
     @property
     def redshift_range(self) -> tuple[float, float]:
@@ -99,18 +115,31 @@ class Population:
         return np.asarray(np.logaddexp(ordered, swapped) + inside + 2 * np.log(scale))
 
     def _log_prior(self, mass_1: Array, mass_2: Array, redshift: Array) -> Array:
-        sample = {"mass_1": mass_1, "mass_2": mass_2, "redshift": redshift}
-        with np.errstate(invalid="ignore"):
-            return np.asarray(self._mass_and_redshift_prior.ln_prob(sample, axis=0))
+        """Density per mass_1, mass_2 (as the prior labels them, in its frame) and redshift."""
+        masses, log_jacobian = parametrisations.mass_parameters(self._names, mass_1, mass_2)
+        with np.errstate(invalid="ignore"), _bilby_generator(np.random.default_rng(0)):  # constraints are counted by it
+            value = self._mass_and_redshift_prior.ln_prob({**masses, "redshift": redshift}, axis=0)
+        return np.asarray(value + log_jacobian)
 
     @functools.cached_property
     def _mass_and_redshift_prior(self) -> priors.PriorDict:
-        wanted = {
-            name: value
-            for name, value in self.prior.items()
-            if name in ("mass_1", "mass_2", "redshift") or self._is_constraint(name)
-        }
+        names = (*parametrisations.mass_names(self._names), "redshift")
+        wanted = {name: value for name, value in self.prior.items() if name in names or self._is_constraint(name)}
         return type(self.prior)(wanted, conversion_function=self.prior.conversion_function)
+
+    def _check_constraints(self) -> None:
+        """Refuse constraints that bilby would leave out without a word, because nothing computes their parameter."""
+        constrained = [name for name in self.prior if self._is_constraint(name)]
+        if not constrained:
+            return
+        with _bilby_generator(np.random.default_rng(0)):
+            computed = self.prior.conversion_function(self.prior.sample_subset(self._names, 2))
+        ignored = [name for name in constrained if name not in computed]
+        if ignored:
+            raise ConfigurationError(
+                f"the prior's constraint on {', '.join(ignored)} would have no effect, as its conversion_function does "
+                "not compute it: constrain masses, in the frame in which they are given, and see docs/priors.md"
+            )
 
     @functools.cached_property
     def _distance_spline(self) -> CubicSpline:
@@ -118,6 +147,11 @@ class Population:
         low, high = self.redshift_range
         grid = np.linspace(max(low * 0.99, 0.0), high * 1.01, 1000)
         return CubicSpline(grid, cosmology.luminosity_distance(grid).to_value("Mpc"))
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        """The prior's parameters."""
+        return [name for name in self.prior if not self._is_constraint(name)]
 
     def _is_constraint(self, name: str) -> bool:
         return isinstance(self.prior[name], priors.Constraint)
@@ -136,81 +170,130 @@ def draw(population: Population, number: int, rng: np.random.Generator) -> dict[
         solar masses), ``redshift``, ``luminosity_distance`` (Mpc), spins and angles (rad).
     """
     with _bilby_generator(rng):
-        sample = population.prior.sample(number)
-    columns = {name: np.asarray(sample[name], dtype=np.float64) for name in REQUIRED_COLUMNS}
-    scale = 1.0 if population.detector_frame else 1 + columns["redshift"]
-    first, second = columns["mass_1"] * scale, columns["mass_2"] * scale
-    columns["mass_1"], columns["mass_2"] = np.maximum(first, second), np.minimum(first, second)
-    columns["chirp_mass"] = component_masses_to_chirp_mass(first, second)
-    columns["luminosity_distance"] = population.luminosity_distance(columns["redshift"])
-    return columns
-
-
-def load_population(path: str) -> Population:
-    """Call the function of a python path, as ``aframe.waveforms.priors.rates_and_populations_bbh``.
-
-    Raises:
-        ConfigurationError: If it cannot be imported or does not return a ``Population``.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"prior = {path} cannot be imported ({error}): give the python path of a function, "
-            "such as aframe.waveforms.priors.rates_and_populations_bbh"
-        ) from None
-    try:
-        population = function() if callable(function) else function
-    except Exception as error:
-        told = " ".join(str(error).split())
-        raise ConfigurationError(f"prior = {path} fails ({type(error).__name__}: {told}): mend the function") from error
-    if not isinstance(population, Population):
-        raise ConfigurationError(
-            f"prior = {path} gives a {type(population).__name__}: it must be a function "
-            "that returns an aframe.waveforms.priors.Population"
-        )
-    return population
+        sample = {name: np.asarray(value, dtype=np.float64) for name, value in population.prior.sample(number).items()}
+    redshift = sample["redshift"]
+    scale = 1.0 if population.detector_frame else 1 + redshift
+    first, second = (mass * scale for mass in parametrisations.component_masses(sample))
+    made = parametrisations.orientation(sample)
+    return {
+        "mass_1": np.maximum(first, second),
+        "mass_2": np.minimum(first, second),
+        "redshift": redshift,
+        **{name: made[name] for name in (*SPIN_COLUMNS, *ANGLE_COLUMNS)},
+        "chirp_mass": component_masses_to_chirp_mass(first, second),
+        "luminosity_distance": population.luminosity_distance(redshift),
+    }
 
 
 def rates_and_populations_bbh() -> Population:
-    """Binary black holes as in the LVK's O3 sensitivity estimates (arXiv:2111.03634, Sec. II).
+    """Binary black holes as the LVK injected them to measure its O3 searches (arXiv:2111.03606, arXiv:2111.03634).
 
     Source-frame masses: m1 to the power −2.35 in 5–100 solar masses, m2 given m1 to the power 1 from 5 to m1.
-    Uniform in comoving volume (Planck 2015) to redshift 2; spins isotropic, magnitudes uniform to 0.998.
+    Uniform in comoving volume (Planck 2015) to redshift 2; spins isotropic, magnitudes uniform to 0.998. Ours are the
+    lower end of the masses (2 there) and the largest redshift (1.9 there).
     """
-    return _power_law_bbh(-2.35, 1.0, MAXIMUM_REDSHIFT)
+    return _power_law_bbh(-2.35, 1.0, MAXIMUM_REDSHIFT, _isotropic_spins(MAXIMUM_SPIN, MAXIMUM_SPIN))
+
+
+def rates_and_populations_bns() -> Population:
+    """Binary neutron stars as the LVK injected them to measure its O3 searches (arXiv:2111.03606).
+
+    Source-frame masses, each uniform in 1–2.5 solar masses; uniform in comoving volume and source-frame time (Planck
+    2015) to redshift 0.15; spins isotropic, magnitudes uniform to 0.4. No tides: the waveforms are black holes'.
+    """
+    star = _uniform_masses(*NEUTRON_STAR_MASSES)
+    spins = _isotropic_spins(NEUTRON_STAR_SPIN, NEUTRON_STAR_SPIN)
+    return Population(priors.PriorDict({**star, **_source_time(0.15), **spins, **_angles()}), False)
+
+
+def rates_and_populations_nsbh() -> Population:
+    """Neutron stars with black holes as the LVK injected them to measure its O3 searches (arXiv:2111.03606).
+
+    Source-frame masses: the black hole's to the power −2.35 in 2.5–60 solar masses, the neutron star's uniform in
+    1–2.5. Uniform in comoving volume and source-frame time (Planck 2015) to redshift 0.25; spins isotropic, magnitudes
+    uniform to 0.998 (black hole) and 0.4 (neutron star). No tides and no disruption.
+    """
+    masses = {
+        "mass_1": priors.PowerLaw(-2.35, NEUTRON_STAR_MASSES[1], 60.0, name="mass_1"),
+        "mass_2": priors.Uniform(*NEUTRON_STAR_MASSES, name="mass_2"),
+    }
+    spins = _isotropic_spins(MAXIMUM_SPIN, NEUTRON_STAR_SPIN)
+    return Population(priors.PriorDict({**masses, **_source_time(0.25), **spins, **_angles()}), False)
+
+
+def aligned_spin_bbh() -> Population:
+    """As ``rates_and_populations_bbh`` (source-frame masses), with the spins' components along the orbit's axis alone.
+
+    Each is distributed as that component of an isotropic spin: for models without precession.
+    """
+    spins = {
+        name: AlignedSpin(priors.Uniform(0.0, MAXIMUM_SPIN), priors.Uniform(-1.0, 1.0), name=name)
+        for name in ("chi_1", "chi_2")
+    }
+    return _power_law_bbh(-2.35, 1.0, MAXIMUM_REDSHIFT, spins)
+
+
+def nonspinning_bbh() -> Population:
+    """As ``rates_and_populations_bbh`` (source-frame masses), without spins."""
+    return _power_law_bbh(-2.35, 1.0, MAXIMUM_REDSHIFT, _no_spins())
+
+
+def mlgwsc_1() -> Population:
+    """Binary black holes like those of the first machine-learning mock data challenge (arXiv:2209.11146, data set 1).
+
+    As there: detector-frame masses, each uniform in 10–50 solar masses; no spins. There, the chirp distance
+    d = D (1.22 solar masses / chirp mass)^(5/6), with D the luminosity distance, has density d² in 130–350 Mpc whatever
+    the masses; here sources are uniform in comoving volume and source-frame time (Planck 2015), from 0 to redshift 1,
+    about where the challenge's heaviest binaries end (6.9 Gpc): a sensitive volume needs sources wherever a search
+    may see them.
+    """
+    columns = {**_uniform_masses(10.0, 50.0), **_source_time(1.0), **_no_spins(), **_angles()}
+    return Population(priors.PriorDict(columns), True)
 
 
 def demo_bbh() -> Population:
-    """As ``rates_and_populations_bbh``, with more weight on high masses and within redshift 1.
+    """As ``rates_and_populations_bbh`` (source-frame masses), with more weight on high masses and within redshift 1.
 
     m1 is uniform in its logarithm in 5–100 solar masses, m2 given m1 is uniform from 5 to m1: a small network learns
     short signals soon.
     """
-    return _power_law_bbh(-1.0, 0.0, 1.0)
+    return _power_law_bbh(-1.0, 0.0, 1.0, _isotropic_spins(MAXIMUM_SPIN, MAXIMUM_SPIN))
 
 
 def log_normal_bbh(
-    mass_1: float, mass_2: float, width: float, maximum_redshift: float = MAXIMUM_REDSHIFT
+    mass_1: float | int, mass_2: float | int, width: float | int, maximum_redshift: float | int = MAXIMUM_REDSHIFT
 ) -> Population:
     """Binaries about one pair of source-frame masses, uniform in comoving volume and source-frame time.
+
+    In a ``.cfg``: ``prior = aframe.waveforms.priors.log_normal_bbh(35, 30, 0.1)``. Spins are isotropic, magnitudes
+    uniform to 0.998.
 
     Args:
         mass_1: Median of one component, source frame, solar masses.
         mass_2: Median of the other.
         width: Standard deviation of the masses' natural logarithms.
         maximum_redshift: Largest redshift.
+
+    Raises:
+        ConfigurationError: If a mass, the width or the redshift is not positive.
     """
+    if min(mass_1, mass_2, width, maximum_redshift) <= 0:
+        raise ConfigurationError(
+            f"log_normal_bbh({mass_1}, {mass_2}, {width}, {maximum_redshift}): masses, width and redshift are positive"
+        )
     masses = {
         "mass_1": priors.LogNormal(mu=np.log(mass_1), sigma=width, name="mass_1"),
         "mass_2": priors.LogNormal(mu=np.log(mass_2), sigma=width, name="mass_2"),
     }
-    redshift = UniformSourceFrame(0.0, maximum_redshift, name="redshift", cosmology="Planck15")
-    return Population(priors.PriorDict({**masses, "redshift": redshift, **_spins_and_angles()}), False)
+    spins = _isotropic_spins(MAXIMUM_SPIN, MAXIMUM_SPIN)
+    return Population(
+        priors.PriorDict({**masses, **_source_time(float(maximum_redshift)), **spins, **_angles()}), False
+    )
 
 
-def _power_law_bbh(mass_1_index: float, mass_2_index: float, maximum_redshift: float) -> Population:
+def _power_law_bbh(
+    mass_1_index: float, mass_2_index: float, maximum_redshift: float, spins: dict[str, priors.Prior]
+) -> Population:
     mass_1 = priors.PowerLaw(mass_1_index, MINIMUM_MASS, MAXIMUM_MASS, name="mass_1")
     mass_2 = priors.ConditionalPowerLaw(
         lambda reference, mass_1: {"minimum": reference["minimum"], "maximum": mass_1},  # bilby reads these names
@@ -220,24 +303,40 @@ def _power_law_bbh(mass_1_index: float, mass_2_index: float, maximum_redshift: f
         name="mass_2",
     )
     redshift = UniformComovingVolume(0.0, maximum_redshift, name="redshift", cosmology="Planck15")
-    columns = {"mass_1": mass_1, "mass_2": mass_2, "redshift": redshift, **_spins_and_angles()}
+    columns = {"mass_1": mass_1, "mass_2": mass_2, "redshift": redshift, **spins, **_angles()}
     return Population(priors.ConditionalPriorDict(columns), False)
 
 
-def _spins_and_angles() -> dict[str, priors.Prior]:
-    circle = {"minimum": 0.0, "maximum": 2 * np.pi, "boundary": "periodic"}
+def _uniform_masses(minimum: float, maximum: float) -> dict[str, priors.Prior]:
+    return {name: priors.Uniform(minimum, maximum, name=name) for name in ("mass_1", "mass_2")}
+
+
+def _source_time(maximum_redshift: float) -> dict[str, priors.Prior]:
+    return {"redshift": UniformSourceFrame(0.0, maximum_redshift, name="redshift", cosmology="Planck15")}
+
+
+def _isotropic_spins(maximum_1: float, maximum_2: float) -> dict[str, priors.Prior]:
     return {
-        "a_1": priors.Uniform(0.0, MAXIMUM_SPIN, name="a_1"),
-        "a_2": priors.Uniform(0.0, MAXIMUM_SPIN, name="a_2"),
+        "a_1": priors.Uniform(0.0, maximum_1, name="a_1"),
+        "a_2": priors.Uniform(0.0, maximum_2, name="a_2"),
         "tilt_1": priors.Sine(name="tilt_1"),
         "tilt_2": priors.Sine(name="tilt_2"),
-        "phi_12": priors.Uniform(name="phi_12", **circle),
-        "phi_jl": priors.Uniform(name="phi_jl", **circle),
-        "ra": priors.Uniform(name="ra", **circle),
+        "phi_12": priors.Uniform(0.0, 2 * np.pi, name="phi_12", boundary="periodic"),
+        "phi_jl": priors.Uniform(0.0, 2 * np.pi, name="phi_jl", boundary="periodic"),
+    }
+
+
+def _no_spins() -> dict[str, priors.Prior]:
+    return {name: priors.DeltaFunction(0.0, name=name) for name in ("chi_1", "chi_2")}
+
+
+def _angles() -> dict[str, priors.Prior]:
+    return {
+        "ra": priors.Uniform(0.0, 2 * np.pi, name="ra", boundary="periodic"),
         "dec": priors.Cosine(name="dec"),
         "psi": priors.Uniform(0.0, np.pi, name="psi", boundary="periodic"),
         "theta_jn": priors.Sine(name="theta_jn"),
-        "phase": priors.Uniform(name="phase", **circle),
+        "phase": priors.Uniform(0.0, 2 * np.pi, name="phase", boundary="periodic"),
     }
 
 

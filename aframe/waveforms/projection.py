@@ -111,6 +111,8 @@ def project(  # noqa: PLR0917 - two polarizations, three angles: all are the sig
 ) -> Float[Tensor, "batch ifos time"]:
     """Responses of the detectors, delayed by a phase shift: exact for band-limited signals, to a fraction of a sample.
 
+    In the limit of wavelengths long against the detectors' arms, and with the Earth as it stands at coalescence.
+
     Args:
         plus: Plus polarization at the geocentre.
         cross: Cross polarization.

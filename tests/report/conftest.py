@@ -8,10 +8,10 @@ import pytest
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.sensitivity.draws import Draws, weigh
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, weigh
 from aframe.sensitivity.weights import mass_targets
-from aframe.tables import EventTable, RecoveredTable, RejectedTable
+from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable
 from aframe.waveforms.priors import demo_bbh, draw
 
 CONFIGURATION = {
@@ -58,7 +58,13 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found["detection_statistic"][snr[accepted] < 4.5] = -np.inf
     recovered = RecoveredTable(found, attributes={"num_injections": 40_000, "ifos": ["H1", "L1"]})
     recovered.write(storage.join(results, "foreground.hdf5"), CONFIGURATION)
+    counts = {"num_injections": 40_000, "num_waveforms": 12_000, "num_not_finite": 17, "num_too_loud": 0}
+    made_by = {"sample_rate": 2048.0, "duration": 8.0, "right_pad": 2.0, "ifos": ["H1", "L1"], **counts}
+    found["ifo_snrs"] = np.stack([found["snr"], found["snr"]], axis=1)
+    InjectionTable(found, attributes=made_by).write(storage.join(str(directory / "test"), "waveforms.hdf5"))
+    columns["snr"] = np.where(snr > 2, snr, np.nan)
     rejected = RejectedTable({name: column[~accepted] for name, column in columns.items()})
+    rejected.write(storage.join(str(directory / "test"), "rejected-parameters.hdf5"))
     background = Background(events["detection_statistic"], events.livetime)
     targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
     draws = weigh(Draws(recovered, [rejected], population), targets)

@@ -14,13 +14,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 @pytest.fixture(scope="module")
 def page(run_directory: Path) -> str:
-    return build_report(gather(str(run_directory / "results"), str(run_directory / "train")))
+    where = [str(run_directory / name) for name in ("results", "train", "train", "test")]
+    return build_report(gather(*where))
 
 
 def test_everything_is_shown(page: str) -> None:
     for text in ("H1 · L1", "simulated noise", "35-35 M☉", "20-10 M☉", "not like for like", "2048.0 Hz"):
         assert text in page
     assert "&lt; 1 per 36.5 days" in page  # the planted event, louder than all background
+    assert "Refused or not finite" in page
+    assert '<td class="r">40\u202f017</td>' in page  # all draws, the unphysical included
     assert "is not there yet" not in page
     assert "<!--figure" not in page
 
@@ -31,7 +34,7 @@ def test_needs_no_network(page: str) -> None:
 
 def test_missing_parts_name_the_step_that_makes_them(tmp_path: Path) -> None:
     empty = build_report(gather(str(tmp_path), None))
-    for step in ("the inference step", "the sensitivity step", "the training step"):
+    for step in ("the inference step", "the sensitivity step", "the training step", "the waveforms step"):
         assert f"is not there yet: {step} makes it" in empty
     assert "<script" not in empty
 
@@ -71,5 +74,5 @@ def test_figures_are_drawn_without_errors(page: str, tmp_path: Path, width: int)
     assert title is not None
     failures, places, drawn, overflow = (int(value) for value in title.groups())
     assert failures == 0
-    assert places == drawn == 12
+    assert places == drawn == 15
     assert overflow <= 0

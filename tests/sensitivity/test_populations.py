@@ -9,9 +9,9 @@ from toy_search import HORIZON_MPC, toy_draws
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
 from aframe.sensitivity.cosmology import comoving_volume_time
-from aframe.sensitivity.draws import WeightSums, read_rejected, weigh
 from aframe.sensitivity.populations import DensityRatio, PopulationTarget, population_name, population_targets
 from aframe.sensitivity.volume import volume_against_far
+from aframe.sensitivity.weighing import WeightSums, read_rejected, weigh
 from aframe.sensitivity.weights import Binaries, LogNormalTarget, weights
 from aframe.tables import Table
 from aframe.waveforms.priors import Population, demo_bbh, draw, log_normal_bbh, rates_and_populations_bbh

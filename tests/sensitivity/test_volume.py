@@ -12,7 +12,6 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
 from aframe.sensitivity.cosmology import comoving_volume_time
-from aframe.sensitivity.draws import Draws, WeightSums, read_rejected, weigh
 from aframe.sensitivity.populations import PopulationTarget
 from aframe.sensitivity.volume import (
     ALL_DRAWS,
@@ -33,6 +32,7 @@ from aframe.sensitivity.volume import (
     volume_against_far,
     write_volumes,
 )
+from aframe.sensitivity.weighing import Draws, WeightSums, read_rejected, weigh
 from aframe.sensitivity.weights import LogNormalTarget, Target, mass_targets
 from aframe.types import Array
 from aframe.waveforms.priors import Population, demo_bbh, draw, log_normal_bbh, rates_and_populations_bbh
@@ -226,7 +226,7 @@ def test_written_curves_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     draws = toy_draws(demo_bbh(), 1, 2000)
     path = str(tmp_path / "rejected-parameters.hdf5")
     draws.rejected[0].write(path)
-    monkeypatch.setattr("aframe.sensitivity.draws.CHUNK_ROWS", 100)
+    monkeypatch.setattr("aframe.sensitivity.weighing.CHUNK_ROWS", 100)
     targets = mass_targets([(20.0, 10.0), (35.0, 35.0)], 0.1, (0.0, 1.0))
     targets += [PopulationTarget("heavy", log_normal_bbh(60.0, 50.0, 0.2, 1.0), draws.source)]
     background = Background(np.random.default_rng(2).exponential(size=5000), 0.1 * SECONDS_PER_YEAR)

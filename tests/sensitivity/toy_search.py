@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from astropy.cosmology import Planck15
 
-from aframe.sensitivity.draws import Draws
+from aframe.sensitivity.weighing import Draws
 from aframe.tables import RecoveredTable, RejectedTable
 from aframe.types import Array
 from aframe.waveforms.priors import Population, draw

@@ -5,7 +5,7 @@ import pytest
 from toy_search import toy_draws
 
 from aframe.errors import DataError
-from aframe.sensitivity.draws import Draws, WeightSums, read_rejected, weigh
+from aframe.sensitivity.weighing import Draws, WeightSums, read_rejected, weigh
 from aframe.sensitivity.weights import LogNormalTarget
 from aframe.waveforms.priors import demo_bbh
 

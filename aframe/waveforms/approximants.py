@@ -1,0 +1,182 @@
+"""Waveform models of lalsimulation: which there are, what they can describe, and whether they run here."""
+
+import contextlib
+import functools
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import lal
+import lalsimulation
+
+from aframe.errors import ConfigurationError
+
+POINTWISE = frozenset({
+    "TaylorF2", "TaylorF2Ecc", "IMRPhenomB", "IMRPhenomD", "IMRPhenomD_NRTidal", "IMRPhenomD_NRTidalv2", "IMRPhenomHM",
+    "IMRPhenomP", "IMRPhenomPv2", "IMRPhenomPv2_NRTidal", "IMRPhenomPv2_NRTidalv2", "IMRPhenomPv3", "IMRPhenomPv3HM",
+    "IMRPhenomXAS", "IMRPhenomXHM", "IMRPhenomXP", "IMRPhenomXPHM",
+})  # fmt: skip
+"""Frequency-domain models whose value at a frequency depends on nothing but that frequency.
+
+They may be asked for a piece of the spectrum at a time. The limits that others are called with decide on their time
+zero (IMRPhenomX…_NRTidal), on the precession's integral, or on whether they refuse (IMRPhenomXO4a, IMRPhenomXPNR).
+"""
+
+QUADRUPOLE_ONLY = POINTWISE - {"IMRPhenomHM", "IMRPhenomPv3HM", "IMRPhenomXHM", "IMRPhenomXPHM"} | {
+    "EccentricFD", "TaylorF2NLTides", "TaylorF2RedSpin", "TaylorF2RedSpinTidal", "SpinTaylorF2",
+    "IMRPhenomA", "IMRPhenomC", "IMRPhenomNSBH", "IMRPhenomT", "IMRPhenomTP",
+    "IMRPhenomXAS_NRTidalv2", "IMRPhenomXAS_NRTidalv3", "IMRPhenomXP_NRTidalv2", "IMRPhenomXP_NRTidalv3",
+    "EOBNRv2", "SEOBNRv1", "SEOBNRv2", "SEOBNRv2_opt", "SEOBNRv2T", "SEOBNRv4", "SEOBNRv4_opt", "SEOBNRv4T",
+    "TEOBResumS", "TEOBResum_ROM", "EOBNRv2_ROM", "SEOBNRv1_ROM_EffectiveSpin", "SEOBNRv1_ROM_DoubleSpin",
+    "SEOBNRv2_ROM_EffectiveSpin", "SEOBNRv2_ROM_DoubleSpin", "SEOBNRv2_ROM_DoubleSpin_HI",
+    "Lackey_Tidal_2013_SEOBNRv2_ROM", "SEOBNRv4_ROM", "SEOBNRv4_ROM_NRTidal", "SEOBNRv4_ROM_NRTidalv2",
+    "SEOBNRv4_ROM_NRTidalv2_NSBH", "SEOBNRv4T_surrogate", "SEOBNRv5_ROM", "SEOBNRv5_ROM_NRTidalv3",
+}  # fmt: skip
+"""Models of the (2, ±2) modes alone, in the frame of the orbit; LAL cannot be asked. Others are taken to have more."""
+
+INSPIRAL_ONLY = frozenset({
+    "TaylorF2", "TaylorF2Ecc", "TaylorF2NLTides", "TaylorF2RedSpin", "TaylorF2RedSpinTidal", "SpinTaylorF2",
+    "SpinTaylorT4Fourier",
+})  # fmt: skip
+"""Frequency-domain models that stop at coalescence, as LAL's conditioning has them."""
+
+TYPICAL_BINARIES = ((80.0, 60.0), (36.0, 29.0), (5.6, 1.4), (60.0, 1.5))
+"""Masses, in solar masses, one of which every model of compact binaries should be able to make."""
+
+TRIAL_SECONDS = 30
+"""A model that has not made these by then is of no use."""
+
+
+@dataclass(frozen=True)
+class Approximant:
+    """A waveform model that lalsimulation has code for.
+
+    Attributes:
+        name: LAL's name.
+        index: LAL's number.
+    """
+
+    name: str
+    index: int
+
+    @property
+    def in_frequency_domain(self) -> bool:
+        """Whether LAL computes it in the frequency domain."""
+        return bool(lalsimulation.SimInspiralImplementedFDApproximants(self.index))
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether its spectrum may be computed in pieces."""
+        return self.name in POINTWISE
+
+    @property
+    def is_inspiral_only(self) -> bool:
+        """Whether it has nothing after coalescence, though its spectrum's abrupt end rings on."""
+        return self.name in INSPIRAL_ONLY
+
+    @property
+    def has_higher_modes(self) -> bool:
+        """Whether it has modes besides the quadrupole's, which begin earlier and radiate in other directions."""
+        return self.name not in QUADRUPOLE_ONLY
+
+    @property
+    def has_spins(self) -> bool:
+        """Whether a component may spin."""
+        return bool(self._spin_support != lalsimulation.SIM_INSPIRAL_SPINLESS)
+
+    @property
+    def has_precession(self) -> bool:
+        """Whether spins may point elsewhere than along the orbit's axis."""
+        return self._spin_support not in (lalsimulation.SIM_INSPIRAL_SPINLESS, lalsimulation.SIM_INSPIRAL_ALIGNEDSPIN)
+
+    @property
+    def takes_spins_at_start(self) -> bool:
+        """Whether spins are those at the lowest frequency, whatever the reference frequency."""
+        frequency = lalsimulation.SimInspiralGetSpinFreqFromApproximant(self.index)
+        return bool(frequency == lalsimulation.SIM_INSPIRAL_SPINS_FLOW)
+
+    @property
+    def _spin_support(self) -> int:
+        return int(lalsimulation.SimInspiralGetSpinSupportFromApproximant(self.index))
+
+
+def find(name: str) -> Approximant:
+    """The model of a name.
+
+    Raises:
+        ConfigurationError: If LAL does not know it, has no code for it, or cannot run it here: data files are missing,
+            it crashes, or it makes none of ``TYPICAL_BINARIES``.
+    """
+    index = _indices().get(name)
+    if index is None:
+        raise ConfigurationError(
+            f"approximant = {name} is none of lalsimulation's, and models in packages of their own are not supported: "
+            "IMRPhenomPv2 is one that it has"
+        )
+    if not any(f(index) for f in (lalsimulation.SimInspiralImplementedFDApproximants,
+                                  lalsimulation.SimInspiralImplementedTDApproximants)):  # fmt: skip
+        raise ConfigurationError(f"approximant = {name} has no code in LAL: choose another")
+    if name not in POINTWISE:
+        trouble = _trouble(name, os.environ.get("LAL_DATA_PATH"))
+        if trouble:
+            raise ConfigurationError(f"approximant = {name} {trouble}")
+    return Approximant(name, index)
+
+
+@functools.cache
+def _indices() -> dict[str, int]:
+    """LAL's models by name."""
+    before = lal.GetDebugLevel()
+    lal.ClobberDebugLevel(0)
+    indices = {}
+    for index in range(lalsimulation.NumApproximants):
+        with contextlib.suppress(RuntimeError):  # one number is not in use
+            indices[lalsimulation.GetStringFromApproximant(index)] = index
+    lal.ClobberDebugLevel(before)
+    return indices
+
+
+@functools.cache
+def _trouble(name: str, data_path: str | None) -> str | None:
+    """What is wrong with a model, found by trying it in another process: some of LAL's models crash, or never end."""
+    code = f"from aframe.waveforms.approximants import _try_out; _try_out({name!r})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        trial = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, timeout=TRIAL_SECONDS, check=False, text=True,
+            env=environment,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"makes no binary within {TRIAL_SECONDS} s: choose another"
+    if trial.returncode == 0:
+        return None
+    told = trial.stderr + trial.stdout
+    if "LAL_DATA_PATH" in told:
+        file = re.search(r"data file '?(\S+?\.\w+)'? in", told)
+        return (
+            f"needs {file[1] if file else 'data files'}, not found in LAL_DATA_PATH ({data_path or 'not set'}): "
+            "download from https://zenodo.org/records/14999310, and let LAL_DATA_PATH name the folder"
+        )
+    if trial.returncode < 0:
+        return "crashes in this version of LAL: choose another"
+    reason = re.search(r"^XLAL Error.*?: (.*)", told, re.MULTILINE)
+    return f"makes none of a few typical binaries (LAL says: {reason[1] if reason else 'nothing'}): choose another"
+
+
+def _try_out(name: str) -> None:
+    """End the process, with 0 if LAL can make one of ``TYPICAL_BINARIES``, and with 1 if it refuses them all."""
+    lal.ClobberDebugLevel(1)
+    index = getattr(lalsimulation, name)
+    for heavy, light in TYPICAL_BINARIES:
+        binary = (heavy * lal.MSUN_SI, light * lal.MSUN_SI, *[0.0] * 6, 1e25, 0.4, 0.0, 0.0, 0.0, 0.0)
+        try:
+            if lalsimulation.SimInspiralImplementedFDApproximants(index):
+                lalsimulation.SimInspiralChooseFDWaveform(*binary, 0.25, 20.0, 1024.0, 50.0, None, index)
+            else:
+                lalsimulation.SimInspiralTD(*binary, 1 / 4096, 20.0, 50.0, None, index)
+        except RuntimeError:
+            continue
+        sys.exit(0)
+    sys.exit(1)

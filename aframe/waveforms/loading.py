@@ -1,0 +1,96 @@
+"""Populations by the word that a configuration has for them: a python path, a call, or a bilby prior file."""
+
+import ast
+import importlib
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from bilby.gw.prior import BBHPriorDict, Cosmological
+
+from aframe.errors import AframeError, ConfigurationError
+from aframe.waveforms.parametrisations import SOURCE, with_all_masses
+from aframe.waveforms.priors import Population
+
+EXAMPLES = (
+    "give the python path of a function, as aframe.waveforms.priors.rates_and_populations_bbh, a call of one with "
+    "numbers, as aframe.waveforms.priors.log_normal_bbh(35, 30, 0.1), or a bilby .prior file"
+)
+
+
+def load_population(prior: str, resolve: Callable[[str], str] = str) -> Population:
+    """The population that a configuration names.
+
+    Args:
+        prior: Python path of a function that returns a ``Population``; the same with arguments that are plain numbers
+            or texts; or the path of a bilby prior file (or the name of one in bilby's collection), whose names say the
+            frame of its masses: those that end in ``_source`` are source-frame, all others detector-frame.
+        resolve: Makes a relative path of a file one that can be opened.
+
+    Raises:
+        ConfigurationError: If there is no such function or file, or it does not describe a population.
+    """
+    if prior.endswith(".prior"):
+        return _read(prior, resolve(prior))
+    path, arguments, keywords = _call(prior)
+    module, _, name = path.rpartition(".")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"prior = {prior} cannot be imported ({error}): {EXAMPLES}") from None
+    try:
+        population = function(*arguments, **keywords) if callable(function) else function
+    except Exception as error:
+        raise ConfigurationError(
+            f"prior = {prior} fails ({_told(error)}): mend the function or its arguments"
+        ) from error
+    if not isinstance(population, Population):
+        raise ConfigurationError(
+            f"prior = {prior} gives a {type(population).__name__}: it must be a function that returns an "
+            "aframe.waveforms.priors.Population, which says in which frame a bilby prior's masses are"
+        )
+    return population
+
+
+def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Path, arguments and keywords; nothing of the text is evaluated but literals."""
+    try:
+        tree = ast.parse(text, mode="eval").body
+        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        arguments = [ast.literal_eval(argument) for argument in call.args]
+        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ConfigurationError(f"prior = {text} cannot be read ({error}): {EXAMPLES}") from None
+    path = ast.unparse(call.func)
+    if not re.fullmatch(r"[\w.]+", path):
+        raise ConfigurationError(f"prior = {text} cannot be read: {EXAMPLES}")
+    return path, arguments, keywords
+
+
+def _read(prior: str, path: str) -> Population:
+    """The population of a bilby prior file."""
+    try:
+        file = path if os.path.exists(path) else prior
+        read = BBHPriorDict(filename=file, conversion_function=with_all_masses)
+    except FileNotFoundError:
+        raise ConfigurationError(f"prior = {prior}: neither {path} nor a file of bilby's collection exists") from None
+    except Exception as error:
+        raise ConfigurationError(f"prior = {prior} cannot be read by bilby ({_told(error)}): mend the file") from error
+    distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in read), None)
+    if distance is not None:
+        if not isinstance(read[distance], Cosmological):
+            raise ConfigurationError(
+                f"prior = {prior}: its {distance} is no cosmological prior, so that redshift is not known: make it one "
+                "of bilby.gw.prior's, such as UniformSourceFrame, or give redshift"
+            )
+        read["redshift"] = read.pop(distance).get_corresponding_prior("redshift")
+    try:
+        return Population(read, not any(name.endswith(SOURCE) for name in read))
+    except AframeError as error:
+        raise ConfigurationError(f"prior = {prior}: {error}") from None
+
+
+def _told(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

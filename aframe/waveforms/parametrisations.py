@@ -1,0 +1,125 @@
+"""In which of bilby's parameters a prior may be given, and how they become those that waveforms are made from."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import numpy as np
+from bilby.gw.conversion import component_masses_to_chirp_mass
+
+from aframe.errors import ConfigurationError
+from aframe.types import Array
+
+SPIN_COLUMNS = ("a_1", "a_2", "tilt_1", "tilt_2", "phi_12", "phi_jl")
+ANGLE_COLUMNS = ("ra", "dec", "psi", "theta_jn", "phase")
+
+MASSES: dict[str, Callable[[Array, Array], Array]] = {
+    "mass_1": lambda first, second: first * np.ones_like(second),
+    "chirp_mass": component_masses_to_chirp_mass,
+    "total_mass": lambda first, second: first + second,
+}
+"""What may stand beside ``mass_ratio``, as a function of the component masses; doubles when they double."""
+
+SOURCE = "_source"
+"""Ending of bilby's names of source-frame masses."""
+
+MASS_PAIRS: tuple[tuple[str, str], ...] = (("mass_1", "mass_2"), *((name, "mass_ratio") for name in MASSES))
+
+CHOICES: tuple[tuple[tuple[str, ...], ...], ...] = (
+    MASS_PAIRS,
+    *(((f"a_{i}", f"tilt_{i}"), (f"a_{i}", f"cos_tilt_{i}"), (f"chi_{i}",)) for i in (1, 2)),
+    (("theta_jn",), ("cos_theta_jn",)),
+    *(((name,),) for name in ("phi_12", "phi_jl", "redshift", "ra", "dec", "psi", "phase")),
+)
+"""Of each row a prior has exactly one entry."""
+
+FIXED_BY_ALIGNED_SPINS = ("phi_12", "phi_jl")
+"""Angles between spins' projections on the orbital plane: not needed where there are none."""
+
+
+def check(names: Collection[str]) -> None:
+    """Refuse a prior that lacks a parameter, or has one that is not understood.
+
+    Args:
+        names: The prior's parameters, without constraints.
+
+    Raises:
+        ConfigurationError: Naming what is missing and what is too much.
+    """
+    plain = {name.removesuffix(SOURCE) if name.removesuffix(SOURCE) in (*MASSES, "mass_2") else name for name in names}
+    aligned = {"chi_1", "chi_2"} <= plain
+    missing, left = [], set(plain)
+    for choices in CHOICES:
+        chosen = next((choice for choice in choices if left.issuperset(choice)), ())
+        left -= set(chosen)
+        if not chosen and not (aligned and choices[0][0] in FIXED_BY_ALIGNED_SPINS):
+            missing.append(" or ".join(" and ".join(choice) for choice in choices))
+    endings = {name.endswith(SOURCE) for name in names if name.removesuffix(SOURCE) in (*MASSES, "mass_2")}
+    if missing or left:
+        lacks = f"lacks {'; '.join(missing)}" if missing else ""
+        unknown = f"has {', '.join(sorted(left))}, which cannot be used" if left else ""
+        raise ConfigurationError(
+            f"the prior {' and '.join(part for part in (lacks, unknown) if part)}: give it one parametrisation in "
+            "bilby's names of masses, redshift, spins and angles (docs/priors.md)"
+        )
+    if len(endings) > 1:
+        raise ConfigurationError("the prior has one mass in the source frame and another one not: name both alike")
+
+
+def mass_names(names: Iterable[str]) -> tuple[str, str]:
+    """The two mass parameters among a prior's names."""
+    by_plain = {name.removesuffix(SOURCE): name for name in names}
+    pair = next(pair for pair in MASS_PAIRS if by_plain.keys() >= set(pair))
+    return by_plain[pair[0]], by_plain[pair[1]]
+
+
+def component_masses(sample: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Component masses, as the prior labels them, of draws in any parametrisation; in the frame of the draws."""
+    first, second = mass_names(sample)
+    if second != "mass_ratio":
+        return sample[first], sample[second]
+    ratio = sample[second]
+    heavy = sample[first] / MASSES[first.removesuffix(SOURCE)](np.ones_like(ratio), ratio)
+    return heavy, ratio * heavy
+
+
+def mass_parameters(names: Iterable[str], mass_1: Array, mass_2: Array) -> tuple[dict[str, Array], Array]:
+    """The prior's mass parameters of some binaries, and how dense these are in its parameters.
+
+    With X(m₁, m₂) homogeneous and q = m₂/m₁, ∂(X, q)/∂(m₁, m₂) = X/m₁².
+
+    Args:
+        names: The prior's parameters.
+        mass_1: As the prior labels them, shape (n,).
+        mass_2: Likewise.
+
+    Returns:
+        Columns by the prior's names, and the logarithm of the Jacobian, shape (n,).
+    """
+    first, second = mass_names(names)
+    if second != "mass_ratio":
+        return {first: mass_1, second: mass_2}, np.zeros_like(mass_1)
+    size = MASSES[first.removesuffix(SOURCE)](mass_1, mass_2)
+    return {first: size, second: mass_2 / mass_1}, np.log(size / mass_1**2)
+
+
+def with_all_masses(sample: Mapping[str, Array]) -> dict[str, Array]:
+    """Draws with every mass parameter that bilby knows, in the frame of the draws: a fast ``conversion_function``."""
+    ending = SOURCE if mass_names(sample)[0].endswith(SOURCE) else ""
+    mass_1, mass_2 = component_masses(sample)
+    masses = {name: function(mass_1, mass_2) for name, function in MASSES.items()} | {"mass_2": mass_2}
+    ratios = {"mass_ratio": mass_2 / mass_1, "symmetric_mass_ratio": mass_1 * mass_2 / (mass_1 + mass_2) ** 2}
+    return {**{name + ending: value for name, value in masses.items()}, **ratios, **sample}
+
+
+def orientation(sample: Mapping[str, Array]) -> dict[str, Array]:
+    """Spins and angles of draws in any parametrisation; a negative aligned spin is a tilt of π, as in bilby."""
+    columns = {name: sample[name] for name in (*SPIN_COLUMNS, *ANGLE_COLUMNS) if name in sample}
+    for name in ("tilt_1", "tilt_2", "theta_jn"):
+        if f"cos_{name}" in sample:
+            columns[name] = np.arccos(sample[f"cos_{name}"])
+    for i in (1, 2):
+        if f"chi_{i}" in sample:
+            spin = sample[f"chi_{i}"]
+            columns[f"a_{i}"], columns[f"tilt_{i}"] = np.abs(spin), np.where(spin < 0, np.pi, 0.0)
+    for name in FIXED_BY_ALIGNED_SPINS:
+        columns.setdefault(name, np.zeros_like(columns["ra"]))
+    return columns

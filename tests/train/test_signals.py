@@ -1,0 +1,154 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from bilby.core import prior as priors
+from scipy import stats
+
+from aframe import config
+from aframe.constants import SOLAR_MASS_SECONDS
+from aframe.errors import ConfigurationError, DataError
+from aframe.train import cli, model
+from aframe.train.data import AframeDataModule
+from aframe.train.signals import GeneratedSignals, StoredSignals, generated_signals
+from aframe.waveforms.on_device import OnDeviceGenerator
+from aframe.waveforms.polarizations import WaveformGenerator
+from aframe.waveforms.priors import Population, demo_bbh
+
+SCALE = 1e22  # strain near one, so that squares stay within single precision
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def make(approximant="IMRPhenomPv2", **changes):
+    """Signals of the demo's population, or of one in which some priors are others."""
+    prior = demo_bbh().prior
+    population = Population(type(prior)({**prior, **changes}), False)
+    return GeneratedSignals(population, OnDeviceGenerator(WaveformGenerator(approximant, 1024.0, 4.0, 1.0, 20.0, 50.0)))
+
+
+def yaml(prepared: Path, waveforms: str) -> str:
+    """A training file with another choice of waveforms."""
+    path = prepared / f"{waveforms}.yaml"
+    path.write_text((prepared / "train.yaml").read_text().replace("waveforms: stored", f"waveforms: {waveforms}"))
+    return str(path)
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_signals_are_new_each_time_and_the_same_for_the_same_generator():
+    signals, generator = make(), seeded(1)
+    first, second = (signals.sample(8, generator) for _ in range(2))
+    assert first.shape == (8, 2, 4096)
+    assert first.dtype == torch.float32
+    assert torch.equal(first, signals.sample(8, seeded(1)))
+    both = torch.cat([first, second]).flatten(1) * SCALE
+    both = both / both.norm(dim=1, keepdim=True)
+    assert ((both @ both.T).abs() > 0.999).sum() == 16  # each one is like itself alone
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_signals_have_the_populations_masses_and_coalesce_in_one_place():
+    """A binary is loudest just before coalescence, and all but the last of its ringdown is over soon after."""
+    equal = {"mass_1": priors.DeltaFunction(40.0), "mass_2": priors.DeltaFunction(30.0), "a_1": priors.DeltaFunction(0)}
+    signals = make(**equal, a_2=priors.DeltaFunction(0), redshift=priors.Uniform(0.1, 0.2))
+    waves = signals.sample(16, seeded(2)) * SCALE
+    early = signals.coalescence_sample - waves.square().sum(1).argmax(-1)
+    assert signals.coalescence_sample == 3 * 1024
+    assert ((early > 0) & (early / 1024 < 25 * 70 * 1.2 * SOLAR_MASS_SECONDS)).all()
+    after = waves[..., signals.coalescence_sample + 100 :]
+    assert (after.abs().amax((1, 2)) < 0.05 * waves.abs().amax((1, 2))).all()
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_draws_that_give_no_waveform_are_replaced():
+    signals = make(a_1=priors.Uniform(0.5, 1.5))
+    waves = signals.sample(32, seeded(3))
+    assert waves.isfinite().all()
+    assert (waves != 0).any(-1).all()
+    number = len(torch.unique(waves[:, 0], dim=0))
+    assert stats.binomtest(number, 32, 0.5).pvalue > 1e-3
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_a_population_that_the_approximant_cannot_make_is_refused():
+    with pytest.raises(DataError, match="IMRPhenomD makes no finite waveform of 16 draws"):
+        make("IMRPhenomD").sample(2, seeded(4))
+    aligned = {name: priors.DeltaFunction(0.0) for name in ("tilt_1", "tilt_2")}
+    assert make("IMRPhenomD", **aligned).sample(2, seeded(4)).isfinite().all()
+
+
+def test_stored_signals_are_rows_of_the_file(prepared, run):
+    run("rows")
+    signals = StoredSignals.read(str(prepared / "train_data" / "training_waveforms.hdf5"), 512.0)
+    assert signals.coalescence_sample == 512
+    waves = signals.sample(4000, seeded(5))
+    found = torch.cdist(waves.flatten(1)[:50] * SCALE, signals.polarizations.flatten(1) * SCALE).argmin(1)
+    assert torch.equal(waves[:50], signals.polarizations[found])
+    assert len(torch.unique(waves[:, 0, :], dim=0)) == 60
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_a_batch_depends_on_the_generator_alone(prepared, run, monkeypatch, tmp_path):
+    """And no file of waveforms to train with is needed."""
+    run("generated")
+    for path in (prepared / "train_data").iterdir():
+        if path.name != "training_waveforms.hdf5":
+            (tmp_path / path.name).symlink_to(path)
+    monkeypatch.setenv("AFRAME_TRAIN_DATA_DIR", str(tmp_path))
+    data = AframeDataModule(waveforms="generated", batch_size=64, waveform_prob=0.5)
+    data.setup("fit")
+    batch = data.make_batch(seeded(1))
+    assert torch.equal(batch.windows, data.make_batch(seeded(1)).windows)
+    assert not torch.equal(batch.windows, data.make_batch(seeded(2)).windows)
+    generator = seeded(3)
+    assert data.background is not None
+    _, responses = data.background.sample(1000, data.search.kernel_size, generator)
+    snr = data.make_signals(responses, generator).double().square().sum((1, 2)).sqrt().numpy()
+    assert stats.kstest(snr, lambda x: (x**-2.0 - 4**-2.0) / (100**-2.0 - 4**-2.0)).pvalue > 1e-3
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_training_on_generated_signals_is_reproducible(prepared, run):
+    path = yaml(prepared, "generated")
+    trained = []
+    for name in ("once", "again"):
+        directory = run(name)
+        cli.main(["fit", "--config", path, "--trainer.max_epochs", "2"])
+        trained.append(model.load(str(directory / "model.pt")).network.state_dict())
+    directory = run("stored")
+    cli.main(["fit", "--config", str(prepared / "train.yaml"), "--trainer.max_epochs", "2"])
+    stored = model.load(str(directory / "model.pt")).network.state_dict()
+    assert all(torch.equal(tensor, trained[1][name]) for name, tensor in trained[0].items())
+    assert any(not torch.equal(tensor, stored[name]) for name, tensor in trained[0].items())
+
+
+def test_the_choice_is_shown_with_all_others(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["fit", "--print_config"])
+    assert "  waveforms: stored\n" in capsys.readouterr().out
+
+
+def test_an_unknown_choice_is_an_error(prepared):
+    run = config.load(str(prepared / "sandbox.cfg"))
+    cli.check_yaml(str(prepared / "train.yaml"), run)
+    with pytest.raises(ConfigurationError, match=r"data\.waveforms.*'stored', 'generated'.*invented"):
+        cli.check_yaml(yaml(prepared, "invented"), run)
+
+
+@pytest.mark.usefixtures("ml4gw")
+def test_an_approximant_that_cannot_be_generated_is_an_error_before_anything_is_read(prepared, run):
+    run("other")
+    whole = config.load(str(prepared / "sandbox.cfg"))
+    other = dataclasses.replace(whole.waveforms, approximant="IMRPhenomXPHM")
+    message = "IMRPhenomXPHM cannot be made on the device: IMRPhenomD and IMRPhenomPv2 can"
+    with pytest.raises(ConfigurationError, match=message):
+        generated_signals(dataclasses.replace(whole, waveforms=other))
+    with pytest.raises(ConfigurationError, match=message):
+        cli.check_yaml(yaml(prepared, "generated"), dataclasses.replace(whole, waveforms=other))
+    path = prepared / "other.cfg"
+    path.write_text((prepared / "sandbox.cfg").read_text().replace("= IMRPhenomPv2", "= IMRPhenomXPHM"))
+    with pytest.raises(ConfigurationError, match=message):
+        AframeDataModule(str(path), waveforms="generated")

@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aframe.errors import ConfigurationError
+from aframe.waveforms.loading import load_population
+from aframe.waveforms.priors import draw
+
+HOME = "aframe.waveforms.priors"
+
+MODULE = """
+from bilby.core.prior import Uniform, PowerLaw
+
+from aframe.waveforms.priors import Population, rates_and_populations_bbh
+
+
+def heavy(lowest=30.0):
+    prior = rates_and_populations_bbh().prior.copy()
+    prior["mass_1"] = PowerLaw(-2.35, lowest, 100.0, name="mass_1")
+    return Population(prior, detector_frame=False)
+
+
+def bare():
+    return rates_and_populations_bbh().prior
+
+
+def broken():
+    return {}["nothing"]
+
+
+heaviest = heavy(60.0)
+"""
+
+FILE = """
+# a comment
+chirp_mass_source = bilby.gw.prior.UniformInComponentsChirpMass(name='chirp_mass_source', minimum=10, maximum=40)
+mass_ratio = Uniform(name='mass_ratio', minimum=0.25, maximum=1)
+mass_2_source = Constraint(name='mass_2_source', minimum=8, maximum=50)
+redshift = PowerLaw(name='redshift', alpha=2, minimum=0.0, maximum=0.5)
+chi_1 = 0
+chi_2 = bilby.gw.prior.AlignedSpin(name='chi_2', a_prior=Uniform(minimum=0, maximum=0.9))
+dec = Cosine(name='dec')
+ra = Uniform(name='ra', minimum=0, maximum=2 * np.pi, boundary='periodic')
+theta_jn = Sine(name='theta_jn')
+psi = Uniform(name='psi', minimum=0, maximum=np.pi, boundary='periodic')
+phase = Uniform(name='phase', minimum=0, maximum=2 * np.pi, boundary='periodic')
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "my_population.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def median_mass(population):
+    columns = draw(population, 5000, np.random.default_rng(1))
+    return np.median(columns["mass_1"] / (1 + columns["redshift"]))
+
+
+def test_a_population_by_its_path():
+    assert load_population(f"{HOME}.demo_bbh").redshift_range == (0.0, 1.0)
+
+
+def test_a_pair_of_masses_by_a_call():
+    population = load_population(f"{HOME}.log_normal_bbh(50, 20, 0.1, maximum_redshift=0.5)")
+    assert median_mass(population) == pytest.approx(50, rel=0.02)
+    assert population.redshift_range == (0.0, 0.5)
+
+
+@pytest.mark.usefixtures("module")
+def test_a_population_of_ones_own():
+    assert 30 < median_mass(load_population("my_population.heavy")) < 60
+    assert median_mass(load_population("my_population.heavy(lowest=60)")) > 60
+    assert median_mass(load_population("my_population.heaviest")) > 60
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "priors.md").read_text(encoding="utf-8")
+    (tmp_path / "documented_population.py").write_text(page.split("```python")[1].split("```")[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    population = load_population("documented_population.heavy")
+    assert median_mass(population) == pytest.approx(50 + 100 * np.sqrt(0.5), rel=0.02)  # of the larger of two
+    assert population.mass_frame == "source"
+
+
+def test_a_prior_file(tmp_path):
+    (tmp_path / "mine.prior").write_text(FILE)
+    population = load_population("mine.prior", lambda path: str(tmp_path / path))
+    assert population.mass_frame == "source"
+    columns = draw(population, 3000, np.random.default_rng(2))
+    light = columns["mass_2"] / (1 + columns["redshift"])
+    chirp_mass = columns["chirp_mass"] / (1 + columns["redshift"])
+    assert light.min() > 8
+    assert 10 < chirp_mass.min() < 11
+    assert 39 < chirp_mass.max() < 40
+    assert not columns["a_1"].any()
+    assert columns["a_2"].max() < 0.9
+    assert np.isfinite(
+        population.log_density(columns["mass_1"] / (1 + columns["redshift"]), light, columns["redshift"])
+    ).all()
+
+
+@pytest.mark.parametrize("name", ["precessing_spins_bbh.prior", "aligned_spins_bbh.prior"])
+def test_bilbys_own_prior_files(name):
+    """Chirp mass, mass ratio and luminosity distance, with constraints on the component masses: all detector-frame."""
+    population = load_population(name)
+    assert population.mass_frame == "detector"
+    columns = draw(population, 3000, np.random.default_rng(3))
+    assert columns["mass_2"].min() > 5
+    assert columns["mass_1"].max() < 100
+    assert 25 < columns["chirp_mass"].min() < 26
+    assert columns["luminosity_distance"].min() > 100
+    assert 4900 < columns["luminosity_distance"].max() < 5001
+
+
+@pytest.mark.parametrize(
+    ("prior", "words"),
+    [
+        ("nowhere.at_all", "cannot be imported"),
+        (f"{HOME}.nothing", "cannot be imported"),
+        ("plain", "cannot be imported"),
+        ("numpy.random.default_rng", "gives a Generator"),
+        ("math.pi", "gives a float"),
+        ("my_population.bare", "gives a ConditionalPriorDict"),
+        ("my_population.broken", "fails .KeyError: 'nothing'."),
+        (f"{HOME}.log_normal_bbh(35)", "missing .* required .*mass_2"),
+        (f"{HOME}.log_normal_bbh(35, 30, __import__('os').getpid())", "cannot be read"),
+        (f"{HOME}.log_normal_bbh(35, 30", "cannot be read"),
+        (f"{HOME}.log_normal_bbh[0]", "cannot be read"),
+        ("my.prior", "neither .*my.prior nor a file of bilby's collection"),
+        ("GW150914.prior", "luminosity_distance is no cosmological prior"),
+        ("aligned_spins_bns_tides_on.prior", "has lambda_1, lambda_2, which cannot be used"),
+    ],
+)
+@pytest.mark.usefixtures("module")
+def test_what_is_no_population_is_told_in_one_line(prior, words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load_population(prior)
+    assert str(caught.value).startswith(f"prior = {prior}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_bilby_cannot_read_is_told_in_one_line(tmp_path):
+    (tmp_path / "mine.prior").write_text(FILE.replace("Cosine(", "Kosine("))
+    with pytest.raises(ConfigurationError, match=r"mine.prior cannot be read by bilby .*Kosine"):
+        load_population("mine.prior", lambda path: str(tmp_path / path))
