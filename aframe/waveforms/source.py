@@ -104,10 +104,7 @@ class SignalSource:
         refused = np.zeros_like(below)
         if self.refused_share > 0:
             refused = self.generator.refuses(columns, self.workers)
-        return {
-            NOT_FINITE: refused & ~below,
-            BELOW_BAND: below,
-        }  # LAL refuses some of what lies below, and why is known
+        return {NOT_FINITE: refused & ~below, BELOW_BAND: below}
 
 
 def waveform_generator(attributes: dict[str, Any], path: str) -> WaveformGenerator:
