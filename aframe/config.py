@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import functools
 import os
+import re
 import sys
 import types
 import typing
@@ -24,6 +25,13 @@ from aframe.spectral import Whitening, to_samples
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
                 "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip
 """Sections that belong to law and luigi themselves; they pass unread."""
+
+
+LIST_BRACKETS = re.compile(r"^[\[(](.*)[\])]$", re.DOTALL)
+"""Around a list of values, where a user puts some."""
+
+LIST_BORDER = re.compile(r"[\s,]+(?![^()]*\))")
+"""Between the values of a list: a comma in the parentheses of a call is none."""
 
 
 def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) -> Any:
@@ -148,6 +156,9 @@ class Sensitivity:
 
     mass_combos: tuple[tuple[float, float], ...] = key("source-frame mass pairs, as 35-35, 20-10", "M_sun")
     mass_width: float = key("width of the log-normal mass distributions", default=0.1)
+    populations: tuple[str, ...] = key(
+        "more target populations, each given as prior is, separated by commas", default=()
+    )
     recovery_window: float = key("largest distance from an injection to the event that recovers it", "s", 1.0)
 
 
@@ -344,7 +355,7 @@ def _parse(text: str, kind: Any) -> Any:
     if origin is types.UnionType:
         return None if text.lower() in ("", "none") else _parse(text, arguments[0])
     if origin is tuple:
-        items = [item for item in text.strip("[]()").replace(",", " ").split() if item]
+        items = [item for item in LIST_BORDER.split(LIST_BRACKETS.sub(r"\1", text)) if item]
         if not items:
             raise ValueError("is empty: give at least one value")
         if typing.get_origin(arguments[0]) is tuple:

@@ -4,7 +4,7 @@ from aframe import storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
-from aframe.steps import signal_source, slides_over
+from aframe.steps import signal_source, slides_over, target_populations
 from aframe.strain.fetch import curve_path
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import load_asd
@@ -22,6 +22,7 @@ def preflight(run: Artifacts) -> None:
     if storage.exists(run.result("report.html")):
         return
     detector_geometry(run.config.search.ifos)
+    target_populations(run)
     if not storage.exists(run.injections):
         source = signal_source(run)
         if not source.population.isotropic_in_right_ascension:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from aframe import ranking, seeding, storage, vetoing
@@ -18,8 +19,10 @@ from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.slides import Grid, Slide
 from aframe.processes import die_with
-from aframe.sensitivity.volume import Draws, default_far_grid, read_rejected, volume_against_far, write_volumes
-from aframe.sensitivity.weights import mass_targets
+from aframe.sensitivity.populations import population_targets
+from aframe.sensitivity.volume import default_far_grid, efficiencies, remarks, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, read_rejected, weigh
+from aframe.sensitivity.weights import Target, mass_targets
 from aframe.spectral import power_spectral_density
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
@@ -29,6 +32,7 @@ from aframe.train.model import Preprocessing
 from aframe.waveforms.injections import Placement, injection_set
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
+from aframe.waveforms.priors import Population
 from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
 from aframe.waveforms.source import SignalSource, polarization_batches
 
@@ -378,26 +382,39 @@ def export(run: Artifacts) -> None:
     publish(model.load(run.model), run.repository, made.model_name, made.max_batch_size, run.made_repository)
 
 
+def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
+    """The population that injections are drawn from, and those for which volumes are wanted."""
+    made, load = run.config.sensitivity, functools.partial(load_population, resolve=run.config.resolve)
+    source = load(run.config.waveforms.prior)
+    pairs = mass_targets(made.mass_combos, made.mass_width, source.redshift_range)
+    named = population_targets({path: load(path) for path in made.populations}, source)
+    return source, [*pairs, *named]
+
+
 def estimate_sensitivity(run: Artifacts) -> None:
     """Write sensitive volumes, their figures, and the candidates."""
+    from aframe.report.inputs import rates_to_show
     from aframe.report.page import sensitive_volume_html
 
-    background = Background.read(run.clean("background"))
+    background, zero_lag = Background.read(run.clean("background")), EventTable.read(run.clean("0lag"))
+    source, targets = target_populations(run)
     recovered = RecoveredTable.read(run.clean("foreground"))
-    population = load_population(run.config.waveforms.prior, run.config.resolve)
-    combos, width = run.config.sensitivity.mass_combos, run.config.sensitivity.mass_width
-    draws = Draws(recovered, vetoing.clean_rejected_draws(run, read_rejected(run.rejected), recovered), population)
-    targets = mass_targets(combos, width, population.redshift_range)
-    curves = volume_against_far(draws, background, targets, default_far_grid(background))
+    rejected = vetoing.clean_rejected_draws(run, read_rejected(run.rejected, targets), recovered)
+    draws = weigh(Draws(recovered, rejected, source), targets)
+    rates = default_far_grid(background)
+    curves = volume_against_far(draws, background, rates, zero_lag.livetime)
+    found = efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    for remark in remarks(curves):
+        print(f"warning: {remark}", file=sys.stderr)
     masses = run.config.candidates.astrophysical_prior
-    populations = ranking.Populations(population, load_population(masses, run.config.resolve) if masses else None)
+    populations = ranking.Populations(source, load_population(masses, run.config.resolve) if masses else None)
     ranked = ranking.rank_run(run, background, recovered, populations, time_slides(run), plan_slides)
     ranked.attributes |= vetoing.livetimes(run)
     write_candidates(ranked, run.directories.results, run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    write_volumes(run.plot("sensitive_volume.h5"), curves, run.made_answers, vetoing.livetimes(run))
+    write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers, vetoing.livetimes(run))
 
 
 def build_report(run: Artifacts) -> None:

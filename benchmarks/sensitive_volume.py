@@ -1,44 +1,73 @@
-"""Sensitive volumes of 500 000 injections for four populations at 36 500 thresholds."""
+"""Sensitive volumes of 500 000 injections for four populations at 36 500 thresholds, and 25 million rejected draws."""
 
 import json
 import resource
+import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.sensitivity.volume import Draws, volume_against_far
-from aframe.sensitivity.weights import mass_targets
+from aframe.sensitivity.volume import efficiencies, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, read_rejected, weigh
+from aframe.sensitivity.weights import LogNormalTarget, mass_targets
 from aframe.tables import RecoveredTable, RejectedTable
-from aframe.waveforms.priors import draw, rates_and_populations_bbh
+from aframe.waveforms.priors import Population, draw, rates_and_populations_bbh
 
 TARGET = 5.0
+TARGET_STREAMED = 60.0
 TARGET_GIGABYTES = 4.0
+PIECE, PIECES = 1_000_000, 25
 
 
-def main() -> None:
+def tables(population: Population, rejected_count: int) -> tuple[RecoveredTable, RejectedTable]:
+    """Draws, half of the first million recovered."""
     rng = np.random.default_rng(0)
-    population = rates_and_populations_bbh()
-    drawn = draw(population, 1_000_000, rng)
-    columns = {name: drawn[name] for name in ("mass_1", "mass_2", "redshift")}
+    columns = draw(population, 1_000_000, rng)
     near = np.arange(1_000_000) % 2 == 0
     found = {name: column[near] for name, column in columns.items()}
     unused = np.zeros(near.sum())
     found |= dict.fromkeys(("detection_time", "injection_time", "snr"), unused) | {"shift": np.zeros((near.sum(), 2))}
     found["detection_statistic"] = rng.normal(size=near.sum()) + 1 / columns["redshift"][near]
-    recovered = RecoveredTable(found, attributes={"num_injections": len(near), "ifos": ["H1", "L1"]})
-    rejected = RejectedTable({name: column[~near] for name, column in columns.items()})
-    background = Background(rng.normal(size=5_000_000), 100 * SECONDS_PER_YEAR)
-    targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
-    rates = np.geomspace(background.lowest_far_per_year, 365.0, 36_500)
-    start = time.perf_counter()
-    curves = volume_against_far(Draws(recovered, [rejected], population), background, targets, rates)
-    seconds = time.perf_counter() - start
+    attributes = {"num_injections": int(near.sum()) + rejected_count, "ifos": ["H1", "L1"]}
+    return RecoveredTable(found, attributes=attributes), RejectedTable({k: v[~near] for k, v in columns.items()})
+
+
+def streamed(path: str, targets: list[LogNormalTarget]) -> Iterator[RejectedTable]:
+    """One file's pieces again and again: draws differ, the work does not."""
+    for _ in range(PIECES):
+        yield from read_rejected(path, targets)
+
+
+def tell(name: str, seconds: float, target: float) -> None:
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{len(curves)} curves in {seconds:.2f} s, peak memory {gigabytes:.1f} GB")
-    result = {"benchmark": "sensitive_volume", "value": round(seconds, 3), "unit": "s", "target": TARGET}
-    print(json.dumps(result | {"ok": seconds <= TARGET and gigabytes <= TARGET_GIGABYTES}))
+    print(f"{name}: {seconds:.2f} s, peak memory of the whole process {gigabytes:.1f} GB")
+    result = {"benchmark": name, "value": round(seconds, 3), "unit": "s", "target": target}
+    print(json.dumps(result | {"ok": seconds <= target and gigabytes <= TARGET_GIGABYTES}))
+
+
+def main() -> None:
+    population = rates_and_populations_bbh()
+    background = Background(np.random.default_rng(1).normal(size=5_000_000), 100 * SECONDS_PER_YEAR)
+    targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
+    rates, few = np.geomspace(background.lowest_far_per_year, 365.0, 36_500), np.array([1.0, 12.0, 365.25])
+    recovered, rejected = tables(population, 500_000)
+    with tempfile.TemporaryDirectory() as directory:
+        start = time.perf_counter()
+        weighed = weigh(Draws(recovered, [rejected], population), targets)
+        curves = volume_against_far(weighed, background, rates, SECONDS_PER_YEAR)
+        write_volumes(str(Path(directory) / "volumes.h5"), curves, efficiencies(weighed, background, few))
+        tell("sensitive_volume", time.perf_counter() - start, TARGET)
+
+        path = str(Path(directory) / "rejected.hdf5")
+        RejectedTable(draw(population, PIECE, np.random.default_rng(2))).write(path)
+        recovered.attributes["num_injections"] = len(recovered) + PIECE * PIECES
+        start = time.perf_counter()
+        weigh(Draws(recovered, streamed(path, targets), population), targets)
+        tell("rejected_draws", time.perf_counter() - start, TARGET_STREAMED)
 
 
 if __name__ == "__main__":

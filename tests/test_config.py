@@ -102,8 +102,18 @@ def test_values_have_their_types(tmp_path, monkeypatch):
     assert loaded.inference.Tb == 86400
     assert loaded.sensitivity.mass_combos == ((35.0, 35.0), (35.0, 20.0))
     assert loaded.candidates == config.Candidates()  # a file need not have this section
+    assert loaded.sensitivity.populations == ()
     assert (loaded.search.kernel_size, loaded.search.stride_size) == (3072, 512)
     assert loaded.search.whitening.crop_size == 2048
+
+
+def test_lists_of_calls_are_split_between_the_calls(tmp_path):
+    text = "populations = [a.b.c, a.b.d(35, 30),\n  e.prior]"
+    loaded = load(tmp_path, ("mass_combos = ", f"{text}\nmass_combos = "), ("ifos = H1, L1", "ifos = (H1 L1)"))
+    assert loaded.sensitivity.populations == ("a.b.c", "a.b.d(35, 30)", "e.prior")
+    assert loaded.search.ifos == ("H1", "L1")
+    alone = load(tmp_path, ("mass_combos = ", "populations = a.d(35, 30)\nmass_combos = "))
+    assert alone.sensitivity.populations == ("a.d(35, 30)",)
 
 
 def test_parameters_by_section_and_by_key(tmp_path):

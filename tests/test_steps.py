@@ -1,9 +1,20 @@
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from terminal import write_run
 
-from aframe.steps import use_gpus
+from aframe import config
+from aframe.artifacts import Artifacts
+from aframe.errors import ConfigurationError
+from aframe.preflight import preflight
+from aframe.report.gather import gather
+from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
+from aframe.steps import estimate_sensitivity, use_gpus
+from aframe.tables import EventTable, RecoveredTable, RejectedTable
+from aframe.waveforms.priors import demo_bbh, draw
 
 
 def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys):
@@ -15,3 +26,69 @@ def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys):
     assert use_gpus("0,1") == "cpu"
     assert "there is no GPU 0,1 here" in capsys.readouterr().err
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+def run_with_populations(directory: Path, populations: str) -> Artifacts:
+    """A run of the demo's configuration with more target populations."""
+    write_run(directory)
+    path = directory / "sandbox.cfg"
+    path.write_text(f"{path.read_text()}\npopulations = {populations}\n")  # its last section is the sensitivity's
+    names = ("train_data", "test_data", "train_run", "condor", "results")
+    return Artifacts(config.load(str(path)), config.Directories(**{name: str(directory / name) for name in names}))
+
+
+def write_events(run: Artifacts) -> None:
+    """What a search that ranks by distance alone leaves of 5000 draws."""
+    rng = np.random.default_rng(0)
+    columns = draw(demo_bbh(), 5000, rng)
+    near = columns["luminosity_distance"] < 4000
+    found = {name: column[near] for name, column in columns.items()}
+    found |= dict.fromkeys(("detection_time", "injection_time"), np.zeros(near.sum()))
+    found |= {"snr": 3e4 / found["luminosity_distance"], "shift": np.zeros((near.sum(), 2))}
+    found["detection_statistic"] = found["snr"] / 8
+    attributes = {"num_injections": 5000, "ifos": ["H1", "L1"]}
+    RecoveredTable(found, attributes=attributes).write(run.events("foreground"), run.made_events)
+    RejectedTable({k: v[~near] for k, v in columns.items()}).write(run.rejected, run.made_injections)
+    for kind, livetime, count in (("background", 2.6e6, 3000), ("0lag", 5e4, 60)):
+        events = {
+            "detection_statistic": rng.exponential(0.2, count),
+            "detection_time": 1.26e9 + np.sort(rng.uniform(0, 5e4, count)),
+            "shift": np.zeros((count, 2)),
+        }
+        EventTable(events, attributes={"Tb": livetime}).write(run.events(kind), run.made_events)
+
+
+def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "my_populations.py").write_text(
+        "from aframe.waveforms.priors import demo_bbh, log_normal_bbh\n"
+        "def alike():\n    return log_normal_bbh(35.0, 20.0, 0.1, 1.0)\n"
+        "def light():\n    return log_normal_bbh(9.0, 5.0, 0.3, 1.0)\n"
+    )
+    run = run_with_populations(tmp_path / "run", "my_populations.alike, my_populations.light")
+    write_events(run)
+    estimate_sensitivity(run)
+    told = capsys.readouterr().err.splitlines()
+    assert "% of the population light lies inside the injections' prior" in told[0]
+    assert "fewer than 100 effective injections" in told[1]
+    assert all(line.startswith("warning: ") for line in told)
+    curves = read_volumes(run.plot("sensitive_volume.h5"))
+    assert list(curves) == ["35-35", "35-20", "20-20", "20-10", "alike", "light"]
+    np.testing.assert_allclose(curves["alike"].volume_gpc3, curves["35-20"].volume_gpc3, rtol=1e-6)
+    assert [name for name, curve in curves.items() if not curve.scope.is_covered] == ["light"]
+    assert curves["light"].scope.livetime == 5e4
+    share = read_efficiencies(run.plot("sensitive_volume.h5"))[ALL_DRAWS]["luminosity_distance"]
+    assert share.edges[-1] == pytest.approx(4000, rel=0.05)
+    assert gather(run.directories.results, None).efficiencies is not None
+    assert "light" in Path(run.plot("sensitive_volume.html")).read_text()
+
+
+def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "fixed_populations.py").write_text(
+        "from bilby.core.prior import DeltaFunction\nfrom aframe.waveforms.priors import Population, demo_bbh\n"
+        "def slow():\n    prior = demo_bbh().prior\n    prior['a_1'] = DeltaFunction(0.0)\n"
+        "    return Population(prior, False)\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"population slow cannot be weighed .* a_1 has one value"):
+        preflight(run_with_populations(tmp_path / "run", "fixed_populations.slow"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, LogColorMapper
+from bokeh.models import ColumnDataSource, HoverTool, LogColorMapper, NumeralTickFormatter
 from bokeh.models.annotations import Legend, TeeHead, Whisker
 from bokeh.plotting import figure
 from jaxtyping import Bool, Float
@@ -13,6 +13,7 @@ from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
 from aframe.events.significance import Background
 from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.text import rate
+from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.types import Array
 
@@ -30,6 +31,22 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 CURVE_POINTS = 600
 SCATTER_POINTS = 3000
 HEIGHT = 340
+
+AXES = {
+    "snr": "Network SNR",
+    "luminosity_distance": "Luminosity distance (Mpc)",
+    "chirp_mass": "Chirp mass, detector frame (M☉)",
+    "chirp_mass_source": "Chirp mass, source frame (M☉)",
+}
+"""Labels of the axes that an efficiency is given against."""
+
+EFFICIENCY_TITLES = {
+    "snr": "Efficiency by SNR, of the injected",
+    "luminosity_distance": "Efficiency by distance, of all drawn",
+    "chirp_mass": "Efficiency by detector-frame chirp mass, of all drawn",
+    "chirp_mass_source": "Efficiency by source-frame chirp mass, of all drawn",
+}
+"""What each of them is headed."""
 
 
 def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
@@ -113,40 +130,27 @@ def training_figures(curves: TrainingCurves) -> dict[str, figure]:
     return figures
 
 
-def efficiency_figure(
-    snr: Float[Array, " injections"], statistic: Float[Array, " injections"], thresholds: Mapping[float, float]
-) -> figure:
-    """Share of injections found against their network SNR, with 68 % binomial (Wilson) intervals.
-
-    Args:
-        snr: Network SNR of accepted injections.
-        statistic: Their detection statistic, −inf where no event recovered one.
-        thresholds: Detection threshold for each false alarm rate (1 / yr).
-    """
-    plot = _plot("Network SNR", "Share of injections found", x_axis_type="log", y_range=(-0.02, 1.05))
-    edges = np.geomspace(snr.min(), max(np.quantile(snr, 0.999), 1.1 * snr.min()) * (1 + 1e-9), 13)
-    number, _ = np.histogram(snr, edges)
-    centre = np.sqrt(edges[1:] * edges[:-1])
+def efficiency_figure(efficiency: Efficiency) -> figure:
+    """Share of binaries found against loudness, distance or mass, with 68 % intervals, by false alarm rate."""
+    centre, known = np.sqrt(efficiency.edges[1:] * efficiency.edges[:-1]), efficiency.number > 0
+    top = 1.05 * float(efficiency.high[:, known].max(initial=1e-3))
+    plot = _plot(AXES[efficiency.axis], "Share found", x_axis_type="log", y_range=(-0.02 * top, top))
+    ticks = np.outer(10.0 ** np.arange(-2, 6), (1, 2, 5)).ravel()
+    plot.xaxis.ticker = ticks[(ticks >= efficiency.edges[0]) & (ticks <= efficiency.edges[-1])].tolist()
+    plot.xaxis.formatter = NumeralTickFormatter(format="0[.]00")
     entries: list[tuple[str, list[Any]]] = []
-    for k, (far, threshold) in enumerate(thresholds.items()):
-        found, _ = np.histogram(snr[statistic >= threshold], edges)
-        share, low, high = wilson_interval(found[number > 0], number[number > 0])
-        source = ColumnDataSource({"x": centre[number > 0], "y": share, "low": low, "high": high})
-        line = plot.line("x", "y", source=source, line_color=PALETTE[k], line_width=2)
-        dots = plot.scatter("x", "y", source=source, color=PALETTE[k], size=6)
-        head = TeeHead(size=5, line_color=PALETTE[k])
-        plot.add_layout(
-            Whisker(
-                source=source,
-                base="x",
-                lower="low",
-                upper="high",
-                line_color=PALETTE[k],
-                lower_head=head,
-                upper_head=head,
-            )
+    for k, far in enumerate(efficiency.far_per_year):
+        ends = {"y": efficiency.share[k], "low": efficiency.low[k], "high": efficiency.high[k]}
+        source = ColumnDataSource({"x": centre[known], **{name: values[known] for name, values in ends.items()}})
+        color = PALETTE[k % len(PALETTE)]
+        line = plot.line("x", "y", source=source, line_color=color, line_width=2)
+        dots = plot.scatter("x", "y", source=source, color=color, size=6)
+        head = TeeHead(size=5, line_color=color)
+        whisker = Whisker(
+            source=source, base="x", lower="low", upper="high", line_color=color, lower_head=head, upper_head=head
         )
-        entries.append((rate(far), [line, dots]))
+        plot.add_layout(whisker)
+        entries.append((rate(float(far)), [line, dots]))
     return _with_legend(plot, entries)
 
 
@@ -259,14 +263,6 @@ def _histogram(
         bars = plot.quad(edges[:-1][held], edges[1:][held], values[held], 0.5, fill_color=color, line_color=None)
         entries.append((name, [bars]))
     return plot, entries
-
-
-def wilson_interval(found: Array, number: Array) -> tuple[Array, Array, Array]:
-    """Share and its 68 % interval (Wilson 1927) for counts out of numbers that are at least 1."""
-    share = found / number
-    centre = (share + 1 / (2 * number)) / (1 + 1 / number)
-    half = np.sqrt(share * (1 - share) / number + 1 / (4 * number**2)) / (1 + 1 / number)
-    return share, np.minimum(centre - half, share), np.maximum(centre + half, share)
 
 
 def _cumulative(ordered: Array) -> tuple[Array, Array]:

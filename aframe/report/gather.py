@@ -18,7 +18,7 @@ from aframe.events.candidates import CandidateTable, candidates
 from aframe.events.significance import Background
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
-from aframe.sensitivity.volume import read_volumes
+from aframe.sensitivity.volume import read_efficiencies, read_volumes
 from aframe.spectral import power_spectral_density
 from aframe.strain.files import open_background, parse_background_path
 from aframe.strain.segments import read_segments
@@ -80,6 +80,7 @@ def gather(
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
         volumes=read_volumes(volumes) if volumes else None,
+        efficiencies=read_efficiencies(volumes) if volumes else None,
         segments=_segments({"train": train_data, "test": test_data}),
         noise=_noise(test_data, configuration) if test_data else None,
         run_times=read_run_times(results),

@@ -6,6 +6,7 @@ from typing import Any
 
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
+from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import RecoveredTable
 from aframe.types import Array
@@ -56,7 +57,8 @@ class ReportInputs:
         signals: Counts of each set of signals (training, validation, testing) that there is.
         draws: Where the testing injections' draws lie.
         injections: All accepted injections and the events that recovered them.
-        volumes: Sensitive volume curves by mass pair.
+        volumes: Sensitive volume curves by population.
+        efficiencies: Shares found by population and axis.
         segments: Start and stop (GPS s) of the segments of each stage, shape (segments, 2).
         noise: Frequency (Hz) and amplitude spectral density (1/√Hz) of each detector.
         run_times: How long tasks took.
@@ -72,6 +74,7 @@ class ReportInputs:
     draws: DrawHistograms | None
     injections: RecoveredTable | None
     volumes: Mapping[str, VolumeCurve] | None
+    efficiencies: Mapping[str, Mapping[str, Efficiency]] | None
     segments: Mapping[str, Array]
     noise: Mapping[str, tuple[Array, Array]] | None
     run_times: RunTimes

@@ -28,10 +28,10 @@ def build_report(inputs: ReportInputs) -> str:
 
 
 def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) -> str:
-    """A self-contained HTML page with one interactive figure per mass pair.
+    """A self-contained HTML page with one interactive figure per population.
 
     Args:
-        curves: Sensitive volume curves by mass pair.
+        curves: Sensitive volume curves by population.
         simulated: Whether the search ran on simulated noise.
     """
     plots: Figures = {}

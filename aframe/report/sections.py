@@ -12,7 +12,8 @@ from aframe.report.html import Figures, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.text import duration, number, rate, unit
 from aframe.sensitivity import catalog
-from aframe.sensitivity.volume import VolumeCurve
+from aframe.sensitivity.efficiency import snr_efficiency
+from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, remarks
 from aframe.tables import RecoveredTable
 from aframe.types import Array
 
@@ -24,15 +25,6 @@ MISSED = 50
 
 SEEN, LONG = 4.0, 10.0
 """SNR from which a detector is said to see a signal, and chirp mass (M☉) below which a signal is called long."""
-
-COMPARISON = (
-    f"Broken lines: what the pipelines of O3 saw in real noise ({catalog.SOURCE}). "
-    "They are not measured at a false alarm rate, so a line says nothing about where on the axis it holds. "
-)
-NOT_ALIKE = (
-    "This search ran on simulated Gaussian noise, without glitches and with another sensitivity: "
-    "the comparison is for orientation only and is not like for like."
-)
 
 UNPHYSICAL_TEXT = (
     ("not_finite", "Refused or not finite"),
@@ -56,7 +48,8 @@ def headline(inputs: ReportInputs) -> str:
     if inputs.volumes and far is not None:
         pair, curve = next(iter(inputs.volumes.items()))
         volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
-        cards.append((f"{number(volume)} ± {number(error, 2)} Gpc³", f"sensitive volume, {pair} M☉, FAR {rate(far)}"))
+        text = f"sensitive volume, {population_label(pair)}, FAR {rate(far)}"
+        cards.append((f"{number(volume)} ± {number(error, 2)} Gpc³", text))
     if inputs.candidates is not None and inputs.background is not None:
         cards.append((duration(float(inputs.candidates.attributes["T0"])), "of coincident data searched"))
         if len(inputs.candidates):
@@ -122,13 +115,21 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
         lowest, highest = float(curve.far_per_year[0]), float(curve.far_per_year[-1])
         for far in rates_to_show(lowest, highest):
             volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
-            effective = _at(curve, far, curve.effective_sample_size)
-            distance = number((3 * volume / (4 * np.pi)) ** (1 / 3))
-            rows.append([pair, rate(far), f"{number(volume)} ± {number(error, 2)}", distance, number(round(effective))])
-    header = ("Masses (M☉)", "False alarm rate", "Volume (Gpc³)", "Radius of that sphere (Gpc)", "Effective injections")
+            low, high = (_at(curve, far, values) for values in curve.interval_gpc3)
+            others = (curve.volume_time_gpc3_yr, curve.sensitive_distance_mpc, curve.effective_sample_size)
+            time, distance, effective = (_at(curve, far, values) for values in others)
+            row = [population_label(pair), rate(far), f"{number(volume)} ± {number(error, 2)}"]
+            row += [f"{number(low)} to {number(high)}", number(time), number(round(distance)), number(round(effective))]
+            rows.append(row)
+    header = ("Population", "False alarm rate", "Volume (Gpc³)", "95 % (Gpc³)", "× time (Gpc³ yr)",
+              "Radius (Mpc)", "Effective injections")  # fmt: skip
+    notes = "".join(f'<p class="note">{escape(remark)}.</p>' for remark in remarks(inputs.volumes))
     return (
-        "<p>Comoving volume within which the search would find binaries, for log-normal source-frame masses about each "
-        "pair; with one standard error.</p>"
+        "<p>Comoving volume within which the search would find binaries that merge at a constant rate per comoving "
+        "volume and source time; with one standard error, a 95 % interval, its product with the live time, and the "
+        "radius of a sphere as large. Effective injections are those found, counted by their weights. A pair of masses "
+        "stands for log-normal source-frame masses about it.</p>"
+        + notes
         + volume_figures(inputs.volumes, inputs.simulated, plots)
         + html.table(header, rows, 2)
     )
@@ -139,8 +140,9 @@ def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Fi
     content = ""
     for pair, curve in curves.items():
         plot = figures.volume_figure(curve, catalog.published_volumes(pair))
-        content += f"<div><h3>{escape(pair)} M☉</h3>{place(plots, f'volume-{pair}', plot)}</div>"
-    note = COMPARISON + (NOT_ALIKE if simulated else "Detectors and time of observation differ as well.")
+        content += f"<div><h3>{escape(population_label(pair))}</h3>{place(plots, f'volume-{pair}', plot)}</div>"
+    livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
+    note = " ".join(catalog.comparison_remarks(simulated, livetime))
     return f'<div class="grid">{content}</div><p class="note">{escape(note)}</p>'
 
 
@@ -171,8 +173,10 @@ def _injections(inputs: ReportInputs, plots: Figures) -> str:
     thresholds = {value: float(background.threshold_at_far(value)) for value in rates}
     found = statistic >= thresholds[far]
     drawn = int(table.attributes["num_injections"])
+    of_all = (inputs.efficiencies or {}).get(ALL_DRAWS, {})
+    shares = {"snr": snr_efficiency(snr, statistic, thresholds), **of_all}
     named = {
-        "Efficiency by false alarm rate": figures.efficiency_figure(snr, statistic, thresholds),
+        **{figures.EFFICIENCY_TITLES[axis]: figures.efficiency_figure(share) for axis, share in shares.items()},
         "Found and missed": figures.found_figure(snr, chirp_mass(table["mass_1"], table["mass_2"]), found),
         "What the quieter detector sees": figures.quieter_figure(table["ifo_snrs"], found),
     }

@@ -1,33 +1,37 @@
 """Sensitive volume of a search against its false alarm rate, with its uncertainty."""
 
-import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+import h5py
 import numpy as np
 from jaxtyping import Float
+from scipy.special import gammaincinv
 
 from aframe import storage
+from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import DataError
 from aframe.events.significance import Background
-from aframe.sensitivity.cosmology import comoving_volume_time
-from aframe.sensitivity.weights import LogNormalTarget, Source, weights
+from aframe.sensitivity import efficiency
+from aframe.sensitivity.efficiency import Efficiency
+from aframe.sensitivity.weighing import WeighedDraws, WeightSums
 from aframe.storage import Parameters
-from aframe.tables import RecoveredTable, RejectedTable
 from aframe.types import Array
-
-CHUNK_ROWS = 2**20
-"""Rejected draws that are weighted at once: bounds memory, changes no result."""
 
 HIGHEST_FAR_PER_YEAR = 1e6
 """End of the default grid: an event every half minute."""
 
 LEAST_COVERAGE = 0.98
-"""Share of a target that must lie inside the source prior, or a warning says that it does not."""
+"""Share of a target that must lie inside the source prior, or it is said that it does not."""
 
-ENOUGH_DRAWS = 100
-"""Effective number of draws, (Σ w)² / Σ w², from which the share is judged."""
+ENOUGH = 100
+"""Effective number of draws from which the share is judged, and of found injections from which errors are."""
+
+CONFIDENCE = 0.95
+"""Probability with which an interval holds the volume."""
+
+ALL_DRAWS = "all draws"
+"""Whose efficiency counts each draw once: the source prior's binaries, with its own law of redshift."""
 
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
@@ -35,36 +39,12 @@ UNITS: Mapping[str, str] = {
     "volume_gpc3": "Gpc^3",
     "standard_error": "Gpc^3",
     "effective_sample_size": "",
+    "volume_low_gpc3": "Gpc^3",
+    "volume_high_gpc3": "Gpc^3",
+    "volume_time_gpc3_yr": "Gpc^3 yr",
+    "volume_time_standard_error": "Gpc^3 yr",
+    "sensitive_distance_mpc": "Mpc",
 }
-
-
-@dataclass(frozen=True)
-class WeightSums:
-    """Sums over the weights of all draws, found or not: the denominator.
-
-    Attributes:
-        total: Σ w.
-        squares: Σ w².
-        count: Number of draws.
-    """
-
-    total: float
-    squares: float
-    count: int
-
-    @classmethod
-    def of(cls, weight: Float[Array, " n"]) -> "WeightSums":
-        """Sums over an array of weights."""
-        return cls(float(weight.sum()), float(weight @ weight), len(weight))
-
-    @property
-    def coverage(self) -> tuple[float, float]:
-        """Share of the target that the source can draw (the mean weight of normalised densities), and its error."""
-        mean = self.total / self.count
-        return mean, math.sqrt(max(0.0, self.squares / self.count - mean**2) / self.count)
-
-    def __add__(self, other: "WeightSums") -> "WeightSums":
-        return WeightSums(self.total + other.total, self.squares + other.squares, self.count + other.count)
 
 
 @dataclass(frozen=True)
@@ -83,16 +63,65 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a volume is one of.
+
+    Attributes:
+        v0_gpc3: Volume that a perfect search would see: no V is larger.
+        redshift_range: Smallest and largest redshift in it.
+        livetime: Seconds of unshifted data that were searched, T.
+        coverage: Share of the target population that the injections' prior can draw.
+        coverage_error: One standard deviation of it.
+        effective_draws: (Σ w)² / Σ w² over all draws: how many draws from the target itself tell as much.
+    """
+
+    v0_gpc3: float
+    redshift_range: tuple[float, float]
+    livetime: float
+    coverage: float
+    coverage_error: float
+    effective_draws: float
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the injections' prior holds all of the target; where too few draws tell, nothing says that not."""
+        enough = self.effective_draws > ENOUGH  # fewer cannot tell their own error
+        return not (enough and self.coverage + 5 * self.coverage_error < LEAST_COVERAGE)
+
+
+@dataclass(frozen=True)
 class VolumeCurve(Volume):
     """Sensitive volume against false alarm rate.
 
     Attributes:
         far_per_year: False alarm rates in events per Julian year.
         threshold: Smallest detection statistic at each rate.
+        scope: What the volume is one of.
     """
 
     far_per_year: Float[Array, " thresholds"]
     threshold: Float[Array, " thresholds"]
+    scope: Scope
+
+    @property
+    def volume_time_gpc3_yr(self) -> Float[Array, " thresholds"]:
+        """V T, with T in Julian years."""
+        return self.volume_gpc3 * (self.scope.livetime / SECONDS_PER_YEAR)
+
+    @property
+    def volume_time_standard_error(self) -> Float[Array, " thresholds"]:
+        """One standard deviation of V T."""
+        return self.standard_error * (self.scope.livetime / SECONDS_PER_YEAR)
+
+    @property
+    def sensitive_distance_mpc(self) -> Float[Array, " thresholds"]:
+        """Radius (3 V / 4π)^(1/3) of a Euclidean sphere with the sensitive volume."""
+        return np.asarray(1e3 * np.cbrt(3 * self.volume_gpc3 / (4 * np.pi)))
+
+    @property
+    def interval_gpc3(self) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
+        """Ends of the interval that holds V with 95 % probability (see ``confidence_interval``)."""
+        return confidence_interval(self, self.scope, CONFIDENCE)
 
 
 def sensitive_volume(
@@ -119,8 +148,8 @@ def sensitive_volume(
     """
     if not everything.total > 0:
         raise DataError(
-            f"none of the {everything.count} draws has any weight in the target population: "
-            "choose mass pairs within the prior from which injections are drawn, or draw more"
+            f"none of the {everything.count:.0f} draws has any weight in the target population: "
+            "choose populations within the prior from which injections are drawn, or draw more"
         )
     order = np.argsort(statistic)
     first = np.searchsorted(statistic[order], threshold, side="left")
@@ -132,113 +161,200 @@ def sensitive_volume(
     return Volume(v0_gpc3 * ratio, v0_gpc3 * error, effective)
 
 
+def confidence_interval(
+    volume: Volume, scope: Scope, probability: float
+) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
+    """Ends of an interval that holds the volume with some probability, also where few injections are found.
+
+    V is taken as a Poisson number times a constant, of V's own mean and variance (Bohm and Zech, arXiv:1309.1287): a
+    number k = (V / σ)², which for equal weights and rare detections is that of the found injections. The interval is
+    Garwood's for a Poisson number, from quantiles of gamma distributions of shapes k and k + 1. Where none is found
+    the constant is V₀ over the effective number of draws.
+    """
+    unseen = volume.standard_error <= 0
+    number = (volume.volume_gpc3 / np.where(unseen, 1.0, volume.standard_error)) ** 2
+    number[unseen] = 0.0
+    each = np.full_like(number, scope.v0_gpc3 / scope.effective_draws)
+    np.divide(volume.standard_error**2, volume.volume_gpc3, out=each, where=~unseen)
+    low = each * gammaincinv(np.where(unseen, 1.0, number), (1 - probability) / 2)
+    high = each * gammaincinv(number + 1, (1 + probability) / 2)
+    return np.where(unseen, volume.volume_gpc3, low), np.minimum(np.maximum(high, volume.volume_gpc3), scope.v0_gpc3)
+
+
 def default_far_grid(background: Background, points: int = 500) -> Float[Array, " rates"]:
     """Rates from one per livetime up to where all background events count, or a million a year, evenly in logarithm."""
     lowest = background.lowest_far_per_year
     return np.geomspace(lowest, max(lowest, min(HIGHEST_FAR_PER_YEAR, lowest * len(background.statistics))), points)
 
 
-@dataclass(frozen=True)
-class Draws:
-    """All that was drawn to measure the volume.
-
-    Attributes:
-        recovered: All accepted injections; attribute ``num_injections`` counts all draws.
-        rejected: The other draws, in pieces of any length (see ``read_rejected``).
-        source: The population that they are drawn from.
-    """
-
-    recovered: RecoveredTable
-    rejected: Iterable[RejectedTable]
-    source: Source
-
-
 def volume_against_far(
-    draws: Draws,
-    background: Background,
-    targets: Sequence[LogNormalTarget],
-    far_per_year: Float[Array, " rates"],
+    draws: WeighedDraws, background: Background, far_per_year: Float[Array, " rates"], livetime: float
 ) -> dict[str, VolumeCurve]:
     """Sensitive volume against false alarm rate for each target population.
 
     Args:
-        draws: Accepted and rejected injections.
+        draws: Accepted and rejected injections, weighed.
         background: Events of time slides.
-        targets: The populations for which volumes are wanted.
         far_per_year: Events per Julian year.
+        livetime: Seconds of unshifted data that were searched.
 
     Returns:
         A curve for each target, by its name.
 
     Raises:
-        DataError: If accepted and rejected draws do not add up, or cannot come from the source population.
+        DataError: If no draw has a weight in a target.
         ConfigurationError: If a rate is below what the background can measure.
     """
     threshold = background.threshold_at_far(far_per_year)
-    recovered, source = draws.recovered, draws.source
-    weight = weights(recovered, source, targets)
-    sums = [WeightSums.of(row) for row in weight]
-    count = len(recovered)
-    for piece in draws.rejected:
-        count += len(piece)
-        sums = [known + WeightSums.of(row) for known, row in zip(sums, weights(piece, source, targets), strict=True)]
-    expected = int(recovered.attributes["num_injections"])
-    if count != expected:
-        raise DataError(
-            f"{len(recovered)} accepted and {count - len(recovered)} rejected draws are not the {expected} that "
-            "num_injections counts: the two files belong to different sets of injections; make both anew"
-        )
-    v0 = comoving_volume_time(source.redshift_range, source.sky_fraction)
-    statistic = recovered["detection_statistic"]
     curves = {}
-    for target, row, everything in zip(targets, weight, sums, strict=True):
-        share, error = everything.coverage
-        enough = everything.total**2 > ENOUGH_DRAWS * everything.squares  # fewer cannot tell their own error
-        if enough and share + 5 * error < LEAST_COVERAGE:
-            warnings.warn(
-                f"{100 * share:.0f} % of the mass pair {target.name} lies inside the source prior: "
-                "its volume is that of this part; take a wider prior or other mass_combos",
-                stacklevel=2,
-            )
-        volume = sensitive_volume(statistic, row, everything, v0, threshold)
-        curves[target.name] = VolumeCurve(**vars(volume), far_per_year=far_per_year, threshold=threshold)
+    for name, target in draws.targets.items():
+        everything = target.everything
+        try:
+            volume = sensitive_volume(draws.statistic, target.weight, everything, target.v0_gpc3, threshold)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+        scope = Scope(
+            target.v0_gpc3, target.redshift_range, livetime, *everything.coverage, everything.effective_number
+        )
+        curves[name] = VolumeCurve(**vars(volume), far_per_year=far_per_year, threshold=threshold, scope=scope)
     return curves
 
 
-def read_rejected(path: str) -> Iterator[RejectedTable]:
-    """Masses and redshifts of the rejected draws, piece by piece: tens of millions need not be in memory."""
-    columns = list(RejectedTable.required_columns)
-    for start in range(0, RejectedTable.count(path), CHUNK_ROWS):
-        yield RejectedTable.read(path, columns=columns, rows=slice(start, start + CHUNK_ROWS))
+def efficiencies(
+    draws: WeighedDraws, background: Background, far_per_year: Float[Array, " rates"]
+) -> dict[str, dict[str, Efficiency]]:
+    """Share of all binaries that are found, injected or not, against distance and chirp mass.
+
+    Args:
+        draws: Accepted and rejected injections, weighed.
+        background: Events of time slides.
+        far_per_year: A few rates, in events per Julian year.
+
+    Returns:
+        By axis, for each target by its name, and for ``ALL_DRAWS``; none without injections.
+
+    Raises:
+        ConfigurationError: If a rate is below what the background can measure.
+    """
+    thresholds = dict(zip(far_per_year.tolist(), background.threshold_at_far(far_per_year).tolist(), strict=True))
+    rows = {name: (target.weight, target.bins) for name, target in draws.targets.items()}
+    rows[ALL_DRAWS] = (np.ones(len(draws.statistic)), draws.as_drawn)
+    return {
+        name: {
+            bins.axis: efficiency.efficiency(
+                bins, everything, (draws.coordinates[bins.axis], weight, draws.statistic), thresholds
+            )
+            for bins, everything in zip(draws.bins, sums, strict=True)
+        }
+        for name, (weight, sums) in rows.items()
+    }
+
+
+def remarks(curves: Mapping[str, VolumeCurve]) -> list[str]:
+    """What a reader of these volumes should know: populations outside the prior, and too few injections."""
+    told = [
+        f"{100 * curve.scope.coverage:.0f} % of the population {name} lies inside the injections' prior: its volume is "
+        "that of this part; take a wider prior or another population"
+        for name, curve in curves.items()
+        if not curve.scope.is_covered
+    ]
+    few = {name: curve.effective_sample_size[curve.far_per_year.argmin()] for name, curve in curves.items()}
+    few = {name: number for name, number in few.items() if number < ENOUGH}
+    if few:
+        lowest = next(iter(curves.values())).far_per_year.min()
+        listed = ", ".join(f"{name} ({number:.0f})" for name, number in few.items())
+        told.append(
+            f"fewer than {ENOUGH} effective injections are found at a false alarm rate of {lowest:.3g} per year: "
+            f"{listed}; their errors are rough, their 95 % intervals are to be preferred; make more injections"
+        )
+    return told
 
 
 def write_volumes(
     path: str,
     curves: Mapping[str, VolumeCurve],
+    found: Mapping[str, Mapping[str, Efficiency]],
     made_with: Parameters | None = None,
     attributes: Mapping[str, float] | None = None,
 ) -> None:
-    """Write a group per mass pair with a dataset per quantity, and attributes of the file, whole or not at all."""
+    """Write a group per population, whole or not at all (docs/sensitivity.md lists its datasets).
+
+    Args:
+        path: Local or s3 path.
+        curves: Sensitive volumes by population.
+        found: Efficiencies by population and axis.
+        made_with: Parameters that made them.
+        attributes: Attributes of the file.
+    """
     with storage.create_hdf5(path, made_with) as file:
         file.attrs.update(attributes or {})
         for name, curve in curves.items():
-            for field in fields(curve):
-                dataset = file.create_dataset(f"{name}/{field.name}", data=getattr(curve, field.name))
-                dataset.attrs["unit"] = UNITS[field.name]
+            group = file.create_group(name)
+            low, high = curve.interval_gpc3
+            own = {"volume_low_gpc3": low, "volume_high_gpc3": high}
+            for quantity, unit in UNITS.items():
+                values = own[quantity] if quantity in own else getattr(curve, quantity)
+                group.create_dataset(quantity, data=values).attrs["unit"] = unit
+            for field in fields(Scope):
+                group.attrs[field.name] = getattr(curve.scope, field.name)
+            group.attrs["is_covered"] = curve.scope.is_covered
+        for name, by_axis in found.items():
+            for axis, one in by_axis.items():
+                _write_efficiency(file.require_group(f"{name}/efficiency").create_group(axis), one)
 
 
 def read_volumes(path: str) -> dict[str, VolumeCurve]:
-    """Curves by mass pair, heaviest chirp mass first."""
+    """Curves by population: mass pairs first, the heaviest chirp mass before all."""
     with storage.open_hdf5(path) as file:
-        names = [field.name for field in fields(VolumeCurve)]
-        curves = {pair: VolumeCurve(**{name: group[name][:] for name in names}) for pair, group in file.items()}
+        curves = {name: _read_curve(group) for name, group in file.items() if "volume_gpc3" in group}
     return dict(sorted(curves.items(), key=lambda item: chirp_mass(item[0]), reverse=True))
 
 
-def chirp_mass(pair: str) -> float:
-    """Chirp mass in solar masses of a mass pair such as ``35-20``."""
-    mass_1, mass_2 = (float(mass) for mass in pair.split("-"))
+def read_efficiencies(path: str) -> dict[str, dict[str, Efficiency]]:
+    """Efficiencies by population and axis."""
+    names = [field.name for field in fields(Efficiency) if field.name != "axis"]
+    with storage.open_hdf5(path) as file:
+        return {
+            name: {
+                axis: Efficiency(axis, **{each: one[each][:] for each in names})
+                for axis, one in group["efficiency"].items()
+            }
+            for name, group in file.items()
+            if "efficiency" in group
+        }
+
+
+def chirp_mass(name: str) -> float:
+    """Chirp mass in solar masses of a mass pair such as ``35-20``; 0 for any other population.
+
+    >>> round(chirp_mass("35-35"), 2), chirp_mass("demo_bbh")
+    (30.47, 0.0)
+    """
+    try:
+        mass_1, mass_2 = (float(mass) for mass in name.split("-"))
+    except ValueError:
+        return 0.0
     return float((mass_1 * mass_2) ** 0.6 / (mass_1 + mass_2) ** 0.2)
+
+
+def population_label(name: str) -> str:
+    """A population's name for readers: a mass pair with its unit."""
+    return f"{name} M☉" if chirp_mass(name) else name
+
+
+def _read_curve(group: h5py.Group) -> VolumeCurve:
+    values = {field.name: group[field.name][:] for field in fields(VolumeCurve) if field.name != "scope"}
+    scope = {field.name: group.attrs[field.name] for field in fields(Scope)}
+    low, high = scope.pop("redshift_range")
+    numbers = {name: float(value) for name, value in scope.items()}
+    return VolumeCurve(**values, scope=Scope(redshift_range=(float(low), float(high)), **numbers))
+
+
+def _write_efficiency(group: h5py.Group, one: Efficiency) -> None:
+    units = {"edges": efficiency.UNITS[one.axis], "far_per_year": "1 / yr"}
+    for field in fields(Efficiency):
+        if field.name != "axis":
+            group.create_dataset(field.name, data=getattr(one, field.name)).attrs["unit"] = units.get(field.name, "")
 
 
 def _sum_from_the_end(values: Array) -> Array:

@@ -1,11 +1,11 @@
 """Importance weights that turn draws from one population into draws from another.
 
-Tiwari, arXiv:1712.00482; Farr, arXiv:1904.10879. A weight is the ratio of two joint densities over everything
-that the populations disagree on: both source-frame masses and redshift.
+Tiwari, arXiv:1712.00482; Farr, arXiv:1904.10879. A weight is the ratio of two joint densities over everything that the
+populations disagree on: both source-frame masses, redshift, and whichever spins and angles differ.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,9 @@ from aframe.errors import DataError
 from aframe.sensitivity.cosmology import comoving_volume_time, source_time_volume_density
 from aframe.tables import Table
 from aframe.types import Array
+
+NEGLIGIBLE = 36.0
+"""Exponent from which on a log-normal density is none: e⁻³⁶ of its peak is less than rounding."""
 
 
 @runtime_checkable
@@ -34,15 +37,82 @@ class Source(Protocol):
         """Joint log density of source-frame masses (mass_1 >= mass_2, solar masses) and redshift."""
 
 
+@dataclass(frozen=True, eq=False)
+class Binaries:
+    """What weights depend on, of some draws; all arrays of shape (n,).
+
+    Attributes:
+        mass_1_source: Heavier component, source frame, solar masses.
+        mass_2_source: Lighter component.
+        redshift: Redshift.
+        columns: All columns of the draws, as they are stored.
+    """
+
+    mass_1_source: Float[Array, " n"]
+    mass_2_source: Float[Array, " n"]
+    redshift: Float[Array, " n"]
+    columns: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, draws: Table) -> "Binaries":
+        """From columns ``mass_1``, ``mass_2`` (detector frame, solar masses) and ``redshift``."""
+        redshift = np.asarray(draws["redshift"], dtype=np.float64)
+        return cls(draws["mass_1"] / (1 + redshift), draws["mass_2"] / (1 + redshift), redshift, draws.parameters)
+
+    def __len__(self) -> int:
+        return len(self.redshift)
+
+    @functools.cached_property
+    def log_masses(self) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """Natural logarithms of the source-frame masses."""
+        return np.log(self.mass_1_source), np.log(self.mass_2_source)
+
+    @functools.cached_property
+    def log_chirp_mass_source(self) -> Float[Array, " n"]:
+        """Natural logarithm of the chirp mass (m1 m2)^(3/5) / (m1 + m2)^(1/5), source frame."""
+        first, second = self.log_masses
+        return np.asarray(0.6 * (first + second) - 0.2 * np.log(self.mass_1_source + self.mass_2_source))
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A population for which a volume is wanted.
+
+    Whatever its masses and spins are, it is taken to merge at a constant rate per comoving volume and source time.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in files and figures."""
+
+    @property
+    def redshift_range(self) -> tuple[float, float]:
+        """Smallest and largest redshift."""
+
+    @property
+    def sky_fraction(self) -> float | None:
+        """Share of the sphere in which there are sources; None for the source population's."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the draws on which it depends besides masses and redshift."""
+
+    def relative_density(self, binaries: Binaries) -> Float[Array, " n"]:
+        """Density of source-frame masses (mass_1 >= mass_2) given redshift, per squared solar mass.
+
+        Multiplied by the ratio of target and source density of all ``columns``.
+        """
+
+
 @dataclass(frozen=True)
 class LogNormalTarget:
-    """Binaries about one pair of source-frame masses, uniform in comoving volume and source time.
+    """Binaries about one pair of source-frame masses; spins and angles are those of the source population.
 
     Attributes:
         mass_1: Median of one component, source frame, solar masses.
         mass_2: Median of the other.
         width: Standard deviation of the masses' natural logarithms.
-        redshift_range: The source population's smallest and largest redshift.
+        redshift_range: Smallest and largest redshift.
     """
 
     mass_1: float
@@ -55,26 +125,24 @@ class LogNormalTarget:
         """The pair as in ``35-20``."""
         return f"{self.mass_1:g}-{self.mass_2:g}"
 
-    def log_density(
-        self, mass_1_source: Float[Array, " n"], mass_2_source: Float[Array, " n"], redshift: Float[Array, " n"]
-    ) -> Float[Array, " n"]:
-        """Joint log density of source-frame masses, folded onto mass_1 >= mass_2, and redshift."""
-        low, high = self.redshift_range
-        first, second = np.log(mass_1_source), np.log(mass_2_source)
-        masses = np.logaddexp(self._exponent(first, second), self._exponent(second, first))
-        masses -= first + second + np.log(2 * np.pi * self.width**2)
-        outside = (mass_1_source < mass_2_source) | (redshift < low) | (redshift > high)
-        with np.errstate(divide="ignore"):
-            volume = np.log(source_time_volume_density(np.clip(redshift, low, high), high) / self._volume)
-        return np.where(outside, -np.inf, masses + volume)
+    @property
+    def sky_fraction(self) -> None:
+        """The source population's."""
 
-    @functools.cached_property
-    def _volume(self) -> float:
-        return comoving_volume_time(self.redshift_range, 1.0)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """None besides masses and redshift."""
+        return ()
 
-    def _exponent(self, log_mass_1: Array, log_mass_2: Array) -> Array:
-        squares = (log_mass_1 - np.log(self.mass_1)) ** 2 + (log_mass_2 - np.log(self.mass_2)) ** 2
-        return np.asarray(-squares / (2 * self.width**2))
+    def relative_density(self, binaries: Binaries) -> Float[Array, " n"]:
+        """Density of the masses, folded onto mass_1 >= mass_2."""
+        (first, second), both = binaries.log_masses, np.zeros(len(binaries))
+        for one, other in ((self.mass_1, self.mass_2), (self.mass_2, self.mass_1)):
+            exponent = ((first - np.log(one)) ** 2 + (second - np.log(other)) ** 2) / (2 * self.width**2)
+            near = np.flatnonzero(exponent < NEGLIGIBLE)
+            both[near] += np.exp(-exponent[near])
+        area = 2 * np.pi * self.width**2 * binaries.mass_1_source * binaries.mass_2_source
+        return np.where(binaries.mass_1_source >= binaries.mass_2_source, both / area, 0.0)
 
 
 def mass_targets(
@@ -84,19 +152,34 @@ def mass_targets(
     return [LogNormalTarget(mass_1, mass_2, width, redshift_range) for mass_1, mass_2 in mass_combos]
 
 
-def weights(draws: Table, source: Source, targets: Sequence[LogNormalTarget]) -> Float[Array, "targets n"]:
-    """p_target / p_source of each draw for each target.
+def common_redshifts(source: Source, target: Target) -> tuple[float, float]:
+    """Redshifts at which there are draws and binaries of the target: a volume is one within these.
+
+    Raises:
+        DataError: If there are none.
+    """
+    (low, high), (lowest, highest) = source.redshift_range, target.redshift_range
+    if not max(low, lowest) < min(high, highest):
+        raise DataError(
+            f"the population {target.name} lies at redshifts {lowest:g} to {highest:g}, the draws at {low:g} to "
+            f"{high:g}: name another population, or draw from a prior that reaches it"
+        )
+    return max(low, lowest), min(high, highest)
+
+
+def weights(draws: Table | Binaries, source: Source, targets: Sequence[Target]) -> Float[Array, "targets n"]:
+    """p_target / p_source of each draw for each target, with the target's redshifts uniform in dV_c / (1 + z).
 
     Args:
-        draws: Columns ``mass_1``, ``mass_2`` (detector frame, solar masses) and ``redshift``.
+        draws: Columns ``mass_1``, ``mass_2`` (detector frame, solar masses), ``redshift``, and the targets' columns.
         source: The population that the draws come from.
         targets: The populations that they shall stand for.
 
     Raises:
-        DataError: If the source population cannot have made a draw.
+        DataError: If the source population cannot have made a draw, or has no redshifts in common with a target.
     """
-    redshift = np.asarray(draws["redshift"], dtype=np.float64)
-    mass_1, mass_2 = draws["mass_1"] / (1 + redshift), draws["mass_2"] / (1 + redshift)
+    binaries = draws if isinstance(draws, Binaries) else Binaries.of(draws)
+    mass_1, mass_2, redshift = binaries.mass_1_source, binaries.mass_2_source, binaries.redshift
     log_source = source.log_density(mass_1, mass_2, redshift)
     impossible = ~np.isfinite(log_source)
     if impossible.any():
@@ -106,5 +189,20 @@ def weights(draws: Table, source: Source, targets: Sequence[LogNormalTarget]) ->
             f"first: row {row}, source-frame masses {mass_1[row]:.6g} and {mass_2[row]:.6g}, redshift "
             f"{redshift[row]:.6g}): name the prior with which the injections were made, or make them anew"
         )
-    ratios = [np.exp(target.log_density(mass_1, mass_2, redshift) - log_source) for target in targets]
-    return np.stack(ratios) if ratios else np.empty((0, len(redshift)))
+    inverse = np.exp(-log_source)
+    ratios = np.empty((len(targets), len(redshift)))
+    of_redshift: dict[tuple[float, float], Array] = {}
+    for row, target in enumerate(targets):
+        limits = common_redshifts(source, target)
+        if limits not in of_redshift:
+            of_redshift[limits] = inverse * _redshift_density(redshift, limits)
+        np.multiply(target.relative_density(binaries), of_redshift[limits], out=ratios[row])
+    return ratios
+
+
+def _redshift_density(redshift: Array, limits: tuple[float, float]) -> Array:
+    """Normalised density of sources at a constant rate per comoving volume and source time."""
+    low, high = limits
+    inside = np.clip(redshift, low, high)
+    density = source_time_volume_density(inside, high) / comoving_volume_time(limits, 1.0)
+    return np.where(inside == redshift, density, 0.0)

@@ -21,7 +21,8 @@ from aframe.events.vetoes import (
     vetoed_livetime,
 )
 from aframe.sensitivity.cosmology import comoving_volume_time
-from aframe.sensitivity.volume import WeightSums, sensitive_volume
+from aframe.sensitivity.volume import sensitive_volume
+from aframe.sensitivity.weighing import WeightSums
 from aframe.sensitivity.weights import LogNormalTarget, weights
 from aframe.strain.quality import read_gates
 from aframe.strain.segments import Segment

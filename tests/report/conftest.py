@@ -9,7 +9,8 @@ import pytest
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.sensitivity.volume import Draws, default_far_grid, volume_against_far, write_volumes
+from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, weigh
 from aframe.sensitivity.weights import mass_targets
 from aframe.strain.files import background_path, write_background
 from aframe.strain.segments import Segment, write_segments
@@ -70,9 +71,10 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rejected.write(storage.join(str(directory / "test"), "rejected-parameters.hdf5"))
     background = Background(events["detection_statistic"], events.livetime)
     targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
-    draws = Draws(recovered, [rejected], population)
-    curves = volume_against_far(draws, background, targets, default_far_grid(background))
-    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, CONFIGURATION)
+    draws = weigh(Draws(recovered, [rejected], population), targets)
+    curves = volume_against_far(draws, background, default_far_grid(background), LIVETIME)
+    found = efficiencies(draws, background, np.array([10.0, 365.25]))
+    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, found, CONFIGURATION)
     test = str(directory / "test")
     write_segments(storage.join(test, "segments.txt"), [Segment(1.26e9, 1.26e9 + 600)], CONFIGURATION)
     strain = {ifo: rng.normal(scale=1e-23 * np.sqrt(1024), size=600 * 2048) for ifo in ("H1", "L1")}

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
@@ -10,20 +9,9 @@ from aframe.report.figures import (
     found_figure,
     training_figures,
     volume_figure,
-    wilson_interval,
 )
-from aframe.sensitivity.volume import VolumeCurve
-
-
-def test_wilson_interval() -> None:
-    found, number = np.array([0, 5, 10]), np.array([10, 10, 10])
-    share, low, high = wilson_interval(found, number)
-    np.testing.assert_array_equal(share, [0, 0.5, 1])
-    # the interval's ends solve |share - p| = sqrt(p (1 - p) / n)
-    for end, index in ((low, 1), (high, 1), (high, 0), (low, 2)):
-        assert abs(share[index] - end[index]) == pytest.approx(np.sqrt(end[index] * (1 - end[index]) / 10))
-    assert low[0] == 0
-    assert high[2] == 1
+from aframe.sensitivity.efficiency import snr_efficiency
+from aframe.sensitivity.volume import Scope, VolumeCurve
 
 
 def test_long_backgrounds_are_decimated_without_losing_the_loudest() -> None:
@@ -36,13 +24,14 @@ def test_long_backgrounds_are_decimated_without_losing_the_loudest() -> None:
 
 def test_axes_have_units() -> None:
     ones = np.ones(3)
-    curve = VolumeCurve(ones, 0.1 * ones, 10 * ones, np.array([1.0, 10.0, 100.0]), ones)
+    scope = Scope(100.0, (0.0, 1.0), 1e6, 1.0, 0.0, 1000.0)
+    curve = VolumeCurve(ones, 0.1 * ones, 10 * ones, np.array([1.0, 10.0, 100.0]), ones, scope)
     snr = np.array([4.0, 8.0, 20.0])
     plots = {
         "Gpc³": volume_figure(curve, {"GstLAL": 2.0}),
         "1 / yr": background_figure(Background(np.arange(5.0), 1e6), None, 1e6),
         "M☉": found_figure(snr, snr, snr > 5),
-        "Share": efficiency_figure(snr, snr, {1.0: 5.0}),
+        "Share": efficiency_figure(snr_efficiency(snr, snr, {1.0: 5.0})),
         "entropy": training_figures({"train_loss": (ones, ones)})["Loss"],
     }
     for label, plot in plots.items():
@@ -53,4 +42,4 @@ def test_axes_have_units() -> None:
 
 def test_degenerate_data_make_figures() -> None:
     background_figure(Background(np.empty(0), 1e6), np.empty(0), 1e6)
-    efficiency_figure(np.array([8.0]), np.array([-np.inf]), {1.0: 5.0})
+    efficiency_figure(snr_efficiency(np.array([8.0]), np.array([-np.inf]), {1.0: 5.0}))

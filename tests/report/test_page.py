@@ -74,5 +74,5 @@ def test_figures_are_drawn_without_errors(page: str, tmp_path: Path, width: int)
     assert title is not None
     failures, places, drawn, overflow = (int(value) for value in title.groups())
     assert failures == 0
-    assert places == drawn == 15
+    assert places == drawn == 18
     assert overflow <= 0

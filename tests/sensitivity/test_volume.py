@@ -1,84 +1,166 @@
+from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from scipy.stats import chi2
+from toy_search import detection_probability, toy_draws, true_volume_gpc3
 
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
-from aframe.sensitivity.catalog import published_volumes
 from aframe.sensitivity.cosmology import comoving_volume_time
+from aframe.sensitivity.populations import PopulationTarget
 from aframe.sensitivity.volume import (
-    Draws,
+    ALL_DRAWS,
+    CONFIDENCE,
+    UNITS,
+    Scope,
+    Volume,
     VolumeCurve,
-    WeightSums,
+    chirp_mass,
+    confidence_interval,
     default_far_grid,
-    read_rejected,
+    efficiencies,
+    population_label,
+    read_efficiencies,
     read_volumes,
+    remarks,
     sensitive_volume,
     volume_against_far,
     write_volumes,
 )
-from aframe.sensitivity.weights import LogNormalTarget, mass_targets, weights
-from aframe.tables import RecoveredTable, RejectedTable, Table
+from aframe.sensitivity.weighing import Draws, WeightSums, read_rejected, weigh
+from aframe.sensitivity.weights import LogNormalTarget, Target, mass_targets
 from aframe.types import Array
 from aframe.waveforms.priors import Population, demo_bbh, draw, log_normal_bbh, rates_and_populations_bbh
 
-HORIZON = 0.4
+ONE_A_YEAR = np.array([1.0])
+TARGET = LogNormalTarget(35.0, 20.0, 0.3, (0.0, 1.0))
+TRUTH = true_volume_gpc3(35.0, 20.0, 0.3, 1.0)
+LIVETIME = SECONDS_PER_YEAR / 4
 
 
-def seen(columns: dict[str, Array]) -> tuple[RecoveredTable, RejectedTable]:
-    """A toy search: accepts what is nearer than 1.5 horizons, and ranks by nearness alone."""
-    redshift = columns["redshift"]
-    accepted = redshift < 1.5 * HORIZON
-    count = int(accepted.sum())
-    columns = columns | {
-        "detection_statistic": HORIZON / redshift,
-        "detection_time": np.zeros(len(redshift)),
-        "injection_time": np.zeros(len(redshift)),
-        "shift": np.zeros((len(redshift), 2)),
-        "snr": 8 * HORIZON / redshift,
-    }
-    attributes = {"num_injections": len(redshift), "ifos": ["H1", "L1"]}
-    assert count
-    return (
-        RecoveredTable({name: column[accepted] for name, column in columns.items()}, attributes=attributes),
-        RejectedTable({name: column[~accepted] for name, column in columns.items()}),
-    )
+def curve_of(draws: Draws, background: Background, target: Target = TARGET) -> VolumeCurve:
+    return volume_against_far(weigh(draws, [target]), background, ONE_A_YEAR, LIVETIME)[target.name]
 
 
-def toy_background() -> Background:
-    """At one event a year the threshold is just above 1: the toy search's horizon."""
-    return Background(np.array([1.0 - 1e-9, 1.0 + 1e-9]), SECONDS_PER_YEAR)
+def over_seeds(population: Population, number: int, background: Background) -> list[VolumeCurve]:
+    return [curve_of(toy_draws(population, seed, number), background) for seed in range(100)]
 
 
-def toy_volume(population: Population, target: LogNormalTarget, seed: int, number: int) -> VolumeCurve:
-    recovered, rejected = seen(draw(population, number, np.random.default_rng(seed)))
-    draws = Draws(recovered, [rejected], population)
-    return volume_against_far(draws, toy_background(), [target], np.array([1.0]))[target.name]
+def column(curves: Sequence[VolumeCurve], name: str) -> Array:
+    return np.array([getattr(curve, name)[0] for curve in curves])
 
 
-def test_toy_search_has_the_volume_within_its_horizon_and_honest_errors() -> None:
+@pytest.mark.parametrize(
+    ("population", "number", "found"),
+    [
+        (demo_bbh(), 2000, 100),
+        (demo_bbh(), 200, 10),
+        (rates_and_populations_bbh(), 3000, 10),
+        (log_normal_bbh(35.0, 25.0, 0.4, 1.0), 500, 120),
+    ],
+    ids=["near-100", "near-10", "usual-10", "alike-120"],
+)
+def test_intervals_hold_the_true_volume_as_often_as_they_say(
+    population: Population, number: int, found: float, background: Background
+) -> None:
+    """Whatever the source prior, with some hundred effective found injections and with ten."""
+    curves = over_seeds(population, number, background)
+    volume, error = column(curves, "volume_gpc3"), column(curves, "standard_error")
+    assert column(curves, "effective_sample_size").mean() == pytest.approx(found, rel=0.2)
+    assert abs(volume.mean() - TRUTH) < 3 * volume.std() / 10
+    assert error.mean() == pytest.approx(volume.std(), rel=0.25)
+    assert 88 <= (np.abs(volume - TRUTH) < 1.96 * error).sum() <= 99
+    low, high = np.array([[end[0] for end in curve.interval_gpc3] for curve in curves]).T
+    assert 88 <= ((low < TRUTH) & (high > TRUTH)).sum() <= 99
+
+
+def test_rare_detections_are_held_by_the_interval_and_not_by_two_standard_errors() -> None:
+    """Eight of a thousand equal draws are found on average: a Poisson number, whose error follows it down."""
+    found = np.random.default_rng(0).poisson(8.0, 4000).astype(np.float64)
+    volume = Volume(found / 1000, np.sqrt(found * (1 - found / 1000)) / 1000, found)
+    low, high = confidence_interval(volume, Scope(1.0, (0.0, 1.0), 1.0, 1.0, 0.0, 1000.0), CONFIDENCE)
+    assert np.mean(np.abs(volume.volume_gpc3 - 0.008) < 1.96 * volume.standard_error) < 0.935
+    assert 0.945 < np.mean((low <= 0.008) & (high >= 0.008)) < 0.985
+
+
+def test_the_interval_of_equal_weights_is_garwoods() -> None:
+    found = np.array([0.0, 1.0, 7.0, 100.0])
+    volume = Volume(found * 1e-6, np.sqrt(found) * 1e-6, found)  # of a million draws
+    low, high = confidence_interval(volume, Scope(1.0, (0.0, 1.0), 1.0, 1.0, 0.0, 1e6), 0.9)
+    np.testing.assert_allclose(high, 1e-6 * chi2.ppf(0.95, 2 * (found + 1)) / 2, rtol=1e-6)
+    np.testing.assert_allclose(low[1:], 1e-6 * chi2.ppf(0.05, 2 * found[1:]) / 2, rtol=1e-6)
+    assert low[0] == 0
+
+
+def test_no_interval_passes_the_perfect_search() -> None:
+    everything = WeightSums(40.0, 40.0, 40)
+    volume = sensitive_volume(np.arange(40.0), np.ones(40), everything, 5.0, np.array([0.0, 1.0]))
+    low, high = confidence_interval(volume, Scope(5.0, (0.0, 1.0), 1.0, 1.0, 0.0, 40.0), CONFIDENCE)
+    assert volume.volume_gpc3[0] == high[0] == high[1] == 5.0
+    assert low[1] < volume.volume_gpc3[1] < 5.0
+
+
+def test_does_not_depend_on_the_source_population(background: Background) -> None:
+    sources = (demo_bbh(), rates_and_populations_bbh(), log_normal_bbh(35.0, 25.0, 0.4))
+    results = [curve_of(toy_draws(population, 5, 40_000), background) for population in sources]
+    for first in results:
+        for second in results:
+            error = np.hypot(first.standard_error[0], second.standard_error[0])
+            assert abs(first.volume_gpc3[0] - second.volume_gpc3[0]) < 3 * error
+    effective = [curve.effective_sample_size[0] for curve in results]
+    assert effective[1] < effective[0] < effective[2]  # draws nearer to the target tell more
+
+
+def test_does_not_depend_on_which_draws_are_injected(background: Background) -> None:
     population = demo_bbh()
-    target = LogNormalTarget(35.0, 20.0, 0.3, population.redshift_range)
-    truth = comoving_volume_time((0.0, HORIZON), 1.0)
-    within = []
-    for seed in range(100):
-        curve = toy_volume(population, target, seed, 4000)
-        within.append(abs(curve.volume_gpc3[0] - truth) < 1.96 * curve.standard_error[0])
-    assert 88 <= sum(within) <= 99
+    few, most, every = (curve_of(toy_draws(population, 3, 3000, accept), background) for accept in (1.0, 0.05, 0.0))
+    for name in ("volume_gpc3", "standard_error", "effective_sample_size"):
+        np.testing.assert_allclose(getattr(few, name), getattr(every, name), rtol=1e-12)
+        np.testing.assert_allclose(getattr(most, name), getattr(every, name), rtol=1e-12)
 
 
-def test_does_not_depend_on_the_source_population() -> None:
-    results = []
-    for population in (rates_and_populations_bbh(), log_normal_bbh(35.0, 30.0, 0.3)):
-        target = LogNormalTarget(35.0, 30.0, 0.2, population.redshift_range)
-        curve = toy_volume(population, target, 5, 100_000)
-        results.append((curve.volume_gpc3[0], curve.standard_error[0]))
-    (first, first_error), (second, second_error) = results
-    assert abs(first - second) < 3 * np.hypot(first_error, second_error)
-    assert second_error < first_error  # draws nearer to the target tell more
+class HalfTheSky:
+    """A population in one hemisphere."""
+
+    def __init__(self, population: Population) -> None:
+        self.redshift_range, self.sky_fraction = population.redshift_range, population.sky_fraction / 2
+        self.log_density = population.log_density
+
+
+def test_is_linear_in_the_volume_that_a_perfect_search_sees(background: Background) -> None:
+    whole = toy_draws(demo_bbh(), 4, 3000)
+    half = Draws(whole.recovered, whole.rejected, HalfTheSky(demo_bbh()))
+    one, two = curve_of(half, background), curve_of(whole, background)
+    for name in ("volume_gpc3", "standard_error", "volume_time_gpc3_yr"):
+        np.testing.assert_allclose(getattr(two, name), 2 * getattr(one, name), rtol=1e-12)
+    np.testing.assert_allclose(two.interval_gpc3, 2 * np.array(one.interval_gpc3), rtol=1e-12)
+    assert two.scope.v0_gpc3 == 2 * one.scope.v0_gpc3 == pytest.approx(comoving_volume_time((0.0, 1.0), 1.0))
+
+
+def test_volume_is_that_of_the_redshifts_in_common(background: Background) -> None:
+    near = LogNormalTarget(35.0, 20.0, 0.3, (0.0, 0.3))
+    curve = curve_of(toy_draws(demo_bbh(), 6, 20_000), background, near)
+    assert curve.scope.redshift_range == (0.0, 0.3)
+    assert abs(curve.volume_gpc3[0] - true_volume_gpc3(35.0, 20.0, 0.3, 0.3)) < 3 * curve.standard_error[0]
+    far = LogNormalTarget(35.0, 20.0, 0.3, (0.0, 9.0))
+    beyond = curve_of(toy_draws(demo_bbh(), 6, 20_000), background, far)
+    np.testing.assert_allclose(
+        beyond.volume_gpc3, curve_of(toy_draws(demo_bbh(), 6, 20_000), background).volume_gpc3, rtol=1e-6
+    )
+    with pytest.raises(DataError, match="lies at redshifts 2 to 3, the draws at 0 to 1"):
+        curve_of(toy_draws(demo_bbh(), 6, 100), background, LogNormalTarget(35.0, 20.0, 0.3, (2.0, 3.0)))
+
+
+def test_volume_time_and_distance_follow_from_the_volume(background: Background) -> None:
+    curve = curve_of(toy_draws(demo_bbh(), 8, 3000), background)
+    assert curve.volume_time_gpc3_yr[0] == curve.volume_gpc3[0] / 4
+    assert curve.volume_time_standard_error[0] == curve.standard_error[0] / 4
+    assert 4 / 3 * np.pi * (curve.sensitive_distance_mpc[0] / 1e3) ** 3 == pytest.approx(curve.volume_gpc3[0])
 
 
 def test_equal_weights_are_the_binomial_limit() -> None:
@@ -103,9 +185,6 @@ def test_all_thresholds_at_once_equal_one_by_one() -> None:
         variance = (found**2).sum() * (1 - ratio) ** 2 + ratio**2 * (everything.squares - (found**2).sum())
         assert volume.volume_gpc3[k] == pytest.approx(3 * ratio)
         assert volume.standard_error[k] == pytest.approx(3 * variance**0.5 / everything.total)
-    scaled = sensitive_volume(statistic, weight, everything, 6.0, thresholds)
-    np.testing.assert_allclose(scaled.volume_gpc3, 2 * volume.volume_gpc3)
-    np.testing.assert_allclose(scaled.standard_error, 2 * volume.standard_error)
     again = sensitive_volume(
         statistic, 5 * weight, WeightSums(5 * everything.total, 25 * everything.squares, 1400), 3.0, thresholds
     )
@@ -113,70 +192,102 @@ def test_all_thresholds_at_once_equal_one_by_one() -> None:
     np.testing.assert_allclose(again.standard_error, volume.standard_error)
 
 
-def test_draws_must_add_up() -> None:
-    population = demo_bbh()
-    recovered, rejected = seen(draw(population, 500, np.random.default_rng(0)))
-    target = [LogNormalTarget(35.0, 20.0, 0.3, population.redshift_range)]
-    incomplete = Draws(recovered, [rejected.rows(slice(1, None))], population)
-    with pytest.raises(DataError, match="not the 500 that num_injections counts"):
-        volume_against_far(incomplete, toy_background(), target, np.array([1.0]))
+def test_a_rate_that_the_background_cannot_measure_is_refused(background: Background) -> None:
+    weighed = weigh(toy_draws(demo_bbh(), 0, 500), [TARGET])
     with pytest.raises(ConfigurationError, match="cannot be measured"):
-        volume_against_far(Draws(recovered, [rejected], population), toy_background(), target, np.array([0.5]))
+        volume_against_far(weighed, background, np.array([0.5]), LIVETIME)
 
 
-def test_a_target_without_draws_is_refused() -> None:
-    with pytest.raises(DataError, match="none of the 10 draws"):
-        sensitive_volume(np.zeros(0), np.zeros(0), WeightSums(0.0, 0.0, 10), 1.0, np.zeros(1))
+def test_a_target_without_draws_is_refused(background: Background) -> None:
+    with pytest.raises(DataError, match="900-900: none of the 500 draws"):
+        curve_of(toy_draws(demo_bbh(), 0, 500), background, LogNormalTarget(900.0, 900.0, 0.1, (0.0, 1.0)))
+
+
+def test_a_population_outside_the_prior_is_told_of(background: Background) -> None:
+    population = rates_and_populations_bbh()
+    targets = mass_targets([(10.0, 5.0), (35.0, 35.0)], 0.2, population.redshift_range)
+    curves = volume_against_far(weigh(toy_draws(population, 1, 100_000), targets), background, ONE_A_YEAR, LIVETIME)
+    scope = curves["10-5"].scope
+    assert abs(scope.coverage - 0.5) < 5 * scope.coverage_error  # half of the lighter masses is below 5
+    assert [curve.scope.is_covered for curve in curves.values()] == [False, True]
+    told = remarks(curves)
+    assert "% of the population 10-5 lies inside the injections' prior" in told[0]
+    assert "35-35" not in told[0]
+
+
+def test_few_effective_injections_are_told_of(background: Background) -> None:
+    few = {"few": curve_of(toy_draws(demo_bbh(), 1, 200), background)}
+    (told,) = remarks(few)
+    assert "fewer than 100 effective injections are found at a false alarm rate of 1 per year: few (" in told
+    assert not remarks({"many": curve_of(toy_draws(demo_bbh(), 1, 4000), background)})
 
 
 def test_written_curves_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    population = demo_bbh()
-    recovered, rejected = seen(draw(population, 2000, np.random.default_rng(1)))
+    draws = toy_draws(demo_bbh(), 1, 2000)
     path = str(tmp_path / "rejected-parameters.hdf5")
-    rejected.write(path)
-    monkeypatch.setattr("aframe.sensitivity.volume.CHUNK_ROWS", 100)
-    targets = mass_targets([(20.0, 10.0), (35.0, 35.0)], 0.1, population.redshift_range)
+    draws.rejected[0].write(path)
+    monkeypatch.setattr("aframe.sensitivity.weighing.CHUNK_ROWS", 100)
+    targets = mass_targets([(20.0, 10.0), (35.0, 35.0)], 0.1, (0.0, 1.0))
+    targets += [PopulationTarget("heavy", log_normal_bbh(60.0, 50.0, 0.2, 1.0), draws.source)]
     background = Background(np.random.default_rng(2).exponential(size=5000), 0.1 * SECONDS_PER_YEAR)
     grid = default_far_grid(background)
-    curves = volume_against_far(Draws(recovered, read_rejected(path), population), background, targets, grid)
-    whole = volume_against_far(Draws(recovered, [rejected], population), background, targets, grid)
+    streamed = weigh(Draws(draws.recovered, read_rejected(path, targets), draws.source), targets)
+    curves = volume_against_far(streamed, background, grid, LIVETIME)
+    found = efficiencies(streamed, background, np.array([12.0, 365.25]))
     volumes = str(tmp_path / "plots" / "sensitive_volume.h5")
-    write_volumes(volumes, curves, {"seed": 1})
+    write_volumes(volumes, curves, found, {"seed": 1})
     again = read_volumes(volumes)
-    assert list(again) == ["35-35", "20-10"]
+    assert list(again) == ["35-35", "20-10", "heavy"]
     assert storage.made_with(volumes) == {"seed": 1}
-    for pair, curve in again.items():
+    whole = volume_against_far(weigh(draws, targets), background, grid, LIVETIME)
+    for name, curve in again.items():
         np.testing.assert_allclose(curve.far_per_year, np.geomspace(10, 50_000, 500))
         assert np.all(np.diff(curve.volume_gpc3) >= 0)  # a higher rate lets more in
-        np.testing.assert_allclose(curve.volume_gpc3, whole[pair].volume_gpc3)
-        np.testing.assert_allclose(curve.standard_error, whole[pair].standard_error)
+        np.testing.assert_allclose(curve.volume_gpc3, whole[name].volume_gpc3)
+        np.testing.assert_allclose(curve.standard_error, whole[name].standard_error)
+        assert curve.scope == curves[name].scope
+    shares = read_efficiencies(volumes)
+    assert list(shares) == sorted([*curves, ALL_DRAWS])
+    for name, by_axis in shares.items():
+        assert sorted(by_axis) == ["chirp_mass", "chirp_mass_source", "luminosity_distance"]
+        np.testing.assert_array_equal(by_axis["chirp_mass"].share, found[name]["chirp_mass"].share)
+    with h5py.File(volumes) as file:
+        assert {name: dataset.attrs["unit"] for name, dataset in file["35-35"].items() if name in UNITS} == UNITS
+        assert file["35-35/efficiency/luminosity_distance/edges"].attrs["unit"] == "Mpc"
+        low, volume, high = (file[f"35-35/{name}_gpc3"][:] for name in ("volume_low", "volume", "volume_high"))
+        assert np.all(low <= volume)
+        assert np.all(volume <= high)
 
 
-def test_published_volumes() -> None:
-    assert published_volumes("20-10")["cWB"] == pytest.approx(0.24 * 365 / 149.3747)
-    assert published_volumes("10-10") == {}
-
-
-def test_weights_of_nothing() -> None:
+def test_efficiency_of_all_draws_is_the_detection_probability(background: Background) -> None:
+    """In a bin of distance it is the mean over the masses that are drawn, which Monte Carlo can tell as well."""
     population = demo_bbh()
-    empty = Table({name: np.empty(0) for name in ("mass_1", "mass_2", "redshift")})
-    assert weights(empty, population, [LogNormalTarget(35.0, 35.0, 0.1, (0.0, 1.0))]).shape == (1, 0)
+    weighed = weigh(toy_draws(population, 9, 60_000), [TARGET])
+    found = efficiencies(weighed, background, ONE_A_YEAR)
+    many = draw(population, 200_000, np.random.default_rng(10))
+    probable = detection_probability(many["luminosity_distance"], many["chirp_mass"])
+    one = found[ALL_DRAWS]["luminosity_distance"]
+    index = np.digitize(many["luminosity_distance"], one.edges) - 1
+    pulls = []
+    for k in np.flatnonzero(one.number > 100):
+        inside = probable[index == k]
+        error = max(one.high[0, k] - one.low[0, k], 1e-3) / 2
+        pulls.append((one.share[0, k] - inside.mean()) / np.hypot(error, inside.std() / len(inside) ** 0.5))
+    assert len(pulls) > 8
+    assert np.std(pulls) < 1.6
+    assert np.abs(pulls).max() < 4
 
 
-def test_the_mean_weight_is_the_share_of_the_target_that_the_source_covers():
-    random = np.random.default_rng(0)
-    wide, narrow = random.uniform(0.0, 2.0, 20000), random.uniform(0.0, 0.5, 20000)  # the target is uniform in 0 to 1
-    for draws, width, share in ((wide, 2.0, 1.0), (narrow, 0.5, 0.5)):
-        mean, error = WeightSums.of(np.where(draws < 1, width, 0.0)).coverage
-        assert abs(mean - share) < 5 * error + 1e-12
-        assert error < 0.01
+def test_efficiency_of_a_target_adds_up_to_its_volume(background: Background) -> None:
+    weighed = weigh(toy_draws(demo_bbh(), 11, 4000), [TARGET])
+    curve = volume_against_far(weighed, background, ONE_A_YEAR, LIVETIME)["35-20"]
+    for bins, sums in zip(weighed.bins, weighed.targets["35-20"].bins, strict=True):
+        share = efficiencies(weighed, background, ONE_A_YEAR)["35-20"][bins.axis].share[0]
+        total = np.nansum(share * sums.total) / weighed.targets["35-20"].everything.total
+        assert curve.scope.v0_gpc3 * total == pytest.approx(curve.volume_gpc3[0], rel=0.02)  # strays below the bins
 
 
-def test_a_pair_outside_the_prior_is_warned_of():
-    population = rates_and_populations_bbh()
-    recovered, rejected = seen(draw(population, 100000, np.random.default_rng(1)))
-    targets = mass_targets([(10.0, 5.0)], 0.1, population.redshift_range)
-    with pytest.warns(UserWarning, match="% of the mass pair 10-5 lies inside the source prior"):
-        volume_against_far(
-            Draws(recovered, [rejected], population), Background(np.arange(10.0), 1e6), targets, np.array([100.0])
-        )
+def test_names_of_populations() -> None:
+    assert chirp_mass("30-30") == pytest.approx(30 / 2**0.2)
+    assert chirp_mass("log_normal_bbh(35, 30, 0.1)") == 0
+    assert (population_label("35-20"), population_label("demo_bbh")) == ("35-20 M☉", "demo_bbh")

@@ -3,14 +3,19 @@ import pytest
 from scipy.integrate import simpson
 
 from aframe.errors import DataError
-from aframe.sensitivity.cosmology import comoving_volume_time
-from aframe.sensitivity.weights import LogNormalTarget, mass_targets, weights
+from aframe.sensitivity.weights import Binaries, LogNormalTarget, mass_targets, weights
 from aframe.tables import Table
-from aframe.waveforms.priors import Population, draw, log_normal_bbh, rates_and_populations_bbh
+from aframe.types import Array
+from aframe.waveforms.priors import Population, demo_bbh, draw, log_normal_bbh, rates_and_populations_bbh
 
 
 def drawn(population: Population, number: int, seed: int) -> Table:
     return Table(draw(population, number, np.random.default_rng(seed)))
+
+
+def at(mass_1: Array, mass_2: Array, redshift: Array) -> Table:
+    """Binaries of source-frame masses."""
+    return Table({"mass_1": mass_1 * (1 + redshift), "mass_2": mass_2 * (1 + redshift), "redshift": redshift})
 
 
 @pytest.mark.parametrize(
@@ -18,17 +23,12 @@ def drawn(population: Population, number: int, seed: int) -> Table:
 )
 def test_target_is_normalised(target: LogNormalTarget) -> None:
     mass = np.linspace(3, 80, 801)
-    redshift = np.linspace(*target.redshift_range, 101)
     first, second = (axis.ravel() for axis in np.meshgrid(mass, mass, indexing="ij"))
-    middle = np.full(first.size, 0.7)
-    density = np.exp(target.log_density(first, second, middle)).reshape(801, 801)
+    binaries = Binaries(first, second, np.full(first.size, 0.7), {})
+    density = target.relative_density(binaries).reshape(801, 801)
+    assert not density[np.triu_indices(801, 1)].any()  # mass_1 >= mass_2
     density[np.diag_indices(801)] /= 2  # half of each cell on the diagonal is inside
-    over_masses = simpson(simpson(density, mass), mass)
-    shape = np.exp(
-        target.log_density(np.full(101, 35.0), np.full(101, 20.0), redshift)
-        - target.log_density(np.array([35.0]), np.array([20.0]), np.array([0.7]))
-    )
-    assert over_masses * simpson(shape, redshift) == pytest.approx(1, abs=2e-3)
+    assert simpson(simpson(density, mass), mass) == pytest.approx(1, abs=2e-3)
 
 
 def test_target_is_the_population_of_that_name() -> None:
@@ -49,10 +49,19 @@ def test_weights_average_to_one_under_the_source() -> None:
 def test_weights_are_over_redshift_too() -> None:
     """A draw uniform in comoving volume and a target uniform in source time differ by 1 / (1 + z)."""
     population = rates_and_populations_bbh()
-    redshift = np.array([0.1, 1.5])
-    table = Table({"mass_1": 35 * (1 + redshift), "mass_2": 30 * (1 + redshift), "redshift": redshift})
+    table = at(np.array([35.0, 35.0]), np.array([30.0, 30.0]), np.array([0.1, 1.5]))
     near, far = weights(table, population, [LogNormalTarget(35.0, 30.0, 0.1, population.redshift_range)])[0]
     assert near / far == pytest.approx(2.5 / 1.1, rel=1e-4)
+
+
+def test_redshifts_outside_the_target_have_no_weight() -> None:
+    population = rates_and_populations_bbh()
+    table = at(np.full(3, 35.0), np.full(3, 30.0), np.array([0.1, 0.5, 1.5]))
+    near, whole = weights(
+        table, population, mass_targets([(35.0, 30.0)], 0.1, (0.2, 1.0)) + mass_targets([(35.0, 30.0)], 0.1, (0.0, 2.0))
+    )
+    assert near[0] == near[2] == 0
+    assert near[1] > whole[1] > 0
 
 
 def test_draws_of_another_population_are_refused() -> None:
@@ -62,5 +71,7 @@ def test_draws_of_another_population_are_refused() -> None:
         weights(table, population, [LogNormalTarget(35.0, 30.0, 0.1, population.redshift_range)])
 
 
-def test_half_the_sky_is_half_the_volume() -> None:
-    assert comoving_volume_time((0.0, 1.0), 0.5) == pytest.approx(comoving_volume_time((0.0, 1.0), 1.0) / 2)
+def test_weights_of_nothing() -> None:
+    empty = Table({name: np.empty(0) for name in ("mass_1", "mass_2", "redshift")})
+    assert weights(empty, demo_bbh(), [LogNormalTarget(35.0, 35.0, 0.1, (0.0, 1.0))]).shape == (1, 0)
+    assert weights(drawn(demo_bbh(), 5, 0), demo_bbh(), []).shape == (0, 5)
