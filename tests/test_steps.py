@@ -46,6 +46,7 @@ def write_events(run: Artifacts) -> None:
     found |= dict.fromkeys(("detection_time", "injection_time"), np.zeros(near.sum()))
     found |= {"snr": 3e4 / found["luminosity_distance"], "shift": np.zeros((near.sum(), 2))}
     found["detection_statistic"] = found["snr"] / 8
+    found["ifo_snrs"] = np.full((near.sum(), 2), found["snr"][:, None] / 2**0.5)
     attributes = {"num_injections": 5000, "ifos": ["H1", "L1"]}
     RecoveredTable(found, attributes=attributes).write(run.events("foreground"), run.made_events)
     RejectedTable({k: v[~near] for k, v in columns.items()}).write(run.rejected, run.made_injections)

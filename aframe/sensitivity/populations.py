@@ -19,7 +19,8 @@ from aframe.types import Array
 from aframe.waveforms.priors import Population
 
 SOURCE_FRAME = "_source"
-MASSES = ("mass_1", "mass_2", "mass_ratio", "symmetric_mass_ratio", "chirp_mass", "total_mass")
+RATIOS = ("mass_ratio", "symmetric_mass_ratio")
+MASSES = ("mass_1", "mass_2", "chirp_mass", "total_mass", *RATIOS)
 """Names of masses in bilby's priors, in the source frame also with the ending ``_source``."""
 
 COSINE, ALIGNED = "cos_", "chi_"
@@ -50,12 +51,13 @@ class PopulationTarget:
         redshift = self.population.prior["redshift"]
         if _depends(redshift):
             raise self._refusal("its redshift depends on other parameters, so its masses at a redshift are not known")
-        for name, prior in self.population.prior.items():
-            plain, in_source_frame = name.removesuffix(SOURCE_FRAME), name.endswith(SOURCE_FRAME)
-            of_masses = plain in MASSES and not (self.population.detector_frame and in_source_frame)
-            if isinstance(prior, priors.Constraint) and not of_masses:
+        masses = {name: prior for name, prior in self.population.prior.items() if _is_mass(name)}
+        constrained = {name for name, prior in masses.items() if isinstance(prior, priors.Constraint)}
+        frames = {name.endswith(SOURCE_FRAME) for name in masses.keys() - constrained - {*RATIOS}}
+        for name, prior in masses.items():
+            if name in constrained - {*RATIOS} and name.endswith(SOURCE_FRAME) not in frames:
                 raise self._refusal(f"its constraint on {name} is none on masses in the frame of its prior alone")
-            if isinstance(prior, priors.DeltaFunction) and of_masses:
+            if isinstance(prior, priors.DeltaFunction):
                 raise self._refusal(f"its {name} has a single value, which no draw has")
         self._ratios  # noqa: B018 - refuses what cannot be weighed before any draw is read
 
@@ -195,14 +197,16 @@ def population_name(word: str) -> str:
     return (path.rpartition(".")[2] + parenthesis + arguments).replace("/", "_")
 
 
+def _is_mass(name: str) -> bool:
+    return name.removesuffix(SOURCE_FRAME) in MASSES
+
+
 def _spins_and_angles(prior: priors.PriorDict) -> dict[str, tuple[str, priors.Prior]]:
     """Name and prior of all that is neither mass nor redshift, by quantity: an angle, whether or not by its cosine."""
     kept = {
         name: value
         for name, value in prior.items()
-        if not isinstance(value, priors.Constraint)
-        and name != "redshift"
-        and name.removesuffix(SOURCE_FRAME) not in MASSES
+        if not isinstance(value, priors.Constraint) and name != "redshift" and not _is_mass(name)
     }
     return {name.removeprefix(COSINE): (name, value) for name, value in kept.items()}
 

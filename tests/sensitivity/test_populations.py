@@ -153,14 +153,14 @@ def conditional(reference: dict[str, float], mass_1: float) -> dict[str, float]:
     return {"minimum": 0.0, "maximum": reference["maximum"] * mass_1 / 100}
 
 
-def nearby() -> Population:
-    """A population whose masses and redshifts are cut together."""
+def light_at_the_source() -> Population:
+    """Detector-frame masses that are cut together with redshifts."""
 
     def convert(sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {**sample, "luminosity_distance": 4000 * np.asarray(sample["redshift"])}
+        return {**sample, "mass_1_source": np.asarray(sample["mass_1"]) / (1 + np.asarray(sample["redshift"]))}
 
-    parameters = {**SOURCE.prior, "luminosity_distance": priors.Constraint(0.0, 1000.0)}
-    return Population(priors.ConditionalPriorDict(parameters, conversion_function=convert), False)
+    parameters = {**SOURCE.prior, "mass_1_source": priors.Constraint(0.0, 50.0)}
+    return Population(priors.ConditionalPriorDict(parameters, conversion_function=convert), True)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def nearby() -> Population:
             "its redshift depends on other parameters",
         ),
         (lambda: changed(SOURCE, mass_1=priors.DeltaFunction(30.0)), "its mass_1 has a single value"),
-        (nearby, "its constraint on luminosity_distance is none on masses"),
+        (light_at_the_source, "its constraint on mass_1_source is none on masses in the frame"),
     ],
 )
 def test_what_cannot_be_weighed_is_refused(population: Callable[[], Population], why: str) -> None:
