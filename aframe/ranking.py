@@ -142,7 +142,8 @@ def rank(  # noqa: PLR0917 - what was searched, what it was measured with, and w
     table = candidates(zero_lag, background, removal)
     noise = background if removal is None else removal.background
     _add_p_astro(table, noise, recovered, populations, wanted)
-    table.parameters["vetoes"] = np.full(len(table), "", dtype=np.str_)
+    told = zero_lag.parameters.get("vetoes", np.full(len(table), "", dtype=np.str_))
+    table.parameters["vetoes"] = told[loudest_first(zero_lag)]
     return table
 
 

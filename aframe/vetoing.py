@@ -51,12 +51,17 @@ def veto_events(run: Artifacts, grid: Grid, slides: Sequence[Slide]) -> None:
 def _clean_zero_lag(
     events: EventTable, spans: SlideSpans, ifos: Sequence[str], vetoes: Sequence[Veto]
 ) -> tuple[EventTable, EventTable]:
-    """Events outside vetoed time, and those inside, which say in a column ``vetoes`` by whom they are vetoed."""
-    vetoes = [veto for veto in vetoes if veto.in_zero_lag]
-    kept, _ = clean_events(events, spans, ifos, union(vetoes, ifos, zero_lag=True))
-    why = np.array(reasons(events["detection_time"], events["shift"], ifos, vetoes), dtype=np.str_)
-    lost = events.rows(why != "")
-    lost.parameters["vetoes"] = np.char.encode(why[why != ""], "utf-8")
+    """Events outside vetoed time, and those inside; a column ``vetoes`` says into whose vetoes each of them fell.
+
+    What is kept may lie in vetoes that hold for time slides alone.
+    """
+    of_all = [veto for veto in vetoes if veto.in_zero_lag]
+    kept, _ = clean_events(events, spans, ifos, union(of_all, ifos, zero_lag=True))
+    why = reasons(events["detection_time"], events["shift"], ifos, of_all)
+    lost = events.rows(np.array([each != "" for each in why], dtype=bool))
+    for table in (kept, lost):
+        named = reasons(table["detection_time"], table["shift"], ifos, vetoes)
+        table.parameters["vetoes"] = np.char.encode(np.array(named, dtype=np.str_), "utf-8")
     lost.attributes["Tb"] = events.livetime - kept.livetime
     return kept, lost
 

@@ -393,6 +393,10 @@ def test_vetoes_clean_a_finished_run_and_leave_its_events_as_they_are(whole_run:
     assert zero_lag.livetime - clean_zero_lag.livetime == pytest.approx(26)  # known events stay candidates
     assert len(clean_zero_lag) + len(vetoed) == len(zero_lag)
     assert set(vetoed["vetoes"].tolist()) <= {"L1 gate"}
+    ranked = CandidateTable.read(str(results / "candidates.hdf5"))
+    inside = np.abs(ranked["detection_time"] - 1262304700) < 8
+    assert inside.any()
+    np.testing.assert_array_equal(ranked["vetoes"], np.where(inside, "H1 known event; L1 known event", ""))
     livetimes = {"Tb": clean, "T0": clean_zero_lag, "Tb_before_vetoes": events, "T0_before_vetoes": zero_lag}
     for name in ("candidates.hdf5", "plots/sensitive_volume.h5"):
         with h5py.File(results / name) as file:

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import lal
@@ -12,10 +13,13 @@ import numpy as np
 from aframe import storage
 from aframe.events.removal import Removal
 from aframe.events.significance import Background
-from aframe.events.tail import extrapolate, fit_tail
+from aframe.events.tail import ExponentialTail, extrapolate, fit_tail
 from aframe.storage import Parameters
 from aframe.tables import EventTable, Table
 from aframe.types import Array
+
+TAIL = "tail_"
+"""Beginning of the attributes that hold the fit to the loudest background events."""
 
 
 class CandidateTable(Table):
@@ -28,6 +32,14 @@ class CandidateTable(Table):
 
     required_columns: ClassVar = ("detection_time", "detection_statistic", "far_per_year", "significance")
     required_attributes: ClassVar = ("Tb", "T0")
+
+    @property
+    def tail(self) -> ExponentialTail | None:
+        """What was fitted to the loudest background events; None where there were too few."""
+        names = [field.name for field in fields(ExponentialTail)]
+        if f"{TAIL}{names[0]}" not in self.attributes:
+            return None
+        return ExponentialTail(**{name: self.attributes[f"{TAIL}{name}"] for name in names})
 
 
 def candidates(zero_lag: EventTable, background: Background, removal: Removal | None = None) -> CandidateTable:
@@ -42,7 +54,8 @@ def candidates(zero_lag: EventTable, background: Background, removal: Removal | 
     order = loudest_first(zero_lag)
     statistic, livetime = zero_lag["detection_statistic"][order], zero_lag.livetime
     cleaned = background if removal is None else removal.background
-    beyond = extrapolate(cleaned, fit_tail(cleaned), statistic)
+    tail = fit_tail(cleaned)
+    beyond = extrapolate(cleaned, tail, statistic)
     columns = {
         "detection_time": zero_lag["detection_time"][order],
         "detection_statistic": statistic,
@@ -55,6 +68,8 @@ def candidates(zero_lag: EventTable, background: Background, removal: Removal | 
         "is_extrapolated": beyond.is_extrapolated,
     }
     attributes = {"Tb": background.livetime, "T0": livetime}
+    if tail is not None:
+        attributes |= {f"{TAIL}{name}": value for name, value in vars(tail).items()}
     if removal is not None:
         columns |= {
             "far_cleaned_per_year": removal.far_per_year,

@@ -6,6 +6,7 @@ injection too, each with the GPS time (s, to a tenth) of its latest version and 
 """
 
 import csv
+import functools
 from dataclasses import dataclass
 from importlib import resources
 
@@ -17,6 +18,7 @@ from aframe.errors import DataError
 from aframe.types import Array
 
 GWOSC = "gwosc_events.csv"
+PAGE = "https://gwosc.org/eventapi/html/{catalog}/{name}/v{version}/"
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,18 @@ class EventCatalogue:
         before = np.maximum(after - 1, 0)
         nearest = np.where(np.abs(times - ordered[before]) <= np.abs(times - ordered[after]), before, after)
         return np.where(np.abs(times - ordered[nearest]) <= window, self.names[order][nearest], "")
+
+
+def gwosc_page(name: str) -> str:
+    """Address of an event's page at GWOSC; empty for an event that is not in the list of this package.
+
+    >>> gwosc_page("GW170817")
+    'https://gwosc.org/eventapi/html/GWTC-1-confident/GW170817/v3/'
+    """
+    return _gwosc_pages().get(name, "")
+
+
+@functools.cache
+def _gwosc_pages() -> dict[str, str]:
+    text = (resources.files("aframe.events") / GWOSC).read_text(encoding="utf-8")
+    return {row["name"]: PAGE.format(**row) for row in csv.DictReader(text.splitlines())}

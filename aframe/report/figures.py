@@ -10,7 +10,9 @@ from bokeh.plotting import figure
 from jaxtyping import Bool, Float
 
 from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
+from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
+from aframe.events.tail import ExponentialTail
 from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
@@ -31,6 +33,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 CURVE_POINTS = 600
 SCATTER_POINTS = 3000
 HEIGHT = 340
+TAIL_POINTS = 100
 
 AXES = {
     "snr": "Network SNR",
@@ -89,24 +92,38 @@ def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
     return _with_legend(plot, entries)
 
 
-def background_figure(background: Background, zero_lag: Float[Array, " events"] | None, livetime: float) -> figure:
+def background_figure(
+    background: Background, zero_lag: CandidateTable | None, tail: ExponentialTail | None = None
+) -> figure:
     """Events per year at least as loud, in time slides and in unshifted data.
 
     Args:
         background: Events of time slides.
-        zero_lag: Statistics of unshifted events, if there are any yet.
-        livetime: Seconds of unshifted data.
+        zero_lag: Unshifted events, if there are any yet; those without louder candidates are drawn where they are told.
+        tail: What is fitted to the loudest events of time slides, if anything.
     """
     plot = _plot("Detection statistic", "Events per year at least as loud (1 / yr)", y_axis_type="log")
     statistic, count = _cumulative(background.statistics)
     line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
     entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
-    if zero_lag is not None and len(zero_lag):
-        statistic, count = _cumulative(np.sort(zero_lag))
-        source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / livetime})
+    loudest = max(statistic.max(initial=-np.inf), zero_lag["detection_statistic"].max() if zero_lag else -np.inf)
+    if tail is not None and loudest > tail.threshold:
+        x = np.linspace(tail.threshold, loudest, TAIL_POINTS)
+        far, error = tail.far_extrapolated_per_year(x), tail.log_error(x)
+        band = plot.varea(x, far * np.exp(-error), far * np.exp(error), fill_color=PINK, fill_alpha=0.15)
+        model = plot.line(x, far, line_color=PINK, line_width=2, line_dash="dashed")
+        entries.append(("exponential tail: a model", [model, band]))
+    if zero_lag:
+        events = np.sort(zero_lag["detection_statistic"].astype(np.float64))
+        statistic, count = _cumulative(events)
+        source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / zero_lag.attributes["T0"]})
         dots = plot.scatter("x", "y", source=source, color=VERMILION, size=6, alpha=0.8)
         plot.add_tools(HoverTool(renderers=[dots], tooltips=[("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr")]))
         entries.append(("unshifted data", [dots]))
+        if "far_cleaned_per_year" in zero_lag.parameters:
+            far = zero_lag["far_cleaned_per_year"]
+            crosses = plot.scatter(zero_lag["detection_statistic"], far, marker="x", color=GREEN, size=6)
+            entries.append(("rate without louder candidates", [crosses]))
     return _with_legend(plot, entries)
 
 

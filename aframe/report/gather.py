@@ -29,6 +29,7 @@ PACKAGES = ("aframe", "torch", "lightning", "lalsuite", "bilby", "gwpy", "astrop
 INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
 )  # fmt: skip
+VETOED_COLUMNS = ("detection_statistic", "detection_time", "vetoes")
 NOISE_DURATION, NOISE_FREQUENCY = 512.0, 10.0
 """Seconds of strain of which the noise's spectrum is shown, and Hz from which on."""
 
@@ -58,6 +59,7 @@ def gather(
     names = ("background.hdf5", "foreground.hdf5", "0lag.hdf5", "candidates.hdf5", "plots/sensitive_volume.h5")
     paths = {name: _answering(results, name) for name in names}
     present = {name: path for name, path in paths.items() if storage.exists(path)}
+    vetoed = storage.join(results, "clean", "vetoed.hdf5")
     background = Background.read(present["background.hdf5"]) if "background.hdf5" in present else None
     zero_lag = present.get("0lag.hdf5")
     events = EventTable.read(zero_lag, ["detection_statistic", "detection_time"]) if zero_lag else None
@@ -76,6 +78,7 @@ def gather(
         training=read_metrics(metrics) if metrics and storage.exists(metrics) else None,
         background=background,
         candidates=_candidates(present.get("candidates.hdf5"), events, background),
+        vetoed=EventTable.read(vetoed, VETOED_COLUMNS) if storage.exists(vetoed) else None,
         signals=_signals({"training": train_data, "validation": train_data, "testing": test_data}),
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,

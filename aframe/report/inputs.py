@@ -6,9 +6,10 @@ from typing import Any
 
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
+from aframe.events.tail import ExponentialTail
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
-from aframe.tables import RecoveredTable
+from aframe.tables import EventTable, RecoveredTable
 from aframe.types import Array
 
 SignalCounts = Mapping[str, int]
@@ -54,6 +55,7 @@ class ReportInputs:
         training: Epochs and values of each metric.
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
+        vetoed: Zero-lag events in vetoed time, and by whom they are vetoed; None where nothing is vetoed.
         signals: Counts of each set of signals (training, validation, testing) that there is.
         draws: Where the testing injections' draws lie.
         injections: All accepted injections and the events that recovered them.
@@ -70,6 +72,7 @@ class ReportInputs:
     training: TrainingCurves | None
     background: Background | None
     candidates: CandidateTable | None
+    vetoed: EventTable | None
     signals: Mapping[str, SignalCounts]
     draws: DrawHistograms | None
     injections: RecoveredTable | None
@@ -84,6 +87,12 @@ class ReportInputs:
     def simulated(self) -> bool:
         """Whether the noise is simulated."""
         return bool(self.configuration) and (self.configuration or {}).get("data.source") == "simulated"
+
+    @property
+    def tail(self) -> ExponentialTail | None:
+        """What is fitted to the loudest background events, if that is an exponential."""
+        tail = self.candidates.tail if self.candidates is not None else None
+        return tail if tail is not None and tail.is_exponential else None
 
     @property
     def reference_far_per_year(self) -> float | None:

@@ -8,6 +8,7 @@ from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
 
 from aframe.events.candidates import utc
 from aframe.report import figures, html
+from aframe.report.candidates import candidates
 from aframe.report.html import Figures, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.text import duration, number, rate, unit
@@ -17,14 +18,18 @@ from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, 
 from aframe.tables import RecoveredTable
 from aframe.types import Array
 
-LOUDEST = 200
-"""Zero-lag events in the table; all are in candidates.csv."""
-
 MISSED = 50
 """Missed injections in the table."""
 
 SEEN, LONG = 4.0, 10.0
 """SNR from which a detector is said to see a signal, and chirp mass (M☉) below which a signal is called long."""
+
+OTHER_LIVETIMES = {
+    "Tb_before_vetoes": "Background, vetoed time included",
+    "T0_before_vetoes": "Unshifted data, vetoed time included",
+    "Tb_cleaned": "Background without the loudest candidates",
+}
+"""Live times that a search need not have, by attribute of the table of candidates."""
 
 UNPHYSICAL_TEXT = (
     ("not_finite", "Refused or not finite"),
@@ -68,28 +73,6 @@ def headline(inputs: ReportInputs) -> str:
 
 def _at(curve: VolumeCurve, far: float, values: Array) -> float:
     return float(np.interp(np.log(far), np.log(curve.far_per_year), values))
-
-
-def _candidates(inputs: ReportInputs, plots: Figures) -> str:
-    del plots
-    table, background = inputs.candidates, inputs.background
-    if table is None or background is None:
-        return missing("The list of unshifted events", "the inference step")
-    rows = []
-    columns = [table[name][:LOUDEST] for name in type(table).required_columns]
-    for k, row in enumerate(zip(*columns, strict=True)):
-        time, statistic, far, probability = (float(value) for value in row)
-        text = rate(far, background.lowest_far_per_year)
-        cells = [html.Cell(str(k + 1), float(k + 1)), html.Cell(utc(time)), html.Cell(f"{time:.3f}", time)]
-        cells += [html.Cell(f"{statistic:.3f}", statistic), html.Cell(text, far)]
-        rows.append([*cells, html.Cell(f"{probability:.2g}", probability)])
-    header = ("", "UTC", "GPS (s)", "Statistic", "False alarm rate", "Probability by chance")
-    livetime = float(table.attributes["T0"])
-    return (
-        f"<p>The {len(rows)} loudest of {number(len(table))} events in {escape(duration(livetime))} of unshifted data. "
-        "The last column is the probability that noise alone makes one such event in that time.</p>"
-        + html.sortable_table("loudest", header, rows)
-    )
 
 
 def _data(inputs: ReportInputs, plots: Figures) -> str:
@@ -151,15 +134,17 @@ def _background(inputs: ReportInputs, plots: Figures) -> str:
     if background is None:
         return missing("The background", "the inference step")
     zero_lag = inputs.candidates
-    statistic = None if zero_lag is None else zero_lag["detection_statistic"].astype(np.float64)
-    livetime = background.livetime if zero_lag is None else float(zero_lag.attributes["T0"])
     times = [["Background (time slides)", duration(background.livetime), number(len(background.statistics))]]
+    attributes = {} if zero_lag is None else zero_lag.attributes
     if zero_lag is not None:
-        times.append(["Unshifted data", duration(livetime), number(len(zero_lag))])
+        times.append(["Unshifted data", duration(attributes["T0"]), number(len(zero_lag))])
+    for name, text in OTHER_LIVETIMES.items():
+        if name in attributes:
+            times.append([text, duration(float(attributes[name])), ""])
     return (
         f"<p>Time slides make coincidences that no signal can make. The lowest false alarm rate that they measure is "
         f"{escape(rate(background.lowest_far_per_year))}; anything louder than all of them has that as upper limit.</p>"
-        + place(plots, "background", figures.background_figure(background, statistic, livetime))
+        + place(plots, "background", figures.background_figure(background, zero_lag, inputs.tail))
         + html.table(("", "Live time", "Events"), times)
     )
 
@@ -289,7 +274,7 @@ def _provenance(inputs: ReportInputs, plots: Figures) -> str:
 
 
 SECTIONS: Mapping[str, Callable[[ReportInputs, Figures], str]] = {
-    "Candidates": _candidates,
+    "Candidates": candidates,
     "Sensitive volume": _volumes,
     "Background": _background,
     "Injections": _injections,

@@ -11,6 +11,7 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.candidates import CandidateTable, candidates, utc, write_candidates
 from aframe.events.removal import Removal
 from aframe.events.significance import Background
+from aframe.events.tail import fit_tail
 from aframe.tables import EventTable
 
 
@@ -53,6 +54,17 @@ def events(statistic: NDArray, livetime: float) -> EventTable:
     count = len(statistic)
     columns = {"detection_statistic": statistic, "detection_time": 1e9 + 10.0 * np.arange(count)}
     return EventTable({**columns, "shift": np.zeros((count, 2))}, attributes={"Tb": livetime})
+
+
+def test_the_fitted_tail_comes_with_the_table(tmp_path: Path) -> None:
+    search = Background(np.random.default_rng(3).exponential(size=20_000), 2 * SECONDS_PER_YEAR)
+    table = candidates(events(np.array([30.0]), 1e5), search)
+    write_candidates(table, str(tmp_path))
+    again = CandidateTable.read(str(tmp_path / "candidates.hdf5"))
+    assert again.tail == table.tail == fit_tail(search)
+    assert again.tail is not None
+    assert again.tail.far_extrapolated_per_year(30.0) == pytest.approx(again["far_extrapolated_per_year"][0])
+    assert candidates(events(np.array([30.0]), 1e5), Background(np.arange(9.0), 1e7)).tail is None
 
 
 def test_an_extrapolated_rate_cannot_be_taken_for_a_measured_one() -> None:

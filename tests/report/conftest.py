@@ -8,6 +8,8 @@ import pytest
 
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.candidates import candidates, write_candidates
+from aframe.events.removal import Removal
 from aframe.events.significance import Background
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, weigh
@@ -39,6 +41,36 @@ def noise_events(count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
+def _write_candidates(results: str, zero_lag: EventTable, background: Background) -> None:
+    """What ranking leaves: the loudest removed from the background of the others, and an event in vetoed time."""
+    vetoed = zero_lag.rows(slice(0, 3))
+    vetoed.parameters["vetoes"] = np.array(["L1 gate", "L1 gate", "H1 not CBC_CAT2"])
+    vetoed.attributes["Tb"] = 300.0
+    vetoed.write(storage.join(results, "clean", "vetoed.hdf5"), CONFIGURATION)
+    count = np.searchsorted(background.statistics, np.sort(zero_lag["detection_statistic"])[::-1])
+    count = np.maximum(len(background.statistics) - count - 5, 0)
+    removed = np.arange(len(zero_lag)) == 0
+    cleaned = Background(background.statistics[:-5], 0.9 * background.livetime)
+    livetime = np.where(removed, background.livetime, cleaned.livetime)
+    table = candidates(zero_lag, background, Removal(cleaned, removed, count, livetime))
+    table.parameters["p_astro"] = 1 / (1 + np.exp(-table["detection_statistic"].astype(np.float64)))
+    table.parameters["catalogue_event"] = np.array(["GW150914", *[""] * (len(table) - 1)])
+    table.parameters["vetoes"] = np.array(["H1 known event; L1 known event", *[""] * (len(table) - 1)])
+    late = np.full((len(table), 2), np.nan)
+    late[:50] = np.random.default_rng(1).uniform(-0.01, 0.01, (50, 2))
+    table.parameters["detector_time"] = table["detection_time"][:, None] + late
+    table.attributes |= {
+        "ifos": ["H1", "L1"],
+        "rate_prior": "lognormal",
+        "expected_signals": 1.3,
+        "statistic_floor": -2.0,
+        "merger_rate_gpc3_yr": np.array([17.0, 28.0, 45.0]),
+        "Tb_before_vetoes": 1.1 * background.livetime,
+        "T0_before_vetoes": LIVETIME + 300,
+    }
+    write_candidates(table, results, CONFIGURATION)
+
+
 @pytest.fixture(scope="session")
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory, rng = tmp_path_factory.mktemp("run"), np.random.default_rng(0)
@@ -48,6 +80,7 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     zero_lag = EventTable(noise_events(1268, rng), attributes={"Tb": LIVETIME})
     zero_lag.parameters["detection_statistic"][400] = 11.5
     zero_lag.write(storage.join(results, "0lag.hdf5"), CONFIGURATION)
+    _write_candidates(results, zero_lag, Background(events["detection_statistic"], events.livetime))
     population = demo_bbh()
     columns = draw(population, 40_000, rng)
     snr = 9e3 * (columns["chirp_mass"] / 30) ** (5 / 6) / columns["luminosity_distance"] * rng.uniform(0.1, 1.0, 40_000)

@@ -1,6 +1,8 @@
 import numpy as np
 
 from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.candidates import CandidateTable, candidates
+from aframe.events.removal import Removal
 from aframe.events.significance import Background
 from aframe.report.figures import (
     CURVE_POINTS,
@@ -12,11 +14,38 @@ from aframe.report.figures import (
 )
 from aframe.sensitivity.efficiency import snr_efficiency
 from aframe.sensitivity.volume import Scope, VolumeCurve
+from aframe.tables import EventTable
+
+
+def ranked(statistics: list[float], background: Background, removal: Removal | None = None) -> CandidateTable:
+    events = {"detection_statistic": np.array(statistics), "detection_time": 1e9 + np.arange(len(statistics))}
+    zero_lag = EventTable({**events, "shift": np.zeros((len(statistics), 2))}, attributes={"Tb": 86400.0})
+    return candidates(zero_lag, background, removal)
+
+
+def test_a_tail_is_drawn_as_a_model_and_both_backgrounds_are_told() -> None:
+    background = Background(np.random.default_rng(0).exponential(size=20_000), SECONDS_PER_YEAR)
+    cleaned = Background(background.statistics[:-3], 0.9 * SECONDS_PER_YEAR)
+    count = np.array([0, 1])
+    removal = Removal(cleaned, np.array([True, False]), count, np.array([1.0, 0.9]) * SECONDS_PER_YEAR)
+    table = ranked([25.0, 9.0], background, removal)
+    assert table.tail is not None
+    plot = background_figure(background, table, table.tail)
+    names = [item.label.value for item in plot.legend[0].items]
+    assert names == ["time slides", "exponential tail: a model", "unshifted data", "rate without louder candidates"]
+    lines = {item.label.value: item.renderers[0] for item in plot.legend[0].items}
+    model = lines["exponential tail: a model"]
+    assert model.glyph.line_dash
+    assert model.data_source.data["x"].max() == 25.0
+    np.testing.assert_allclose(model.data_source.data["y"][-1], table["far_extrapolated_per_year"][0], rtol=1e-6)
+    np.testing.assert_allclose(
+        lines["rate without louder candidates"].data_source.data["y"], removal.far_per_year, rtol=1e-6
+    )
 
 
 def test_long_backgrounds_are_decimated_without_losing_the_loudest() -> None:
     background = Background(np.random.default_rng(0).normal(size=300_000), 10 * SECONDS_PER_YEAR)
-    line = background_figure(background, np.array([3.0, 6.0]), 86400.0).renderers[0].data_source.data
+    line = background_figure(background, ranked([3.0, 6.0], background)).renderers[0].data_source.data
     assert len(line["x"]) <= CURVE_POINTS
     assert line["x"][0] == background.statistics[-1]
     np.testing.assert_allclose(line["y"], background.far_per_year(line["x"]))
@@ -29,7 +58,7 @@ def test_axes_have_units() -> None:
     snr = np.array([4.0, 8.0, 20.0])
     plots = {
         "Gpc³": volume_figure(curve, {"GstLAL": 2.0}),
-        "1 / yr": background_figure(Background(np.arange(5.0), 1e6), None, 1e6),
+        "1 / yr": background_figure(Background(np.arange(5.0), 1e6), None),
         "M☉": found_figure(snr, snr, snr > 5),
         "Share": efficiency_figure(snr_efficiency(snr, snr, {1.0: 5.0})),
         "entropy": training_figures({"train_loss": (ones, ones)})["Loss"],
@@ -41,5 +70,6 @@ def test_axes_have_units() -> None:
 
 
 def test_degenerate_data_make_figures() -> None:
-    background_figure(Background(np.empty(0), 1e6), np.empty(0), 1e6)
+    empty = Background(np.empty(0), 1e6)
+    background_figure(empty, ranked([], empty))
     efficiency_figure(snr_efficiency(np.array([8.0]), np.array([-np.inf]), {1.0: 5.0}))

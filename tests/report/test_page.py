@@ -1,7 +1,9 @@
+import json
 import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,10 @@ def test_everything_is_shown(page: str) -> None:
     for text in ("H1 · L1", "simulated noise", "35-35 M☉", "20-10 M☉", "not like for like", "2048.0 Hz"):
         assert text in page
     assert "&lt; 1 per 36.5 days" in page  # the planted event, louder than all background
+    assert "≈ 1 per " in page  # its extrapolated rate
+    assert "H1 not CBC_CAT2" in page
+    for text in ("vetoed time included", "without the loudest candidates", "28 (17 to 45) mergers", "At L1 (ms)"):
+        assert text in page
     assert "Refused or not finite" in page
     assert '<td class="r">40\u202f017</td>' in page  # all draws, the unphysical included
     assert "is not there yet" not in page
@@ -53,26 +59,83 @@ def test_volumes_have_a_page_of_their_own(run_directory: Path) -> None:
     assert page.count("data-root-id") >= len(volumes) == 4
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to render with")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_figures_are_drawn_without_errors(page: str, tmp_path: Path, width: int) -> None:
+def in_browser(page: str, directory: Path, width: int, script: str) -> list[str]:
+    """What a script, run when the page is drawn, returns as a list of words; errors of any script come first."""
     assert CHROMIUM is not None
     catch = "<head><script>addEventListener('error', () => window.failures = (window.failures || 0) + 1)</script>"
-    probe = """<script>addEventListener("load", () => setTimeout(() => {
-      const places = [...document.querySelectorAll("[data-root-id]")];
-      const drawn = places.filter(place => place.firstElementChild?.clientHeight > 300);
-      const overflow = document.documentElement.scrollWidth - innerWidth;
-      document.title = [window.failures || 0, places.length, drawn.length, overflow].join(" ");
-    }, 1500))</script>"""
-    path = tmp_path / "report.html"
+    probe = f"""<script>addEventListener("load", () => setTimeout(() => {{
+      const told = (() => {{ {script} }})();
+      document.title = JSON.stringify([window.failures || 0, ...told]);
+    }}, 1500))</script>"""
+    path = directory / "report.html"
     path.write_text(page.replace("<head>", catch, 1).replace("</body>", probe + "</body>"), encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-extensions"]
-    flags += ["--virtual-time-budget=6000", f"--window-size={width},2000", f"--user-data-dir={tmp_path / 'profile'}"]
+    flags += ["--virtual-time-budget=6000", f"--window-size={width},2000", f"--user-data-dir={directory / 'profile'}"]
     command = [CHROMIUM, *flags, "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom", path.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    title = re.search(r"<title>([-\d]+) (\d+) (\d+) ([-\d]+)</title>", shown)
+    title = re.search(r"<title>(\[.*?\])</title>", shown)
     assert title is not None
-    failures, places, drawn, overflow = (int(value) for value in title.groups())
-    assert failures == 0
+    told = [str(word) for word in json.loads(unescape(title[1]))]
+    assert told.pop(0) == "0"
+    return told
+
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to render with")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_figures_are_drawn_without_errors(page: str, tmp_path: Path, width: int) -> None:
+    script = """
+      const places = [...document.querySelectorAll("[data-root-id]")];
+      const drawn = places.filter(place => place.firstElementChild?.clientHeight > 300);
+      return [places.length, drawn.length, document.documentElement.scrollWidth - innerWidth];
+    """
+    places, drawn, overflow = map(int, in_browser(page, tmp_path, width, script))
     assert places == drawn == 18
     assert overflow <= 0
+
+
+@needs_browser
+def test_candidates_sort_by_value_and_filter_by_text(page: str, tmp_path: Path) -> None:
+    script = """
+      const box = document.querySelector("#loudest"), body = box.querySelector("tbody");
+      const heads = [...box.querySelectorAll("th button")];
+      const column = name => heads.findIndex(head => head.textContent === name);
+      const first = name => body.rows[0].cells[column(name)].textContent;
+      const told = [first("Statistic")];
+      heads[column("Statistic")].click();
+      told.push(first("Statistic"));
+      heads[column("GPS (s)")].click();
+      const times = [...body.rows].map(row => +row.cells[column("GPS (s)")].dataset.value);
+      told.push(times.every((time, k) => !k || time >= times[k - 1]));
+      const field = box.querySelector("input");
+      field.value = "gw1509";
+      field.dispatchEvent(new Event("input"));
+      told.push([...body.rows].filter(row => !row.hidden).length, box.querySelector("[role=status]").textContent);
+      field.value = "";
+      field.dispatchEvent(new Event("input"));
+      told.push([...body.rows].filter(row => !row.hidden).length);
+      return told;
+    """
+    loudest, quietest, ordered, found, status, shown = in_browser(page, tmp_path, 1280, script)
+    assert loudest == "11.500"
+    assert float(quietest) < 11.5
+    assert ordered == "True"
+    assert (found, status, shown) == ("1", "1 of 200 rows", "200")
+
+
+@needs_browser
+def test_links_lead_to_their_sections_and_to_known_events(page: str, tmp_path: Path) -> None:
+    script = """
+      const inside = [...document.querySelectorAll('a[href^="#"]')];
+      const lost = inside.filter(link => !document.querySelector(link.getAttribute("href")));
+      inside.at(-1).click();
+      const there = document.querySelector(inside.at(-1).getAttribute("href")).getBoundingClientRect();
+      const known = [...document.querySelectorAll("#loudest a")].map(link => link.href);
+      return [inside.length, lost.length, there.top < innerHeight, ...known];
+    """
+    inside, lost, reached, *known = in_browser(page, tmp_path, 1280, script)
+    assert int(inside) == page.count("<section")
+    assert (lost, reached) == ("0", "True")
+    assert known == ["https://gwosc.org/eventapi/html/GWTC-1-confident/GW150914/v3/"]
