@@ -33,12 +33,17 @@ def candidates(inputs: ReportInputs, plots: Figures) -> str:
     if table is None or background is None:
         return missing("The list of unshifted events", "the inference step")
     columns = candidate_columns(table, background)
+    meaning = "".join(
+        f"<li><b>{escape(heading)}</b>: {escape(text)}</li>"
+        for heading, text in _explanations(table, background).items()
+    )
     shown = min(LOUDEST, len(table))
     rows = [[cell(row) for _, cell in columns] for row in range(shown)]
     return (
         f"<p>The {number(shown)} loudest of {number(len(table))} events in {escape(duration(table.attributes['T0']))} "
-        f"of unshifted data. {' '.join(map(escape, _explanations(table, background)))}</p>"
+        "of unshifted data.</p>"
         + sortable_table("loudest", [heading for heading, _ in columns], rows)
+        + f"<details><summary>What the columns mean</summary><ul>{meaning}</ul></details>"
         + (_vetoed(inputs.vetoed, background) if inputs.vetoed is not None else "")
     )
 
@@ -50,53 +55,55 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
     columns: list[Column] = [
         ("", lambda row: Cell(str(row + 1), row + 1.0)),
         ("UTC", lambda row: Cell(utc(float(time[row])))),
-        ("GPS (s)", lambda row: Cell(f"{time[row]:.3f}", float(time[row]))),
         ("Statistic", lambda row: Cell(f"{statistic[row]:.3f}", float(statistic[row]))),
         ("False alarm rate", lambda row: _rate(float(table["far_per_year"][row]), lowest)),
     ]
-    if "far_cleaned_per_year" in has:
-        columns.append(("… without the louder", lambda row: _cleaned(table, row)))
-    if "is_extrapolated" in has and table["is_extrapolated"].any():
-        columns.append(("… extrapolated", lambda row: _extrapolated(table, row)))
-    columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
     if "p_astro" in has:
         columns.append(("p_astro", lambda row: _number(float(table["p_astro"][row]))))
+    columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
     if "catalogue_event" in has:
         columns.append(("Known event", lambda row: _known(str(table["catalogue_event"][row]))))
-    if "vetoes" in has and (table["vetoes"] != "").any():
-        columns.append(("Vetoes in time slides", lambda row: Cell(str(table["vetoes"][row]))))
+    if "is_extrapolated" in has and table["is_extrapolated"].any():
+        columns.append(("Extrapolated rate", lambda row: _extrapolated(table, row)))
+    if "far_cleaned_per_year" in has:
+        columns.append(("Rate without the louder", lambda row: _cleaned(table, row)))
+    columns.append(("GPS (s)", lambda row: Cell(f"{time[row]:.3f}", float(time[row]))))
     for index, ifo in enumerate(table.attributes.get("ifos", ()) if "detector_time" in has else ()):
         columns.append((f"At {ifo} (ms)", lambda row, index=index: _arrival(table, row, index)))  # type: ignore[misc]
+    if "vetoes" in has and (table["vetoes"] != "").any():
+        columns.append(("Vetoes in time slides", lambda row: Cell(str(table["vetoes"][row]))))
     return columns
 
 
-def _explanations(table: CandidateTable, background: Background) -> list[str]:
-    """What the columns mean, sentence by sentence."""
+def _explanations(table: CandidateTable, background: Background) -> dict[str, str]:
+    """What columns mean, by their headings."""
     attributes, has = table.attributes, table.parameters.keys()
-    lowest = rate(background.lowest_far_per_year)
-    told = [
-        f"Measured rates end at {lowest}: what is louder than all time slides has that as upper limit.",
-        "By chance: the probability that noise alone makes one such event in that time.",
-    ]
-    if "Tb_cleaned" in attributes:
-        told.append(
-            f"Without the louder: rate in the background from which {number(int(table['is_removed'].sum()))} louder "
-            f"candidates were removed ({duration(attributes['Tb_cleaned'])} of it are left), see docs/results.md."
-        )
-    if "is_extrapolated" in has and table["is_extrapolated"].any():
-        told.append("An extrapolated rate is what an exponential tail of the background says, no measurement.")
+    told = {
+        "False alarm rate": f"as measured: down to {rate(background.lowest_far_per_year)}, the upper limit for "
+        "whatever is louder than all time slides.",
+        "By chance": "the probability that noise alone makes one such event in the time that was searched.",
+    }
     if "merger_rate_gpc3_yr" in attributes:
         low, middle, high = (number(value) for value in attributes["merger_rate_gpc3_yr"])
-        prior = {"lognormal": "the published rate of mergers", "jeffreys": "no other search"}
-        told.append(
-            f"p_astro: the probability to be a signal, for {number(attributes['expected_signals'])} signals above "
-            f"{attributes['statistic_floor']:.2f} in that time, as {middle} ({low} to {high}) mergers per Gpc³ and "
-            f"year make them; with {prior[attributes['rate_prior']]} as prior."
+        prior = {"lognormal": "the published rate of mergers", "jeffreys": "no other search"}[attributes["rate_prior"]]
+        told["p_astro"] = (
+            f"the probability to be a signal. {middle} ({low} to {high}) mergers per Gpc³ and year, with {prior} as "
+            f"prior, make {number(attributes['expected_signals'])} signals above a statistic of "
+            f"{attributes['statistic_floor']:.2f} in that time."
+        )
+    if "is_extrapolated" in has and table["is_extrapolated"].any():
+        told["Extrapolated rate"] = "what an exponential tail of the background says; no measurement."
+    if "Tb_cleaned" in attributes:
+        told["Rate without the louder"] = (
+            "in the background from which louder candidates are removed, "
+            f"{number(int(table['is_removed'].sum()))} in all; {duration(attributes['Tb_cleaned'])} of it are left."
         )
     if "detector_time" in has:
-        told.append(
-            "The last columns: when the whitened power at each detector was largest, after the event's GPS time."
+        told[f"At {', '.join(table.attributes['ifos'])}"] = (
+            "when the whitened power at the detector was largest, after the event's GPS time."
         )
+    if "vetoes" in has and (table["vetoes"] != "").any():
+        told["Vetoes in time slides"] = "those that hold for the background alone."
     return told
 
 

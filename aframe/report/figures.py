@@ -102,7 +102,7 @@ def background_figure(
         zero_lag: Unshifted events, if there are any yet; those without louder candidates are drawn where they are told.
         tail: What is fitted to the loudest events of time slides, if anything.
     """
-    plot = _plot("Detection statistic", "Events per year at least as loud (1 / yr)", y_axis_type="log")
+    plot = _plot("Detection statistic", "Rate of louder events (1 / yr)", y_axis_type="log")
     statistic, count = _cumulative(background.statistics)
     line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
     entries: list[tuple[str, list[Any]]] = [("time slides", [line])]

@@ -106,7 +106,9 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
             rows.append(row)
     header = ("Population", "False alarm rate", "Volume (Gpc³)", "95 % (Gpc³)", "× time (Gpc³ yr)",
               "Radius (Mpc)", "Effective injections")  # fmt: skip
-    notes = "".join(f'<p class="note">{escape(remark)}.</p>' for remark in remarks(inputs.volumes))
+    notes = "".join(
+        f'<p class="note">{escape(remark[0].upper() + remark[1:])}.</p>' for remark in remarks(inputs.volumes)
+    )
     return (
         "<p>Comoving volume within which the search would find binaries that merge at a constant rate per comoving "
         "volume and source time; with one standard error, a 95 % interval, its product with the live time, and the "
