@@ -1,0 +1,106 @@
+"""The report of a year-long run, from its artifacts on disk to the page: what `aframe report` does."""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.candidates import candidates, write_candidates
+from aframe.events.significance import Background
+from aframe.report.gather import gather
+from aframe.report.page import build_report
+from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
+from aframe.sensitivity.weighing import Draws, weigh
+from aframe.sensitivity.weights import mass_targets
+from aframe.strain.files import background_path, write_background
+from aframe.strain.segments import Segment, write_segments
+from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable
+from aframe.types import Array
+from aframe.waveforms.priors import demo_bbh, draw
+
+TARGET, LARGEST_MB = 30.0, 20.0
+BACKGROUND, ZERO_LAG, ACCEPTED, REJECTED = 4_000_000, 400_000, 500_000, 10_000_000
+LIVETIME, RATE, SEGMENTS = 3e6, 2048.0, 150
+IFOS = ("H1", "L1")
+CONFIGURATION = {"search.ifos": list(IFOS), "search.sample_rate": RATE, "search.fftlength": 1.0, "search.seed": 1}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        results, train, test = (str(Path(directory) / name) for name in ("results", "train", "test"))
+        write_run(results, train, test)
+        start = time.perf_counter()
+        page = build_report(gather(results, train, train, test))
+        seconds = time.perf_counter() - start
+    megabytes = len(page.encode()) / 1e6
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{BACKGROUND} background events, {ZERO_LAG} candidates, {ACCEPTED} of {ACCEPTED + REJECTED} draws injected: "
+          f"{seconds:.1f} s, {megabytes:.1f} MB, peak memory with the making of the run {gigabytes:.1f} GB")  # fmt: skip
+    result = {"benchmark": "report_of_a_year", "value": round(seconds, 2), "unit": "s", "target": TARGET}
+    print(json.dumps(result | {"ok": seconds <= TARGET and megabytes < LARGEST_MB}))
+
+
+def write_run(results: str, train: str, test: str) -> None:
+    """The artifacts of a search for which the statistic of a signal is its SNR."""
+    rng = np.random.default_rng(0)
+    print("writing a year-long run", file=sys.stderr)
+    events = noise(BACKGROUND, SECONDS_PER_YEAR, rng)
+    events.write(f"{results}/background.hdf5", CONFIGURATION)
+    zero_lag = noise(ZERO_LAG, LIVETIME, rng)
+    zero_lag.write(f"{results}/0lag.hdf5", CONFIGURATION)
+    background = Background(events["detection_statistic"], events.livetime)
+    write_candidates(candidates(zero_lag, background), results, CONFIGURATION)
+    recovered, rejected = campaign(rng)
+    recovered.write(f"{results}/foreground.hdf5", CONFIGURATION)
+    made_by = {"sample_rate": RATE, "duration": 8.0, "right_pad": 1.0, "ifos": list(IFOS)}
+    attributes = made_by | {"num_injections": ACCEPTED + REJECTED, "num_waveforms": ACCEPTED}
+    InjectionTable(recovered.parameters, attributes=attributes).write(f"{test}/waveforms.hdf5")
+    rejected.write(f"{test}/rejected-parameters.hdf5")
+    source = demo_bbh()
+    pairs = [(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)]
+    draws = weigh(Draws(recovered, [rejected], source), mass_targets(pairs, 0.1, source.redshift_range))
+    curves = volume_against_far(draws, background, default_far_grid(background), LIVETIME)
+    found = efficiencies(draws, background, np.array([1.0, 12.0, 365.25]))
+    write_volumes(f"{results}/plots/sensitive_volume.h5", curves, found, CONFIGURATION)
+    starts = 1.24e9 + 4e4 * np.arange(SEGMENTS)
+    for folder in (train, test):
+        write_segments(f"{folder}/segments.txt", [Segment(start, start + 2e4) for start in starts], CONFIGURATION)
+    strain = {ifo: rng.normal(scale=1e-23, size=int(512 * RATE)) for ifo in IFOS}
+    write_background(background_path(test, 1.24e9, 512.0), strain, 1.24e9, RATE)
+    (Path(results) / "times").mkdir()
+    for number in range(1000):
+        record = {"task": "ScoreSlides", "seconds": 300.0, "ended": "2026-01-01 00:00:00"}
+        (Path(results) / "times" / f"ScoreSlides-{number}-of-1000.json").write_text(json.dumps(record))
+    rows = [f"{epoch},{epoch},{0.5 / (1 + epoch)},{1 - 0.5 / (1 + epoch)}" for epoch in range(200)]
+    Path(train, "metrics.csv").write_text("\n".join(["epoch,step,train_loss,valid_auroc", *rows]) + "\n")
+
+
+def noise(number: int, livetime: float, rng: np.random.Generator) -> EventTable:
+    """Events with an exponential tail."""
+    times = 1.24e9 + np.sort(rng.uniform(0, livetime, number))
+    columns = {"detection_statistic": rng.exponential(size=number).astype(np.float32) - 8, "detection_time": times}
+    return EventTable({**columns, "shift": np.zeros((number, 2))}, attributes={"Tb": livetime})
+
+
+def campaign(rng: np.random.Generator) -> tuple[RecoveredTable, RejectedTable]:
+    """Accepted injections, and the draws that were too faint."""
+    columns = draw(demo_bbh(), ACCEPTED + REJECTED, rng)
+    loudness: Array = 3e4 * (columns["chirp_mass"] / 30) ** (5 / 6) / columns["luminosity_distance"]
+    order = np.argpartition(-loudness, ACCEPTED)
+    loud, faint = ({name: column[rows] for name, column in columns.items()} for rows in np.split(order, [ACCEPTED]))
+    snr = loudness[order[:ACCEPTED]]
+    loud |= {"snr": snr, "ifo_snrs": np.stack([0.6 * snr, 0.8 * snr], axis=1), "shift": np.zeros((ACCEPTED, 2))}
+    loud |= {name: np.linspace(1.24e9, 1.246e9, ACCEPTED) for name in ("injection_time", "detection_time")}
+    loud["detection_statistic"] = snr + rng.normal(size=ACCEPTED) - 6
+    faint["snr"] = np.full(REJECTED, np.nan)
+    attributes = {"num_injections": ACCEPTED + REJECTED, "ifos": list(IFOS)}
+    return RecoveredTable(loud, attributes=attributes), RejectedTable(faint)
+
+
+if __name__ == "__main__":
+    main()
