@@ -59,7 +59,7 @@ def init(options: argparse.Namespace) -> None:
 
 
 def _change(texts: dict[str, str], change: str) -> None:
-    """Replace the value of one key in the texts."""
+    """Set the value of one key in the texts; a key of the .cfg that they leave out is added."""
     key, equals, value = change.partition("=")
     section, dot, name = key.partition(".")
     if not (equals and dot):
@@ -71,10 +71,18 @@ def _change(texts: dict[str, str], change: str) -> None:
         head, body, tail = "", texts[file], ""
     else:
         file, separator = "sandbox.cfg", " ="
-        head, found, rest = texts[file].partition(f"[luigi_{section}]")
+        problem = config.unknown(section, name)
+        if problem:
+            raise ConfigurationError(f"--set {change}: {problem}")
+        heading = f"[luigi_{section}]\n"
+        if heading not in texts[file]:
+            texts[file] += f"\n{heading}"
+        head, _, rest = texts[file].partition(heading)
         body, following, tail = rest.partition("\n[")
-        head, tail = head + found, following + tail
+        head, tail = head + heading, following + tail
         pattern = rf"^(){re.escape(name)}\s*=[^#\n]*?(\s*(#.*)?)$"
+        if not re.search(pattern, body, flags=re.MULTILINE):
+            body = f"{name} = {value}\n{body}"
     body, count = re.subn(pattern, lambda m: f"{m[1]}{name}{separator} {value}{m[2]}", body, flags=re.MULTILINE)
     if count != 1:
         raise ConfigurationError(f"--set {change}: {file} has no key {name!r} there; see the keys it has")

@@ -299,8 +299,7 @@ def load(path: str) -> Config:
             raise ConfigurationError(f"{path} does not exist: `aframe init DIR` writes a configuration")
     except configparser.Error as error:
         raise ConfigurationError(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
-    hints = typing.get_type_hints(Config)
-    kinds = {name: kind for name, kind in hints.items() if name != "path"}
+    kinds = _kinds()
     problems = _unknown_sections(parser, kinds)
     sections: dict[str, Any] = {}
     for name, kind in kinds.items():
@@ -314,6 +313,24 @@ def load(path: str) -> Config:
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
     return config
+
+
+def unknown(section: str, name: str) -> str:
+    """What is wrong with a key's name, such as ``search.highpas``; empty where there is such a key.
+
+    >>> unknown("search", "highpas")
+    "unknown key 'highpas' in [luigi_search] (did you mean 'highpass'?)"
+    """
+    kinds = _kinds()
+    if section not in kinds:
+        return f"unknown section [luigi_{section}]{_nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
+    keys = [each.name for each in dataclasses.fields(kinds[section])]
+    return "" if name in keys else f"unknown key {name!r} in [luigi_{section}]{_nearest(name, keys)}"
+
+
+def _kinds() -> dict[str, Any]:
+    """The class of each section."""
+    return {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "path"}
 
 
 def _unknown_sections(parser: configparser.ConfigParser, kinds: Mapping[str, Any]) -> list[str]:

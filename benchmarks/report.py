@@ -39,8 +39,10 @@ def main() -> None:
         seconds = time.perf_counter() - start
     megabytes = len(page.encode()) / 1e6
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{BACKGROUND} background events, {ZERO_LAG} candidates, {ACCEPTED} of {ACCEPTED + REJECTED} draws injected: "
-          f"{seconds:.1f} s, {megabytes:.1f} MB, peak memory with the making of the run {gigabytes:.1f} GB")  # fmt: skip
+    print(
+        f"{BACKGROUND} background events, {ZERO_LAG} candidates, {ACCEPTED} of {ACCEPTED + REJECTED} draws injected: "
+        f"{seconds:.1f} s, {megabytes:.1f} MB, peak memory with the making of the run {gigabytes:.1f} GB"
+    )
     result = {"benchmark": "report_of_a_year", "value": round(seconds, 2), "unit": "s", "target": TARGET}
     print(json.dumps(result | {"ok": seconds <= TARGET and megabytes < LARGEST_MB}))
 

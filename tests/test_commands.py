@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from terminal import aframe, environment_of, law_run, write_run
 
+from aframe import config
 from aframe.spectral import Whitening
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork
@@ -203,6 +204,23 @@ def test_init_refuses_what_is_there_and_what_it_does_not_know(run: Path, tmp_pat
     assert "already has" in told(aframe("init", str(run)))
     assert "highpas" in told(aframe("init", str(tmp_path / "new"), "--set", "search.highpas=3"))
     assert not (tmp_path / "new").exists()
+
+
+def test_init_adds_keys_that_its_files_leave_out(tmp_path: Path) -> None:
+    changes = (
+        "candidates.num_timed=3",
+        "inference.batch_size=64",
+        "candidates.catalogue_window=2",
+        "search.highpass=30",
+    )
+    result = aframe("init", str(tmp_path / "new"), *(word for change in changes for word in ("--set", change)))
+    assert result.returncode == 0, result.stderr
+    made = config.load(str(tmp_path / "new" / "sandbox.cfg"))
+    assert (made.candidates.num_timed, made.candidates.catalogue_window) == (3, 2.0)
+    assert (made.inference.batch_size, made.search.highpass) == (64, 30.0)
+    assert "did you mean 'luigi_vetoes'" in told(
+        aframe("init", str(tmp_path / "other"), "--set", "veto.gates=H1:g.txt")
+    )
 
 
 def test_help_is_readable(run: Path) -> None:
