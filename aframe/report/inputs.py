@@ -6,6 +6,7 @@ from typing import Any
 
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
+from aframe.inference.closeup import Closeup
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import RecoveredTable
@@ -54,6 +55,7 @@ class ReportInputs:
         training: Epochs and values of each metric.
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
+        closeups: What the loudest of them look like, by rank, which begins at 1.
         signals: Counts of each set of signals (training, validation, testing) that there is.
         draws: Where the testing injections' draws lie.
         injections: All accepted injections and the events that recovered them.
@@ -70,6 +72,7 @@ class ReportInputs:
     training: TrainingCurves | None
     background: Background | None
     candidates: CandidateTable | None
+    closeups: Mapping[int, Closeup]
     signals: Mapping[str, SignalCounts]
     draws: DrawHistograms | None
     injections: RecoveredTable | None

@@ -8,6 +8,7 @@ from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
 
 from aframe.events.candidates import utc
 from aframe.report import figures, html
+from aframe.report.closeups import closeups
 from aframe.report.html import Figures, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.text import duration, number, rate, unit
@@ -71,7 +72,6 @@ def _at(curve: VolumeCurve, far: float, values: Array) -> float:
 
 
 def _candidates(inputs: ReportInputs, plots: Figures) -> str:
-    del plots
     table, background = inputs.candidates, inputs.background
     if table is None or background is None:
         return missing("The list of unshifted events", "the inference step")
@@ -89,6 +89,7 @@ def _candidates(inputs: ReportInputs, plots: Figures) -> str:
         f"<p>The {len(rows)} loudest of {number(len(table))} events in {escape(duration(livetime))} of unshifted data. "
         "The last column is the probability that noise alone makes one such event in that time.</p>"
         + html.sortable_table("loudest", header, rows)
+        + closeups(inputs, plots)
     )
 
 
