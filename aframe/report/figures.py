@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, LogColorMapper, NumeralTickFormatter
-from bokeh.models.annotations import Legend, TeeHead, Whisker
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFormatter
+from bokeh.models.annotations import ColorBar, Legend, Span, TeeHead, Whisker
+from bokeh.models.glyphs import Image
+from bokeh.models.mappers import LinearColorMapper, LogColorMapper
+from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 from jaxtyping import Bool, Float
 
@@ -13,6 +16,8 @@ from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
+from aframe.inference.closeup import Closeup
+from aframe.inference.q_transform import QTransform
 from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
@@ -34,6 +39,13 @@ CURVE_POINTS = 600
 SCATTER_POINTS = 3000
 HEIGHT = 340
 TAIL_POINTS = 100
+
+SCALE_ENDS = (20.0, 100.0)
+"""Energies at which the colours of a Q transform end, at least and at most: noise shall look like noise, and a loud
+event shall not hide its own beginning."""
+
+OCTAVES = tuple(2.0**power for power in range(2, 13))
+"""Frequencies (Hz) marked at a Q transform."""
 
 AXES = {
     "snr": "Network SNR",
@@ -267,6 +279,78 @@ def snr_figure(draws: DrawHistograms) -> figure:
     plot, entries = _histogram("Network SNR", edges, counts, x_axis_type="log")
     line = plot.line(centre[law > 0.5], law[law > 0.5], line_color=BLACK, line_dash="dashed")
     return _with_legend(plot, [*entries, ("density ∝ SNR⁻⁴ (Euclidean space)", [line])])
+
+
+def q_transform_figure(transform: QTransform, time: float, highest: float) -> figure:
+    """Energies of one detector's Q transform, as an image.
+
+    Args:
+        transform: What is shown.
+        time: Of the candidate, GPS s.
+        highest: Energy at the upper end of the colours.
+    """
+    top = float(np.clip(highest, *SCALE_ENDS))
+    step = float(np.median(np.diff(transform.time))) if len(transform.time) > 1 else 1.0
+    ratio = float(transform.frequency[1] / transform.frequency[0]) ** 0.5
+    low, high = float(transform.frequency[0]) / ratio, float(transform.frequency[-1]) * ratio
+    start, width = float(transform.time[0]) - time - step / 2, len(transform.time) * step
+    plot = _plot(
+        _time_label(time), "Frequency (Hz)", y_axis_type="log", x_range=(start, start + width), y_range=(low, high)
+    )
+    level = np.round(255 * np.clip(transform.energy / top, 0, 1)).astype(np.uint8)
+    colors = LinearColorMapper(palette=Viridis256, low=0, high=255)
+    image = Image(image="level", x=start, y=low, dw=width, dh=high - low, color_mapper=colors)
+    plot.add_glyph(ColumnDataSource({"level": [level]}), image)
+    plot.yaxis.ticker = FixedTicker(ticks=[octave for octave in OCTAVES if low <= octave <= high])
+    plot.yaxis.formatter = NumeralTickFormatter(format="0")
+    plot.grid.visible = False
+    scale = ColorBar(
+        color_mapper=LinearColorMapper(palette=Viridis256, low=0, high=top), title="Normalised energy", height=8,
+        title_text_font=FONT, title_text_font_style="normal", title_text_font_size="12px",
+        major_label_text_font=FONT, major_label_text_font_size="12px", background_fill_color=None,
+    )  # fmt: skip
+    plot.add_layout(scale, "above")  # so that the time axis is as long as the strain's under it
+    return plot
+
+
+def strain_figure(closeup: Closeup, time: float) -> figure:
+    """Whitened strain of the detectors about a candidate (GPS s)."""
+    plot = _plot(_time_label(time), "Whitened strain (σ)", x_range=_ends(closeup.time - time))
+    entries: list[tuple[str, list[Any]]] = []
+    for (ifo, series), color in zip(closeup.whitened.items(), PALETTE, strict=False):
+        values = series.astype(np.float32)
+        line = plot.line(_short(closeup.time - time), values, line_color=color, line_alpha=0.8)
+        entries.append((ifo, [line]))
+    return _with_legend(plot, entries)
+
+
+def score_figure(closeup: Closeup, time: float, statistic: float) -> figure:
+    """Scores of windows and their averages about a candidate (GPS s), whose statistic is marked."""
+    plot = _plot(_time_label(time), "Score (logit)", x_range=_ends(closeup.score_time - time))
+    plot.add_layout(Span(location=0, dimension="height", line_color=BLACK, line_dash="dotted"))
+    entries: list[tuple[str, list[Any]]] = []
+    for label, axis, values, color in (
+        ("score of a window", closeup.score_time, closeup.score, SKY),
+        ("average", closeup.statistic_time, closeup.statistic, BLUE),
+    ):
+        line = plot.line(_short(axis - time), values.astype(np.float32), line_color=color, line_width=2)
+        plot.add_tools(HoverTool(renderers=[line], tooltips=[(label, "@y{0.000}"), ("time", "@x{0.000} s")]))
+        entries.append((label, [line]))
+    dot = plot.scatter([0.0], [statistic], color=VERMILION, size=9)
+    return _with_legend(plot, [*entries, ("candidate", [dot])])
+
+
+def _time_label(time: float) -> str:
+    return f"Time (s) from GPS {time:.3f}"
+
+
+def _short(seconds: Array) -> Float[Array, " n"]:
+    """Times near 0 in single precision, as half of the page's bytes is enough for them."""
+    return seconds.astype(np.float32)
+
+
+def _ends(axis: Array) -> tuple[float, float]:
+    return (float(axis[0]), float(axis[-1])) if len(axis) > 1 else (-1.0, 1.0)
 
 
 def _histogram(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
+from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.resources import Resources
 
@@ -45,6 +46,10 @@ def _page(title: str, body: str, plots: Figures) -> str:
     resources = script = ""
     if plots:
         resources = Resources(mode="inline", components=["bokeh"]).render()
+        document = Document()
+        with document.models.freeze():  # bokeh would else go through all figures again at each one that is added
+            for plot in plots.values():
+                document.add_root(plot)
         script, divs = components(plots)
         for key, div in divs.items():
             body = body.replace(placeholder(key), div)
