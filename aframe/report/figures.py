@@ -11,34 +11,21 @@ from jaxtyping import Bool, Float
 
 from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
 from aframe.events.significance import Background
+from aframe.report.curves import cumulative
 from aframe.report.inputs import DrawHistograms, TrainingCurves
+from aframe.report.palette import AXES, BLACK, BLUE, ORANGE, PALETTE, SKY, VERMILION
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.types import Array
-
-BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222",
-)  # fmt: skip
-PALETTE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
-"""Okabe and Ito's colours, which colour-blind readers tell apart."""
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(0xF0, 0x60, -8))
 """Shades of a histogram under coloured dots."""
 
 DASHES = ("dashed", "dotted", "dashdot", "dotdash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-CURVE_POINTS = 600
 SCATTER_POINTS = 3000
 HEIGHT = 340
-
-AXES = {
-    "snr": "Network SNR",
-    "luminosity_distance": "Luminosity distance (Mpc)",
-    "chirp_mass": "Chirp mass, detector frame (M☉)",
-    "chirp_mass_source": "Chirp mass, source frame (M☉)",
-}
-"""Labels of the axes that an efficiency is given against."""
 
 EFFICIENCY_TITLES = {
     "snr": "Efficiency by SNR, of the injected",
@@ -98,11 +85,11 @@ def background_figure(background: Background, zero_lag: Float[Array, " events"] 
         livetime: Seconds of unshifted data.
     """
     plot = _plot("Detection statistic", "Events per year at least as loud (1 / yr)", y_axis_type="log")
-    statistic, count = _cumulative(background.statistics)
+    statistic, count = cumulative(background.statistics)
     line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
     entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
     if zero_lag is not None and len(zero_lag):
-        statistic, count = _cumulative(np.sort(zero_lag))
+        statistic, count = cumulative(np.sort(zero_lag))
         source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / livetime})
         dots = plot.scatter("x", "y", source=source, color=VERMILION, size=6, alpha=0.8)
         plot.add_tools(HoverTool(renderers=[dots], tooltips=[("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr")]))
@@ -263,15 +250,6 @@ def _histogram(
         bars = plot.quad(edges[:-1][held], edges[1:][held], values[held], 0.5, fill_color=color, line_color=None)
         entries.append((name, [bars]))
     return plot, entries
-
-
-def _cumulative(ordered: Array) -> tuple[Array, Array]:
-    """Statistic and number of events at least as loud, at numbers evenly spaced in logarithm."""
-    total = len(ordered)
-    if not total:
-        return np.empty(0), np.empty(0)
-    count = np.unique(np.round(np.geomspace(1, total, CURVE_POINTS)).astype(np.int64))
-    return ordered[total - count].astype(np.float64), count
 
 
 def _plot(x_label: str, y_label: str, **options: Any) -> figure:

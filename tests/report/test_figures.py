@@ -2,8 +2,8 @@ import numpy as np
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
+from aframe.report.curves import CURVE_POINTS
 from aframe.report.figures import (
-    CURVE_POINTS,
     background_figure,
     efficiency_figure,
     found_figure,
