@@ -430,11 +430,14 @@ def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Clo
 
 
 def build_report(run: Artifacts) -> None:
-    """Write the report of what there is."""
+    """Write the report of what there is, and its figures for papers in ``figures`` beside it."""
     from aframe.report.gather import gather
     from aframe.report.page import build_report as build
+    from aframe.report.paper import write_figures
 
     where = run.directories
-    page = build(gather(where.results, where.train_run, where.train_data, where.test_data))
+    inputs = gather(where.results, where.train_run, where.train_data, where.test_data)
+    names = write_figures(inputs, run.result("figures"))
+    page = build(inputs, [f"figures/{name}" for name in names])
     storage.sign(run.result("report.html"), run.made_answers)
     storage.write_text(run.result("report.html"), page)

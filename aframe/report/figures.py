@@ -18,27 +18,21 @@ from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup
 from aframe.inference.q_transform import QTransform
+from aframe.report.curves import cumulative, tail_curve
 from aframe.report.inputs import DrawHistograms, TrainingCurves
+from aframe.report.palette import AXES, BLACK, BLUE, GREEN, ORANGE, PALETTE, PINK, SKY, VERMILION
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.types import Array
-
-BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222",
-)  # fmt: skip
-PALETTE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
-"""Okabe and Ito's colours, which colour-blind readers tell apart."""
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(0xF0, 0x60, -8))
 """Shades of a histogram under coloured dots."""
 
 DASHES = ("dashed", "dotted", "dashdot", "dotdash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-CURVE_POINTS = 600
 SCATTER_POINTS = 3000
 HEIGHT = 340
-TAIL_POINTS = 100
 
 SCALE_ENDS = (20.0, 100.0)
 """Energies at which the colours of a Q transform end, at least and at most: noise shall look like noise, and a loud
@@ -46,14 +40,6 @@ event shall not hide its own beginning."""
 
 OCTAVES = tuple(2.0**power for power in range(2, 13))
 """Frequencies (Hz) marked at a Q transform."""
-
-AXES = {
-    "snr": "Network SNR",
-    "luminosity_distance": "Luminosity distance (Mpc)",
-    "chirp_mass": "Chirp mass, detector frame (M☉)",
-    "chirp_mass_source": "Chirp mass, source frame (M☉)",
-}
-"""Labels of the axes that an efficiency is given against."""
 
 EFFICIENCY_TITLES = {
     "snr": "Efficiency by SNR, of the injected",
@@ -115,26 +101,24 @@ def background_figure(
         tail: What is fitted to the loudest events of time slides, if anything.
     """
     plot = _plot("Detection statistic", "Rate of louder events (1 / yr)", y_axis_type="log")
-    statistic, count = _cumulative(background.statistics)
+    statistic, count = cumulative(background.statistics)
     line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
     entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
-    loudest = max(statistic.max(initial=-np.inf), zero_lag["detection_statistic"].max() if zero_lag else -np.inf)
-    if tail is not None and loudest > tail.threshold:
-        x = np.linspace(tail.threshold, loudest, TAIL_POINTS)
-        far, error = tail.far_extrapolated_per_year(x), tail.log_error(x)
-        band = plot.varea(x, far * np.exp(-error), far * np.exp(error), fill_color=PINK, fill_alpha=0.15)
-        model = plot.line(x, far, line_color=PINK, line_width=2, line_dash="dashed")
+    if tail is not None:
+        curve = tail_curve(tail, background.lowest_far_per_year)
+        band = plot.varea(curve.statistic, curve.low, curve.high, fill_color=PINK, fill_alpha=0.15)
+        model = plot.line(curve.statistic, curve.far_per_year, line_color=PINK, line_width=2, line_dash="dashed")
         entries.append(("exponential tail: a model", [model, band]))
     if zero_lag:
         events = np.sort(zero_lag["detection_statistic"].astype(np.float64))
-        statistic, count = _cumulative(events)
+        statistic, count = cumulative(events)
         source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / zero_lag.attributes["T0"]})
         dots = plot.scatter("x", "y", source=source, color=VERMILION, size=6, alpha=0.8)
         plot.add_tools(HoverTool(renderers=[dots], tooltips=[("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr")]))
         entries.append(("unshifted data", [dots]))
         if "far_cleaned_per_year" in zero_lag.parameters:
-            far = zero_lag["far_cleaned_per_year"]
-            crosses = plot.scatter(zero_lag["detection_statistic"], far, marker="x", color=GREEN, size=6)
+            far = zero_lag["far_cleaned_per_year"][count - 1]  # rows are loudest first
+            crosses = plot.scatter(statistic, far, marker="x", color=GREEN, size=6)
             entries.append(("rate without louder candidates", [crosses]))
     return _with_legend(plot, entries)
 
@@ -364,15 +348,6 @@ def _histogram(
         bars = plot.quad(edges[:-1][held], edges[1:][held], values[held], 0.5, fill_color=color, line_color=None)
         entries.append((name, [bars]))
     return plot, entries
-
-
-def _cumulative(ordered: Array) -> tuple[Array, Array]:
-    """Statistic and number of events at least as loud, at numbers evenly spaced in logarithm."""
-    total = len(ordered)
-    if not total:
-        return np.empty(0), np.empty(0)
-    count = np.unique(np.round(np.geomspace(1, total, CURVE_POINTS)).astype(np.int64))
-    return ordered[total - count].astype(np.float64), count
 
 
 def _plot(x_label: str, y_label: str, **options: Any) -> figure:

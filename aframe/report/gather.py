@@ -27,7 +27,19 @@ from aframe.strain.segments import read_segments
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.types import Array
 
-PACKAGES = ("aframe", "torch", "lightning", "lalsuite", "bilby", "gwpy", "astropy", "numpy", "h5py", "bokeh")
+PACKAGES = (
+    "aframe",
+    "torch",
+    "lightning",
+    "lalsuite",
+    "bilby",
+    "gwpy",
+    "astropy",
+    "numpy",
+    "h5py",
+    "bokeh",
+    "matplotlib",
+)
 INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
 )  # fmt: skip
