@@ -199,7 +199,7 @@ def _background(inputs: ReportInputs) -> Figure:
         axes.plot(events, rank / years, "o", color=VERMILION, markersize=2.5, label="unshifted data")
         if "far_cleaned_per_year" in zero_lag.parameters:
             cleaned = zero_lag["far_cleaned_per_year"][rank - 1]  # rows are loudest first
-            axes.plot(events, cleaned, "x", color=GREEN, markersize=2.5, label="louder ones removed")
+            axes.plot(events, cleaned, "x", color=GREEN, markersize=2.5, label="loudest removed")
         bottom, top = min(bottom, 1 / years), max(top, float(rank.max()) / years)
     axes.set_ylim(bottom / 3, 3 * top)
     drawn.legend(loc="outside upper center", ncols=2)
