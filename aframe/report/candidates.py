@@ -62,7 +62,7 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
     if "p_astro" in has:
         columns.append(("p_astro", lambda row: _number(float(table["p_astro"][row]))))
     columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
-    if "catalogue_event" in has:
+    if "catalogue_event" in has and (table["catalogue_event"] != "").any():
         columns.append(("Known event", lambda row: _known(str(table["catalogue_event"][row]))))
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         columns.append(("Extrapolated rate", lambda row: _extrapolated(table, row)))
