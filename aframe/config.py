@@ -210,7 +210,7 @@ class Vetoes:
         """What is impossible in a search of some detectors, with strain from a source and its directory."""
         checks = [
             *((item.partition(":")[0] in ifos and bool(item.partition(":")[2]),
-               f"{name} has {item!r}, which is no DETECTOR:FILE such as {ifos[0]}:{name}.txt")
+               f"{name} has {item!r}, which is no DETECTOR:FILE of a detector in ifos, such as {ifos[0]}:{name}.txt")
               for name in ("gates", "veto_segments", "good_segments") for item in getattr(self, name) or ()),
             *(((self.veto_definer is None) == (getattr(self, name) is None), f"veto_definer and {name} need each other")
               for name in ("veto_categories", "flag_segments")),
@@ -305,6 +305,11 @@ def load(path: str) -> Config:
     sections: dict[str, Any] = {}
     for name, kind in kinds.items():
         values = dict(parser[f"luigi_{name}"]) if parser.has_section(f"luigi_{name}") else {}
+        problems += [
+            f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, stops: rename it"
+            for key, value in values.items()
+            if "%" in value
+        ]
         sections[name] = _section(name, kind, values, problems)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))

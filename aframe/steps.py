@@ -21,8 +21,8 @@ from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import write_closeups
 from aframe.inference.slides import Grid, Slide
 from aframe.processes import die_with
+from aframe.sensitivity import volume
 from aframe.sensitivity.populations import population_targets
-from aframe.sensitivity.volume import default_far_grid, efficiencies, remarks, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, read_rejected, weigh
 from aframe.sensitivity.weights import Target, mass_targets
 from aframe.spectral import power_spectral_density
@@ -390,6 +390,7 @@ def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
     source = load(run.config.waveforms.prior)
     pairs = mass_targets(made.mass_combos, made.mass_width, source.redshift_range)
     named = population_targets({path: load(path) for path in made.populations}, source)
+    volume.check_names([*pairs, *named])
     return source, [*pairs, *named]
 
 
@@ -403,10 +404,10 @@ def estimate_sensitivity(run: Artifacts) -> None:
     recovered = RecoveredTable.read(run.clean("foreground"))
     rejected = vetoing.clean_rejected_draws(run, read_rejected(run.rejected, targets), recovered)
     draws = weigh(Draws(recovered, rejected, source), targets)
-    rates = default_far_grid(background)
-    curves = volume_against_far(draws, background, rates, zero_lag.livetime)
-    found = efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
-    for remark in remarks(curves):
+    rates = volume.default_far_grid(background)
+    curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
+    found = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
     masses = run.config.candidates.astrophysical_prior
     populations = ranking.Populations(source, load_population(masses, run.config.resolve) if masses else None)
@@ -417,7 +418,7 @@ def estimate_sensitivity(run: Artifacts) -> None:
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers, vetoing.livetimes(run))
+    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers, vetoing.livetimes(run))
 
 
 def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:

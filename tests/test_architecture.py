@@ -16,7 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     ("constants", "types", "errors"),
-    ("seeding", "storage", "spectral", "progress", "processes"),
+    ("seeding", "storage", "spectral", "progress", "processes", "provenance"),
     ("config", "consistency", "tables"),
     ("strain",),
     ("artifacts",),

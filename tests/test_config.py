@@ -165,7 +165,10 @@ def test_paths_start_at_the_file(tmp_path):
         (("source = simulated", "source = tape"), "source = 'tape' is none of"),
         (("asd = $CURVES/curve.txt", ""), "source = simulated needs the key asd"),
         (("Tb = 86400", "Tb = 0"), "Tb = 0.0 must be positive"),
-        (vetoes("gates = L1.txt"), "gates has 'L1.txt', which is no DETECTOR:FILE such as H1:gates.txt"),
+        (
+            vetoes("gates = L1.txt"),
+            "gates has 'L1.txt', which is no DETECTOR:FILE of a detector in ifos, such as H1:gates.txt",
+        ),
         (vetoes("veto_segments = V1:v.txt"), "veto_segments has 'V1:v.txt', which is no DETECTOR:FILE"),
         (
             vetoes("veto_definer = O3.xml"),
@@ -228,3 +231,9 @@ def test_directories_name_each_variable_that_is_unset():
     assert directories.train_data == "/run/train_data"
     with pytest.raises(ConfigurationError, match="AFRAME_TEST_DATA_DIR, AFRAME_RESULTS_DIR is not set"):
         config.Directories.from_environment(environment | {"AFRAME_TEST_DATA_DIR": "", "AFRAME_RESULTS_DIR": ""})
+
+
+def test_a_percent_sign_is_refused_as_law_cannot_read_it(tmp_path: Path) -> None:
+    (tmp_path / "sandbox.cfg").write_text(f"{GOOD}\n[luigi_vetoes]\ngates = H1:50%_gates.txt\n")
+    with pytest.raises(ConfigurationError, match=r"gates = 'H1:50%_gates\.txt' in \[luigi_vetoes\] has a %"):
+        config.load(str(tmp_path / "sandbox.cfg"))

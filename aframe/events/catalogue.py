@@ -58,6 +58,8 @@ class EventCatalogue:
                 f"{path} is no list of events ({type(error).__name__}: {error}): "
                 "it must be comma-separated values with the columns name and gps (GPS seconds)"
             ) from None
+        if not np.isfinite(times).all():
+            raise DataError(f"{path} has the time {times[int(np.argmin(np.isfinite(times)))]}: give GPS seconds")
         return cls(np.array(names, dtype=np.str_), np.array(times, dtype=np.float64))
 
     def coincident(self, times: Float[Array, " candidates"], window: float) -> Array:

@@ -107,7 +107,8 @@ class Background:
             ConfigurationError: If a rate is below ``lowest_far_per_year``.
         """
         rate = np.asarray(far_per_year, dtype=np.float64)
-        allowed = np.floor(rate * self.livetime_years * (1 + ROUNDING)).astype(np.int64)
+        allowed = np.floor(np.minimum(rate * self.livetime_years * (1 + ROUNDING), len(self.statistics) + 1))
+        allowed = np.nan_to_num(allowed, nan=0.0).astype(np.int64)
         if not (allowed >= 1).all():
             raise ConfigurationError(
                 f"false alarm rate {rate.min():.4g} per year cannot be measured with {self.livetime_years:.4g} years "

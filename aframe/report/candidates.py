@@ -17,6 +17,9 @@ from aframe.tables import EventTable
 LOUDEST = 200
 """Events in a table; all are in candidates.csv."""
 
+ENOUGH_BACKGROUND = 10
+"""Times the searched time from which the noise's rate may be taken as known."""
+
 RARE = 1e-7
 """Events per year below which a rate is written as a power of ten."""
 
@@ -51,13 +54,13 @@ def candidates(inputs: ReportInputs, plots: Figures) -> str:
 
 def candidate_columns(table: CandidateTable, background: Background) -> list[Column]:
     """What is told of each candidate, as far as it is known."""
-    lowest, has = background.lowest_far_per_year, table.parameters.keys()
+    has, is_limit = table.parameters.keys(), background.is_upper_limit(table["detection_statistic"])
     time, statistic = table["detection_time"], table["detection_statistic"]
     columns: list[Column] = [
         ("", lambda row: Cell(str(row + 1), row + 1.0)),
         ("UTC", lambda row: Cell(utc(float(time[row])))),
         ("Statistic", lambda row: Cell(f"{statistic[row]:.3f}", float(statistic[row]))),
-        ("False alarm rate", lambda row: _rate(float(table["far_per_year"][row]), lowest)),
+        ("False alarm rate", lambda row: _rate(float(table["far_per_year"][row]), bool(is_limit[row]))),
     ]
     if "p_astro" in has:
         columns.append(("p_astro", lambda row: _number(float(table["p_astro"][row]))))
@@ -92,12 +95,20 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
             f"prior, make {number(attributes['expected_signals'])} signals above a statistic of "
             f"{attributes['statistic_floor']:.2f} in that time."
         )
+        if attributes["Tb"] < ENOUGH_BACKGROUND * attributes["T0"]:
+            told["p_astro"] += " It takes the rate of noise as known, which so little background does not make true."
+    elif "p_astro" in has:
+        told["p_astro"] = (
+            "the probability to be a signal: not told, as that takes 250 background events, and recovered injections "
+            "worth 20 equal ones of the astrophysical population."
+        )
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         told["Extrapolated rate"] = "what an exponential tail of the background says; no measurement."
     if "Tb_cleaned" in attributes:
         told["Rate without the louder"] = (
             "in the background from which louder candidates are removed, "
-            f"{number(int(table['is_removed'].sum()))} in all; {duration(attributes['Tb_cleaned'])} of it are left."
+            f"{number(int(table['is_removed'].sum()))} in all; {duration(attributes['Tb_cleaned'])} of it are left. "
+            "Only candidates whose own rate is at most removal_far_per_year are removed."
         )
     if "detector_time" in has:
         told[f"At {', '.join(table.attributes['ifos'])}"] = (
@@ -118,21 +129,21 @@ def _vetoed(table: EventTable, background: Background) -> str:
     rows = []
     for row in order:
         time, statistic = float(table["detection_time"][row]), float(table["detection_statistic"][row])
-        far = _rate(float(background.far_per_year(statistic)), background.lowest_far_per_year)
+        far = _rate(float(background.far_per_year(statistic)), bool(background.is_upper_limit(statistic)))
         cells = [Cell(utc(time)), Cell(f"{time:.3f}", time), Cell(f"{statistic:.3f}", statistic), far]
         rows.append([*cells, Cell(str(table["vetoes"][row]))])
     header = ("UTC", "GPS (s)", "Statistic", "False alarm rate", "Vetoed by")
     return told + "</p>" + (sortable_table("vetoed", header, rows) if rows else "")
 
 
-def _rate(far: float, lowest: float) -> Cell:
-    return Cell(rate(far, lowest), far)
+def _rate(far: float, is_upper_limit: bool) -> Cell:
+    return Cell(rate(far, is_upper_limit), far)
 
 
 def _cleaned(table: CandidateTable, row: int) -> Cell:
     far, is_limit = float(table["far_cleaned_per_year"][row]), bool(table["far_cleaned_is_upper_limit"][row])
     removed = "removed from the background of those below" if table["is_removed"][row] else ""
-    return Cell(rate(far, far if is_limit else 0.0), far, title=removed)
+    return Cell(rate(far, is_limit), far, title=removed)
 
 
 def _extrapolated(table: CandidateTable, row: int) -> Cell:

@@ -28,7 +28,7 @@ def closeups(inputs: ReportInputs, plots: Figures) -> str:
     for rank, closeup in inputs.closeups.items():
         names = ("detection_time", "detection_statistic", "far_per_year")
         time, statistic, far = (float(table[name][rank - 1]) for name in names)
-        false_alarms = rate(far, background.lowest_far_per_year)
+        false_alarms = rate(far, bool(background.is_upper_limit(statistic)))
         heading = f"{rank} · {utc(time)} · statistic {statistic:.3f} · FAR {false_alarms}"
         content = grid(plots, _figures(closeup, time, statistic), f"closeup-{rank}")
         opened = "" if parts else " open"

@@ -58,7 +58,9 @@ def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
         published: Volumes in Gpc³ of other searches, drawn as horizontal lines.
     """
     high = curve.volume_gpc3 + curve.standard_error
-    top = 1.08 * max([float(high.max()), *published.values()])
+    least, most = curve.interval_gpc3
+    seen = max([float(high.max()), *published.values()])
+    top = 1.08 * (min(max(seen, float(most.max())), 2 * seen) or float(most.max()) or 1.0)
     plot = _plot("False alarm rate (1 / yr)", "Sensitive volume (Gpc³)", x_axis_type="log", y_range=(0, top))
     low = np.maximum(curve.volume_gpc3 - curve.standard_error, 0.0)
     source = ColumnDataSource(
@@ -68,20 +70,24 @@ def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
             "error": curve.standard_error,
             "low": low,
             "high": high,
+            "least": least,
+            "most": most,
             "threshold": curve.threshold,
             "effective": curve.effective_sample_size,
         }
     )
-    band = plot.varea("far", "low", "high", source=source, fill_color=BLUE, fill_alpha=0.2)
+    interval = plot.varea("far", "least", "most", source=source, fill_color=BLUE, fill_alpha=0.12)
+    band = plot.varea("far", "low", "high", source=source, fill_color=BLUE, fill_alpha=0.25)
     line = plot.line("far", "volume", source=source, line_color=BLUE, line_width=2.5)
     tips = [
         ("FAR", "@far{0.00e+0} / yr"),
         ("V", "@volume{0.000} ± @error{0.000} Gpc³"),
+        ("95 %", "@least{0.000} to @most{0.000} Gpc³"),
         ("threshold", "@threshold{0.000}"),
         ("effective found injections", "@effective{0}"),
     ]
     plot.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline"))
-    entries: list[tuple[str, list[Any]]] = [("this search ± 1σ", [line, band])]
+    entries: list[tuple[str, list[Any]]] = [("this search ± 1σ", [line, band]), ("95 % interval", [interval])]
     ends = [float(curve.far_per_year[0]), float(curve.far_per_year[-1])]
     for (name, volume), color, dash in zip(published.items(), PALETTE[1:], DASHES, strict=False):
         other = plot.line(ends, [volume, volume], line_color=color, line_width=1.5, line_dash=dash)

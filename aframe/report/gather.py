@@ -1,19 +1,17 @@
 """Read what a run has left so far."""
 
+import contextlib
 import csv
 import json
-import platform
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from aframe import storage
+from aframe import provenance, storage
+from aframe.errors import StorageError
 from aframe.events.candidates import CandidateTable, candidates
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
@@ -27,19 +25,6 @@ from aframe.strain.segments import read_segments
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.types import Array
 
-PACKAGES = (
-    "aframe",
-    "torch",
-    "lightning",
-    "lalsuite",
-    "bilby",
-    "gwpy",
-    "astropy",
-    "numpy",
-    "h5py",
-    "bokeh",
-    "matplotlib",
-)
 INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
 )  # fmt: skip
@@ -85,7 +70,7 @@ def gather(
     )
     metrics = storage.join(train_run, "metrics.csv") if train_run else None
     configuration: dict[str, Any] = {}
-    for path in present.values():
+    for path in (*_data_files(train_data, test_data, train_run), *present.values()):
         configuration |= storage.made_with(path) or {}
     return ReportInputs(
         title=title,
@@ -103,7 +88,7 @@ def gather(
         segments=_segments({"train": train_data, "test": test_data}),
         noise=_noise(test_data, configuration) if test_data else None,
         run_times=read_run_times(results),
-        provenance=_provenance(configuration, storage.join(train_run, "model.pt") if train_run else None),
+        provenance=_provenance(configuration, storage.join(train_run, "model.pt") if train_run else None, results),
     )
 
 
@@ -126,13 +111,32 @@ def _answering(results: str, name: str) -> str:
     return clean if storage.exists(clean) else storage.join(results, name)
 
 
+def _data_files(train_data: str | None, test_data: str | None, train_run: str | None) -> list[str]:
+    """Files that are there before any event, and that say with which parameters they were made."""
+    names = {
+        "segments.txt": (train_data, test_data),
+        "training_waveforms.hdf5": (train_data,),
+        "waveforms.hdf5": (test_data,),
+        "model.pt": (train_run,),
+    }
+    paths = [storage.join(folder, name) for name, folders in names.items() for folder in folders if folder]
+    return [path for path in paths if storage.exists(path)]
+
+
 def read_metrics(path: str) -> TrainingCurves:
-    """Metrics of a training: rows with ``epoch`` and whichever metrics were known then, others empty."""
+    """Metrics of a training: rows with ``epoch`` and whichever metrics were known then, others empty.
+
+    Raises:
+        StorageError: If something in it is no number.
+    """
     rows = list(csv.DictReader(storage.read_text(path).splitlines()))
     names = [name for name in (rows[0] if rows else {}) if name not in ("epoch", "step")]
     curves: dict[str, tuple[Array, Array]] = {}
     for name in names:
-        pairs = [(float(row["epoch"]), float(row[name])) for row in rows if row[name] and row["epoch"]]
+        try:
+            pairs = [(float(row["epoch"]), float(row[name])) for row in rows if row[name] and row["epoch"]]
+        except (KeyError, ValueError, TypeError) as error:
+            raise StorageError(f"{path} is no table of metrics ({error}): delete it, or restore it") from None
         if pairs:
             epoch, value = np.array(pairs).T
             curves[name] = (epoch, value)
@@ -183,36 +187,32 @@ def _noise(directory: str, configuration: Mapping[str, Any]) -> dict[str, tuple[
 def read_run_times(results: str) -> dict[str, tuple[int, float, str]]:
     """Number, seconds in all and latest end of each kind of task, in order of their ends."""
     found: dict[str, tuple[int, float, str]] = {}
-    for path in storage.glob(storage.join(results, "times", "*.json")):
-        record = json.loads(storage.read_text(path))
-        count, seconds, ended = found.get(record["task"], (0, 0.0, ""))
-        found[record["task"]] = (count + 1, seconds + float(record["seconds"]), max(ended, str(record["ended"])))
+    for record in _time_records(results):
+        task, took, at = str(record["task"]), float(record["seconds"]), str(record["ended"])
+        count, seconds, ended = found.get(task, (0, 0.0, ""))
+        found[task] = (count + 1, seconds + took, max(ended, at))
     return dict(sorted(found.items(), key=lambda item: item[1][2]))
 
 
-def _provenance(configuration: Mapping[str, Any], model: str | None) -> dict[str, str]:
+def _time_records(results: str) -> list[dict[str, Any]]:
+    """What tasks noted at their ends; a note that was cut short is no reason to have no report."""
+    records = []
+    for path in storage.glob(storage.join(results, "times", "*.json")):
+        with contextlib.suppress(ValueError):
+            record = json.loads(storage.read_text(path))
+            if isinstance(record, dict) and {"task", "seconds", "ended"} <= record.keys():
+                records.append(record)
+    return records
+
+
+def _provenance(configuration: Mapping[str, Any], model: str | None, results: str) -> dict[str, str]:
     result = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
     if "search.seed" in configuration:
         result["seed"] = str(configuration["search.seed"])
     if model and storage.exists(model):
         result["model.pt (SHA-256)"] = storage.sha256(model)
-    commit = _commit()
-    if commit:
-        result["commit"] = commit
-    result["python"] = platform.python_version()
-    for package in PACKAGES:
-        try:
-            result[package] = version(package)
-        except PackageNotFoundError:
-            result[package] = "not installed"
-    return result
-
-
-def _commit() -> str:
-    """Commit of a checkout in which the package lies, marked where files differ from it; empty elsewhere."""
-    command = ["git", "-C", str(Path(__file__).parents[2]), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return told if (Path(__file__).parents[2] / ".git").exists() else ""
+    made_by = {str(record["code"]) for record in _time_records(results) if "code" in record}
+    if made_by:
+        result["results made by"] = "; ".join(sorted(made_by))
+    result["this report made by"] = provenance.code()
+    return result | provenance.versions()

@@ -271,14 +271,17 @@ def _masses(draws: DrawHistograms) -> Figure:
     """Masses of all draws, as shades, and of accepted ones, as dots."""
     drawn, axes = _single(*(_text(f"{which} mass, source frame (M☉)") for which in ("Heavier", "Lighter")))
     edges, counts = draws.mass_edges, np.ma.masked_less(draws.masses.T, 0.5)
-    shades = LogNorm(1, max(2.0, float(draws.masses.max(initial=1))))
+    most = max(10.0, float(draws.masses.max(initial=1)))
+    shades = LogNorm(0.3 / most**0.5, most)  # one draw is to be seen
     mesh = axes.pcolormesh(edges, edges, counts, norm=shades, cmap="Greys", rasterized=True)
     axes.plot(*draws.accepted_masses, ".", color=BLUE, markersize=1.5, alpha=0.6, label="accepted")
     _logarithmic(axes, "xy")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(edges[0], edges[-1])
     axes.grid(visible=False)
-    bar = drawn.colorbar(mesh, ax=axes)
+    bar = drawn.colorbar(mesh, ax=axes, boundaries=np.geomspace(1, most, 256))
+    bar.ax.yaxis.set_major_locator(LogLocator())
+    bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.set_label("All draws (number in a bin)")
     axes.legend(loc="upper left", markerscale=3)
     return drawn

@@ -54,12 +54,15 @@ def headline(inputs: ReportInputs) -> str:
         pair, curve = next(iter(inputs.volumes.items()))
         volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
         text = f"sensitive volume, {population_label(pair)}, FAR {rate(far)}"
-        cards.append((f"{number(volume)} ± {number(error, 2)} Gpc³", text))
+        highest = _at(curve, far, curve.interval_gpc3[1])
+        told = f"{number(volume)} ± {number(error, 2)} Gpc³" if volume > 0 else f"< {number(highest)} Gpc³ (95 %)"
+        cards.append((told, text))
     if inputs.candidates is not None and inputs.background is not None:
         cards.append((duration(float(inputs.candidates.attributes["T0"])), "of coincident data searched"))
         if len(inputs.candidates):
-            loudest = float(inputs.candidates["far_per_year"][0])
-            cards.append((rate(loudest, inputs.background.lowest_far_per_year), "FAR of the loudest event"))
+            loudest, its_far = (float(inputs.candidates[name][0]) for name in ("detection_statistic", "far_per_year"))
+            text = rate(its_far, bool(inputs.background.is_upper_limit(loudest)))
+            cards.append((text, "FAR of the loudest event"))
     if inputs.background is not None:
         cards.append((duration(inputs.background.livetime), "of background from time slides"))
     if inputs.injections is not None and inputs.background is not None and far is not None:
@@ -101,7 +104,7 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
             low, high = (_at(curve, far, values) for values in curve.interval_gpc3)
             others = (curve.volume_time_gpc3_yr, curve.sensitive_distance_mpc, curve.effective_sample_size)
             time, distance, effective = (_at(curve, far, values) for values in others)
-            row = [population_label(pair), rate(far), f"{number(volume)} ± {number(error, 2)}"]
+            row = [population_label(pair), rate(far), f"{number(volume)} ± {number(error, 2)}" if volume > 0 else "0"]
             row += [f"{number(low)} to {number(high)}", number(time), number(round(distance)), number(round(effective))]
             rows.append(row)
     header = ("Population", "False alarm rate", "Volume (Gpc³)", "95 % (Gpc³)", "× time (Gpc³ yr)",
@@ -127,8 +130,9 @@ def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Fi
         plot = figures.volume_figure(curve, catalog.published_volumes(pair))
         content += f"<div><h3>{escape(population_label(pair))}</h3>{place(plots, f'volume-{pair}', plot)}</div>"
     livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
-    note = " ".join(catalog.comparison_remarks(simulated, livetime))
-    return f'<div class="grid">{content}</div><p class="note">{escape(note)}</p>'
+    compared = any(catalog.published_volumes(pair) for pair in curves)
+    note = " ".join(catalog.comparison_remarks(simulated, livetime)) if compared else ""
+    return f'<div class="grid">{content}</div>' + (f'<p class="note">{escape(note)}</p>' if note else "")
 
 
 def _background(inputs: ReportInputs, plots: Figures) -> str:
@@ -144,7 +148,7 @@ def _background(inputs: ReportInputs, plots: Figures) -> str:
         if name in attributes:
             times.append([text, duration(float(attributes[name])), ""])
     return (
-        f"<p>Time slides make coincidences that no signal can make. The lowest false alarm rate that they measure is "
+        f"<p>In time slides no signal can be coincident. The lowest false alarm rate that they measure is "
         f"{escape(rate(background.lowest_far_per_year))}; anything louder than all of them has that as upper limit.</p>"
         + place(plots, "background", figures.background_figure(background, zero_lag, inputs.tail))
         + html.table(("", "Live time", "Events"), times)
@@ -201,10 +205,9 @@ def _missed(table: RecoveredTable, threshold: float) -> str:
         ]
         rows.append([*cells, html.Cell(why)])
     ifos = [f"SNR {ifo}" for ifo in table.attributes["ifos"]]
-    header = ["GPS (s)", "SNR", *ifos, "Chirp mass (M☉)", "Redshift", "Statistic", "Why"]
-    told = (
-        f"<h3>The loudest that were missed</h3><p>An injection is found if its statistic exceeds {threshold:.2f}.</p>"
-    )
+    header = ["GPS (s)", "SNR", *ifos, "Detector-frame chirp mass (M☉)", "Redshift", "Statistic", "Why"]
+    rule = f"An injection is found if its statistic is at least {threshold:.2f}."
+    told = f"<h3>The loudest that were missed</h3><p>{rule}</p>"
     return told + html.sortable_table("missed", header, rows) if rows else ""
 
 

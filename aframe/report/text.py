@@ -36,13 +36,13 @@ def duration(seconds: float) -> str:
     return f"{text} {name}{'' if text == '1' else 's'}"
 
 
-def rate(far_per_year: float, lowest_far_per_year: float = 0.0) -> str:
-    """A false alarm rate in words; at the lowest that can be measured it is an upper limit.
+def rate(far_per_year: float, is_upper_limit: bool = False) -> str:
+    """A false alarm rate in words.
 
-    >>> rate(0.5), rate(0.5, 0.5), rate(730.5)
+    >>> rate(0.5), rate(0.5, is_upper_limit=True), rate(730.5)
     ('1 per 2 years', '< 1 per 2 years', '2 per day')
     """
-    limit = "< " if far_per_year <= lowest_far_per_year * (1 + 1e-9) else ""
+    limit = "< " if is_upper_limit else ""
     if far_per_year > 365.25:
         return f"{limit}{number(far_per_year * SECONDS_PER_DAY / SECONDS_PER_YEAR)} per day"
     text = duration(SECONDS_PER_YEAR / far_per_year)

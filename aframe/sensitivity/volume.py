@@ -1,6 +1,6 @@
 """Sensitive volume of a search against its false alarm rate, with its uncertainty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import h5py
@@ -10,11 +10,12 @@ from scipy.special import gammaincinv
 
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.errors import DataError
+from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
 from aframe.sensitivity import efficiency
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.weighing import WeighedDraws, WeightSums
+from aframe.sensitivity.weights import LogNormalTarget, Target
 from aframe.storage import Parameters
 from aframe.types import Array
 
@@ -169,7 +170,8 @@ def confidence_interval(
     V is taken as a Poisson number times a constant, of V's own mean and variance (Bohm and Zech, arXiv:1309.1287): a
     number k = (V / σ)², which for equal weights and rare detections is that of the found injections. The interval is
     Garwood's for a Poisson number, from quantiles of gamma distributions of shapes k and k + 1. Where none is found
-    the constant is V₀ over the effective number of draws.
+    the constant is V₀ over the effective number of draws; no upper end is below the one of that case, because a few
+    found injections of small weights say nothing of the heavy ones that were not found.
     """
     unseen = volume.standard_error <= 0
     number = (volume.volume_gpc3 / np.where(unseen, 1.0, volume.standard_error)) ** 2
@@ -177,7 +179,8 @@ def confidence_interval(
     each = np.full_like(number, scope.v0_gpc3 / scope.effective_draws)
     np.divide(volume.standard_error**2, volume.volume_gpc3, out=each, where=~unseen)
     low = each * gammaincinv(np.where(unseen, 1.0, number), (1 - probability) / 2)
-    high = each * gammaincinv(number + 1, (1 + probability) / 2)
+    of_none = scope.v0_gpc3 / scope.effective_draws * gammaincinv(1.0, (1 + probability) / 2)
+    high = np.maximum(each * gammaincinv(number + 1, (1 + probability) / 2), of_none)
     return np.where(unseen, volume.volume_gpc3, low), np.minimum(np.maximum(high, volume.volume_gpc3), scope.v0_gpc3)
 
 
@@ -248,6 +251,22 @@ def efficiencies(
         }
         for name, (weight, sums) in rows.items()
     }
+
+
+def check_names(targets: Sequence[Target]) -> None:
+    """Refuse populations that files and figures could not tell apart, or would take for a pair of masses.
+
+    Raises:
+        ConfigurationError: Naming the population.
+    """
+    names = [target.name for target in targets]
+    for target in targets:
+        is_pair = isinstance(target, LogNormalTarget)
+        if names.count(target.name) > 1 or target.name == ALL_DRAWS or (chirp_mass(target.name) and not is_pair):
+            raise ConfigurationError(
+                f"a population called {target.name} would be mistaken for another one of that name: rename its "
+                "function or file, and give each pair of masses once"
+            )
 
 
 def remarks(curves: Mapping[str, VolumeCurve]) -> list[str]:

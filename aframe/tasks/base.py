@@ -20,7 +20,7 @@ import luigi.interface
 import luigi.worker
 from luigi.retcodes import retcode
 
-from aframe import config, steps, storage
+from aframe import config, provenance, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import AframeError, ConfigurationError, TrainingError
 from aframe.processes import die_with_parent
@@ -194,7 +194,8 @@ def tell_done(task: AframeTask, duration: float) -> None:
     """Print, and record for the report, how long a task took."""
     if not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow()):
         name = " ".join(word for word in task.title.split() if "/" not in word)
-        record = {"task": name, "seconds": duration, "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")}
+        ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        record = {"task": name, "seconds": duration, "ended": ended, "code": provenance.code()}
         storage.write_text(task.artifacts.run_time(task.title), json.dumps(record))
         print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
 

@@ -40,3 +40,9 @@ def test_a_list_of_ones_own(tmp_path: Path) -> None:
             EventCatalogue.read(str(tmp_path / "bad.csv"))
     with pytest.raises(StorageError, match="does not exist"):
         EventCatalogue.read(str(tmp_path / "none.csv"))
+
+
+def test_a_time_that_is_none_is_refused(tmp_path) -> None:
+    (tmp_path / "events.csv").write_text("name,gps\nA,nan\nB,2.0\n")
+    with pytest.raises(DataError, match=r"events\.csv has the time nan"):
+        EventCatalogue.read(str(tmp_path / "events.csv"))

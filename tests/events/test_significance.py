@@ -87,3 +87,11 @@ def test_interpolated_rate_is_continuous_monotonic_and_never_optimistic(ties: bo
     step = 1e-9 * np.diff(events).min()
     near = [search.far_interpolated_per_year(events + sign * step) for sign in (-1, 1)]
     np.testing.assert_allclose(near[0], near[1], rtol=1e-6)
+
+
+def test_any_high_rate_allows_all_events() -> None:
+    search = Background(np.arange(5.0), SECONDS_PER_YEAR)
+    thresholds = search.threshold_at_far(np.array([6.0, 1e30, np.inf]))
+    assert (thresholds == np.finfo(np.float64).min).all()
+    with pytest.raises(ConfigurationError, match="cannot be measured"):
+        search.threshold_at_far(np.nan)

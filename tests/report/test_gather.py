@@ -1,10 +1,11 @@
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aframe import storage
+from aframe import provenance, storage
 from aframe.errors import StorageError
 from aframe.report.gather import gather, read_metrics
 
@@ -46,3 +47,30 @@ def test_a_broken_artifact_is_named(tmp_path: Path) -> None:
     storage.write_text(str(tmp_path / "background.hdf5"), "no HDF5")
     with pytest.raises(StorageError, match=r"background\.hdf5 is not a complete HDF5 file"):
         gather(str(tmp_path), None)
+
+
+def test_a_record_of_run_times_that_was_cut_short_costs_no_report(run_directory: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_directory / "results" / "times", tmp_path / "times")
+    (tmp_path / "times" / "Train.json").write_text('{"task": "Train", "sec')
+    assert list(gather(str(tmp_path), None).run_times) == ["ScoreSlides"]
+
+
+def test_metrics_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,train_loss\n0,0.7\n1,low\n")
+    with pytest.raises(StorageError, match=r"metrics\.csv is no table of metrics .*'low'"):
+        read_metrics(str(tmp_path / "metrics.csv"))
+
+
+def test_data_alone_say_how_they_were_made(run_directory: Path, tmp_path: Path) -> None:
+    inputs = gather(str(tmp_path), None, None, str(run_directory / "test"))
+    assert inputs.simulated
+    assert inputs.noise is not None
+    assert inputs.background is None
+
+
+def test_provenance_tells_apart_who_made_the_results_and_who_the_report(tmp_path: Path) -> None:
+    record = {"task": "Train", "seconds": 3.0, "ended": "2026-01-01 00:00:00", "code": "aframe 0.0.1, torch 2.0"}
+    storage.write_text(str(tmp_path / "times" / "Train.json"), json.dumps(record))
+    told = gather(str(tmp_path), None).provenance
+    assert told["results made by"] == "aframe 0.0.1, torch 2.0"
+    assert told["this report made by"] == provenance.code()

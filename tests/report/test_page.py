@@ -6,10 +6,13 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aframe.events.significance import Background
 from aframe.report.gather import gather
 from aframe.report.page import build_report, sensitive_volume_html
+from aframe.report.text import number
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -32,6 +35,28 @@ def test_everything_is_shown(page: str) -> None:
     assert '<td class="r">40\u202f017</td>' in page  # all draws, the unphysical included
     assert "is not there yet" not in page
     assert "<!--figure" not in page
+
+
+def test_a_measured_rate_is_no_upper_limit(run_directory: Path) -> None:
+    inputs = gather(str(run_directory / "results"), None)
+    assert inputs.background is not None
+    once = Background(np.append(inputs.background.statistics, 12.0), inputs.background.livetime)
+    page = build_report(replace(inputs, background=once))
+    assert "&lt; 1 per 36.5 days" in build_report(inputs)
+    assert "<b>1 per 36.5 days</b>" in page
+    assert page.count("&lt; 1 per 36.5 days") == 1  # of the cleaned background, in which nothing is as loud
+
+
+def test_where_nothing_is_found_a_limit_is_told(run_directory: Path) -> None:
+    inputs = gather(str(run_directory / "results"), None)
+    assert inputs.volumes is not None
+    curve = inputs.volumes["35-35"]
+    nothing = replace(curve, volume_gpc3=0 * curve.volume_gpc3, standard_error=0 * curve.standard_error)
+    page = build_report(replace(inputs, volumes={"alone": nothing}))
+    limit = number(3.689 * curve.scope.v0_gpc3 / curve.scope.effective_draws)
+    assert f"&lt; {limit} Gpc³ (95 %)" in page
+    assert "0 ± 0" not in page
+    assert "Broken lines" not in page  # no other search published this population
 
 
 def test_needs_no_network(page: str) -> None:

@@ -20,18 +20,18 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("far", "lowest", "text"),
+    ("far", "is_limit", "text"),
     [
-        (1.0, 0.0, "1 per year"),
-        (0.1, 0.1, "< 1 per 10 years"),
-        (0.2, 0.1, "1 per 5 years"),
-        (365.25, 0.0, "1 per day"),
-        (3652.5, 0.0, "10 per day"),
-        (3652.5, 3652.5, "< 10 per day"),
+        (1.0, False, "1 per year"),
+        (0.1, True, "< 1 per 10 years"),
+        (0.2, False, "1 per 5 years"),
+        (365.25, False, "1 per day"),
+        (3652.5, False, "10 per day"),
+        (3652.5, True, "< 10 per day"),
     ],
 )
-def test_rate(far: float, lowest: float, text: str) -> None:
-    assert rate(far, lowest) == text
+def test_rate(far: float, is_limit: bool, text: str) -> None:
+    assert rate(far, is_limit) == text
 
 
 def test_units_come_from_the_configuration() -> None:

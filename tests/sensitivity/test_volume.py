@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,6 +21,7 @@ from aframe.sensitivity.volume import (
     Scope,
     Volume,
     VolumeCurve,
+    check_names,
     chirp_mass,
     confidence_interval,
     default_far_grid,
@@ -291,3 +293,38 @@ def test_names_of_populations() -> None:
     assert chirp_mass("30-30") == pytest.approx(30 / 2**0.2)
     assert chirp_mass("log_normal_bbh(35, 30, 0.1)") == 0
     assert (population_label("35-20"), population_label("demo_bbh")) == ("35-20 M☉", "demo_bbh")
+
+
+def test_few_injections_of_small_weights_do_not_exclude_what_none_would_not() -> None:
+    """Heavy weights that happen not to be found are not known to be absent."""
+    scope = Scope(100.0, (0.0, 1.0), 1e7, 1.0, 0.1, 3.0)
+    nothing, little = (Volume(np.array([v]), np.array([v]), np.array([n])) for v, n in ((0.0, 0.0), (2e-6, 1.0)))
+    ends = [confidence_interval(volume, scope, 0.95)[1][0] for volume in (nothing, little)]
+    assert ends[1] == ends[0] == 100.0
+    scope = replace(scope, effective_draws=3000.0)
+    ends = [confidence_interval(volume, scope, 0.95)[1][0] for volume in (nothing, little)]
+    np.testing.assert_allclose(ends, 3.689 * 100 / 3000, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("draws", "width", "share"), [(2000, 2.0, 0.003), (2000, 1.5, 0.003), (300, 0.3, 0.01)])
+def test_intervals_cover_also_where_weights_are_very_unlike(draws: int, width: float, share: float) -> None:
+    rng, covered, trials = np.random.default_rng(1), 0, 400
+    for _ in range(trials):
+        weight = np.exp(rng.normal(0, width, draws) - width**2 / 2)
+        found = np.where(rng.random(draws) < share, 1.0, -1.0)
+        sums = WeightSums.of(weight)
+        volume = sensitive_volume(found, weight, sums, 1.0, np.array([0.0]))
+        scope = Scope(1.0, (0.0, 1.0), 1e7, *sums.coverage, sums.effective_number)
+        low, high = confidence_interval(volume, scope, 0.95)
+        covered += bool(low[0] <= share <= high[0])
+    assert covered / trials > 0.94
+
+
+def test_names_that_cannot_be_told_apart_are_refused() -> None:
+    pair = LogNormalTarget(35.0, 35.0, 0.1, (0.0, 1.0))
+    check_names([pair, LogNormalTarget(35.0, 20.0, 0.1, (0.0, 1.0))])
+    source = demo_bbh()
+    named = (PopulationTarget(name, source, source) for name in ("35-35", ALL_DRAWS))
+    for targets in ([pair, pair], *([target] for target in named)):
+        with pytest.raises(ConfigurationError, match="would be mistaken for another one of that name"):
+            check_names(targets)
