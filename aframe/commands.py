@@ -156,7 +156,7 @@ def data(options: argparse.Namespace) -> None:
 
 def waveforms(options: argparse.Namespace) -> None:
     """Make signals."""
-    from aframe import steps
+    from aframe import planning, steps
 
     steps.use_one_thread()
     run = run_of(options.cfg)
@@ -168,7 +168,7 @@ def waveforms(options: argparse.Namespace) -> None:
             steps.generate_validation_waveforms(run, Progress("validation waveforms"))
             print(run.validation_waveforms)
         else:
-            for batch in steps.plan_injections(run):
+            for batch in planning.plan_injections(run):
                 steps.generate_injections(run, batch, Progress(f"injections of segment {batch.segment}"))
             steps.merge_injections(run)
             print(run.injections)
@@ -247,14 +247,14 @@ def _print_candidates(events: "EventTable", options: argparse.Namespace) -> None
 
 
 def _infer_run(configuration: str, device: str) -> None:
-    from aframe import steps
+    from aframe import planning, steps
 
     steps.use_one_thread()
     run = run_of(configuration)
-    units = steps.plan_units(run)
+    units = planning.plan_units(run)
     progress = Progress("units of inference")
     for number, unit in enumerate(units, start=1):
-        if not all(storage.exists(path) for path in steps.unit_outputs(run, unit).values()):
+        if not all(storage.exists(path) for path in planning.unit_outputs(run, unit).values()):
             steps.score_unit(run, unit, device)
         progress(number, len(units))
     steps.merge_events(run)

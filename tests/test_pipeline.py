@@ -19,7 +19,7 @@ import pytest
 import torch
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
-from aframe import config, ranking, steps
+from aframe import config, planning, ranking, steps
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
 from aframe.errors import DataError, ParameterMismatchError
@@ -207,11 +207,11 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
     threads = torch.get_num_threads()
     steps.use_one_thread()
     try:
-        batches = steps.plan_injections(run)
+        batches = planning.plan_injections(run)
         for batch in reversed(batches):
             steps.generate_injections(run, batch)
         steps.merge_injections(run)
-        for unit in steps.plan_units(run):
+        for unit in planning.plan_units(run):
             steps.score_unit(run, unit, "cpu")
     finally:
         torch.set_num_threads(threads)
@@ -301,8 +301,8 @@ def test_candidates_can_be_removed_from_the_background_that_the_run_made(whole_r
     background = Background.read(run.events("background"))
     recovered = RecoveredTable.read(run.events("foreground"))
     populations = ranking.Populations(load_population(loaded.waveforms.prior), None)
-    grid = steps.time_slides(run)
-    table = ranking.rank_run(run, background, recovered, populations, grid, steps.plan_slides)
+    grid = planning.time_slides(run)
+    table = ranking.rank_run(run, background, recovered, populations, grid, planning.plan_slides)
     assert table["is_removed"][0]
     assert 0 < table.attributes["Tb"] - table.attributes["Tb_cleaned"] < 0.5 * table.attributes["Tb"]
     for name in ("detection_time", "far_per_year", "significance"):

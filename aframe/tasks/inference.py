@@ -2,7 +2,7 @@
 
 import law
 
-from aframe import steps
+from aframe import planning, steps
 from aframe.storage import Parameters
 from aframe.tasks.base import AframeTask, Output
 from aframe.tasks.data import FetchStrain
@@ -39,14 +39,14 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
         return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
-    def create_branch_map(self) -> dict[int, steps.SlideBatch]:
+    def create_branch_map(self) -> dict[int, planning.WorkUnit]:
         """A branch per segment and range of slides."""
-        return dict(enumerate(steps.plan_units(self.artifacts)))
+        return dict(enumerate(planning.plan_units(self.artifacts)))
 
     @workflow_condition.output
     def output(self) -> dict[str, Output]:
         """Events of the slides, and injections with the events that recovered them."""
-        return {kind: Output(path) for kind, path in steps.unit_outputs(self.artifacts, self.branch_data).items()}
+        return {kind: Output(path) for kind, path in planning.unit_outputs(self.artifacts, self.branch_data).items()}
 
     def run(self) -> None:
         """Score one unit."""
