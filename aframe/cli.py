@@ -43,7 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the whole pipeline; resumes where it was interrupted")
     run.add_argument("directory", help="directory that `aframe init` wrote")
-    run.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
+    run.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES; each inference worker has one (default: the CPU)"
+    )
     run.add_argument("--workers", type=int, default=0, help="tasks that run at the same time (default: one per core)")
 
     status = commands.add_parser("status", help="say which artifacts of a run exist")
@@ -80,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
         told = f"s (default: the background's, else {default})"
         infer.add_argument(f"--{name}-window-length", type=float, help=told)
     infer.add_argument("--top", type=int, default=10, help="candidates to print (default: 10)")
-    infer.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
+    infer.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
+    )
 
     report = commands.add_parser("report", help="build a run's report anew from what there is")
     report.add_argument("directory", help="directory of the run")

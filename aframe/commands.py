@@ -189,7 +189,7 @@ def infer(options: argparse.Namespace) -> None:
     """Apply a model to files, or score a run's slides."""
     from aframe import steps
 
-    device = steps.use_gpus(options.gpus)
+    device = steps.use_one_gpu(options.gpus)
     if not options.strain:
         _infer_run(options.cfg, device)
         return

@@ -30,7 +30,7 @@ from aframe.planning import (
     time_slides,
     unit_outputs,
 )
-from aframe.processes import die_with
+from aframe.processes import claim_gpu, die_with, release_gpu
 from aframe.sensitivity.populations import population_targets
 from aframe.sensitivity.volume import default_far_grid, efficiencies, remarks, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, read_rejected, weigh
@@ -228,16 +228,23 @@ def veto_events(run: Artifacts) -> None:
     vetoing.veto_events(run, searcher(run, "cpu").grid, plan_slides(run))
 
 
-def use_gpus(gpus: str) -> str:
-    """Let this process see some GPUs; the device to compute on, which is the CPU, with a note, where there is no GPU.
+def use_one_gpu(gpus: str) -> str:
+    """Let this process see one of some GPUs, which no other worker sees; the device to compute on.
+
+    Workers beyond the number of GPUs wait. Where there is no GPU the device is the CPU, with a note.
 
     Args:
         gpus: As in CUDA_VISIBLE_DEVICES; empty for the CPU.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-    if gpus and not torch.cuda.is_available():
-        print(f"note: there is no GPU {gpus} here: computing on the CPU", file=sys.stderr)
-    return "cuda" if gpus and torch.cuda.is_available() else "cpu"
+    mine = claim_gpu(gpus) if gpus else ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = mine
+    if not mine:
+        return "cpu"
+    if not torch.cuda.is_available():
+        release_gpu(mine)
+        print(f"note: there is no GPU {mine} here: computing on the CPU", file=sys.stderr)
+        return "cpu"
+    return "cuda"
 
 
 def train(run: Artifacts, gpus: str) -> None:
