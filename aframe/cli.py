@@ -70,10 +70,22 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
     export.add_argument("--max-batch-size", type=int, default=1024, help="windows (default: 1024)")
 
+    _add_infer(commands)
+
+    report = commands.add_parser("report", help="build a run's report anew from what there is")
+    report.add_argument("directory", help="directory of the run")
+    return parser
+
+
+def _add_infer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     infer = commands.add_parser("infer", help="apply a model to strain files, or score a run's time slides")
     infer.add_argument("--model", help="model.pt")
     infer.add_argument(
-        "--strain", nargs="+", default=[], metavar="FILE", help="HDF5 or GWF files, one or more per detector"
+        "--strain",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5'; all detectors of the model",
     )
     infer.add_argument("--output", help="event table to write (.hdf5)")
     infer.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
@@ -85,10 +97,6 @@ def build_parser() -> argparse.ArgumentParser:
     infer.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
     )
-
-    report = commands.add_parser("report", help="build a run's report anew from what there is")
-    report.add_argument("directory", help="directory of the run")
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

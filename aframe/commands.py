@@ -252,11 +252,10 @@ def _infer_run(configuration: str, device: str) -> None:
     steps.use_one_thread()
     run = run_of(configuration)
     units = planning.plan_units(run)
-    progress = Progress("units of inference")
-    for number, unit in enumerate(units, start=1):
-        if not all(storage.exists(path) for path in planning.unit_outputs(run, unit).values()):
-            steps.score_unit(run, unit, device)
-        progress(number, len(units))
+    ledger = planning.ledger(run)
+    for number, unit in enumerate(units):
+        if not ledger.was_done(number):
+            steps.score_unit(run, unit, device, ledger.job(number, f"unit {number + 1}/{len(units)}"))
     steps.merge_events(run)
     print(run.events("background"))
 

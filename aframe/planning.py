@@ -4,9 +4,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aframe import storage
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import DataError
 from aframe.inference.slides import Grid, Slide
+from aframe.progress import Ledger
 from aframe.strain.files import parse_background_path
 from aframe.train.model import Preprocessing
 from aframe.waveforms.injections import Placement
@@ -177,3 +179,14 @@ def unit_outputs(run: Artifacts, unit: WorkUnit) -> dict[str, str]:
     kinds += ["foreground", "background"] if unit.of_kind(zero_lag=False) else []
     first, last = ((slide.segment, slide.number) for slide in (unit.slides[0], unit.slides[-1]))
     return {kind: run.unit(kind, first, last, len(unit.slides)) for kind in kinds}
+
+
+def ledger(run: Artifacts) -> Ledger:
+    """Accounts of the background that the run's units score."""
+    units, grid = plan_units(run), time_slides(run)
+
+    def was_done(index: int) -> bool:
+        return all(storage.exists(path) for path in unit_outputs(run, units[index]).values())
+
+    seconds = [grid.livetime(unit.of_kind(zero_lag=False)) for unit in units]
+    return Ledger(seconds, run.config.search.inference_sampling_rate, was_done)

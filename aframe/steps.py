@@ -157,7 +157,8 @@ def score_unit(run: Artifacts, unit: WorkUnit, device: str, progress: ProgressRe
     from aframe.inference.run import score_unit as score
 
     search, outputs, files = searcher(run, device), unit_outputs(run, unit), background_files(run, "test")
-    injections, total, done = InjectionIndex(run.injections), search.grid.livetime(unit.slides), 0.0
+    injections, done = InjectionIndex(run.injections), 0.0
+    total = search.grid.livetime(unit.of_kind(zero_lag=False))
     tables = []
     with contextlib.ExitStack() as stack:
         keep = None
@@ -167,7 +168,7 @@ def score_unit(run: Artifacts, unit: WorkUnit, device: str, progress: ProgressRe
         for segment, slides in unit.by_segment():
             own = None if progress is None else functools.partial(_after, progress, done, total)
             tables.append(score(search, Unit(files[segment], slides, injections), own, keep))
-            done += search.grid.livetime(slides)
+            done += search.grid.livetime([slide for slide in slides if slide.number != 0])
     if "foreground" in outputs:
         recovered = RecoveredTable.concatenate([table for _, table in tables if table is not None])
         recovered.write(outputs["foreground"], run.made_units)

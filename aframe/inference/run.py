@@ -144,8 +144,9 @@ def score_unit(
         streams = [whiten_stream(torch.from_numpy(file.read(o)), preprocessing.whitening) for o in preprocessing.ifos]
     engine = Engine(searcher.model, streams, searcher.grid, searcher.dtype, searcher.device)
     backgrounds, foregrounds = [], []
-    total = searcher.grid.livetime(unit.slides)
-    for position, slide in enumerate(unit.slides):
+    shifted = [slide for slide in unit.slides if slide.number != 0]
+    done, total = 0.0, searcher.grid.livetime(shifted)
+    for slide in unit.slides:
         scores = engine.scores(slide)
         begin = start + preprocessing.whitening.psd_length - min(slide.shifts)
         made = _Scored(searcher, slide, begin)
@@ -159,10 +160,11 @@ def score_unit(
             foregrounds.append(recovered_table(table, made.events(scores), searcher.recovery_window))
             if keep:
                 keep(made.series("foreground", scores))
-        if progress:
-            progress(searcher.grid.livetime(unit.slides[: position + 1]), total)
+        if progress and slide.number != 0:
+            done += searcher.grid.livetime([slide])
+            progress(done, total)
     background = EventTable.concatenate(backgrounds)
-    background.attributes["Tb"] = total
+    background.attributes["Tb"] = searcher.grid.livetime(unit.slides)
     if unit.injections is None:
         return background, None
     empty = recovered_table(unit.injections.read(np.empty(0, np.int64)), background.rows(slice(0)), 0.0)
