@@ -24,7 +24,9 @@ from aframe.artifacts import Artifacts
 from aframe.config import Directories
 from aframe.errors import DataError, ParameterMismatchError
 from aframe.events.candidates import CandidateTable
+from aframe.events.cluster import cluster
 from aframe.events.significance import Background
+from aframe.inference.timeseries import kept_series, read_series
 from aframe.preflight import preflight
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.waveforms.loading import load_population
@@ -229,6 +231,33 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
     known = RecoveredTable.read(str(whole_run / "results" / "foreground.hdf5"))
     np.testing.assert_allclose(scored["detection_statistic"], known["detection_statistic"], atol=1e-4)
     np.testing.assert_array_equal(scored["injection_time"], known["injection_time"])
+
+
+def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(whole_run: Path, tmp_path: Path) -> None:
+    kept = ("inference.return_timeseries=true", "inference.background_per_job=1e6")
+    for name, changes, number in (("apart", ("inference.background_per_job=1",), 18), ("together", kept, 1)):
+        configuration = write_run(tmp_path / name, *changes) / "sandbox.cfg"
+        directories = replace(Directories.from_environment(environment_of(whole_run)), results=str(tmp_path / name))
+        run = Artifacts(config.load(str(configuration)), directories)
+        units = planning.plan_units(run)
+        assert len(units) == number
+        for unit in reversed(units):
+            steps.score_unit(run, unit, "cpu")
+        steps.merge_events(run)
+        for kind in ("background", "foreground", "0lag"):
+            assert content(Path(run.events(kind))) == content(whole_run / "results" / f"{kind}.hdf5")
+    series = sorted(str(path) for path in (tmp_path / "together" / "units").glob("timeseries-*"))
+    slides = list(kept_series(series))
+    assert len([kind for *_, kind in slides if kind == "background"]) == sum(len(unit.slides) for unit in units)
+    clustering = steps.searcher(run, "cpu").clustering
+    for segment, number, kind in slides:
+        scores = read_series(series, segment, number, kind)
+        statistic, time = cluster(scores.scores, scores.start, clustering)
+        table = EventTable.read(str(whole_run / "results" / ("background.hdf5" if number else "0lag.hdf5")))
+        there = np.isin(statistic, table["detection_statistic"]) & np.isin(time, table["detection_time"])
+        assert (there.all() and len(there) > 1) if kind == "background" else (~there).any()
+    with pytest.raises(DataError, match=r"background scores of slide 99 of segment 0: .* return_timeseries = true"):
+        read_series(series, 0, 99)
 
 
 def test_two_runs_in_one_directory_are_refused(whole_run: Path) -> None:
