@@ -72,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_infer(commands)
 
+    _add_plot(commands)
+
     report = commands.add_parser("report", help="build a run's report anew from what there is")
     report.add_argument("directory", help="directory of the run")
     return parser
@@ -97,6 +99,16 @@ def _add_infer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     infer.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
     )
+
+
+def _add_plot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    plot = commands.add_parser("plot", help="show a stretch of a run's data: strain, whitened strain, scores, events")
+    plot.add_argument("directory", help="directory of the run, which has a trained model and testing strain")
+    plot.add_argument("--time", type=float, required=True, help="middle of the stretch, GPS s (of the slide)")
+    plot.add_argument("--duration", type=float, default=16.0, help="s (default: 16)")
+    plot.add_argument("--slide", type=int, default=0, help="number of the time slide (default: 0, none is shifted)")
+    plot.add_argument("--injections", action="store_true", help="with the slide's injections: needs return_timeseries")
+    plot.add_argument("--output", required=True, help="page to write (.html)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

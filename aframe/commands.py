@@ -301,6 +301,21 @@ def _infer_run(configuration: str, device: str) -> None:
     print(run.events("background"))
 
 
+def plot(options: argparse.Namespace) -> None:
+    """Write a page of one stretch of a run's data."""
+    from aframe import steps
+    from aframe.report.stretch_page import stretch_html
+
+    if options.duration <= 0 or options.slide < 0:
+        raise ConfigurationError(f"--duration {options.duration} must be positive, --slide {options.slide} from 0 on")
+    run = run_of(_load_environment(options.directory))
+    span = options.time - options.duration / 2, options.time + options.duration / 2
+    shown = steps.look_at(run, options.slide, span, options.injections)
+    title = f"Slide {options.slide} at GPS {options.time:.3f}"
+    storage.write_text(options.output, stretch_html(shown, title))
+    print(f"{title}: {options.output}")
+
+
 def sensitivity(options: argparse.Namespace) -> None:
     """Rank candidates and estimate the sensitive volume."""
     from aframe import steps

@@ -18,7 +18,7 @@ from aframe.events.candidates import write_candidates
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.slides import Grid
-from aframe.inference.timeseries import write_series
+from aframe.inference.timeseries import read_series, write_series
 from aframe.planning import (
     InjectionBatch,
     WorkUnit,
@@ -49,6 +49,7 @@ from aframe.waveforms.source import SignalSource, polarization_batches
 
 if TYPE_CHECKING:
     from aframe.inference.run import Searcher
+    from aframe.inference.stretch import SlideStretch
 
 ProgressReport = Callable[[float, float], None]
 
@@ -222,6 +223,33 @@ def merge_events(run: Artifacts) -> None:
     for kind, table in (("0lag", EventTable), ("foreground", RecoveredTable), ("background", EventTable)):
         paths = [unit[kind] for unit in units if kind in unit]
         merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
+
+
+def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bool) -> "SlideStretch":
+    """What a stretch of a slide looks like; its scores are those that were kept, or else computed anew.
+
+    Args:
+        run: The run.
+        number: Of the slide; 0 is zero lag.
+        span: Slide times between which it is shown, GPS s.
+        injected: Whether with the slide's injections, of which only kept scores tell.
+
+    Raises:
+        DataError: If there is no strain then, or no scores with injections were kept.
+    """
+    from aframe.inference.stretch import slide_stretch
+
+    search, middle = searcher(run, "cpu"), sum(span) / 2
+    kept = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
+    for segment, path in enumerate(background_files(run, "test")):
+        start, duration = parse_background_path(path)
+        there = search.grid.span(start, duration, number)
+        if there is not None and there[0] <= middle < there[1]:
+            series = read_series(kept, segment, number, "foreground") if injected else None
+            return slide_stretch(
+                search.model, search.clustering, path, search.grid.slide(segment, duration, number), *span, series
+            )
+    raise DataError(f"slide {number} has no whitened strain at {middle:.3f}: choose another --time or --slide")
 
 
 def veto_events(run: Artifacts) -> None:

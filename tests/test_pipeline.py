@@ -61,6 +61,15 @@ def content(path: Path) -> dict[str, str]:
     return found
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the pipeline computes."""
+    threads = torch.get_num_threads()
+    steps.use_one_thread()
+    yield
+    torch.set_num_threads(threads)
+
+
 def differences(first: Path, second: Path) -> list[str]:
     """What of two runs' results differs."""
     texts = [name for name in TEXTS if (first / name).read_bytes() != (second / name).read_bytes()]
@@ -233,14 +242,16 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
     np.testing.assert_array_equal(scored["injection_time"], known["injection_time"])
 
 
-def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(whole_run: Path, tmp_path: Path) -> None:
+def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
+    whole_run: Path, tmp_path: Path, one_thread: None
+) -> None:
     kept = ("inference.return_timeseries=true", "inference.background_per_job=1e6")
-    for name, changes, number in (("apart", ("inference.background_per_job=1",), 18), ("together", kept, 1)):
+    for name, changes in (("apart", ("inference.background_per_job=1",)), ("together", kept)):
         configuration = write_run(tmp_path / name, *changes) / "sandbox.cfg"
         directories = replace(Directories.from_environment(environment_of(whole_run)), results=str(tmp_path / name))
         run = Artifacts(config.load(str(configuration)), directories)
         units = planning.plan_units(run)
-        assert len(units) == number
+        assert len(units) == (1 if name == "together" else len(planning.plan_slides(run)))
         for unit in reversed(units):
             steps.score_unit(run, unit, "cpu")
         steps.merge_events(run)
@@ -258,6 +269,21 @@ def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(whol
         assert (there.all() and len(there) > 1) if kind == "background" else (~there).any()
     with pytest.raises(DataError, match=r"background scores of slide 99 of segment 0: .* return_timeseries = true"):
         read_series(series, 0, 99)
+
+
+def test_a_stretch_of_a_run_can_be_looked_at(whole_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "stretch.html"
+    command = ["plot", str(whole_run), "--output", str(page)]
+    result = aframe(*command, "--time", "1262304400", "--slide", "2")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "shifts H1 +0 s, L1 +2 s" in page.read_text()
+    for options, words in (
+        (("--time", "1262304400", "--slide", "2", "--injections"), "return_timeseries = true"),
+        (("--time", "1262305400"), "slide 0 has no whitened strain at 1262305400.000"),
+    ):
+        refused = aframe(*command, *options)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+        assert words in refused.stderr
 
 
 def test_two_runs_in_one_directory_are_refused(whole_run: Path) -> None:
