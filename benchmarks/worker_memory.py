@@ -27,7 +27,7 @@ from aframe.waveforms.priors import demo_bbh, draw
 
 RATE, START, DURATION, SPACING = 2048.0, 1_262_304_000.0, 20_000.0, 16.0
 INJECTIONS = 500_000
-FEW, MANY, JOINT_WINDOWS = 1, 5, 256
+FEW, MANY, JOINT_WINDOWS = 1, 3, 256
 TARGET, FLAT = 4.0, 1.05
 IFOS, SHIFTS = ("H1", "L1"), (0.0, 1.0)
 
