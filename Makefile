@@ -13,7 +13,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make /make /p' Makefile
 
 sandbox: venv
 	@compgen -G "$(DIR)/*.cfg" >/dev/null || $(BIN)/aframe init "$(DIR)" --config demo
@@ -42,8 +42,9 @@ WITH_ML4GW = $(BIN)/python -m pip install --quiet --no-deps -c constraints.txt m
 ml4gw: venv
 	@$(WITH_ML4GW)
 
+# on all cores; a file's tests stay together, as they share what is slow to make
 test: dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: dev
 	$(BIN)/ruff check

@@ -169,7 +169,7 @@ class Artifacts:
             *((self.events(kind), self.made_events) for kind in ("0lag", "foreground", "background")),
             *((path, self.made_clean) for path in clean),
             *((self.plot(f"sensitive_volume.{suffix}"), self.made_answers) for suffix in ("h5", "html")),
-            (self.result("candidates.hdf5"), self.made_answers),
+            *((self.result(f"{name}.hdf5"), self.made_answers) for name in ("candidates", "closeups")),
             (self.result("report.html"), self.made_answers),
         ]
         for kind in ("rejected", "accepted"):

@@ -180,6 +180,7 @@ class Candidates:
     catalogue: str | None = key("list of known events instead of GWOSC's: .csv with name and gps", "path", None)
     catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0)
     num_timed: int = key("loudest candidates whose arrival at each detector is measured", default=50)
+    num_shown: int = key("loudest candidates of which the report shows strain and scores, at most 50", default=10)
 
 
 @dataclass(frozen=True, kw_only=True)

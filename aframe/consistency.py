@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 LEAST_BEFORE = 0.5
 """Seconds of a waveform before coalescence, at least: it rises from zero over half of them."""
 
+MOST_SHOWN = 50
+"""Candidates of which strain and scores are shown, at most: each takes some 0.1 MB of the report."""
+
 
 def impossible(config: "Config") -> list[str]:
     """What each value says on its own is right, but not together."""
@@ -89,6 +92,8 @@ def _checks_of_candidates(c: "Candidates") -> list[tuple[bool, str]]:
          f"merger_rate_density = {rates} is no interval: give its two ends, the lower one first"),
         (c.rate_prior in ("lognormal", "jeffreys"), f"rate_prior = {c.rate_prior!r} is neither lognormal nor jeffreys"),
         (c.num_timed >= 0, f"num_timed = {c.num_timed} must not be negative"),
+        (0 <= c.num_shown <= MOST_SHOWN,
+         f"num_shown = {c.num_shown} is not between 0 and {MOST_SHOWN}: the report would be too large"),
         *((value is None or value > 0, f"{name} = {value} must be positive") for name, value in positive.items()),
     ]  # fmt: skip
 

@@ -5,7 +5,7 @@ meet the population of sources and the run's configuration.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +17,17 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError
 from aframe.events.candidates import CandidateTable, candidates, loudest_first
 from aframe.events.catalogue import EventCatalogue
+from aframe.events.cluster import Clustering
 from aframe.events.p_astro import Foreground, mixture, rate_posterior
 from aframe.events.removal import COLUMNS, LiveSpans, remove_candidates
 from aframe.events.significance import Background
 from aframe.inference.arrival import SEARCH, arrival_times
-from aframe.inference.closeup import whitened_background
+from aframe.inference.closeup import Closeup, Extent, closeup, needed_stretch, whitened_background
 from aframe.inference.slides import Grid, Slide
 from aframe.sensitivity.cosmology import source_time_volume_density
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, Table
-from aframe.train import model
-from aframe.train.model import Preprocessing
+from aframe.train.model import Model, Preprocessing, load
 from aframe.types import Array
 from aframe.waveforms.priors import Population
 
@@ -39,6 +39,15 @@ NINETY_PERCENT = 1.6448536
 
 MARGIN = 0.1
 """Seconds of strain beyond those in which an arrival is looked for."""
+
+SHOWN_STRAIN = 0.5
+"""Seconds of strain shown on either side of a candidate: its time is known to some 0.3 s."""
+
+SHOWN_SCORES = 4.0
+"""Seconds of scores shown on either side, at least; all within which it outdoes other events are shown."""
+
+TIME_STEP = 1 / 256
+"""Seconds from one column of a Q transform to the next."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ def _slides(run: Artifacts, slides: Sequence[Slide]) -> Slides:
     """The background's events with their times, and the live time in which events of its slides are dated."""
     search, inference = run.config.search, run.config.inference
     stride = 1 / search.inference_sampling_rate
-    first = search.psd_length + model.load(run.model).preprocessing.coalescence_offset - stride / 2
+    first = search.psd_length + load(run.model).preprocessing.coalescence_offset - stride / 2
     starts = [parse_background_path(path)[0] for path in run.background_files("test")]
     start = np.array([starts[slide.segment] + first - min(slide.shifts) for slide in slides])
     stop = start + stride * np.array([slide.windows for slide in slides])
@@ -209,15 +218,40 @@ def add_arrival_times(table: CandidateTable, files: Sequence[str], preprocessing
     """
     ifos = preprocessing.ifos
     arrivals = np.full((len(table), len(ifos)), np.nan)
-    spans = [(*parse_background_path(path), path) for path in files]
     reach = SEARCH + MARGIN
-    for row, time in enumerate(table["detection_time"][:number].tolist()):
-        for start, duration, path in spans:
-            if start <= time < start + duration:
-                stretch = whitened_background(path, preprocessing, time - reach, time + reach)
-                arrivals[row] = arrival_times(stretch.streams, stretch.sample_rate, stretch.start, ifos, time)
+    for row, time, path in _loudest_with_strain(table, files, number):
+        stretch = whitened_background(path, preprocessing, time - reach, time + reach)
+        arrivals[row] = arrival_times(stretch.streams, stretch.sample_rate, stretch.start, ifos, time)
     table.parameters["detector_time"] = arrivals
     table.attributes["ifos"] = list(ifos)
+
+
+def loudest_closeups(
+    table: CandidateTable, files: Sequence[str], model: Model, clustering: Clustering, number: int
+) -> Iterator[tuple[int, Closeup]]:
+    """Ranks of the loudest candidates, from 1, and what they look like; without those of which there is no strain.
+
+    Args:
+        table: Candidates, loudest first.
+        files: Background files.
+        model: Of the search.
+        clustering: How its scores become events.
+        number: How many.
+    """
+    extent = Extent(SHOWN_STRAIN, max(SHOWN_SCORES, clustering.cluster_window_length / 2), TIME_STEP)
+    for row, time, path in _loudest_with_strain(table, files, number):
+        wanted = needed_stretch(time, extent, model, clustering)
+        stretch = whitened_background(path, model.preprocessing, *wanted)
+        yield row + 1, closeup(model, stretch, clustering, time, extent)
+
+
+def _loudest_with_strain(table: CandidateTable, files: Sequence[str], number: int) -> Iterator[tuple[int, float, str]]:
+    """Rows and times of the loudest candidates, and the background file in which each lies."""
+    spans = [(*parse_background_path(path), path) for path in files]
+    for row, time in enumerate(table["detection_time"][:number].tolist()):
+        path = next((path for start, duration, path in spans if start <= time < start + duration), None)
+        if path is not None:
+            yield row, time, path
 
 
 def _add_p_astro(

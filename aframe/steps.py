@@ -5,7 +5,7 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +14,11 @@ import torch
 from aframe import ranking, seeding, storage, vetoing
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import ConfigurationError, DataError, TrainingError
-from aframe.events.candidates import write_candidates
+from aframe.events.candidates import CandidateTable, write_candidates
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
+from aframe.inference.closeup import Closeup
+from aframe.inference.closeup_files import write_closeups
 from aframe.inference.slides import Grid
 from aframe.inference.timeseries import read_series, write_series
 from aframe.planning import (
@@ -336,18 +338,31 @@ def estimate_sensitivity(run: Artifacts) -> None:
     ranked = ranking.rank_run(run, background, recovered, populations, time_slides(run), plan_slides)
     ranked.attributes |= vetoing.livetimes(run)
     write_candidates(ranked, run.directories.results, run.made_answers)
+    write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
     write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers, vetoing.livetimes(run))
 
 
+def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:
+    """What the loudest candidates look like, by rank; nothing where the model is no longer there."""
+    number = run.config.candidates.num_shown
+    if number == 0 or not storage.exists(run.model):
+        return []
+    search = searcher(run, "cpu")
+    return ranking.loudest_closeups(ranked, run.background_files("test"), search.model, search.clustering, number)
+
+
 def build_report(run: Artifacts) -> None:
-    """Write the report of what there is."""
+    """Write the report of what there is, and its figures for papers in ``figures`` beside it."""
     from aframe.report.gather import gather
     from aframe.report.page import build_report as build
+    from aframe.report.paper import write_figures
 
     where = run.directories
-    page = build(gather(where.results, where.train_run, where.train_data, where.test_data))
+    inputs = gather(where.results, where.train_run, where.train_data, where.test_data)
+    names = write_figures(inputs, run.result("figures"))
+    page = build(inputs, [f"figures/{name}" for name in names])
     storage.sign(run.result("report.html"), run.made_answers)
     storage.write_text(run.result("report.html"), page)

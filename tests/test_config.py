@@ -194,6 +194,7 @@ def test_each_mistake_is_named(tmp_path, change, message):
         ("rate_prior = flat", "rate_prior = 'flat' is neither lognormal nor jeffreys"),
         ("removal_far_per_year = 0", "removal_far_per_year = 0.0 must be positive"),
         ("num_timed = -1", "num_timed = -1 must not be negative"),
+        ("num_shown = 51", "num_shown = 51 is not between 0 and 50: the report would be too large"),
     ],
 )
 def test_each_mistake_about_candidates_is_named(tmp_path, line, message):

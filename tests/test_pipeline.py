@@ -26,6 +26,7 @@ from aframe.errors import DataError, ParameterMismatchError
 from aframe.events.candidates import CandidateTable
 from aframe.events.cluster import cluster
 from aframe.events.significance import Background
+from aframe.inference.closeup_files import read_closeups
 from aframe.inference.timeseries import kept_series, read_series
 from aframe.preflight import preflight
 from aframe.tables import EventTable, RecoveredTable, Table
@@ -40,6 +41,7 @@ TABLES = (
     "results/foreground.hdf5",
     "results/0lag.hdf5",
     "results/candidates.hdf5",
+    "results/closeups.hdf5",
     "results/plots/sensitive_volume.h5",
 )
 TEXTS = ("train_data/segments.txt", "test_data/segments.txt", "train_run/metrics.csv", "results/candidates.csv")
@@ -364,6 +366,18 @@ def test_candidates_can_be_removed_from_the_background_that_the_run_made(whole_r
         assert (table[name] == plain[name]).all()
     assert (table["detector_time"][:3] == plain["detector_time"][:3]).all()
     assert (abs(table["detector_time"][:3] - table["detection_time"][:3, None]) < 0.4).all()
+
+
+def test_the_loudest_are_shown_as_they_were_scored(whole_run: Path) -> None:
+    ranked = CandidateTable.read(str(whole_run / "results" / "candidates.hdf5"))
+    shown = read_closeups(str(whole_run / "results" / "closeups.hdf5"))
+    assert list(shown) == list(range(1, 11))
+    assert (whole_run / "results" / "closeups.hdf5").stat().st_size < 3e6
+    for rank, closeup in shown.items():
+        time, statistic = ranked["detection_time"][rank - 1], ranked["detection_statistic"][rank - 1]
+        assert closeup.statistic[np.abs(closeup.statistic_time - time) <= 4].max() == pytest.approx(statistic, abs=1e-3)
+        assert set(closeup.q_transforms) == {"H1", "L1"}
+    assert (whole_run / "results" / "report.html").read_text().count("<h3>Q transform, L1</h3>") == 10
 
 
 def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path) -> None:

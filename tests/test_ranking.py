@@ -2,20 +2,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import quad
 
 from aframe.config import Candidates
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError
-from aframe.events.candidates import CandidateTable
+from aframe.events.candidates import CandidateTable, candidates
+from aframe.events.cluster import Clustering
 from aframe.events.removal import LiveSpans
 from aframe.events.significance import Background
-from aframe.ranking import Populations, Slides, add_arrival_times, astrophysical_foreground, merger_rate_prior, rank
+from aframe.inference.run import Searcher, Unit, score_unit
+from aframe.inference.slides import Grid
+from aframe.ranking import (
+    Populations,
+    Slides,
+    add_arrival_times,
+    astrophysical_foreground,
+    loudest_closeups,
+    merger_rate_prior,
+    rank,
+)
 from aframe.sensitivity.cosmology import source_time_volume_density
 from aframe.spectral import Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.tables import EventTable, RecoveredTable
-from aframe.train.model import Preprocessing
+from aframe.train.architectures import FactorisedNetwork
+from aframe.train.model import Model, Preprocessing
 from aframe.waveforms.priors import Population, demo_bbh, draw, log_normal_bbh, rates_and_populations_bbh
 
 LIVETIME = 0.25 * SECONDS_PER_YEAR
@@ -137,19 +150,58 @@ def test_too_little_to_tell_is_no_probability(search: tuple) -> None:
     assert np.isnan(table["p_astro"]).all()
 
 
-def test_arrivals_are_measured_where_there_is_strain(tmp_path: Path, search: tuple) -> None:
-    rate, start, whitening = 1024.0, 1e9 + 5e6 - 20, Whitening(1024.0, 8.0, 1.0, 1.0, 8.0, 20.0, None)
-    t = start + np.arange(round(40 * rate)) / rate
+RATE, START, DURATION = 1024.0, 1e9 + 5e6 - 20, 40.0
+WHITENING = Whitening(RATE, 8.0, 1.0, 1.0, 8.0, 20.0, None)
+
+
+@pytest.fixture
+def strain_with_a_pulse(tmp_path: Path) -> str:
+    """A background file with a pulse of 80 Hz, 20.1 s from its start and 6 ms later in L1."""
+    t = START + np.arange(round(DURATION * RATE)) / RATE
     rng = np.random.default_rng(2)
     strain = {
         ifo: 1e-22 * (rng.normal(size=len(t)) + 9 * np.exp(-(((t - time) / 0.02) ** 2)) * np.cos(500 * (t - time)))
-        for ifo, time in (("H1", start + 20.1), ("L1", start + 20.106))
+        for ifo, time in (("H1", START + 20.1), ("L1", START + 20.106))
     }
-    path = background_path(str(tmp_path), start, 40.0)
-    write_background(path, strain, start, rate)
+    path = background_path(str(tmp_path), START, DURATION)
+    write_background(path, strain, START, RATE)
+    return path
+
+
+def test_arrivals_are_measured_where_there_is_strain(strain_with_a_pulse: str, search: tuple) -> None:
     table = ranked(search, Candidates())
-    add_arrival_times(table, [path], Preprocessing(("H1", "L1"), 1.0, 4.0, (0.25, 0.75), whitening), 3)
+    preprocessing = Preprocessing(("H1", "L1"), 1.0, 4.0, (0.25, 0.75), WHITENING)
+    add_arrival_times(table, [strain_with_a_pulse], preprocessing, 3)
     arrivals = table["detector_time"]
-    np.testing.assert_allclose(arrivals[0] - start, [20.1, 20.106], atol=0.0015)
+    np.testing.assert_allclose(arrivals[0] - START, [20.1, 20.106], atol=0.0015)
     assert np.isnan(arrivals[1:]).all()
     assert table.attributes["ifos"] == ["H1", "L1"]
+
+
+def test_the_loudest_look_as_the_search_saw_them(strain_with_a_pulse: str) -> None:
+    preprocessing = Preprocessing(("H1", "L1"), 1.0, 8.0, (0.25, 0.75), WHITENING)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
+    model = Model(network.eval().requires_grad_(False), preprocessing)
+    clustering, grid = Clustering(8.0, 0.5, 4.0, preprocessing.coalescence_offset), Grid(preprocessing, (0.0, 1.0))
+    searcher = Searcher(model, grid, clustering, 1.0, "float32", "cpu")
+    unit = Unit(strain_with_a_pulse, (grid.slide(0, DURATION, 0),), None)
+    table = candidates(score_unit(searcher, unit)[0], Background(np.linspace(-1, 1, 100), 1e6))
+    assert len(table) > 4
+    planted = int(np.abs(table["detection_time"] - START - 20.1).argmin())
+    lost = int(planted == 0)
+    table.parameters["detection_time"][lost] -= 1e4  # where there is no strain
+    seen = dict(loudest_closeups(table, [strain_with_a_pulse], model, clustering, len(table)))
+    assert list(seen) == [place for place in range(1, len(table) + 1) if place != lost + 1]
+    for place, shown in seen.items():
+        time, statistic = table["detection_time"][place - 1], table["detection_statistic"][place - 1]
+        near = np.abs(shown.statistic_time - time) <= 2.0
+        assert shown.statistic[near].max() == pytest.approx(statistic, abs=1e-3)
+    transforms = seen[planted + 1].q_transforms
+    for ifo, time in (("H1", START + 20.1), ("L1", START + 20.106)):
+        row, column = np.unravel_index(transforms[ifo].energy.argmax(), transforms[ifo].energy.shape)
+        assert transforms[ifo].time[column] == pytest.approx(time, abs=0.01)
+        assert transforms[ifo].frequency[row] == pytest.approx(500 / (2 * np.pi), rel=0.15)
+    two = loudest_closeups(table, [strain_with_a_pulse], model, clustering, 2)
+    assert [place for place, _ in two] == [2 - lost]

@@ -9,6 +9,7 @@ from terminal import write_run
 from aframe import config
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
+from aframe.inference.closeup_files import read_closeups
 from aframe.preflight import preflight
 from aframe.report.gather import gather
 from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
@@ -83,6 +84,7 @@ def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
     assert share.edges[-1] == pytest.approx(4000, rel=0.05)
     assert gather(run.directories.results, None).efficiencies is not None
     assert "light" in Path(run.plot("sensitive_volume.html")).read_text()
+    assert read_closeups(run.result("closeups.hdf5")) == {}  # there is neither a model nor strain
 
 
 def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path):

@@ -26,8 +26,9 @@ QS = (4.0, 8.0, 16.0, 32.0)
 ROWS = 100
 """Frequencies of a Q transform, evenly in logarithm."""
 
-MARGIN = 0.5
-"""Seconds of strain on either side of a Q transform, which takes it to be periodic."""
+MARGIN = 3.5
+"""Seconds of strain on either side of a Q transform, which takes it to be periodic, and of which each row's median
+must be that of noise: the narrowest bands have one independent value in half a second."""
 
 
 @dataclass(frozen=True)

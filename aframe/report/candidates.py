@@ -8,6 +8,7 @@ import numpy as np
 from aframe.events.candidates import CandidateTable, utc
 from aframe.events.catalogue import gwosc_page
 from aframe.events.significance import Background
+from aframe.report.closeups import closeups
 from aframe.report.html import Cell, Figures, missing, sortable_table
 from aframe.report.inputs import ReportInputs
 from aframe.report.text import duration, number, rate
@@ -28,7 +29,6 @@ Column = tuple[str, Callable[[int], Cell]]
 
 def candidates(inputs: ReportInputs, plots: Figures) -> str:
     """The loudest events of unshifted data, and those in vetoed time."""
-    del plots
     table, background = inputs.candidates, inputs.background
     if table is None or background is None:
         return missing("The list of unshifted events", "the inference step")
@@ -44,6 +44,7 @@ def candidates(inputs: ReportInputs, plots: Figures) -> str:
         "of unshifted data.</p>"
         + sortable_table("loudest", [heading for heading, _ in columns], rows)
         + f"<details><summary>What the columns mean</summary><ul>{meaning}</ul></details>"
+        + closeups(inputs, plots)
         + (_vetoed(inputs.vetoed, background) if inputs.vetoed is not None else "")
     )
 
@@ -61,7 +62,7 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
     if "p_astro" in has:
         columns.append(("p_astro", lambda row: _number(float(table["p_astro"][row]))))
     columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
-    if "catalogue_event" in has:
+    if "catalogue_event" in has and (table["catalogue_event"] != "").any():
         columns.append(("Known event", lambda row: _known(str(table["catalogue_event"][row]))))
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         columns.append(("Extrapolated rate", lambda row: _extrapolated(table, row)))

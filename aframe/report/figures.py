@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, LogColorMapper, NumeralTickFormatter
-from bokeh.models.annotations import Legend, TeeHead, Whisker
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFormatter
+from bokeh.models.annotations import ColorBar, Legend, Span, TeeHead, Whisker
+from bokeh.models.glyphs import Image
+from bokeh.models.mappers import LinearColorMapper, LogColorMapper
+from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 from jaxtyping import Bool, Float
 
@@ -13,35 +16,30 @@ from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
+from aframe.inference.closeup import Closeup
+from aframe.inference.q_transform import QTransform
+from aframe.report.curves import cumulative, tail_curve
 from aframe.report.inputs import DrawHistograms, TrainingCurves
+from aframe.report.palette import AXES, BLACK, BLUE, GREEN, ORANGE, PALETTE, PINK, SKY, VERMILION
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.types import Array
-
-BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222",
-)  # fmt: skip
-PALETTE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
-"""Okabe and Ito's colours, which colour-blind readers tell apart."""
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(0xF0, 0x60, -8))
 """Shades of a histogram under coloured dots."""
 
 DASHES = ("dashed", "dotted", "dashdot", "dotdash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-CURVE_POINTS = 600
 SCATTER_POINTS = 3000
 HEIGHT = 340
-TAIL_POINTS = 100
 
-AXES = {
-    "snr": "Network SNR",
-    "luminosity_distance": "Luminosity distance (Mpc)",
-    "chirp_mass": "Chirp mass, detector frame (M☉)",
-    "chirp_mass_source": "Chirp mass, source frame (M☉)",
-}
-"""Labels of the axes that an efficiency is given against."""
+SCALE_ENDS = (20.0, 100.0)
+"""Energies at which the colours of a Q transform end, at least and at most: noise shall look like noise, and a loud
+event shall not hide its own beginning."""
+
+OCTAVES = tuple(2.0**power for power in range(2, 13))
+"""Frequencies (Hz) marked at a Q transform."""
 
 EFFICIENCY_TITLES = {
     "snr": "Efficiency by SNR, of the injected",
@@ -103,26 +101,24 @@ def background_figure(
         tail: What is fitted to the loudest events of time slides, if anything.
     """
     plot = _plot("Detection statistic", "Rate of louder events (1 / yr)", y_axis_type="log")
-    statistic, count = _cumulative(background.statistics)
+    statistic, count = cumulative(background.statistics)
     line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
     entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
-    loudest = max(statistic.max(initial=-np.inf), zero_lag["detection_statistic"].max() if zero_lag else -np.inf)
-    if tail is not None and loudest > tail.threshold:
-        x = np.linspace(tail.threshold, loudest, TAIL_POINTS)
-        far, error = tail.far_extrapolated_per_year(x), tail.log_error(x)
-        band = plot.varea(x, far * np.exp(-error), far * np.exp(error), fill_color=PINK, fill_alpha=0.15)
-        model = plot.line(x, far, line_color=PINK, line_width=2, line_dash="dashed")
+    if tail is not None:
+        curve = tail_curve(tail, background.lowest_far_per_year)
+        band = plot.varea(curve.statistic, curve.low, curve.high, fill_color=PINK, fill_alpha=0.15)
+        model = plot.line(curve.statistic, curve.far_per_year, line_color=PINK, line_width=2, line_dash="dashed")
         entries.append(("exponential tail: a model", [model, band]))
     if zero_lag:
         events = np.sort(zero_lag["detection_statistic"].astype(np.float64))
-        statistic, count = _cumulative(events)
+        statistic, count = cumulative(events)
         source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / zero_lag.attributes["T0"]})
         dots = plot.scatter("x", "y", source=source, color=VERMILION, size=6, alpha=0.8)
         plot.add_tools(HoverTool(renderers=[dots], tooltips=[("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr")]))
         entries.append(("unshifted data", [dots]))
         if "far_cleaned_per_year" in zero_lag.parameters:
-            far = zero_lag["far_cleaned_per_year"]
-            crosses = plot.scatter(zero_lag["detection_statistic"], far, marker="x", color=GREEN, size=6)
+            far = zero_lag["far_cleaned_per_year"][count - 1]  # rows are loudest first
+            crosses = plot.scatter(statistic, far, marker="x", color=GREEN, size=6)
             entries.append(("rate without louder candidates", [crosses]))
     return _with_legend(plot, entries)
 
@@ -269,6 +265,78 @@ def snr_figure(draws: DrawHistograms) -> figure:
     return _with_legend(plot, [*entries, ("density ∝ SNR⁻⁴ (Euclidean space)", [line])])
 
 
+def q_transform_figure(transform: QTransform, time: float, highest: float) -> figure:
+    """Energies of one detector's Q transform, as an image.
+
+    Args:
+        transform: What is shown.
+        time: Of the candidate, GPS s.
+        highest: Energy at the upper end of the colours.
+    """
+    top = float(np.clip(highest, *SCALE_ENDS))
+    step = float(np.median(np.diff(transform.time))) if len(transform.time) > 1 else 1.0
+    ratio = float(transform.frequency[1] / transform.frequency[0]) ** 0.5
+    low, high = float(transform.frequency[0]) / ratio, float(transform.frequency[-1]) * ratio
+    start, width = float(transform.time[0]) - time - step / 2, len(transform.time) * step
+    plot = _plot(
+        _time_label(time), "Frequency (Hz)", y_axis_type="log", x_range=(start, start + width), y_range=(low, high)
+    )
+    level = np.round(255 * np.clip(transform.energy / top, 0, 1)).astype(np.uint8)
+    colors = LinearColorMapper(palette=Viridis256, low=0, high=255)
+    image = Image(image="level", x=start, y=low, dw=width, dh=high - low, color_mapper=colors)
+    plot.add_glyph(ColumnDataSource({"level": [level]}), image)
+    plot.yaxis.ticker = FixedTicker(ticks=[octave for octave in OCTAVES if low <= octave <= high])
+    plot.yaxis.formatter = NumeralTickFormatter(format="0")
+    plot.grid.visible = False
+    scale = ColorBar(
+        color_mapper=LinearColorMapper(palette=Viridis256, low=0, high=top), title="Normalised energy", height=8,
+        title_text_font=FONT, title_text_font_style="normal", title_text_font_size="12px",
+        major_label_text_font=FONT, major_label_text_font_size="12px", background_fill_color=None,
+    )  # fmt: skip
+    plot.add_layout(scale, "above")  # so that the time axis is as long as the strain's under it
+    return plot
+
+
+def strain_figure(closeup: Closeup, time: float) -> figure:
+    """Whitened strain of the detectors about a candidate (GPS s)."""
+    plot = _plot(_time_label(time), "Whitened strain (σ)", x_range=_ends(closeup.time - time))
+    entries: list[tuple[str, list[Any]]] = []
+    for (ifo, series), color in zip(closeup.whitened.items(), PALETTE, strict=False):
+        values = series.astype(np.float32)
+        line = plot.line(_short(closeup.time - time), values, line_color=color, line_alpha=0.8)
+        entries.append((ifo, [line]))
+    return _with_legend(plot, entries)
+
+
+def score_figure(closeup: Closeup, time: float, statistic: float) -> figure:
+    """Scores of windows and their averages about a candidate (GPS s), whose statistic is marked."""
+    plot = _plot(_time_label(time), "Score (logit)", x_range=_ends(closeup.score_time - time))
+    plot.add_layout(Span(location=0, dimension="height", line_color=BLACK, line_dash="dotted"))
+    entries: list[tuple[str, list[Any]]] = []
+    for label, axis, values, color in (
+        ("score of a window", closeup.score_time, closeup.score, SKY),
+        ("average", closeup.statistic_time, closeup.statistic, BLUE),
+    ):
+        line = plot.line(_short(axis - time), values.astype(np.float32), line_color=color, line_width=2)
+        plot.add_tools(HoverTool(renderers=[line], tooltips=[(label, "@y{0.000}"), ("time", "@x{0.000} s")]))
+        entries.append((label, [line]))
+    dot = plot.scatter([0.0], [statistic], color=VERMILION, size=9)
+    return _with_legend(plot, [*entries, ("candidate", [dot])])
+
+
+def _time_label(time: float) -> str:
+    return f"Time (s) from GPS {time:.3f}"
+
+
+def _short(seconds: Array) -> Float[Array, " n"]:
+    """Times near 0 in single precision, as half of the page's bytes is enough for them."""
+    return seconds.astype(np.float32)
+
+
+def _ends(axis: Array) -> tuple[float, float]:
+    return (float(axis[0]), float(axis[-1])) if len(axis) > 1 else (-1.0, 1.0)
+
+
 def _histogram(
     label: str, edges: Array, counts: Mapping[str, Array], **options: Any
 ) -> tuple[figure, list[tuple[str, list[Any]]]]:
@@ -280,15 +348,6 @@ def _histogram(
         bars = plot.quad(edges[:-1][held], edges[1:][held], values[held], 0.5, fill_color=color, line_color=None)
         entries.append((name, [bars]))
     return plot, entries
-
-
-def _cumulative(ordered: Array) -> tuple[Array, Array]:
-    """Statistic and number of events at least as loud, at numbers evenly spaced in logarithm."""
-    total = len(ordered)
-    if not total:
-        return np.empty(0), np.empty(0)
-    count = np.unique(np.round(np.geomspace(1, total, CURVE_POINTS)).astype(np.int64))
-    return ordered[total - count].astype(np.float64), count
 
 
 def _plot(x_label: str, y_label: str, **options: Any) -> figure:

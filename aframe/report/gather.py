@@ -16,6 +16,8 @@ import torch
 from aframe import storage
 from aframe.events.candidates import CandidateTable, candidates
 from aframe.events.significance import Background
+from aframe.inference.closeup import Closeup
+from aframe.inference.closeup_files import read_closeups
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
 from aframe.sensitivity.volume import read_efficiencies, read_volumes
@@ -25,7 +27,19 @@ from aframe.strain.segments import read_segments
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.types import Array
 
-PACKAGES = ("aframe", "torch", "lightning", "lalsuite", "bilby", "gwpy", "astropy", "numpy", "h5py", "bokeh")
+PACKAGES = (
+    "aframe",
+    "torch",
+    "lightning",
+    "lalsuite",
+    "bilby",
+    "gwpy",
+    "astropy",
+    "numpy",
+    "h5py",
+    "bokeh",
+    "matplotlib",
+)
 INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
 )  # fmt: skip
@@ -47,7 +61,8 @@ def gather(
     """Whatever there is of a run's artifacts; background events are read by their statistic alone.
 
     Args:
-        results: Directory of the event tables, ``candidates.hdf5`` and ``plots/sensitive_volume.h5``.
+        results: Directory of the event tables, ``candidates.hdf5``, ``closeups.hdf5`` and
+            ``plots/sensitive_volume.h5``.
         train_run: Directory of ``metrics.csv``; None where a ready model was used.
         train_data: Directory of ``training_waveforms.hdf5`` and ``val_waveforms.hdf5``, if known.
         test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if known.
@@ -79,6 +94,7 @@ def gather(
         background=background,
         candidates=_candidates(present.get("candidates.hdf5"), events, background),
         vetoed=EventTable.read(vetoed, VETOED_COLUMNS) if storage.exists(vetoed) else None,
+        closeups=_closeups(storage.join(results, "closeups.hdf5")),
         signals=_signals({"training": train_data, "validation": train_data, "testing": test_data}),
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
@@ -98,6 +114,10 @@ def _candidates(
     if ranked is not None:
         return CandidateTable.read(ranked)
     return None if zero_lag is None or background is None else candidates(zero_lag, background)
+
+
+def _closeups(path: str) -> dict[int, Closeup]:
+    return read_closeups(path) if storage.exists(path) else {}
 
 
 def _answering(results: str, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
+from aframe.inference.closeup import Closeup
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import EventTable, RecoveredTable
@@ -56,6 +57,7 @@ class ReportInputs:
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
         vetoed: Zero-lag events in vetoed time, and by whom they are vetoed; None where nothing is vetoed.
+        closeups: What the loudest of them look like, by rank, which begins at 1.
         signals: Counts of each set of signals (training, validation, testing) that there is.
         draws: Where the testing injections' draws lie.
         injections: All accepted injections and the events that recovered them.
@@ -73,6 +75,7 @@ class ReportInputs:
     background: Background | None
     candidates: CandidateTable | None
     vetoed: EventTable | None
+    closeups: Mapping[int, Closeup]
     signals: Mapping[str, SignalCounts]
     draws: DrawHistograms | None
     injections: RecoveredTable | None

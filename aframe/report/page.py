@@ -1,8 +1,10 @@
 """The report: one HTML file that needs nothing else, on any screen and without a network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
+from urllib.parse import quote
 
+from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.resources import Resources
 
@@ -13,18 +15,20 @@ from aframe.report.style import CSS
 from aframe.sensitivity.volume import VolumeCurve
 
 
-def build_report(inputs: ReportInputs) -> str:
+def build_report(inputs: ReportInputs, paper_figures: Sequence[str] = ()) -> str:
     """A self-contained HTML page of whatever the run has made so far.
 
     Args:
         inputs: See ``ReportInputs``; a part that is None is replaced by a line that says which step makes it.
+        paper_figures: Paths of figures for papers, relative to the page and without ``.png`` and ``.pdf``.
     """
     plots: Figures = {}
     parts = [(title, build(inputs, plots)) for title, build in SECTIONS.items()]
     links = "".join(f'<a href="#{anchor(title)}">{title}</a>' for title, _ in parts)
     body = "".join(f'<section id="{anchor(title)}"><h2>{title}</h2>{content}</section>' for title, content in parts)
     header = f"<header><div><h1>{escape(inputs.title)}</h1><p>{escape(subtitle(inputs))}</p></div></header>"
-    return _page(inputs.title, f"{header}<nav><div>{links}</div></nav><main>{headline(inputs)}{body}</main>", plots)
+    body = f"{headline(inputs)}{body}{_paper_figures(paper_figures)}"
+    return _page(inputs.title, f"{header}<nav><div>{links}</div></nav><main>{body}</main>", plots)
 
 
 def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) -> str:
@@ -40,11 +44,27 @@ def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) ->
     return _page(title, f"<main>{content}</main>", plots)
 
 
+def _paper_figures(paths: Sequence[str]) -> str:
+    """Links to the figures that lie beside the page; nothing where there are none."""
+    items = "".join(
+        f"<li>{escape(path.rpartition('/')[2].replace('_', ' '))}: "
+        + ", ".join(f'<a href="{quote(path)}.{ending}">{ending.upper()}</a>' for ending in ("png", "pdf"))
+        + "</li>"
+        for path in paths
+    )
+    told = "<p>They lie beside this page, and have to be copied with it.</p>"
+    return f'<section id="paper-figures"><h2>Figures for papers</h2>{told}<ul>{items}</ul></section>' if items else ""
+
+
 def _page(title: str, body: str, plots: Figures) -> str:
     """Put scripts and figures where the body's placeholders stand."""
     resources = script = ""
     if plots:
         resources = Resources(mode="inline", components=["bokeh"]).render()
+        document = Document()
+        with document.models.freeze():  # bokeh would else go through all figures again at each one that is added
+            for plot in plots.values():
+                document.add_root(plot)
         script, divs = components(plots)
         for key, div in divs.items():
             body = body.replace(placeholder(key), div)

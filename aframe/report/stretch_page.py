@@ -11,7 +11,7 @@ from bokeh.resources import INLINE
 
 from aframe.events.candidates import utc
 from aframe.inference.stretch import SlideStretch
-from aframe.report.figures import BLACK, BLUE, ORANGE, PALETTE, VERMILION
+from aframe.report.palette import BLACK, BLUE, ORANGE, PALETTE, VERMILION
 
 HEIGHT = 230
 

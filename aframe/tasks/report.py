@@ -7,7 +7,7 @@ from aframe.tasks.sensitivity import AnswerTask, SensitiveVolume
 
 
 class Report(AnswerTask):
-    """One HTML page with everything that the run found."""
+    """One HTML page with everything that the run found, and its figures for papers."""
 
     def requires(self) -> dict[str, AframeTask]:
         """The answers, and the exported model."""

@@ -45,11 +45,12 @@ class SensitiveVolume(AnswerTask):
         return {"events": (VetoEvents if self.artifacts.config.vetoes.given else MergeEvents).req(self)}
 
     def output(self) -> dict[str, Output]:
-        """Table and figures of the volume, table of the candidates."""
+        """Table and figures of the volume, table of the candidates, and what the loudest look like."""
         return {
             "table": Output(self.artifacts.plot("sensitive_volume.h5")),
             "figures": Output(self.artifacts.plot("sensitive_volume.html")),
             "candidates": Output(self.artifacts.result("candidates.hdf5")),
+            "closeups": Output(self.artifacts.result("closeups.hdf5")),
         }
 
     def run(self) -> None:

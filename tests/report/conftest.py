@@ -5,18 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.candidates import candidates, write_candidates
+from aframe.events.cluster import Clustering
 from aframe.events.removal import Removal
 from aframe.events.significance import Background
+from aframe.inference.closeup_files import write_closeups
+from aframe.ranking import loudest_closeups
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, weigh
 from aframe.sensitivity.weights import mass_targets
+from aframe.spectral import Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.strain.segments import Segment, write_segments
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable
+from aframe.train.architectures import FactorisedNetwork
+from aframe.train.model import Model, Preprocessing
 from aframe.waveforms.priors import demo_bbh, draw
 
 CONFIGURATION = {
@@ -71,6 +78,16 @@ def _write_candidates(results: str, zero_lag: EventTable, background: Background
     write_candidates(table, results, CONFIGURATION)
 
 
+def searcher() -> tuple[Model, Clustering]:
+    """A network that has learnt nothing, and how its scores become events."""
+    whitening = Whitening(2048.0, 16.0, 1.0, 1.0, 16.0, 32.0, None)
+    preprocessing = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.5, 1.0), whitening)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
+    return Model(network.eval().requires_grad_(False), preprocessing), Clustering(8.0, 1.0, 8.0, 0.75)
+
+
 @pytest.fixture(scope="session")
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory, rng = tmp_path_factory.mktemp("run"), np.random.default_rng(0)
@@ -78,7 +95,8 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     events = EventTable(noise_events(100_000, rng), attributes={"Tb": 0.1 * SECONDS_PER_YEAR})
     events.write(storage.join(results, "background.hdf5"), CONFIGURATION)
     zero_lag = EventTable(noise_events(1268, rng), attributes={"Tb": LIVETIME})
-    zero_lag.parameters["detection_statistic"][400] = 11.5
+    zero_lag.parameters["detection_statistic"][400:403] = 11.5, 6.0, 5.0
+    zero_lag.parameters["detection_time"][400:403] = 1.26e9 + np.array([300.0, 340.0, 380.0])
     zero_lag.write(storage.join(results, "0lag.hdf5"), CONFIGURATION)
     _write_candidates(results, zero_lag, Background(events["detection_statistic"], events.livetime))
     population = demo_bbh()
@@ -112,6 +130,8 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_segments(storage.join(test, "segments.txt"), [Segment(1.26e9, 1.26e9 + 600)], CONFIGURATION)
     strain = {ifo: rng.normal(scale=1e-23 * np.sqrt(1024), size=600 * 2048) for ifo in ("H1", "L1")}
     write_background(background_path(test, 1.26e9, 600.0), strain, 1.26e9, 2048.0)
+    shown = loudest_closeups(candidates(zero_lag, background), [background_path(test, 1.26e9, 600.0)], *searcher(), 3)
+    write_closeups(storage.join(results, "closeups.hdf5"), shown, CONFIGURATION)
     for number in (1, 2):
         record = {"task": "ScoreSlides", "seconds": 30.0 * number, "ended": f"2026-01-0{number} 00:00:00"}
         storage.write_text(storage.join(results, "times", f"ScoreSlides-{number}-of-2.json"), json.dumps(record))

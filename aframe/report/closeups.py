@@ -1,0 +1,49 @@
+"""What the loudest candidates look like: Q transforms, whitened strain, scores."""
+
+from html import escape
+
+from bokeh.plotting import figure
+
+from aframe.events.candidates import utc
+from aframe.inference.closeup import Closeup
+from aframe.report import figures
+from aframe.report.html import Figures, grid
+from aframe.report.inputs import ReportInputs
+from aframe.report.text import rate
+
+EXPLANATION = (
+    "Energies of the Q transform are in units of their mean in Gaussian noise, in which they are exponentially "
+    "distributed; at the best place of a signal of SNR ρ they are about ρ²/2. All detectors share one scale. Whitened "
+    "strain is in standard deviations of the noise. A window's score stands where a signal in the middle of the "
+    "window's training interval would merge; the statistic is an average of scores, and a candidate its local maximum."
+)
+
+
+def closeups(inputs: ReportInputs, plots: Figures) -> str:
+    """A part that unfolds for each of the loudest candidates, the first one open; empty where nothing is shown."""
+    table, background = inputs.candidates, inputs.background
+    if not inputs.closeups or table is None or background is None:
+        return ""
+    parts: list[str] = []
+    for rank, closeup in inputs.closeups.items():
+        names = ("detection_time", "detection_statistic", "far_per_year")
+        time, statistic, far = (float(table[name][rank - 1]) for name in names)
+        false_alarms = rate(far, background.lowest_far_per_year)
+        heading = f"{rank} · {utc(time)} · statistic {statistic:.3f} · FAR {false_alarms}"
+        content = grid(plots, _figures(closeup, time, statistic), f"closeup-{rank}")
+        opened = "" if parts else " open"
+        parts.append(f"<details{opened}><summary>{escape(heading)}</summary>{content}</details>")
+    return f'<h3>The loudest, looked at closely</h3><p class="note">{escape(EXPLANATION)}</p>' + "".join(parts)
+
+
+def _figures(closeup: Closeup, time: float, statistic: float) -> dict[str, figure]:
+    transforms = closeup.q_transforms
+    highest = max(float(transform.energy.max(initial=0.0)) for transform in transforms.values())
+    return {
+        **{
+            f"Q transform, {ifo}": figures.q_transform_figure(transform, time, highest)
+            for ifo, transform in transforms.items()
+        },
+        "Whitened strain": figures.strain_figure(closeup, time),
+        "Scores": figures.score_figure(closeup, time, statistic),
+    }
