@@ -110,10 +110,17 @@ class Artifacts:
         """Configuration of the exported model, written after the model itself."""
         return storage.join(self.repository, self.config.export.model_name, "config.pbtxt")
 
-    def unit(self, kind: str, segment: int, first: int, last: int) -> str:
-        """Events of one unit of work: slides first to last of a segment."""
-        name = f"{kind}-{segment:05d}-{first:05d}-{last:05d}.hdf5"
-        return storage.join(self.directories.results, "units", name)
+    def unit(self, kind: str, first: tuple[int, int], last: tuple[int, int], count: int) -> str:
+        """Events of one unit of work.
+
+        Args:
+            kind: What is in it.
+            first: Segment and number of its first slide.
+            last: Of its last one.
+            count: How many slides it has: between its ends lie more of them where ``Tb`` is longer.
+        """
+        ends = "-".join(f"{segment:05d}.{number:05d}" for segment, number in (first, last))
+        return storage.join(self.directories.results, "units", f"{kind}-{ends}-{count}.hdf5")
 
     def events(self, kind: str) -> str:
         """All events of a kind: background, foreground or 0lag."""
@@ -249,7 +256,7 @@ class Artifacts:
     @property
     def made_units(self) -> dict[str, Any]:
         """Parameters of a unit's events: how many units there are does not matter to one of them."""
-        planning = ("inference.Tb", "inference.slides_per_job")
+        planning = ("inference.Tb", "inference.background_per_job", "inference.return_timeseries")
         own = self.config.parameters("inference", "sensitivity.recovery_window")
         return self.made_model | self.made_injections | {k: v for k, v in own.items() if k not in planning}
 

@@ -43,7 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the whole pipeline; resumes where it was interrupted")
     run.add_argument("directory", help="directory that `aframe init` wrote")
-    run.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
+    run.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES; each inference worker has one (default: the CPU)"
+    )
     run.add_argument("--workers", type=int, default=0, help="tasks that run at the same time (default: one per core)")
 
     status = commands.add_parser("status", help="say which artifacts of a run exist")
@@ -68,10 +70,24 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
     export.add_argument("--max-batch-size", type=int, default=1024, help="windows (default: 1024)")
 
+    _add_infer(commands)
+
+    _add_plot(commands)
+
+    report = commands.add_parser("report", help="build a run's report anew from what there is")
+    report.add_argument("directory", help="directory of the run")
+    return parser
+
+
+def _add_infer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     infer = commands.add_parser("infer", help="apply a model to strain files, or score a run's time slides")
     infer.add_argument("--model", help="model.pt")
     infer.add_argument(
-        "--strain", nargs="+", default=[], metavar="FILE", help="HDF5 or GWF files, one or more per detector"
+        "--strain",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5'; all detectors of the model",
     )
     infer.add_argument("--output", help="event table to write (.hdf5)")
     infer.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
@@ -80,11 +96,19 @@ def build_parser() -> argparse.ArgumentParser:
         told = f"s (default: the background's, else {default})"
         infer.add_argument(f"--{name}-window-length", type=float, help=told)
     infer.add_argument("--top", type=int, default=10, help="candidates to print (default: 10)")
-    infer.add_argument("--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)")
+    infer.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
+    )
 
-    report = commands.add_parser("report", help="build a run's report anew from what there is")
-    report.add_argument("directory", help="directory of the run")
-    return parser
+
+def _add_plot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    plot = commands.add_parser("plot", help="show a stretch of a run's data: strain, whitened strain, scores, events")
+    plot.add_argument("directory", help="directory of the run, which has a trained model and testing strain")
+    plot.add_argument("--time", type=float, required=True, help="middle of the stretch, GPS s (of the slide)")
+    plot.add_argument("--duration", type=float, default=16.0, help="s (default: 16)")
+    plot.add_argument("--slide", type=int, default=0, help="number of the time slide (default: 0, none is shifted)")
+    plot.add_argument("--injections", action="store_true", help="with the slide's injections: needs return_timeseries")
+    plot.add_argument("--output", required=True, help="page to write (.html)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,9 +14,15 @@ from aframe.errors import AframeError, ConfigurationError
 from aframe.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aframe.inference.recorded import Span
     from aframe.tables import EventTable
 
 CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
+
+SPANS_TOLD = 20
+"""Stretches that are printed of those searched, and of those not searched."""
 
 RUN_SCRIPT = """#!/usr/bin/env bash
 # Runs the whole pipeline, and resumes it where it was interrupted. Options go to law: --gpus 0,1 --workers 5
@@ -156,7 +162,7 @@ def data(options: argparse.Namespace) -> None:
 
 def waveforms(options: argparse.Namespace) -> None:
     """Make signals."""
-    from aframe import steps
+    from aframe import planning, steps
 
     steps.use_one_thread()
     run = run_of(options.cfg)
@@ -168,7 +174,7 @@ def waveforms(options: argparse.Namespace) -> None:
             steps.generate_validation_waveforms(run, Progress("validation waveforms"))
             print(run.validation_waveforms)
         else:
-            for batch in steps.plan_injections(run):
+            for batch in planning.plan_injections(run):
                 steps.generate_injections(run, batch, Progress(f"injections of segment {batch.segment}"))
             steps.merge_injections(run)
             print(run.injections)
@@ -189,22 +195,34 @@ def infer(options: argparse.Namespace) -> None:
     """Apply a model to files, or score a run's slides."""
     from aframe import steps
 
-    device = steps.use_gpus(options.gpus)
+    device = steps.use_one_gpu(options.gpus)
     if not options.strain:
         _infer_run(options.cfg, device)
         return
-    from aframe.inference.recorded import search_recorded
+    from aframe.events.cluster import Clustering
+    from aframe.events.significance import Background
+    from aframe.inference.recorded import expand, search_recorded
     from aframe.train.model import load
 
     if not options.model:
         raise ConfigurationError("aframe infer --strain needs --model model.pt")
     if options.output and not options.output.endswith((".hdf5", ".h5")):
         raise ConfigurationError(f"--output {options.output} is no HDF5 file: give a name that ends in .hdf5")
-    model = load(options.model)
-    events = search_recorded(model, options.strain, *_window_lengths(options), device)
-    _print_candidates(events, options)
+    model, paths = load(options.model), expand(options.strain)
+    background = Background.read(options.background) if options.background else None
+    preprocessing = model.preprocessing
+    clustering = Clustering(
+        preprocessing.inference_sampling_rate, *_window_lengths(options), preprocessing.coalescence_offset
+    )
+    found = search_recorded(model, paths, clustering, device, Progress("strain searched", " s"))
+    if background is not None:
+        found.events.parameters["far_per_year"] = background.far_per_year(found.events["detection_statistic"])
+        is_limit = background.is_upper_limit(found.events["detection_statistic"])
+        found.events.parameters["far_is_upper_limit"] = is_limit
+    _print_spans(found.spans)
+    _print_candidates(found.events, options.top)
     if options.output:
-        events.write(options.output, {"model": str(options.model), "strain": [str(path) for path in options.strain]})
+        found.events.write(options.output, {"model": str(options.model), "strain": paths})
         print(f"events: {options.output}")
 
 
@@ -233,32 +251,69 @@ def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
     return lengths[0], lengths[1]
 
 
-def _print_candidates(events: "EventTable", options: argparse.Namespace) -> None:
-    from aframe.events.candidates import utc
-    from aframe.events.significance import Background
+def _print_spans(spans: "Sequence[Span]") -> None:
+    """Which stretches were searched and which not, as many as can be read."""
+    from aframe.strain.recordings import format_gps
 
-    background = Background.read(options.background) if options.background else None
-    print(f"{len(events)} events in the {events.livetime:.0f} s that could be searched; loudest first")
-    print(f"{'UTC':25}{'GPS (s)':18}{'statistic':>10}{'  FAR (per year)' if background else ''}")
-    for row in range(min(options.top, len(events))):
+    for name, chosen in (
+        ("searched", [span for span in spans if not span.reason]),
+        ("not searched", [span for span in spans if span.reason]),
+    ):
+        if not chosen:
+            continue
+        print(f"{name}: {sum(span.stop - span.start for span in chosen):.0f} s in {len(chosen)} stretches (GPS s)")
+        for span in chosen[:SPANS_TOLD]:
+            length = f"{span.stop - span.start:.6g} s"
+            told = [length, span.reason] if span.reason else [length]
+            print(f"  {format_gps(span.start)} to {format_gps(span.stop)} ({', '.join(told)})")
+        if len(chosen) > SPANS_TOLD:
+            print(f"  and {len(chosen) - SPANS_TOLD} more")
+
+
+def _print_candidates(events: "EventTable", number: int) -> None:
+    from aframe.events.candidates import utc
+
+    is_rated = "far_per_year" in events.parameters
+    print(f"{len(events)} events; loudest first")
+    print(f"{'UTC':25}{'GPS (s)':18}{'statistic':>10}{'  FAR (per year)' if is_rated else ''}")
+    for row in range(min(number, len(events))):
         time, statistic = events["detection_time"][row], events["detection_statistic"][row]
-        rate = f"{float(background.far_per_year(statistic)):16.3g}" if background else ""
+        rate = ""
+        if is_rated:
+            sign = "< " if events["far_is_upper_limit"][row] else ""
+            rate = f"{sign + format(events['far_per_year'][row], '.3g'):>16}"
         print(f"{utc(time):25}{time:<18.3f}{statistic:10.3f}{rate}")
+    if is_rated and events["far_is_upper_limit"][:number].any():
+        print("<: no background event is as loud, so that the rate is at most one per time of background")
 
 
 def _infer_run(configuration: str, device: str) -> None:
-    from aframe import steps
+    from aframe import planning, steps
 
     steps.use_one_thread()
     run = run_of(configuration)
-    units = steps.plan_units(run)
-    progress = Progress("units of inference")
-    for number, unit in enumerate(units, start=1):
-        if not all(storage.exists(path) for path in steps.unit_outputs(run, unit).values()):
-            steps.score_unit(run, unit, device)
-        progress(number, len(units))
+    units = planning.plan_units(run)
+    ledger = planning.ledger(run)
+    for number, unit in enumerate(units):
+        if not ledger.was_done(number):
+            steps.score_unit(run, unit, device, ledger.job(number, f"unit {number + 1}/{len(units)}"))
     steps.merge_events(run)
     print(run.events("background"))
+
+
+def plot(options: argparse.Namespace) -> None:
+    """Write a page of one stretch of a run's data."""
+    from aframe import steps
+    from aframe.report.stretch_page import stretch_html
+
+    if options.duration <= 0 or options.slide < 0:
+        raise ConfigurationError(f"--duration {options.duration} must be positive, --slide {options.slide} from 0 on")
+    run = run_of(_load_environment(options.directory))
+    span = options.time - options.duration / 2, options.time + options.duration / 2
+    shown = steps.look_at(run, options.slide, span, options.injections)
+    title = f"Slide {options.slide} at GPS {options.time:.3f}"
+    storage.write_text(options.output, stretch_html(shown, title))
+    print(f"{title}: {options.output}")
 
 
 def sensitivity(options: argparse.Namespace) -> None:

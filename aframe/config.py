@@ -143,7 +143,8 @@ class Inference:
 
     Tb: float = key("livetime of time-slid background to score", "s")
     shifts: tuple[float, ...] = key("shift of each detector from one slide to the next", "s")
-    slides_per_job: int = key("time slides of one segment that make one unit of work", default=64)
+    background_per_job: float = key("livetime of background that makes one unit of work", "s", 1e6)
+    return_timeseries: bool = key("true: keep all scores, beside the units' events", default=False)
     precision: str = key("float32 or bfloat16", default="float32")
     batch_size: int = key("windows that a joint network scores at once", default=128)
     integration_window_length: float = key("length over which scores are averaged", "s")

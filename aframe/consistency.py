@@ -56,7 +56,7 @@ def impossible(config: "Config") -> list[str]:
         *((value > 0, f"{name} = {value} must be positive") for name, value in (
             ("sample_rate", s.sample_rate), ("kernel_length", s.kernel_length), ("fduration", s.fduration),
             ("block_length", s.block_length), ("inference_sampling_rate", s.inference_sampling_rate), ("Tb", i.Tb),
-            ("num_training_waveforms", w.num_training_waveforms), ("slides_per_job", i.slides_per_job),
+            ("num_training_waveforms", w.num_training_waveforms), ("background_per_job", i.background_per_job),
             ("num_validation_waveforms", w.num_validation_waveforms), ("batch_size", i.batch_size),
             ("integration_window_length", i.integration_window_length),
             ("cluster_window_length", i.cluster_window_length),

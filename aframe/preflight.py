@@ -4,7 +4,8 @@ from aframe import storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
-from aframe.steps import signal_source, slides_over, target_populations
+from aframe.planning import slides_over
+from aframe.steps import signal_source, target_populations
 from aframe.strain.fetch import curve_path
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import load_asd

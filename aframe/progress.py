@@ -1,6 +1,13 @@
 """How far a piece of work has come, on the terminal."""
 
+import mmap
 import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+INTERVAL = 5.0
+"""Least time between two lines, s."""
 
 
 class Progress:
@@ -8,11 +15,12 @@ class Progress:
 
     Args:
         name: What is being done.
+        unit: Of the numbers, with a space before it.
         interval: Least time between two lines, s.
     """
 
-    def __init__(self, name: str, interval: float = 5.0) -> None:
-        self.name, self.interval = name, interval
+    def __init__(self, name: str, unit: str = "", interval: float = INTERVAL) -> None:
+        self.name, self.unit, self.interval = name, unit, interval
         self.start = self.last = time.monotonic()
 
     def __call__(self, done: float | int, total: float | int) -> None:
@@ -21,4 +29,59 @@ class Progress:
         if now - self.last >= self.interval and 0 < done < total:
             self.last = now
             left = (now - self.start) * (total - done) / done
-            print(f"{self.name}: {done:.0f} of {total:.0f} ({100 * done / total:.0f} %), {left:.0f} s left", flush=True)
+            print(f"{self.name}: {_share(done, total)}{self.unit}, {left:.0f} s left", flush=True)
+
+
+class Ledger:
+    """How much background each job has scored, in memory that the workers which are forked afterwards share.
+
+    Args:
+        jobs: Seconds of background of each job.
+        sampling_rate: Windows in a second of background, Hz.
+        was_done: Tells whether a job was done before this run; asked when the first job of this run starts.
+        interval: Least time between two lines of all jobs together, s.
+    """
+
+    def __init__(
+        self, jobs: Sequence[float], sampling_rate: float, was_done: Callable[[int], bool], interval: float = INTERVAL
+    ) -> None:
+        self.jobs, self.sampling_rate, self.was_done = np.array(jobs, np.float64), sampling_rate, was_done
+        self.interval = interval
+        shared = np.frombuffer(mmap.mmap(-1, 8 * (len(jobs) + 3)), np.float64)
+        self._done, self._all = shared[: len(jobs)], shared[len(jobs) :]  # start, time of the last line, done before
+
+    def job(self, index: int, name: str) -> Callable[[float, float], None]:
+        """What the job with a number calls, as it goes on, with its seconds of background done and to do.
+
+        Args:
+            index: Number of the job.
+            name: What the user calls it.
+        """
+        start = time.monotonic()
+        if self._all[0] == 0:
+            self._all[:2] = start
+            self._all[2] = sum(seconds for k, seconds in enumerate(self.jobs) if k != index and self.was_done(k))
+
+        def report(done: float, total: float) -> None:
+            self._done[index] = done
+            now = time.monotonic()
+            if now - self._all[1] >= self.interval and done > 0:
+                self._all[1] = now
+                print(f"{name}: {self._line(done, total, now - start)}; {self._overall(now)}", flush=True)
+
+        return report
+
+    def _line(self, done: float, total: float, seconds: float) -> str:
+        speed = done / seconds
+        told = f"{_share(done, total)} s of background, {speed * self.sampling_rate:.0f} windows/s"
+        return f"{told}, {(total - done) / speed:.0f} s left"
+
+    def _overall(self, now: float) -> str:
+        scored, total = self._done.sum(), self.jobs.sum()
+        done = scored + self._all[2]
+        left = (total - done) * (now - self._all[0]) / scored
+        return f"all {len(self.jobs)} jobs: {_share(done, total)} s, {left:.0f} s left"
+
+
+def _share(done: float | int, total: float | int) -> str:
+    return f"{done:.0f} of {total:.0f} ({100 * done / total:.0f} %)"

@@ -1,11 +1,11 @@
 """The six steps as plain functions of a run's artifacts: law tasks and the command line call these alike."""
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,20 @@ from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import write_closeups
-from aframe.inference.slides import Grid, Slide
-from aframe.processes import die_with
+from aframe.inference.slides import Grid
+from aframe.inference.timeseries import read_series, write_series
+from aframe.planning import (
+    InjectionBatch,
+    WorkUnit,
+    background_files,
+    placement,
+    plan_injections,
+    plan_slides,
+    plan_units,
+    time_slides,
+    unit_outputs,
+)
+from aframe.processes import claim_gpu, die_with, release_gpu
 from aframe.sensitivity import volume
 from aframe.sensitivity.populations import population_targets
 from aframe.sensitivity.weighing import Draws, read_rejected, weigh
@@ -30,8 +42,7 @@ from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables, write_tables
-from aframe.train.model import Preprocessing
-from aframe.waveforms.injections import Placement, injection_set
+from aframe.waveforms.injections import injection_set
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population
@@ -40,6 +51,7 @@ from aframe.waveforms.source import SignalSource, polarization_batches
 
 if TYPE_CHECKING:
     from aframe.inference.run import Searcher
+    from aframe.inference.stretch import SlideStretch
 
 ProgressReport = Callable[[float, float], None]
 
@@ -119,83 +131,6 @@ def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | Non
     write_tables([run.validation_waveforms], accepted, run.made_validation_waveforms, COUNTS)
 
 
-def background_files(run: Artifacts, stage: Stage) -> list[str]:
-    """Background files of a stage.
-
-    Raises:
-        DataError: If there are none.
-    """
-    paths = run.background_files(stage)
-    if not paths:
-        raise DataError(f"no background files in {run.data_directory(stage)}/background: make the data first")
-    return paths
-
-
-@dataclass(frozen=True)
-class InjectionBatch:
-    """Injections to place in one slide of one background file.
-
-    Attributes:
-        segment: Index of the background file.
-        slide: Number of the time slide.
-        count: Signals to place.
-    """
-
-    segment: int
-    slide: int
-    count: int
-
-
-def time_slides(run: Artifacts) -> Grid:
-    """How windows and slides lie on the testing data."""
-    search = run.config.search
-    preprocessing = Preprocessing(
-        search.ifos, search.kernel_length, search.inference_sampling_rate, (0.0, search.kernel_length), search.whitening
-    )
-    return Grid(preprocessing, run.config.inference.shifts)
-
-
-def plan_injections(run: Artifacts) -> list[InjectionBatch]:
-    """Fill the slides of all segments, the smallest shifts first, until all injections have a place.
-
-    Raises:
-        DataError: If the segments do not hold as many; says how many they hold.
-    """
-    return _plan_injections(run, [parse_background_path(path) for path in background_files(run, "test")])
-
-
-def _plan_injections(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[InjectionBatch]:
-    wanted = run.config.injections.num_injections
-    batches: list[InjectionBatch] = []
-    placed, number, fits = 0, 1, True
-    while placed < wanted and fits:
-        fits = False
-        for index, segment in enumerate(segments):
-            room = placement(run, segment, number)
-            count = min(0 if room is None else room.capacity, wanted - placed)
-            if count > 0:
-                fits = True
-                batches.append(InjectionBatch(index, number, count))
-                placed += count
-        number += 1
-    if placed < wanted:
-        raise DataError(
-            f"num_injections = {wanted} do not fit into {len(segments)} segments and their time slides, "
-            f"which hold {placed}: lower num_injections, spacing or buffer, or take more data"
-        )
-    return batches
-
-
-def placement(run: Artifacts, segment: tuple[float, float], number: int) -> Placement | None:
-    """Where injections may lie in a slide of a segment (start and duration, s); None where nothing is left of it."""
-    span = time_slides(run).span(*segment, number)
-    if span is None:
-        return None
-    made, shifts = run.config.injections, run.config.inference.shifts
-    shift = tuple(s * number for s in shifts)
-    return Placement(*span, made.spacing, made.buffer, made.jitter, shift)
-
-
 def generate_injections(run: Artifacts, batch: InjectionBatch, progress: ProgressReport | None = None) -> None:
     """Write the injections of one slide of one segment, and the draws rejected on the way."""
     path = background_files(run, "test")[batch.segment]
@@ -219,82 +154,38 @@ def merge_injections(run: Artifacts) -> None:
         storage.remove(path)
 
 
-def plan_slides(run: Artifacts) -> list[Slide]:
-    """Slides of the background: as many as ``Tb`` needs, and at least those that hold injections."""
-    return slides_over(run, [parse_background_path(path) for path in background_files(run, "test")])
-
-
-def slides_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[Slide]:
-    """Slides of segments (start and duration, s): as many as ``Tb`` needs, and at least those that hold injections."""
-    durations = [duration for _, duration in segments]
-    grid = time_slides(run)
-    slides = grid.background(durations, run.config.inference.Tb)
-    there = {(slide.segment, slide.number) for slide in slides}
-    return slides + [
-        grid.slide(batch.segment, durations[batch.segment], batch.slide)
-        for batch in _plan_injections(run, segments)
-        if (batch.segment, batch.slide) not in there
-    ]
-
-
-@dataclass(frozen=True)
-class SlideBatch:
-    """Some slides of one background file; its first batch has slide 0, the zero lag, too.
-
-    Attributes:
-        segment: Index of the background file.
-        slides: The slides.
-    """
-
-    segment: int
-    slides: tuple[Slide, ...]
-
-
-def plan_units(run: Artifacts) -> list[SlideBatch]:
-    """Units of work: slides of each segment in ranges of ``slides_per_job``, zero lag with the first of them."""
-    files = background_files(run, "test")
-    slides, grid, size = plan_slides(run), time_slides(run), run.config.inference.slides_per_job
-    units = []
-    for index, path in enumerate(files):
-        zero_lag = grid.slide(index, parse_background_path(path)[1], 0)
-        own = sorted((slide for slide in slides if slide.segment == index), key=lambda slide: slide.number)
-        batches = [own[first : first + size] for first in range(0, max(1, len(own)), size)]
-        batches[0] = [zero_lag, *batches[0]]
-        units += [SlideBatch(index, tuple(batch)) for batch in batches]
-    return units
-
-
-def unit_outputs(run: Artifacts, unit: SlideBatch) -> dict[str, str]:
-    """Paths of a unit's tables, by kind."""
-    numbers = [slide.number for slide in unit.slides]
-    outputs = {"0lag": run.unit("0lag", unit.segment, 0, 0)} if 0 in numbers else {}
-    shifted = [number for number in numbers if number != 0]
-    if shifted:
-        outputs |= {
-            kind: run.unit(kind, unit.segment, shifted[0], shifted[-1]) for kind in ("foreground", "background")
-        }
-    return outputs
-
-
-def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: ProgressReport | None = None) -> None:
-    """Write the events of one unit."""
-    from aframe.inference.run import Unit
+def score_unit(run: Artifacts, unit: WorkUnit, device: str, progress: ProgressReport | None = None) -> None:
+    """Write the events of one unit, and its score series where they are to be kept."""
+    from aframe.inference.run import InjectionIndex, Unit
     from aframe.inference.run import score_unit as score
 
-    path = background_files(run, "test")[unit.segment]
-    search = searcher(run, device)
-    events, recovered = score(search, Unit(path, unit.slides, run.injections), progress)
-    outputs = unit_outputs(run, unit)
-    is_zero_lag = (events["shift"] == 0).all(axis=1)
-    if "foreground" in outputs and recovered is not None:
+    search, outputs, files = searcher(run, device), unit_outputs(run, unit), background_files(run, "test")
+    injections, done = InjectionIndex(run.injections), 0.0
+    total = search.grid.livetime(unit.of_kind(zero_lag=False))
+    tables = []
+    with contextlib.ExitStack() as stack:
+        keep = None
+        if "timeseries" in outputs:
+            file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.made_units))
+            keep = functools.partial(write_series, file)
+        for segment, slides in unit.by_segment():
+            own = None if progress is None else functools.partial(_after, progress, done, total)
+            tables.append(score(search, Unit(files[segment], slides, injections), own, keep))
+            done += search.grid.livetime([slide for slide in slides if slide.number != 0])
+    if "foreground" in outputs:
+        recovered = RecoveredTable.concatenate([table for _, table in tables if table is not None])
         recovered.write(outputs["foreground"], run.made_units)
-    for kind, rows in (("background", ~is_zero_lag), ("0lag", is_zero_lag)):
+    together = EventTable.concatenate([events for events, _ in tables])
+    for kind, is_zero_lag in (("background", False), ("0lag", True)):
         if kind in outputs:
-            table = events.rows(rows)
-            table.attributes["Tb"] = search.grid.livetime(
-                [s for s in unit.slides if (s.number == 0) == (kind == "0lag")]
-            )
+            table = together.rows((together["shift"] == 0).all(axis=1) == is_zero_lag)
+            table.attributes["Tb"] = search.grid.livetime(unit.of_kind(is_zero_lag))
             table.write(outputs[kind], run.made_units)
+
+
+def _after(progress: ProgressReport, before: float, total: float, done: float, _: float) -> None:
+    """Report a segment's progress as a part of its unit's."""
+    progress(before + done, total)
 
 
 def searcher(run: Artifacts, device: str) -> "Searcher":
@@ -336,21 +227,55 @@ def merge_events(run: Artifacts) -> None:
         merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
 
 
+def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bool) -> "SlideStretch":
+    """What a stretch of a slide looks like; its scores are those that were kept, or else computed anew.
+
+    Args:
+        run: The run.
+        number: Of the slide; 0 is zero lag.
+        span: Slide times between which it is shown, GPS s.
+        injected: Whether with the slide's injections, of which only kept scores tell.
+
+    Raises:
+        DataError: If there is no strain then, or no scores with injections were kept.
+    """
+    from aframe.inference.stretch import slide_stretch
+
+    search, middle = searcher(run, "cpu"), sum(span) / 2
+    kept = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
+    for segment, path in enumerate(background_files(run, "test")):
+        start, duration = parse_background_path(path)
+        there = search.grid.span(start, duration, number)
+        if there is not None and there[0] <= middle < there[1]:
+            series = read_series(kept, segment, number, "foreground") if injected else None
+            return slide_stretch(
+                search.model, search.clustering, path, search.grid.slide(segment, duration, number), *span, series
+            )
+    raise DataError(f"slide {number} has no whitened strain at {middle:.3f}: choose another --time or --slide")
+
+
 def veto_events(run: Artifacts) -> None:
     """Write the events and injections outside vetoed time, and the live time that is left."""
     vetoing.veto_events(run, searcher(run, "cpu").grid, plan_slides(run))
 
 
-def use_gpus(gpus: str) -> str:
-    """Let this process see some GPUs; the device to compute on, which is the CPU, with a note, where there is no GPU.
+def use_one_gpu(gpus: str) -> str:
+    """Let this process see one of some GPUs, which no other worker sees; the device to compute on.
+
+    Workers beyond the number of GPUs wait. Where there is no GPU the device is the CPU, with a note.
 
     Args:
         gpus: As in CUDA_VISIBLE_DEVICES; empty for the CPU.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-    if gpus and not torch.cuda.is_available():
-        print(f"note: there is no GPU {gpus} here: computing on the CPU", file=sys.stderr)
-    return "cuda" if gpus and torch.cuda.is_available() else "cpu"
+    mine = claim_gpu(gpus) if gpus else ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = mine
+    if not mine:
+        return "cpu"
+    if not torch.cuda.is_available():
+        release_gpu(mine)
+        print(f"note: there is no GPU {mine} here: computing on the CPU", file=sys.stderr)
+        return "cpu"
+    return "cuda"
 
 
 def train(run: Artifacts, gpus: str) -> None:

@@ -29,6 +29,7 @@ LAYERS = (
     ("ranking",),
     ("report",),
     ("vetoing",),
+    ("planning",),
     ("steps",),
     ("preflight",),
     ("tasks",),

@@ -12,7 +12,9 @@ import pytest
 from terminal import aframe, environment_of, law_run, write_run
 
 from aframe import config
+from aframe.constants import SECONDS_PER_YEAR
 from aframe.spectral import Whitening
+from aframe.tables import EventTable
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model, Preprocessing
@@ -187,6 +189,37 @@ def test_good_strain(trained: Path, tmp_path: Path) -> None:
     result = aframe("infer", "--model", str(trained), "--strain", *files, "--output", str(output))
     assert (result.returncode, result.stderr) == (0, "")
     assert output.exists()
+
+
+def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path: Path) -> None:
+    def gap(dataset: h5py.Dataset) -> None:
+        dataset[2048 * 25 : 2048 * 27] = np.nan
+
+    (tmp_path / "strain").mkdir()
+    strain(tmp_path / "strain" / "L1.hdf5", "L1", gap)
+    strain(tmp_path / "strain" / "H1.hdf5", "H1")
+    alone, rated = tmp_path / "alone.hdf5", tmp_path / "rated.hdf5"
+    command = ["infer", "--model", str(trained), "--strain", str(tmp_path / "strain")]
+    result = aframe(*command, "--output", str(alone))
+    assert (result.returncode, result.stderr) == (0, "")
+    known = EventTable.read(str(alone))
+    second = float(np.sort(known["detection_statistic"])[-2])
+    columns = {"detection_statistic": np.array([second + 1e-9, second - 1]), "detection_time": np.zeros(2)}
+    background = EventTable({**columns, "shift": np.zeros((2, 2))}, attributes={"Tb": SECONDS_PER_YEAR / 2})
+    background.write(str(tmp_path / "background.hdf5"))
+    result = aframe(*command, "--background", str(tmp_path / "background.hdf5"), "--output", str(rated))
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert any(line.endswith("(2 s, missing samples)") for line in lines)
+    assert re.search(r"^searched: \d+ s in 2 stretches", result.stdout, re.M)
+    first = next(k for k, line in enumerate(lines) if line.startswith("UTC")) + 1
+    assert [line.split()[4:] for line in lines[first : first + 2]] == [["<", "2"], ["2"]]
+    table = EventTable.read(str(rated))
+    assert table["far_per_year"][:2].tolist() == [2.0, 2.0]
+    assert table["far_is_upper_limit"][:2].tolist() == [True, False]
+    missing = told(aframe(*command[:3], "--strain", str(tmp_path / "none*.hdf5")))
+    assert "none*.hdf5" in missing
+    assert "mend the path" in missing
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

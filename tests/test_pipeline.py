@@ -19,13 +19,15 @@ import pytest
 import torch
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
-from aframe import config, ranking, steps
+from aframe import config, planning, ranking, steps
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
 from aframe.errors import DataError, ParameterMismatchError
 from aframe.events.candidates import CandidateTable
+from aframe.events.cluster import cluster
 from aframe.events.significance import Background
 from aframe.inference.closeup_files import read_closeups
+from aframe.inference.timeseries import kept_series, read_series
 from aframe.preflight import preflight
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.waveforms.loading import load_population
@@ -59,6 +61,15 @@ def content(path: Path) -> dict[str, str]:
         visit("", file)
         file.visititems(visit)
     return found
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the pipeline computes."""
+    threads = torch.get_num_threads()
+    steps.use_one_thread()
+    yield
+    torch.set_num_threads(threads)
 
 
 def differences(first: Path, second: Path) -> list[str]:
@@ -209,11 +220,11 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
     threads = torch.get_num_threads()
     steps.use_one_thread()
     try:
-        batches = steps.plan_injections(run)
+        batches = planning.plan_injections(run)
         for batch in reversed(batches):
             steps.generate_injections(run, batch)
         steps.merge_injections(run)
-        for unit in steps.plan_units(run):
+        for unit in planning.plan_units(run):
             steps.score_unit(run, unit, "cpu")
     finally:
         torch.set_num_threads(threads)
@@ -231,6 +242,50 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
     known = RecoveredTable.read(str(whole_run / "results" / "foreground.hdf5"))
     np.testing.assert_allclose(scored["detection_statistic"], known["detection_statistic"], atol=1e-4)
     np.testing.assert_array_equal(scored["injection_time"], known["injection_time"])
+
+
+def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
+    whole_run: Path, tmp_path: Path, one_thread: None
+) -> None:
+    kept = ("inference.return_timeseries=true", "inference.background_per_job=1e6")
+    for name, changes in (("apart", ("inference.background_per_job=1",)), ("together", kept)):
+        configuration = write_run(tmp_path / name, *changes) / "sandbox.cfg"
+        directories = replace(Directories.from_environment(environment_of(whole_run)), results=str(tmp_path / name))
+        run = Artifacts(config.load(str(configuration)), directories)
+        units = planning.plan_units(run)
+        assert len(units) == (1 if name == "together" else len(planning.plan_slides(run)))
+        for unit in reversed(units):
+            steps.score_unit(run, unit, "cpu")
+        steps.merge_events(run)
+        for kind in ("background", "foreground", "0lag"):
+            assert content(Path(run.events(kind))) == content(whole_run / "results" / f"{kind}.hdf5")
+    series = sorted(str(path) for path in (tmp_path / "together" / "units").glob("timeseries-*"))
+    slides = list(kept_series(series))
+    assert len([kind for *_, kind in slides if kind == "background"]) == sum(len(unit.slides) for unit in units)
+    clustering = steps.searcher(run, "cpu").clustering
+    for segment, number, kind in slides:
+        scores = read_series(series, segment, number, kind)
+        statistic, time = cluster(scores.scores, scores.start, clustering)
+        table = EventTable.read(str(whole_run / "results" / ("background.hdf5" if number else "0lag.hdf5")))
+        there = np.isin(statistic, table["detection_statistic"]) & np.isin(time, table["detection_time"])
+        assert (there.all() and len(there) > 1) if kind == "background" else (~there).any()
+    with pytest.raises(DataError, match=r"background scores of slide 99 of segment 0: .* return_timeseries = true"):
+        read_series(series, 0, 99)
+
+
+def test_a_stretch_of_a_run_can_be_looked_at(whole_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "stretch.html"
+    command = ["plot", str(whole_run), "--output", str(page)]
+    result = aframe(*command, "--time", "1262304400", "--slide", "2")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "shifts H1 +0 s, L1 +2 s" in page.read_text()
+    for options, words in (
+        (("--time", "1262304400", "--slide", "2", "--injections"), "return_timeseries = true"),
+        (("--time", "1262305400"), "slide 0 has no whitened strain at 1262305400.000"),
+    ):
+        refused = aframe(*command, *options)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+        assert words in refused.stderr
 
 
 def test_two_runs_in_one_directory_are_refused(whole_run: Path) -> None:
@@ -303,8 +358,8 @@ def test_candidates_can_be_removed_from_the_background_that_the_run_made(whole_r
     background = Background.read(run.events("background"))
     recovered = RecoveredTable.read(run.events("foreground"))
     populations = ranking.Populations(load_population(loaded.waveforms.prior), None)
-    grid = steps.time_slides(run)
-    table = ranking.rank_run(run, background, recovered, populations, grid, steps.plan_slides)
+    grid = planning.time_slides(run)
+    table = ranking.rank_run(run, background, recovered, populations, grid, planning.plan_slides)
     assert table["is_removed"][0]
     assert 0 < table.attributes["Tb"] - table.attributes["Tb_cleaned"] < 0.5 * table.attributes["Tb"]
     for name in ("detection_time", "far_per_year", "significance"):

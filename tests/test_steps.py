@@ -13,20 +13,21 @@ from aframe.inference.closeup_files import read_closeups
 from aframe.preflight import preflight
 from aframe.report.gather import gather
 from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
-from aframe.steps import estimate_sensitivity, use_gpus
+from aframe.steps import estimate_sensitivity, use_one_gpu
 from aframe.tables import EventTable, RecoveredTable, RejectedTable
 from aframe.waveforms.priors import demo_bbh, draw
 
 
-def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys):
+def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert use_gpus("") == "cpu"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert use_one_gpu("") == "cpu"
     assert capsys.readouterr().err == ""
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert use_gpus("0,1") == "cpu"
-    assert "there is no GPU 0,1 here" in capsys.readouterr().err
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert [use_one_gpu("3,1"), use_one_gpu("3,1")] == ["cpu", "cpu"]
+    assert "there is no GPU 3 here" in capsys.readouterr().err
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def run_with_populations(directory: Path, populations: str) -> Artifacts:

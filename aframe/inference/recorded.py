@@ -1,69 +1,142 @@
-"""Apply a model to recorded strain: zero lag alone, of any length that holds a window."""
+"""Apply a model to recorded strain: zero lag alone, of any length that holds a window, a piece at a time."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from aframe.errors import DataError
+from aframe import storage
+from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
 from aframe.inference.slides import Grid, Slide
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
-from aframe.strain.recordings import Coincident, coincident, read_strain
+from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
 from aframe.tables import EventTable
 from aframe.train.model import Model, Preprocessing
+from aframe.types import Array
+
+PIECE_LENGTH = 4096.0
+"""Seconds of strain that are in memory at once."""
+
+MARGIN = 1.0
+"""Seconds read beyond either end of a piece, more than resampling takes."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of recorded time and what became of it.
+
+    Attributes:
+        start: GPS s.
+        stop: GPS s.
+        reason: Why it was not searched; empty where it was: there an event's coalescence would be found.
+    """
+
+    start: float
+    stop: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SearchedRecordings:
+    """What was found in recordings.
+
+    Attributes:
+        events: Loudest first; ``Tb`` is the time that was searched, s.
+        spans: All time from the first sample to the last, in order.
+    """
+
+    events: EventTable
+    spans: tuple[Span, ...]
+
+
+@dataclass
+class _Series:
+    """Scores of a stretch without gaps, as far as it has been read."""
+
+    strain_start: float
+    strain_stop: float
+    start: float
+    scores: list[Array] = field(default_factory=list)
+
+    @property
+    def windows(self) -> int:
+        return sum(map(len, self.scores))
+
+
+def expand(patterns: Sequence[str]) -> list[str]:
+    """Files that paths, directories and patterns such as ``data/*.hdf5`` stand for, each once.
+
+    Raises:
+        StorageError: If one stands for no file.
+    """
+    paths: dict[str, None] = {}
+    for pattern in patterns:
+        inside = [found for suffix in SUFFIXES for found in storage.glob(storage.join(pattern, f"*{suffix}"))]
+        found = inside or ([str(pattern)] if storage.exists(pattern) else storage.glob(pattern))
+        if not found or (found == [str(pattern)] and not str(pattern).endswith(SUFFIXES)):
+            raise StorageError(
+                f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
+                "mend the path (it does not exist, or holds other files)"
+            )
+        paths |= dict.fromkeys(found)
+    return list(paths)
 
 
 def search_recorded(
-    model: Model, paths: Sequence[str], integration_window_length: float, cluster_window_length: float, device: str
-) -> EventTable:
+    model: Model,
+    paths: Sequence[str],
+    clustering: Clustering,
+    device: str,
+    progress: Callable[[float, float], None] | None = None,
+) -> SearchedRecordings:
     """Events in recorded strain.
 
     Args:
         model: Network and preprocessing.
         paths: HDF5 or GWF files, one or more per detector.
-        integration_window_length: Seconds over which scores are averaged.
-        cluster_window_length: Seconds within which only the loudest event is kept.
+        clustering: How scores become events.
         device: cpu or cuda.
-
-    Returns:
-        Events, loudest first; ``Tb`` is the time that was searched, s.
+        progress: Called with the seconds of strain done and to do.
 
     Raises:
         DataError: If a detector is missing or not the model's, or nothing is long enough to search.
         StorageError: If a file is missing or damaged.
     """
-    ifos = model.preprocessing.ifos
-    strain = read_strain(paths, None, model.preprocessing.whitening.sample_rate)
-    if set(strain) != set(ifos):
+    recordings = _recordings(paths, model.preprocessing.ifos)
+    search = _Search(model, recordings, clustering, device)
+    runs = common_time(recordings)
+    total, done = sum(stop - start for start, stop in runs), 0.0
+    series: list[_Series] = []
+    for run in runs:
+        for each, last in search.pieces(*run):
+            series += [each] if not series or each is not series[-1] else []
+            if progress:
+                progress(done + last - run[0], total)
+        done += run[1] - run[0]
+    searched = [each for each in series if each.windows >= clustering.integration_size]
+    if not searched:
         raise DataError(
-            f"the model searches {', '.join(ifos)} together, the files hold {', '.join(sorted(strain)) or 'none'}: "
-            "give files of each of the model's detectors and of no other"
-        )
-    clustering = Clustering(
-        model.preprocessing.inference_sampling_rate,
-        integration_window_length,
-        cluster_window_length,
-        model.preprocessing.coalescence_offset,
-    )
-    shortest = shortest_duration(model, clustering)
-    pieces = [piece for piece in coincident({ifo: strain[ifo] for ifo in ifos}) if piece.duration >= shortest]
-    if not pieces:
-        raise DataError(
-            f"no stretch of {', '.join(ifos)} without gaps is {shortest:g} s long, which this model needs: "
+            f"no stretch of {', '.join(model.preprocessing.ifos)} without gaps is "
+            f"{shortest_duration(model, clustering):g} s long, which this model needs: "
             f"the files have {', '.join(paths)}; give longer ones"
         )
-    tables = [_search(model, piece, clustering, device) for piece in pieces]
-    events = EventTable.concatenate(tables)
-    events.attributes["Tb"] = sum(float(table.attributes["Tb"]) for table in tables)
-    return events.rows(np.argsort(-events["detection_statistic"], kind="stable"))
+    events = EventTable.concatenate([search.events(each) for each in searched])
+    events.attributes["Tb"] = sum(each.windows for each in searched) / clustering.sampling_rate
+    return SearchedRecordings(
+        events.rows(np.argsort(-events["detection_statistic"], kind="stable")),
+        tuple(_account(recordings, series, searched, clustering)),
+    )
 
 
 def shortest_duration(model: Model, clustering: Clustering) -> float:
     """Seconds of strain that give a single average of scores."""
     preprocessing = model.preprocessing
-    return preprocessing.kernel_length + preprocessing.whitening.fduration + clustering.integration_window_length
+    averaged = (clustering.integration_size - 1) / clustering.sampling_rate
+    return preprocessing.kernel_length + preprocessing.whitening.fduration + averaged
 
 
 def whitened_streams(piece: Coincident, preprocessing: Preprocessing) -> list[WhitenedStream]:
@@ -73,14 +146,164 @@ def whitened_streams(piece: Coincident, preprocessing: Preprocessing) -> list[Wh
     return [whiten(torch.from_numpy(piece.strain[ifo]), whitening) for ifo in preprocessing.ifos]
 
 
-def _search(model: Model, piece: Coincident, clustering: Clustering, device: str) -> EventTable:
-    """Events of one stretch."""
-    streams = whitened_streams(piece, model.preprocessing)
-    grid = Grid(model.preprocessing, (0.0,) * len(streams))
-    engine = Engine(model, streams, grid, torch.float32, device)
-    slide = Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1]))
-    start = piece.start + streams[0].offset / model.preprocessing.whitening.sample_rate
-    statistic, time = cluster(engine.scores(slide), start, clustering)
-    shift = np.zeros((len(time), len(streams)))
-    columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}
-    return EventTable(columns, attributes={"Tb": grid.livetime([slide])})
+def common_time(recordings: Mapping[str, Sequence[Recording]]) -> list[tuple[float, float]]:
+    """Stretches of time (GPS s) for which all detectors have files, however many follow each other.
+
+    Raises:
+        DataError: If there are none.
+    """
+    covered = {ifo: _covered(own) for ifo, own in recordings.items()}
+    common = _intersection(list(covered.values()))
+    if not common:
+        told = "; ".join(f"{ifo} {spans[0][0]:.3f} to {spans[-1][1]:.3f}" for ifo, spans in covered.items())
+        raise DataError(f"the detectors have no time in common ({told}): give files of the same time")
+    return common
+
+
+def _intersection(spans: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    common = list(spans[0])
+    for others in spans[1:]:
+        cuts = [(max(a, c), min(b, d)) for a, b in common for c, d in others]
+        common = [(low, high) for low, high in cuts if high > low]
+    return sorted(common)
+
+
+def _covered(recordings: Sequence[Recording]) -> list[tuple[float, float]]:
+    spans: list[tuple[float, float]] = []
+    for recording in sorted(recordings, key=lambda r: r.start):
+        if spans and recording.start <= spans[-1][1] + 0.1 / recording.sample_rate:
+            spans[-1] = spans[-1][0], max(spans[-1][1], recording.stop)
+        else:
+            spans.append((recording.start, recording.stop))
+    return spans
+
+
+def _recordings(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Recording]]:
+    found = [recording for path in paths for recording in inventory(path)]
+    have = {recording.ifo for recording in found}
+    if have != set(ifos):
+        raise DataError(
+            f"the model searches {', '.join(ifos)} together, the files hold {', '.join(sorted(have)) or 'none'}: "
+            "give files of each of the model's detectors and of no other"
+        )
+    return {ifo: [recording for recording in found if recording.ifo == ifo] for ifo in ifos}
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A model, what it is applied to, and how scores become events."""
+
+    model: Model
+    recordings: Mapping[str, Sequence[Recording]]
+    clustering: Clustering
+    device: str
+
+    def pieces(self, start: float, stop: float) -> Iterator[tuple[_Series, float]]:
+        """Score a stretch of time piece by piece; each series that grows, and up to where strain is done (GPS s).
+
+        A piece begins ``psd_length`` before the first window that the one before it does not hold, so that the windows
+        of both make one series, in which nothing is lost or counted twice.
+        """
+        whitening = self.model.preprocessing.whitening
+        length, sample = max(PIECE_LENGTH, 8 * whitening.psd_length), 1 / whitening.sample_rate
+        low, series = start, None
+        while True:
+            high = stop if stop - low <= 1.25 * length else low + length
+            following = high
+            for piece in self._strain(low, high):
+                goes_on = high < stop and piece.start + piece.duration > high - sample / 2
+                is_later = piece.start > low + sample / 2
+                series = None if is_later else series
+                if goes_on and is_later and piece.duration < length / 4:
+                    following = piece.start  # a beginning: it is read again, with what follows it
+                    break
+                series = self._scored(piece, series)
+                yield series, piece.start + piece.duration
+                if goes_on:
+                    following = series.start + series.windows / self.clustering.sampling_rate - whitening.psd_length
+                else:
+                    series = None
+            if high >= stop:
+                return
+            series = series if following < high else None
+            low = following
+
+    def _strain(self, low: float, high: float) -> list[Coincident]:
+        """Strain of all detectors between two times, split at gaps."""
+        rate = self.model.preprocessing.whitening.sample_rate
+        strain = {ifo: assemble(own, rate, low - MARGIN, high + MARGIN) for ifo, own in self.recordings.items()}
+        if not _intersection([[(piece.start, piece.stop) for piece in own] for own in strain.values()]):
+            return []
+        cut = []
+        for piece in coincident(strain):
+            first, last = (round((time - piece.start) * rate) for time in (low, high))
+            part = {ifo: data[max(0, first) : max(0, last)] for ifo, data in piece.strain.items()}
+            if len(next(iter(part.values()))):
+                cut.append(Coincident(piece.start + max(0, first) / rate, rate, part))
+        return cut
+
+    def _scored(self, piece: Coincident, series: _Series | None) -> _Series:
+        """A new series, or one that goes on, with a piece's scores; without where the piece is too short."""
+        preprocessing = self.model.preprocessing
+        whitening, rate = preprocessing.whitening, preprocessing.whitening.sample_rate
+        stop = piece.start + piece.duration
+        if series is not None:
+            series.strain_stop = stop
+            if piece.duration >= whitening.psd_length + whitening.fduration / 2 + preprocessing.kernel_length:
+                series.scores.append(self._scores(_streams(piece, preprocessing)))
+            return series
+        if piece.duration < preprocessing.kernel_length + whitening.fduration:
+            return _Series(piece.start, stop, piece.start)
+        streams = whitened_streams(piece, preprocessing)
+        return _Series(piece.start, stop, piece.start + streams[0].offset / rate, [self._scores(streams)])
+
+    def _scores(self, streams: Sequence[WhitenedStream]) -> Array:
+        grid = Grid(self.model.preprocessing, (0.0,) * len(streams))
+        engine = Engine(self.model, streams, grid, torch.float32, self.device)
+        return engine.scores(Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1])))
+
+    def events(self, series: _Series) -> EventTable:
+        """Events of a series."""
+        statistic, time = cluster(np.concatenate(series.scores), series.start, self.clustering)
+        shift = np.zeros((len(time), len(self.recordings)))
+        columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}
+        return EventTable(columns, attributes={"Tb": series.windows / self.clustering.sampling_rate})
+
+
+def _streams(piece: Coincident, preprocessing: Preprocessing) -> list[WhitenedStream]:
+    return [whiten_stream(torch.from_numpy(piece.strain[o]), preprocessing.whitening) for o in preprocessing.ifos]
+
+
+def _account(
+    recordings: Mapping[str, Sequence[Recording]],
+    series: Sequence[_Series],
+    searched: Sequence[_Series],
+    clustering: Clustering,
+) -> Iterator[Span]:
+    """What became of all time from the first sample to the last."""
+    covered = {ifo: _covered(own) for ifo, own in recordings.items()}
+    edges = sorted({edge for spans in covered.values() for span in spans for edge in span})
+    stride = 1 / clustering.sampling_rate
+    done: list[Span] = []
+    for each in series:
+        if each in searched:
+            first = each.start + clustering.coalescence_offset - stride / 2
+            done.append(Span(first, first + each.windows * stride))
+            before = Span(each.strain_start, first, "PSD, filter and window at its start")
+            done += [before, Span(done[-1].stop, each.strain_stop, "filter and window at its end")]
+        else:
+            done.append(Span(each.strain_start, each.strain_stop, "too short"))
+    done.sort(key=lambda span: span.start)
+    at = edges[0]
+    for span in [*done, Span(edges[-1], edges[-1])]:
+        for low, high in itertools.pairwise([at, *(e for e in edges if at < e < span.start), span.start]):
+            if high > low:
+                yield Span(low, high, _missing(covered, (low + high) / 2))
+        if span.stop > span.start:
+            yield span
+        at = max(at, span.stop)
+
+
+def _missing(covered: Mapping[str, Sequence[tuple[float, float]]], time: float) -> str:
+    lacking = [ifo for ifo, spans in covered.items() if not any(low <= time < high for low, high in spans)]
+    return f"no file of {', '.join(lacking)}" if lacking else "missing samples"

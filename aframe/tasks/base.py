@@ -146,7 +146,7 @@ class AframeTask(law.Task):
     gpus = luigi.Parameter(
         default="",
         significant=False,
-        description="GPUs for training and inference, as in CUDA_VISIBLE_DEVICES; empty for the CPU",
+        description="GPUs, as in CUDA_VISIBLE_DEVICES: training uses all, each inference worker one; empty for the CPU",
     )
 
     @property
@@ -161,8 +161,8 @@ class AframeTask(law.Task):
 
     @property
     def device(self) -> str:
-        """Where networks compute."""
-        return steps.use_gpus(self.gpus)
+        """Where networks compute: the CPU, or a GPU that this worker has for itself."""
+        return steps.use_one_gpu(self.gpus)
 
     def complete(self) -> bool:
         """Whether all outputs are there; refuses those that were made with other parameters."""

@@ -1,13 +1,22 @@
 """Scores and events of zero lag, time slides and injections."""
 
+import functools
+
 import law
 
-from aframe import steps
+from aframe import planning, steps
+from aframe.progress import Ledger
 from aframe.storage import Parameters
-from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.base import AframeTask, Output, current_run
 from aframe.tasks.data import FetchStrain
 from aframe.tasks.train import Train
 from aframe.tasks.waveforms import MergeInjections
+
+
+@functools.cache
+def ledger() -> Ledger:
+    """How much of the background is scored, over all workers."""
+    return planning.ledger(current_run())
 
 
 class ScoreSlides(AframeTask, law.LocalWorkflow):
@@ -39,18 +48,20 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
         return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
-    def create_branch_map(self) -> dict[int, steps.SlideBatch]:
+    def create_branch_map(self) -> dict[int, planning.WorkUnit]:
         """A branch per segment and range of slides."""
-        return dict(enumerate(steps.plan_units(self.artifacts)))
+        ledger()  # in the process from which workers are forked, so that they share it
+        return dict(enumerate(planning.plan_units(self.artifacts)))
 
     @workflow_condition.output
     def output(self) -> dict[str, Output]:
         """Events of the slides, and injections with the events that recovered them."""
-        return {kind: Output(path) for kind, path in steps.unit_outputs(self.artifacts, self.branch_data).items()}
+        return {kind: Output(path) for kind, path in planning.unit_outputs(self.artifacts, self.branch_data).items()}
 
     def run(self) -> None:
         """Score one unit."""
-        steps.score_unit(self.artifacts, self.branch_data, self.device, self.progress)
+        progress = ledger().job(self.branch, self.title)
+        steps.score_unit(self.artifacts, self.branch_data, self.device, progress)
 
 
 class MergeEvents(AframeTask):

@@ -2,7 +2,7 @@
 
 import law
 
-from aframe import steps
+from aframe import planning, steps
 from aframe.storage import Parameters
 from aframe.tasks.base import AframeTask, Output
 from aframe.tasks.data import FetchStrain
@@ -72,9 +72,9 @@ class GenerateInjections(InjectionTask, law.LocalWorkflow):
         return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
-    def create_branch_map(self) -> dict[int, steps.InjectionBatch]:
+    def create_branch_map(self) -> dict[int, planning.InjectionBatch]:
         """A branch per segment and slide."""
-        return dict(enumerate(steps.plan_injections(self.artifacts)))
+        return dict(enumerate(planning.plan_injections(self.artifacts)))
 
     @workflow_condition.output
     def output(self) -> dict[str, Output]:

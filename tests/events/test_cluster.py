@@ -96,6 +96,11 @@ def test_short_series(windows: int, events: int) -> None:
     assert len(statistic) == len(time) == events
 
 
+@pytest.mark.parametrize("shape", [(0, 50), (5, 0), (5, 3)])
+def test_slides_without_events(shape: tuple[int, int]) -> None:
+    assert [len(part) for part in cluster_slides(np.zeros(shape, np.float32), 0.0, CLUSTERING)] == [0, 0, 0]
+
+
 def test_edges_are_not_inflated() -> None:
     rng = np.random.default_rng(4)
     scores = (rng.normal(size=(20000, 41)) - 8).astype(np.float32)

@@ -48,6 +48,30 @@ def test_shifts_are_compared_as_times_not_as_bits() -> None:
     assert recover(injections, events, np.array([1.0]), 1.0).tolist() == [0]
 
 
+@pytest.mark.parametrize(("injections", "events"), [(0, 0), (3, 0), (0, 3)])
+def test_nothing_to_match(injections: int, events: int) -> None:
+    times = [(np.arange(count) + 1e9, np.zeros((count, 2))) for count in (injections, events)]
+    assert recover(times[0], times[1], np.ones(events), 1.0).tolist() == [-1] * injections
+
+
+def test_ties() -> None:
+    shift = np.zeros((9, 2))
+    cases = (
+        # equally far from two events: the louder one; equally loud: the earlier one
+        ([10.0], [9.0, 11.0], [1.0, 2.0], [1]),
+        ([10.0], [9.0, 11.0], [2.0, 2.0], [0]),
+        # one event between two injections: it recovers the first row, the other one has none
+        ([11.0, 9.0], [10.0], [5.0], [0, -1]),
+        # two injections at one time have one event between them
+        ([10.0, 10.0], [10.0], [5.0], [0, -1]),
+        # the border of the window belongs to it
+        ([10.0, 20.0], [12.0, 22.000001], [5.0, 5.0], [0, -1]),
+    )
+    for injected, observed, statistic, expected in cases:
+        times = [(1e9 + np.array(time), shift[: len(time)]) for time in (injected, observed)]
+        assert recover(times[0], times[1], np.array(statistic), 2.0).tolist() == expected
+
+
 def test_nothing_vanishes() -> None:
     count = 4
     parameters = {name: np.arange(count, dtype=float) + 10 for name in ("mass_1", "mass_2", "redshift", "snr")}

@@ -5,13 +5,26 @@ import numpy as np
 import pytest
 
 from aframe.errors import DataError, StorageError
-from aframe.inference.recorded import search_recorded
+from aframe.events.cluster import Clustering
+from aframe.inference import recorded
+from aframe.inference.recorded import SearchedRecordings, expand, search_recorded
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
+from aframe.tables import EventTable
+from aframe.train.model import Model
 
 RATE = 256.0
 RESOLUTION = 0.13  # s: half a stride
 PULSE = 3e-20 * np.exp(-0.5 * ((np.arange(64) - 32) / 1.5) ** 2) * np.cos(0.9 * (np.arange(64) - 32))
+
+
+def searched(model: Model, paths: list[str], window: float = 4.0) -> SearchedRecordings:
+    offset = model.preprocessing.coalescence_offset
+    return search_recorded(model, paths, Clustering(4.0, 0.5, window, offset), "cpu")
+
+
+def search(model: Model, paths: list[str], window: float = 4.0) -> EventTable:
+    return searched(model, paths, window).events
 
 
 @pytest.fixture
@@ -35,7 +48,7 @@ def record(make_strain, tmp_path):
 def test_a_pulse_is_found_in_strain_of_any_length(record, make_model, duration):
     # 20 s can give psd_length = 4 s away for a PSD from the past; 7 s cannot
     time = 2000.0 + duration - 2.3125
-    events = search_recorded(make_model("coincidence"), [record(duration, [time])], 0.5, 4.0, "cpu")
+    events = search(make_model("coincidence"), [record(duration, [time])])
     assert events["detection_time"][0] == pytest.approx(time, abs=RESOLUTION)
     assert (np.diff(events["detection_statistic"]) <= 0).all()
     assert events["shift"].shape == (len(events), 2)
@@ -44,14 +57,14 @@ def test_a_pulse_is_found_in_strain_of_any_length(record, make_model, duration):
 
 
 def test_files_that_follow_each_other_are_one_recording(record, make_model):
-    whole = search_recorded(make_model("coincidence"), [record(30.0, [2014.99])], 0.5, 4.0, "cpu")
+    whole = search(make_model("coincidence"), [record(30.0, [2014.99])])
     recording = {r.ifo: r for r in inventory(record(30.0, [2014.99]))}
     paths = []
     for low, high in ((2015.0, 2030.0), (2000.0, 2015.0)):
         strain = {ifo: read(r, low, high).data for ifo, r in recording.items()}
         paths.append(record(1.0, name=f"{low}.hdf5"))
         write_background(paths[-1], strain, low, RATE)
-    parts = search_recorded(make_model("coincidence"), paths, 0.5, 4.0, "cpu")
+    parts = search(make_model("coincidence"), paths)
     for name in whole.parameters:
         np.testing.assert_array_equal(parts[name], whole[name])
     assert whole["detection_time"][0] == pytest.approx(2014.99, abs=RESOLUTION)
@@ -61,36 +74,87 @@ def test_missing_samples_split_the_search(record, make_model):
     path = record(40.0, [2009.0, 2035.0])
     with h5py.File(path, "r+") as file:
         file["L1"][20 * 256 : 21 * 256] = np.nan
-    events = search_recorded(make_model("coincidence"), [path], 0.5, 4.0, "cpu")
+    events = search(make_model("coincidence"), [path])
     assert np.isfinite(events["detection_statistic"]).all()
     assert sorted(events["detection_time"][:2]) == pytest.approx([2009.0, 2035.0], abs=RESOLUTION)
     assert events.livetime == (20 - 4.5 - 1.0 + 0.25) + (19 - 4.5 - 1.0 + 0.25)
 
 
+GAPS = [[], [(70.0, 70.5)], [(27.0, 31.0)], [(31.5, 33.5), (35.0, 36.0)], [(33.0, 40.0), (61.0, 140.0)], [(0.0, 2.0)]]
+
+
+@pytest.mark.parametrize("gaps", GAPS)
+def test_long_recordings_are_read_in_pieces_in_which_no_window_is_lost(record, make_model, monkeypatch, gaps):
+    times = [2017.375 + 9.34375 * k for k in range(14)]  # no piece ends at the same place of each
+    path = record(150.0, times)
+    with h5py.File(path, "r+") as file:
+        for low, high in gaps:
+            file["L1"][round(low * RATE) : round(high * RATE)] = np.nan
+    monkeypatch.setattr(recorded, "PIECE_LENGTH", 1e6)
+    whole = searched(make_model("coincidence"), [path])
+    monkeypatch.setattr(recorded, "PIECE_LENGTH", 32.0)
+    pieces = searched(make_model("coincidence"), [path])
+    assert pieces.spans == whole.spans
+    assert pieces.events.livetime == whole.events.livetime
+    loud = 0.2 * whole.events["detection_statistic"][0]
+    found = [np.sort(e["detection_time"][e["detection_statistic"] > loud]) for e in (whole.events, pieces.events)]
+    assert len(found[0]) > 3
+    np.testing.assert_allclose(found[1], found[0], atol=RESOLUTION)
+
+
+def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_model, tmp_path):
+    both, h1 = record(60.0), record(20.0, ifos=("H1",), start=2060.0, name="H1.hdf5")
+    late, never = record(30.0, start=2100.0, name="late.hdf5"), record(2.0, start=2140.0, name="short.hdf5")
+    with h5py.File(both, "r+") as file:
+        file["L1"][30 * 256 : 31 * 256] = np.nan
+    found = searched(make_model("coincidence"), [both, h1, late, never])
+    told = [(span.start, span.stop, span.reason) for span in found.spans]
+    edges = "PSD, filter and window at its start", "filter and window at its end"
+    assert told == [
+        (2000.0, 2004.375, edges[0]), (2004.375, 2029.125, ""), (2029.125, 2030.0, edges[1]),
+        (2030.0, 2031.0, "missing samples"),
+        (2031.0, 2035.375, edges[0]), (2035.375, 2059.125, ""), (2059.125, 2060.0, edges[1]),
+        (2060.0, 2080.0, "no file of L1"), (2080.0, 2100.0, "no file of H1, L1"),
+        (2100.0, 2104.375, edges[0]), (2104.375, 2129.125, ""), (2129.125, 2130.0, edges[1]),
+        (2130.0, 2140.0, "no file of H1, L1"), (2140.0, 2142.0, "too short"),
+    ]  # fmt: skip
+    assert found.events.livetime == sum(stop - start for start, stop, reason in told if not reason)
+
+
+def test_paths_are_files_directories_and_patterns(record, tmp_path):
+    paths = [record(1.0, name=name) for name in ("a.hdf5", "b.h5", "c.hdf5")]
+    (tmp_path / "notes.txt").write_text("no strain")
+    assert sorted(expand([str(tmp_path)])) == paths
+    assert expand([str(tmp_path / "*.hdf5"), paths[0], paths[1]]) == [paths[0], paths[2], paths[1]]
+    for nothing in ("d.hdf5", "*.gwf", "notes.txt"):
+        with pytest.raises(StorageError, match=r"is no \.hdf5.* mend the path"):
+            expand([str(tmp_path / nothing)])
+
+
 @pytest.mark.parametrize("ifos", [("H1",), ("H1", "V1"), ("H1", "L1", "V1")])
 def test_other_detectors_than_the_models_are_refused(record, make_model, ifos):
     with pytest.raises(DataError, match=f"the model searches H1, L1 together, the files hold {', '.join(ifos)}"):
-        search_recorded(make_model("coincidence"), [record(20.0, ifos=ifos)], 0.5, 4.0, "cpu")
+        search(make_model("coincidence"), [record(20.0, ifos=ifos)])
 
 
 def test_too_short_a_recording_is_refused_with_what_it_needs(record, make_model):
-    with pytest.raises(DataError, match=r"is 2\.5 s long, which this model needs"):
-        search_recorded(make_model("coincidence"), [record(2.25)], 0.5, 4.0, "cpu")
-    assert len(search_recorded(make_model("coincidence"), [record(2.75)], 0.5, 4.0, "cpu")) == 1
+    with pytest.raises(DataError, match=r"is 2\.25 s long, which this model needs"):
+        search(make_model("coincidence"), [record(2.125)])
+    assert len(search(make_model("coincidence"), [record(2.25)])) == 1
 
 
 def test_a_truncated_file_is_refused(record, make_model, tmp_path):
     content = Path(record(20.0)).read_bytes()
     (tmp_path / "broken.hdf5").write_bytes(content[: len(content) // 2])
     with pytest.raises(StorageError, match=r"broken\.hdf5 is not a complete HDF5 file"):
-        search_recorded(make_model("coincidence"), [str(tmp_path / "broken.hdf5")], 0.5, 4.0, "cpu")
+        search(make_model("coincidence"), [str(tmp_path / "broken.hdf5")])
     with pytest.raises(StorageError, match="does not exist"):
-        search_recorded(make_model("coincidence"), [str(tmp_path / "nothing.hdf5")], 0.5, 4.0, "cpu")
+        search(make_model("coincidence"), [str(tmp_path / "nothing.hdf5")])
 
 
 def test_gw150914_is_the_loudest_coincidence_of_its_half_minute(data_directory, make_model):
     # excess of both detectors' energies at once, within the light's travel time; merger at GPS 1126259462.42
     model = make_model("energy", rate=2048.0)
     paths = [str(data_directory / "strain" / f"{ifo[0]}-{ifo}_LOSC_4_V2-1126259446-32.hdf5") for ifo in ("H1", "L1")]
-    events = search_recorded(model, paths, 0.5, 8.0, "cpu")
+    events = search(model, paths, 8.0)
     assert events["detection_time"][0] == pytest.approx(1126259462.42, abs=RESOLUTION)

@@ -4,7 +4,7 @@ import torch
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.cluster import Clustering
-from aframe.inference.run import Searcher, Unit, score_unit
+from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
 from aframe.inference.slides import Grid
 from aframe.strain.files import background_path, write_background
 from aframe.strain.simulate import simulate
@@ -103,7 +103,7 @@ def test_injections_are_found_where_they_are_and_kept_where_they_are_not(search,
     ]
     injections = str(tmp_path / "waveforms.hdf5")
     table(rows, searcher.model.preprocessing.ifos).write(injections)
-    events, recovered = score_unit(searcher, Unit(path, slides, injections))
+    events, recovered = score_unit(searcher, Unit(path, slides, InjectionIndex(injections)))
     assert recovered is not None
     assert len(recovered) == 4
     by_place = {
@@ -130,7 +130,9 @@ def test_injections_change_nothing_in_the_background(search, tmp_path):
     table([(START + 20.0, [0.0, 1.0], 1.0)], ("H1", "L1")).write(injections)
     reports = []
     alone, _ = score_unit(searcher, Unit(path, slides, None))
-    events, recovered = score_unit(searcher, Unit(path, slides, injections), lambda *done: reports.append(done))
+    events, recovered = score_unit(
+        searcher, Unit(path, slides, InjectionIndex(injections)), lambda *done: reports.append(done)
+    )
     for name in alone.parameters:
         assert (alone[name] == events[name]).all()
     assert recovered is not None
@@ -143,7 +145,7 @@ def test_a_unit_without_injections_of_its_own_has_an_empty_table(search, tmp_pat
     searcher, path = search((0.0, 1.0))
     injections = str(tmp_path / "waveforms.hdf5")
     table([(START + 20.0, [0.0, 7.0], 1.0)], ("H1", "L1")).write(injections)
-    _, recovered = score_unit(searcher, Unit(path, [searcher.grid.slide(0, DURATION, 1)], injections))
+    _, recovered = score_unit(searcher, Unit(path, [searcher.grid.slide(0, DURATION, 1)], InjectionIndex(injections)))
     assert recovered is not None
     assert len(recovered) == 0
     assert recovered["shift"].shape == (0, 2)

@@ -1,0 +1,114 @@
+"""One stretch of one time slide: strain, whitened strain, scores and events, as the search had them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from aframe.errors import DataError
+from aframe.events.cluster import Clustering, cluster, moving_average
+from aframe.inference.closeup import WhitenedStretch, scores, whitened_background
+from aframe.inference.slides import Grid, Slide
+from aframe.inference.timeseries import ScoreSeries
+from aframe.strain.files import open_background
+from aframe.strain.recordings import format_gps
+from aframe.train.model import Model
+from aframe.types import Array
+
+
+@dataclass(frozen=True)
+class SlideStretch:
+    """A stretch of a slide. Times are slide times, GPS s: detector k is seen at t + shifts[k].
+
+    Attributes:
+        shifts: Of each detector, s.
+        time: Of each sample.
+        strain: Per detector.
+        whitened: Per detector, in standard deviations of the noise.
+        score_time: When a signal would merge that stands in the middle of each window.
+        score: Each window's logit, dimensionless.
+        statistic_time: Of each average of scores.
+        statistic: The averages, of which events are local maxima, dimensionless.
+        event_time: Of each event.
+        event_statistic: Of each event.
+    """
+
+    shifts: tuple[float, ...]
+    time: Float[Array, " samples"]
+    strain: dict[str, Array]
+    whitened: dict[str, Array]
+    score_time: Float[Array, " windows"]
+    score: Float[Array, " windows"]
+    statistic_time: Float[Array, " averages"]
+    statistic: Float[Array, " averages"]
+    event_time: Float[Array, " events"]
+    event_statistic: Float[Array, " events"]
+
+
+def slide_stretch(  # noqa: PLR0917 - a model and its settings, a slide, and where to look
+    model: Model,
+    clustering: Clustering,
+    path: str,
+    slide: Slide,
+    start: float,
+    stop: float,
+    kept: ScoreSeries | None = None,
+) -> SlideStretch:
+    """What a stretch of a slide looks like.
+
+    Args:
+        model: Network and preprocessing.
+        clustering: How scores become events.
+        path: Background file.
+        slide: Of that file.
+        start: Slide time from which on it is shown, GPS s.
+        stop: Slide time up to which it is shown.
+        kept: The slide's scores, where they were kept; else they are computed anew.
+
+    Raises:
+        DataError: If the slide has nothing scored there.
+    """
+    preprocessing = model.preprocessing
+    with open_background(path) as file:
+        first, last = Grid(preprocessing, slide.shifts).span(file.start, file.duration, 1) or (math.inf, -math.inf)
+    low, high = max(start, first), min(stop, last)
+    if high - low < preprocessing.kernel_length:
+        raise DataError(
+            f"slide {slide.number} of {path} has no window between {format_gps(start)} and {format_gps(stop)}: "
+            f"it has strain of all detectors between {format_gps(first)} and {format_gps(last)}"
+        )
+    if kept is None:
+        reach = clustering.integration_window_length + clustering.cluster_window_length + preprocessing.kernel_length
+        wide = _whitened(model, path, slide.shifts, max(low - reach, first), min(high + reach, last))
+        time, score = scores(model, wide)
+    else:
+        wide = _whitened(model, path, slide.shifts, low, high)
+        time, score = kept.times + preprocessing.coalescence_offset, kept.scores
+    size, rate = clustering.integration_size, clustering.sampling_rate
+    statistic = moving_average(score[None], size)[0] if len(score) >= size else np.empty(0)
+    statistic_time = time[: len(statistic)] + (size - 1) / 2 / rate
+    event_statistic, event_time = cluster(score, float(time[0]) - preprocessing.coalescence_offset, clustering)
+    windows, averages, events = ((axis >= low) & (axis < high) for axis in (time, statistic_time, event_time))
+    shown = wide.between(low, high)
+    sample = shown.start + np.arange(shown.streams.shape[-1]) / shown.sample_rate
+    with open_background(path) as file:
+        strain = {
+            ifo: file.read(ifo, shown.start + shift, shown.stop + shift)
+            for ifo, shift in zip(preprocessing.ifos, slide.shifts, strict=True)
+        }
+    return SlideStretch(
+        slide.shifts, sample, strain, dict(zip(preprocessing.ifos, shown.streams, strict=True)),
+        time[windows], score[windows], statistic_time[averages], statistic[averages],
+        event_time[events], event_statistic[events],
+    )  # fmt: skip
+
+
+def _whitened(model: Model, path: str, shifts: Sequence[float], start: float, stop: float) -> WhitenedStretch:
+    """Whitened strain of a slide, from a window of the search on."""
+    own = [whitened_background(path, model.preprocessing, start + s, stop + s) for s in shifts]
+    # rounding may give a detector a sample more
+    size = min(stretch.streams.shape[-1] for stretch in own)
+    streams = np.stack([stretch.streams[k, :size] for k, stretch in enumerate(own)])
+    return replace(own[0], streams=streams, start=own[0].start - shifts[0])

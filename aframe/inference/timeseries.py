@@ -1,0 +1,100 @@
+"""Score series, kept where they are asked for (``return_timeseries``): compressed, by segment and slide."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Float32
+
+from aframe import storage
+from aframe.errors import DataError
+from aframe.types import Array
+
+Kind = Literal["background", "foreground"]
+"""Without injections, or with them."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSeries:
+    """Scores of one slide of one segment.
+
+    Attributes:
+        kind: background (zero lag and time slides), or foreground: the same with the slide's injections.
+        segment: Index of the background file, in order of time.
+        number: Of the slide; 0 is zero lag.
+        shifts: Of each detector, s.
+        start: Slide time (GPS s) at which the first window starts.
+        sampling_rate: Windows per second, Hz.
+        scores: Logits, dimensionless.
+    """
+
+    kind: Kind
+    segment: int
+    number: int
+    shifts: tuple[float, ...]
+    start: float
+    sampling_rate: float
+    scores: Float32[Array, " windows"]
+
+    @property
+    def times(self) -> Float[Array, " windows"]:
+        """Slide time (GPS s) at which each window starts."""
+        return self.start + np.arange(len(self.scores)) / self.sampling_rate
+
+
+def write_series(file: h5py.File, series: ScoreSeries) -> None:
+    """Add a series to an open file: dataset ``<segment>/<slide>/<kind>``, single precision, in gwpy's layout.
+
+    Scores of noise hold little that repeats, so that the file shrinks by a tenth or two and no more.
+    """
+    dataset = file.create_dataset(
+        _name(series.segment, series.number, series.kind),
+        data=np.asarray(series.scores, np.float32),
+        chunks=(max(1, min(len(series.scores), 2**18)),),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
+    rate = series.sampling_rate
+    dataset.attrs.update({"x0": series.start, "dx": 1 / rate, "xunit": "s", "unit": "", "shift": series.shifts})
+
+
+def read_series(paths: Iterable[str], segment: int, number: int, kind: Kind = "background") -> ScoreSeries:
+    """Scores of one slide of one segment.
+
+    Args:
+        paths: Files that may have them: a run's are ``units/timeseries-*.hdf5``.
+        segment: Index of the background file, in order of time.
+        number: Of the slide.
+        kind: background or foreground.
+
+    Raises:
+        DataError: If no file has them.
+    """
+    name = _name(segment, number, kind)
+    paths = list(paths)
+    for path in paths:
+        with storage.open_hdf5(path) as file:
+            if name in file:
+                dataset = file[name]
+                rate, shifts = 1 / float(dataset.attrs["dx"]), tuple(map(float, dataset.attrs["shift"]))
+                return ScoreSeries(kind, segment, number, shifts, float(dataset.attrs["x0"]), rate, dataset[:])
+    raise DataError(
+        f"none of {len(paths)} files has the {kind} scores of slide {number} of segment {segment}: "
+        "they are kept with return_timeseries = true in [luigi_inference]"
+    )
+
+
+def kept_series(paths: Iterable[str]) -> Iterator[tuple[int, int, Kind]]:
+    """Segment, slide and kind of all series in some files."""
+    kinds: tuple[Kind, ...] = ("background", "foreground")
+    for path in paths:
+        with storage.open_hdf5(path) as file:
+            found = [(int(s), int(n), k) for s in file for n in file[s] for k in kinds if k in file[s][n]]
+        yield from found
+
+
+def _name(segment: int, number: int, kind: Kind) -> str:
+    return f"{segment:05d}/{number:05d}/{kind}"

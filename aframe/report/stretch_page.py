@@ -1,0 +1,69 @@
+"""One stretch of one time slide as a page of its own: strain, whitened strain, scores and events."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from bokeh.embed import file_html
+from bokeh.layouts import column
+from bokeh.models import Range1d
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
+
+from aframe.events.candidates import utc
+from aframe.inference.stretch import SlideStretch
+from aframe.report.palette import BLACK, BLUE, ORANGE, PALETTE, VERMILION
+
+HEIGHT = 230
+
+
+def stretch_html(stretch: SlideStretch, title: str) -> str:
+    """A self-contained HTML page of a stretch, its figures on one axis of time.
+
+    Args:
+        stretch: What to show.
+        title: Of the page.
+    """
+    return str(file_html(column(*stretch_figures(stretch), sizing_mode="stretch_width"), INLINE, title))
+
+
+def stretch_figures(stretch: SlideStretch) -> list[figure]:
+    """Strain, whitened strain, and scores with their events, against time since the stretch's middle."""
+    middle = round(float(stretch.time[len(stretch.time) // 2]), 3)
+    shifts = ", ".join(f"{ifo} {shift:+g} s" for ifo, shift in zip(stretch.strain, stretch.shifts, strict=True))
+    label = f"Time (s) since {utc(middle)} UTC, GPS {middle:.3f}; shifts {shifts}"
+    seconds = _since(stretch.time, middle)
+    axis = Range1d(start=float(seconds[0]), end=float(seconds[-1]))
+    plots = [
+        _plot("Strain", label, axis),
+        _plot("Whitened strain (standard deviations)", label, axis),
+        _plot("Score", label, axis),
+    ]
+    for plot, streams in zip(plots, (stretch.strain, stretch.whitened), strict=False):
+        for (ifo, data), colour in zip(streams.items(), PALETTE, strict=False):
+            plot.line(seconds, np.asarray(data), line_color=colour, line_alpha=0.8, legend_label=ifo)
+    scores = plots[2]
+    times = (stretch.score_time, stretch.statistic_time, stretch.event_time)
+    windows, averages, events = (_since(time, middle) for time in times)
+    scores.scatter(windows, stretch.score, color=BLUE, size=4, alpha=0.6, legend_label="score of a window")
+    scores.line(averages, stretch.statistic, line_color=BLACK, legend_label="statistic")
+    scores.scatter(
+        events, stretch.event_statistic, marker="diamond", size=11, fill_color=ORANGE, line_color=VERMILION,
+        legend_label="event",
+    )  # fmt: skip
+    for plot in plots:
+        plot.legend.click_policy, plot.legend.orientation = "hide", "horizontal"
+        plot.legend.background_fill_alpha = 0.7
+    return plots
+
+
+def _since(time: Sequence[float] | np.ndarray, origin: float) -> np.ndarray:
+    return np.asarray(time) - origin
+
+
+def _plot(y_label: str, x_label: str, axis: Range1d) -> figure:
+    plot = figure(
+        height=HEIGHT, sizing_mode="stretch_width", x_range=axis, x_axis_label=x_label, y_axis_label=y_label,
+        tools="pan,box_zoom,wheel_zoom,reset,save",
+    )  # fmt: skip
+    plot.toolbar.logo = None
+    return plot

@@ -1,0 +1,79 @@
+"""Injections into a slide, on one core in bfloat16: the engine against the bare network on the windows they touch.
+
+For the factorised network the bare work is to encode those windows' strain and to fuse it. Waveforms are at hand.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from aframe.inference.engine import Engine, Injection
+from aframe.inference.slides import Grid, Slide
+from aframe.spectral import Whitening
+from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
+from aframe.train.model import Model, Preprocessing
+
+RATE, SIGNAL, SPACING, ROUNDS = 2048.0, 8.0, 16.0, 3
+TARGET = 1.1
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def compare(name: str, network: Network, number: int) -> None:
+    """Print the engine's time per injection as a multiple of the bare network's on as many windows."""
+    whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
+    preprocessing = Preprocessing(("H1", "L1"), 1.5, 4.0, (0.5, 1.4), whitening)
+    model = Model(network.eval().requires_grad_(False), preprocessing)
+    random = np.random.default_rng(0)
+    duration = 80.0 + SPACING * number
+    strain = {ifo: random.standard_normal(round(duration * RATE)) for ifo in ("H1", "L1")}
+    engine = Engine.from_strain(model, strain, Grid(preprocessing, (0.0, 1.0)), torch.bfloat16, "cpu")
+    slide = engine.grid.slide(0, duration, 1)
+    size = round(SIGNAL * RATE)
+    signals = [
+        Injection(torch.from_numpy(random.standard_normal((2, size))), round((1.0 + SPACING * k) * RATE))
+        for k in range(number)
+    ]
+    background = np.zeros(slide.windows, np.float32)
+    touched = int(np.count_nonzero(engine.scores_with(slide, background, signals)))
+    ours, theirs = [], []
+    for _ in range(ROUNDS):  # taking turns, so that both see the same machine
+        theirs.append(seconds(lambda: bare(engine, slide, touched)))
+        ours.append(seconds(lambda: engine.scores_with(slide, background, signals)))
+    ratio = float(np.median(np.array(ours) / np.array(theirs)))
+    print(
+        f"{name}: {1000 * min(ours) / number:.1f} ms an injection of {touched / number:.1f} windows, "
+        f"bare network {1000 * min(theirs) / number:.1f} ms"
+    )
+    result = {"benchmark": f"injection_{name}_of_bare", "value": round(ratio, 3), "unit": "ratio", "target": TARGET}
+    print(json.dumps(result | {"ok": ratio <= TARGET}), flush=True)
+
+
+@torch.inference_mode()
+def bare(engine: Engine, slide: Slide, windows: int) -> None:
+    """The network alone on a stretch of so many windows, in stretches of an injection's."""
+    network, hop = engine.network, engine.hop
+    per_stretch = round((SIGNAL + 1.0 + 1.5) * 4)
+    for _ in range(0, windows, per_stretch):
+        size = (per_stretch - 1) * engine.stride_size + engine.kernel_size
+        streams = torch.stack([stream.data[:size] for stream in engine.streams]).to(engine.precision)
+        network.fuse(list(network.encode(streams)[:, None]), hop)
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    size = round(1.5 * RATE)
+    compare("factorised", FactorisedNetwork(2, size), 40)
+    compare("joint", JointResNet(2, size, batch_size=32), 6)
+
+
+if __name__ == "__main__":
+    main()

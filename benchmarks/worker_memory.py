@@ -1,0 +1,90 @@
+"""Peak memory of an inference worker on a 20 000 s segment of two detectors at 2048 Hz, for few slides and for many.
+
+Half a million injections, whose waveforms are made anew, lie in its slides and in others. The joint network scores only
+the first windows of its slides: it holds the same streams however many windows it has scored.
+"""
+
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aframe.events.cluster import Clustering
+from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
+from aframe.inference.slides import Grid
+from aframe.spectral import Whitening
+from aframe.strain.files import background_path, write_background
+from aframe.tables import InjectionTable
+from aframe.train.architectures import FactorisedNetwork, JointResNet
+from aframe.train.model import Model, Preprocessing
+from aframe.waveforms.priors import demo_bbh, draw
+
+RATE, START, DURATION, SPACING = 2048.0, 1_262_304_000.0, 20_000.0, 16.0
+INJECTIONS = 500_000
+FEW, MANY, JOINT_WINDOWS = 1, 3, 256
+TARGET, FLAT = 4.0, 1.05
+IFOS, SHIFTS = ("H1", "L1"), (0.0, 1.0)
+
+
+def write_injections(path: str) -> None:
+    """Parameters of injections, in order of slide and time, as the pipeline writes them."""
+    rng = np.random.default_rng(0)
+    columns = draw(demo_bbh(), INJECTIONS, rng)
+    per_slide = int((DURATION - 200) / SPACING)
+    number = 1 + np.arange(INJECTIONS) // per_slide
+    columns["injection_time"] = START + 100 + SPACING * (np.arange(INJECTIONS) % per_slide)
+    columns["shift"] = number[:, None] * np.array(SHIFTS)
+    columns |= {"snr": np.full(INJECTIONS, 10.0), "ifo_snrs": np.full((INJECTIONS, 2), 7.0)}
+    made = {"approximant": "IMRPhenomPv2", "sample_rate": RATE, "duration": 8.0, "right_pad": 1.0}
+    made |= {"minimum_frequency": 20.0, "reference_frequency": 50.0, "num_injections": INJECTIONS, "ifos": list(IFOS)}
+    InjectionTable(columns, attributes=made).write(path)
+
+
+def work(kind: str, slides: int, folder: str, results: "multiprocessing.Queue[float]") -> None:
+    """Score a unit in a process of its own, which tells its peak memory in bytes."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
+    preprocessing = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), whitening)
+    size = preprocessing.kernel_size
+    network = FactorisedNetwork(2, size) if kind == "factorised" else JointResNet(2, size, batch_size=32)
+    model = Model(network.eval().requires_grad_(False), preprocessing)
+    searcher = Searcher(model, Grid(preprocessing, SHIFTS), Clustering(4.0, 1.0, 8.0, 0.95), 1.0, "float32", "cpu")
+    todo = [searcher.grid.slide(0, DURATION, number) for number in range(slides + 1)]
+    if kind == "joint":
+        todo = [replace(slide, windows=JOINT_WINDOWS) for slide in todo]
+    injections = InjectionIndex(f"{folder}/injections.hdf5")
+    score_unit(searcher, Unit(background_path(folder, START, DURATION), todo, injections))
+    unit = 1 if sys.platform == "darwin" else 1024
+    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def main() -> None:
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        random = np.random.default_rng(0)
+        strain = {ifo: 1e-21 * random.standard_normal(round(DURATION * RATE)) for ifo in IFOS}
+        write_background(background_path(folder, START, DURATION), strain, START, RATE)
+        write_injections(str(Path(folder) / "injections.hdf5"))
+        for kind in ("joint", "factorised"):
+            peaks = []
+            for slides in (FEW, MANY):
+                results = context.Queue()
+                process = context.Process(target=work, args=(kind, slides, folder, results))
+                process.start()
+                peaks.append(results.get() / 1e9)
+                process.join()
+                print(f"{kind} network, {slides} slides and zero lag: {peaks[-1]:.2f} GB", flush=True)
+            growth = peaks[1] / peaks[0]
+            result = {"benchmark": f"worker_memory_{kind}", "value": round(peaks[1], 2), "unit": "GB", "target": TARGET}
+            print(json.dumps(result | {"ok": bool(peaks[1] <= TARGET and growth <= FLAT)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
