@@ -1,5 +1,6 @@
 """The six steps as plain functions of a run's artifacts: law tasks and the command line call these alike."""
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -28,7 +29,7 @@ from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables, write_tables
-from aframe.train.model import Preprocessing
+from aframe.train.model import Model, Preprocessing
 from aframe.waveforms.injections import Placement, injection_set
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
@@ -274,14 +275,17 @@ def unit_outputs(run: Artifacts, unit: SlideBatch) -> dict[str, str]:
     return outputs
 
 
-def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: ProgressReport | None = None) -> None:
-    """Write the events of one unit."""
+def score_unit(
+    run: Artifacts, unit: SlideBatch, device: str, address: str | None = None, progress: ProgressReport | None = None
+) -> None:
+    """Write the events of one unit, scored here or by the Triton server at an address."""
     from aframe.inference.run import Unit
     from aframe.inference.run import score_unit as score
 
     path = background_files(run, "test")[unit.segment]
-    search = searcher(run, device)
-    events, recovered = score(search, Unit(path, unit.slides, run.injections), progress)
+    search = searcher(run, device, address)
+    with contextlib.closing(search.scorer):
+        events, recovered = score(search, Unit(path, unit.slides, run.injections), progress)
     outputs = unit_outputs(run, unit)
     is_zero_lag = (events["shift"] == 0).all(axis=1)
     if "foreground" in outputs and recovered is not None:
@@ -295,35 +299,42 @@ def score_unit(run: Artifacts, unit: SlideBatch, device: str, progress: Progress
             table.write(outputs[kind], run.made_units)
 
 
-def searcher(run: Artifacts, device: str) -> "Searcher":
-    """The trained model and how its scores become events.
+def trained_model(run: Artifacts) -> Model:
+    """The trained model.
 
     Raises:
-        ConfigurationError: If the model was trained for another preprocessing.
+        ConfigurationError: If it was trained for another preprocessing.
     """
-    from aframe.inference.run import Searcher
     from aframe.train import model
     from aframe.train.architectures import JointResNet
 
-    trained, inference, search = model.load(run.model), run.config.inference, run.config.search
-    made, wanted = trained.preprocessing, time_slides(run).preprocessing
+    trained, made = model.load(run.model), time_slides(run).preprocessing
     for name in ("ifos", "kernel_length", "inference_sampling_rate", "whitening"):
-        if getattr(made, name) != getattr(wanted, name):
+        if getattr(trained.preprocessing, name) != getattr(made, name):
             raise ConfigurationError(
-                f"{run.model} was trained with {name} = {getattr(made, name)}, the configuration says "
-                f"{getattr(wanted, name)}: restore the configuration, or train again"
+                f"{run.model} was trained with {name} = {getattr(trained.preprocessing, name)}, the configuration says "
+                f"{getattr(made, name)}: restore the configuration, or train again"
             )
+    if isinstance(trained.network, JointResNet):
+        trained.network.batch_size = run.config.inference.batch_size
+    return trained
+
+
+def searcher(run: Artifacts, device: str, address: str | None) -> "Searcher":
+    """What scores with the trained model (asking the server at an address, if any), and how scores become events."""
+    from aframe.engines import make_scorer
+    from aframe.inference.run import Searcher
+
+    trained, inference = trained_model(run), run.config.inference
     clustering = Clustering(
-        search.inference_sampling_rate,
+        run.config.search.inference_sampling_rate,
         inference.integration_window_length,
         inference.cluster_window_length,
         trained.preprocessing.coalescence_offset,
     )
-    if isinstance(trained.network, JointResNet):
-        trained.network.batch_size = inference.batch_size
     grid = Grid(trained.preprocessing, inference.shifts)
-    window = run.config.sensitivity.recovery_window
-    return Searcher(trained, grid, clustering, window, inference.precision, device)
+    scorer = make_scorer(run, trained, device, address)
+    return Searcher(scorer, grid, clustering, run.config.sensitivity.recovery_window)
 
 
 def merge_events(run: Artifacts) -> None:
@@ -336,7 +347,8 @@ def merge_events(run: Artifacts) -> None:
 
 def veto_events(run: Artifacts) -> None:
     """Write the events and injections outside vetoed time, and the live time that is left."""
-    vetoing.veto_events(run, searcher(run, "cpu").grid, plan_slides(run))
+    grid = Grid(trained_model(run).preprocessing, run.config.inference.shifts)
+    vetoing.veto_events(run, grid, plan_slides(run))
 
 
 def use_gpus(gpus: str) -> str:
@@ -375,11 +387,12 @@ def train(run: Artifacts, gpus: str) -> None:
 
 def export(run: Artifacts) -> None:
     """Export the trained model to the run's Triton model repository."""
+    from aframe.engines import serving_options
     from aframe.export.repository import publish
     from aframe.train import model
 
-    made = run.config.export
-    publish(model.load(run.model), run.repository, made.model_name, made.max_batch_size, run.made_repository)
+    options = serving_options(run.config.export)
+    publish(model.load(run.model), storage.sha256(run.model), run.repository, options, run.made_repository)
 
 
 def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:

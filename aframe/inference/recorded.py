@@ -8,6 +8,7 @@ import torch
 from aframe.errors import DataError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import Coincident, coincident, read_strain
@@ -77,7 +78,7 @@ def _search(model: Model, piece: Coincident, clustering: Clustering, device: str
     """Events of one stretch."""
     streams = whitened_streams(piece, model.preprocessing)
     grid = Grid(model.preprocessing, (0.0,) * len(streams))
-    engine = Engine(model, streams, grid, torch.float32, device)
+    engine = Engine(TorchScorer(model, torch.float32, device), streams, grid)
     slide = Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1]))
     start = piece.start + streams[0].offset / model.preprocessing.whitening.sample_rate
     statistic, time = cluster(engine.scores(slide), start, clustering)

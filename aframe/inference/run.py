@@ -6,45 +6,31 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering, cluster
 from aframe.events.recover import recovered_table
 from aframe.inference.engine import Engine, Injection, injection_start
+from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
-from aframe.train.model import Model
 from aframe.waveforms.injections import with_responses
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Searcher:
-    """A model and how its scores become events.
+    """A network and how its scores become events.
 
     Attributes:
-        model: Network and preprocessing.
+        scorer: What scores, and the preprocessing that it needs.
         grid: How windows and slides lie on a segment.
         clustering: How scores become events.
         recovery_window: Largest distance from an injection to the event that recovers it, s.
-        precision: float32 or bfloat16.
-        device: cpu or cuda.
     """
 
-    model: Model
+    scorer: Scorer
     grid: Grid
     clustering: Clustering
     recovery_window: float
-    precision: str
-    device: str
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type in which the network computes."""
-        if self.precision not in PRECISIONS:
-            raise ConfigurationError(f"precision = {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        return PRECISIONS[self.precision]
 
 
 @dataclass(frozen=True)
@@ -68,18 +54,18 @@ def score_unit(
     """Events of a unit's slides, and its injections with the events that recovered them.
 
     Args:
-        searcher: Model and clustering.
+        searcher: Network and clustering.
         unit: What to score.
         progress: Called with the seconds of background done and to do.
 
     Raises:
         DataError: If the segment is too short to analyse.
     """
-    preprocessing = searcher.model.preprocessing
+    preprocessing = searcher.scorer.preprocessing
     with open_background(unit.background) as file:
         strain = {ifo: file.read(ifo) for ifo in preprocessing.ifos}
         start = file.start
-    engine = Engine.from_strain(searcher.model, strain, searcher.grid, searcher.dtype, searcher.device)
+    engine = Engine.from_strain(searcher.scorer, strain, searcher.grid)
     rate = preprocessing.whitening.sample_rate
     first_sample = start + preprocessing.whitening.psd_length
     backgrounds, foregrounds = [], []

@@ -2,10 +2,12 @@
 
 import law
 
-from aframe import steps
+from aframe import engines, steps
+from aframe.processes import run_process
 from aframe.storage import Parameters
 from aframe.tasks.base import AframeTask, Output
 from aframe.tasks.data import FetchStrain
+from aframe.tasks.export import Export
 from aframe.tasks.train import Train
 from aframe.tasks.waveforms import MergeInjections
 
@@ -23,6 +25,7 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
             "strain": FetchStrain.req(self, stage="test", branch=-1),
             "injections": MergeInjections.req(self),
             "model": Train.req(self),
+            **({} if self.artifacts.config.inference.engine == "torch" else {"repository": Export.req(self)}),
         }
 
     def workflow_requires(self) -> dict[str, AframeTask]:
@@ -50,7 +53,8 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
 
     def run(self) -> None:
         """Score one unit."""
-        steps.score_unit(self.artifacts, self.branch_data, self.device, self.progress)
+        address = engines.server_address(self.artifacts, run_process(), self.gpus)
+        steps.score_unit(self.artifacts, self.branch_data, self.device, address, self.progress)
 
 
 class MergeEvents(AframeTask):
@@ -70,5 +74,6 @@ class MergeEvents(AframeTask):
         return {kind: Output(self.artifacts.events(kind)) for kind in ("background", "foreground", "0lag")}
 
     def run(self) -> None:
-        """Merge."""
+        """Merge: nobody needs a server any more."""
+        engines.stop_server(self.artifacts)
         steps.merge_events(self.artifacts)
