@@ -7,7 +7,7 @@ that the builder is type-checked without the package. It has never been run: its
 
 import importlib
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from aframe.errors import AframeError, ConfigurationError
 from aframe.export.graphs import Graph
@@ -16,6 +16,7 @@ WORKSPACE = 4 * 1024**3
 """Bytes that TensorRT may use while it tries kernels."""
 
 
+@runtime_checkable
 class OptimizationProfile(Protocol):
     """``tensorrt.IOptimizationProfile``."""
 
@@ -23,6 +24,7 @@ class OptimizationProfile(Protocol):
         """Smallest, likeliest and largest shape of an input."""
 
 
+@runtime_checkable
 class BuilderConfig(Protocol):
     """``tensorrt.IBuilderConfig``."""
 
@@ -33,6 +35,7 @@ class BuilderConfig(Protocol):
         """Add a profile; its index, negative where it is refused."""
 
 
+@runtime_checkable
 class Parser(Protocol):
     """``tensorrt.OnnxParser``."""
 
@@ -45,6 +48,7 @@ class Parser(Protocol):
         """What it could not read."""
 
 
+@runtime_checkable
 class Builder(Protocol):
     """``tensorrt.Builder``."""
 
@@ -61,6 +65,7 @@ class Builder(Protocol):
         """A ``tensorrt.IHostMemory``, or None after an error that the logger has told."""
 
 
+@runtime_checkable
 class TensorRT(Protocol):
     """The package."""
 

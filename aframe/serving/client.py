@@ -25,7 +25,6 @@ CHANNEL = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),  # else a server that is back is found only after minutes
 ]
 """Options of gRPC."""
@@ -35,9 +34,6 @@ TRANSIENT = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCo
 
 VERSION_GONE = ("StatusCode.NOT_FOUND", "unknown model", "not at ready state", "no longer")
 """What a server says of a version that another has taken the place of."""
-
-LAST_WAIT = 30.0
-"""Seconds between two attempts, at most."""
 
 GRACE = 5.0
 """Seconds beyond its deadline after which a request whose end gRPC has not told is given up."""
@@ -52,16 +48,18 @@ class Delivery:
         deadline: Time in which each attempt must be answered, s.
         retries: Attempts after the first.
         first_wait: Seconds before the second attempt; it doubles from one to the next.
+        last_wait: Seconds between two attempts, at most.
     """
 
     in_flight: int = 16
     deadline: float = 60.0
     retries: int = 8
     first_wait: float = 0.5
+    last_wait: float = 30.0
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after an attempt, the first being 0."""
-        return min(LAST_WAIT, self.first_wait * 2**attempt)
+        return min(self.last_wait, self.first_wait * 2**attempt)
 
 
 @dataclass

@@ -38,9 +38,5 @@ class TritonPythonModel:
         borders = np.cumsum(sizes)[:-1]
         together = {name: np.concatenate([feed[name] for feed in feeds]) for name in self.inputs}
         results = [np.split(result, borders) for result in self.session.run(self.outputs, together)]
-        return [
-            triton.InferenceResponse(
-                [triton.Tensor(name, part) for name, part in zip(self.outputs, parts, strict=True)]
-            )
-            for parts in zip(*results, strict=True)
-        ]
+        tensors = [list(map(triton.Tensor, self.outputs, parts)) for parts in zip(*results, strict=True)]
+        return [triton.InferenceResponse(response) for response in tensors]
