@@ -6,25 +6,46 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import served
+import torch
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
+from aframe import config, steps
+from aframe.artifacts import Artifacts
 from aframe.serving.server import free_ports
 from aframe.tables import EventTable, RecoveredTable
+from aframe.train import model
+from aframe.train.architectures import FactorisedNetwork
 
-SCALE = ("inference.slides_per_job=2", "export.model_name=search\\nblock_windows = 128")
+SCALE = ("inference.slides_per_job=2", "export.model_name=search")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of torch, complete, with its model exported."""
+    """A run of the demo's network, which learnt nothing, scored by torch; its model is exported."""
     directory = write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE)
-    result = aframe("run", str(directory), "--workers", "2")
-    assert result.returncode == 0, result.stdout + result.stderr
+    variables = environment_of(directory)
+    for command in (["data", "--stage=test"], ["waveforms", "--stage=test"]):
+        result = aframe(*command, variables=variables)
+        assert result.returncode == 0, result.stderr
+    run = Artifacts(config.load(str(directory / "sandbox.cfg")), config.Directories.from_environment(variables))
+    preprocessing = steps.time_slides(run).preprocessing
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = FactorisedNetwork(2, preprocessing.kernel_size)
+    for name, tensor in network.state_dict().items():
+        if "running_var" in name:
+            tensor.mul_(0.1)  # so that scores differ from window to window
+    preprocessing = replace(preprocessing, coalescence=(0.5, 1.4))
+    model.save(model.Model(network.eval(), preprocessing), run.model, run.made_model)
+    steps.export(run)
+    result = aframe("infer", variables=variables)
+    assert result.returncode == 0, result.stderr
     return directory
 
 

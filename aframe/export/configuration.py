@@ -1,6 +1,7 @@
 """``config.pbtxt``: how a server runs a model, and which model and preprocessing it is."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ PLATFORMS = {
 """Of each platform, Triton's name and the name of its file."""
 
 ACCELERATORS = ("tensorrt", "cuda", "none")
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""What a server can make a directory and a process of."""
 
 WARM_BATCH = 32
 """Largest batch that a server tries before it says that it is ready."""
@@ -59,6 +63,8 @@ class ServingOptions:
     engine_cache: str = "/tmp/tensorrt_engines"
 
     def __post_init__(self) -> None:
+        if not MODEL_NAME.fullmatch(self.name):
+            raise ConfigurationError(f"name = {self.name!r}: take letters, digits, dots, dashes and underscores for it")
         for name, choices in (("platform", tuple(PLATFORMS)), ("accelerator", ACCELERATORS)):
             if getattr(self, name) not in choices:
                 raise ConfigurationError(f"{name} = {getattr(self, name)!r} is none of {', '.join(choices)}")

@@ -41,6 +41,7 @@ def shared_server(launch: Launch, directory: str, owner: int, patience: float = 
     Raises:
         ServerError: If it cannot be started.
     """
+    launch.find_launcher()
     with _locked(Path(directory)) as record:
         if record.exists():
             known = json.loads(record.read_text())
