@@ -53,8 +53,6 @@ def publish(
     graphs = served_graphs(model, *arguments, options.precision)
     references = served_graphs(model, *arguments, "float32")
     parameters = identity(model.preprocessing, sha256)
-    if not storage.is_remote(repository):
-        lock(repository)  # two exports at once would take the same number
     versions, texts = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         files = {}
@@ -63,6 +61,8 @@ def publish(
             files[ending].mkdir()
             _write(graph, references[ending], str(files[ending]), options)
             (files[ending] / "made_with.json").write_text(json.dumps(made_with, sort_keys=True, indent=1), "utf-8")
+        if not storage.is_remote(repository):
+            lock(repository)  # two exports at once would take the same number
         for ending, graph in graphs.items():
             name = options.name + ending
             directory = storage.join(repository, name)
