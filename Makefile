@@ -2,6 +2,7 @@
 # make test      the tests
 # make lint      style and types
 # make ml4gw     what generating waveforms on the device while training takes, besides
+# make test-triton  the tests that ask a real Triton server, which it sets up from PyPI in .services
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test lint bench
+.PHONY: help sandbox venv dev ml4gw test test-triton triton lint bench
 .DEFAULT_GOAL := help
 
 help:
@@ -46,10 +47,17 @@ ml4gw: venv
 test: dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+# the server has an environment of its own: its python backend wants numpy 1
+triton: dev
+	@PYTHON=$(abspath $(BIN))/python tests/services/tritonserver/install.sh .services/tritonserver
+
+test-triton: triton
+	$(BIN)/pytest -m triton
+
 lint: dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: dev
+bench: triton
 	$(BIN)/python benchmarks

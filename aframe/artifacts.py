@@ -255,10 +255,12 @@ class Artifacts:
 
     @property
     def made_units(self) -> dict[str, Any]:
-        """Parameters of a unit's events: how many units there are does not matter to one of them."""
+        """Parameters of a unit's events: neither how many units there are nor which server was asked matters."""
         planning = ("inference.Tb", "inference.background_per_job", "inference.return_timeseries")
         own = self.config.parameters("inference", "sensitivity.recovery_window")
-        return self.made_model | self.made_injections | {k: v for k, v in own.items() if k not in planning}
+        own = {k: v for k, v in own.items() if k not in planning and not k.startswith("inference.triton_")}
+        served = {} if self.config.inference.engine == "torch" else self.config.parameters("export")
+        return self.made_model | self.made_injections | own | served
 
     @property
     def made_events(self) -> dict[str, Any]:

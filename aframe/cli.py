@@ -64,11 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     commands.add_parser("train", help="Lightning's command line: aframe train fit --config train.yaml", add_help=False)
 
-    export = commands.add_parser("export", help="export a model to a Triton model repository")
-    export.add_argument("--model", required=True, help="model.pt")
-    export.add_argument("--repository", required=True, help="directory of the repository")
-    export.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
-    export.add_argument("--max-batch-size", type=int, default=1024, help="windows (default: 1024)")
+    _add_serving(commands)
 
     _add_infer(commands)
 
@@ -109,6 +105,45 @@ def _add_plot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     plot.add_argument("--slide", type=int, default=0, help="number of the time slide (default: 0, none is shifted)")
     plot.add_argument("--injections", action="store_true", help="with the slide's injections: needs return_timeseries")
     plot.add_argument("--output", required=True, help="page to write (.html)")
+
+
+def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The parsers of ``export`` and ``serve``."""
+    export = commands.add_parser("export", help="export a model to a Triton model repository")
+    export.add_argument("--model", required=True, help="model.pt")
+    export.add_argument("--repository", required=True, help="directory of the repository")
+    export.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
+    for name, kind, default, help_text in (
+        ("platform", str, "onnxruntime", "onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)"),
+        ("precision", str, "float32", "float32, float16 or bfloat16"),
+        ("max-batch-size", int, 1024, "windows that the server takes at once"),
+        ("block-windows", int, 256, "windows in a block"),
+        ("instances", int, 1, "copies side by side, on each GPU or on the CPU"),
+        ("threads", int, 1, "of each copy on the CPU; 0: all cores"),
+        ("queue-delay", float, 0.0005, "s that the server waits for a batch to fill"),
+        ("accelerator", str, "tensorrt", "of onnxruntime on a GPU: tensorrt, cuda or none"),
+        ("engine-cache", str, "/tmp/tensorrt_engines", "directory, on the server, of TensorRT's engines"),
+    ):
+        export.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text} (default: {default})")
+
+    serve = commands.add_parser("serve", help="run a Triton server on a model repository until it is interrupted")
+    serve.add_argument("--repository", required=True, help="directory of the repository")
+    for name, kind, default, help_text in (
+        ("with", str, "auto", "tritonserver, apptainer, docker or podman; auto: the first of these on PATH"),
+        ("image", str, "", "container image, or .sif file"),
+        ("gpus", str, "", "GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)"),
+        ("host", str, "127.0.0.1", "name of this machine for clients; 127.0.0.1: from this machine alone"),
+        ("grpc-port", int, 8001, "of clients"),
+        ("http-port", int, 8000, "of health"),
+        ("metrics-port", int, 8002, "of monitoring"),
+        ("engine-cache", str, "/tmp/tensorrt_engines", "directory of TensorRT's engines"),
+        ("log", str, "", "the server's log (default: tritonserver.log beside the repository)"),
+        ("patience", float, 1800, "s in which it must be ready; TensorRT takes minutes to build an engine"),
+    ):
+        shown = f" (default: {default})" if default else ""
+        serve.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text}{shown}")
+    serve.add_argument("--record", default="", help=argparse.SUPPRESS)
+    serve.add_argument("--owner", type=int, default=0, help=argparse.SUPPRESS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

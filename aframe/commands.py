@@ -1,9 +1,11 @@
 """What each ``aframe`` command does with its parsed options."""
 
 import argparse
+import json
 import os
 import re
 import sys
+from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,13 +184,48 @@ def waveforms(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Export a model."""
+    from aframe.export.configuration import ServingOptions
     from aframe.export.repository import publish
     from aframe.train.model import load
 
+    serving = ServingOptions(**{field.name: getattr(options, field.name) for field in fields(ServingOptions)})
     model = load(options.model)
-    own = {"export.model_name": options.name, "export.max_batch_size": options.max_batch_size}
+    own = {f"export.{name}": value for name, value in asdict(serving).items()}
     made_with = (storage.made_with(options.model) or {}) | own
-    print(publish(model, options.repository, options.name, options.max_batch_size, made_with))
+    for name, key in (("name", "model_name"), ("precision", "export_precision")):
+        made_with[f"export.{key}"] = made_with.pop(f"export.{name}")
+    for path in publish(model, storage.sha256(options.model), options.repository, serving, made_with).values():
+        print(path)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Run a Triton server."""
+    from aframe.processes import is_alive
+    from aframe.serving.launch import IMAGE, Endpoint, Launch
+    from aframe.serving.server import serve as run_server
+
+    if not storage.exists(options.repository):
+        raise ConfigurationError(f"{options.repository} does not exist: `aframe export` makes a repository")
+    endpoint = Endpoint(options.host, options.grpc_port, options.http_port, options.metrics_port)
+    launcher = getattr(options, "with")
+    launch = Launch(options.repository, launcher, options.image or IMAGE, options.gpus, options.engine_cache, endpoint)
+    record = Path(options.record) if options.record else None
+
+    def tell(text: str) -> None:
+        if text != endpoint.address:
+            print(text, file=sys.stderr, flush=True)
+            return
+        print(f"ready: {options.repository} is served at {text}", flush=True)
+        if record is not None:
+            content = {"address": text, "pid": os.getpid(), "owner": options.owner}
+            storage.write_text(str(record), json.dumps(content))
+
+    log = options.log or f"{options.repository.rstrip('/')}/../tritonserver.log"
+    try:
+        run_server(launch, log, options.patience, tell, lambda: bool(options.owner) and not is_alive(options.owner))
+    finally:
+        if record is not None:
+            record.unlink(missing_ok=True)
 
 
 def infer(options: argparse.Namespace) -> None:
@@ -288,7 +325,7 @@ def _print_candidates(events: "EventTable", number: int) -> None:
 
 
 def _infer_run(configuration: str, device: str) -> None:
-    from aframe import planning, steps
+    from aframe import engines, planning, steps
 
     steps.use_one_thread()
     run = run_of(configuration)
@@ -296,7 +333,9 @@ def _infer_run(configuration: str, device: str) -> None:
     ledger = planning.ledger(run)
     for number, unit in enumerate(units):
         if not ledger.was_done(number):
-            steps.score_unit(run, unit, device, ledger.job(number, f"unit {number + 1}/{len(units)}"))
+            address = engines.server_address(run, os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"])
+            steps.score_unit(run, unit, device, address, ledger.job(number, f"unit {number + 1}/{len(units)}"))
+    engines.stop_server(run)
     steps.merge_events(run)
     print(run.events("background"))
 

@@ -134,7 +134,15 @@ class Export:
     """The served model."""
 
     model_name: str = key("name in the Triton model repository", default="aframe")
-    max_batch_size: int = key("largest batch that the server takes", default=1024)
+    platform: str = key("onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)", default="onnxruntime")
+    export_precision: str = key("float32, float16 or bfloat16, in which a server computes", default="float32")
+    max_batch_size: int = key("windows that the server takes at once", default=1024)
+    block_windows: int = key("windows in a block of strain that is sent at once", default=256)
+    instances: int = key("copies of a model side by side, on each GPU or on the CPU", default=1)
+    threads: int = key("of each copy on the CPU; 0: all cores", default=1)
+    queue_delay: float = key("time that the server waits for a batch to fill", "s", 0.0005)
+    accelerator: str = key("of onnxruntime on a GPU: tensorrt, cuda or none", default="tensorrt")
+    engine_cache: str = key("directory, on the server, of TensorRT's engines", "path", "/tmp/tensorrt_engines")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +153,14 @@ class Inference:
     shifts: tuple[float, ...] = key("shift of each detector from one slide to the next", "s")
     background_per_job: float = key("livetime of background that makes one unit of work", "s", 1e6)
     return_timeseries: bool = key("true: keep all scores, beside the units' events", default=False)
+    engine: str = key("what scores: torch, onnx (ONNX Runtime, in the same process) or triton", default="torch")
+    triton_address: str | None = key("HOST:PORT of a server's gRPC; none: start one for the run", default=None)
+    triton_launcher: str = key("what starts it: auto, tritonserver, apptainer, docker or podman", default="auto")
+    triton_image: str | None = key("its container image; none: NVIDIA's", default=None)
+    triton_host: str = key("name of this machine for the jobs that ask it", default="127.0.0.1")
+    triton_in_flight: int = key("requests of a job that are on their way at the same time", default=16)
+    triton_deadline: float = key("time in which a request must be answered before it is sent again", "s", 60.0)
+    triton_retries: int = key("times that a request is sent again", default=8)
     precision: str = key("float32 or bfloat16", default="float32")
     batch_size: int = key("windows that a joint network scores at once", default=128)
     integration_window_length: float = key("length over which scores are averaged", "s")

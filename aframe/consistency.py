@@ -1,5 +1,6 @@
 """What each value of a configuration says on its own is right, but not together with the others."""
 
+import re
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ from aframe.errors import ConfigurationError
 from aframe.spectral import to_samples
 
 if TYPE_CHECKING:
-    from aframe.config import Candidates, Config
+    from aframe.config import Candidates, Config, Export
 
 
 LEAST_BEFORE = 0.5
@@ -53,11 +54,15 @@ def impossible(config: "Config") -> list[str]:
         (0 < w.minimum_frequency < s.sample_rate / 2,
          f"minimum_frequency = {w.minimum_frequency} Hz is not between 0 and the Nyquist frequency"),
         (i.precision in ("float32", "bfloat16"), f"precision = {i.precision!r} is neither float32 nor bfloat16"),
+        *_checks_of_export(config.export),
+        (i.engine in ("torch", "onnx", "triton"), f"engine = {i.engine!r} is none of torch, onnx, triton"),
+        (i.triton_retries >= 0, f"triton_retries = {i.triton_retries} must not be negative"),
         *((value > 0, f"{name} = {value} must be positive") for name, value in (
             ("sample_rate", s.sample_rate), ("kernel_length", s.kernel_length), ("fduration", s.fduration),
             ("block_length", s.block_length), ("inference_sampling_rate", s.inference_sampling_rate), ("Tb", i.Tb),
             ("num_training_waveforms", w.num_training_waveforms), ("background_per_job", i.background_per_job),
             ("num_validation_waveforms", w.num_validation_waveforms), ("batch_size", i.batch_size),
+            ("triton_in_flight", i.triton_in_flight), ("triton_deadline", i.triton_deadline),
             ("integration_window_length", i.integration_window_length),
             ("cluster_window_length", i.cluster_window_length),
             ("num_injections", config.injections.num_injections), ("spacing", config.injections.spacing),
@@ -78,6 +83,24 @@ def impossible(config: "Config") -> list[str]:
         for name in ("psd_size", "filter_size", "block_size"):
             problems += _complaint(lambda name=name: getattr(s.whitening, name))  # type: ignore[misc]
     return problems
+
+
+def _checks_of_export(e: "Export") -> list[tuple[bool, str]]:
+    choices = {
+        "platform": (e.platform, ("onnxruntime", "tensorrt", "torch")),
+        "export_precision": (e.export_precision, ("float32", "float16", "bfloat16")),
+        "accelerator": (e.accelerator, ("tensorrt", "cuda", "none")),
+    }
+    positive = {"max_batch_size": e.max_batch_size, "block_windows": e.block_windows, "instances": e.instances}
+    return [
+        (re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", e.model_name) is not None,
+         f"model_name = {e.model_name!r}: take letters, digits, dots, dashes and underscores for it"),
+        (e.threads >= 0 and e.queue_delay >= 0,
+         f"threads = {e.threads} and queue_delay = {e.queue_delay} s must not be negative"),
+        *((value in among, f"{name} = {value!r} is none of {', '.join(among)}")
+          for name, (value, among) in choices.items()),
+        *((value > 0, f"{name} = {value} must be positive") for name, value in positive.items()),
+    ]  # fmt: skip
 
 
 def _checks_of_candidates(c: "Candidates") -> list[tuple[bool, str]]:

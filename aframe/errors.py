@@ -21,6 +21,10 @@ class ParameterMismatchError(AframeError):
     """An existing output was made with other parameters than the present ones."""
 
 
+class ServerError(AframeError):
+    """A server that does not answer, refuses, or cannot be started."""
+
+
 class TrainingError(AframeError):
     """Training that did not reach its end.
 

@@ -56,6 +56,12 @@ def die_with_parent() -> None:
         die_with(parent.pid)
 
 
+def run_process() -> int:
+    """Number of the process that a run is: this one, or the one that forked it."""
+    parent = multiprocessing.parent_process()
+    return os.getpid() if parent is None or parent.pid is None else parent.pid
+
+
 def lock(directory: str) -> None:
     """Claim a local directory for this process until it ends, however it ends.
 

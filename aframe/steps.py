@@ -42,6 +42,7 @@ from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, merge_tables, write_tables
+from aframe.train.model import Model
 from aframe.waveforms.injections import injection_set
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
@@ -154,16 +155,19 @@ def merge_injections(run: Artifacts) -> None:
         storage.remove(path)
 
 
-def score_unit(run: Artifacts, unit: WorkUnit, device: str, progress: ProgressReport | None = None) -> None:
-    """Write the events of one unit, and its score series where they are to be kept."""
+def score_unit(
+    run: Artifacts, unit: WorkUnit, device: str, address: str | None = None, progress: ProgressReport | None = None
+) -> None:
+    """Write the events of one unit, scored here or by the Triton server at an address; score series where wanted."""
     from aframe.inference.run import InjectionIndex, Unit
     from aframe.inference.run import score_unit as score
 
-    search, outputs, files = searcher(run, device), unit_outputs(run, unit), background_files(run, "test")
+    search, outputs, files = searcher(run, device, address), unit_outputs(run, unit), background_files(run, "test")
     injections, done = InjectionIndex(run.injections), 0.0
     total = search.grid.livetime(unit.of_kind(zero_lag=False))
     tables = []
     with contextlib.ExitStack() as stack:
+        stack.callback(search.scorer.close)
         keep = None
         if "timeseries" in outputs:
             file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.made_units))
@@ -188,35 +192,45 @@ def _after(progress: ProgressReport, before: float, total: float, done: float, _
     progress(before + done, total)
 
 
-def searcher(run: Artifacts, device: str) -> "Searcher":
-    """The trained model and how its scores become events.
+def trained_model(run: Artifacts) -> Model:
+    """The trained model.
 
     Raises:
-        ConfigurationError: If the model was trained for another preprocessing.
+        ConfigurationError: If it was trained for another preprocessing.
     """
-    from aframe.inference.run import Searcher
     from aframe.train import model
     from aframe.train.architectures import JointResNet
 
-    trained, inference, search = model.load(run.model), run.config.inference, run.config.search
-    made, wanted = trained.preprocessing, time_slides(run).preprocessing
+    trained, made = model.load(run.model), time_slides(run).preprocessing
     for name in ("ifos", "kernel_length", "inference_sampling_rate", "whitening"):
-        if getattr(made, name) != getattr(wanted, name):
+        if getattr(trained.preprocessing, name) != getattr(made, name):
             raise ConfigurationError(
-                f"{run.model} was trained with {name} = {getattr(made, name)}, the configuration says "
-                f"{getattr(wanted, name)}: restore the configuration, or train again"
+                f"{run.model} was trained with {name} = {getattr(trained.preprocessing, name)}, the configuration says "
+                f"{getattr(made, name)}: restore the configuration, or train again"
             )
-    clustering = Clustering(
-        search.inference_sampling_rate,
-        inference.integration_window_length,
-        inference.cluster_window_length,
-        trained.preprocessing.coalescence_offset,
-    )
     if isinstance(trained.network, JointResNet):
-        trained.network.batch_size = inference.batch_size
-    grid = Grid(trained.preprocessing, inference.shifts)
-    window = run.config.sensitivity.recovery_window
-    return Searcher(trained, grid, clustering, window, inference.precision, device)
+        trained.network.batch_size = run.config.inference.batch_size
+    return trained
+
+
+def clustering(run: Artifacts, model: Model) -> Clustering:
+    """How scores of a model become events."""
+    return Clustering(
+        run.config.search.inference_sampling_rate,
+        run.config.inference.integration_window_length,
+        run.config.inference.cluster_window_length,
+        model.preprocessing.coalescence_offset,
+    )
+
+
+def searcher(run: Artifacts, device: str, address: str | None) -> "Searcher":
+    """What scores with the trained model (asking the server at an address, if any), and how scores become events."""
+    from aframe.engines import make_scorer
+    from aframe.inference.run import Searcher
+
+    trained = trained_model(run)
+    grid, scorer = Grid(trained.preprocessing, run.config.inference.shifts), make_scorer(run, trained, device, address)
+    return Searcher(scorer, grid, clustering(run, trained), run.config.sensitivity.recovery_window)
 
 
 def merge_events(run: Artifacts) -> None:
@@ -241,22 +255,23 @@ def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bo
     """
     from aframe.inference.stretch import slide_stretch
 
-    search, middle = searcher(run, "cpu"), sum(span) / 2
+    trained, middle = trained_model(run), sum(span) / 2
+    grid = Grid(trained.preprocessing, run.config.inference.shifts)
     kept = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
     for segment, path in enumerate(background_files(run, "test")):
         start, duration = parse_background_path(path)
-        there = search.grid.span(start, duration, number)
+        there = grid.span(start, duration, number)
         if there is not None and there[0] <= middle < there[1]:
             series = read_series(kept, segment, number, "foreground") if injected else None
-            return slide_stretch(
-                search.model, search.clustering, path, search.grid.slide(segment, duration, number), *span, series
-            )
+            slide = grid.slide(segment, duration, number)
+            return slide_stretch(trained, clustering(run, trained), path, slide, *span, series)
     raise DataError(f"slide {number} has no whitened strain at {middle:.3f}: choose another --time or --slide")
 
 
 def veto_events(run: Artifacts) -> None:
     """Write the events and injections outside vetoed time, and the live time that is left."""
-    vetoing.veto_events(run, searcher(run, "cpu").grid, plan_slides(run))
+    grid = Grid(trained_model(run).preprocessing, run.config.inference.shifts)
+    vetoing.veto_events(run, grid, plan_slides(run))
 
 
 def use_one_gpu(gpus: str) -> str:
@@ -302,11 +317,12 @@ def train(run: Artifacts, gpus: str) -> None:
 
 def export(run: Artifacts) -> None:
     """Export the trained model to the run's Triton model repository."""
+    from aframe.engines import serving_options
     from aframe.export.repository import publish
     from aframe.train import model
 
-    made = run.config.export
-    publish(model.load(run.model), run.repository, made.model_name, made.max_batch_size, run.made_repository)
+    options = serving_options(run.config.export)
+    publish(model.load(run.model), storage.sha256(run.model), run.repository, options, run.made_repository)
 
 
 def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
@@ -351,8 +367,8 @@ def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Clo
     number = run.config.candidates.num_shown
     if number == 0 or not storage.exists(run.model):
         return []
-    search = searcher(run, "cpu")
-    return ranking.loudest_closeups(ranked, run.background_files("test"), search.model, search.clustering, number)
+    trained = trained_model(run)
+    return ranking.loudest_closeups(ranked, run.background_files("test"), trained, clustering(run, trained), number)
 
 
 def build_report(run: Artifacts) -> None:

@@ -55,16 +55,23 @@ def remove(path: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic(path: str) -> Iterator[Path]:
+def atomic(path: str, scratch_in: str | None = None) -> Iterator[Path]:
     """A local temporary path whose content appears under ``path`` when the block ends without error.
 
     Local files are renamed into place; remote ones are uploaded in one piece. After an error nothing
     is left behind. A directory may be written too: it replaces an earlier one of that name.
+
+    Args:
+        path: Where the content will be.
+        scratch_in: Local directory of the temporary path, where someone watches that of ``path``; it is not used where
+            it is on another file system.
     """
     remote = is_remote(path)
     parent = Path(tempfile.gettempdir()) if remote else Path(path).absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        if scratch_in is not None and not remote and os.stat(scratch_in).st_dev == parent.stat().st_dev:
+            parent = Path(scratch_in)
         scratch = Path(tempfile.mkdtemp(prefix=_partial_prefix(os.getpid()), dir=parent))
     except OSError as error:
         raise _not_written(path, error) from None

@@ -21,8 +21,8 @@ Taps: TypeAlias = Float[Tensor, "... taps"]
 Streams: TypeAlias = Float32[Tensor, "ifos time"]
 """Whitened strain of several detectors on one time axis; in-band PSD is that of unit-variance white noise."""
 
-Windows: TypeAlias = Float32[Tensor, "batch ifos time"]
-"""Whitened windows, as a network sees them."""
+Windows: TypeAlias = Float[Tensor, "batch ifos time"]
+"""Whitened windows, as a network sees them, in its precision."""
 
 Embeddings: TypeAlias = Float[Tensor, "batch channels steps"]
 """What an encoder makes of one detector's stream."""

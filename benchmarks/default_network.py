@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from aframe.inference.engine import Engine
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.spectral import Whitening
 from aframe.train.architectures import JointResNet
@@ -52,7 +53,7 @@ def compare(precision: str) -> None:
     best, cores = (0.0, 0.0, 0), len(os.sched_getaffinity(0))
     for size in BATCH_SIZES:
         network.batch_size = size
-        engine = Engine.from_strain(Model(network, preprocessing), strain, grid, dtype, "cpu")
+        engine = Engine.from_strain(TorchScorer(Model(network, preprocessing), dtype), strain, grid)
         rounds = []
         for _ in range(ROUNDS):
             theirs = cores * WINDOWS / seconds(lambda size=size: bare(alone, windows, size))

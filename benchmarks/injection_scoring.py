@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from aframe.inference.engine import Engine, Injection
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.spectral import Whitening
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
@@ -34,7 +35,7 @@ def compare(name: str, network: Network, number: int) -> None:
     random = np.random.default_rng(0)
     duration = 80.0 + SPACING * number
     strain = {ifo: random.standard_normal(round(duration * RATE)) for ifo in ("H1", "L1")}
-    engine = Engine.from_strain(model, strain, Grid(preprocessing, (0.0, 1.0)), torch.bfloat16, "cpu")
+    engine = Engine.from_strain(TorchScorer(model, torch.bfloat16), strain, Grid(preprocessing, (0.0, 1.0)))
     slide = engine.grid.slide(0, duration, 1)
     size = round(SIGNAL * RATE)
     signals = [

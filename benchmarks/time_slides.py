@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from aframe.inference import engine as engine_module
 from aframe.inference.engine import Engine
+from aframe.inference.scorers import TorchScorer
+from aframe.inference.scorers.in_process import FUSED_WINDOWS
 from aframe.inference.slides import Grid
 from aframe.spectral import Whitening, whiten_stream
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
@@ -25,17 +26,17 @@ def prepared(network: Network) -> Engine:
     model = Model(network.eval().requires_grad_(False), preprocessing)
     random = np.random.default_rng(0)
     strain = {ifo: random.standard_normal(round(DURATION * RATE)) for ifo in ("H1", "L1")}
-    return Engine.from_strain(model, strain, Grid(preprocessing, (0.0, 1.0)), torch.bfloat16, "cpu")
+    return Engine.from_strain(TorchScorer(model, torch.bfloat16), strain, Grid(preprocessing, (0.0, 1.0)))
 
 
 @torch.inference_mode()
 def bare(engine: Engine, windows: int) -> None:
     """The network alone, on the tiles that a slide of so many windows is cut into."""
-    network, hop = engine.network, engine.hop
-    per_tile = engine_module.FUSED_WINDOWS
+    network, hop = engine.network, engine.scorer.hop
+    per_tile = FUSED_WINDOWS
     for first in range(0, windows, per_tile):
         size = (min(per_tile, windows - first) - 1) * hop + network.window_steps
-        network.fuse([e[..., first * hop : first * hop + size] for e in engine.embeddings], hop)
+        network.fuse([e[None, :, first * hop : first * hop + size] for e in engine.embeddings], hop)
 
 
 def seconds(call: Callable[[], object]) -> float:

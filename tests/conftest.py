@@ -1,8 +1,13 @@
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from served import Running
 
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,6 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+SERVICES = Path(__file__).parents[1] / ".services"
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +44,39 @@ def measured_asds() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def tritonserver() -> Path:
+    """Directory of a tritonserver, for PATH."""
+    path = Path(os.environ.get("AFRAME_TRITONSERVER", SERVICES / "tritonserver" / "bin"))
+    if not (path / "tritonserver").is_file():
+        pytest.skip(f"no Triton server in {path}: `make test-triton` sets one up")
+    return path
+
+
+@pytest.fixture(scope="session")
 def ml4gw() -> None:
     """Skip where ml4gw is not installed (its top level, which needs more than is used of it, is not imported)."""
     if importlib.util.find_spec("ml4gw") is None:
         pytest.skip("ml4gw is not installed: `make dev` installs it")
+
+
+@pytest.fixture(scope="session")
+def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of a factorised and of a joint network, which nobody changes."""
+    import served
+
+    directory = tmp_path_factory.mktemp("served") / "repository"
+    for kind in ("factorised", "joint"):
+        served.publish_small(kind, directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def small_server(
+    small_repository: Path, tritonserver: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Running"]:
+    """A server of that repository, which nobody stops."""
+    import served
+
+    log = tmp_path_factory.mktemp("log") / "tritonserver.log"
+    with served.serving(small_repository, tritonserver, log) as running:
+        yield running

@@ -1,74 +1,136 @@
-"""The Triton model repository: versions of a model, each complete before it can be seen."""
+"""The Triton model repository: versions of models, each complete before a server is told of it."""
 
+import functools
 import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from aframe import storage
-from aframe.errors import StorageError
-from aframe.export.onnx import INPUT_NAME, OUTPUT_NAME, export_onnx
+from aframe.errors import AframeError, StorageError
+from aframe.export.check import check
+from aframe.export.configuration import (
+    ServingOptions,
+    as_text,
+    identity,
+    model_configuration,
+    read_configuration,
+)
+from aframe.export.graphs import BLOCKS, Graph, served_graphs
+from aframe.export.onnx import export_onnx, run_onnx
+from aframe.export.tensorrt_plan import build_plan
+from aframe.export.torchscript import export_torchscript, run_torchscript
+from aframe.processes import lock
 from aframe.train.model import Model
 
 
-def model_configuration(name: str, model: Model, max_batch_size: int) -> model_config_pb2.ModelConfig:
-    """What Triton must know of a model that scores whitened windows.
-
-    Args:
-        name: Name under which it is served.
-        model: Network and preprocessing.
-        max_batch_size: Largest batch the server takes.
-    """
-    shape = [len(model.preprocessing.ifos), model.preprocessing.kernel_size]
-    configuration = model_config_pb2.ModelConfig(
-        name=name, platform="onnxruntime_onnx", max_batch_size=max_batch_size, default_model_filename="model.onnx"
-    )
-    configuration.input.add(name=INPUT_NAME, data_type=model_config_pb2.TYPE_FP32, dims=shape)
-    configuration.output.add(name=OUTPUT_NAME, data_type=model_config_pb2.TYPE_FP32, dims=[1])
-    configuration.dynamic_batching.SetInParent()
-    return configuration
-
-
-def read_configuration(path: str) -> model_config_pb2.ModelConfig:
-    """Parse a ``config.pbtxt``.
-
-    Raises:
-        StorageError: If it is no model configuration.
-    """
-    try:
-        return text_format.Parse(storage.read_text(path), model_config_pb2.ModelConfig())
-    except text_format.ParseError as error:
-        raise StorageError(f"{path} is no Triton model configuration ({error}): export the model again") from None
-
-
-def publish(model: Model, repository: str, name: str, max_batch_size: int, made_with: Mapping[str, Any]) -> str:
+def publish(
+    model: Model, sha256: str, repository: str, options: ServingOptions, made_with: Mapping[str, Any]
+) -> dict[str, str]:
     """Export a model as the next version in a repository.
 
-    The version's directory appears under its number only when its ONNX file has been checked against torch.
+    All files are written and checked against torch under a number that no server looks at, as each model's
+    configuration names the one version to serve. Then each configuration is replaced in one piece: that is the switch.
 
     Args:
         model: What to export.
-        repository: Local directory of the repository.
-        name: Name under which it is served.
-        max_batch_size: Largest batch the server takes.
+        sha256: Of its ``model.pt``.
+        repository: Directory of the repository.
+        options: How it is served.
         made_with: Parameters of the model.
 
     Returns:
-        Path of the new version's directory.
+        Paths of the new versions' directories, by the models' names.
+
+    Raises:
+        AframeError: If what was exported does not compute the same; nothing is published then.
+    """
+    arguments = (options.block_windows, options.max_batch_size)
+    graphs = served_graphs(model, *arguments, options.precision)
+    references = served_graphs(model, *arguments, "float32")
+    parameters = identity(model.preprocessing, sha256)
+    versions, texts = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        for ending, graph in graphs.items():
+            files[ending] = Path(folder) / (ending or "blocks")
+            files[ending].mkdir()
+            _write(graph, references[ending], str(files[ending]), options)
+            (files[ending] / "made_with.json").write_text(json.dumps(made_with, sort_keys=True, indent=1), "utf-8")
+        if not storage.is_remote(repository):
+            lock(repository)  # two exports at once would take the same number
+        for ending, graph in graphs.items():
+            name = options.name + ending
+            directory = storage.join(repository, name)
+            number = 1 + max(_versions(directory), default=0)
+            versions[name] = storage.join(directory, str(number))
+            configuration = model_configuration(name, graph, options, parameters, number)
+            texts[name] = _checked_text(configuration)
+            _add(directory, number, files[ending], texts[name])
+    for name in sorted(texts, key=lambda name: name == options.name + BLOCKS):  # the one that all wait for comes last
+        path = storage.join(repository, name, "config.pbtxt")
+        storage.sign(path, made_with)
+        storage.write_text(path, texts[name])
+    return versions
+
+
+def find_model(repository: str, name: str) -> tuple[str, ModelConfig]:
+    """Path of the file of the version to serve, and the configuration.
+
+    Raises:
+        StorageError: If there is no such model, it names no version, or its file is missing.
     """
     directory = storage.join(repository, name)
-    configuration = model_configuration(name, model, max_batch_size)
-    text = text_format.MessageToString(configuration)
-    if text_format.Parse(text, model_config_pb2.ModelConfig()) != configuration:
-        raise StorageError(f"the configuration of {name} does not survive being written as text: report this")
-    versions = [int(path.rsplit("/", 1)[1]) for path in storage.glob(storage.join(directory, "[0-9]*"))]
-    version = storage.join(directory, str(max(versions, default=0) + 1))
-    with storage.atomic(version) as temporary:
-        temporary.mkdir()
-        export_onnx(model, str(temporary / "model.onnx"))
-        (temporary / "made_with.json").write_text(json.dumps(made_with, sort_keys=True, indent=1), encoding="utf-8")
-    storage.sign(storage.join(directory, "config.pbtxt"), made_with)
-    storage.write_text(storage.join(directory, "config.pbtxt"), text)
-    return version
+    configuration = read_configuration(storage.join(directory, "config.pbtxt"))
+    version = configuration.version_policy.specific.versions
+    if not version:
+        raise StorageError(f"{directory}/config.pbtxt names no version to serve: export the model again")
+    path = storage.join(directory, str(version[0]), configuration.default_model_filename)
+    if not storage.exists(path):
+        raise StorageError(f"{path} is missing: export the model again")
+    return path, configuration
+
+
+def _write(graph: Graph, reference: Graph, directory: str, options: ServingOptions) -> None:
+    """Write and check a model's file, and where that is built from one, its ONNX file too."""
+    path = storage.join(directory, options.file)
+    run: Callable[..., Any]
+    if options.platform == "torch":
+        export_torchscript(graph, path)
+        run = functools.partial(run_torchscript, path)
+    else:
+        onnx = storage.join(directory, "model.onnx")
+        export_onnx(graph, onnx, options.precision)
+        run = functools.partial(run_onnx, onnx, precision=options.precision)
+    check(run, reference, options.precision, path)
+    if options.platform == "tensorrt":
+        build_plan(storage.join(directory, "model.onnx"), path, graph, options.precision)
+
+
+def _versions(directory: str) -> list[int]:
+    return [int(path.rsplit("/", 1)[1]) for path in storage.glob(storage.join(directory, "[0-9]*"))]
+
+
+def _checked_text(configuration: ModelConfig) -> str:
+    text = as_text(configuration)
+    with tempfile.TemporaryDirectory() as folder:
+        path = storage.join(folder, "config.pbtxt")
+        storage.write_text(path, text)
+        if read_configuration(path) != configuration:
+            raise AframeError(f"the configuration of {configuration.name} does not survive being text: report this")
+    return text
+
+
+def _add(directory: str, number: int, files: Path, text: str) -> None:
+    """Add a version; a new model appears as a whole, since a server complains of one without a configuration."""
+    if storage.exists(directory) or storage.is_remote(directory):
+        with storage.atomic(storage.join(directory, str(number))) as temporary:
+            shutil.copytree(files, temporary)
+        return
+    with storage.atomic(directory, scratch_in=str(Path(directory).absolute().parent.parent)) as temporary:
+        shutil.copytree(files, temporary / str(number))
+        (temporary / "config.pbtxt").write_text(text, encoding="utf-8")

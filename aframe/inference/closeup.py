@@ -13,6 +13,7 @@ from aframe.events.cluster import Clustering, moving_average
 from aframe.inference.engine import Engine
 from aframe.inference.q_transform import QTransform, highest_frequency, loudest, q_transform
 from aframe.inference.recorded import whitened_streams
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background
@@ -202,7 +203,7 @@ def scores(model: Model, stretch: WhitenedStretch, device: str = "cpu") -> tuple
         return np.empty(0), np.empty(0, np.float32)
     taps = torch.empty(0)  # no signals are added here
     streams = [WhitenedStream(torch.from_numpy(s.copy()), taps, 0, len(s)) for s in stretch.streams]
-    engine = Engine(model, streams, grid, torch.float32, device)
+    engine = Engine(TorchScorer(model, torch.float32, device), streams, grid)
     time = stretch.start + np.arange(windows) / preprocessing.inference_sampling_rate
     return time + preprocessing.coalescence_offset, engine.scores(Slide(0, 0, grid.shifts, windows))
 

@@ -4,24 +4,18 @@ A slide is an offset between embedded streams. An injection adds its whitened si
 the windows that it touches are scored again.
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aframe.errors import DataError
+from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.spectral import WhitenedStream, to_samples, whiten_stream
-from aframe.train.model import Model
 from aframe.types import Array
-
-FUSED_WINDOWS = 512
-"""Windows of a slide fused at once: their embeddings fit a processor's cache, which measured fastest."""
-
-ENCODED_WINDOWS = 128
-"""Windows' worth of a stream encoded at once, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -41,77 +35,45 @@ class Engine:
     """Scores of one segment.
 
     Args:
-        model: Network and preprocessing.
+        scorer: What encodes and fuses.
         streams: Whitened strain of each detector, from the same GPS time on.
         grid: How windows and slides lie on the streams.
-        precision: Type in which networks compute.
-        device: Where they compute.
+
+    Raises:
+        DataError: If the streams hold no window.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        streams: Sequence[WhitenedStream],
-        grid: Grid,
-        precision: torch.dtype = torch.float32,
-        device: str = "cpu",
-    ) -> None:
-        self.network = copy.deepcopy(model.network).to(device=device, dtype=precision)  # the caller's stays as it is
-        self.preprocessing, self.grid = model.preprocessing, grid
-        self.streams, self.precision, self.device = streams, precision, device
-        self.stride_size, self.kernel_size = model.preprocessing.stride_size, model.preprocessing.kernel_size
-        self.hop = self.network.hop(self.stride_size)
+    def __init__(self, scorer: Scorer, streams: Sequence[WhitenedStream], grid: Grid) -> None:
+        self.scorer, self.streams, self.grid = scorer, streams, grid
+        self.preprocessing, self.network = scorer.preprocessing, scorer.network
+        self.stride_size, self.kernel_size = self.preprocessing.stride_size, self.preprocessing.kernel_size
         if streams[0].data.shape[-1] < self.kernel_size:
             raise DataError(
                 f"{streams[0].data.shape[-1]} whitened samples are shorter than a window of {self.kernel_size}: "
                 "the segment is too short to analyse"
             )
-        self.embeddings = [self._encode(stream.data) for stream in streams]
+        self.embeddings = [e[0] for e in scorer.encode_each(stream.data[None] for stream in streams)]
 
     @classmethod
-    def from_strain(
-        cls, model: Model, strain: Mapping[str, Array], grid: Grid, precision: torch.dtype, device: str
-    ) -> "Engine":
+    def from_strain(cls, scorer: Scorer, strain: Mapping[str, Array], grid: Grid) -> "Engine":
         """Whiten a segment's strain, given per detector, and encode it."""
-        whitening = model.preprocessing.whitening
-        streams = [whiten_stream(torch.from_numpy(strain[ifo]), whitening) for ifo in model.preprocessing.ifos]
-        return cls(model, streams, grid, precision, device)
+        made = scorer.preprocessing
+        streams = [whiten_stream(torch.from_numpy(strain[ifo]), made.whitening) for ifo in made.ifos]
+        return cls(scorer, streams, grid)
 
-    @torch.inference_mode()
-    def _encode(self, stream: Tensor) -> Tensor:
-        """Embed a stream piece by piece: equal to embedding it at once, in bounded memory."""
-        network = self.network
-        steps, pieces, first = network.steps(stream.shape[-1]), [], 0
-        tile = ENCODED_WINDOWS * self.hop
-        while first < steps:
-            last = first + tile if first + tile + network.window_steps < steps else steps
-            end = (last - 1) * network.step_size + network.receptive_field
-            piece = stream[first * network.step_size : end].to(self.device, self.precision)
-            pieces.append(network.encode(piece[None])[..., : last - first])
-            first = last
-        return torch.cat(pieces, dim=-1)
-
-    @torch.inference_mode()
     def scores(self, slide: Slide) -> Array:
         """Scores of all windows of a slide.
 
         Returns:
             float32, shape (windows,): window i begins i strides after the slide's first whitened sample.
         """
+        if slide.windows == 0:
+            return np.empty(0, np.float32)
         starts = [offset // self.network.step_size for offset in self.grid.offsets(slide.number)]
-        steps, hop = self.network.window_steps, self.hop
-        result = []
-        for first in range(0, slide.windows, FUSED_WINDOWS):
-            count = min(FUSED_WINDOWS, slide.windows - first)
-            size = (count - 1) * hop + steps
-            views = [
-                e[..., start + first * hop : start + first * hop + size]
-                for e, start in zip(self.embeddings, starts, strict=True)
-            ]
-            result.append(self.network.fuse(views, hop)[0].float().cpu())
-        return torch.cat([torch.empty(0), *result]).numpy()
+        size = (slide.windows - 1) * self.scorer.hop + self.network.window_steps
+        views = [e[:, start : start + size] for e, start in zip(self.embeddings, starts, strict=True)]
+        return next(self.scorer.fuse_each([views]))
 
-    @torch.inference_mode()
     def scores_with(self, slide: Slide, background: Array, injections: Sequence[Injection]) -> Array:
         """Scores of a slide with signals in it.
 
@@ -124,11 +86,11 @@ class Engine:
             float32, shape (windows,): equal to ``background`` but for the windows that a signal touches.
         """
         result = background.copy()
-        for first, last, group in self._stretches(slide, injections):
-            windows = self._stretch(slide, first, last, group)
-            embeddings = self.network.encode(windows.to(self.device, self.precision))
-            fused = self.network.fuse(list(embeddings[:, None]), self.hop)
-            result[first:last] = fused[0, : last - first].float().cpu().numpy()
+        stretches = list(self._stretches(slide, injections))
+        windows = (self._stretch(slide, first, last, group) for first, last, group in stretches)
+        embeddings = (list(embedded) for embedded in self.scorer.encode_each(windows))
+        for (first, last, _), scores in zip(stretches, self.scorer.fuse_each(embeddings), strict=True):
+            result[first:last] = scores[: last - first]
         return result
 
     def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[tuple[int, int, list[Injection]]]:

@@ -11,6 +11,7 @@ from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
+from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
@@ -107,7 +108,7 @@ def search_recorded(
         StorageError: If a file is missing or damaged.
     """
     recordings = _recordings(paths, model.preprocessing.ifos)
-    search = _Search(model, recordings, clustering, device)
+    search = _Search(TorchScorer(model, torch.float32, device), recordings, clustering)
     runs = common_time(recordings)
     total, done = sum(stop - start for start, stop in runs), 0.0
     series: list[_Series] = []
@@ -193,10 +194,9 @@ def _recordings(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Rec
 class _Search:
     """A model, what it is applied to, and how scores become events."""
 
-    model: Model
+    scorer: Scorer
     recordings: Mapping[str, Sequence[Recording]]
     clustering: Clustering
-    device: str
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[_Series, float]]:
         """Score a stretch of time piece by piece; each series that grows, and up to where strain is done (GPS s).
@@ -204,7 +204,7 @@ class _Search:
         A piece begins ``psd_length`` before the first window that the one before it does not hold, so that the windows
         of both make one series, in which nothing is lost or counted twice.
         """
-        whitening = self.model.preprocessing.whitening
+        whitening = self.scorer.preprocessing.whitening
         length, sample = max(PIECE_LENGTH, 8 * whitening.psd_length), 1 / whitening.sample_rate
         low, series = start, None
         while True:
@@ -230,7 +230,7 @@ class _Search:
 
     def _strain(self, low: float, high: float) -> list[Coincident]:
         """Strain of all detectors between two times, split at gaps."""
-        rate = self.model.preprocessing.whitening.sample_rate
+        rate = self.scorer.preprocessing.whitening.sample_rate
         strain = {ifo: assemble(own, rate, low - MARGIN, high + MARGIN) for ifo, own in self.recordings.items()}
         if not _intersection([[(piece.start, piece.stop) for piece in own] for own in strain.values()]):
             return []
@@ -244,7 +244,7 @@ class _Search:
 
     def _scored(self, piece: Coincident, series: _Series | None) -> _Series:
         """A new series, or one that goes on, with a piece's scores; without where the piece is too short."""
-        preprocessing = self.model.preprocessing
+        preprocessing = self.scorer.preprocessing
         whitening, rate = preprocessing.whitening, preprocessing.whitening.sample_rate
         stop = piece.start + piece.duration
         if series is not None:
@@ -258,8 +258,8 @@ class _Search:
         return _Series(piece.start, stop, piece.start + streams[0].offset / rate, [self._scores(streams)])
 
     def _scores(self, streams: Sequence[WhitenedStream]) -> Array:
-        grid = Grid(self.model.preprocessing, (0.0,) * len(streams))
-        engine = Engine(self.model, streams, grid, torch.float32, self.device)
+        grid = Grid(self.scorer.preprocessing, (0.0,) * len(streams))
+        engine = Engine(self.scorer, streams, grid)
         return engine.scores(Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1])))
 
     def events(self, series: _Series) -> EventTable:

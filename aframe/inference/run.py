@@ -7,20 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering, cluster
 from aframe.events.recover import SHIFT_RESOLUTION, recovered_table
 from aframe.inference.engine import Engine, Injection, injection_start
+from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import Kind, ScoreSeries
 from aframe.spectral import whiten_stream
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
-from aframe.train.model import Model
 from aframe.types import Array
 from aframe.waveforms.injections import with_responses
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 BATCH = 128
 """Injections whose waveforms are in memory at once: in two detectors 17 MB of 8 s at 2048 Hz."""
@@ -28,30 +25,19 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Searcher:
-    """A model and how its scores become events.
+    """A network and how its scores become events.
 
     Attributes:
-        model: Network and preprocessing.
+        scorer: What scores, and the preprocessing that it needs.
         grid: How windows and slides lie on a segment.
         clustering: How scores become events.
         recovery_window: Largest distance from an injection to the event that recovers it, s.
-        precision: float32 or bfloat16.
-        device: cpu or cuda.
     """
 
-    model: Model
+    scorer: Scorer
     grid: Grid
     clustering: Clustering
     recovery_window: float
-    precision: str
-    device: str
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type in which the network computes."""
-        if self.precision not in PRECISIONS:
-            raise ConfigurationError(f"precision = {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        return PRECISIONS[self.precision]
 
 
 @dataclass(frozen=True)
@@ -129,7 +115,7 @@ def score_unit(
     """Events of a unit's slides, and its injections with the events that recovered them.
 
     Args:
-        searcher: Model and clustering.
+        searcher: Network and clustering.
         unit: What to score.
         progress: Called with the seconds of background done and to do.
         keep: Called with the scores of each slide, and again with injections in it.
@@ -137,12 +123,12 @@ def score_unit(
     Raises:
         DataError: If the segment is too short to analyse.
     """
-    preprocessing = searcher.model.preprocessing
+    preprocessing = searcher.scorer.preprocessing
     with open_background(unit.background) as file:
         start, stop = file.start, file.start + file.duration
         # one detector's strain at a time: in double precision it is twice as long as all that is kept of it
         streams = [whiten_stream(torch.from_numpy(file.read(o)), preprocessing.whitening) for o in preprocessing.ifos]
-    engine = Engine(searcher.model, streams, searcher.grid, searcher.dtype, searcher.device)
+    engine = Engine(searcher.scorer, streams, searcher.grid)
     backgrounds, foregrounds = [], []
     shifted = [slide for slide in unit.slides if slide.number != 0]
     done, total = 0.0, searcher.grid.livetime(shifted)

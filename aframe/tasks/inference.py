@@ -4,11 +4,13 @@ import functools
 
 import law
 
-from aframe import planning, steps
+from aframe import engines, planning, steps
+from aframe.processes import run_process
 from aframe.progress import Ledger
 from aframe.storage import Parameters
 from aframe.tasks.base import AframeTask, Output, current_run
 from aframe.tasks.data import FetchStrain
+from aframe.tasks.export import Export
 from aframe.tasks.train import Train
 from aframe.tasks.waveforms import MergeInjections
 
@@ -32,6 +34,7 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
             "strain": FetchStrain.req(self, stage="test", branch=-1),
             "injections": MergeInjections.req(self),
             "model": Train.req(self),
+            **({} if self.artifacts.config.inference.engine == "torch" else {"repository": Export.req(self)}),
         }
 
     def workflow_requires(self) -> dict[str, AframeTask]:
@@ -60,8 +63,9 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
 
     def run(self) -> None:
         """Score one unit."""
+        address = engines.server_address(self.artifacts, run_process(), self.gpus)
         progress = ledger().job(self.branch, self.title)
-        steps.score_unit(self.artifacts, self.branch_data, self.device, progress)
+        steps.score_unit(self.artifacts, self.branch_data, self.device, address, progress)
 
 
 class MergeEvents(AframeTask):
@@ -81,5 +85,6 @@ class MergeEvents(AframeTask):
         return {kind: Output(self.artifacts.events(kind)) for kind in ("background", "foreground", "0lag")}
 
     def run(self) -> None:
-        """Merge."""
+        """Merge: nobody needs a server any more."""
+        engines.stop_server(self.artifacts)
         steps.merge_events(self.artifacts)

@@ -1,50 +1,82 @@
 import json
+import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tritonclient.grpc import model_config_pb2
 
 from aframe import storage
-from aframe.errors import AframeError, StorageError
-from aframe.export.onnx import check_onnx
-from aframe.export.repository import publish, read_configuration
+from aframe.errors import AframeError, ConfigurationError, StorageError
+from aframe.export.configuration import ServingOptions, read_configuration, served_version
+from aframe.export.graphs import BLOCKS, served_graphs
+from aframe.export.onnx import run_onnx
+from aframe.export.repository import find_model, publish
+
+OPTIONS = ServingOptions(name="bbh", block_windows=5, max_batch_size=20)
 
 
-def test_a_second_version_leaves_the_first(make_model, tmp_path):
-    model, repository = make_model("factorised"), str(tmp_path / "repository")
-    first = Path(publish(model, repository, "bbh", 64, {"search.seed": 1}))
-    content = {path.name: path.read_bytes() for path in first.iterdir()}
-    second = Path(publish(model, repository, "bbh", 64, {"search.seed": 2}))
-    assert (first.name, second.name) == ("1", "2")
-    assert {path.name: path.read_bytes() for path in first.iterdir()} == content
-    assert json.loads((second / "made_with.json").read_text()) == {"search.seed": 2}
-    assert check_onnx(model, str(second / "model.onnx")) < 1e-4
-    assert sorted(path.name for path in first.parent.glob("[!.]*")) == ["1", "2", "config.pbtxt"]
-    assert storage.made_with(str(first.parent / "config.pbtxt")) == {"search.seed": 2}
+def test_a_second_version_leaves_the_first_and_takes_over_in_one_step(make_model, tmp_path):
+    model, repository = make_model("joint"), tmp_path / "repository"
+    first = publish(model, "abc", str(repository), OPTIONS, {"search.seed": 1})
+    assert first == {name: f"{repository}/{name}/1" for name in ("bbh", "bbh-windows")}
+    content = {path: path.read_bytes() for path in repository.rglob("*/1/*")}
+    configuration = repository / "bbh" / "config.pbtxt"
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def watch():
+        while not over.is_set():
+            path, read = find_model(str(repository), "bbh")  # whole, whenever one looks
+            seen.add(f"{served_version(read)} {read.parameters['model_sha256'].string_value} {Path(path).parent.name}")
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    second = publish(model, "abd", str(repository), OPTIONS, {"search.seed": 2})
+    over.set()
+    watcher.join()
+    assert seen <= {"1 abc 1", "2 abd 2"}
+    assert "1 abc 1" in seen
+    assert second["bbh"] == f"{repository}/bbh/2"
+    assert {path: path.read_bytes() for path in repository.rglob("*/1/*")} == content
+    assert json.loads(Path(second["bbh"], "made_with.json").read_text()) == {"search.seed": 2}
+    assert storage.made_with(str(configuration)) == {"search.seed": 2}
+    assert served_version(read_configuration(str(configuration))) == "2"
+    assert sorted(path.name for path in (repository / "bbh").glob("[!.]*")) == ["1", "2", "config.pbtxt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["repository"]
+    graph = served_graphs(model, 5, 20, "float32")[BLOCKS]
+    path, _ = find_model(str(repository), "bbh")
+    inputs = graph.sample(2)
+    assert abs(run_onnx(path, inputs.numpy(), "float32") - graph.module(inputs).numpy()).max() < 1e-4
 
 
-def test_the_configuration_says_what_the_model_takes(make_model, tmp_path):
-    model = make_model("factorised", ("H1", "L1", "V1"))
-    publish(model, str(tmp_path), "bbh", 64, {})
-    configuration = read_configuration(str(tmp_path / "bbh" / "config.pbtxt"))
-    assert (configuration.name, configuration.max_batch_size) == ("bbh", 64)
-    assert [(i.name, list(i.dims), i.data_type) for i in configuration.input] == [
-        ("whitened", [3, 256], model_config_pb2.TYPE_FP32)
-    ]
-    assert [(o.name, list(o.dims)) for o in configuration.output] == [("score", [1])]
-    assert configuration.default_model_filename == "model.onnx"
-    assert configuration.HasField("dynamic_batching")
-
-
-def test_a_failed_export_leaves_no_version(make_model, tmp_path):
-    model = make_model("factorised")
+def test_a_failed_export_leaves_what_was_there(make_model, tmp_path):
+    model = make_model("joint")
     next(p for p in model.network.parameters() if p.ndim == 1).fill_(float("nan"))
-    with pytest.raises(AframeError):
-        publish(model, str(tmp_path), "bbh", 64, {})
-    assert not list((tmp_path / "bbh").iterdir())
+    with pytest.raises(AframeError, match="differs from the torch model by nan"):
+        publish(model, "abc", str(tmp_path / "repository"), OPTIONS, {})
+    with pytest.raises(ConfigurationError, match="needs the package tensorrt"):
+        publish(make_model("joint"), "abc", str(tmp_path / "repository"), replace(OPTIONS, platform="tensorrt"), {})
+    assert not list(tmp_path.rglob("*"))
 
 
-def test_another_text_is_no_configuration(tmp_path):
-    (tmp_path / "config.pbtxt").write_text("name: bbh\nbackend { nonsense }")
-    with pytest.raises(StorageError, match="no Triton model configuration"):
-        read_configuration(str(tmp_path / "config.pbtxt"))
+def test_a_factorised_network_is_served_in_parts_too(make_model, tmp_path):
+    options = replace(OPTIONS, platform="torch")
+    made = publish(make_model("factorised"), "abc", str(tmp_path), options, {})
+    assert list(made) == ["bbh", "bbh-windows", "bbh-encoder", "bbh-fusion"]
+    for name in made:
+        path, configuration = find_model(str(tmp_path), name)
+        assert path == f"{tmp_path}/{name}/1/model.pt"
+        assert configuration.parameters["model_sha256"].string_value == "abc"
+
+
+def test_what_a_repository_lacks_is_told(make_model, tmp_path):
+    with pytest.raises(StorageError, match=r"bbh/config\.pbtxt does not exist"):
+        find_model(str(tmp_path), "bbh")
+    publish(make_model("joint"), "abc", str(tmp_path), replace(OPTIONS, platform="torch"), {})
+    shutil.rmtree(tmp_path / "bbh" / "1")
+    with pytest.raises(StorageError, match=r"bbh/1/model\.pt is missing: export the model again"):
+        find_model(str(tmp_path), "bbh")
+    (tmp_path / "bbh" / "config.pbtxt").write_text('name: "bbh"')
+    with pytest.raises(StorageError, match="names no version to serve"):
+        find_model(str(tmp_path), "bbh")

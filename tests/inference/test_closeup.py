@@ -7,6 +7,7 @@ from aframe.errors import DataError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.closeup import Extent, closeup, needed_stretch, scores, whitened_background, whitened_recording
 from aframe.inference.engine import Engine
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.strain.files import write_background
 
@@ -43,7 +44,7 @@ def path(tmp_path, strain):
 def whole(model, strain):
     """Streams and scores of the whole file, as in a search."""
     grid = Grid(model.preprocessing, (0.0, 0.0))
-    engine = Engine.from_strain(model, strain, grid, torch.float32, "cpu")
+    engine = Engine.from_strain(TorchScorer(model), strain, grid)
     return torch.stack([s.data for s in engine.streams]).numpy(), engine.scores(grid.slide(0, DURATION, 0))
 
 

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.inference import engine as engine_module
 from aframe.inference.engine import Engine, Injection, injection_start
+from aframe.inference.scorers import TorchScorer, in_process
 from aframe.inference.slides import Grid
 from aframe.spectral import apply_filter, power_spectral_density, whitening_filter
 
@@ -72,9 +72,9 @@ def setup(case, kind, make_model, make_strain):
 def test_streaming_equals_whole(kind, case, make_model, make_strain):
     model, strain, grid, slide = setup(case, kind, make_model, make_strain)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "FUSED_WINDOWS", case["tile"])
-        patch.setattr(engine_module, "ENCODED_WINDOWS", case["tile"])
-        scores = Engine.from_strain(model, strain, grid, torch.float32, "cpu").scores(slide)
+        patch.setattr(in_process, "FUSED_WINDOWS", case["tile"])
+        patch.setattr(in_process, "ENCODED_WINDOWS", case["tile"])
+        scores = Engine.from_strain(TorchScorer(model), strain, grid).scores(slide)
     expected = plain_scores(model, strain, slide, grid.offsets(slide.number))
     assert scores.shape == (slide.windows,)
     np.testing.assert_allclose(scores, expected, atol=1e-4, rtol=1e-4)
@@ -85,7 +85,7 @@ def test_streaming_equals_whole(kind, case, make_model, make_strain):
 @given(case=SEGMENTS, signals=SIGNALS)
 def test_injections_by_linearity_equal_injections_into_the_strain(kind, case, signals, make_model, make_strain):
     model, strain, grid, slide = setup(case, kind, make_model, make_strain)
-    engine = Engine.from_strain(model, strain, grid, torch.float32, "cpu")
+    engine = Engine.from_strain(TorchScorer(model), strain, grid)
     random = torch.Generator().manual_seed(case["seed"])
     span = slide.windows * model.preprocessing.stride_size
     injections = [
@@ -116,7 +116,9 @@ def test_precision_of_bfloat16(kind, make_model, make_strain):
     for precision in (torch.float32, torch.bfloat16):
         model = make_model(kind)
         grid = Grid(model.preprocessing, (0.0, 1.0))
-        scores[precision] = Engine.from_strain(model, strain, grid, precision, "cpu").scores(grid.slide(0, 40.0, 1))
+        scores[precision] = Engine.from_strain(TorchScorer(model, precision), strain, grid).scores(
+            grid.slide(0, 40.0, 1)
+        )
     spread = scores[torch.float32].max() - scores[torch.float32].min()
     assert np.abs(scores[torch.bfloat16] - scores[torch.float32]).max() < 0.15 * spread
 
@@ -124,7 +126,7 @@ def test_precision_of_bfloat16(kind, make_model, make_strain):
 def test_an_engine_leaves_its_model_as_it_was(make_model, make_strain):
     model = make_model("joint")
     strain, grid = make_strain(("H1", "L1"), 10.0, 0), Grid(model.preprocessing, (0.0, 1.0))
-    Engine.from_strain(model, strain, grid, torch.bfloat16, "cpu")
+    Engine.from_strain(TorchScorer(model, torch.bfloat16), strain, grid)
     assert {p.dtype for p in model.network.parameters()} == {torch.float32}
 
 
@@ -133,14 +135,14 @@ def test_a_segment_without_a_window_is_refused(make_model, make_strain):
     grid = Grid(model.preprocessing, (0.0, 1.0))
     strain = make_strain(("H1", "L1"), 5.25, 0)
     with pytest.raises(DataError, match="too short to analyse"):
-        Engine.from_strain(model, strain, grid, torch.float32, "cpu")
+        Engine.from_strain(TorchScorer(model), strain, grid)
 
 
 def test_a_stride_that_does_not_fit_the_network_is_refused(make_model, make_strain):
     model = make_model("factorised", sampling_rate=64.0)
     grid = Grid(model.preprocessing, (0.0, 1.0))
     with pytest.raises(ConfigurationError, match="one step every 8 samples"):
-        Engine.from_strain(model, make_strain(("H1", "L1"), 10.0, 0), grid, torch.float32, "cpu")
+        Engine.from_strain(TorchScorer(model), make_strain(("H1", "L1"), 10.0, 0), grid)
 
 
 def test_an_injection_begins_so_that_it_merges_at_its_time():

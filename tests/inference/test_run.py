@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
-from aframe.errors import ConfigurationError, DataError
+from aframe.errors import DataError
 from aframe.events.cluster import Clustering
 from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.strain.files import background_path, write_background
 from aframe.strain.simulate import simulate
@@ -33,7 +33,7 @@ def search(make_model, tmp_path):
         path = background_path(str(tmp_path), START, DURATION)
         write_background(path, strain, START, RATE)
         clustering = Clustering(4.0, 0.5, 4.0, model.preprocessing.coalescence_offset)
-        return Searcher(model, Grid(model.preprocessing, shifts), clustering, 0.5, "float32", "cpu"), path
+        return Searcher(TorchScorer(model), Grid(model.preprocessing, shifts), clustering, 0.5), path
 
     return build
 
@@ -102,7 +102,7 @@ def test_injections_are_found_where_they_are_and_kept_where_they_are_not(search,
         (START + 5000.0, one, 9.0),  # of another segment
     ]
     injections = str(tmp_path / "waveforms.hdf5")
-    table(rows, searcher.model.preprocessing.ifos).write(injections)
+    table(rows, searcher.scorer.preprocessing.ifos).write(injections)
     events, recovered = score_unit(searcher, Unit(path, slides, InjectionIndex(injections)))
     assert recovered is not None
     assert len(recovered) == 4
@@ -160,12 +160,9 @@ def test_scores_do_not_depend_on_how_slides_make_units(search):
         assert (together[name] == np.concatenate([events[name] for events in apart])).all()
 
 
-def test_a_segment_too_short_and_an_unknown_precision_are_refused(search, tmp_path):
+def test_a_segment_too_short_is_refused(search, tmp_path):
     searcher, _ = search((0.0, 1.0))
     path = background_path(str(tmp_path), 5.0, 5.0)
     write_background(path, {ifo: np.random.default_rng(0).standard_normal(1280) for ifo in ("H1", "L1")}, 5.0, RATE)
     with pytest.raises(DataError, match="too short"):
         score_unit(searcher, Unit(path, [searcher.grid.slide(0, 5.0, 0)], None))
-    assert searcher.dtype == torch.float32
-    with pytest.raises(ConfigurationError, match="'int8' is none of float32, bfloat16"):
-        _ = Searcher(searcher.model, searcher.grid, searcher.clustering, 0.5, "int8", "cpu").dtype

@@ -5,6 +5,7 @@ import torch
 from aframe.errors import DataError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.inference.stretch import slide_stretch
 from aframe.inference.timeseries import ScoreSeries
@@ -23,7 +24,7 @@ def test_a_stretch_is_what_the_search_had(make_model, make_strain, tmp_path, shi
     write_background(path, strain, START, RATE)
     grid, clustering = Grid(model.preprocessing, shifts), Clustering(4.0, 0.5, 4.0, 0.5)
     slide = grid.slide(0, DURATION, 1)
-    scores = Engine.from_strain(model, strain, grid, torch.float32, "cpu").scores(slide)
+    scores = Engine.from_strain(TorchScorer(model), strain, grid).scores(slide)
     begin = START + 4.0 - min(shifts)
     kept = ScoreSeries("background", 0, 1, shifts, begin, 4.0, scores) if is_kept else None
     low, high = START + 40.3, START + 52.9

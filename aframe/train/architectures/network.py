@@ -25,10 +25,12 @@ class Network(nn.Module, ABC):
     Attributes:
         step_size: Samples from one step of an embedding to the next; window starts must be multiples of it.
         receptive_field: Samples, from its own first one on, that a step of an embedding depends on.
+        is_factorised: Whether encoding does the most of the work; where not, it is the identity.
     """
 
     step_size: int
     receptive_field: int
+    is_factorised: bool = True
 
     def __init__(self, num_ifos: int, kernel_size: int) -> None:
         super().__init__()

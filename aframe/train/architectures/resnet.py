@@ -51,6 +51,7 @@ class JointResNet(Network):
 
     step_size = 1
     receptive_field = 1
+    is_factorised = False
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,

@@ -1,0 +1,88 @@
+"""What scores in a run, as its configuration says: torch, ONNX Runtime, or a Triton server; and that server."""
+
+import torch
+
+from aframe import config, storage
+from aframe.artifacts import Artifacts
+from aframe.errors import ConfigurationError
+from aframe.export.configuration import ServingOptions, identity
+from aframe.inference.scorers import Scorer, TorchScorer
+from aframe.serving.launch import IMAGE, Endpoint, Launch
+from aframe.serving.shared import shared_server, stop_shared_server
+from aframe.train.model import Model
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def serving_options(made: config.Export) -> ServingOptions:
+    """How a run's model is exported and served."""
+    return ServingOptions(
+        made.model_name,
+        made.platform,
+        made.export_precision,
+        made.max_batch_size,
+        made.block_windows,
+        made.instances,
+        made.threads,
+        made.queue_delay,
+        made.accelerator,
+        made.engine_cache,
+    )
+
+
+def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) -> Scorer:
+    """What scores.
+
+    Args:
+        run: The run.
+        model: Its network and preprocessing.
+        device: Where this process computes: cpu or cuda.
+        address: Of the Triton server, for ``engine = triton``.
+
+    Raises:
+        ParameterMismatchError: If the repository, or the server, has another model.
+        ServerError: If the server does not answer.
+    """
+    chosen, name = run.config.inference, run.config.export.model_name
+    precision = PRECISIONS[chosen.precision]
+    if chosen.engine == "torch":
+        return TorchScorer(model, precision, device)
+    wanted = identity(model.preprocessing, storage.sha256(run.model))
+    if chosen.engine == "onnx":
+        from aframe.inference.scorers.onnx_runtime import OnnxScorer
+
+        return OnnxScorer(model, wanted, run.repository, name, torch.get_num_threads())
+    from aframe.inference.scorers.triton_server import TritonScorer
+    from aframe.serving.client import Delivery, TritonClient
+
+    if not address:
+        raise ConfigurationError("engine = triton has no server: give triton_address, or let the run start one")
+    delivery = Delivery(chosen.triton_in_flight, chosen.triton_deadline, chosen.triton_retries)
+    return TritonScorer(model, TritonClient(address, wanted, delivery), name, precision)
+
+
+def server_address(run: Artifacts, owner: int, gpus: str) -> str | None:
+    """Address of the Triton server that a run asks; where it names none, one is started for all its processes.
+
+    Args:
+        run: The run.
+        owner: Number of the run's own process, with which a server that is started ends.
+        gpus: For that server, as in CUDA_VISIBLE_DEVICES.
+
+    Raises:
+        ServerError: If it cannot be started.
+    """
+    chosen = run.config.inference
+    if chosen.engine != "triton":
+        return None
+    if chosen.triton_address:
+        return chosen.triton_address
+    image = chosen.triton_image or IMAGE
+    cache = run.config.export.engine_cache
+    launch = Launch(run.repository, chosen.triton_launcher, image, gpus, cache, Endpoint(chosen.triton_host))
+    return shared_server(launch, run.directories.condor, owner)
+
+
+def stop_server(run: Artifacts) -> None:
+    """End the server that the run has started, if it has."""
+    stop_shared_server(run.directories.condor)

@@ -1,0 +1,67 @@
+"""Scores by ONNX Runtime in this process, from a model repository."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import onnxruntime
+
+from aframe.errors import ConfigurationError
+from aframe.export.configuration import check_identity
+from aframe.export.graphs import BLOCKS, WINDOWS
+from aframe.export.repository import find_model
+from aframe.inference.scorers.served import Part, Request, ServedScorer
+from aframe.train.model import Model
+from aframe.types import Array
+
+
+class OnnxScorer(ServedScorer):
+    """The graphs of a repository, run here.
+
+    Args:
+        model: Network and preprocessing.
+        identity: Of the model, as in ``export.configuration.identity``.
+        repository: Local directory of the repository.
+        name: Name of the model in it.
+        threads: On which each graph is run.
+
+    Raises:
+        ParameterMismatchError: If the repository has another model.
+        ConfigurationError: If it was exported for another platform, or in a precision that ONNX Runtime has not here.
+    """
+
+    def __init__(self, model: Model, identity: Mapping[str, str], repository: str, name: str, threads: int = 1) -> None:
+        _, configuration = find_model(repository, name + BLOCKS)
+        _, single = find_model(repository, name + WINDOWS)
+        super().__init__(model, configuration.output[0].dims[0], single.max_batch_size)
+        self.identity, self.repository, self.name = identity, repository, name
+        self.options = onnxruntime.SessionOptions()
+        self.options.intra_op_num_threads = self.options.inter_op_num_threads = threads
+        self.sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._session(BLOCKS)
+
+    def _session(self, ending: str) -> onnxruntime.InferenceSession:
+        if ending not in self.sessions:
+            path, configuration = find_model(self.repository, self.name + ending)
+            check_identity(configuration, self.identity, self.repository)
+            if configuration.platform != "onnxruntime_onnx":
+                raise ConfigurationError(
+                    f"{path} is of platform {configuration.platform}: engine = onnx needs an export with platform = "
+                    "onnxruntime"
+                )
+            providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in _available()]
+            try:
+                self.sessions[ending] = onnxruntime.InferenceSession(path, self.options, providers=providers)
+            except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+                raise ConfigurationError(
+                    f"{path}: ONNX Runtime cannot compute it here ({' '.join(str(error).split())}): export in float32"
+                ) from None
+        return self.sessions[ending]
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Array, Part]]:
+        """Run each graph: see ``ServedScorer.ask``."""
+        for ending, inputs, part in requests:
+            session = self._session(ending)
+            yield session.run(None, {session.get_inputs()[0].name: inputs})[0], part
+
+
+def _available() -> list[str]:
+    return list(onnxruntime.get_available_providers())

@@ -1,0 +1,1 @@
+"""A Triton server: starting one, and asking one."""

@@ -1,0 +1,196 @@
+"""A running Triton server: started, waited for, watched, and stopped however this process ends."""
+
+import functools
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from aframe.errors import ServerError
+from aframe.processes import die_with
+from aframe.serving.launch import Endpoint, Launch
+
+ERROR = re.compile(r"^(E\d{4} |error: )")
+"""How errors begin in the server's log."""
+
+HARMLESS = re.compile(r"CudaDriverHelper has not been initialized")
+"""Errors that a server without GPUs always has."""
+
+STOP = 30.0
+"""Seconds in which a server must end after SIGTERM."""
+
+LOOK = 0.2
+"""Seconds from one look at a server to the next."""
+
+
+def free_ports(host: str) -> Endpoint:
+    """An endpoint on ports that nobody uses."""
+    sockets = [socket.socket() for _ in range(3)]
+    try:
+        for item in sockets:
+            item.bind(("", 0))
+        return Endpoint(host, *(item.getsockname()[1] for item in sockets))
+    finally:
+        for item in sockets:
+            item.close()
+
+
+class TritonServer:
+    """A server as a child of this process; to be used in a ``with`` block, from the main thread.
+
+    Args:
+        launch: What to start.
+        log: Its log, which is added to.
+
+    Raises:
+        ServerError: If nothing can start one, or a port is in use.
+    """
+
+    def __init__(self, launch: Launch, log: str) -> None:
+        self.launch, self.log = launch, Path(log).absolute()
+        self.launcher = launch.find_launcher()
+        endpoint = launch.endpoint
+        for option in ("grpc_port", "http_port", "metrics_port"):
+            _check_free(endpoint.interface, getattr(endpoint, option), option)
+
+    def __enter__(self) -> "TritonServer":
+        Path(self.launch.engine_cache).mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        command = self.launch.command(self.launcher)
+        with self.log.open("ab") as log:
+            log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {' '.join(command)}\n".encode())
+            log.flush()
+            self.lines: IO[str] = self.log.open(encoding="utf-8", errors="replace")
+            self.lines.seek(0, os.SEEK_END)
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"CUDA_VISIBLE_DEVICES": self.launch.gpus},
+                start_new_session=True,  # an interrupt at the terminal reaches it through this process alone
+                preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509 - no thread holds a lock that it needs
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(STOP)
+            except subprocess.TimeoutExpired:
+                if command := self.launch.kill_command(self.launcher):
+                    subprocess.run(command, check=False, capture_output=True)
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.lines.close()
+
+    def new_errors(self) -> list[str]:
+        """Errors in the log since the last look."""
+        lines = (line.strip() for line in self.lines)
+        return [line for line in lines if ERROR.match(line) and not HARMLESS.search(line)]
+
+    def is_ready(self) -> bool:
+        """Whether it says that all its models can be asked."""
+        connection = http.client.HTTPConnection(self.launch.endpoint.host, self.launch.endpoint.http_port, timeout=5)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def wait_until_ready(self, patience: float, is_over: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for it to load its models.
+
+        Args:
+            patience: Seconds.
+            is_over: Whether the wait has lost its purpose.
+
+        Returns:
+            Whether it is ready; not where the wait is over before.
+
+        Raises:
+            ServerError: With the server's own errors, if it ends, or is not ready in time.
+        """
+        errors: list[str] = []
+        end = time.monotonic() + patience
+        while not is_over():
+            errors += self.new_errors()
+            self.check_alive(errors)
+            if self.is_ready():
+                return True
+            if time.monotonic() > end:
+                raise ServerError(f"{self.launcher} is not ready after {patience:g} s{self._told(errors)}")
+            time.sleep(LOOK)
+        return False
+
+    def check_alive(self, errors: list[str]) -> None:
+        """Refuse to go on without it.
+
+        Raises:
+            ServerError: With the errors, if it has ended.
+        """
+        code = self.process.poll()
+        if code is not None:
+            errors += self.new_errors()
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise ServerError(f"{self.launcher} {how}{self._told(errors)}")
+
+    def _told(self, errors: list[str]) -> str:
+        said = f": {' | '.join(errors[-3:])}" if errors else " and told no error"
+        return f"{said} (log: {self.log})"
+
+
+def serve(
+    launch: Launch, log: str, patience: float, tell: Callable[[str], None], is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Run a server until SIGTERM, an interrupt, or ``is_over``.
+
+    Args:
+        launch: What to start.
+        log: Where its log goes.
+        patience: Seconds in which it must be ready.
+        tell: Called with the address when it is ready, and with errors in its log after that.
+        is_over: Whether nobody needs it any more.
+
+    Raises:
+        ServerError: If it cannot be started, is not ready in time, or ends by itself.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+
+    def over() -> bool:
+        return stop.is_set() or is_over()
+
+    with TritonServer(launch, log) as server:
+        if server.wait_until_ready(patience, over):
+            tell(launch.endpoint.address)
+        while not over():
+            errors = server.new_errors()
+            for line in errors:
+                tell(line)
+            server.check_alive(errors)
+            stop.wait(LOOK)
+
+
+def _check_free(interface: str, port: int, name: str) -> None:
+    with socket.socket() as item:
+        item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            item.bind((interface, port))
+        except OSError as error:
+            option = name.replace("_", "-")
+            raise ServerError(
+                f"port {port} cannot be used ({error.strerror}): choose another with --{option}"
+            ) from None

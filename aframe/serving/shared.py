@@ -1,0 +1,98 @@
+"""One server for all processes of a run: whoever needs it first starts it, and it ends with the run."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from aframe.errors import ServerError
+from aframe.processes import is_alive
+from aframe.serving.launch import Launch
+from aframe.serving.server import LOOK, STOP, free_ports
+
+_started: list["subprocess.Popen[bytes]"] = []
+"""Servers that this process has started, which outlive it."""
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[Path]:
+    """The record of a directory's server, to one process at a time."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".triton.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield directory / ".triton.json"
+
+
+def shared_server(launch: Launch, directory: str, owner: int, patience: float = 1800) -> str:
+    """Address of a run's server, which is started if need be.
+
+    Args:
+        launch: What to start, and the host under which jobs reach it; ports are chosen here.
+        directory: Local directory of the run, for the server's record and log.
+        owner: Number of the run's process: the server ends with it.
+        patience: Seconds in which it must be ready.
+
+    Raises:
+        ServerError: If it cannot be started.
+    """
+    launch.find_launcher()
+    with _locked(Path(directory)) as record:
+        if record.exists():
+            known = json.loads(record.read_text())
+            if known["owner"] == owner and is_alive(known["pid"]):
+                return str(known["address"])
+            record.unlink()
+        messages = record.with_name(".triton-messages.txt")
+        with messages.open("wb") as stream:
+            process = subprocess.Popen(
+                _command(launch, record, owner, patience), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            )
+        _started.append(process)
+        while not record.exists():
+            if process.poll() is not None:
+                lines = messages.read_text().splitlines() or [f"it ended with exit code {process.returncode}"]
+                raise ServerError(lines[-1].removeprefix("error: "))
+            time.sleep(LOOK)
+        return str(json.loads(record.read_text())["address"])
+
+
+def stop_shared_server(directory: str) -> None:
+    """End a run's server, if it has one."""
+    if not (Path(directory) / ".triton.json").exists():
+        return
+    with _locked(Path(directory)) as record:
+        if not record.exists():
+            return
+        pid = int(json.loads(record.read_text())["pid"])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + 2 * STOP
+        while record.exists() and time.monotonic() < end:
+            time.sleep(LOOK)
+
+
+def _command(launch: Launch, record: Path, owner: int, patience: float) -> list[str]:
+    endpoint = free_ports(launch.endpoint.host)
+    options = {
+        "repository": launch.repository,
+        "with": launch.launcher,
+        "image": launch.image,
+        "gpus": launch.gpus,
+        "engine-cache": launch.engine_cache,
+        "host": endpoint.host,
+        "grpc-port": endpoint.grpc_port,
+        "http-port": endpoint.http_port,
+        "metrics-port": endpoint.metrics_port,
+        "log": record.with_name("tritonserver.log"),
+        "patience": patience,
+        "record": record,
+        "owner": owner,
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-P", "-m", "aframe.cli", "serve", *arguments]

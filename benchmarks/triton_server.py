@@ -1,0 +1,147 @@
+"""The demo's network behind a Triton server, asked from the same machine: speed, bytes on the wire, and latency.
+
+Server and ONNX Runtime in this process compute on one thread each. The server is that of `make triton`, or any on PATH.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aframe.export.configuration import ServingOptions, identity
+from aframe.export.graphs import BLOCKS, Block
+from aframe.export.repository import publish
+from aframe.inference.engine import Engine
+from aframe.inference.scorers import Scorer
+from aframe.inference.scorers.onnx_runtime import OnnxScorer
+from aframe.inference.scorers.triton_server import TritonScorer
+from aframe.inference.slides import Grid
+from aframe.serving.client import Delivery, TritonClient
+from aframe.serving.launch import Launch
+from aframe.serving.server import TritonServer, free_ports
+from aframe.spectral import Whitening
+from aframe.train.architectures import FactorisedNetwork
+from aframe.train.model import Model, Preprocessing
+
+SERVICE = Path(__file__).parents[1] / ".services" / "tritonserver" / "bin"
+BLOCKS_SENT, ROUNDS, ASKED_ALONE = 100, 5, 200
+RATIO, BYTES = 0.7, 1.1
+PREPROCESSING = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.5, 1.4), Whitening(1024.0, 64.0, 1.0, 1.0, 64.0, 32.0, None))
+
+
+def report(name: str, value: float, unit: str, target: float | None, ok: bool) -> None:
+    print(json.dumps({"benchmark": name, "value": value, "unit": unit, "target": target, "ok": bool(ok)}), flush=True)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Time on the clock, for the work is done in two processes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+class Counter:
+    """A relay on loopback that counts the bytes of both directions.
+
+    Args:
+        address: host:port of the server behind it.
+    """
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.target, self.total = (host, int(port)), 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            near, _ = self.listener.accept()
+            far = socket.create_connection(self.target)
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+
+    def _relay(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the other end is gone
+            while data := source.recv(1 << 20):
+                self.total += len(data)
+                sink.sendall(data)
+
+
+def compare(name: str, windows: int, here: Callable[[], object], there: Callable[[], object]) -> None:
+    """Print the server's share of the speed of ONNX Runtime in this process, taking turns."""
+    here()
+    there()
+    times = np.array([(seconds(here), seconds(there)) for _ in range(ROUNDS)])
+    ratio = float(np.median(times[:, 0] / times[:, 1]))
+    ours, theirs = windows / np.median(times, axis=0)
+    print(f"{name}: in process {ours:.0f} windows/s, Triton {theirs:.0f} windows/s")
+    report(f"triton_{name}_of_onnx_runtime", round(ratio, 3), "ratio", RATIO, ratio >= RATIO)
+
+
+def measure(model: Model, wanted: dict[str, str], repository: str, server: TritonServer) -> None:
+    """Everything, of a server that is ready."""
+    address = server.launch.endpoint.address
+    onnx = OnnxScorer(model, wanted, repository, "aframe", threads=1)
+    client = TritonClient(address, wanted, Delivery())
+    block = Block(model.network, model.preprocessing, ServingOptions().block_windows)
+    noise = torch.randn(1, 2, block.size, generator=torch.Generator().manual_seed(0)).numpy()
+    windows = BLOCKS_SENT * block.windows
+    compare(
+        "blocks",
+        windows,
+        lambda: list(onnx.ask((BLOCKS, noise, (0, True)) for _ in range(BLOCKS_SENT))),
+        lambda: list(client.infer_each(("aframe", noise, None) for _ in range(BLOCKS_SENT))),
+    )
+    grid = Grid(model.preprocessing, (0.0, 1.0))
+    random = np.random.default_rng(0)
+    strain = {ifo: random.standard_normal(2000 * 1024) for ifo in ("H1", "L1")}
+    slides = [grid.slide(0, 2000.0, number) for number in range(10)]
+
+    def search(scorer: Scorer) -> None:
+        engine = Engine.from_strain(scorer, strain, grid)
+        for slide in slides:
+            engine.scores(slide)
+
+    triton = TritonScorer(model, client, "aframe")
+    compare("slides", sum(slide.windows for slide in slides), lambda: search(onnx), lambda: search(triton))
+
+    counter = Counter(address)
+    counted = TritonClient(counter.address, wanted, Delivery())
+    list(counted.infer_each([("aframe", noise, None)]))
+    before = counter.total
+    list(counted.infer_each(("aframe", noise, None) for _ in range(BLOCKS_SENT)))
+    own = 4 * 2 * model.preprocessing.stride_size
+    share = (counter.total - before) / (windows * own)
+    report("triton_bytes_per_window", round(share, 4), "of its own samples", BYTES, share <= BYTES)
+
+    alone = [seconds(lambda: list(client.infer_each([("aframe", noise, None)]))) for _ in range(ASKED_ALONE)]
+    for percentile in (50, 99):
+        milliseconds = 1e3 * float(np.percentile(alone, percentile))
+        report(f"triton_latency_p{percentile}", round(milliseconds, 2), "ms a block", None, True)
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    os.environ["PATH"] = f"{SERVICE}{os.pathsep}{os.environ['PATH']}"
+    model = Model(FactorisedNetwork(2, PREPROCESSING.kernel_size).eval().requires_grad_(False), PREPROCESSING)
+    with tempfile.TemporaryDirectory() as folder:
+        repository = f"{folder}/repository"
+        publish(model, "benchmark", repository, ServingOptions(), {})
+        launch = Launch(repository, "tritonserver", engine_cache=folder, endpoint=free_ports("127.0.0.1"))
+        with TritonServer(launch, f"{folder}/tritonserver.log") as server:
+            server.wait_until_ready(120)
+            measure(model, identity(PREPROCESSING, "benchmark"), repository, server)
+
+
+if __name__ == "__main__":
+    main()

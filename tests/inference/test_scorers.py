@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import served
+import torch
+
+from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
+from aframe.inference.engine import Engine, Injection
+from aframe.inference.scorers import Scorer, TorchScorer
+from aframe.inference.scorers.onnx_runtime import OnnxScorer
+from aframe.inference.scorers.triton_server import TritonScorer
+from aframe.inference.slides import Grid
+from aframe.serving.client import Delivery, TritonClient
+
+DURATION = 60.0
+
+
+def scorer_of(engine, kind, repository, request) -> Scorer:
+    model, wanted = served.small_model(kind), served.small_identity(kind)
+    if engine == "onnx":
+        return OnnxScorer(model, wanted, str(repository), kind)
+    running = request.getfixturevalue("small_server")
+    return TritonScorer(model, TritonClient(running.endpoint.address, wanted, Delivery()), kind)
+
+
+ENGINES = ["onnx", pytest.param("triton", marks=pytest.mark.triton)]
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_all_engines_score_alike(engine, kind, small_repository, make_strain, request):
+    model = served.small_model(kind)
+    grid = Grid(model.preprocessing, (0.0, 1.0))
+    strain = make_strain(("H1", "L1"), DURATION, 4)
+    reference = Engine.from_strain(TorchScorer(model), strain, grid)
+    asked = scorer_of(engine, kind, small_repository, request)
+    tested = Engine.from_strain(asked, strain, grid)
+    random = torch.Generator().manual_seed(5)
+    for number in (0, 1, 3):
+        slide = grid.slide(0, DURATION, number)
+        expected = reference.scores(slide)
+        assert slide.windows % served.BLOCK  # the last block is not full
+        scores = tested.scores(slide)
+        assert scores.dtype == np.float32
+        np.testing.assert_allclose(scores, expected, atol=1e-3)
+        # stretches shorter and longer than a block, some that overlap
+        signals = [
+            Injection(2e-20 * torch.randn(2, size, generator=random), start)
+            for start, size in ((300, 40), (3000, 1500), (4100, 800), (9000, 5), (12_000, 900))
+        ]
+        with_signals = tested.scores_with(slide, scores, signals)
+        np.testing.assert_allclose(with_signals, reference.scores_with(slide, expected, signals), atol=1e-3)
+        assert (with_signals != scores).sum() > 20
+    asked.close()
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+def test_a_repository_of_another_model_is_refused(kind, small_repository):
+    model = served.small_model(kind)
+    with pytest.raises(
+        ParameterMismatchError, match=rf"{small_repository} serves {kind} with highpass = 20\.0.* 30\.0"
+    ):
+        OnnxScorer(model, served.small_identity(kind, highpass=30.0), str(small_repository), kind)
+    with pytest.raises(ParameterMismatchError, match=f"model_sha256 = hash of {kind} 2"):
+        OnnxScorer(model, served.small_identity(kind, seed=1), str(small_repository), kind)
+    with pytest.raises(StorageError, match=r"other/config\.pbtxt does not exist"):
+        OnnxScorer(model, served.small_identity(kind), str(small_repository), "other")
+
+
+def test_a_repository_of_another_platform_is_refused(tmp_path):
+    served.publish_small("joint", tmp_path, platform="torch")
+    with pytest.raises(ConfigurationError, match="platform pytorch_libtorch: engine = onnx needs"):
+        OnnxScorer(served.small_model("joint"), served.small_identity("joint"), str(tmp_path), "joint")
+
+
+def test_a_precision_that_onnx_runtime_has_not_is_refused_where_it_is_needed(tmp_path):
+    served.publish_small("joint", tmp_path, precision="bfloat16", block_windows=2)
+    with pytest.raises(ConfigurationError, match="ONNX Runtime cannot compute it here"):
+        OnnxScorer(served.small_model("joint"), served.small_identity("joint"), str(tmp_path), "joint")

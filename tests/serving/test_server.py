@@ -1,0 +1,73 @@
+import os
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+import served
+from terminal import aframe
+
+from aframe.serving.server import free_ports
+
+pytestmark = pytest.mark.triton
+
+
+@pytest.fixture
+def windows_alone(small_repository: Path, tmp_path: Path) -> Path:
+    """A repository of one model, to be changed."""
+    shutil.copytree(small_repository / "joint-windows", tmp_path / "repository" / "joint-windows")
+    return tmp_path / "repository"
+
+
+def test_a_server_is_ready_when_it_says_so_and_ends_with_sigterm(windows_alone, tritonserver, tmp_path):
+    with served.serving(windows_alone, tritonserver, tmp_path / "kept.log") as running:
+        server, endpoint = running.server, running.endpoint
+        with socket.create_connection(("127.0.0.1", endpoint.http_port)) as connection:
+            connection.sendall(b"GET /v2/health/ready HTTP/1.0\r\n\r\n")
+            assert b"200 OK" in connection.recv(100)
+        out, errors = served.stop(running)
+    assert (running.process.returncode, out, errors) == (0, "", "")
+    assert served.wait_until_gone(server)
+    log = (tmp_path / "kept.log").read_text()
+    assert "UTC: tritonserver --model-repository=" in log.splitlines()[0]
+    assert "successfully loaded 'joint-windows'" in log
+
+
+def test_a_server_does_not_outlive_who_started_it(windows_alone, tritonserver, tmp_path):
+    with served.serving(windows_alone, tritonserver, tmp_path / "log") as running:
+        server = running.server
+        os.kill(running.process.pid, signal.SIGKILL)
+        assert served.wait_until_gone(server)
+
+
+def test_a_server_that_dies_is_told_with_its_log(windows_alone, tritonserver, tmp_path):
+    with served.serving(windows_alone, tritonserver, tmp_path / "log") as running:
+        os.kill(running.server, signal.SIGKILL)
+        _, errors = running.process.communicate(timeout=20)
+    assert running.process.returncode == 1
+    assert errors.startswith("error: tritonserver was ended by signal 9")
+    assert str(tmp_path / "log") in errors
+
+
+def test_a_model_that_does_not_load_is_told(windows_alone, tritonserver, tmp_path):
+    (windows_alone / "joint-windows" / "1" / "model.onnx").write_bytes(b"no model")
+    running = served.start(windows_alone, tritonserver, free_ports("127.0.0.1"), tmp_path / "log")
+    out, errors = running.process.communicate(timeout=60)
+    assert (running.process.returncode, out) == (1, "")
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("error: tritonserver ended with exit code 1: ")
+    assert "joint-windows" in errors
+    assert str(tmp_path / "log") in errors
+
+
+def test_a_port_in_use_and_a_missing_repository_are_told_at_once(windows_alone, tritonserver, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = free_ports("127.0.0.1")
+        port = taken.getsockname()[1]
+        endpoint = type(endpoint)(grpc_port=port, http_port=endpoint.http_port, metrics_port=endpoint.metrics_port)
+        running = served.start(windows_alone, tritonserver, endpoint, tmp_path / "log")
+        _, errors = running.process.communicate(timeout=30)
+    assert errors == f"error: port {port} cannot be used (Address already in use): choose another with --grpc-port\n"
+    missing = aframe("serve", "--repository", str(tmp_path / "none"))
+    assert missing.stderr == f"error: {tmp_path}/none does not exist: `aframe export` makes a repository\n"

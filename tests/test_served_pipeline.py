@@ -1,0 +1,163 @@
+"""A run whose inference asks a real Triton server: it gives the events of a run that needs none."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import served
+import torch
+from terminal import AFRAME, aframe, environment_of, law_run, write_run
+
+from aframe import config, steps
+from aframe.artifacts import Artifacts
+from aframe.serving.server import free_ports
+from aframe.tables import EventTable, RecoveredTable
+from aframe.train import model
+from aframe.train.architectures import FactorisedNetwork
+
+SCALE = ("inference.slides_per_job=2", "export.model_name=search")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the demo's network, which learnt nothing, scored by torch; its model is exported."""
+    directory = write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE)
+    variables = environment_of(directory)
+    for command in (["data", "--stage=test"], ["waveforms", "--stage=test"]):
+        result = aframe(*command, variables=variables)
+        assert result.returncode == 0, result.stderr
+    run = Artifacts(config.load(str(directory / "sandbox.cfg")), config.Directories.from_environment(variables))
+    preprocessing = steps.time_slides(run).preprocessing
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = FactorisedNetwork(2, preprocessing.kernel_size)
+        with torch.no_grad():
+            for _ in range(30):  # statistics of noise, so that scores differ from window to window
+                network(torch.randn(32, 2, preprocessing.kernel_size))
+            network.classifier[-1].weight.mul_(10)
+    preprocessing = replace(preprocessing, coalescence=(0.5, 1.4))
+    model.save(model.Model(network.eval(), preprocessing), run.model, run.made_model)
+    steps.export(run)
+    result = aframe("infer", variables=variables)
+    assert result.returncode == 0, result.stderr
+    return directory
+
+
+def with_engine(whole: Path, directory: Path, **keys: object) -> Path:
+    """A copy of the run in which other keys of the inference stand and all that depends on it is still to do."""
+    shutil.copytree(whole, directory)
+    (directory / ".env").write_text((directory / ".env").read_text().replace(str(whole), str(directory)))
+    shutil.rmtree(directory / ".law", ignore_errors=True)
+    for path in (directory / "results").iterdir():
+        if path.name != "model_repo":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    text = "".join(f"{name} = {value}\n" for name, value in keys.items())
+    configuration = (directory / "sandbox.cfg").read_text()
+    (directory / "sandbox.cfg").write_text(configuration.replace("[luigi_inference]\n", f"[luigi_inference]\n{text}"))
+    return directory
+
+
+def check_events(directory: Path, whole: Path) -> None:
+    """The same events, their statistics within a thousandth."""
+    for name, kind in (("background", EventTable), ("0lag", EventTable), ("foreground", RecoveredTable)):
+        made, known = (kind.read(str(path / "results" / f"{name}.hdf5")) for path in (directory, whole))
+        assert len(made) == len(known) > 0
+        time_column = "detection_time" if kind is EventTable else "injection_time"
+        np.testing.assert_allclose(made[time_column], known[time_column], atol=1e-6)
+        np.testing.assert_array_equal(made["shift"], known["shift"])
+        np.testing.assert_allclose(made["detection_statistic"], known["detection_statistic"], atol=1e-3)
+        if kind is EventTable:
+            assert made.livetime == known.livetime
+
+
+def servers() -> set[int]:
+    """Numbers of all Triton servers that run."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if path.read_text().strip() == "tritonserver":
+                found.add(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def test_onnx_runtime_gives_the_same_events(whole: Path, tmp_path: Path) -> None:
+    directory = with_engine(whole, tmp_path / "onnx", engine="onnx")
+    result = aframe("infer", variables=environment_of(directory))
+    assert result.returncode == 0, result.stderr
+    check_events(directory, whole)
+
+
+@pytest.mark.triton
+def test_a_run_starts_one_server_for_all_its_jobs_and_ends_it(
+    whole: Path, tmp_path: Path, tritonserver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = with_engine(whole, tmp_path / "own", engine="triton", triton_launcher="tritonserver")
+    monkeypatch.setenv("PATH", f"{tritonserver}{os.pathsep}{os.environ['PATH']}")
+    before = servers()
+    result = law_run(directory, "--workers", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    check_events(directory, whole)
+    assert servers() <= before
+    log = (directory / "condor" / "tritonserver.log").read_text()
+    assert log.count("UTC: tritonserver --model-repository=") == 1
+    assert not (directory / "condor" / ".triton.json").exists()
+
+
+@pytest.mark.triton
+def test_a_server_killed_in_the_middle_of_a_run_and_started_again_loses_nothing(
+    whole: Path, tmp_path: Path, tritonserver: Path
+) -> None:
+    endpoint = free_ports("127.0.0.1")
+    directory = with_engine(whole, tmp_path / "killed", engine="triton", triton_address=endpoint.address)
+    repository = directory / "results" / "model_repo"
+    with served.serving(repository, tritonserver, tmp_path / "first.log", endpoint) as running:
+        run = subprocess.Popen(
+            [AFRAME, "infer"], env=environment_of(directory), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        units = directory / "results" / "units"
+        end = time.monotonic() + 60
+        while not list(units.glob("0lag-*.hdf5")) and run.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert run.poll() is None
+        os.kill(running.server, signal.SIGKILL)
+        running.process.wait(20)
+        done = len(list(units.glob("background-*.hdf5")))
+    with served.serving(repository, tritonserver, tmp_path / "second.log", endpoint):
+        out, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, out + errors
+    assert 0 < done < len(list(units.glob("background-*.hdf5")))
+    check_events(directory, whole)
+
+
+@pytest.mark.triton
+def test_a_run_is_refused_by_the_server_of_another(whole: Path, tmp_path: Path, small_server: served.Running) -> None:
+    address = small_server.endpoint.address
+    directory = with_engine(whole, tmp_path / "other", engine="triton", triton_address=address, triton_retries=0)
+    text = (directory / "sandbox.cfg").read_text().replace("model_name = search", "model_name = joint")
+    (directory / "sandbox.cfg").write_text(text)
+    shutil.rmtree(directory / "results" / "model_repo")
+    result = aframe("infer", variables=environment_of(directory))
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert f"the Triton server at {address} serves joint with kernel_length = 1.0" in result.stderr
+    assert "kernel_length = 1.5" in result.stderr
+
+
+@pytest.mark.triton
+def test_a_server_that_cannot_be_started_fails_the_run_with_its_reason(
+    whole: Path, tmp_path: Path, tritonserver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = with_engine(whole, tmp_path / "none", engine="triton", triton_launcher="apptainer")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/bin")
+    result = law_run(directory, "--workers", "2")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: no Triton server can be started: apptainer not on PATH")
