@@ -259,7 +259,7 @@ class Artifacts:
         planning = ("inference.Tb", "inference.background_per_job", "inference.return_timeseries")
         own = self.config.parameters("inference", "sensitivity.recovery_window")
         own = {k: v for k, v in own.items() if k not in planning and not k.startswith("inference.triton_")}
-        served = {} if self.config.inference.engine == "torch" else self.config.parameters("export")
+        served = self.config.parameters("export") if self.config.inference.asks_the_repository else {}
         return self.made_model | self.made_injections | own | served
 
     @property

@@ -153,7 +153,7 @@ class Inference:
     shifts: tuple[float, ...] = key("shift of each detector from one slide to the next", "s")
     background_per_job: float = key("livetime of background that makes one unit of work", "s", 1e6)
     return_timeseries: bool = key("true: keep all scores, beside the units' events", default=False)
-    engine: str = key("what scores: torch, onnx (ONNX Runtime, in the same process) or triton", default="torch")
+    engine: str = key("what scores: torch, compiled, onnx (ONNX Runtime), auto or triton", default="torch")
     triton_address: str | None = key("HOST:PORT of a server's gRPC; none: start one for the run", default=None)
     triton_launcher: str = key("what starts it: auto, tritonserver, apptainer, docker or podman", default="auto")
     triton_image: str | None = key("its container image; none: NVIDIA's", default=None)
@@ -165,6 +165,11 @@ class Inference:
     batch_size: int = key("windows that a joint network scores at once", default=128)
     integration_window_length: float = key("length over which scores are averaged", "s")
     cluster_window_length: float = key("length within which only the loudest event is kept", "s")
+
+    @property
+    def asks_the_repository(self) -> bool:
+        """Whether the exported model scores, or may."""
+        return self.engine not in ("torch", "compiled")
 
 
 @dataclass(frozen=True, kw_only=True)

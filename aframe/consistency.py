@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aframe.config import Candidates, Config, Export
 
 
+ENGINES = ("torch", "compiled", "onnx", "auto", "triton")
+
 LEAST_BEFORE = 0.5
 """Seconds of a waveform before coalescence, at least: it rises from zero over half of them."""
 
@@ -55,7 +57,7 @@ def impossible(config: "Config") -> list[str]:
          f"minimum_frequency = {w.minimum_frequency} Hz is not between 0 and the Nyquist frequency"),
         (i.precision in ("float32", "bfloat16"), f"precision = {i.precision!r} is neither float32 nor bfloat16"),
         *_checks_of_export(config.export),
-        (i.engine in ("torch", "onnx", "triton"), f"engine = {i.engine!r} is none of torch, onnx, triton"),
+        (i.engine in ENGINES, f"engine = {i.engine!r} is none of {', '.join(ENGINES)}"),
         (i.triton_retries >= 0, f"triton_retries = {i.triton_retries} must not be negative"),
         *((value > 0, f"{name} = {value} must be positive") for name, value in (
             ("sample_rate", s.sample_rate), ("kernel_length", s.kernel_length), ("fduration", s.fduration),

@@ -1,5 +1,9 @@
 """What scores in a run, as its configuration says: torch, ONNX Runtime, or a Triton server; and that server."""
 
+import json
+import platform
+import re
+
 import torch
 
 from aframe import config, storage
@@ -45,10 +49,11 @@ def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) 
     """
     chosen, name = run.config.inference, run.config.export.model_name
     precision = PRECISIONS[chosen.precision]
-    if chosen.engine == "torch":
-        return TorchScorer(model, precision, device)
+    engine = choose_engine(run, model, device) if chosen.engine == "auto" else chosen.engine
+    if engine in ("torch", "compiled"):
+        return TorchScorer(model, precision, device, engine == "compiled")
     wanted = identity(model.preprocessing, storage.sha256(run.model))
-    if chosen.engine == "onnx":
+    if engine == "onnx":
         from aframe.inference.scorers.onnx_runtime import OnnxScorer
 
         return OnnxScorer(model, wanted, run.repository, name, torch.get_num_threads())
@@ -59,6 +64,46 @@ def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) 
         raise ConfigurationError("engine = triton has no server: give triton_address, or let the run start one")
     delivery = Delivery(chosen.triton_in_flight, chosen.triton_deadline, chosen.triton_retries)
     return TritonScorer(model, TritonClient(address, wanted, delivery), name, precision)
+
+
+def choose_engine(run: Artifacts, model: Model, device: str) -> str:
+    """The faster one of torch and ONNX Runtime on this kind of machine: measured once in a run, and told.
+
+    Scores of the two differ in their last digits, so the choice is kept beside the results: all parts of a run, and
+    what is made again, are scored alike.
+
+    Args:
+        run: The run.
+        model: Its network and preprocessing.
+        device: Where this process computes: cpu or cuda.
+    """
+    from aframe.inference.scorers.choice import fastest
+    from aframe.inference.scorers.onnx_runtime import OnnxScorer
+
+    kind = _processor(device)
+    path = run.result(f"engine-{kind}.json")
+    if storage.exists(path):
+        storage.check_parameters(path, run.made_repository)
+        return str(json.loads(storage.read_text(path))["engine"])
+    scorers: dict[str, Scorer] = {"torch": TorchScorer(model, PRECISIONS[run.config.inference.precision], device)}
+    exported = run.config.export
+    if exported.platform == "onnxruntime" and exported.export_precision == "float32":
+        wanted = identity(model.preprocessing, storage.sha256(run.model))
+        scorers["onnx"] = OnnxScorer(model, wanted, run.repository, exported.model_name, torch.get_num_threads())
+    name, rates = fastest(scorers)
+    storage.sign(path, run.made_repository)
+    record = json.dumps({"engine": name, "windows_per_second": rates})
+    first = storage.write_first(path, record)
+    told = ", ".join(f"{each} {rate:.3g}" for each, rate in rates.items())
+    if first == record:
+        print(f"engine = auto: {name} is the fastest on {kind} (windows/s: {told})", flush=True)
+    return str(json.loads(first)["engine"])
+
+
+def _processor(device: str) -> str:
+    """A name for the kind of processor, fit for a file's name."""
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}-{torch.get_num_threads()}"
+    return re.sub(r"[^A-Za-z0-9]+", "-", name)
 
 
 def server_address(run: Artifacts, owner: int, gpus: str) -> str | None:

@@ -120,6 +120,24 @@ def write_text(path: str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_first(path: str, text: str) -> str:
+    """Write a text, whole or not at all, unless somebody else has written that file meanwhile; what stands there."""
+    if is_remote(path):
+        if not exists(path):
+            write_text(path, text)
+        return read_text(path)
+    parent = Path(path).absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=_partial_prefix(os.getpid()), dir=parent))
+    try:
+        (scratch / "text").write_text(text, encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch / "text", path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return read_text(path)
+
+
 def read_text(path: str) -> str:
     """Content of a text file."""
     try:

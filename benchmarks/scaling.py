@@ -16,6 +16,7 @@ import torch
 
 from aframe.events.cluster import Clustering
 from aframe.inference.run import Searcher, Unit, score_unit
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.spectral import Whitening
 from aframe.strain.files import background_path, write_background
@@ -37,7 +38,7 @@ def work(folder: str, duration: float, number: int, results: "multiprocessing.Qu
     preprocessing = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), whitening)
     network = FactorisedNetwork(2, preprocessing.kernel_size).eval().requires_grad_(False)
     grid, clustering = Grid(preprocessing, (0.0, 1.0)), Clustering(4.0, 1.0, 8.0, 0.95)
-    searcher = Searcher(Model(network, preprocessing), grid, clustering, 1.0, "bfloat16", "cpu")
+    searcher = Searcher(TorchScorer(Model(network, preprocessing), torch.bfloat16), grid, clustering, 1.0)
     slides = [grid.slide(0, duration, k) for k in range(1, number + 1)]
     shortest = background_path(folder, START, min(DURATIONS))  # libraries load, caches warm
     score_unit(searcher, Unit(shortest, [grid.slide(0, min(DURATIONS), 1)], None))

@@ -17,6 +17,7 @@ import torch
 
 from aframe.events.cluster import Clustering
 from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.spectral import Whitening
 from aframe.strain.files import background_path, write_background
@@ -55,7 +56,7 @@ def work(kind: str, slides: int, folder: str, results: "multiprocessing.Queue[fl
     size = preprocessing.kernel_size
     network = FactorisedNetwork(2, size) if kind == "factorised" else JointResNet(2, size, batch_size=32)
     model = Model(network.eval().requires_grad_(False), preprocessing)
-    searcher = Searcher(model, Grid(preprocessing, SHIFTS), Clustering(4.0, 1.0, 8.0, 0.95), 1.0, "float32", "cpu")
+    searcher = Searcher(TorchScorer(model), Grid(preprocessing, SHIFTS), Clustering(4.0, 1.0, 8.0, 0.95), 1.0)
     todo = [searcher.grid.slide(0, DURATION, number) for number in range(slides + 1)]
     if kind == "joint":
         todo = [replace(slide, windows=JOINT_WINDOWS) for slide in todo]

@@ -16,6 +16,7 @@ import torch
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.cluster import Clustering
 from aframe.inference.run import Searcher, Unit, score_unit
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.planning import WorkUnit, pack
 from aframe.spectral import Whitening
@@ -43,7 +44,9 @@ def score(unit: WorkUnit, folder: str, path: str) -> tuple[float, float]:
     torch.manual_seed(0)
     start = time.process_time()
     network = FactorisedNetwork(2, PREPROCESSING.kernel_size).eval().requires_grad_(False)
-    searcher = Searcher(Model(network, PREPROCESSING), GRID, Clustering(4.0, 1.0, 8.0, 0.95), 1.0, "bfloat16", "cpu")
+    searcher = Searcher(
+        TorchScorer(Model(network, PREPROCESSING), torch.bfloat16), GRID, Clustering(4.0, 1.0, 8.0, 0.95), 1.0
+    )
     tables = [score_unit(searcher, Unit(strain_path(folder, s), own, None))[0] for s, own in unit.by_segment()]
     EventTable.concatenate(tables).write(path)
     return time.process_time() - start, GRID.livetime(unit.of_kind(zero_lag=False))

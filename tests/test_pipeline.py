@@ -262,7 +262,7 @@ def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
     series = sorted(str(path) for path in (tmp_path / "together" / "units").glob("timeseries-*"))
     slides = list(kept_series(series))
     assert len([kind for *_, kind in slides if kind == "background"]) == sum(len(unit.slides) for unit in units)
-    clustering = steps.searcher(run, "cpu").clustering
+    clustering = steps.clustering(run, steps.trained_model(run))
     for segment, number, kind in slides:
         scores = read_series(series, segment, number, kind)
         statistic, time = cluster(scores.scores, scores.start, clustering)

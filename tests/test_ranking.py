@@ -13,6 +13,7 @@ from aframe.events.cluster import Clustering
 from aframe.events.removal import LiveSpans
 from aframe.events.significance import Background
 from aframe.inference.run import Searcher, Unit, score_unit
+from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.ranking import (
     Populations,
@@ -185,7 +186,7 @@ def test_the_loudest_look_as_the_search_saw_them(strain_with_a_pulse: str) -> No
         network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
     model = Model(network.eval().requires_grad_(False), preprocessing)
     clustering, grid = Clustering(8.0, 0.5, 4.0, preprocessing.coalescence_offset), Grid(preprocessing, (0.0, 1.0))
-    searcher = Searcher(model, grid, clustering, 1.0, "float32", "cpu")
+    searcher = Searcher(TorchScorer(model), grid, clustering, 1.0)
     unit = Unit(strain_with_a_pulse, (grid.slide(0, DURATION, 0),), None)
     table = candidates(score_unit(searcher, unit)[0], Background(np.linspace(-1, 1, 100), 1e6))
     assert len(table) > 4

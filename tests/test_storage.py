@@ -100,3 +100,13 @@ def test_outputs_of_unknown_origin_are_refused(tmp_path):
     storage.write_text(str(tmp_path / "model.pt"), "weights")
     with pytest.raises(ParameterMismatchError, match="does not say which parameters"):
         storage.check_parameters(str(tmp_path / "model.pt"), {})
+
+
+@pytest.mark.parametrize("where", ["local", "memory://first"])
+def test_the_first_of_several_writers_is_kept(where, tmp_path):
+    path = storage.join(str(tmp_path) if where == "local" else where, "new", "choice.json")
+    assert storage.write_first(path, "one") == "one"
+    assert storage.write_first(path, "two") == "one"
+    assert storage.read_text(path) == "one"
+    if where == "local":
+        assert [each.name for each in (tmp_path / "new").iterdir()] == ["choice.json"]

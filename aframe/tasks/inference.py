@@ -34,7 +34,7 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
             "strain": FetchStrain.req(self, stage="test", branch=-1),
             "injections": MergeInjections.req(self),
             "model": Train.req(self),
-            **({} if self.artifacts.config.inference.engine == "torch" else {"repository": Export.req(self)}),
+            **({"repository": Export.req(self)} if self.artifacts.config.inference.asks_the_repository else {}),
         }
 
     def workflow_requires(self) -> dict[str, AframeTask]:

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import served
@@ -5,7 +7,7 @@ import torch
 
 from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
 from aframe.inference.engine import Engine, Injection
-from aframe.inference.scorers import Scorer, TorchScorer
+from aframe.inference.scorers import Scorer, TorchScorer, choice, in_process
 from aframe.inference.scorers.onnx_runtime import OnnxScorer
 from aframe.inference.scorers.triton_server import TritonScorer
 from aframe.inference.slides import Grid
@@ -76,3 +78,47 @@ def test_a_precision_that_onnx_runtime_has_not_is_refused_where_it_is_needed(tmp
     served.publish_small("joint", tmp_path, precision="bfloat16", block_windows=2)
     with pytest.raises(ConfigurationError, match="ONNX Runtime cannot compute it here"):
         OnnxScorer(served.small_model("joint"), served.small_identity("joint"), str(tmp_path), "joint")
+
+
+class Tired(TorchScorer):
+    """As good as torch, and slower."""
+
+    def fuse_each(self, views):
+        for each in super().fuse_each(views):
+            time.sleep(0.05)
+            yield each
+
+
+def test_the_fastest_scorer_is_chosen(monkeypatch):
+    monkeypatch.setattr(choice, "SECONDS", 0.2)
+    model = served.small_model("factorised")
+    for scorers in ({"tired": Tired(model), "torch": TorchScorer(model)}, {"torch": TorchScorer(model)}):
+        name, rates = choice.fastest(scorers)
+        assert name == "torch"
+        assert set(rates) == set(scorers)
+        assert rates.get("tired", 0) < rates["torch"]
+
+
+@pytest.mark.parametrize("windows", [3, 7, 20])
+def test_what_is_compiled_sees_tiles_of_one_size(windows, monkeypatch):
+    """What torch would compile anew for each size is here only watched."""
+    sizes = []
+
+    def watched(fuse, dynamic):
+        def compiled(pieces, hop):
+            sizes.append(pieces[0].shape[-1])
+            return fuse(pieces, hop)
+
+        return compiled
+
+    model = served.small_model("factorised")
+    monkeypatch.setattr(in_process, "FUSED_WINDOWS", 7)
+    expected, network = TorchScorer(model), model.network
+    monkeypatch.setattr(torch, "compile", watched)
+    compiled = TorchScorer(model, compiled=True)
+    steps = (windows - 1) * compiled.hop + network.window_steps
+    size = (steps - 1) * network.step_size + network.receptive_field
+    embeddings = [e[0, :, :steps] for e in compiled.encode_each(torch.randn(2, 1, size))]
+    scores = next(compiled.fuse_each([embeddings]))
+    np.testing.assert_allclose(scores, next(expected.fuse_each([embeddings])), atol=1e-5)
+    assert len(set(sizes)) == (1 if windows >= 7 else 0)
