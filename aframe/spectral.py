@@ -14,6 +14,9 @@ from torch import Tensor
 from aframe.errors import ConfigurationError, DataError
 from aframe.types import Psd, Strain, Taps
 
+FRAME = 4
+"""Filters' lengths in which long strain is filtered at once."""
+
 
 def to_samples(duration: float, sample_rate: float, name: str = "duration") -> int:
     """Number of samples in a duration.
@@ -174,15 +177,20 @@ def _widen_lines(psd: Psd) -> Psd:
     return result
 
 
-def apply_filter(strain: Strain, taps: Taps) -> Tensor:
+def apply_filter(strain: Strain, taps: Taps, precision: torch.dtype = torch.float64) -> Tensor:
     """Filter strain and drop half a filter's length at each edge.
+
+    Long strain is filtered in overlapping frames of a few filters' length (overlap-save), which fit a processor's
+    cache and spare the transform of a filter as long as the strain.
 
     Args:
         strain: Shape (..., time).
         taps: Shape (..., taps), as from ``whitening_filter``; leading axes broadcast.
+        precision: In which it is computed: noise needs double precision, since its lowest frequencies are a hundred
+            thousand times as loud as what is wanted of it.
 
     Returns:
-        Shape (..., time - taps), double precision; sample 0 is the input's sample taps / 2.
+        Shape (..., time - taps), of that precision; sample 0 is the input's sample taps / 2.
 
     Raises:
         DataError: If the strain is not longer than the filter.
@@ -190,9 +198,13 @@ def apply_filter(strain: Strain, taps: Taps) -> Tensor:
     size, length = strain.shape[-1], taps.shape[-1]
     if size <= length:
         raise DataError(f"{size} samples of strain are no more than the whitening filter's {length}")
-    padded = _fast_size(size)  # what wraps around falls into the samples that are dropped
-    product = torch.fft.rfft(strain.double(), n=padded) * torch.fft.rfft(taps.double(), n=padded)
-    return torch.fft.irfft(product, n=padded)[..., length:size]
+    frame = min(_fast_size(size), FRAME * _fast_size(length))  # what wraps around falls into samples that are dropped
+    step = frame - length
+    frames = -(-(size - length) // step)
+    padded = torch.nn.functional.pad(strain.to(precision), (0, frames * step + length - size))
+    spectrum = torch.fft.rfft(taps.to(precision), n=frame).unsqueeze(-2)
+    product = torch.fft.rfft(padded.unfold(-1, frame, step)) * spectrum
+    return torch.fft.irfft(product, n=frame)[..., length:].flatten(-2)[..., : size - length]
 
 
 def _fast_size(size: int) -> int:
@@ -230,13 +242,14 @@ class WhitenedStream:
         half = self.taps.shape[-1] // 2
         first = start - half
         size = signal.shape[-1] + 2 * half
-        padded = torch.nn.functional.pad(signal.double(), (2 * half, 2 * half))
+        padded = torch.nn.functional.pad(signal, (2 * half, 2 * half))
         result = torch.zeros(size, dtype=torch.float32, device=signal.device)
         begin, end = max(first, 0), min(first + size, self.data.shape[-1])
         for block in range(begin // self.block_size, -(-end // self.block_size) if end > begin else 0):
             low, high = max(begin, block * self.block_size), min(end, (block + 1) * self.block_size)
-            piece = apply_filter(padded[low - first : high - first + 2 * half], self.taps[block])
-            result[low - first : high - first] = piece.float()
+            cut = padded[low - first : high - first + 2 * half]
+            # a signal has no loud lowest frequencies
+            result[low - first : high - first] = apply_filter(cut, self.taps[block], torch.float32)
         return result
 
 

@@ -60,11 +60,11 @@ def compare(name: str, network: Network, number: int) -> None:
 @torch.inference_mode()
 def bare(engine: Engine, slide: Slide, windows: int) -> None:
     """The network alone on a stretch of so many windows, in stretches of an injection's."""
-    network, hop = engine.network, engine.hop
+    network, hop = engine.network, engine.scorer.hop
     per_stretch = round((SIGNAL + 1.0 + 1.5) * 4)
     for _ in range(0, windows, per_stretch):
         size = (per_stretch - 1) * engine.stride_size + engine.kernel_size
-        streams = torch.stack([stream.data[:size] for stream in engine.streams]).to(engine.precision)
+        streams = torch.stack([stream.data[:size] for stream in engine.streams]).to(engine.scorer.precision)
         network.fuse(list(network.encode(streams)[:, None]), hop)
 
 
