@@ -1,0 +1,64 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from terminal import environment_of, write_run
+
+from aframe import config, engines, steps
+from aframe.artifacts import Artifacts
+from aframe.errors import ConfigurationError, ParameterMismatchError
+from aframe.inference.scorers import TorchScorer, choice
+from aframe.inference.scorers.onnx_runtime import OnnxScorer
+from aframe.planning import time_slides
+from aframe.train import model
+from aframe.train.architectures import FactorisedNetwork
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """A run with an exported network that has learnt nothing, whose engine is to be chosen."""
+    directory = write_run(tmp_path_factory.mktemp("engines") / "run", "inference.engine=auto")
+    environment = environment_of(directory)
+    made = Artifacts(config.load(str(directory / "sandbox.cfg")), config.Directories.from_environment(environment))
+    preprocessing = replace(time_slides(made).preprocessing, coalescence=(0.5, 1.0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
+    model.save(model.Model(network.eval(), preprocessing), made.model, made.made_model)
+    steps.export(made)
+    return made
+
+
+def test_an_engine_is_measured_once_in_a_run_and_told(run, monkeypatch, capsys):
+    monkeypatch.setattr(choice, "SECONDS", 0.2)
+    trained = steps.trained_model(run)
+    name = engines.choose_engine(run, trained, "cpu")
+    assert name in ("torch", "onnx")
+    told = capsys.readouterr().out
+    assert told.startswith(f"engine = auto: {name} is the fastest on ")
+    assert "torch " in told
+    assert "onnx " in told
+    (path,) = Path(run.directories.results).glob("engine-*.json")
+    rates = json.loads(path.read_text())["windows_per_second"]
+    assert rates[name] == max(rates.values())
+    other = {"torch": "onnx", "onnx": "torch"}[name]
+    path.write_text(json.dumps({"engine": other, "windows_per_second": rates}))
+    scorer = engines.make_scorer(run, trained, "cpu", None)  # as chosen, not measured again
+    assert isinstance(scorer, {"torch": TorchScorer, "onnx": OnnxScorer}[other])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_choice_made_for_another_model_is_refused(run):
+    trained = steps.trained_model(run)
+    engines.choose_engine(run, trained, "cpu")
+    changed = replace(run.config, export=replace(run.config.export, model_name="another"))
+    with pytest.raises(ParameterMismatchError, match=r"engine-.*\.json was made with export\.model_name"):
+        engines.choose_engine(replace(run, config=changed), trained, "cpu")
+
+
+def test_an_engine_that_does_not_exist_is_refused(tmp_path):
+    directory = write_run(tmp_path / "run", "inference.engine=jax")
+    with pytest.raises(ConfigurationError, match="engine = 'jax' is none of torch, compiled, onnx, auto, triton"):
+        config.load(str(directory / "sandbox.cfg"))
