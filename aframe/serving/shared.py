@@ -22,15 +22,15 @@ _started: list["subprocess.Popen[bytes]"] = []
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[Path]:
-    """The record of a directory's server, to one process at a time; this process's servers that have ended are let go."""
-    _started[:] = [process for process in _started if process.poll() is None]
+    """The record of a directory's server, to one process at a time, which lets go of servers that have ended."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".triton.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _started[:] = [process for process in _started if process.poll() is None]
         yield directory / ".triton.json"
 
 
-def shared_server(launch: Launch, directory: str, owner: int, patience: float = 1800) -> str:
+def shared_server(launch: Launch, directory: str, owner: int, patience: float = 1800.0) -> str:
     """Address of a run's server, which is started if need be.
 
     Args:

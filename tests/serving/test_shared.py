@@ -19,14 +19,13 @@ def test_jobs_share_one_server_that_ends_with_their_run(small_repository, triton
     monkeypatch.setenv("PATH", f"{tritonserver}{os.pathsep}{os.environ['PATH']}")
     launch = Launch(str(tmp_path / "models"), "tritonserver", engine_cache=str(tmp_path / "cache"))
     directory = str(tmp_path / "run")
-    run = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    with ThreadPoolExecutor(3) as jobs:
-        addresses = set(jobs.map(lambda _: shared_server(launch, directory, run.pid, 60), range(3)))
-    assert len(addresses) == 1
-    record = json.loads((tmp_path / "run" / ".triton.json").read_text())
-    assert (record["address"], record["owner"]) == (addresses.pop(), run.pid)
-    run.kill()
-    run.communicate()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as run:
+        with ThreadPoolExecutor(3) as jobs:
+            addresses = set(jobs.map(lambda _: shared_server(launch, directory, run.pid, 60.0), range(3)))
+        assert len(addresses) == 1
+        record = json.loads((tmp_path / "run" / ".triton.json").read_text())
+        assert (record["address"], record["owner"]) == (addresses.pop(), run.pid)
+        run.kill()
     assert served.wait_until_gone(record["pid"])
     assert not (tmp_path / "run" / ".triton.json").exists()
     stop_shared_server(directory)  # which has ended by itself
