@@ -138,7 +138,7 @@ def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         ("metrics-port", int, 8002, "of monitoring"),
         ("engine-cache", str, "/tmp/tensorrt_engines", "directory of TensorRT's engines"),
         ("log", str, "", "the server's log (default: tritonserver.log beside the repository)"),
-        ("patience", float, 1800, "s in which it must be ready; TensorRT takes minutes to build an engine"),
+        ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
     ):
         shown = f" (default: {default})" if default else ""
         serve.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text}{shown}")

@@ -220,7 +220,8 @@ def serve(options: argparse.Namespace) -> None:
             content = {"address": text, "pid": os.getpid(), "owner": options.owner}
             storage.write_text(str(record), json.dumps(content))
 
-    log = options.log or f"{options.repository.rstrip('/')}/../tritonserver.log"
+    beside = "." if storage.is_remote(options.repository) else Path(options.repository).absolute().parent
+    log = options.log or f"{beside}/tritonserver.log"
     try:
         run_server(launch, log, options.patience, tell, lambda: bool(options.owner) and not is_alive(options.owner))
     finally:

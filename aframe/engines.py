@@ -10,6 +10,7 @@ from aframe import config, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import ServingOptions, identity
+from aframe.export.tensorrt_plan import load_tensorrt
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.serving.launch import IMAGE, Endpoint, Launch
 from aframe.serving.shared import shared_server, stop_shared_server
@@ -120,12 +121,26 @@ def server_address(run: Artifacts, owner: int, gpus: str) -> str | None:
     chosen = run.config.inference
     if chosen.engine != "triton":
         return None
-    if chosen.triton_address:
-        return chosen.triton_address
-    image = chosen.triton_image or IMAGE
-    cache = run.config.export.engine_cache
-    launch = Launch(run.repository, chosen.triton_launcher, image, gpus, cache, Endpoint(chosen.triton_host))
-    return shared_server(launch, run.directories.condor, owner)
+    return chosen.triton_address or shared_server(_launch(run, gpus), run.directories.condor, owner)
+
+
+def _launch(run: Artifacts, gpus: str) -> Launch:
+    chosen, cache = run.config.inference, run.config.export.engine_cache
+    endpoint = Endpoint(chosen.triton_host)
+    return Launch(run.repository, chosen.triton_launcher, chosen.triton_image or IMAGE, gpus, cache, endpoint)
+
+
+def check_engine(run: Artifacts) -> None:
+    """Refuse what can be seen, before anything else is done, to have no chance of being exported or served here.
+
+    Raises:
+        ConfigurationError: If TensorRT should build the model and is not installed.
+        ServerError: If the run should start a Triton server, and nothing that could is on PATH.
+    """
+    if run.config.export.platform == "tensorrt":
+        load_tensorrt()
+    if run.config.inference.engine == "triton" and not run.config.inference.triton_address:
+        _launch(run, "").find_launcher()
 
 
 def stop_server(run: Artifacts) -> None:

@@ -2,6 +2,7 @@
 
 from aframe import storage
 from aframe.artifacts import Artifacts
+from aframe.engines import check_engine
 from aframe.errors import ConfigurationError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.planning import slides_over
@@ -16,7 +17,8 @@ def preflight(run: Artifacts) -> None:
     """Refuse at once what would fail only after hours of work.
 
     Raises:
-        ConfigurationError: If the population, waveform model, noise curve or training YAML cannot be used.
+        ConfigurationError: If the population, waveform model, noise curve, training YAML or platform cannot be used.
+        ServerError: If a Triton server is wanted that cannot be started.
         DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``; if
             a file of vetoes is malformed or lacks what it should tell.
     """
@@ -24,6 +26,7 @@ def preflight(run: Artifacts) -> None:
         return
     detector_geometry(run.config.search.ifos)
     target_populations(run)
+    check_engine(run)
     if not storage.exists(run.injections):
         source = signal_source(run)
         if not source.population.isotropic_in_right_ascension:

@@ -127,6 +127,8 @@ def measure(model: Model, wanted: dict[str, str], repository: str, server: Trito
     for percentile in (50, 99):
         milliseconds = 1e3 * float(np.percentile(alone, percentile))
         report(f"triton_latency_p{percentile}", round(milliseconds, 2), "ms a block", None, True)
+    client.close()
+    counted.close()
 
 
 def main() -> None:

@@ -77,6 +77,11 @@ def vetoes(keys: str) -> tuple[str, str]:
     return "[luigi_sensitivity]", f"[luigi_vetoes]\n{keys}\n[luigi_sensitivity]"
 
 
+def export(keys: str) -> tuple[str, str]:
+    """The change that adds a section of the export."""
+    return "[luigi_sensitivity]", f"[luigi_export]\n{keys}\n[luigi_sensitivity]"
+
+
 def test_vetoes_are_optional(tmp_path):
     assert not load(tmp_path).vetoes.given
     assert not load(tmp_path, vetoes("veto_margin = 1")).vetoes.given
@@ -169,6 +174,16 @@ def test_paths_start_at_the_file(tmp_path):
             vetoes("gates = L1.txt"),
             "gates has 'L1.txt', which is no DETECTOR:FILE of a detector in ifos, such as H1:gates.txt",
         ),
+        (("Tb = 86400", "Tb = 86400\nengine = jax"), "engine = 'jax' is none of torch, compiled, onnx, auto, triton"),
+        (("Tb = 86400", "Tb = 86400\ntriton_in_flight = 0"), "triton_in_flight = 0 must be positive"),
+        (("Tb = 86400", "Tb = 86400\ntriton_deadline = 0"), r"triton_deadline = 0\.0 must be positive"),
+        (("Tb = 86400", "Tb = 86400\ntriton_retries = -1"), "triton_retries = -1 must not be negative"),
+        (export("model_name = my model"), "model_name = 'my model': take letters"),
+        (export("platform = tflite"), "platform = 'tflite' is none of onnxruntime, tensorrt, torch"),
+        (export("export_precision = int8"), "export_precision = 'int8' is none of float32, float16, bfloat16"),
+        (export("accelerator = openvino"), "accelerator = 'openvino' is none of tensorrt, cuda, none"),
+        (export("block_windows = 0"), "block_windows = 0 must be positive"),
+        (export("threads = -1"), "threads = -1 and queue_delay = 0.0005 s must not be negative"),
         (vetoes("veto_segments = V1:v.txt"), "veto_segments has 'V1:v.txt', which is no DETECTOR:FILE"),
         (
             vetoes("veto_definer = O3.xml"),

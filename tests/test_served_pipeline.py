@@ -22,7 +22,7 @@ from aframe.tables import EventTable, RecoveredTable
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork
 
-SCALE = ("inference.slides_per_job=2", "export.model_name=search")
+SCALE = ("inference.background_per_job=400", "export.model_name=search")
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +152,12 @@ def test_a_run_is_refused_by_the_server_of_another(whole: Path, tmp_path: Path, 
     assert "kernel_length = 1.5" in result.stderr
 
 
-@pytest.mark.triton
 def test_a_server_that_cannot_be_started_fails_the_run_with_its_reason(
-    whole: Path, tmp_path: Path, tritonserver: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = with_engine(whole, tmp_path / "none", engine="triton", triton_launcher="apptainer")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/bin")
-    result = law_run(directory, "--workers", "2")
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: no Triton server can be started: apptainer not on PATH")
+    for result in (law_run(directory), aframe("infer", variables=environment_of(directory))):
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: no Triton server can be started: apptainer not on PATH")
+        assert len(result.stderr.splitlines()) == 1

@@ -22,14 +22,15 @@ _started: list["subprocess.Popen[bytes]"] = []
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[Path]:
-    """The record of a directory's server, to one process at a time."""
+    """The record of a directory's server, to one process at a time, which lets go of servers that have ended."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".triton.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _started[:] = [process for process in _started if process.poll() is None]
         yield directory / ".triton.json"
 
 
-def shared_server(launch: Launch, directory: str, owner: int, patience: float = 1800) -> str:
+def shared_server(launch: Launch, directory: str, owner: int, patience: float = 1800.0) -> str:
     """Address of a run's server, which is started if need be.
 
     Args:
@@ -64,7 +65,7 @@ def shared_server(launch: Launch, directory: str, owner: int, patience: float = 
 
 def stop_shared_server(directory: str) -> None:
     """End a run's server, if it has one."""
-    if not (Path(directory) / ".triton.json").exists():
+    if not (Path(directory) / ".triton.lock").exists():
         return
     with _locked(Path(directory)) as record:
         if not record.exists():
@@ -73,8 +74,13 @@ def stop_shared_server(directory: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         end = time.monotonic() + 2 * STOP
-        while record.exists() and time.monotonic() < end:
+        while (record.exists() or _is_mine(pid)) and time.monotonic() < end:
             time.sleep(LOOK)
+
+
+def _is_mine(pid: int) -> bool:
+    """Whether a process that this one has started still runs."""
+    return any(process.pid == pid and process.poll() is None for process in _started)
 
 
 def _command(launch: Launch, record: Path, owner: int, patience: float) -> list[str]:

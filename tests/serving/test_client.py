@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import served
 import torch
-from tritonclient.grpc import InferenceServerClient
 
 from aframe.errors import ConfigurationError, ParameterMismatchError, ServerError
 from aframe.export.graphs import BLOCKS, ENCODER, FUSION, WINDOWS, served_graphs
+from aframe.processes import in_slices, shared_array
 from aframe.serving.client import Delivery, TritonClient
 from aframe.serving.server import free_ports
 
@@ -53,7 +53,7 @@ def test_a_repository_is_served_as_it_is_and_answers_what_torch_does(kind, small
             assert tag == "tag"
             assert outputs.shape == (batch_size, *graph.output_shape)
             np.testing.assert_allclose(outputs, graph.module(inputs).numpy(), atol=1e-3, rtol=1e-3)
-    index = InferenceServerClient(small_server.endpoint.address).get_model_repository_index()
+    index = client.client.get_model_repository_index()
     assert {(model.name, model.version, model.state) for model in index.models} == {
         (name + ending, "1", "READY") for name, endings in ENDINGS.items() for ending in endings
     }
@@ -215,3 +215,25 @@ def test_a_new_version_takes_over_under_load_and_another_model_does_not(reposito
         served.publish_small("joint", repository, seed=3)
         with pytest.raises(ParameterMismatchError, match="model_sha256 = hash of joint 3, but"):
             load_until(lambda: False)
+
+
+@pytest.mark.triton
+def test_processes_may_be_forked_while_requests_are_on_their_way(small_server, capfd):
+    requests, expected = blocks("joint", 30)
+    client = TritonClient(small_server.endpoint.address, served.small_identity("joint"), PATIENT)
+
+    made = shared_array((20,))
+
+    def fill(items):
+        made[items] = 1
+
+    def forking():
+        for request in requests:
+            if request[-1] % 10 == 5:
+                in_slices(fill, 20, 5, 2)
+                assert made.all()
+            yield request
+
+    check_answers(list(client.infer_each(forking())), expected)
+    client.close()
+    assert capfd.readouterr().err == ""

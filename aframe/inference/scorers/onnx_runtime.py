@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import fsspec
 import onnxruntime
 
 from aframe.errors import ConfigurationError
@@ -19,7 +20,7 @@ class OnnxScorer(ServedScorer):
     Args:
         model: Network and preprocessing.
         identity: Of the model, as in ``export.configuration.identity``.
-        repository: Local directory of the repository.
+        repository: Directory of the repository.
         name: Name of the model in it.
         threads: On which each graph is run.
 
@@ -48,8 +49,10 @@ class OnnxScorer(ServedScorer):
                     "onnxruntime"
                 )
             providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in _available()]
+            with fsspec.open(path, "rb") as file:  # here or on s3
+                content = file.read()
             try:
-                self.sessions[ending] = onnxruntime.InferenceSession(path, self.options, providers=providers)
+                self.sessions[ending] = onnxruntime.InferenceSession(content, self.options, providers=providers)
             except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
                 raise ConfigurationError(
                     f"{path}: ONNX Runtime cannot compute it here ({' '.join(str(error).split())}): export in float32"
