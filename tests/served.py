@@ -105,6 +105,17 @@ def serving(repository: Path, tritonserver: Path, log: Path, endpoint: Endpoint 
         stop(running)
 
 
+def alive_in_group(group: int) -> list[int]:
+    """Numbers of the processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state, _, member = path.read_text().rpartition(")")[2].split()[:3]
+            if int(member) == group and state != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
 def wait_until_gone(pid: int, seconds: float = 20) -> bool:
     """Whether a process ends in time."""
     end = time.monotonic() + seconds

@@ -1,5 +1,6 @@
 """A running Triton server: started, waited for, watched, and stopped however this process ends."""
 
+import contextlib
 import functools
 import http.client
 import os
@@ -89,8 +90,9 @@ class TritonServer:
             except subprocess.TimeoutExpired:
                 if command := self.launch.kill_command(self.launcher):
                     subprocess.run(command, check=False, capture_output=True)
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # it, or what it has left behind: each model may have processes
+        self.process.wait()
         self.lines.close()
 
     def new_errors(self) -> list[str]:

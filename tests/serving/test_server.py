@@ -43,10 +43,12 @@ def test_a_server_does_not_outlive_who_started_it(windows_alone, tritonserver, t
 
 def test_a_server_that_dies_is_told_with_its_log(windows_alone, tritonserver, tmp_path):
     with served.serving(windows_alone, tritonserver, tmp_path / "log") as running:
-        os.kill(running.server, signal.SIGKILL)
+        server = running.server
+        os.kill(server, signal.SIGKILL)
         _, errors = running.process.communicate(timeout=20)
     assert running.process.returncode == 1
     assert errors.startswith("error: tritonserver was ended by signal 9")
+    assert not served.alive_in_group(server)  # nor do the processes of its models remain
     assert str(tmp_path / "log") in errors
 
 
