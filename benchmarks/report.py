@@ -1,4 +1,4 @@
-"""The report of a year-long run, from its artifacts on disk to the page: what `aframe report` does."""
+"""The report of a year-long run and its figures for papers, from the artifacts on disk: what `aframe report` does."""
 
 import json
 import resource
@@ -12,8 +12,12 @@ import numpy as np
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.candidates import candidates, write_candidates
 from aframe.events.significance import Background
+from aframe.inference.closeup import Closeup
+from aframe.inference.closeup_files import write_closeups
+from aframe.inference.q_transform import QTransform
 from aframe.report.gather import gather
 from aframe.report.page import build_report
+from aframe.report.paper import write_figures
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, weigh
 from aframe.sensitivity.weights import mass_targets
@@ -35,7 +39,9 @@ def main() -> None:
         results, train, test = (str(Path(directory) / name) for name in ("results", "train", "test"))
         write_run(results, train, test)
         start = time.perf_counter()
-        page = build_report(gather(results, train, train, test))
+        inputs = gather(results, train, train, test)
+        names = write_figures(inputs, f"{results}/figures")
+        page = build_report(inputs, [f"figures/{name}" for name in names])
         seconds = time.perf_counter() - start
     megabytes = len(page.encode()) / 1e6
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -57,6 +63,7 @@ def write_run(results: str, train: str, test: str) -> None:
     zero_lag.write(f"{results}/0lag.hdf5", CONFIGURATION)
     background = Background(events["detection_statistic"], events.livetime)
     write_candidates(candidates(zero_lag, background), results, CONFIGURATION)
+    write_closeups(f"{results}/closeups.hdf5", ((rank, closeup(rng)) for rank in range(1, 11)), CONFIGURATION)
     recovered, rejected = campaign(rng)
     recovered.write(f"{results}/foreground.hdf5", CONFIGURATION)
     made_by = {"sample_rate": RATE, "duration": 8.0, "right_pad": 1.0, "ifos": list(IFOS)}
@@ -80,6 +87,20 @@ def write_run(results: str, train: str, test: str) -> None:
         (Path(results) / "times" / f"ScoreSlides-{number}-of-1000.json").write_text(json.dumps(record))
     rows = [f"{epoch},{epoch},{0.5 / (1 + epoch)},{1 - 0.5 / (1 + epoch)}" for epoch in range(200)]
     Path(train, "metrics.csv").write_text("\n".join(["epoch,step,train_loss,valid_auroc", *rows]) + "\n")
+
+
+def closeup(rng: np.random.Generator) -> Closeup:
+    """A candidate's figures, of noise."""
+    time, scores = np.arange(-0.5, 0.5, 1 / RATE), np.arange(-4, 4, 0.25)
+    axes = np.arange(-0.5, 0.5, 1 / 256), np.geomspace(32, 512, 100)
+    shape = len(axes[1]), len(axes[0])
+    return Closeup(
+        time,
+        {ifo: rng.normal(size=len(time)) for ifo in IFOS},
+        {ifo: QTransform(*axes, rng.exponential(size=shape), 8.0) for ifo in IFOS},
+        *(scores, rng.normal(size=len(scores)).astype(np.float32)),
+        *(scores, rng.normal(size=len(scores))),
+    )
 
 
 def noise(number: int, livetime: float, rng: np.random.Generator) -> EventTable:
