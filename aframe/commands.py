@@ -184,16 +184,14 @@ def waveforms(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Export a model."""
-    from aframe.export.configuration import ServingOptions
+    from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions
     from aframe.export.repository import publish
     from aframe.train.model import load
 
     serving = ServingOptions(**{field.name: getattr(options, field.name) for field in fields(ServingOptions)})
     model = load(options.model)
-    own = {f"export.{name}": value for name, value in asdict(serving).items()}
+    own = {f"export.{CONFIGURATION_KEYS.get(name, name)}": value for name, value in asdict(serving).items()}
     made_with = (storage.made_with(options.model) or {}) | own
-    for name, key in (("name", "model_name"), ("precision", "export_precision")):
-        made_with[f"export.{key}"] = made_with.pop(f"export.{name}")
     for path in publish(model, storage.sha256(options.model), options.repository, serving, made_with).values():
         print(path)
 
@@ -299,10 +297,10 @@ def _print_spans(spans: "Sequence[Span]") -> None:
     ):
         if not chosen:
             continue
-        print(f"{name}: {sum(span.stop - span.start for span in chosen):.0f} s in {len(chosen)} stretches (GPS s)")
+        length, count = sum(span.stop - span.start for span in chosen), len(chosen)
+        print(f"{name}: {length:.0f} s in {count} stretch{'es' if count > 1 else ''} (GPS s)")
         for span in chosen[:SPANS_TOLD]:
-            length = f"{span.stop - span.start:.6g} s"
-            told = [length, span.reason] if span.reason else [length]
+            told = [f"{span.stop - span.start:.6g} s", *([span.reason] if span.reason else [])]
             print(f"  {format_gps(span.start)} to {format_gps(span.stop)} ({', '.join(told)})")
         if len(chosen) > SPANS_TOLD:
             print(f"  and {len(chosen) - SPANS_TOLD} more")

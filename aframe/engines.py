@@ -3,13 +3,14 @@
 import json
 import platform
 import re
+from dataclasses import fields
 
 import torch
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
-from aframe.export.configuration import ServingOptions, identity
+from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions, identity
 from aframe.export.tensorrt_plan import load_tensorrt
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.serving.launch import IMAGE, Endpoint, Launch
@@ -21,18 +22,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def serving_options(made: config.Export) -> ServingOptions:
     """How a run's model is exported and served."""
-    return ServingOptions(
-        made.model_name,
-        made.platform,
-        made.export_precision,
-        made.max_batch_size,
-        made.block_windows,
-        made.instances,
-        made.threads,
-        made.queue_delay,
-        made.accelerator,
-        made.engine_cache,
-    )
+    names = [field.name for field in fields(ServingOptions)]
+    return ServingOptions(**{name: getattr(made, CONFIGURATION_KEYS.get(name, name)) for name in names})
 
 
 def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) -> Scorer:

@@ -34,6 +34,10 @@ PRECISION_MODES = {"float32": "FP32", "float16": "FP16"}
 """What Triton calls the precisions in which ONNX Runtime can have TensorRT compute."""
 
 
+CONFIGURATION_KEYS = {"name": "model_name", "precision": "export_precision"}
+"""Keys of a run's configuration where they are not called as the options are."""
+
+
 @dataclass(frozen=True)
 class ServingOptions:
     """How models are exported and served.

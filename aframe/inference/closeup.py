@@ -182,9 +182,7 @@ def closeup(  # noqa: PLR0917 - a model and its settings, strain, and where to l
     transforms = [[_transform(wide, row, q, model, extent) for row in wide.streams] for q in QS]
     best = transforms[loudest(transforms, time - extent.strain, time + extent.strain)]
     score_time, score = scores(model, stretch, device)
-    size, rate = clustering.integration_size, clustering.sampling_rate
-    statistic = moving_average(score[None], size)[0] if len(score) >= size else np.empty(0)
-    statistic_time = score_time[: len(statistic)] + (size - 1) / 2 / rate
+    statistic_time, statistic = averages(score_time, score, clustering)
     near, averaged = (np.abs(axis - time) <= extent.scores for axis in (score_time, statistic_time))
     return Closeup(
         shown.start + np.arange(shown.streams.shape[-1]) / shown.sample_rate,
@@ -192,6 +190,13 @@ def closeup(  # noqa: PLR0917 - a model and its settings, strain, and where to l
         {ifo: _shown(t, time, extent) for ifo, t in zip(ifos, best, strict=True)},
         score_time[near], score[near], statistic_time[averaged], statistic[averaged],
     )  # fmt: skip
+
+
+def averages(time: Array, score: Array, clustering: Clustering) -> tuple[Array, Array]:
+    """Times and values of the averages of scores, of which events are local maxima; none of too few scores."""
+    size, rate = clustering.integration_size, clustering.sampling_rate
+    statistic = moving_average(score[None], size)[0] if len(score) >= size else np.empty(0)
+    return time[: len(statistic)] + (size - 1) / 2 / rate, statistic
 
 
 def scores(model: Model, stretch: WhitenedStretch, device: str = "cpu") -> tuple[Array, Array]:

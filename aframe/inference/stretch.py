@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from aframe.errors import DataError
-from aframe.events.cluster import Clustering, cluster, moving_average
-from aframe.inference.closeup import WhitenedStretch, scores, whitened_background
+from aframe.events.cluster import Clustering, cluster
+from aframe.inference.closeup import WhitenedStretch, averages, scores, whitened_background
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import ScoreSeries
 from aframe.strain.files import open_background
@@ -86,11 +86,9 @@ def slide_stretch(  # noqa: PLR0917 - a model and its settings, a slide, and whe
     else:
         wide = _whitened(model, path, slide.shifts, low, high)
         time, score = kept.times + preprocessing.coalescence_offset, kept.scores
-    size, rate = clustering.integration_size, clustering.sampling_rate
-    statistic = moving_average(score[None], size)[0] if len(score) >= size else np.empty(0)
-    statistic_time = time[: len(statistic)] + (size - 1) / 2 / rate
+    statistic_time, statistic = averages(time, score, clustering)
     event_statistic, event_time = cluster(score, float(time[0]) - preprocessing.coalescence_offset, clustering)
-    windows, averages, events = ((axis >= low) & (axis < high) for axis in (time, statistic_time, event_time))
+    windows, averaged, events = ((axis >= low) & (axis < high) for axis in (time, statistic_time, event_time))
     shown = wide.between(low, high)
     sample = shown.start + np.arange(shown.streams.shape[-1]) / shown.sample_rate
     with open_background(path) as file:
@@ -100,7 +98,7 @@ def slide_stretch(  # noqa: PLR0917 - a model and its settings, a slide, and whe
         }
     return SlideStretch(
         slide.shifts, sample, strain, dict(zip(preprocessing.ifos, shown.streams, strict=True)),
-        time[windows], score[windows], statistic_time[averages], statistic[averages],
+        time[windows], score[windows], statistic_time[averaged], statistic[averaged],
         event_time[events], event_statistic[events],
     )  # fmt: skip
 

@@ -61,7 +61,7 @@ def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
     least, most = curve.interval_gpc3
     seen = max([float(high.max()), *published.values()])
     top = 1.08 * (min(max(seen, float(most.max())), 2 * seen) or float(most.max()) or 1.0)
-    plot = _plot("False alarm rate (1 / yr)", "Sensitive volume (Gpc³)", x_axis_type="log", y_range=(0, top))
+    plot = styled_plot("False alarm rate (1 / yr)", "Sensitive volume (Gpc³)", x_axis_type="log", y_range=(0, top))
     low = np.maximum(curve.volume_gpc3 - curve.standard_error, 0.0)
     source = ColumnDataSource(
         {
@@ -106,7 +106,7 @@ def background_figure(
         zero_lag: Unshifted events, if there are any yet; those without louder candidates are drawn where they are told.
         tail: What is fitted to the loudest events of time slides, if anything.
     """
-    plot = _plot("Detection statistic", "Rate of louder events (1 / yr)", y_axis_type="log")
+    plot = styled_plot("Detection statistic", "Rate of louder events (1 / yr)", y_axis_type="log")
     statistic, count = cumulative(background.statistics)
     line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
     entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
@@ -139,7 +139,7 @@ def training_figures(curves: TrainingCurves) -> dict[str, figure]:
     for title, names in groups.items():
         if names:
             label = "Binary cross-entropy" if title == "Loss" else "Score (0 to 1)"
-            plot = _plot("Epoch", label)
+            plot = styled_plot("Epoch", label)
             entries: list[tuple[str, list[Any]]] = []
             for k, name in enumerate(names):
                 dash = ("solid", *DASHES)[k // len(PALETTE) % 5]
@@ -153,7 +153,7 @@ def efficiency_figure(efficiency: Efficiency) -> figure:
     """Share of binaries found against loudness, distance or mass, with 68 % intervals, by false alarm rate."""
     centre, known = np.sqrt(efficiency.edges[1:] * efficiency.edges[:-1]), efficiency.number > 0
     top = 1.05 * float(efficiency.high[:, known].max(initial=1e-3))
-    plot = _plot(AXES[efficiency.axis], "Share found", x_axis_type="log", y_range=(-0.02 * top, top))
+    plot = styled_plot(AXES[efficiency.axis], "Share found", x_axis_type="log", y_range=(-0.02 * top, top))
     ticks = np.outer(10.0 ** np.arange(-2, 6), (1, 2, 5)).ravel()
     plot.xaxis.ticker = ticks[(ticks >= efficiency.edges[0]) & (ticks <= efficiency.edges[-1])].tolist()
     plot.xaxis.formatter = NumeralTickFormatter(format="0[.]00")
@@ -177,7 +177,7 @@ def found_figure(
     snr: Float[Array, " injections"], chirp_mass: Float[Array, " injections"], found: Bool[Array, " injections"]
 ) -> figure:
     """Found and missed injections by network SNR and detector-frame chirp mass (solar masses)."""
-    plot = _plot("Network SNR", "Chirp mass, detector frame (M☉)", x_axis_type="log", y_axis_type="log")
+    plot = styled_plot("Network SNR", "Chirp mass, detector frame (M☉)", x_axis_type="log", y_axis_type="log")
     return _found_and_missed(plot, snr, chirp_mass, found)
 
 
@@ -195,7 +195,7 @@ def _found_and_missed(plot: figure, x: Array, y: Array, found: Array) -> figure:
 
 def quieter_figure(ifo_snrs: Float[Array, "injections ifos"], found: Bool[Array, " injections"]) -> figure:
     """Found and missed injections by the SNR of the detector that sees most and of the one that sees second most."""
-    plot = _plot(
+    plot = styled_plot(
         "SNR in the loudest detector", "SNR in the second loudest detector", x_axis_type="log", y_axis_type="log"
     )
     ordered = np.sort(ifo_snrs, axis=1)
@@ -206,7 +206,7 @@ def segment_figure(segments: Mapping[str, Float[Array, "segments 2"]]) -> figure
     """When there are data: the segments of each stage against time."""
     start = min((float(spans.min()) for spans in segments.values() if len(spans)), default=0.0)
     stages = list(segments)
-    plot = _plot(f"Days since GPS {start:.0f}", "", y_range=stages[::-1])
+    plot = styled_plot(f"Days since GPS {start:.0f}", "", y_range=stages[::-1])
     for stage, color in zip(stages, PALETTE, strict=False):
         days = (segments[stage] - start) / SECONDS_PER_DAY
         source = ColumnDataSource(
@@ -223,7 +223,7 @@ def segment_figure(segments: Mapping[str, Float[Array, "segments 2"]]) -> figure
 
 def noise_figure(noise: Mapping[str, tuple[Array, Array]]) -> figure:
     """Amplitude spectral densities (1/√Hz) of detectors."""
-    plot = _plot("Frequency (Hz)", "Amplitude spectral density (1 / √Hz)", x_axis_type="log", y_axis_type="log")
+    plot = styled_plot("Frequency (Hz)", "Amplitude spectral density (1 / √Hz)", x_axis_type="log", y_axis_type="log")
     entries: list[tuple[str, list[Any]]] = []
     for (ifo, (frequency, density)), color in zip(noise.items(), PALETTE, strict=False):
         entries.append((ifo, [plot.line(frequency, density, line_color=color, line_width=1.5)]))
@@ -234,7 +234,7 @@ def mass_figure(draws: DrawHistograms) -> figure:
     """Source-frame masses of all draws, as shades, and of accepted ones, as dots."""
     edges = draws.mass_edges
     limits = (float(edges[0]), float(edges[-1]))
-    plot = _plot(
+    plot = styled_plot(
         "Heavier mass, source frame (M☉)", "Lighter mass, source frame (M☉)",
         x_axis_type="log", y_axis_type="log", x_range=limits, y_range=limits,
     )  # fmt: skip
@@ -284,7 +284,7 @@ def q_transform_figure(transform: QTransform, time: float, highest: float) -> fi
     ratio = float(transform.frequency[1] / transform.frequency[0]) ** 0.5
     low, high = float(transform.frequency[0]) / ratio, float(transform.frequency[-1]) * ratio
     start, width = float(transform.time[0]) - time - step / 2, len(transform.time) * step
-    plot = _plot(
+    plot = styled_plot(
         _time_label(time), "Frequency (Hz)", y_axis_type="log", x_range=(start, start + width), y_range=(low, high)
     )
     level = np.round(255 * np.clip(transform.energy / top, 0, 1)).astype(np.uint8)
@@ -305,7 +305,7 @@ def q_transform_figure(transform: QTransform, time: float, highest: float) -> fi
 
 def strain_figure(closeup: Closeup, time: float) -> figure:
     """Whitened strain of the detectors about a candidate (GPS s)."""
-    plot = _plot(_time_label(time), "Whitened strain (σ)", x_range=_ends(closeup.time - time))
+    plot = styled_plot(_time_label(time), "Whitened strain (σ)", x_range=_ends(closeup.time - time))
     entries: list[tuple[str, list[Any]]] = []
     for (ifo, series), color in zip(closeup.whitened.items(), PALETTE, strict=False):
         values = series.astype(np.float32)
@@ -316,7 +316,7 @@ def strain_figure(closeup: Closeup, time: float) -> figure:
 
 def score_figure(closeup: Closeup, time: float, statistic: float) -> figure:
     """Scores of windows and their averages about a candidate (GPS s), whose statistic is marked."""
-    plot = _plot(_time_label(time), "Score (logit)", x_range=_ends(closeup.score_time - time))
+    plot = styled_plot(_time_label(time), "Score (logit)", x_range=_ends(closeup.score_time - time))
     plot.add_layout(Span(location=0, dimension="height", line_color=BLACK, line_dash="dotted"))
     entries: list[tuple[str, list[Any]]] = []
     for label, axis, values, color in (
@@ -347,7 +347,7 @@ def _histogram(
     label: str, edges: Array, counts: Mapping[str, Array], **options: Any
 ) -> tuple[figure, list[tuple[str, list[Any]]]]:
     """Numbers in bins, on a logarithmic axis, and the legend's entries."""
-    plot = _plot(label, "Draws in a bin", y_axis_type="log", **options)
+    plot = styled_plot(label, "Draws in a bin", y_axis_type="log", **options)
     entries: list[tuple[str, list[Any]]] = []
     for (name, values), color in zip(counts.items(), (SKY, BLUE), strict=False):
         held = values > 0
@@ -356,7 +356,8 @@ def _histogram(
     return plot, entries
 
 
-def _plot(x_label: str, y_label: str, **options: Any) -> figure:
+def styled_plot(x_label: str, y_label: str, **options: Any) -> figure:
+    """An empty figure that looks as all do; options are bokeh's."""
     plot = figure(
         height=HEIGHT,
         sizing_mode="stretch_width",

@@ -11,6 +11,7 @@ from bokeh.resources import INLINE
 
 from aframe.events.candidates import utc
 from aframe.inference.stretch import SlideStretch
+from aframe.report.figures import styled_plot
 from aframe.report.palette import BLACK, BLUE, ORANGE, PALETTE, VERMILION
 
 HEIGHT = 230
@@ -34,9 +35,8 @@ def stretch_figures(stretch: SlideStretch) -> list[figure]:
     seconds = _since(stretch.time, middle)
     axis = Range1d(start=float(seconds[0]), end=float(seconds[-1]))
     plots = [
-        _plot("Strain", label, axis),
-        _plot("Whitened strain (standard deviations)", label, axis),
-        _plot("Score", label, axis),
+        styled_plot(label, name, x_range=axis)
+        for name in ("Strain (dimensionless)", "Whitened strain (standard deviations)", "Score (logit)")
     ]
     for plot, streams in zip(plots, (stretch.strain, stretch.whitened), strict=False):
         for (ifo, data), colour in zip(streams.items(), PALETTE, strict=False):
@@ -51,6 +51,7 @@ def stretch_figures(stretch: SlideStretch) -> list[figure]:
         legend_label="event",
     )  # fmt: skip
     for plot in plots:
+        plot.height = HEIGHT
         plot.legend.click_policy, plot.legend.orientation = "hide", "horizontal"
         plot.legend.background_fill_alpha = 0.7
     return plots
@@ -58,12 +59,3 @@ def stretch_figures(stretch: SlideStretch) -> list[figure]:
 
 def _since(time: Sequence[float] | np.ndarray, origin: float) -> np.ndarray:
     return np.asarray(time) - origin
-
-
-def _plot(y_label: str, x_label: str, axis: Range1d) -> figure:
-    plot = figure(
-        height=HEIGHT, sizing_mode="stretch_width", x_range=axis, x_axis_label=x_label, y_axis_label=y_label,
-        tools="pan,box_zoom,wheel_zoom,reset,save",
-    )  # fmt: skip
-    plot.toolbar.logo = None
-    return plot

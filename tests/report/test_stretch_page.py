@@ -14,7 +14,7 @@ def test_figures_share_one_axis_and_the_page_needs_nothing_else() -> None:
     )
     plots = stretch_figures(stretch)
     assert [plot.yaxis[0].axis_label for plot in plots] == [
-        "Strain", "Whitened strain (standard deviations)", "Score",
+        "Strain (dimensionless)", "Whitened strain (standard deviations)", "Score (logit)",
     ]  # fmt: skip
     assert len({id(plot.x_range) for plot in plots}) == 1
     assert "2015-09-14 09:50:45.000 UTC, GPS 1126259462.000; shifts H1 +0 s, L1 +3 s" in plots[0].xaxis[0].axis_label
