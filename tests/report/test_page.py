@@ -47,6 +47,15 @@ def test_a_measured_rate_is_no_upper_limit(run_directory: Path) -> None:
     assert page.count("&lt; 1 per 36.5 days") == 1  # of the cleaned background, in which nothing is as loud
 
 
+def test_a_missing_p_astro_is_explained(run_directory: Path) -> None:
+    inputs = gather(str(run_directory / "results"), None)
+    assert inputs.candidates is not None
+    attributes = {k: v for k, v in inputs.candidates.attributes.items() if k != "merger_rate_gpc3_yr"}
+    page = build_report(replace(inputs, candidates=replace(inputs.candidates, attributes=attributes)))
+    assert "not told, as that takes 250 background events" in page
+    assert "not told, as that takes" not in build_report(inputs)
+
+
 def test_where_nothing_is_found_a_limit_is_told(run_directory: Path) -> None:
     inputs = gather(str(run_directory / "results"), None)
     assert inputs.volumes is not None
