@@ -27,7 +27,11 @@ def contextual(ifos: int = 2, kernel_size: int = 384) -> FactorisedNetwork:
     return factorised(ifos, kernel_size, context=(1, 3))
 
 
-BUILDERS = [factorised, additive, contextual]
+def with_inspiral(ifos: int = 2, kernel_size: int = 384) -> FactorisedNetwork:
+    return factorised(ifos, kernel_size, inspiral=(1, 2))
+
+
+BUILDERS = [factorised, additive, contextual, with_inspiral]
 
 
 def joint(ifos: int = 2, kernel_size: int = 256) -> JointResNet:

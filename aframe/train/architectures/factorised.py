@@ -70,6 +70,9 @@ class ContextBlock(nn.Module):
 STEM_KERNEL, STEM_STRIDE = 16, 4
 """Of the encoder's first convolution, samples."""
 
+BANK_KERNEL = 128
+"""Of the inspiral branch's filters, samples."""
+
 FUSIONS = {"conv": 3, "additive": 1}
 """Kernel size of the convolution in the middle of a head, by the head's name."""
 
@@ -94,6 +97,9 @@ class FactorisedNetwork(Network):
         context: Dilations of further convolutions, at the embedding's rate, through which a step sees its past; each
             takes two dilations' steps from the window, which must be as much longer.
         fusion: Name of the head: conv or additive.
+        inspiral: Dilations of a branch of such convolutions on a learned filter bank, added to the embedding: a long
+            past at a small part of the encoder's cost, also in training, where the encoder then sees only the window's
+            end.
 
     Raises:
         ConfigurationError: If there is no such norm or head, stages differ in number, or the window is too short.
@@ -111,14 +117,21 @@ class FactorisedNetwork(Network):
         norm: str = "batch",
         context: Sequence[int] = (),
         fusion: str = "conv",
+        inspiral: Sequence[int] = (),
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.widths, self.blocks, self.kernels, self.context = widths, blocks, kernels, context
         self.embedding_size, self.head_size, self.norm, self.fusion = embedding_size, head_size, norm, fusion
+        self.inspiral = inspiral
         self._check()
-        self.encoder_field, self.step_size = self._geometry()
+        own, self.step_size = self._geometry()
+        past = BANK_KERNEL + 2 * sum(inspiral) * self.step_size if inspiral else 0
+        self.encoder_field = max(own, past)
+        self.own_start, self.past_start = self.encoder_field - own, self.encoder_field - past  # they end together
         self.receptive_field = self.encoder_field + 2 * self.step_size  # the head's linear share looks two steps ahead
         self.encoder = self._encoder()
+        if inspiral:
+            self.past = self._past()
         self.pairs = list(itertools.combinations(range(num_ifos), 2)) if fusion != "additive" else []
         self.single = nn.Conv1d(embedding_size, head_size, 3)
         if self.pairs:
@@ -149,8 +162,9 @@ class FactorisedNetwork(Network):
             raise ConfigurationError("widths, blocks and kernels of the factorised network must be equally long")
         if self.fusion not in FUSIONS:
             raise ConfigurationError(f"fusion = {self.fusion!r} is none of {', '.join(FUSIONS)}")
-        if any(dilation < 1 for dilation in self.context):
-            raise ConfigurationError(f"context = {list(self.context)}: dilations must be 1 or more")
+        for name, dilations in (("context", self.context), ("inspiral", self.inspiral)):
+            if any(dilation < 1 for dilation in dilations):
+                raise ConfigurationError(f"{name} = {list(dilations)}: dilations must be 1 or more")
 
     def _encoder(self) -> nn.Sequential:
         widths, kind = self.widths, self.norm
@@ -166,6 +180,12 @@ class FactorisedNetwork(Network):
         layers.append(nn.Conv1d(channels, self.embedding_size, 1))
         layers.extend(ContextBlock(self.embedding_size, dilation, kind) for dilation in self.context)
         return nn.Sequential(*layers)
+
+    def _past(self) -> nn.Sequential:
+        bank = nn.Conv1d(1, self.embedding_size, BANK_KERNEL, self.step_size)
+        return nn.Sequential(
+            bank, *(ContextBlock(self.embedding_size, dilation, self.norm) for dilation in self.inspiral)
+        )
 
     def _stages(self) -> Iterator[tuple[int, int, int]]:
         """Width, kernel and stride of each residual block."""
@@ -187,7 +207,10 @@ class FactorisedNetwork(Network):
 
     def encode(self, stream: Tensor) -> Tensor:
         """Channels that the head multiplies, if it does, and its linear response (two steps shorter, padded)."""
-        embedding = self.encoder(stream.unsqueeze(1))
+        samples = stream.unsqueeze(1)
+        embedding = self.encoder(samples[..., self.own_start :])
+        if self.inspiral:
+            embedding = embedding + self.past(samples[..., self.past_start :])
         single = nn.functional.pad(self.single(embedding), (0, 2))
         return torch.cat([embedding, single], dim=1) if self.pairs else single
 
