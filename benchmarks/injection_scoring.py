@@ -65,7 +65,7 @@ def bare(engine: Engine, slide: Slide, windows: int) -> None:
     for _ in range(0, windows, per_stretch):
         size = (per_stretch - 1) * engine.stride_size + engine.kernel_size
         streams = torch.stack([stream.data[:size] for stream in engine.streams]).to(engine.scorer.precision)
-        network.fuse(list(network.encode(streams)[:, None]), hop)
+        network.fuse(network.encode(streams[None]).unbind(1), hop)
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ class Engine:
                 f"{streams[0].data.shape[-1]} whitened samples are shorter than a window of {self.kernel_size}: "
                 "the segment is too short to analyse"
             )
-        self.embeddings = [e[0] for e in scorer.encode_each(stream.data[None] for stream in streams)]
+        self.embeddings = next(scorer.encode_each(iter([[stream.data for stream in streams]])))
 
     @classmethod
     def from_strain(cls, scorer: Scorer, strain: Mapping[str, Array], grid: Grid) -> "Engine":
@@ -88,7 +88,7 @@ class Engine:
         result = background.copy()
         stretches = list(self._stretches(slide, injections))
         windows = (self._stretch(slide, first, last, group) for first, last, group in stretches)
-        embeddings = (list(embedded) for embedded in self.scorer.encode_each(windows))
+        embeddings = self.scorer.encode_each(windows)
         for (first, last, _), scores in zip(stretches, self.scorer.fuse_each(embeddings), strict=True):
             result[first:last] = scores[: last - first]
         return result
@@ -114,8 +114,8 @@ class Engine:
                 group.append(injection)
             yield first, last, group
 
-    def _stretch(self, slide: Slide, first: int, last: int, injections: Sequence[Injection]) -> Tensor:
-        """Whitened strain, signals added, of windows first to last: shape (ifos, time)."""
+    def _stretch(self, slide: Slide, first: int, last: int, injections: Sequence[Injection]) -> list[Tensor]:
+        """Whitened strain of each detector, signals added, of windows first to last."""
         low = first * self.stride_size
         high = (last - 1) * self.stride_size + self.kernel_size
         half = self.preprocessing.whitening.crop_size
@@ -129,7 +129,7 @@ class Engine:
                 if stop > start:
                     channel[start - low : stop - low] += signal[start - begin : stop - begin]
             channels.append(channel)
-        return torch.stack(channels)
+        return channels
 
 
 def injection_start(time: float, first_sample: float, sample_rate: float, size: int, right_pad: float) -> int:

@@ -39,7 +39,7 @@ class ValidationSet:
         hop = network.hop(stride_size)
         background = []
         for stretch in self.streams:
-            embeddings = [network.encode(stream[None].to(device)) for stream in stretch]
+            embeddings = list(network.encode(stretch[None].to(device)).unbind(1))
             count = embeddings[0].shape[-1]
             shift = max(1, (count - network.window_steps) // (slides * (len(embeddings))) // hop) * hop
             for slide in range(1, slides + 1):

@@ -66,7 +66,7 @@ def setup(case, kind, make_model, make_strain):
     return model, strain, grid, slide
 
 
-@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
 @PROPERTY
 @given(case=SEGMENTS)
 def test_streaming_equals_whole(kind, case, make_model, make_strain):

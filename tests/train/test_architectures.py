@@ -31,7 +31,11 @@ def with_inspiral(ifos: int = 2, kernel_size: int = 384) -> FactorisedNetwork:
     return factorised(ifos, kernel_size, inspiral=(1, 2))
 
 
-BUILDERS = [factorised, additive, contextual, with_inspiral]
+def per_detector(ifos: int = 2, kernel_size: int = 384) -> FactorisedNetwork:
+    return factorised(ifos, kernel_size, inspiral=(1, 2), context=(1,), shared_encoder=False)
+
+
+BUILDERS = [factorised, additive, contextual, with_inspiral, per_detector]
 
 
 def joint(ifos: int = 2, kernel_size: int = 256) -> JointResNet:
@@ -57,16 +61,16 @@ def noise(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("start", [1, 2, 7, 31])
 def test_encoding_a_stream_is_encoding_each_window(build, kernel_size, start):
     network = settled(build(kernel_size=kernel_size))
-    stream = noise(1, 1500)
+    stream = noise(1, 2, 1500)
     whole = network.encode(stream)
     begin = start * network.step_size
-    window = network.encode(stream[:, begin : begin + kernel_size])
+    window = network.encode(stream[..., begin : begin + kernel_size])
     assert window.shape[-1] == network.window_steps
     cut = whole[..., start : start + network.window_steps]
     responses = slice(-network.head_size, None)
-    torch.testing.assert_close(cut[:, responses, :-2], window[:, responses, :-2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut[:, :, responses, :-2], window[:, :, responses, :-2], atol=1e-5, rtol=0)
     multiplied = slice(None, -network.head_size)
-    torch.testing.assert_close(cut[:, multiplied], window[:, multiplied], atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut[:, :, multiplied], window[:, :, multiplied], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("ifos", [2, 3])
@@ -75,8 +79,7 @@ def test_encoding_a_stream_is_encoding_each_window(build, kernel_size, start):
 def test_fusing_streams_is_scoring_each_window(build, ifos, stride):
     network = settled(build(ifos))
     streams = noise(ifos, 1100)
-    embeddings = [network.encode(stream[None]) for stream in streams]
-    scores = network.fuse(embeddings, network.hop(stride))
+    scores = network.fuse(network.encode(streams[None]).unbind(1), network.hop(stride))
     windows = streams.unfold(-1, network.kernel_size, stride).transpose(0, 1)
     assert scores.shape == (1, len(windows))
     assert scores.std() > 1e-4
@@ -86,20 +89,32 @@ def test_fusing_streams_is_scoring_each_window(build, ifos, stride):
 @pytest.mark.parametrize("build", [*BUILDERS, joint])
 def test_a_step_depends_on_the_samples_of_its_receptive_field_alone(build):
     network = settled(build()).double()
-    stream, step = noise(1, 512).double(), 5
-    changed = torch.cat([stream + 30 * torch.eye(512), stream - 30 * torch.eye(512)])
-    moved = (network.encode(changed) != network.encode(stream))[..., step].any(1).unflatten(0, (2, 512)).any(0)
+    stream, step = noise(1, 2, 512).double(), 5
+    changed = torch.cat([stream + 30 * torch.eye(512)[:, None], stream - 30 * torch.eye(512)[:, None]])
+    moved = (network.encode(changed) != network.encode(stream))[..., step].any((1, 2)).unflatten(0, (2, 512)).any(0)
     touched = moved.nonzero()[:, 0]
     assert int(touched[0]) == step * network.step_size
     assert int(touched[-1]) == step * network.step_size + network.receptive_field - 1
 
 
-@pytest.mark.parametrize("build", [factorised, joint])
-def test_detectors_are_told_apart_only_by_the_joint_network(build):
+@pytest.mark.parametrize("build", [*BUILDERS, joint])
+def test_detectors_are_told_apart_where_they_have_weights_of_their_own(build):
     network = settled(build())
     windows = noise(3, 2, network.kernel_size)
     same = torch.allclose(network(windows), network(windows.flip(1)), atol=1e-6)
-    assert same == isinstance(network, FactorisedNetwork)
+    assert same == (build not in {joint, per_detector})
+
+
+def test_per_detector_weights_alike_are_shared_ones():
+    shared, each = settled(with_inspiral()), factorised(inspiral=(1, 2), shared_encoder=False)
+    weights = {}
+    for name, tensor in shared.state_dict().items():
+        root, _, rest = name.partition(".")
+        copies = [f"{root}.{k}.{rest}" for k in range(2)] if root in {"encoder", "past", "single"} else [name]
+        weights |= dict.fromkeys(copies, tensor)
+    each.load_state_dict(weights)
+    windows = noise(3, 2, 384)
+    torch.testing.assert_close(each.eval()(windows), shared(windows), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("build", [*BUILDERS, joint])

@@ -33,13 +33,13 @@ def fastest(scorers: Mapping[str, Scorer]) -> tuple[str, dict[str, float]]:
     return max(best, key=lambda name: best[name]), best
 
 
-def _embedded(scorer: Scorer) -> list[Tensor]:
+def _embedded(scorer: Scorer) -> Sequence[Tensor]:
     """White noise, embedded as a slide's streams are; less where a window takes so long that few can be measured."""
     for windows in (32, WINDOWS):
         made = scorer.preprocessing
         size = (windows - 1) * made.stride_size + made.kernel_size
-        noise = torch.randn(len(made.ifos), 1, size, generator=torch.Generator().manual_seed(0))
-        embeddings = [each[0] for each in scorer.encode_each(iter(noise))]
+        noise = torch.randn(len(made.ifos), size, generator=torch.Generator().manual_seed(0))
+        embeddings = next(scorer.encode_each(_once(noise.unbind(0))))
         _rate(scorer, embeddings)
         if windows / _rate(scorer, embeddings) * WINDOWS / 32 > SECONDS / 4:
             break

@@ -40,20 +40,20 @@ class TorchScorer(Scorer):
         self.compiled = torch.compile(network.fuse, dynamic=False) if compiled else None
 
     @torch.inference_mode()
-    def _encode(self, stream: Tensor) -> Tensor:
-        """Embed a stream piece by piece: equal to embedding it at once, in bounded memory."""
+    def _encode(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Embed streams piece by piece: equal to embedding them at once, in bounded memory."""
         network = self.network
-        steps, pieces, first = network.steps(stream.shape[-1]), [], 0
+        steps, pieces, first = network.steps(streams[0].shape[-1]), [], 0
         tile = self.tiles * ENCODED_WINDOWS * self.hop
         while first < steps:
             last = first + tile if first + tile + network.window_steps < steps else steps
             end = (last - 1) * network.step_size + network.receptive_field
-            piece = stream[:, first * network.step_size : end].to(self.device, self.precision)
-            pieces.append(network.encode(piece)[..., : last - first])
+            piece = torch.stack([stream[first * network.step_size : end] for stream in streams])[None]
+            pieces.append(network.encode(piece.to(self.device, self.precision))[0, ..., : last - first])
             first = last
-        return torch.cat(pieces, dim=-1)
+        return torch.cat(pieces, dim=-1).unbind(0)
 
-    def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
+    def encode_each(self, streams: Iterable[Sequence[Tensor]]) -> Iterator[Sequence[Tensor]]:
         """Embed streams: see ``Scorer.encode_each``."""
         return map(self._encode, streams)
 

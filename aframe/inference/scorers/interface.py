@@ -35,14 +35,15 @@ class Scorer(ABC):
         return self.model.preprocessing
 
     @abstractmethod
-    def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Embed streams of one or more detectors.
+    def encode_each(self, streams: Iterable[Sequence[Tensor]]) -> Iterator[Sequence[Tensor]]:
+        """Embed streams of all detectors.
 
         Args:
-            streams: Whitened strain, each of shape (rows, time), with at least one window in it.
+            streams: Of each, one whitened stream per detector, shape (time,), with at least one window in it.
 
         Yields:
-            Of each, in order: shape (rows, channels, steps), all steps that the network's ``steps`` counts.
+            Of each, in order: one embedding per detector, shape (channels, steps), all steps that the network's
+            ``steps`` counts.
         """
 
     @abstractmethod

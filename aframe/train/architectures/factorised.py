@@ -2,7 +2,8 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ FUSIONS = {"conv": 3, "additive": 1}
 
 
 class FactorisedNetwork(Network):
-    """One encoder for every detector's stream; a head of convolutions, pooling and a classifier on the embeddings.
+    """An encoder for each detector's stream; a head of convolutions, pooling and a classifier on the embeddings.
 
     No layer pads and no normalisation looks along time (batch norm), so the encoder and the head's convolutions run
     once over a continuous stream. A head begins with the sum of the detectors' responses, each linear in its embedding
@@ -100,6 +101,7 @@ class FactorisedNetwork(Network):
         inspiral: Dilations of a branch of such convolutions on a learned filter bank, added to the embedding: a long
             past at a small part of the encoder's cost, also in training, where the encoder then sees only the window's
             end.
+        shared_encoder: Whether all detectors have the same weights up to the head's sum; if not, each has its own.
 
     Raises:
         ConfigurationError: If there is no such norm or head, stages differ in number, or the window is too short.
@@ -118,22 +120,23 @@ class FactorisedNetwork(Network):
         context: Sequence[int] = (),
         fusion: str = "conv",
         inspiral: Sequence[int] = (),
+        shared_encoder: bool = True,
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.widths, self.blocks, self.kernels, self.context = widths, blocks, kernels, context
         self.embedding_size, self.head_size, self.norm, self.fusion = embedding_size, head_size, norm, fusion
-        self.inspiral = inspiral
+        self.inspiral, self.shared_encoder = inspiral, shared_encoder
         self._check()
         own, self.step_size = self._geometry()
         past = BANK_KERNEL + 2 * sum(inspiral) * self.step_size if inspiral else 0
         self.encoder_field = max(own, past)
         self.own_start, self.past_start = self.encoder_field - own, self.encoder_field - past  # they end together
         self.receptive_field = self.encoder_field + 2 * self.step_size  # the head's linear share looks two steps ahead
-        self.encoder = self._encoder()
+        self.encoder = self._shared_or_each(self._encoder)
         if inspiral:
-            self.past = self._past()
+            self.past = self._shared_or_each(self._past)
         self.pairs = list(itertools.combinations(range(num_ifos), 2)) if fusion != "additive" else []
-        self.single = nn.Conv1d(embedding_size, head_size, 3)
+        self.single = self._shared_or_each(lambda: nn.Conv1d(embedding_size, head_size, 3))
         if self.pairs:
             self.product = nn.Conv1d(embedding_size * len(self.pairs), head_size, 3, bias=False)
         kernel = FUSIONS[fusion]
@@ -165,6 +168,9 @@ class FactorisedNetwork(Network):
         for name, dilations in (("context", self.context), ("inspiral", self.inspiral)):
             if any(dilation < 1 for dilation in dilations):
                 raise ConfigurationError(f"{name} = {list(dilations)}: dilations must be 1 or more")
+
+    def _shared_or_each(self, make: Callable[[], nn.Module]) -> nn.Module:
+        return make() if self.shared_encoder else nn.ModuleList(make() for _ in range(self.num_ifos))
 
     def _encoder(self) -> nn.Sequential:
         widths, kind = self.widths, self.norm
@@ -205,14 +211,22 @@ class FactorisedNetwork(Network):
         """Steps of the embedding of a stream of ``size`` samples."""
         return (size - self.encoder_field) // self.step_size + 1
 
-    def encode(self, stream: Tensor) -> Tensor:
+    def encode(self, streams: Tensor) -> Tensor:
         """Channels that the head multiplies, if it does, and its linear response (two steps shorter, padded)."""
+        parts = [self.encoder, self.single, *([self.past] if self.inspiral else [])]
+        if self.shared_encoder:
+            return self._embed(streams.flatten(0, 1), *parts).unflatten(0, (-1, streams.shape[1]))
+        detectors = zip(streams.unbind(1), *(cast("nn.ModuleList", part) for part in parts), strict=True)
+        return torch.stack([self._embed(*detector) for detector in detectors], dim=1)
+
+    def _embed(self, stream: Tensor, encoder: nn.Module, single: nn.Module, past: nn.Module | None = None) -> Tensor:
+        """Embed streams of one detector, or of several with the same weights: shape (batch, time)."""
         samples = stream.unsqueeze(1)
-        embedding = self.encoder(samples[..., self.own_start :])
-        if self.inspiral:
-            embedding = embedding + self.past(samples[..., self.past_start :])
-        single = nn.functional.pad(self.single(embedding), (0, 2))
-        return torch.cat([embedding, single], dim=1) if self.pairs else single
+        embedding = encoder(samples[..., self.own_start :])
+        if past is not None:
+            embedding = embedding + past(samples[..., self.past_start :])
+        response = nn.functional.pad(single(embedding), (0, 2))
+        return torch.cat([embedding, response], dim=1) if self.pairs else response
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""

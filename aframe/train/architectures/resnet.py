@@ -91,9 +91,9 @@ class JointResNet(Network):
         """Steps of the embedding of a stream of ``size`` samples: every sample is one."""
         return size
 
-    def encode(self, stream: Tensor) -> Tensor:
-        """The stream itself, as one channel."""
-        return stream.unsqueeze(1)
+    def encode(self, streams: Tensor) -> Tensor:
+        """The streams themselves, as one channel each."""
+        return streams.unsqueeze(2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``. Windows are views; only a batch of them is ever assembled."""
