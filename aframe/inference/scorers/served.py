@@ -40,11 +40,11 @@ class ServedScorer(Scorer):
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Array, Part]]:
         """Answers to requests, in order, each with its request's last item."""
 
-    def encode_each(self, streams: Iterable[Sequence[Tensor]]) -> Iterator[Sequence[Tensor]]:
-        """Embed streams: see ``Scorer.encode_each``. Nothing is copied where ``encode`` is the identity."""
+    def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Embed streams: see ``Scorer.encode_each``. The network's own ``encode`` where that is the identity."""
         if not self.network.is_factorised:
-            return ([stream[None] for stream in each] for each in streams)
-        return (torch.from_numpy(embedded[0]).unbind(0) for embedded in self._together(self._streams(streams), axis=-1))
+            return map(self.network.encode, streams)
+        return (torch.from_numpy(embedded) for embedded in self._together(self._streams(streams), axis=-1))
 
     def fuse_each(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Array]:
         """Score all windows: see ``Scorer.fuse_each``."""
@@ -61,14 +61,14 @@ class ServedScorer(Scorer):
                 yield np.concatenate(parts, axis=axis)
                 parts = []
 
-    def _streams(self, streams: Iterable[Sequence[Tensor]]) -> Iterator[Request]:
-        network, tile, size = self.network, self.block.encoded_steps, self.block.size
-        for each in streams:
-            steps = network.steps(each[0].shape[-1])
+    def _streams(self, streams: Iterable[Tensor]) -> Iterator[Request]:
+        network, tile = self.network, self.block.encoded_steps
+        for stretches in streams:
+            steps = network.steps(stretches.shape[-1])
             for first in range(0, steps, tile):
                 begin = first * network.step_size
-                piece = torch.stack([_padded(stream[begin : begin + size], size) for stream in each])
-                yield ENCODER, piece[None].numpy(), (min(tile, steps - first), first + tile >= steps)
+                piece = _padded(stretches[..., begin : begin + self.block.size], self.block.size)
+                yield ENCODER, piece.numpy(), (min(tile, steps - first), first + tile >= steps)
 
     def _embeddings(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Request]:
         for embeddings in views:

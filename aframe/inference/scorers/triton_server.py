@@ -37,10 +37,10 @@ class TritonScorer(ServedScorer):
         """Send requests: see ``ServedScorer.ask``."""
         return self.client.infer_each((self.name + ending, inputs, part) for ending, inputs, part in requests)
 
-    def encode_each(self, streams: Iterable[Sequence[Tensor]]) -> Iterator[Sequence[Tensor]]:
+    def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
         """Embed streams: see ``Scorer.encode_each``."""
         embedded = super().encode_each(streams)
-        return embedded if self.head is None else ([e.to(self.head.precision) for e in each] for each in embedded)
+        return embedded if self.head is None else (e.to(self.head.precision) for e in embedded)
 
     def fuse_each(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Array]:
         """Score all windows: see ``Scorer.fuse_each``."""

@@ -102,10 +102,11 @@ class JointResNet(Network):
         batch, count = windows.shape[:2]
         if count == 1:
             return self.score(windows[:, 0]).unsqueeze(-1)
+        rows = max(1, self.batch_size // count)
         scores = [
-            self.score(windows[row, start : start + self.batch_size])
-            for row in range(batch)
-            for start in range(0, count, self.batch_size)
+            self.score(some)
+            for row in range(0, batch, rows)
+            for some in windows[row : row + rows].flatten(0, 1).split(self.batch_size)
         ]
         return torch.cat(scores).unflatten(0, (batch, count))
 
