@@ -16,6 +16,10 @@ from aframe.strain.segments import Segment
 Stage = Literal["train", "test"]
 
 
+WHERE_TRAINING_RUNS = ("train.data.background_memory", "train.data.waveform_memory", "train.model.compiled")
+"""Keys of the training YAML that say where and how fast a training runs, not what comes of it."""
+
+
 @dataclass(frozen=True)
 class Artifacts:
     """Paths and provenance of everything that a run makes.
@@ -242,7 +246,7 @@ class Artifacts:
 
     def made_model_by(self, training_yaml: str) -> dict[str, Any]:
         """Parameters of a model that another training YAML makes of the same data."""
-        training = training_parameters(training_yaml)
+        training = {k: v for k, v in training_parameters(training_yaml).items() if k not in WHERE_TRAINING_RUNS}
         signals = self.made_training_waveforms
         if training.get("train.data.waveforms") == "generated":
             signals = {name: value for name, value in signals.items() if ".num_" not in name}

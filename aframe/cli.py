@@ -152,9 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in options or bool(os.environ.get("AFRAME_DEBUG"))
     try:
         if options[:1] == ["train"]:
-            from aframe.train.cli import main as train
+            from aframe import commands
 
-            train([option for option in options[1:] if option != "--debug"])
+            commands.train([option for option in options[1:] if option != "--debug"])
         else:
             _dispatch(build_parser(), options)
     except AframeError as error:

@@ -182,6 +182,19 @@ def waveforms(options: argparse.Namespace) -> None:
             print(run.injections)
 
 
+def train(options: "Sequence[str]") -> None:
+    """Run a training command of Lightning's, and draw what came of it."""
+    from aframe.train.cli import main
+
+    main(options)
+    directory, is_first = os.environ.get("AFRAME_TRAIN_RUN_DIR"), os.environ.get("LOCAL_RANK", "0") == "0"
+    if "fit" in options and directory and is_first:
+        from aframe.report.training import draw_training
+
+        for path in draw_training(directory):
+            print(path)
+
+
 def export(options: argparse.Namespace) -> None:
     """Export a model."""
     from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions

@@ -127,6 +127,7 @@ class Train:
     """Training."""
 
     config: str = key("Lightning YAML; a relative path starts at the .cfg's directory", "path")
+    use_wandb: bool = key("true: log to Weights & Biases too, as WANDB_* say; needs aframe[wandb]", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

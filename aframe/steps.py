@@ -311,8 +311,8 @@ def train(run: Artifacts, gpus: str) -> None:
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
     if process.returncode != 0:
         raise TrainingError(
-            f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again with a smaller "
-            "batch_size, training continues from its last checkpoint",
+            f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again to continue "
+            "from its last checkpoint, with data.background_memory and data.waveform_memory: disk if it comes back",
             is_told=process.returncode > 0,
         )
 

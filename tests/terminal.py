@@ -1,6 +1,7 @@
 """Commands as a user types them, and a run that takes a minute."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ def write_run(directory: Path, *changes: str) -> Path:
     options = [option for change in (*SMALL, *changes) for option in ("--set", change)]
     cli.main(["init", str(directory), "--config", "demo", *options])
     training = directory / "train.yaml"
-    text = training.read_text().replace("\ndata:\n", "\ndata:\n  validation_slides: 4\n  validation_views: 1\n")
+    text = re.sub("validation_background: [0-9]+", "validation_background: 600", training.read_text())
     training.write_text(text)
     return directory
 

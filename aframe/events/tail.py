@@ -49,6 +49,10 @@ class ExponentialTail:
         """FAR(u) exp(−(x − u) / β) in events per Julian year, for x above the threshold."""
         return np.asarray(self.rate_per_year * np.exp(-(np.asarray(statistic) - self.threshold) / self.scale))
 
+    def statistic_at_far(self, far_per_year: float) -> float:
+        """Statistic with a false alarm rate below that at the threshold: u + β ln(FAR(u) / FAR)."""
+        return float(self.threshold + self.scale * np.log(self.rate_per_year / far_per_year))
+
     def log_error(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
         """One standard deviation of ln FAR, if the tail is exponential.
 

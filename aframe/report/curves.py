@@ -1,5 +1,7 @@
 """Numbers that figures are drawn from, whatever draws them."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,3 +67,38 @@ def tail_curve(tail: ExponentialTail, lowest_far_per_year: float) -> TailCurve:
     statistic = tail.threshold + np.linspace(0, length, TAIL_POINTS)
     rate, error = tail.far_extrapolated_per_year(statistic), tail.log_error(statistic)
     return TailCurve(statistic, rate, rate * np.exp(-error), rate * np.exp(error))
+
+
+TRAINING_GROUPS = {
+    "Loss": r"loss",
+    "Validation": r"valid_[a-z]+$",
+    "Signals found at one false alarm a month, by network SNR": r"valid_found_snr_",
+    "Signals found at one false alarm a month, by chirp mass (detector frame, M☉)": r"valid_found_chirp_mass_",
+    "Efficiency of windows at a false-positive rate of 1e-4, by network SNR": r"valid_efficiency_snr_",
+}
+"""Which metrics of a training are drawn together."""
+
+
+def training_groups(metrics: Iterable[str]) -> dict[str, list[str]]:
+    """Metrics that belong in one figure, each under the first heading that fits; without those that fit none."""
+    groups: dict[str, list[str]] = {}
+    for name in metrics:
+        heading = next((key for key, pattern in TRAINING_GROUPS.items() if re.search(pattern, name)), None)
+        if heading is not None:
+            groups.setdefault(heading, []).append(name)
+    return {heading: groups[heading] for heading in TRAINING_GROUPS if heading in groups}
+
+
+def metric_label(name: str) -> str:
+    """A metric's name for readers.
+
+    >>> metric_label("valid_found_chirp_mass_40_up"), metric_label("valid_efficiency_snr_5_7")
+    ('above 40', '5–7')
+    """
+    band = re.search(r"_(?:snr|chirp_mass)_(\d+)_(\d+|up)$", name)
+    if band:
+        return f"above {band[1]}" if band[2] == "up" else f"{band[1]}–{band[2]}"
+    if "loss" in name:
+        return name.replace("_", " ")
+    text = {"valid_found": "found at one false alarm a month", "valid_efficiency": "efficiency of windows"}.get(name)
+    return text or name.removeprefix("valid_").replace("auroc", "AUROC").replace("_", " ")

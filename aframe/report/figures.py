@@ -18,7 +18,7 @@ from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup
 from aframe.inference.q_transform import QTransform
-from aframe.report.curves import cumulative, tail_curve
+from aframe.report.curves import cumulative, metric_label, tail_curve, training_groups
 from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.palette import AXES, BLACK, BLUE, GREEN, ORANGE, PALETTE, PINK, SKY, VERMILION
 from aframe.report.text import rate
@@ -131,21 +131,15 @@ def background_figure(
 
 def training_figures(curves: TrainingCurves) -> dict[str, figure]:
     """Losses, and validation metrics, against epoch; only those that were recorded."""
-    groups = {
-        "Loss": [name for name in curves if "loss" in name],
-        "Validation": [name for name in curves if name.startswith("valid") and "loss" not in name],
-    }
     figures = {}
-    for title, names in groups.items():
-        if names:
-            label = "Binary cross-entropy" if title == "Loss" else "Score (0 to 1)"
-            plot = styled_plot("Epoch", label)
-            entries: list[tuple[str, list[Any]]] = []
-            for k, name in enumerate(names):
-                dash = ("solid", *DASHES)[k // len(PALETTE) % 5]
-                line = plot.line(*curves[name], line_width=2, line_color=PALETTE[k % len(PALETTE)], line_dash=dash)
-                entries.append((name.replace("_", " "), [line]))
-            figures[title] = _with_legend(plot, entries)
+    for title, names in training_groups(curves).items():
+        plot = styled_plot("Epoch", "Binary cross-entropy" if title == "Loss" else "Score or share (0 to 1)")
+        entries: list[tuple[str, list[Any]]] = []
+        for k, name in enumerate(names):
+            dash = ("solid", *DASHES)[k // len(PALETTE) % 5]
+            line = plot.line(*curves[name], line_width=2, line_color=PALETTE[k % len(PALETTE)], line_dash=dash)
+            entries.append((metric_label(name), [line]))
+        figures[title] = _with_legend(plot, entries)
     return figures
 
 

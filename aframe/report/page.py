@@ -39,9 +39,18 @@ def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) ->
         simulated: Whether the search ran on simulated noise.
     """
     plots: Figures = {}
-    title = "Sensitive volume"
-    content = f"<section><h1>{title}</h1>{volume_figures(curves, simulated, plots)}</section>"
-    return _page(title, f"<main>{content}</main>", plots)
+    return simple_page("Sensitive volume", volume_figures(curves, simulated, plots), plots)
+
+
+def simple_page(title: str, content: str, plots: Figures) -> str:
+    """A self-contained HTML page of one section.
+
+    Args:
+        title: Its heading.
+        content: Its body, with placeholders for figures.
+        plots: The figures.
+    """
+    return _page(title, f"<main><section><h1>{escape(title)}</h1>{content}</section></main>", plots)
 
 
 def _paper_figures(paths: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.report.curves import cumulative, poisson_band, tail_curve
+from aframe.report.curves import cumulative, metric_label, poisson_band, tail_curve, training_groups
 from aframe.report.inputs import DrawHistograms, ReportInputs, rates_to_show
 from aframe.report.palette import AXES, BLACK, BLUE, GREEN, ORANGE, PALETTE, SKY, VERMILION
 from aframe.report.text import number, rate
@@ -70,9 +70,8 @@ def write_figures(inputs: ReportInputs, directory: str) -> list[str]:
     """
     names = []
     for name, drawn in draw_figures(inputs):
-        for ending, options in FORMATS.items():
-            with storage.atomic(storage.join(directory, f"{name}.{ending}")) as path, _looks():
-                drawn.savefig(path, format=ending, **options)
+        for ending in FORMATS:
+            save(drawn, storage.join(directory, f"{name}.{ending}"))
             drawn.set_layout_engine("none")  # both look alike, and it takes a third of the time
         names.append(name)
     made = {f"{name}.{ending}" for name in names for ending in FORMATS}
@@ -81,6 +80,13 @@ def write_figures(inputs: ReportInputs, directory: str) -> list[str]:
         if file.startswith(KINDS) and file not in made:
             storage.remove(old)
     return names
+
+
+def save(drawn: Figure, path: str) -> None:
+    """Write a figure as PNG or PDF, as its path ends."""
+    ending = path.rpartition(".")[2]
+    with storage.atomic(path) as temporary, looks():
+        drawn.savefig(temporary, format=ending, **FORMATS[ending])
 
 
 def draw_figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
@@ -92,7 +98,7 @@ def draw_figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
     names: set[str] = set()
     figures = _figures(inputs)
     while True:
-        with _looks():
+        with looks():
             name, drawn = next(figures, ("", None))
         if drawn is None:
             return
@@ -104,7 +110,7 @@ def draw_figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
 
 
 @contextlib.contextmanager
-def _looks() -> Iterator[None]:
+def looks() -> Iterator[None]:
     """The figures' own looks, whatever the user's or another library's settings are, which come back afterwards."""
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -130,7 +136,7 @@ def _figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
         yield "draws-redshift", _redshifts(inputs.draws)
         yield "draws-snr", _snrs(inputs.draws)
     if inputs.training:
-        yield "training", _training(inputs.training)
+        yield "training", training_figure(inputs.training)
     if inputs.noise:
         yield "noise", _noise(inputs.noise)
 
@@ -250,8 +256,16 @@ def _found(axes: Axes, places: tuple[Array, Array], found: Array) -> None:
 
 def _efficiency(efficiency: Efficiency, label: str) -> Figure:
     """Share found by false alarm rate, with 68 % intervals."""
+    drawn, axes = _single("", "")
+    _draw_efficiency(axes, efficiency, label)
+    drawn.legend(loc="outside upper center", ncols=3, title="False alarm rate; bars: 68 % intervals")
+    return drawn
+
+
+def _draw_efficiency(axes: Axes, efficiency: Efficiency, label: str) -> None:
     axis = AXES[efficiency.axis]
-    drawn, axes = _single(_text(axis if "(" in axis else f"{axis} (dimensionless)"), label)
+    axes.set_xlabel(_text(axis if "(" in axis else f"{axis} (dimensionless)"))
+    axes.set_ylabel(label)
     centre, known = np.sqrt(efficiency.edges[1:] * efficiency.edges[:-1]), efficiency.number > 0
     for k, far in enumerate(efficiency.far_per_year):
         share, low, high = (part[k][known] for part in (efficiency.share, efficiency.low, efficiency.high))
@@ -263,8 +277,6 @@ def _efficiency(efficiency: Efficiency, label: str) -> Figure:
     top = 1.05 * float(efficiency.high[:, known].max(initial=1e-3))
     axes.set_ylim(-0.02 * top, top)
     _logarithmic(axes, "x")
-    drawn.legend(loc="outside upper center", ncols=3, title="False alarm rate; bars: 68 % intervals")
-    return drawn
 
 
 def _masses(draws: DrawHistograms) -> Figure:
@@ -310,35 +322,33 @@ def _histogram(axes: Axes, edges: Array, counts: Mapping[str, Array]) -> None:
     axes.set_xlim(edges[0], edges[-1])
 
 
-def _training(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
-    """Losses, and below them what is found on held-out data, against epoch; only those that were recorded."""
-    groups = {
-        "Cross-entropy (nat)": [name for name in curves if "loss" in name],
-        "Validation score\n(0 to 1, dimensionless)": [
-            name for name in curves if name.startswith("valid") and "loss" not in name
-        ],
-    }
-    groups = {label: names for label, names in groups.items() if names}
-    drawn = Figure(figsize=(COLUMN, 0.3 + 2.2 * max(1, len(groups))))
-    for k, (label, names) in enumerate(groups.items()):
-        axes = drawn.add_subplot(len(groups), 1, k + 1)
+def training_figure(curves: Mapping[str, tuple[Array, Array]], efficiency: Efficiency | None = None) -> Figure:
+    """Losses, and below them what is found on held-out data, against epoch; only those that were recorded.
+
+    Args:
+        curves: Epochs and values of each metric.
+        efficiency: Share of signals found in the last validation, a panel of its own.
+    """
+    groups = training_groups(curves)
+    panels = max(1, len(groups) + (efficiency is not None))
+    columns = 1 if panels <= 2 else 2
+    rows = -(-panels // columns)
+    drawn = Figure(figsize=(COLUMN if columns == 1 else BOTH_COLUMNS, 0.3 + 2.4 * rows))
+    for k, (title, names) in enumerate(groups.items()):
+        axes = drawn.add_subplot(rows, columns, k + 1)
         axes.set_xlabel("Epoch (number)")
+        label = "Cross-entropy (nat)" if title == "Loss" else "Score or share\n(0 to 1, dimensionless)"
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for name, color, style in zip(names, cycle(PALETTE), cycle(STYLES), strict=False):
-            axes.plot(*curves[name], color=color, linestyle=style, label=_metric(name))
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+            axes.plot(*curves[name], color=color, linestyle=style, label=metric_label(name))
+        heading = _text(title.replace(", by", ",\nby")) if ", by" in title else None
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if heading is None else 4, title=heading)
+    if efficiency is not None:
+        axes = drawn.add_subplot(rows, columns, len(groups) + 1)
+        _draw_efficiency(axes, efficiency, "Share found (dimensionless)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title="Last validation; bars: 68 % intervals")
     return drawn
-
-
-def _metric(name: str) -> str:
-    """A metric's name for readers.
-
-    >>> _metric("valid_efficiency_snr_5_7"), _metric("valid_loss")
-    ('efficiency, SNR 5–7', 'valid loss')
-    """
-    text = re.sub(r"_snr_(\d+)_(\d+)$", r", SNR \1–\2", name).replace("auroc", "AUROC").replace("_", " ")
-    return text if "loss" in text else text.removeprefix("valid ")
 
 
 def _noise(noise: Mapping[str, tuple[Array, Array]]) -> Figure:

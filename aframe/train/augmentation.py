@@ -1,7 +1,7 @@
 """What turns background windows and polarizations into labelled training examples, on whatever device they lie."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ class SnrDistribution:
     """Power law of network SNRs.
 
     Attributes:
-        minimum: Smallest SNR.
+        minimum: Smallest SNR, above 0.
         maximum: Largest SNR.
         index: Exponent of the density.
     """
@@ -22,6 +22,13 @@ class SnrDistribution:
     minimum: float
     maximum: float
     index: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minimum < self.maximum:
+            raise ConfigurationError(
+                f"snr_minimum = {self.minimum} and snr_maximum = {self.maximum}: the first must be positive and the "
+                "smaller one"
+            )
 
     def sample(self, size: int, generator: torch.Generator) -> Tensor:
         """Draw SNRs by inversion of the cumulative distribution, shape (size,)."""
@@ -31,6 +38,34 @@ class SnrDistribution:
             return self.minimum * (self.maximum / self.minimum) ** u
         low, high = self.minimum**power, self.maximum**power
         return (low + u * (high - low)) ** (1.0 / power)
+
+
+@dataclass(frozen=True)
+class SnrSchedule:
+    """Loud signals first: the smallest SNR falls linearly with the steps of a training.
+
+    Attributes:
+        final: Distribution that training comes to.
+        initial_minimum: Smallest SNR in the first step.
+        steps: Steps in which it falls to that of ``final``; 0 for no schedule.
+    """
+
+    final: SnrDistribution
+    initial_minimum: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.steps and not self.final.minimum <= self.initial_minimum < self.final.maximum:
+            raise ConfigurationError(
+                f"initial_snr_minimum = {self.initial_minimum} must lie between snr_minimum = {self.final.minimum} and "
+                f"snr_maximum = {self.final.maximum}"
+            )
+
+    def at(self, step: int) -> SnrDistribution:
+        """Distribution in a step, which depends on nothing else: a training that is resumed goes on with it."""
+        share = max(0.0, 1.0 - step / self.steps) if self.steps else 0.0
+        minimum = self.final.minimum + share * (self.initial_minimum - self.final.minimum)
+        return replace(self.final, minimum=minimum)
 
 
 @dataclass(frozen=True)
@@ -80,18 +115,18 @@ def make_incoherent(responses: Tensor, swapped: Tensor, muted: Tensor, generator
     Args:
         responses: Detectors' responses, shape (batch, ifos, time).
         swapped: Rows, shape (batch,), in which the detectors are to see different signals; nothing where too few
-            signals are at hand.
-        muted: Rows, shape (batch,), in which one detector, drawn at random, is to see nothing.
-        generator: Randomness.
+            signals are at hand. Best on the processor, as it must know how many they are.
+        muted: Rows, shape (batch,), in which one detector, drawn at random, is to see nothing. Likewise.
+        generator: Randomness, where the responses are.
     """
     result = responses.clone()
-    rows = swapped.nonzero()[:, 0]
+    rows = swapped.nonzero()[:, 0].to(responses.device)
     if len(rows) > 0:
         ifos = responses.shape[1]
         for ifo in range(1, ifos):
             partner = (rows + ifo) % len(responses)
             result[rows, ifo] = responses[partner, ifo] * (partner != rows)[:, None]
-    rows = muted.nonzero()[:, 0]
+    rows = muted.nonzero()[:, 0].to(responses.device)
     silent = torch.randint(0, responses.shape[1], rows.shape, generator=generator, device=responses.device)
     result[rows, silent] = 0.0
     return result

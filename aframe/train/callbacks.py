@@ -1,4 +1,4 @@
-"""What happens around the training loop: curves on disk, and the finished model."""
+"""What happens around the training loop: curves and records on disk, checkpoints, and the finished model."""
 
 import csv
 import io
@@ -10,11 +10,15 @@ import lightning
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from aframe import storage
 from aframe.storage import Parameters
-from aframe.train import model
+from aframe.train import model, record
 from aframe.train.module import AframeModule
+
+EXAMPLES = 64
+"""Windows of the example batch that are kept."""
 
 
 class MetricsFile(Callback):
@@ -38,7 +42,7 @@ class MetricsFile(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the epoch's row."""
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "loss"}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate, **metrics}
         self.rows = [r for r in self.rows if r["epoch"] < row["epoch"]] + [row]
@@ -69,6 +73,51 @@ class SaveModel(Callback):
             model.save(pl_module.model(), self.path, self.made_with)
 
 
+class KeepRecord(Callback):
+    """Keeps the first batch, to be looked at, and what the last validation scored.
+
+    Args:
+        directory: Of the training.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the example batch."""
+        path = storage.join(self.directory, record.EXAMPLE_BATCH)
+        assert isinstance(pl_module, AframeModule)
+        if trainer.is_global_zero and not storage.exists(path):
+            data, batch = pl_module.data, pl_module.data.make_batch(0)
+            parts = (record.on_host(x[:EXAMPLES]) for x in (batch.windows, batch.labels, batch.is_noise))
+            example = record.ExampleBatch(data.search.ifos, data.search.sample_rate, *parts)
+            record.write_example_batch(path, example)
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the validation."""
+        assert isinstance(pl_module, AframeModule)
+        if trainer.is_global_zero and pl_module.validated is not None:
+            record.write_validation(storage.join(self.directory, record.VALIDATION), pl_module.validated)
+
+
+class CheckpointWhenTerminated(Callback):
+    """Keeps a checkpoint of the very step at which the process is asked to end, as a preempted job is.
+
+    Args:
+        path: Of the checkpoint.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Save it; after any other exception the state may not be that of a complete step."""
+        if isinstance(exception, SIGTERMException):
+            trainer.save_checkpoint(self.path)
+
+
 class EpochLines(Callback):
     """A plain line per epoch, where there is no terminal for a progress bar."""
 
@@ -80,16 +129,19 @@ class EpochLines(Callback):
         self.start, self.first = time.monotonic(), trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Print loss, AUROC, efficiency and the time left."""
+        """Print loss, AUROC, the share of signals found and the time left."""
         if trainer.is_global_zero:
             done, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
             left = (time.monotonic() - self.start) / (done - self.first) * max(0, epochs - done)
+            metrics = trainer.callback_metrics
+            names = {"train_loss": "loss", "valid_auroc": "AUROC", "valid_found": "found at one false alarm a month"}
             values = [
-                f"{name} {float(trainer.callback_metrics[key]):.4g}"
-                for name, key in (("loss", "train_loss"), ("AUROC", "valid_auroc"), ("efficiency", "valid_efficiency"))
-                if key in trainer.callback_metrics
+                f"{name} {float(metrics[key]):.4g}"
+                for key, name in names.items()
+                if key in metrics and not metrics[key].isnan()
             ]
-            print(f"Train: epoch {done} of {epochs}: {', '.join(values)}, {left:.0f} s left", flush=True)
+            note = " (extrapolated)" if metrics.get("found_is_extrapolated") and len(values) == len(names) else ""
+            print(f"Train: epoch {done} of {epochs}: {', '.join(values)}{note}, {left:.0f} s left", flush=True)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

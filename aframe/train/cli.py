@@ -8,15 +8,25 @@ from collections.abc import Sequence
 
 import torch
 from jsonargparse import ArgumentError
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
-from aframe.errors import ConfigurationError
-from aframe.train.callbacks import EpochLines, MetricsFile, SaveModel, WholeCheckpoints
+from aframe.errors import ConfigurationError, TrainingError
+from aframe.train.callbacks import (
+    CheckpointWhenTerminated,
+    EpochLines,
+    KeepRecord,
+    MetricsFile,
+    SaveModel,
+    WholeCheckpoints,
+)
 from aframe.train.data import AframeDataModule
+from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
 
@@ -28,6 +38,9 @@ def main(arguments: Sequence[str]) -> None:
 
     Args:
         arguments: Lightning's: a subcommand (fit, validate) and its options.
+
+    Raises:
+        TrainingError: If it ends before its time, for a reason that the user can do something about.
     """
     _silence()
     torch.set_float32_matmul_precision("high")
@@ -36,24 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     if _value_of(options, "--data.configuration"):
         os.environ["LAW_CONFIG_FILE"] = _value_of(options, "--data.configuration")
     if "fit" in options and os.environ.get("LAW_CONFIG_FILE") and "--print_config" not in options:
-        directories = config.Directories.from_environment()
-        run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
-        checkpoints = run.checkpoints
-        made_with = run.made_model_by(_yaml_of(options))
-        last = storage.join(checkpoints, "last.ckpt")
-        if storage.exists(last):
-            storage.check_parameters(checkpoints, made_with)
-            options += ["--ckpt_path", last]
-        storage.sign(checkpoints, made_with)
-        defaults["default_root_dir"] = directories.train_run
-        defaults["callbacks"] = [
-            ModelCheckpoint(checkpoints, filename="last", save_last=False, enable_version_counter=False),
-            MetricsFile(storage.join(directories.train_run, "metrics.csv")),
-            SaveModel(run.model, made_with),
-            TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
-        ]
-        defaults["plugins"] = [WholeCheckpoints()]
-        defaults["enable_progress_bar"] = sys.stderr.isatty()
+        defaults |= _resumed(options)
     try:
         LightningCLI(
             AframeModule,
@@ -66,6 +62,47 @@ def main(arguments: Sequence[str]) -> None:
         )
     except ArgumentError as error:
         raise _refused(f"aframe train {' '.join(arguments)}", error) from None
+    except SIGTERMException:
+        raise TrainingError("training was asked to end (SIGTERM): run again to continue from this very step") from None
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            told = " ".join(str(error).split(". ")[0].split())
+            raise TrainingError(
+                f"memory ran out ({told}): set data.background_memory and data.waveform_memory: host (or disk) and run "
+                "again to continue; or a smaller data.batch_size, which takes another AFRAME_TRAIN_RUN_DIR to begin in"
+            ) from None
+        raise
+
+
+def _resumed(options: list[str]) -> dict[str, object]:
+    """Options of a trainer that begins a training or, where there is a checkpoint, continues it.
+
+    Args:
+        options: Of the command line; the checkpoint to continue from is appended.
+    """
+    directories = config.Directories.from_environment()
+    run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
+    checkpoints, made_with = run.checkpoints, run.made_model_by(_yaml_of(options))
+    last = storage.join(checkpoints, "last.ckpt")
+    is_resumed = storage.exists(last)
+    if is_resumed:
+        storage.check_parameters(checkpoints, made_with)
+        options += ["--ckpt_path", last]
+    storage.sign(checkpoints, made_with)
+    return {
+        "default_root_dir": directories.train_run,
+        "logger": loggers(directories.train_run, last if is_resumed else None, run.config.Train.use_wandb),
+        "callbacks": [
+            ModelCheckpoint(checkpoints, filename="last", save_last=False, enable_version_counter=False),
+            CheckpointWhenTerminated(last),
+            MetricsFile(storage.join(directories.train_run, "metrics.csv")),
+            KeepRecord(directories.train_run),
+            SaveModel(run.model, made_with),
+            TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
+        ],
+        "plugins": [WholeCheckpoints(), LightningEnvironment()],
+        "enable_progress_bar": sys.stderr.isatty(),
+    }
 
 
 def check_yaml(path: str, run: config.Config) -> None:
@@ -107,6 +144,8 @@ def _silence() -> None:
         "LeafSpec",
         "Unable to serialize",
         "exists and is not empty",
+        "is smaller than the logging interval",
+        "your dataloader is not resumable",  # it only counts: a batch is made from the number of its step
     ):
         warnings.filterwarnings("ignore", message=f"(?s).*{message}")
     logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())

@@ -1,10 +1,11 @@
-"""Training and validation data: whitened background in memory, signals injected into it on the device."""
+"""Training and validation data: background whitened once, signals injected into it on the device."""
 
+import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
@@ -14,8 +15,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from aframe import config, seeding, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, DataError
-from aframe.spectral import whiten_stream
-from aframe.strain.files import open_background
+from aframe.events.cluster import Clustering
+from aframe.progress import Progress
+from aframe.spectral import WhitenedStream, whiten_stream
+from aframe.strain.files import open_background, parse_background_path
 from aframe.train.augmentation import (
     MUTED,
     NOISE,
@@ -23,13 +26,15 @@ from aframe.train.augmentation import (
     SWAPPED,
     Mixture,
     SnrDistribution,
+    SnrSchedule,
     crop_at,
     invert_and_reverse,
     make_incoherent,
     network_snr,
     whiten_responses,
 )
-from aframe.train.background import WhitenedBackground
+from aframe.train.background import WhitenedBackground, to_device
+from aframe.train.memory import Memory, allocate, choose_place
 from aframe.train.model import Preprocessing
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
@@ -55,7 +60,7 @@ class Batch:
 
 
 class Steps(IterableDataset[int]):
-    """The numbers of an epoch's steps: the batches themselves are made on the device."""
+    """Counts an epoch's steps: the batches themselves are made on the device, each from the number of its step."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -77,6 +82,10 @@ class AframeDataModule(lightning.LightningDataModule):
         configuration: The run's ``.cfg``; default: the environment variable LAW_CONFIG_FILE.
         waveforms: Signals to train with: stored (the file made beforehand) or generated (drawn anew for each batch and
             made on the device: IMRPhenomD or IMRPhenomPv2, needs ml4gw). Those to validate with are always stored.
+        background_memory: Where the whitened background lies: device, host (memory, locked where there is a GPU), disk
+            (a file that is mapped into memory), or auto, the first of these that has room.
+        waveform_memory: The same for stored waveforms.
+        waveform_precision: float32, or float16, which takes half the memory and rounds by at most 1/2048.
         batch_size: Windows in a batch, on each device.
         batches_per_epoch: Batches between two validations.
         waveform_prob: Fraction of windows with a signal.
@@ -85,17 +94,21 @@ class AframeDataModule(lightning.LightningDataModule):
         snr_minimum: Smallest network SNR, in the window.
         snr_maximum: Largest network SNR.
         snr_index: Exponent of the SNRs' power law.
+        initial_snr_minimum: Smallest network SNR in the first batch, from which it falls linearly to ``snr_minimum``.
+        snr_schedule_epochs: Epochs in which it falls; 0 for no such schedule.
         first_coalescence: Earliest coalescence, s from the window's start.
         last_coalescence: Latest coalescence, s from the window's start.
         validation_fraction: Fraction of the background, at its end, kept for validation.
-        validation_slides: Time slides of the validation background.
-        validation_views: Placements in the window at which each validation signal is scored.
+        validation_background: Seconds of time-slid background that a validation scores, as far as there are so many.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
         configuration: str = "",
         waveforms: WaveformSource = "stored",
+        background_memory: Memory = "auto",
+        waveform_memory: Memory = "auto",
+        waveform_precision: Literal["float32", "float16"] = "float32",
         batch_size: int = 384,
         batches_per_epoch: int = 1000,
         waveform_prob: float = 0.277,
@@ -104,11 +117,12 @@ class AframeDataModule(lightning.LightningDataModule):
         snr_minimum: float = 4.0,
         snr_maximum: float = 100.0,
         snr_index: float = -3.0,
+        initial_snr_minimum: float = 12.0,
+        snr_schedule_epochs: int = 0,
         first_coalescence: float = 0.5,
         last_coalescence: float = 1.4,
         validation_fraction: float = 0.1,
-        validation_slides: int = 50,
-        validation_views: int = 3,
+        validation_background: float = 200000.0,
     ) -> None:
         super().__init__()
         configuration = configuration or os.environ.get("LAW_CONFIG_FILE", "")
@@ -121,14 +135,16 @@ class AframeDataModule(lightning.LightningDataModule):
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.mixture = Mixture(waveform_prob, swap_prob, mute_prob)
         self.snr = SnrDistribution(snr_minimum, snr_maximum, snr_index)
+        self.schedule = SnrSchedule(self.snr, initial_snr_minimum, snr_schedule_epochs * batches_per_epoch)
+        self.memory = (background_memory, waveform_memory)
+        self.waveform_dtype: torch.dtype = getattr(torch, waveform_precision)
         self.coalescence = (first_coalescence, last_coalescence)
         if not 0 <= first_coalescence < last_coalescence <= self.search.kernel_length:
             raise ConfigurationError(
                 f"first_coalescence = {first_coalescence} s and last_coalescence = {last_coalescence} s must follow "
                 f"each other inside kernel_length = {self.search.kernel_length} s"
             )
-        self.validation_fraction = validation_fraction
-        self.validation_slides, self.validation_views = validation_slides, validation_views
+        self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.signals: Signals | None = None
         if waveforms == "generated":
             self.signals = generated_signals(self.config)
@@ -151,60 +167,74 @@ class AframeDataModule(lightning.LightningDataModule):
         """Samples of the transforms in which signals are whitened."""
         return self.search.kernel_size + 2 * self.margin_size
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network trains."""
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+
     def setup(self, stage: str) -> None:
         """Read and whiten the background, read the signals that are stored."""
-        if self.background is not None:
+        if self.validation is not None:
             return
+        search = self.search
         paths = Artifacts(self.config, self.directories).background_files("train")
         if not paths:
             raise DataError(f"no background files in {self.directory}/background: make the training data first")
-        stretches = []
-        for path in paths:
-            with open_background(path) as file:
-                stretches.append(torch.stack([torch.from_numpy(file.read(ifo)) for ifo in self.search.ifos]))
-        training, held_out = (
-            [[whiten_stream(channel, self.search.whitening) for channel in stretch] for stretch in part]
-            for part in self.split(stretches)
-        )
-        self.background = WhitenedBackground.from_streams(training, self.fft_size)
-        if self.signals is None:
-            path = storage.join(self.directory, "training_waveforms.hdf5")
-            self.signals = StoredSignals.read(path, self.search.sample_rate)
-        self.geometry = detector_geometry(self.search.ifos)
+        sizes = [round(parse_background_path(path)[1] * search.sample_rate) for path in paths]
+        training, held_out = split(sizes, self.validation_fraction, search)
+        if stage == "fit":
+            self.background = self._whitened_background([(paths[part.file], part) for part in training])
+            if self.signals is None:
+                self.signals = self._stored_signals(storage.join(self.directory, "training_waveforms.hdf5"))
+        self.geometry = detector_geometry(search.ifos).to(self.device)
         self.validation = validation_set(
-            held_out, storage.join(self.directory, "val_waveforms.hdf5"), self.preprocessing,
-            self.validation_views, self.search.seed,
+            [self._whiten(paths[part.file], part) for part in held_out],
+            storage.join(self.directory, "val_waveforms.hdf5"),
+            self.preprocessing,
+            Clustering(
+                search.inference_sampling_rate, self.config.inference.integration_window_length,
+                self.config.inference.cluster_window_length, self.preprocessing.coalescence_offset,
+            ),
+            search.seed,
         )  # fmt: skip
 
-    def split(self, stretches: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Keep the last ``validation_fraction`` of the time for validation; a cut leaves two parts that can be used.
+    def _whiten(self, path: str, part: "Part") -> list[WhitenedStream]:
+        """Whitened streams, one per detector, of a part of a background file."""
+        rate = self.search.sample_rate
+        with open_background(path) as file:
+            span = (file.start + part.start / rate, file.start + part.stop / rate)
+            strain = [torch.from_numpy(file.read(ifo, *span)) for ifo in self.search.ifos]
+        return [whiten_stream(channel, self.search.whitening) for channel in strain]
 
-        Raises:
-            DataError: If nothing is left to train with.
-        """
-        search = self.search
-        usable = search.whitening.psd_size + 4 * search.kernel_size + search.whitening.filter_size
-        wanted = max(usable, round(self.validation_fraction * sum(s.shape[-1] for s in stretches)))
-        training, held_out = list(stretches), []
-        while wanted > 0 and training:
-            last = training.pop()
-            size = last.shape[-1]
-            if size - wanted >= usable:
-                training.append(last[:, : size - wanted])
-                last = last[:, size - wanted :]
-            held_out.append(last)
-            wanted -= last.shape[-1]
-            wanted = max(wanted, usable) if wanted > 0 else 0
-        if not training:
-            raise DataError(
-                f"{self.directory}/background is too short to train and validate with: {len(stretches)} stretches of "
-                f"{sum(s.shape[-1] for s in stretches) / search.sample_rate:.0f} s in all; take more data or a shorter "
-                "psd_length"
-            )
-        return training, held_out
+    def _whitened_background(self, parts: list[tuple[str, "Part"]]) -> WhitenedBackground:
+        lost = self.search.whitening.psd_size + self.search.whitening.crop_size
+        sizes = [part.stop - part.start - lost for _, part in parts]
+        shape = (len(self.search.ifos), sum(sizes))
+        streams = self._allocate("whitened background", self.memory[0], torch.float32, shape)
+        progress = Progress("whitening the training background", " s")
+
+        def stretches() -> Iterator[list[WhitenedStream]]:
+            for number, (path, part) in enumerate(parts):
+                progress(sum(sizes[:number]) / self.search.sample_rate, shape[1] / self.search.sample_rate)
+                yield self._whiten(path, part)
+
+        return WhitenedBackground.from_streams(stretches(), streams, self.fft_size).on(self.device)
+
+    def _stored_signals(self, path: str) -> StoredSignals:
+        allocate = functools.partial(self._allocate, "waveforms", self.memory[1], self.waveform_dtype)
+        return StoredSignals.read(path, self.search.sample_rate, allocate)
+
+    def _allocate(self, what: str, wanted: Memory, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
+        """Room for an array, where it fits; says where that is if it is not the obvious place."""
+        size = math.prod(shape) * dtype.itemsize
+        sharers = 1 if self.trainer is None else self.trainer.num_devices
+        place = choose_place(wanted, size, self.device, sharers)
+        if place != ("host" if self.device.type == "cpu" else "device"):
+            print(f"{what} ({size / 1e9:.1f} GB): {place}", flush=True)
+        return allocate(shape, dtype, place, self.device)
 
     def train_dataloader(self) -> DataLoader[int]:
-        """Step numbers; ``on_after_batch_transfer`` makes the batches."""
+        """Steps to count; ``on_after_batch_transfer`` makes the batches."""
         return DataLoader(Steps(self.batches_per_epoch), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[int]:
@@ -212,55 +242,100 @@ class AframeDataModule(lightning.LightningDataModule):
         return DataLoader(Steps(1), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Make a training batch from the number of its step."""
+        """Make the batch of the step that training has come to, in whichever process it was begun."""
         if self.trainer is None or not self.trainer.training:
             return batch
-        generator = torch.Generator(self.trainer.strategy.root_device)
-        step = self.trainer.current_epoch * self.batches_per_epoch + int(batch)
-        source = seeding.generator(self.search.seed, "batch", step, self.trainer.global_rank)
-        generator.manual_seed(int(source.integers(2**63)))
-        return self.make_batch(generator)
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return self.make_batch(self.trainer.current_epoch * self.batches_per_epoch + done, self.trainer.global_rank)
 
-    def make_batch(self, generator: torch.Generator) -> Batch:
-        """Windows and labels that depend on the generator alone."""
+    def make_batch(self, step: int, rank: int = 0) -> Batch:
+        """Windows and labels, which depend on the run's seed, the step and the process's rank alone."""
         if self.background is None:
             raise ConfigurationError("call setup() before make_batch()")
-        device = generator.device
-        if self.background.streams.device != device:
-            self.background = self.background.to(device)
-            self.geometry = self.geometry.to(device)
-        size = self.search.kernel_size
-        windows, responses = self.background.sample(self.batch_size, size, generator)
-        windows = invert_and_reverse(windows, generator)
-        kind = self.mixture.draw(self.batch_size, generator)
+        device, source = self.device, seeding.generator(self.search.seed, "batch", step, rank)
+        on_host, on_device = (
+            torch.Generator(where).manual_seed(int(source.integers(2**63))) for where in ("cpu", device)
+        )
+        there = on_device if self.background.streams.device == device else on_host
+        windows, responses = self.background.sample(self.batch_size, self.search.kernel_size, there, device)
+        windows = invert_and_reverse(windows, on_device)
+        kind = self.mixture.draw(self.batch_size, on_host)  # on the processor, so that none waits to learn how many
         rows = (kind != NOISE).nonzero()[:, 0]
         if len(rows) > 0:
-            signals = self.make_signals(responses[rows], generator)
-            windows[rows] += make_incoherent(signals, kind[rows] == SWAPPED, kind[rows] == MUTED, generator)
-        return Batch(windows, (kind == SIGNAL).float(), kind == NOISE)
+            chosen = to_device(rows, device)
+            signals = self.make_signals(responses[chosen], on_host, on_device, self.schedule.at(step))
+            signals = make_incoherent(signals, kind[rows] == SWAPPED, kind[rows] == MUTED, on_device)
+            windows.index_add_(0, chosen, signals)
+        labels, is_noise = (to_device(x, device) for x in ((kind == SIGNAL).float(), kind == NOISE))
+        return Batch(windows, labels, is_noise)
 
-    def make_signals(self, responses: Tensor, generator: torch.Generator) -> Tensor:
-        """Whitened signals from random directions, at random places in the window, with SNRs of the power law.
+    def make_signals(
+        self, responses: Tensor, on_host: torch.Generator, on_device: torch.Generator, snr: SnrDistribution
+    ) -> Tensor:
+        """Whitened signals from random directions, at random places in the window.
 
         Args:
             responses: Whitening responses, shape (batch, ifos, frequency).
-            generator: Randomness.
+            on_host: Randomness of which signals.
+            on_device: Randomness of all else.
+            snr: Distribution of the network SNR in the window.
 
         Returns:
             Shape (batch, ifos, kernel_size).
         """
         if self.signals is None:
             raise ConfigurationError("call setup() before make_signals()")
-        number, device, rate = responses.shape[0], generator.device, self.search.sample_rate
-        uniform = torch.rand((4, number), generator=generator, device=device)
+        number, device, rate = responses.shape[0], responses.device, self.search.sample_rate
+        uniform = torch.rand((4, number), generator=on_device, device=device)
         angle, declination = uniform[0] * 2 * torch.pi, torch.asin(2 * uniform[1] - 1)
         f_plus, f_cross = antenna_patterns(self.geometry, angle, declination, uniform[2] * torch.pi)
         delays = arrival_delays(self.geometry, angle, declination)
-        waveforms = self.signals.sample(number, generator)
+        waveforms = self.signals.sample(number, on_host, device)
         first, last = self.coalescence
         place = ((first + (last - first) * uniform[3]) * rate).long()
         pieces = crop_at(waveforms, self.signals.coalescence_sample - place - self.margin_size, self.fft_size)
         whitened = whiten_responses(pieces, f_plus, f_cross, delays, responses, rate)
         signals = whitened[..., self.margin_size : self.margin_size + self.search.kernel_size]
-        target = self.snr.sample(number, generator)
-        return signals * (target / network_snr(signals).clamp_min(1e-6))[:, None, None]
+        return signals * (snr.sample(number, on_device) / network_snr(signals).clamp_min(1e-6))[:, None, None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part of a background file: its number among the files, first sample, and sample after the last."""
+
+    file: int
+    start: int
+    stop: int
+
+
+def split(sizes: Sequence[int], validation_fraction: float, search: config.Search) -> tuple[list[Part], list[Part]]:
+    """Keep the last part of the time for validation; a cut leaves two parts that can be used.
+
+    Args:
+        sizes: Samples of each background file.
+        validation_fraction: Of all samples, to be held out at least.
+        search: What a usable part must be long enough for.
+
+    Returns:
+        Parts to train with, and parts to validate with.
+
+    Raises:
+        DataError: If nothing is left to train with.
+    """
+    usable = search.whitening.psd_size + 4 * search.kernel_size + search.whitening.filter_size
+    wanted = max(usable, round(validation_fraction * sum(sizes)))
+    training, held_out = [Part(number, 0, size) for number, size in enumerate(sizes)], []
+    while wanted > 0 and training:
+        last = training.pop()
+        if last.stop - wanted >= usable:
+            training.append(Part(last.file, 0, last.stop - wanted))
+            last = Part(last.file, last.stop - wanted, last.stop)
+        held_out.append(last)
+        wanted -= last.stop - last.start
+        wanted = max(wanted, usable) if wanted > 0 else 0
+    if not training:
+        raise DataError(
+            f"the training background is too short to train and validate with: {len(sizes)} stretches of "
+            f"{sum(sizes) / search.sample_rate:.0f} s in all; take more data or a shorter psd_length"
+        )
+    return training, held_out

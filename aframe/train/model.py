@@ -62,19 +62,24 @@ class Model:
     preprocessing: Preprocessing
 
 
-def save(model: Model, path: str, made_with: storage.Parameters) -> None:
+def save(model: Model, path: str, made_with: storage.Parameters, in_half_precision: bool = False) -> None:
     """Write ``model.pt``, whole or not at all.
 
     Args:
         model: What to save.
         path: Local or s3 path.
         made_with: Parameters of the training, kept for provenance.
+        in_half_precision: Whether to round the weights to half precision, which halves the file; they are computed with
+            in single precision all the same.
     """
+    weights = {name: tensor.detach().cpu() for name, tensor in model.network.state_dict().items()}
+    if in_half_precision:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     content = {
         "format": FORMAT,
         "architecture": model.network.specification,
         "preprocessing": dataclasses.asdict(model.preprocessing),
-        "weights": {name: tensor.detach().cpu() for name, tensor in model.network.state_dict().items()},
+        "weights": weights,
         "versions": {"aframe": aframe.__version__, "torch": str(torch.__version__)},
         "made_with": json.dumps(made_with, sort_keys=True),
     }

@@ -1,6 +1,7 @@
 """The LightningModule: one network, binary cross-entropy, AdamW on a one-cycle schedule."""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning
 import torch
@@ -9,10 +10,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
+from aframe.errors import TrainingError
 from aframe.train.architectures import Network
 from aframe.train.data import AframeDataModule, Batch
-from aframe.train.metrics import efficiency, partial_auroc
+from aframe.train.metrics import Validation, validation_metrics
 from aframe.train.model import Model
+from aframe.train.validation import Scored
+
+CHECK_EVERY = 50
+"""Steps between two looks at whether the loss is still a number."""
 
 
 class AframeModule(lightning.LightningModule):
@@ -23,6 +29,7 @@ class AframeModule(lightning.LightningModule):
         learning_rate: Peak learning rate.
         weight_decay: Of AdamW.
         warmup_fraction: Part of the steps in which the learning rate rises.
+        compiled: Whether to compile the network: minutes at the beginning, faster steps on a GPU.
         repairings: Further negatives per window of noise, made by fusing its embedding of one detector with other such
             windows' embeddings of the others: nearly free for a factorised network, a whole evaluation for a joint one.
         max_fpr: False-positive rate up to which the validation AUROC is taken.
@@ -34,6 +41,7 @@ class AframeModule(lightning.LightningModule):
         learning_rate: float = 5.85e-4,
         weight_decay: float = 0.02,
         warmup_fraction: float = 0.15,
+        compiled: bool = False,
         repairings: int = 0,
         max_fpr: float = 1e-3,
     ) -> None:
@@ -41,7 +49,10 @@ class AframeModule(lightning.LightningModule):
         self.architecture = architecture
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_fraction, self.max_fpr, self.repairings = warmup_fraction, max_fpr, repairings
+        self.compiled = compiled
         self.network: Network | None = None
+        self.losses = torch.zeros(2, dtype=torch.float64)  # their sum in this epoch, and their number
+        self.validated: Validation | None = None
 
     @property
     def data(self) -> AframeDataModule:
@@ -64,38 +75,92 @@ class AframeModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Binary cross-entropy of a batch and its re-paired negatives."""
-        assert self.network is not None
-        embeddings, labels = self.network.encode_windows(batch.windows), batch.labels
-        pairings, noise = [embeddings], embeddings[:, batch.is_noise]
+        embeddings, labels = self._encode(batch.windows), batch.labels
+        pairings, noise = [embeddings], embeddings[:, batch.is_noise] if self.repairings else embeddings[:, :0]
         for number in range(1, self.repairings + 1):
             pairings.append(torch.stack([channel.roll(k * number, 0) for k, channel in enumerate(noise)]))
-        scores = self.network.fuse_windows(torch.cat(pairings, dim=1)).float()
+        scores = self._fuse(torch.cat(pairings, dim=1)).float()
         labels = torch.cat([labels, labels.new_zeros(len(scores) - len(labels))])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        self.losses += torch.stack([loss.detach(), torch.ones_like(loss.detach())])
+        self.log("loss", loss, batch_size=len(batch.labels))
         return loss
 
-    def validation_step(self, batch: int, batch_idx: int) -> None:
-        """Score the validation set: AUROC at low false-positive rate, and efficiency by SNR."""
+    def on_fit_start(self) -> None:
+        """Choose what computes, and where the losses are summed."""
         assert self.network is not None
-        assert self.data.validation is not None
-        validation = self.data.validation
-        with torch.autocast(self.device.type, enabled=False):
-            background, foreground = validation.score(
-                self.network, self.data.search.stride_size, self.data.validation_slides, self.device
+        self.losses = self.losses.to(self.device)
+        self._encode, self._fuse = self.network.encode_windows, self.network.fuse_windows
+        if self.compiled:
+            self._encode = torch.compile(self._encode)
+            self._fuse = torch.compile(self._fuse, dynamic=self.repairings > 0)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the sum of the losses of an epoch that is not complete."""
+        checkpoint["losses"] = self.losses.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.losses = checkpoint["losses"]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Begin the epoch's mean loss anew; now and then, as it makes the processor wait, see that it is a number.
+
+        Raises:
+            TrainingError: If it is none.
+        """
+        if batch_idx == 0:
+            self.losses.zero_()
+        if batch_idx % CHECK_EVERY == 0:
+            self._check_loss()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the epoch's mean loss over all processes: of all its steps, whether or not they ran in this process."""
+        if self.trainer.is_last_batch:
+            self._check_loss()
+            total, number = self.trainer.strategy.reduce(self.losses.clone(), reduce_op="sum")
+            self.log("train_loss", total / number, on_step=False, on_epoch=True, batch_size=1)
+
+    def _check_loss(self) -> None:
+        if not bool(torch.isfinite(self.losses[0])):
+            raise TrainingError(
+                f"the loss is no longer a number, at step {self.trainer.global_step}: begin in another "
+                "AFRAME_TRAIN_RUN_DIR with half the model.learning_rate, or with trainer.precision: 32-true; if it "
+                "comes back, look for strain that is not noise in the training background"
             )
-        self.log("valid_auroc", partial_auroc(background, foreground, self.max_fpr), prog_bar=True, batch_size=1)
-        self.log("valid_efficiency", efficiency(background, foreground, 1e-4), prog_bar=True, batch_size=1)
-        snr = validation.snr.to(self.device)
-        for low, high in ((5, 7), (7, 9), (9, 12), (12, 16)):
-            band = (snr >= low) & (snr < high)
-            if band.any():
-                found = efficiency(background, foreground[band], 1e-4)
-                self.log(f"valid_efficiency_snr_{low}_{high}", found, batch_size=1)
+
+    def on_validation_start(self) -> None:
+        """Give all processes the first one's running statistics: those that ``model.pt`` will have."""
+        if self.network is not None and self.trainer.world_size > 1:
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        """Score the validation set, each process a share of it, and log what a search would find."""
+        data = self.data
+        assert self.network is not None
+        assert data.validation is not None
+        share = (self.trainer.global_rank, self.trainer.world_size)
+        with torch.autocast(self.device.type, enabled=False):
+            mine = data.validation.score(self.network, data.validation_background, self.device, share)
+        self.validated = data.validation.joined(self._gather(mine))
+        for name, value in validation_metrics(self.validated, self.max_fpr).items():
+            self.log(name, value, prog_bar=name in ("valid_auroc", "valid_found"), batch_size=1)
+
+    def _gather(self, mine: Scored) -> list[Scored]:
+        """What all processes have, in order of rank."""
+        if self.trainer.world_size == 1:
+            return [mine]
+        everyone: list[Scored] = [mine] * self.trainer.world_size
+        torch.distributed.all_gather_object(everyone, mine)
+        return everyone
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, learning rate up and down once over the whole training."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        is_scaled = self.trainer.precision == "16-mixed"  # unscaling before clipping is not for fused optimizers
+        optimizer = torch.optim.AdamW(
+            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=not is_scaled
+        )
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = OneCycleLR(optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_fraction)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -103,7 +168,7 @@ class AframeModule(lightning.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip the gradient's norm; bf16 has no gradient scale, so a fused optimizer may be clipped directly."""
+        """Clip the gradient's norm, which lightning refuses to do for fused optimizers."""
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 

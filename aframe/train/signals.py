@@ -1,5 +1,6 @@
 """Where the signals to train with come from: a file of polarizations, or the population itself, on the device."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -7,16 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aframe import config
+from aframe import config, storage
 from aframe.errors import DataError
 from aframe.spectral import to_samples
 from aframe.tables import PolarizationTable
+from aframe.train.background import to_device
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import Population, draw
 
 WaveformSource = Literal["stored", "generated"]
+
+READ_ROWS = 1024
+"""Waveforms in memory at once while a file of them is read."""
 
 MOST_DRAWS = 8
 """Batches of draws, none of which gives a waveform, after which the population is refused."""
@@ -30,8 +35,17 @@ class Signals(Protocol):
         """Sample at which all of them coalesce."""
         ...
 
-    def sample(self, number: int, generator: torch.Generator) -> Tensor:
-        """Plus and cross of some signals, on the generator's device, shape (number, 2, time)."""
+    def sample(self, number: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Plus and cross of some signals.
+
+        Args:
+            number: Of signals.
+            generator: Randomness, on the processor.
+            device: Where they are wanted.
+
+        Returns:
+            Shape (number, 2, time).
+        """
         ...
 
 
@@ -40,26 +54,49 @@ class StoredSignals:
     """Rows of a file, drawn at random.
 
     Attributes:
-        polarizations: Plus and cross, shape (signals, 2, time).
+        polarizations: Plus and cross in units of ``scales``, float32 or float16, shape (signals, 2, time).
+        scales: Largest absolute value of each signal, shape (signals,).
         coalescence_sample: Sample at which all of them coalesce.
     """
 
     polarizations: Tensor
+    scales: Tensor
     coalescence_sample: int
 
     @classmethod
-    def read(cls, path: str, sample_rate: float) -> "StoredSignals":
-        """Read a ``PolarizationTable`` whose waveforms have a rate of ``sample_rate`` Hz."""
-        table = PolarizationTable.read(path, [], waveforms=True)
-        polarizations = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
-        pad = to_samples(float(table.attributes["right_pad"]), sample_rate, "right_pad")
-        return cls(polarizations, polarizations.shape[-1] - pad)
+    def read(cls, path: str, sample_rate: float, allocate: Callable[[Sequence[int]], Tensor]) -> "StoredSignals":
+        """Read a ``PolarizationTable``, some rows at a time.
 
-    def sample(self, number: int, generator: torch.Generator) -> Tensor:
-        """Polarizations of random rows, shape (number, 2, time)."""
-        device = generator.device
-        chosen = torch.randint(0, len(self.polarizations), (number,), generator=generator, device=device)
-        return self.polarizations[chosen.to(self.polarizations.device)].to(device)
+        In half precision each sample is rounded by at most 1/2048 of itself, or 3e-8 of the signal's largest.
+
+        Args:
+            path: Of the table, whose waveforms have a rate of ``sample_rate``.
+            sample_rate: Hz.
+            allocate: Gives the tensor of a shape that the waveforms are copied into.
+        """
+        shape, pad = waveform_shape(path), 0
+        polarizations, scales = allocate(shape), torch.empty(shape[0])
+        for start in range(0, shape[0], READ_ROWS):
+            rows = slice(start, min(start + READ_ROWS, shape[0]))
+            table = PolarizationTable.read(path, [], rows, waveforms=True)
+            waves = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
+            scales[rows] = waves.abs().amax((1, 2))
+            polarizations[rows] = waves / scales[rows, None, None].clamp_min(torch.finfo(torch.float32).tiny)
+            pad = to_samples(float(table.attributes["right_pad"]), sample_rate, "right_pad")
+        return cls(polarizations, scales, shape[-1] - pad)
+
+    def sample(self, number: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Polarizations of random rows: see ``Signals.sample``."""
+        chosen = torch.randint(0, len(self.polarizations), (number,), generator=generator)
+        there = to_device(chosen, self.polarizations.device)
+        waves = to_device(self.polarizations[there], device)
+        return waves.float() * to_device(self.scales[chosen], device)[:, None, None]
+
+
+def waveform_shape(path: str) -> tuple[int, int, int]:
+    """Shape (signals, 2, time) of the waveforms of a ``PolarizationTable``, without reading any."""
+    with storage.open_hdf5(path) as file:
+        return int(file.attrs["length"]), 2, int(file["waveforms/plus"].shape[1])
 
 
 @dataclass(frozen=True)
@@ -79,8 +116,8 @@ class GeneratedSignals:
         """Sample at which all signals coalesce."""
         return self.waveforms.conventions.size - self.waveforms.conventions.right_pad_size
 
-    def sample(self, number: int, generator: torch.Generator) -> Tensor:
-        """Polarizations of new binaries, shape (number, 2, time); the draws depend on the generator alone.
+    def sample(self, number: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Polarizations of new binaries, which depend on the generator alone: see ``Signals.sample``.
 
         A waveform that is not finite, or zero throughout, is replaced by another one of the batch.
 
@@ -88,7 +125,7 @@ class GeneratedSignals:
             DataError: If the population gives no waveform at all.
         """
         for _ in range(MOST_DRAWS):
-            waves = torch.stack(self.waveforms.generate(self._parameters(number, generator)), 1)
+            waves = torch.stack(self.waveforms.generate(self._parameters(number, generator, device)), 1)
             good = (waves.isfinite().all(-1).all(-1) & (waves != 0).any(-1).any(-1)).nonzero()[:, 0]
             if len(good) == number:
                 return waves
@@ -99,11 +136,11 @@ class GeneratedSignals:
             "check the prior's masses and spins against what the approximant allows"
         )
 
-    def _parameters(self, number: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def _parameters(self, number: int, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
         """Draws of bilby's, which take a fraction of a millisecond on the processor: seeded by the generator."""
-        seed = int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
+        seed = int(torch.randint(2**63 - 1, (), generator=generator))
         columns = draw(self.population, number, np.random.default_rng(seed))
-        values = torch.from_numpy(np.stack([columns[name] for name in COLUMNS])).to(generator.device)
+        values = torch.from_numpy(np.stack([columns[name] for name in COLUMNS])).to(device)
         return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -120,5 +157,5 @@ def generated_signals(run: config.Config) -> GeneratedSignals:
         made.reference_frequency,
     )  # fmt: skip
     signals = GeneratedSignals(load_population(made.prior, run.resolve), OnDeviceGenerator(conventions))
-    signals.sample(1, torch.Generator().manual_seed(0))
+    signals.sample(1, torch.Generator().manual_seed(0), torch.device("cpu"))
     return signals

@@ -12,6 +12,7 @@ from aframe.train.augmentation import (
     SIGNAL,
     Mixture,
     SnrDistribution,
+    SnrSchedule,
     crop_at,
     invert_and_reverse,
     make_incoherent,
@@ -38,6 +39,22 @@ def test_snrs_follow_the_power_law(generator, index):
         return (x**power - 4**power) / (100**power - 4**power)
 
     assert stats.kstest(snr, cumulative).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 100.0), (4.0, 4.0), (9.0, 4.0)])
+def test_snrs_that_cannot_be_drawn_are_refused(low, high):
+    with pytest.raises(ConfigurationError, match="must be positive and the smaller one"):
+        SnrDistribution(low, high, -3.0)
+
+
+def test_the_smallest_snr_falls_linearly_and_stays():
+    final = SnrDistribution(4.0, 100.0, -3.0)
+    schedule = SnrSchedule(final, 12.0, 80)
+    assert [schedule.at(step).minimum for step in (0, 20, 40, 80, 1000)] == [12.0, 10.0, 8.0, 4.0, 4.0]
+    assert schedule.at(80) == final
+    assert SnrSchedule(final, 12.0, 0).at(0) == final
+    with pytest.raises(ConfigurationError, match=r"initial_snr_minimum = 3\.0 must lie between"):
+        SnrSchedule(final, 3.0, 80)
 
 
 def test_signs_and_directions_are_drawn_independently_for_each_detector(generator):

@@ -1,5 +1,6 @@
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -7,9 +8,13 @@ import time
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aframe.errors import ConfigurationError, ParameterMismatchError
+from aframe.errors import ConfigurationError, ParameterMismatchError, TrainingError
 from aframe.train import cli, model
+from aframe.train.data import AframeDataModule
+from aframe.train.metrics import validation_metrics
+from aframe.train.module import AframeModule
 
 
 def rows(path):
@@ -17,15 +22,38 @@ def rows(path):
         return list(csv.DictReader(stream))
 
 
+def training(*options, **streams):
+    """Training in a process of its own."""
+    command = [sys.executable, "-m", "aframe.cli", "train", "fit", *options]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it in the last bit
+    return subprocess.Popen(command, env=environment, text=True, **streams)
+
+
 def kill_after_first_epoch(yaml, directory):
     """Start training in a process of its own and kill it, without warning, once it has a checkpoint."""
-    command = [sys.executable, "-m", "aframe.cli", "train", "fit", "--config", yaml]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it in the last bit
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
+    with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (directory / "checkpoints" / "last.ckpt").exists():
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
+
+
+def losses(directory):
+    """The loss at each step, as TensorBoard has it."""
+    events = EventAccumulator(str(directory / "tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    return {event.step: event.value for event in events.Scalars("loss")}
+
+
+def changed(prepared, name, *changes):
+    """The training file with other values, under a name of its own."""
+    text = (prepared / "train.yaml").read_text()
+    for key, value in changes:
+        text, number = re.subn(rf"(?m)^( +){key}: .*$", rf"\g<1>{key}: {value}", text)
+        assert number == 1, key
+    path = prepared / f"{name}.yaml"
+    path.write_text(text)
+    return str(path)
 
 
 def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, run):
@@ -44,7 +72,9 @@ def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, ru
     assert rows(killed / "metrics.csv") == table
     assert [row["epoch"] for row in table] == ["0", "1", "2", "3"]
     assert [row["step"] for row in table] == ["12", "24", "36", "48"]
-    assert {"epoch", "step", "learning_rate", "train_loss", "valid_auroc", "valid_efficiency"} <= set(table[0])
+    metrics = ("train_loss", "valid_auroc", "valid_efficiency", "valid_found", "found_is_extrapolated")
+    assert {"epoch", "step", "learning_rate", *metrics} <= set(table[0])
+    assert {"example_batch.hdf5", "validation.hdf5", "tensorboard"} <= set(os.listdir(whole))
     assert all(float(row["train_loss"]) > 0 for row in table)
     assert 0.4 < float(table[-1]["valid_auroc"]) <= 1
     assert float(table[-1]["learning_rate"]) < 0.01 * max(float(row["learning_rate"]) for row in table)
@@ -60,6 +90,86 @@ def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, ru
     other.write_text((prepared / "train.yaml").read_text().replace("weight_decay: 0.02", "weight_decay: 0.03"))
     with pytest.raises(ParameterMismatchError, match=r"train\.model\.weight_decay = 0\.02"):
         cli.main(["fit", "--config", str(other)])
+
+
+def test_a_preempted_training_continues_from_the_very_step(prepared, run):
+    """Ended in the middle of an epoch, it comes to the same losses, step by step, and to the same model."""
+    yaml = changed(prepared, "steps", ("max_epochs", "3\n  log_every_n_steps: 1"), ("batches_per_epoch", 40))
+    whole, ended = run("uninterrupted"), run("preempted")
+    run("uninterrupted")
+    cli.main(["fit", "--config", yaml])
+    run("preempted")
+    with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while not (ended / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.002)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate()[1]
+    assert process.returncode == 1
+    assert told.strip().splitlines()[-1].startswith("error: training was asked to end (SIGTERM): run again to continue")
+    step = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert 40 < step < 120
+    assert step % 40, "the signal came between two epochs: the test shows nothing"
+    assert max(losses(ended)) == step - 1
+    cli.main(["fit", "--config", yaml])
+    assert losses(ended) == losses(whole)
+    assert list(losses(whole)) == list(range(120))
+    assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
+    expected, found = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_two_processes_validate_as_one_does_and_write_one_model(prepared, run):
+    yaml = changed(prepared, "ddp", ("max_epochs", 1), ("devices", "2\n  strategy: ddp"))
+    directory = run("ddp")
+    with training("--config", yaml, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        out, told = process.communicate()
+    assert process.returncode == 0, told
+    assert out.count("Train: epoch 1 of 1") == 1
+    assert [name for name in os.listdir(directory) if name.startswith("model")] == ["model.pt"]
+    (row,) = rows(directory / "metrics.csv")
+    trained = model.load(str(directory / "model.pt"))
+    data = AframeDataModule(validation_background=float("inf"))
+    data.setup("validate")
+    validated = data.validation.joined([data.validation.score(trained.network, 200000.0, torch.device("cpu"), (0, 1))])
+    expected = validation_metrics(validated, 1e-3)
+    for name, value in expected.items():
+        assert float(row[name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
+
+
+def test_a_loss_that_is_no_number_is_told_and_spoils_no_checkpoint(prepared, run):
+    yaml = changed(prepared, "nan", ("learning_rate", "1.0e+38"), ("max_epochs", 2), ("gradient_clip_val", "0.0"))
+    directory = run("nan")
+    with pytest.raises(TrainingError, match=r"no longer a number, at step \d+: .* half the model.learning_rate"):
+        cli.main(["fit", "--config", yaml])
+    assert not (directory / "checkpoints" / "last.ckpt").exists()
+
+
+def test_memory_that_runs_out_is_told(prepared, run, monkeypatch):
+    run("memory")
+    monkeypatch.setattr(AframeModule, "training_step", lambda *_: torch.empty(2**46))
+    with pytest.raises(TrainingError, match=r"memory ran out \(.*\): set data.background_memory"):
+        cli.main(["fit", "--config", str(prepared / "train.yaml")])
+
+
+def test_other_errors_are_not_hidden(prepared, run, monkeypatch):
+    run("other")
+    monkeypatch.setattr(AframeModule, "training_step", lambda *_: torch.zeros(3) + torch.zeros(4))
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        cli.main(["fit", "--config", str(prepared / "train.yaml")])
+
+
+def test_where_a_training_runs_may_change(prepared, run):
+    """Memory and compiling are no parameters of the result: a training continues with others."""
+    whole, directory = run("whole memory"), run("memory changes")
+    cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
+    kill_after_first_epoch(changed(prepared, "two", ("max_epochs", 2)), directory)
+    other = changed(prepared, "disk", ("max_epochs", 2), ("batch_size", "16\n  background_memory: disk"))
+    cli.main(["fit", "--config", other])
+    run("whole memory")
+    cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
+    assert rows(directory / "metrics.csv") == rows(whole / "metrics.csv")
 
 
 def test_an_unknown_key_is_an_error(prepared, run, capsys):

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from aframe.train.metrics import efficiency, partial_auroc
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.events.significance import Background
+from aframe.train.metrics import Validation, efficiency, monthly_threshold, partial_auroc, validation_metrics
 
 
 def plain_partial_auroc(background, foreground, max_fpr):
@@ -54,3 +56,65 @@ def test_efficiency_counts_signals_above_a_quantile_of_the_background():
     assert float(efficiency(background, foreground, 1e-4)) == 0.25  # none of the background is louder than its loudest
     assert float(efficiency(background, foreground, 2e-3)) == 0.5
     assert float(efficiency(background, foreground, 1e-2)) == 0.75
+
+
+MONTH = SECONDS_PER_YEAR / 12
+
+
+def exponential(number, livetime, seed=0):
+    return Background(np.random.default_rng(seed).exponential(size=number), livetime)
+
+
+def test_a_rate_that_the_background_resolves_is_measured():
+    background = exponential(3000, 10 * MONTH)
+    threshold = monthly_threshold(background)
+    assert not threshold.is_extrapolated
+    assert (background.statistics >= threshold.statistic).sum() == 10
+
+
+def test_a_rate_beyond_the_background_is_extrapolated_and_says_so():
+    """With 1000 exponential events in a hundredth of a month, one a month lies at ln(1e5)."""
+    background = exponential(1000, MONTH / 100, seed=3)
+    threshold = monthly_threshold(background)
+    assert threshold.is_extrapolated
+    assert threshold.statistic > background.statistics[-1]
+    assert threshold.statistic == pytest.approx(np.log(1e5), abs=1.5)  # the slope of 100 events is good to a tenth
+
+
+def test_a_tail_that_is_not_exponential_gives_no_threshold():
+    statistics = np.concatenate([np.linspace(0, 1, 3000), [50.0, 60.0, 70.0]])
+    assert np.isnan(monthly_threshold(Background(statistics, MONTH / 10)).statistic)
+
+
+def validation(background):
+    snr, chirp_mass = np.array([6.0, 6.5, 8.0, 10.0, 30.0]), np.array([5.0, 15.0, 15.0, 30.0, 90.0])
+    statistics = np.array([0.5, 8.0, 100.0, 100.0, 100.0])
+    views = torch.tensor([0.0, 2.0, 2.0, 2.0, 2.0, 0.0])
+    windows = torch.linspace(-1, 1, 20000)
+    return Validation(windows, background, views, torch.tensor([0, 1, 2, 3, 4, 4]), statistics, snr, chirp_mass)
+
+
+def test_signals_are_counted_by_loudness_and_by_mass():
+    metrics = validation_metrics(validation(exponential(3000, 10 * MONTH)), 1e-3)
+    threshold = monthly_threshold(exponential(3000, 10 * MONTH)).statistic
+    assert 0.5 < threshold < 8
+    expected = {
+        "valid_found": 0.8, "valid_found_snr_5_7": 0.5, "valid_found_snr_7_9": 1.0, "valid_found_snr_9_12": 1.0,
+        "valid_found_chirp_mass_0_10": 0.0, "valid_found_chirp_mass_10_20": 1.0, "valid_found_chirp_mass_20_40": 1.0,
+        "valid_found_chirp_mass_40_up": 1.0, "valid_efficiency": 4 / 6, "valid_efficiency_snr_5_7": 0.5,
+        "valid_efficiency_snr_7_9": 1.0, "valid_efficiency_snr_9_12": 1.0, "found_is_extrapolated": 0.0,
+        "background_days": 10 * MONTH / 86400,
+    }  # fmt: skip
+    scored = validation(exponential(3000, 10 * MONTH))
+    assert metrics.pop("valid_auroc") == pytest.approx(float(partial_auroc(scored.windows, scored.views, 1e-3)))
+    assert metrics == pytest.approx(expected)
+
+
+def test_what_cannot_be_known_is_not_a_number():
+    statistics = np.concatenate([np.linspace(0, 1, 3000), [50.0, 60.0, 70.0]])
+    metrics = validation_metrics(validation(Background(statistics, MONTH / 10)), 1e-3)
+    found = [value for name, value in metrics.items() if name.startswith("valid_found")]
+    assert len(found) > 5
+    assert np.isnan(found).all()
+    assert metrics["found_is_extrapolated"] == 1
+    assert metrics["valid_efficiency"] == pytest.approx(4 / 6)

@@ -36,6 +36,21 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path, kind):
     assert storage.made_with(path) == {"search.seed": 3}
 
 
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+def test_half_precision_halves_the_file_and_little_else(tmp_path, kind):
+    original = trained(kind)
+    for name, half in (("whole", False), ("half", True)):
+        model.save(original, str(tmp_path / name), {}, half)
+    again = model.load(str(tmp_path / "half")).network
+    assert {tensor.dtype for tensor in again.state_dict().values()} == {torch.float32, torch.int64} or kind == "joint"
+    assert all(p.dtype == torch.float32 for p in again.parameters())
+    windows = torch.randn(4, 2, 256, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(again(windows), original.network.eval()(windows).detach(), atol=5e-3, rtol=5e-3)
+    weights = 4 * sum(p.numel() for p in again.parameters())
+    saved = (tmp_path / "whole").stat().st_size - (tmp_path / "half").stat().st_size
+    assert saved == pytest.approx(weights / 2, rel=0.35)
+
+
 def test_derived_quantities():
     assert PREPROCESSING.kernel_size == 256
     assert PREPROCESSING.stride_size == 64

@@ -9,6 +9,7 @@ from scipy import stats
 from aframe import config
 from aframe.constants import SOLAR_MASS_SECONDS
 from aframe.errors import ConfigurationError, DataError
+from aframe.tables import PolarizationTable
 from aframe.train import cli, model
 from aframe.train.data import AframeDataModule
 from aframe.train.signals import GeneratedSignals, StoredSignals, generated_signals
@@ -16,6 +17,7 @@ from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population, demo_bbh
 
+CPU = torch.device("cpu")
 SCALE = 1e22  # strain near one, so that squares stay within single precision
 
 
@@ -40,10 +42,10 @@ def yaml(prepared: Path, waveforms: str) -> str:
 @pytest.mark.usefixtures("ml4gw")
 def test_signals_are_new_each_time_and_the_same_for_the_same_generator():
     signals, generator = make(), seeded(1)
-    first, second = (signals.sample(8, generator) for _ in range(2))
+    first, second = (signals.sample(8, generator, CPU) for _ in range(2))
     assert first.shape == (8, 2, 4096)
     assert first.dtype == torch.float32
-    assert torch.equal(first, signals.sample(8, seeded(1)))
+    assert torch.equal(first, signals.sample(8, seeded(1), CPU))
     both = torch.cat([first, second]).flatten(1) * SCALE
     both = both / both.norm(dim=1, keepdim=True)
     assert ((both @ both.T).abs() > 0.999).sum() == 16  # each one is like itself alone
@@ -54,7 +56,7 @@ def test_signals_have_the_populations_masses_and_coalesce_in_one_place():
     """A binary is loudest just before coalescence, and all but the last of its ringdown is over soon after."""
     equal = {"mass_1": priors.DeltaFunction(40.0), "mass_2": priors.DeltaFunction(30.0), "a_1": priors.DeltaFunction(0)}
     signals = make(**equal, a_2=priors.DeltaFunction(0), redshift=priors.Uniform(0.1, 0.2))
-    waves = signals.sample(16, seeded(2)) * SCALE
+    waves = signals.sample(16, seeded(2), CPU) * SCALE
     early = signals.coalescence_sample - waves.square().sum(1).argmax(-1)
     assert signals.coalescence_sample == 3 * 1024
     assert ((early > 0) & (early / 1024 < 25 * 70 * 1.2 * SOLAR_MASS_SECONDS)).all()
@@ -65,7 +67,7 @@ def test_signals_have_the_populations_masses_and_coalesce_in_one_place():
 @pytest.mark.usefixtures("ml4gw")
 def test_draws_that_give_no_waveform_are_replaced():
     signals = make(a_1=priors.Uniform(0.5, 1.5))
-    waves = signals.sample(32, seeded(3))
+    waves = signals.sample(32, seeded(3), CPU)
     assert waves.isfinite().all()
     assert (waves != 0).any(-1).all()
     number = len(torch.unique(waves[:, 0], dim=0))
@@ -75,19 +77,24 @@ def test_draws_that_give_no_waveform_are_replaced():
 @pytest.mark.usefixtures("ml4gw")
 def test_a_population_that_the_approximant_cannot_make_is_refused():
     with pytest.raises(DataError, match="IMRPhenomD makes no finite waveform of 16 draws"):
-        make("IMRPhenomD").sample(2, seeded(4))
+        make("IMRPhenomD").sample(2, seeded(4), CPU)
     aligned = {name: priors.DeltaFunction(0.0) for name in ("tilt_1", "tilt_2")}
-    assert make("IMRPhenomD", **aligned).sample(2, seeded(4)).isfinite().all()
+    assert make("IMRPhenomD", **aligned).sample(2, seeded(4), CPU).isfinite().all()
 
 
 def test_stored_signals_are_rows_of_the_file(prepared, run):
     run("rows")
-    signals = StoredSignals.read(str(prepared / "train_data" / "training_waveforms.hdf5"), 512.0)
-    assert signals.coalescence_sample == 512
-    waves = signals.sample(4000, seeded(5))
-    found = torch.cdist(waves.flatten(1)[:50] * SCALE, signals.polarizations.flatten(1) * SCALE).argmin(1)
-    assert torch.equal(waves[:50], signals.polarizations[found])
-    assert len(torch.unique(waves[:, 0, :], dim=0)) == 60
+    path = str(prepared / "train_data" / "training_waveforms.hdf5")
+    table = PolarizationTable.read(path, waveforms=True)
+    stored = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
+    for dtype, tolerance in ((torch.float32, 1e-6), (torch.float16, 2**-11)):
+        signals = StoredSignals.read(path, 512.0, lambda shape, dtype=dtype: torch.empty(shape, dtype=dtype))
+        assert signals.coalescence_sample == 512
+        waves = signals.sample(4000, seeded(5), CPU)
+        assert waves.dtype == torch.float32
+        found = torch.cdist(waves.flatten(1)[:50] * SCALE, stored.flatten(1) * SCALE).argmin(1)
+        assert ((waves[:50] - stored[found]).abs().amax((1, 2)) <= tolerance * stored[found].abs().amax((1, 2))).all()
+        assert len(torch.unique(waves[:, 0, :], dim=0)) == 60
 
 
 @pytest.mark.usefixtures("ml4gw")
@@ -100,13 +107,13 @@ def test_a_batch_depends_on_the_generator_alone(prepared, run, monkeypatch, tmp_
     monkeypatch.setenv("AFRAME_TRAIN_DATA_DIR", str(tmp_path))
     data = AframeDataModule(waveforms="generated", batch_size=64, waveform_prob=0.5)
     data.setup("fit")
-    batch = data.make_batch(seeded(1))
-    assert torch.equal(batch.windows, data.make_batch(seeded(1)).windows)
-    assert not torch.equal(batch.windows, data.make_batch(seeded(2)).windows)
+    batch = data.make_batch(1)
+    assert torch.equal(batch.windows, data.make_batch(1).windows)
+    assert not torch.equal(batch.windows, data.make_batch(2).windows)
     generator = seeded(3)
     assert data.background is not None
-    _, responses = data.background.sample(1000, data.search.kernel_size, generator)
-    snr = data.make_signals(responses, generator).double().square().sum((1, 2)).sqrt().numpy()
+    _, responses = data.background.sample(1000, data.search.kernel_size, generator, CPU)
+    snr = data.make_signals(responses, generator, generator, data.snr).double().square().sum((1, 2)).sqrt().numpy()
     assert stats.kstest(snr, lambda x: (x**-2.0 - 4**-2.0) / (100**-2.0 - 4**-2.0)).pvalue > 1e-3
 
 
