@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
 
 from aframe.errors import ConfigurationError
 from aframe.train import architectures
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
+from aframe.train.architectures.batch_norm import synchronise
 from aframe.train.architectures.cost import cost
 from aframe.train.architectures.network import count_parameters, norm_layer
 
@@ -242,3 +246,39 @@ def test_a_stride_that_falls_between_steps_is_refused():
     assert network.hop(3 * network.step_size) == 3
     with pytest.raises(ConfigurationError, match=f"one step every {network.step_size} samples"):
         network.hop(network.step_size + 1)
+
+
+def normalising() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.Conv1d(4, 3, 3), nn.BatchNorm1d(3))
+
+
+def loud_batch() -> torch.Tensor:
+    return 3 * noise(7, 2, 20) + 50
+
+
+def train_a_part(rank: int, directory: str) -> None:
+    """One of two processes: it has three of the batch's seven windows, or the other four."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
+    network = normalising()
+    synchronise(network)
+    rows = slice(0, 3) if rank == 0 else slice(3, 7)
+    parallel = nn.parallel.DistributedDataParallel(network)
+    scores = parallel(loud_batch()[rows])
+    (2 * scores.pow(3).sum()).backward()  # the mean over processes is the whole batch's sum
+    gradients = [parameter.grad for parameter in network.parameters()]
+    torch.save([scores.detach(), gradients, network.state_dict()], f"{directory}/{rank}")
+    torch.distributed.destroy_process_group()
+
+
+def test_batch_norm_over_two_processes_is_that_of_their_batches_together(tmp_path: Path):
+    torch.multiprocessing.spawn(train_a_part, (str(tmp_path),), nprocs=2)
+    parts = [torch.load(tmp_path / str(rank)) for rank in range(2)]
+    network = normalising()
+    scores = network(loud_batch())
+    scores.pow(3).sum().backward()
+    torch.testing.assert_close(torch.cat([part[0] for part in parts]), scores.detach(), atol=1e-4, rtol=0)
+    for gradient, parameter in zip(parts[0][1], network.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, atol=1e-3, rtol=1e-3)
+    for part in parts:
+        torch.testing.assert_close(part[2], dict(network.state_dict()), atol=1e-4, rtol=1e-5)
