@@ -184,7 +184,7 @@ class Engine:
                 if stop > start:
                     strain[:, start - low : stop - low] += signals[:, start - begin : stop - begin]
             rows.append(strain)
-        return torch.cat(rows)
+        return torch.cat(rows) if len(rows) > 1 else rows[0]
 
 
 def _grouped(stretches: Iterable[Stretch], most: int) -> Iterator[list[Stretch]]:
