@@ -185,7 +185,7 @@ class Engine:
                 if stop > start:
                     strain[:, start - low : stop - low] += signals[:, start - begin : stop - begin]
             rows.append(strain)
-        return torch.stack(rows)
+        return torch.stack(rows) if len(rows) > 1 else rows[0][None]
 
 
 def _grouped(stretches: Iterable[Stretch], most: int) -> Iterator[list[Stretch]]:

@@ -16,6 +16,9 @@ ELSEWHERE = "meta"
 COPIES = ("aten::copy_", "aten::_to_copy", "aten::to")
 """Operations from one device to another."""
 
+returned: list[int] = []
+"""Numbers of elements that came from elsewhere to the processor, one copy after another."""
+
 
 class ElsewhereTensor(Tensor):
     """A tensor that says it is elsewhere, around one that holds its numbers."""
@@ -25,10 +28,15 @@ class ElsewhereTensor(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "ElsewhereTensor":
-        made = torch.Tensor._make_wrapper_subclass(
-            cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
-            device=torch.device(ELSEWHERE),
-        )  # fmt: skip
+        with torch.inference_mode(False):  # in which torch cannot make views of such tensors
+            made = torch.Tensor._make_wrapper_subclass(
+                cls,
+                held.shape,
+                strides=held.stride(),
+                storage_offset=held.storage_offset(),
+                dtype=held.dtype,
+                device=torch.device(ELSEWHERE),
+            )
         made.held = held
         return made
 
@@ -53,6 +61,8 @@ def computed(function: Any, args: Any, kwargs: Any) -> Any:
     result = function(*args, **kwargs)
     if function._schema.name == "aten::copy_":
         is_there = isinstance(tensors[0], ElsewhereTensor)
+    if there and not is_there:
+        returned.extend(leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
     return tree_map(lambda x: ElsewhereTensor(x) if isinstance(x, Tensor) and is_there else x, result)
 
 

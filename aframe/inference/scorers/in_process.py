@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aframe.inference.scorers.interface import Scorer
 from aframe.train.architectures import JointResNet
+from aframe.train.architectures.folding import fold_norms
 from aframe.train.model import Model
 from aframe.types import Array
 
@@ -41,8 +42,9 @@ class TorchScorer(Scorer):
     def __init__(
         self, model: Model, precision: torch.dtype = torch.float32, device: str = "cpu", compiled: bool = False
     ) -> None:
-        network = copy.deepcopy(model.network).to(device=device, dtype=precision)
-        super().__init__(Model(network, model.preprocessing))
+        network = copy.deepcopy(model.network)
+        fold_norms(network)
+        super().__init__(Model(network.to(device=device, dtype=precision), model.preprocessing))
         self.precision, self.device = precision, device
         self.on_gpu = device.startswith("cuda")
         self.tiles = GPU_TILES if self.on_gpu else 1
