@@ -123,7 +123,8 @@ def test_lists_of_calls_are_split_between_the_calls(tmp_path):
 
 def test_parameters_by_section_and_by_key(tmp_path):
     loaded = load(tmp_path)
-    assert loaded.parameters("Train", "inference.Tb") == {"Train.config": "train.yaml", "inference.Tb": 86400.0}
+    expected = {"Train.config": "train.yaml", "Train.use_wandb": False, "inference.Tb": 86400.0}
+    assert loaded.parameters("Train", "inference.Tb") == expected
 
 
 def test_paths_start_at_the_file(tmp_path):

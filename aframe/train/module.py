@@ -51,6 +51,7 @@ class AframeModule(lightning.LightningModule):
         self.warmup_fraction, self.max_fpr, self.repairings = warmup_fraction, max_fpr, repairings
         self.compiled = compiled
         self.network: Network | None = None
+        self._parts: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None  # once compiled
         self.losses = torch.zeros(2, dtype=torch.float64)  # their sum in this epoch, and their number
         self.validated: Validation | None = None
 
@@ -75,11 +76,13 @@ class AframeModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Binary cross-entropy of a batch and its re-paired negatives."""
-        embeddings, labels = self._encode(batch.windows), batch.labels
+        assert self.network is not None
+        encode, fuse = self._parts or (self.network.encode_windows, self.network.fuse_windows)
+        embeddings, labels = encode(batch.windows), batch.labels
         pairings, noise = [embeddings], embeddings[:, batch.is_noise] if self.repairings else embeddings[:, :0]
         for number in range(1, self.repairings + 1):
             pairings.append(torch.stack([channel.roll(k * number, 0) for k, channel in enumerate(noise)]))
-        scores = self._fuse(torch.cat(pairings, dim=1)).float()
+        scores = fuse(torch.cat(pairings, dim=1)).float()
         labels = torch.cat([labels, labels.new_zeros(len(scores) - len(labels))])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
         self.losses += torch.stack([loss.detach(), torch.ones_like(loss.detach())])
@@ -87,13 +90,12 @@ class AframeModule(lightning.LightningModule):
         return loss
 
     def on_fit_start(self) -> None:
-        """Choose what computes, and where the losses are summed."""
+        """Compile the network where that is wanted."""
         assert self.network is not None
         self.losses = self.losses.to(self.device)
-        self._encode, self._fuse = self.network.encode_windows, self.network.fuse_windows
         if self.compiled:
-            self._encode = torch.compile(self._encode)
-            self._fuse = torch.compile(self._fuse, dynamic=self.repairings > 0)
+            encode, fuse = self.network.encode_windows, self.network.fuse_windows
+            self._parts = torch.compile(encode), torch.compile(fuse, dynamic=self.repairings > 0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the sum of the losses of an epoch that is not complete."""
