@@ -126,6 +126,11 @@ class Artifacts:
         ends = "-".join(f"{segment:05d}.{number:05d}" for segment, number in (first, last))
         return storage.join(self.directories.results, "units", f"{kind}-{ends}-{count}.hdf5")
 
+    @property
+    def embeddings(self) -> str:
+        """Directory of embeddings that are kept for further slides."""
+        return storage.join(self.directories.results, "embeddings")
+
     def events(self, kind: str) -> str:
         """All events of a kind: background, foreground or 0lag."""
         return storage.join(self.directories.results, f"{kind}.hdf5")
@@ -260,7 +265,9 @@ class Artifacts:
     @property
     def made_units(self) -> dict[str, Any]:
         """Parameters of a unit's events: neither how many units there are nor which server was asked matters."""
-        planning = ("inference.Tb", "inference.background_per_job", "inference.return_timeseries")
+        planning = tuple(
+            f"inference.{k}" for k in ("Tb", "background_per_job", "return_timeseries", "embeddings_cache")
+        )
         own = self.config.parameters("inference", "sensitivity.recovery_window")
         own = {k: v for k, v in own.items() if k not in planning and not k.startswith("inference.triton_")}
         served = self.config.parameters("export") if self.config.inference.asks_the_repository else {}

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aframe.consistency import impossible
 from aframe.errors import ConfigurationError
@@ -162,8 +162,10 @@ class Inference:
     triton_in_flight: int = key("requests of a job that are on their way at the same time", default=16)
     triton_deadline: float = key("time in which a request must be answered before it is sent again", "s", 60.0)
     triton_retries: int = key("times that a request is sent again", default=8)
-    precision: str = key("float32 or bfloat16", default="float32")
-    batch_size: int = key("windows that a joint network scores at once", default=128)
+    precision: str = key("float32, bfloat16 or float16", default="float32")
+    batch_size: int | Literal["auto"] = key("windows that a joint network scores at once; auto: measured", default=128)
+    embeddings_cache: float = key("disk space for a factorised network's embeddings, for later slides; 0: none kept",
+                                  "GB", 0.0)  # fmt: skip
     integration_window_length: float = key("length over which scores are averaged", "s")
     cluster_window_length: float = key("length within which only the loudest event is kept", "s")
 
@@ -398,8 +400,8 @@ def _nearest(name: str, valid: list[str]) -> str:
 def _parse(text: str, kind: Any) -> Any:
     text = text.strip()
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        return None if text.lower() in ("", "none") else _parse(text, arguments[0])
+    if origin in (types.UnionType, typing.Union):
+        return _alternative(text, *arguments)
     if origin is tuple:
         items = [item for item in LIST_BORDER.split(LIST_BRACKETS.sub(r"\1", text)) if item]
         if not items:
@@ -417,6 +419,14 @@ def _parse(text: str, kind: Any) -> Any:
         return kind(text)
     except ValueError:
         raise ValueError(f"is no {'whole number' if kind is int else 'number'}") from None
+
+
+def _alternative(text: str, kind: Any, other: Any) -> Any:
+    """A value of a kind; or else nothing, or one of some words."""
+    words, given = typing.get_args(other), text.lower()
+    if words:
+        return given if given in words else _parse(text, kind)
+    return None if given in ("", "none") else _parse(text, kind)
 
 
 def _pair(text: str) -> tuple[float, float]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aframe.config import Candidates, Config, Export
 
 
+PRECISIONS = ("float32", "bfloat16", "float16")
+
 ENGINES = ("torch", "compiled", "onnx", "auto", "triton")
 
 LEAST_BEFORE = 0.5
@@ -55,15 +57,17 @@ def impossible(config: "Config") -> list[str]:
         (s.seed >= 0, f"seed = {s.seed} must not be negative"),
         (0 < w.minimum_frequency < s.sample_rate / 2,
          f"minimum_frequency = {w.minimum_frequency} Hz is not between 0 and the Nyquist frequency"),
-        (i.precision in ("float32", "bfloat16"), f"precision = {i.precision!r} is neither float32 nor bfloat16"),
+        (i.precision in PRECISIONS, f"precision = {i.precision!r} is none of {', '.join(PRECISIONS)}"),
         *_checks_of_export(config.export),
         (i.engine in ENGINES, f"engine = {i.engine!r} is none of {', '.join(ENGINES)}"),
         (i.triton_retries >= 0, f"triton_retries = {i.triton_retries} must not be negative"),
+        (i.embeddings_cache >= 0, f"embeddings_cache = {i.embeddings_cache} GB must not be negative"),
         *((value > 0, f"{name} = {value} must be positive") for name, value in (
             ("sample_rate", s.sample_rate), ("kernel_length", s.kernel_length), ("fduration", s.fduration),
             ("block_length", s.block_length), ("inference_sampling_rate", s.inference_sampling_rate), ("Tb", i.Tb),
             ("num_training_waveforms", w.num_training_waveforms), ("background_per_job", i.background_per_job),
-            ("num_validation_waveforms", w.num_validation_waveforms), ("batch_size", i.batch_size),
+            ("num_validation_waveforms", w.num_validation_waveforms),
+            *(("batch_size", size) for size in (i.batch_size,) if size != "auto"),
             ("triton_in_flight", i.triton_in_flight), ("triton_deadline", i.triton_deadline),
             ("integration_window_length", i.integration_window_length),
             ("cluster_window_length", i.cluster_window_length),

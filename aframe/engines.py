@@ -3,7 +3,9 @@
 import json
 import platform
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from typing import Any
 
 import torch
 
@@ -12,12 +14,14 @@ from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions, identity
 from aframe.export.tensorrt_plan import load_tensorrt
+from aframe.inference.embeddings import EmbeddingCache
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.serving.launch import IMAGE, Endpoint, Launch
 from aframe.serving.shared import shared_server, stop_shared_server
+from aframe.train.architectures import JointResNet
 from aframe.train.model import Model
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def serving_options(made: config.Export) -> ServingOptions:
@@ -41,6 +45,8 @@ def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) 
     """
     chosen, name = run.config.inference, run.config.export.model_name
     precision = PRECISIONS[chosen.precision]
+    if chosen.batch_size == "auto" and chosen.engine != "triton" and isinstance(model.network, JointResNet):
+        model.network.batch_size = choose_batch_size(run, model, device)
     engine = choose_engine(run, model, device) if chosen.engine == "auto" else chosen.engine
     if engine in ("torch", "compiled"):
         return TorchScorer(model, precision, device, engine == "compiled")
@@ -69,27 +75,81 @@ def choose_engine(run: Artifacts, model: Model, device: str) -> str:
         model: Its network and preprocessing.
         device: Where this process computes: cpu or cuda.
     """
-    from aframe.inference.scorers.choice import fastest
-    from aframe.inference.scorers.onnx_runtime import OnnxScorer
 
+    def measure() -> tuple[str, dict[str, float]]:
+        from aframe.inference.scorers.choice import fastest
+        from aframe.inference.scorers.onnx_runtime import OnnxScorer
+
+        scorers: dict[str, Scorer] = {"torch": TorchScorer(model, PRECISIONS[run.config.inference.precision], device)}
+        exported = run.config.export
+        if exported.platform == "onnxruntime" and exported.export_precision == "float32":
+            wanted = identity(model.preprocessing, storage.sha256(run.model))
+            scorers["onnx"] = OnnxScorer(model, wanted, run.repository, exported.model_name, torch.get_num_threads())
+        return fastest(scorers)
+
+    return str(_measured_once(run, "engine", device, run.made_repository, measure))
+
+
+def choose_batch_size(run: Artifacts, model: Model, device: str) -> int:
+    """The joint network's batch size that is the fastest on this kind of machine: measured once in a run, and told.
+
+    Args:
+        run: The run.
+        model: Its network and preprocessing.
+        device: Where this process computes: cpu or cuda.
+    """
+    network, precision = model.network, PRECISIONS[run.config.inference.precision]
+    assert isinstance(network, JointResNet)
+
+    def measure() -> tuple[int, dict[int, float]]:
+        from aframe.inference.scorers.choice import best_batch_size
+
+        return best_batch_size(network, model.preprocessing, precision, device)
+
+    parameters = run.made_model | run.config.parameters("inference.precision")
+    return int(_measured_once(run, "batch_size", device, parameters, measure))
+
+
+def _measured_once(
+    run: Artifacts,
+    key: str,
+    device: str,
+    parameters: storage.Parameters,
+    measure: Callable[[], tuple[Any, Mapping[Any, float]]],
+) -> Any:
+    """The value of a key that is the fastest on this kind of machine: measured once in a run, written down, told."""
     kind = _processor(device)
-    path = run.result(f"engine-{kind}.json")
+    path = run.result(f"{key}-{kind}.json")
     if storage.exists(path):
-        storage.check_parameters(path, run.made_repository)
-        return str(json.loads(storage.read_text(path))["engine"])
-    scorers: dict[str, Scorer] = {"torch": TorchScorer(model, PRECISIONS[run.config.inference.precision], device)}
-    exported = run.config.export
-    if exported.platform == "onnxruntime" and exported.export_precision == "float32":
-        wanted = identity(model.preprocessing, storage.sha256(run.model))
-        scorers["onnx"] = OnnxScorer(model, wanted, run.repository, exported.model_name, torch.get_num_threads())
-    name, rates = fastest(scorers)
-    storage.sign(path, run.made_repository)
-    record = json.dumps({"engine": name, "windows_per_second": rates})
+        storage.check_parameters(path, parameters)
+        return json.loads(storage.read_text(path))[key]
+    value, rates = measure()
+    storage.sign(path, parameters)
+    record = json.dumps({key: value, "windows_per_second": rates})
     first = storage.write_first(path, record)
     told = ", ".join(f"{each} {rate:.3g}" for each, rate in rates.items())
     if first == record:
-        print(f"engine = auto: {name} is the fastest on {kind} (windows/s: {told})", flush=True)
-    return str(json.loads(first)["engine"])
+        print(f"{key} = auto: {value} is the fastest on {kind} (windows/s: {told})", flush=True)
+    return json.loads(first)[key]
+
+
+def embedding_cache(run: Artifacts, scorer: Scorer, device: str) -> EmbeddingCache | None:
+    """Where the run keeps embeddings for further slides; None where it keeps none, or encoding is the identity.
+
+    Args:
+        run: The run.
+        scorer: What makes the embeddings.
+        device: Where this process computes: cpu or cuda.
+    """
+    chosen = run.config.inference
+    if chosen.embeddings_cache == 0 or not scorer.network.is_factorised:
+        return None
+    processor = _processor(device)
+    made_by = {"model": storage.sha256(run.model), "engine": type(scorer).__name__, "precision": chosen.precision}
+    made_by |= {"processor": processor, "torch": str(torch.__version__)}
+    if chosen.asks_the_repository:
+        made_by |= {name: str(value) for name, value in run.config.parameters("export").items()}
+    return EmbeddingCache(storage.join(run.embeddings, processor), 1e9 * chosen.embeddings_cache, made_by)
 
 
 def _processor(device: str) -> str:

@@ -5,6 +5,7 @@ in time: a stream may be whitened in blocks, and a signal added to it afterwards
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -239,18 +240,42 @@ class WhitenedStream:
             float32, shape (time + taps,): what to add to ``data`` from sample ``start - taps / 2`` on. Samples
             outside the stream are zero.
         """
-        half = self.taps.shape[-1] // 2
-        first = start - half
-        size = signal.shape[-1] + 2 * half
-        padded = torch.nn.functional.pad(signal, (2 * half, 2 * half))
-        result = torch.zeros(size, dtype=torch.float32, device=signal.device)
+        return whiten_signals([self], signal[None], [start])[0]
+
+    def blocks(self, first: int, size: int) -> list[tuple[int, int, int]]:
+        """Number of each block that ``size`` samples from ``first`` on lie in, and between which of them it does."""
         begin, end = max(first, 0), min(first + size, self.data.shape[-1])
-        for block in range(begin // self.block_size, -(-end // self.block_size) if end > begin else 0):
-            low, high = max(begin, block * self.block_size), min(end, (block + 1) * self.block_size)
-            cut = padded[low - first : high - first + 2 * half]
-            # a signal has no loud lowest frequencies
-            result[low - first : high - first] = apply_filter(cut, self.taps[block], torch.float32)
-        return result
+        edges = range(begin // self.block_size, -(-end // self.block_size) if end > begin else 0)
+        return [
+            (k, max(begin, k * self.block_size) - first, min(end, (k + 1) * self.block_size) - first) for k in edges
+        ]
+
+
+def whiten_signals(streams: Sequence[WhitenedStream], signals: Strain, starts: Sequence[int]) -> Tensor:
+    """Whiten the signals of several detectors: see ``WhitenedStream.whiten_signal``.
+
+    Args:
+        streams: Of each detector.
+        signals: Shape (ifos, time), on the streams' device.
+        starts: Sample of each stream at which its signal's first sample lies (may be negative).
+
+    Returns:
+        float32, shape (ifos, time + taps).
+    """
+    half = streams[0].taps.shape[-1] // 2
+    size = signals.shape[-1] + 2 * half
+    # a signal has no loud lowest frequencies, so that single precision is enough
+    padded = torch.nn.functional.pad(signals.to(torch.float32), (2 * half, 2 * half))
+    places = [stream.blocks(start - half, size) for stream, start in zip(streams, starts, strict=True)]
+    if all(len(place) == 1 and place[0][1:] == (0, size) for place in places):
+        taps = torch.stack([stream.taps[place[0][0]] for stream, place in zip(streams, places, strict=True)])
+        return apply_filter(padded, taps, torch.float32)  # together, which takes little more than one
+    result = torch.zeros((len(streams), size), dtype=torch.float32, device=signals.device)
+    for row, (stream, place) in enumerate(zip(streams, places, strict=True)):
+        for block, low, high in place:
+            cut = padded[row, low : high + 2 * half]
+            result[row, low:high] = apply_filter(cut, stream.taps[block], torch.float32)
+    return result
 
 
 def whiten_stream(strain: Strain, whitening: Whitening) -> WhitenedStream:

@@ -208,8 +208,9 @@ def trained_model(run: Artifacts) -> Model:
                 f"{run.model} was trained with {name} = {getattr(trained.preprocessing, name)}, the configuration says "
                 f"{getattr(made, name)}: restore the configuration, or train again"
             )
-    if isinstance(trained.network, JointResNet):
-        trained.network.batch_size = run.config.inference.batch_size
+    size = run.config.inference.batch_size
+    if isinstance(trained.network, JointResNet) and size != "auto":
+        trained.network.batch_size = size
     return trained
 
 
@@ -225,12 +226,13 @@ def clustering(run: Artifacts, model: Model) -> Clustering:
 
 def searcher(run: Artifacts, device: str, address: str | None) -> "Searcher":
     """What scores with the trained model (asking the server at an address, if any), and how scores become events."""
-    from aframe.engines import make_scorer
+    from aframe.engines import embedding_cache, make_scorer
     from aframe.inference.run import Searcher
 
     trained = trained_model(run)
     grid, scorer = Grid(trained.preprocessing, run.config.inference.shifts), make_scorer(run, trained, device, address)
-    return Searcher(scorer, grid, clustering(run, trained), run.config.sensitivity.recovery_window)
+    cache = embedding_cache(run, scorer, device)
+    return Searcher(scorer, grid, clustering(run, trained), run.config.sensitivity.recovery_window, cache)
 
 
 def merge_events(run: Artifacts) -> None:

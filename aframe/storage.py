@@ -47,6 +47,22 @@ def glob(pattern: str) -> list[str]:
     return sorted(filesystem.unstrip_protocol(p) if is_remote(pattern) else str(p) for p in filesystem.glob(inner))
 
 
+def sizes(pattern: str) -> dict[str, int]:
+    """Bytes of the files whose paths match a pattern; of one that is being replaced perhaps none."""
+    filesystem, _ = fsspec.core.url_to_fs(str(pattern))
+    found = {}
+    for path in glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            found[path] = int(filesystem.size(path) or 0)
+    return found
+
+
+def fingerprint(path: str) -> str:
+    """What changes when a file does: a hash of its size, its times and whatever else its file system says of it."""
+    filesystem, inner = fsspec.core.url_to_fs(str(path))
+    return str(filesystem.ukey(inner))
+
+
 def remove(path: str) -> None:
     """Delete a file if it is there."""
     filesystem, inner = fsspec.core.url_to_fs(str(path))

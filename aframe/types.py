@@ -24,7 +24,7 @@ Streams: TypeAlias = Float32[Tensor, "ifos time"]
 Windows: TypeAlias = Float[Tensor, "batch ifos time"]
 """Whitened windows, as a network sees them, in its precision."""
 
-Embeddings: TypeAlias = Float[Tensor, "batch channels steps"]
+Embeddings: TypeAlias = Float[Tensor, "batch ifos channels steps"]
 """What an encoder makes of one detector's stream."""
 
 Scores: TypeAlias = Float[Tensor, " batch"]

@@ -1,11 +1,13 @@
 """One year of background at 4 Hz from a day of two detectors' strain, by the demo's network in bfloat16, on two cores.
 
-A part of the year's units of work is done from strain on disk to tables of events, as the pipeline's workers do it; the
-rest is as many times that, with the units' own mean, and the merging of all tables. Injections are not among it.
+All units of work of a year are done, from strain on disk to one table of events, as the pipeline's workers do it: read,
+whiten, encode, fuse, cluster, merge. Injections are not among it. ``--part`` does a tenth of the units, and scales.
 """
 
 import json
 import multiprocessing
+import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,7 +28,7 @@ from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model, Preprocessing
 
 RATE, START, DURATION, SEGMENTS = 1024.0, 1_262_304_000.0, 7200.0, 12
-PER_JOB, WORKERS, PART = 1e6, 2, 20
+PER_JOB, WORKERS, PART = 1e6, 2, 10
 TARGET = 60.0
 IFOS = ("H1", "L1")
 WHITENING = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
@@ -58,7 +60,7 @@ def main() -> None:
         [GRID.slide(k, DURATION, 0), *(slide for slide in slides if slide.segment == k)] for k in range(SEGMENTS)
     ]
     units = pack(ordered, GRID, PER_JOB)
-    chosen = units[:: len(units) // -(-len(units) // PART)][: -(-len(units) // PART)]
+    chosen = units[::PART] if "--part" in sys.argv[1:] else units
     with tempfile.TemporaryDirectory() as folder:
         random = np.random.default_rng(0)
         for segment in {slide.segment for unit in chosen for slide in unit.slides}:
@@ -68,19 +70,16 @@ def main() -> None:
         start = time.perf_counter()
         with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
             done = pool.starmap(score, [(u, folder, p) for u, p in zip(chosen, paths, strict=True)], chunksize=1)
+        whole = str(Path(folder) / "all.hdf5")
+        merge_tables(EventTable, paths, whole, {}, ["Tb"])
         wall = time.perf_counter() - start
-        start_merging = time.process_time()
-        merge_tables(EventTable, paths, str(Path(folder) / "all.hdf5"), {}, ["Tb"])
-        merging = time.process_time() - start_merging
+        events = EventTable.read(whole)
     spent, background = (sum(pair[k] for pair in done) for k in (0, 1))
     share = SECONDS_PER_YEAR / background
-    minutes = (spent / WORKERS + merging) * share / 60
+    minutes = wall * max(1.0, share) / 60
     print(
-        f"{len(chosen)} of {len(units)} units, {background:.0f} s of background: {spent:.0f} s of processor time, "
-        f"{wall:.0f} s of time by two workers on a machine that others may use, {merging:.2f} s to merge"
-    )
-    print(
-        f"a year: {share:.1f} times as much, {spent * share:.0f} s of processor time; {wall * share / 60:.0f} min here"
+        f"{len(chosen)} of {len(units)} units, {background:.0f} s of background, {len(events)} events: {wall:.0f} s by "
+        f"{WORKERS} workers, {spent:.0f} s of processor time, load of the machine {os.getloadavg()[1]:.1f}"
     )
     result = {"benchmark": "year_of_background", "value": round(minutes, 1), "unit": "min", "target": TARGET}
     print(json.dumps(result | {"ok": minutes <= TARGET}))

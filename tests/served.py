@@ -30,6 +30,18 @@ def small_model(kind: str, ifos: tuple[str, ...] = ("H1", "L1"), seed: int = 2, 
     preprocessing = Preprocessing(ifos, 1.0, 4.0, (0.25, 0.75), Whitening(256.0, 4.0, 1.0, 1.0, 4.0, highpass, None))
     networks: dict[str, Callable[[], Network]] = {
         "factorised": lambda: FactorisedNetwork(len(ifos), 256, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4),
+        "per_detector": lambda: FactorisedNetwork(
+            len(ifos),
+            256,
+            (4, 6),
+            (1, 1),
+            (3, 3),
+            embedding_size=4,
+            head_size=4,
+            context=(1,),
+            inspiral=(1, 2),
+            shared_encoder=False,
+        ),
         "joint": lambda: JointResNet(len(ifos), 256, layers=(1,)),
     }
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -37,7 +49,7 @@ def small_model(kind: str, ifos: tuple[str, ...] = ("H1", "L1"), seed: int = 2, 
         network = networks[kind]().train()
         for _ in range(30):  # statistics of noise
             scores = network(torch.randn(64, len(ifos), 256))
-    last = network.classifier[-1] if kind == "factorised" else network.classifier
+    last = network.classifier if kind == "joint" else network.classifier[-1]
     last.weight.data /= scores.std()
     return Model(network.eval().requires_grad_(False), preprocessing)
 

@@ -90,7 +90,7 @@ class Graph:
             return noise
         kind = self.module.precision
         with torch.inference_mode():
-            return network.encode(noise.flatten(0, 1).to(kind)).float().unflatten(0, (batch_size, ifos))[..., :steps]
+            return network.encode(noise.to(kind)).float()[..., :steps]
 
 
 class _Served(nn.Module):
@@ -122,8 +122,7 @@ class ScoreBlocks(_Served):
         """Score: each stream is encoded once where the network is factorised."""
         blocks = whitened.to(self.precision)
         if self.network.is_factorised:
-            embeddings = [self.network.encode(blocks[:, ifo]) for ifo in range(blocks.shape[1])]
-            return self.network.fuse(embeddings, self.hop).float()
+            return self.network.fuse(self.network.encode(blocks).unbind(1), self.hop).float()
         windows = self.cut(blocks).flatten(0, 1)
         return self.network(windows).unflatten(0, (-1, self.windows)).float()
 
@@ -141,11 +140,11 @@ class ScoreBlocks(_Served):
 
 
 class EncodeStreams(_Served):
-    """Streams of single detectors (batch, block_size) to embeddings (batch, channels, steps)."""
+    """Streams of all detectors (batch, ifos, block_size) to embeddings (batch, ifos, channels, steps)."""
 
-    def forward(self, stream: Tensor) -> Tensor:
+    def forward(self, streams: Tensor) -> Tensor:
         """Encode."""
-        return self.network.encode(stream.to(self.precision)).float()
+        return self.network.encode(streams.to(self.precision)).float()
 
 
 class FuseEmbeddings(_Served):
@@ -186,10 +185,10 @@ def served_graphs(model: Model, block_windows: int, max_batch_size: int, precisi
     }
     if model.network.is_factorised:
         with torch.inference_mode():
-            channels, steps = model.network.encode(torch.zeros(1, block.size)).shape[1:]
-        embeddings = (ifos, channels, block.fused_steps)
+            _, _, channels, steps = model.network.encode(torch.zeros(1, ifos, block.size)).shape
+        embeddings, embedded = (ifos, channels, block.fused_steps), (ifos, channels, steps)
         graphs[ENCODER] = Graph(
-            EncodeStreams(model.network, kind), "stream", (block.size,), "embedding", (channels, steps), ifos * blocks
+            EncodeStreams(model.network, kind), "streams", (ifos, block.size), "embeddings", embedded, blocks
         )
         graphs[FUSION] = Graph(
             FuseEmbeddings(block, kind), "embeddings", embeddings, "score", (block_windows,), blocks

@@ -208,7 +208,7 @@ def scores(model: Model, stretch: WhitenedStretch, device: str = "cpu") -> tuple
         return np.empty(0), np.empty(0, np.float32)
     taps = torch.empty(0)  # no signals are added here
     streams = [WhitenedStream(torch.from_numpy(s.copy()), taps, 0, len(s)) for s in stretch.streams]
-    engine = Engine(TorchScorer(model, torch.float32, device), streams, grid)
+    engine = Engine(TorchScorer(model, torch.float32, device), lambda: streams, grid)
     time = stretch.start + np.arange(windows) / preprocessing.inference_sampling_rate
     return time + preprocessing.coalescence_offset, engine.scores(Slide(0, 0, grid.shifts, windows))
 

@@ -4,7 +4,8 @@ A slide is an offset between embedded streams. An injection adds its whitened si
 the windows that it touches are scored again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor
 from aframe.errors import DataError
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
-from aframe.spectral import WhitenedStream, to_samples, whiten_stream
+from aframe.spectral import WhitenedStream, to_samples, whiten_signals, whiten_stream
 from aframe.types import Array
+
+SLACK = 4
+"""Windows by which stretches that are scored together may differ in length: the shorter ones are scored further."""
 
 
 @dataclass(frozen=True)
@@ -31,35 +35,72 @@ class Injection:
     start: int
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring windows of a slide that signals touch.
+
+    Attributes:
+        first: Number of the first window.
+        last: One more than that of the last.
+        injections: The signals.
+    """
+
+    first: int
+    last: int
+    injections: tuple[Injection, ...]
+
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return self.last - self.first
+
+
 class Engine:
     """Scores of one segment.
 
     Args:
         scorer: What encodes and fuses.
-        streams: Whitened strain of each detector, from the same GPS time on.
+        whiten: Makes each detector's whitened strain, from the same GPS time on and on the scorer's device; called
+            when that is first needed.
         grid: How windows and slides lie on the streams.
+        embeddings: Of the streams, where they are at hand: strain is then whitened only for injections.
 
     Raises:
         DataError: If the streams hold no window.
     """
 
-    def __init__(self, scorer: Scorer, streams: Sequence[WhitenedStream], grid: Grid) -> None:
-        self.scorer, self.streams, self.grid = scorer, streams, grid
+    def __init__(
+        self,
+        scorer: Scorer,
+        whiten: Callable[[], Sequence[WhitenedStream]],
+        grid: Grid,
+        embeddings: Sequence[Tensor] | None = None,
+    ) -> None:
+        self.scorer, self.grid, self._whiten = scorer, grid, whiten
         self.preprocessing, self.network = scorer.preprocessing, scorer.network
         self.stride_size, self.kernel_size = self.preprocessing.stride_size, self.preprocessing.kernel_size
-        if streams[0].data.shape[-1] < self.kernel_size:
-            raise DataError(
-                f"{streams[0].data.shape[-1]} whitened samples are shorter than a window of {self.kernel_size}: "
-                "the segment is too short to analyse"
-            )
-        self.embeddings = [e[0] for e in scorer.encode_each(stream.data[None] for stream in streams)]
+        self.embeddings = self._embed() if embeddings is None else embeddings
 
     @classmethod
     def from_strain(cls, scorer: Scorer, strain: Mapping[str, Array], grid: Grid) -> "Engine":
         """Whiten a segment's strain, given per detector, and encode it."""
         made = scorer.preprocessing
-        streams = [whiten_stream(torch.from_numpy(strain[ifo]), made.whitening) for ifo in made.ifos]
-        return cls(scorer, streams, grid)
+        streams = [whiten_stream(scorer.to_device(strain[ifo]), made.whitening) for ifo in made.ifos]
+        return cls(scorer, lambda: streams, grid)
+
+    @functools.cached_property
+    def streams(self) -> Sequence[WhitenedStream]:
+        """Each detector's whitened strain."""
+        return self._whiten()
+
+    def _embed(self) -> Sequence[Tensor]:
+        if self.streams[0].data.shape[-1] < self.kernel_size:
+            raise DataError(
+                f"{self.streams[0].data.shape[-1]} whitened samples are shorter than a window of {self.kernel_size}: "
+                "the segment is too short to analyse"
+            )
+        streams = torch.stack([stream.data for stream in self.streams])
+        return next(self.scorer.encode_each(iter([streams[None]])))[0].unbind(0)
 
     def scores(self, slide: Slide) -> Array:
         """Scores of all windows of a slide.
@@ -67,12 +108,18 @@ class Engine:
         Returns:
             float32, shape (windows,): window i begins i strides after the slide's first whitened sample.
         """
-        if slide.windows == 0:
-            return np.empty(0, np.float32)
+        return next(self.scores_each([slide]))
+
+    def scores_each(self, slides: Sequence[Slide]) -> Iterator[Array]:
+        """Scores of slides, in order: the next one is on its way to a GPU or a server while one is looked at."""
+        scored = self.scorer.fuse_each(self._views(slide) for slide in slides if slide.windows > 0)
+        for slide in slides:
+            yield next(scored) if slide.windows > 0 else np.empty(0, np.float32)
+
+    def _views(self, slide: Slide) -> list[Tensor]:
         starts = [offset // self.network.step_size for offset in self.grid.offsets(slide.number)]
         size = (slide.windows - 1) * self.scorer.hop + self.network.window_steps
-        views = [e[:, start : start + size] for e, start in zip(self.embeddings, starts, strict=True)]
-        return next(self.scorer.fuse_each([views]))
+        return [e[:, start : start + size] for e, start in zip(self.embeddings, starts, strict=True)]
 
     def scores_with(self, slide: Slide, background: Array, injections: Sequence[Injection]) -> Array:
         """Scores of a slide with signals in it.
@@ -86,15 +133,22 @@ class Engine:
             float32, shape (windows,): equal to ``background`` but for the windows that a signal touches.
         """
         result = background.copy()
-        stretches = list(self._stretches(slide, injections))
-        windows = (self._stretch(slide, first, last, group) for first, last, group in stretches)
-        embeddings = (list(embedded) for embedded in self.scorer.encode_each(windows))
-        for (first, last, _), scores in zip(stretches, self.scorer.fuse_each(embeddings), strict=True):
-            result[first:last] = scores[: last - first]
+        groups = list(_grouped(self._stretches(slide, injections), self.scorer.stretches_at_once))
+        embedded = self.scorer.encode_each(self._strain(slide, group) for group in groups)
+        views = (e.unbind(1) for e in embedded)
+        single = ([view[0] for view in each] if len(each[0]) == 1 else each for each in views)
+        for group, scores in zip(groups, self.scorer.fuse_each(single), strict=True):
+            for stretch, own in zip(group, np.atleast_2d(scores), strict=True):
+                first = stretch.first - self._first(slide, stretch, group)
+                result[stretch.first : stretch.last] = own[first : first + stretch.windows]
         return result
 
-    def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[tuple[int, int, list[Injection]]]:
-        """First window, last window and signals of each stretch that signals touch, in order, without overlap."""
+    def _first(self, slide: Slide, stretch: Stretch, group: Sequence[Stretch]) -> int:
+        """First window that is scored of a stretch, which is made as long as the longest of its group."""
+        return min(stretch.first, slide.windows - max(each.windows for each in group))
+
+    def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[Stretch]:
+        """The stretches that signals touch, in order, without overlap."""
         half = self.preprocessing.whitening.crop_size
         touched: list[tuple[int, int, Injection]] = []
         for injection in injections:
@@ -112,24 +166,38 @@ class Engine:
                 _, other, injection = touched.pop(0)
                 last = max(last, other)
                 group.append(injection)
-            yield first, last, group
+            yield Stretch(first, last, tuple(group))
 
-    def _stretch(self, slide: Slide, first: int, last: int, injections: Sequence[Injection]) -> Tensor:
-        """Whitened strain, signals added, of windows first to last: shape (ifos, time)."""
-        low = first * self.stride_size
-        high = (last - 1) * self.stride_size + self.kernel_size
-        half = self.preprocessing.whitening.crop_size
-        channels = []
-        for index, (stream, offset) in enumerate(zip(self.streams, self.grid.offsets(slide.number), strict=True)):
-            channel = stream.data[low + offset : high + offset].clone()
-            for injection in injections:
-                signal = stream.whiten_signal(injection.responses[index], injection.start + offset)
+    def _strain(self, slide: Slide, group: Sequence[Stretch]) -> Tensor:
+        """Whitened strain, signals added, of a group of stretches: shape (stretches, ifos, time)."""
+        offsets, half = self.grid.offsets(slide.number), self.preprocessing.whitening.crop_size
+        size = (max(stretch.windows for stretch in group) - 1) * self.stride_size + self.kernel_size
+        rows = []
+        for stretch in group:
+            low = self._first(slide, stretch, group) * self.stride_size
+            high = low + size
+            strain = torch.stack([s.data[low + o : high + o] for s, o in zip(self.streams, offsets, strict=True)])
+            for injection in stretch.injections:
+                responses = self.scorer.to_device(injection.responses, torch.float32)
+                signals = whiten_signals(self.streams, responses, [injection.start + o for o in offsets])
                 begin = injection.start - half
-                start, stop = max(low, begin), min(high, begin + len(signal))
+                start, stop = max(low, begin), min(high, begin + signals.shape[-1])
                 if stop > start:
-                    channel[start - low : stop - low] += signal[start - begin : stop - begin]
-            channels.append(channel)
-        return torch.stack(channels)
+                    strain[:, start - low : stop - low] += signals[:, start - begin : stop - begin]
+            rows.append(strain)
+        return torch.stack(rows) if len(rows) > 1 else rows[0][None]
+
+
+def _grouped(stretches: Iterable[Stretch], most: int) -> Iterator[list[Stretch]]:
+    """Stretches in groups, in order, each of stretches of about one length."""
+    group: list[Stretch] = []
+    for stretch in stretches:
+        if len(group) == most or (group and abs(stretch.windows - group[0].windows) > SLACK):
+            yield group
+            group = []
+        group.append(stretch)
+    if group:
+        yield group
 
 
 def injection_start(time: float, first_sample: float, sample_rate: float, size: int, right_pad: float) -> int:

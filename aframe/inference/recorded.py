@@ -140,11 +140,12 @@ def shortest_duration(model: Model, clustering: Clustering) -> float:
     return preprocessing.kernel_length + preprocessing.whitening.fduration + averaged
 
 
-def whitened_streams(piece: Coincident, preprocessing: Preprocessing) -> list[WhitenedStream]:
+def whitened_streams(piece: Coincident, preprocessing: Preprocessing, device: str = "cpu") -> list[WhitenedStream]:
     """Whitened strain of one stretch: as in a search where it can give ``psd_length`` away, else by its own PSD."""
-    whitening = preprocessing.whitening
-    whiten = whiten_stream if piece.duration >= 2 * whitening.psd_length else whiten_whole
-    return [whiten(torch.from_numpy(piece.strain[ifo]), whitening) for ifo in preprocessing.ifos]
+    if piece.duration >= 2 * preprocessing.whitening.psd_length:
+        return _streams(piece, preprocessing, device)
+    strain = (torch.from_numpy(piece.strain[ifo]).to(device) for ifo in preprocessing.ifos)
+    return [whiten_whole(each, preprocessing.whitening) for each in strain]
 
 
 def common_time(recordings: Mapping[str, Sequence[Recording]]) -> list[tuple[float, float]]:
@@ -250,16 +251,16 @@ class _Search:
         if series is not None:
             series.strain_stop = stop
             if piece.duration >= whitening.psd_length + whitening.fduration / 2 + preprocessing.kernel_length:
-                series.scores.append(self._scores(_streams(piece, preprocessing)))
+                series.scores.append(self._scores(_streams(piece, preprocessing, self.scorer.device)))
             return series
         if piece.duration < preprocessing.kernel_length + whitening.fduration:
             return _Series(piece.start, stop, piece.start)
-        streams = whitened_streams(piece, preprocessing)
+        streams = whitened_streams(piece, preprocessing, self.scorer.device)
         return _Series(piece.start, stop, piece.start + streams[0].offset / rate, [self._scores(streams)])
 
     def _scores(self, streams: Sequence[WhitenedStream]) -> Array:
         grid = Grid(self.scorer.preprocessing, (0.0,) * len(streams))
-        engine = Engine(self.scorer, streams, grid)
+        engine = Engine(self.scorer, lambda: streams, grid)
         return engine.scores(Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1])))
 
     def events(self, series: _Series) -> EventTable:
@@ -270,8 +271,9 @@ class _Search:
         return EventTable(columns, attributes={"Tb": series.windows / self.clustering.sampling_rate})
 
 
-def _streams(piece: Coincident, preprocessing: Preprocessing) -> list[WhitenedStream]:
-    return [whiten_stream(torch.from_numpy(piece.strain[o]), preprocessing.whitening) for o in preprocessing.ifos]
+def _streams(piece: Coincident, preprocessing: Preprocessing, device: str) -> list[WhitenedStream]:
+    strain = (torch.from_numpy(piece.strain[ifo]).to(device) for ifo in preprocessing.ifos)
+    return [whiten_stream(each, preprocessing.whitening) for each in strain]
 
 
 def _account(

@@ -9,11 +9,12 @@ import torch
 
 from aframe.events.cluster import Clustering, cluster
 from aframe.events.recover import SHIFT_RESOLUTION, recovered_table
+from aframe.inference.embeddings import EmbeddingCache
 from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import Kind, ScoreSeries
-from aframe.spectral import whiten_stream
+from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.types import Array
@@ -32,12 +33,14 @@ class Searcher:
         grid: How windows and slides lie on a segment.
         clustering: How scores become events.
         recovery_window: Largest distance from an injection to the event that recovers it, s.
+        cache: Where embeddings are kept for later units; None keeps none.
     """
 
     scorer: Scorer
     grid: Grid
     clustering: Clustering
     recovery_window: float
+    cache: EmbeddingCache | None = None
 
 
 @dataclass(frozen=True)
@@ -126,14 +129,11 @@ def score_unit(
     preprocessing = searcher.scorer.preprocessing
     with open_background(unit.background) as file:
         start, stop = file.start, file.start + file.duration
-        # one detector's strain at a time: in double precision it is twice as long as all that is kept of it
-        streams = [whiten_stream(torch.from_numpy(file.read(o)), preprocessing.whitening) for o in preprocessing.ifos]
-    engine = Engine(searcher.scorer, streams, searcher.grid)
+    engine = segment_engine(searcher, unit.background)
     backgrounds, foregrounds = [], []
     shifted = [slide for slide in unit.slides if slide.number != 0]
     done, total = 0.0, searcher.grid.livetime(shifted)
-    for slide in unit.slides:
-        scores = engine.scores(slide)
+    for slide, scores in zip(unit.slides, engine.scores_each(unit.slides), strict=True):
         begin = start + preprocessing.whitening.psd_length - min(slide.shifts)
         made = _Scored(searcher, slide, begin)
         backgrounds.append(made.events(scores))
@@ -141,11 +141,11 @@ def score_unit(
             keep(made.series("background", scores))
         rows = unit.injections.rows(slide, start, stop) if unit.injections else np.empty(0)
         if unit.injections and len(rows):
-            scores = _with_injections(engine, made, scores, unit.injections, rows)
+            injected = _with_injections(engine, made, scores, unit.injections, rows)
             table = unit.injections.read(rows)
-            foregrounds.append(recovered_table(table, made.events(scores), searcher.recovery_window))
+            foregrounds.append(recovered_table(table, made.events(injected), searcher.recovery_window))
             if keep:
-                keep(made.series("foreground", scores))
+                keep(made.series("foreground", injected))
         if progress and slide.number != 0:
             done += searcher.grid.livetime([slide])
             progress(done, total)
@@ -155,6 +155,29 @@ def score_unit(
         return background, None
     empty = recovered_table(unit.injections.read(np.empty(0, np.int64)), background.rows(slice(0)), 0.0)
     return background, RecoveredTable.concatenate([empty, *foregrounds])
+
+
+def segment_engine(searcher: Searcher, background: str) -> Engine:
+    """The engine of a background file; its embeddings are taken from the cache, or kept there, where there is one.
+
+    Raises:
+        DataError: If the segment is too short to analyse.
+    """
+    scorer, cache = searcher.scorer, searcher.cache
+    made = scorer.preprocessing
+
+    def whiten() -> list[WhitenedStream]:
+        with open_background(background) as file:
+            # one detector's strain at a time: in double precision it is twice as long as all that is kept of it
+            return [whiten_stream(scorer.to_device(file.read(ifo)), made.whitening) for ifo in made.ifos]
+
+    kept = cache.read(background, made.ifos) if cache else None
+    if kept is not None:
+        return Engine(scorer, whiten, searcher.grid, [scorer.to_device(embedding) for embedding in kept])
+    engine = Engine(scorer, whiten, searcher.grid)
+    if cache:
+        cache.write(background, dict(zip(made.ifos, engine.embeddings, strict=True)))
+    return engine
 
 
 @dataclass(frozen=True)

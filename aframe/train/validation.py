@@ -121,12 +121,12 @@ class ValidationSet:
         """Number and scores, shape (windows,), of time slides."""
         slides, hop = self.slides(seconds, network.num_ifos), network.hop(self.preprocessing.stride_size)
         mine = sorted(range(share[0], len(slides), share[1]), key=lambda number: slides[number][0])
-        present, embeddings = -1, list[Tensor]()
+        present, embeddings = -1, tuple[Tensor, ...]()
         for number in mine:
             stretch, shifts, size = slides[number]
             if stretch != present:
                 stream = self.streams[stretch].to(device)
-                present, embeddings = stretch, [network.encode(channel[None]) for channel in stream]
+                present, embeddings = stretch, network.encode(stream[None]).unbind(1)
             steps = network.steps(size)
             starts = [shift // network.step_size for shift in shifts]
             shifted = [e[..., start : start + steps] for e, start in zip(embeddings, starts, strict=True)]
@@ -137,8 +137,7 @@ class ValidationSet:
         hop = network.hop(self.preprocessing.stride_size)
         scores = [torch.empty(0, self.is_view.shape[1], device=device)]
         for batch in self.signals[share[0] :: share[1]].split(SIGNALS_AT_ONCE):
-            embeddings = [network.encode(batch[:, ifo].to(device)) for ifo in range(batch.shape[1])]
-            scores.append(network.fuse(embeddings, hop).float())
+            scores.append(network.fuse(network.encode(batch.to(device)).unbind(1), hop).float())
         return torch.cat(scores)
 
 

@@ -12,7 +12,7 @@ def noise(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
 @pytest.mark.parametrize("ifos", [("H1", "L1"), ("H1", "L1", "V1")])
 def test_all_graphs_score_the_windows_that_the_network_does(make_model, kind, ifos):
     model = make_model(kind, ifos)
@@ -26,10 +26,10 @@ def test_all_graphs_score_the_windows_that_the_network_does(make_model, kind, if
     torch.testing.assert_close(graphs[BLOCKS].module(blocks), expected, atol=1e-5, rtol=0)
     single = graphs[WINDOWS].module(windows.flatten(0, 1))
     torch.testing.assert_close(single, expected.reshape(15, 1), atol=1e-5, rtol=0)
-    assert set(graphs) == ({BLOCKS, WINDOWS, ENCODER, FUSION} if kind == "factorised" else {BLOCKS, WINDOWS})
-    if kind == "factorised":
-        embedded = graphs[ENCODER].module(blocks.flatten(0, 1)).unflatten(0, (3, len(ifos)))
-        assert embedded.shape[2:] == graphs[ENCODER].output_shape
+    assert set(graphs) == ({BLOCKS, WINDOWS} if kind == "joint" else {BLOCKS, WINDOWS, ENCODER, FUSION})
+    if kind != "joint":
+        embedded = graphs[ENCODER].module(blocks)
+        assert embedded.shape[1:] == graphs[ENCODER].output_shape
         fused = graphs[FUSION].module(embedded[..., : graphs[FUSION].input_shape[-1]])
         torch.testing.assert_close(fused, expected, atol=1e-5, rtol=0)
     for graph in graphs.values():
@@ -41,7 +41,7 @@ def test_batches_of_a_server_hold_as_many_windows_whatever_they_are_sent_as(make
     assert {ending: graph.max_batch_size for ending, graph in graphs.items()} == {
         BLOCKS: 4,
         WINDOWS: 20,
-        ENCODER: 8,
+        ENCODER: 4,
         FUSION: 4,
     }
     assert served_graphs(make_model("joint"), 32, 20, "float32")[BLOCKS].max_batch_size == 1
@@ -60,8 +60,8 @@ def test_windows_are_cut_wherever_they_begin(make_model, length, rate):
 def test_a_block_is_encoded_up_to_where_it_depends_on_what_follows(make_model):
     model = make_model("factorised")
     block = Block(model.network, model.preprocessing, 5)
-    stream = noise(1, block.size + 999)
-    whole, piece = model.network.encode(stream), model.network.encode(stream[:, : block.size])
+    stream = noise(1, 2, block.size + 999)
+    whole, piece = model.network.encode(stream), model.network.encode(stream[..., : block.size])
     steps = block.encoded_steps
     torch.testing.assert_close(piece[..., :steps], whole[..., :steps], atol=1e-5, rtol=0)
     assert (piece[..., steps] - whole[..., steps]).abs().max() > 1e-3

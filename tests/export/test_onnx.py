@@ -10,6 +10,7 @@ from aframe.export.onnx import export_onnx, run_onnx
 
 CASES = [
     *(("factorised", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
+    *(("per_detector", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("joint", "float32", ending) for ending in (BLOCKS, WINDOWS)),
     *((kind, precision, BLOCKS) for kind in ("factorised", "joint") for precision in ("float16", "bfloat16")),
 ]

@@ -27,8 +27,8 @@ class Coincidence(Network):
     def steps(self, size: int) -> int:
         return size
 
-    def encode(self, stream: Tensor) -> Tensor:
-        return stream.unsqueeze(1)
+    def encode(self, streams: Tensor) -> Tensor:
+        return streams.unsqueeze(2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         pool, half = torch.nn.functional.avg_pool1d, self.smoothing // 2
@@ -59,6 +59,18 @@ def build_model(
     size = preprocessing.kernel_size
     networks = {
         "factorised": lambda: FactorisedNetwork(len(ifos), size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4),
+        "per_detector": lambda: FactorisedNetwork(
+            len(ifos),
+            size,
+            (4, 6),
+            (1, 1),
+            (3, 3),
+            embedding_size=4,
+            head_size=4,
+            context=(1,),
+            inspiral=(1, 2),
+            shared_encoder=False,
+        ),
         "joint": lambda: JointResNet(len(ifos), size, layers=(1,), batch_size=7),
         "coincidence": lambda: Coincidence(len(ifos), size),
         "energy": lambda: Coincidence(len(ifos), size, smoothing=round(0.05 * rate) | 1),

@@ -1,3 +1,4 @@
+import elsewhere
 import numpy as np
 import pytest
 import torch
@@ -22,12 +23,18 @@ SEGMENTS = st.fixed_dictionaries(
         "block_length": st.sampled_from([1.0, 2.5, 4.0, 50.0]),
         "number": st.integers(0, 3),
         "tile": st.sampled_from([1, 7, 40, 512]),
+        "together": st.sampled_from([1, 3]),
         "seed": st.integers(0, 2**31),
     }
 )
+PLACES = ("anywhere", "block border", "start", "end", "another signal")
 SIGNALS = st.lists(
-    st.tuples(st.floats(-0.1, 1.1), st.integers(1, 700), st.floats(0.5, 30.0)), min_size=0, max_size=4
-)  # place in the slide, samples, amplitude in standard deviations of the noise
+    st.tuples(
+        st.sampled_from(PLACES), st.floats(0, 1), st.integers(-400, 100), st.integers(1, 700), st.floats(0.5, 30.0)
+    ),
+    min_size=0,
+    max_size=5,
+)  # about where, where there, samples from there, samples, amplitude in standard deviations of the noise
 PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -66,7 +73,7 @@ def setup(case, kind, make_model, make_strain):
     return model, strain, grid, slide
 
 
-@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
 @PROPERTY
 @given(case=SEGMENTS)
 def test_streaming_equals_whole(kind, case, make_model, make_strain):
@@ -80,18 +87,30 @@ def test_streaming_equals_whole(kind, case, make_model, make_strain):
     np.testing.assert_allclose(scores, expected, atol=1e-4, rtol=1e-4)
 
 
+def placed(signals, engine, slide, seed):
+    """Injections: some lie across the border of a detector's block, beyond the slide's ends, or upon each other."""
+    random, made, offsets = torch.Generator().manual_seed(seed), engine.preprocessing, engine.grid.offsets(slide.number)
+    span = max(0, slide.windows - 1) * made.stride_size + made.kernel_size
+    injections: list[Injection] = []
+    for about, where, distance, size, amplitude in signals:
+        block = made.whitening.block_size
+        border = block * (1 + int(where * span / block)) - offsets[size % len(offsets)]
+        other = injections[-1].start if injections else 0
+        places = dict(zip(PLACES, (round(where * span), border, 0, span, other), strict=True))
+        responses = 1e-21 * amplitude * torch.randn(len(offsets), size, generator=random)
+        injections.append(Injection(responses, places[about] + distance))
+    return injections
+
+
 @pytest.mark.parametrize("kind", ["factorised", "joint"])
 @PROPERTY
 @given(case=SEGMENTS, signals=SIGNALS)
 def test_injections_by_linearity_equal_injections_into_the_strain(kind, case, signals, make_model, make_strain):
     model, strain, grid, slide = setup(case, kind, make_model, make_strain)
-    engine = Engine.from_strain(TorchScorer(model), strain, grid)
-    random = torch.Generator().manual_seed(case["seed"])
-    span = slide.windows * model.preprocessing.stride_size
-    injections = [
-        Injection(1e-21 * amplitude * torch.randn(len(strain), size, generator=random), round(place * span))
-        for place, size, amplitude in signals
-    ]
+    scorer = TorchScorer(model)
+    scorer.stretches_at_once = case["together"]
+    engine = Engine.from_strain(scorer, strain, grid)
+    injections = placed(signals, engine, slide, case["seed"])
     background = engine.scores(slide)
     kept = background.copy()
     scores = engine.scores_with(slide, background, injections)
@@ -107,6 +126,56 @@ def test_injections_by_linearity_equal_injections_into_the_strain(kind, case, si
     assert (scores[~touched] == background[~touched]).all()
     if touched.any():
         assert (scores[touched] != background[touched]).any()
+
+
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
+def test_all_but_scores_stays_on_the_device(kind, make_model, make_strain):
+    model, strain = make_model(kind, ("H1", "L1", "V1"), block_length=2.5), make_strain(IFOS, 40.0, 5)
+    grid, random = Grid(model.preprocessing, (0.0, 1.0, -0.5)), torch.Generator().manual_seed(5)
+    slides = [grid.slide(0, 40.0, number) for number in (0, 1, 3, 2)]
+    signals = [
+        Injection(3e-20 * torch.randn(3, size, generator=random), start)
+        for start, size in ((-100, 300), (900, 310), (1800, 290), (2600, 40), (2700, 500), (6000, 300), (8300, 900))
+    ]
+    here = Engine.from_strain(TorchScorer(model), strain, grid)
+    with elsewhere.Elsewhere():
+        scorer = TorchScorer(model, device=elsewhere.ELSEWHERE)
+        scorer.ahead, scorer.stretches_at_once = 1, 3
+        there = Engine.from_strain(scorer, strain, grid)
+        tensors = [*there.embeddings, *(t for stream in there.streams for t in (stream.data, stream.taps))]
+        assert {t.device.type for t in tensors} == {elsewhere.ELSEWHERE}
+        elsewhere.returned.clear()
+        for slide, scores in zip(slides, there.scores_each(slides), strict=True):
+            np.testing.assert_allclose(scores, here.scores(slide), atol=1e-5, rtol=1e-5)
+        assert elsewhere.returned == [slide.windows for slide in slides]
+        elsewhere.returned.clear()
+        scores = there.scores_with(slides[1], here.scores(slides[1]), signals)
+    expected = here.scores_with(slides[1], here.scores(slides[1]), signals)
+    np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=1e-5)
+    assert sum(elsewhere.returned) < 1.5 * slides[1].windows
+
+
+def test_a_slide_is_asked_for_before_the_last_one_is_looked_at(make_model, make_strain):
+    model = make_model("factorised")
+    grid, asked = Grid(model.preprocessing, (0.0, 1.0)), []
+
+    class Watched(TorchScorer):
+        def _fuse(self, views):
+            asked.append(self.windows_in(views[0].shape[-1]))
+            return super()._fuse(views)
+
+    scorer = Watched(model)
+    scorer.ahead = 1  # as on a GPU
+    engine = Engine.from_strain(scorer, make_strain(("H1", "L1"), 10.0, 5), grid)
+    slides = [grid.slide(0, 10.0, number) for number in (0, 6, 1, 2)]  # one of them without windows
+    windows = []
+    for slide, scores in zip(slides, engine.scores_each(slides), strict=True):
+        windows.append(slide.windows)
+        assert len(scores) == slide.windows
+        ahead = [n for n in windows if n] + [s.windows for s in slides[len(windows) :] if s.windows][:1]
+        assert asked[: len(ahead)] == ahead
+    assert windows[1] == 0 < windows[2]
+    assert asked == [n for n in windows if n]
 
 
 @pytest.mark.parametrize("kind", ["factorised", "joint"])

@@ -1,12 +1,15 @@
 """Scores by torch in this process."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from aframe.inference.scorers.interface import Scorer
+from aframe.train.architectures import JointResNet
+from aframe.train.architectures.folding import fold_norms
 from aframe.train.model import Model
 from aframe.types import Array
 
@@ -19,6 +22,12 @@ ENCODED_WINDOWS = 128
 GPU_TILES = 32
 """So many times as much at once on a GPU, which computes such a tile in less time than it takes to ask for it."""
 
+GPU_STRETCHES = 32
+"""Stretches with signals scored together on a GPU, for the same reason."""
+
+Answer = Callable[[], Array]
+"""Waits for scores that are on their way."""
+
 
 class TorchScorer(Scorer):
     """A network of one's own.
@@ -26,29 +35,50 @@ class TorchScorer(Scorer):
     Args:
         model: Network and preprocessing; the caller's stays as it is.
         precision: Type in which it computes.
-        device: Where it computes.
+        device: Where it computes: strain, embeddings and windows stay there, and only scores come back.
         compiled: Whether fusion is compiled first, which takes minutes.
     """
 
     def __init__(
         self, model: Model, precision: torch.dtype = torch.float32, device: str = "cpu", compiled: bool = False
     ) -> None:
-        network = copy.deepcopy(model.network).to(device=device, dtype=precision)
-        super().__init__(Model(network, model.preprocessing))
+        network = copy.deepcopy(model.network)
+        fold_norms(network)
+        super().__init__(Model(network.to(device=device, dtype=precision), model.preprocessing))
         self.precision, self.device = precision, device
-        self.tiles = GPU_TILES if device.startswith("cuda") else 1
-        self.compiled = torch.compile(network.fuse, dynamic=False) if compiled else None
+        self.on_gpu = device.startswith("cuda")
+        self.tiles = GPU_TILES if self.on_gpu else 1
+        self.ahead = 1 if self.on_gpu else 0
+        self.stretches_at_once = GPU_STRETCHES if self.on_gpu else 1
+        self.compiled = self._compile() if compiled else None
+
+    def _compile(self) -> Callable[[list[Tensor], int], Tensor]:
+        """The compiled fusion; on a GPU as a graph, which is asked for by one call and writes where it last wrote."""
+        if not self.on_gpu:
+            return torch.compile(self.network.fuse, dynamic=False)
+        graph = torch.compile(self.network.fuse, dynamic=False, mode="reduce-overhead")
+
+        def fuse(pieces: list[Tensor], hop: int) -> Tensor:
+            torch.compiler.cudagraph_mark_step_begin()
+            return graph(pieces, hop).clone()
+
+        return fuse
+
+    @property
+    def tile(self) -> int:
+        """Windows fused at once: a joint network's batch, as it looks at each window on its own."""
+        return self.network.batch_size if isinstance(self.network, JointResNet) else self.tiles * FUSED_WINDOWS
 
     @torch.inference_mode()
-    def _encode(self, stream: Tensor) -> Tensor:
-        """Embed a stream piece by piece: equal to embedding it at once, in bounded memory."""
+    def _encode(self, streams: Tensor) -> Tensor:
+        """Embed streams piece by piece: equal to embedding them at once, in bounded memory."""
         network = self.network
-        steps, pieces, first = network.steps(stream.shape[-1]), [], 0
+        steps, pieces, first = network.steps(streams.shape[-1]), [], 0
         tile = self.tiles * ENCODED_WINDOWS * self.hop
         while first < steps:
             last = first + tile if first + tile + network.window_steps < steps else steps
             end = (last - 1) * network.step_size + network.receptive_field
-            piece = stream[:, first * network.step_size : end].to(self.device, self.precision)
+            piece = streams[..., first * network.step_size : end].to(self.device, self.precision)
             pieces.append(network.encode(piece)[..., : last - first])
             first = last
         return torch.cat(pieces, dim=-1)
@@ -58,19 +88,45 @@ class TorchScorer(Scorer):
         return map(self._encode, streams)
 
     @torch.inference_mode()
-    def _fuse(self, views: Sequence[Tensor]) -> Array:
-        windows, steps = self.windows_in(views[0].shape[-1]), self.network.window_steps
-        tile, result = self.tiles * FUSED_WINDOWS, []
-        fuse = self.network.fuse if self.compiled is None or windows < tile else self.compiled
+    def _fuse(self, views: Sequence[Tensor]) -> Tensor:
+        """Scores of all windows, on the device: shape (windows,) or (stretches, windows)."""
+        windows, steps, tile = self.windows_in(views[0].shape[-1]), self.network.window_steps, self.tile
+        batches, result = [view if view.dim() > 2 else view[None] for view in views], []
+        compiled = self.compiled if windows >= tile and views[0].dim() == 2 else None
         for first in range(0, windows, tile):
-            begin = first
-            if self.compiled is not None and windows >= tile:
-                begin = min(first, windows - tile)  # of one shape all, or each other one would be compiled anew
+            # what is compiled sees one shape and layout alone, else it would be compiled anew for each other one
+            begin = first if compiled is None else min(first, windows - tile)
             size = (min(tile, windows - begin) - 1) * self.hop + steps
-            pieces = [view[None, :, begin * self.hop : begin * self.hop + size] for view in views]
-            result.append(fuse(pieces, self.hop)[0, first - begin :])
-        return torch.cat(result).float().cpu().numpy()
+            pieces = [batch[..., begin * self.hop : begin * self.hop + size] for batch in batches]
+            if compiled is None:
+                scores = self.network.fuse(pieces, self.hop)
+            else:
+                scores = compiled([piece.contiguous() for piece in pieces], self.hop)
+            result.append(scores[:, first - begin :])
+        scores = torch.cat(result, dim=-1).float()
+        return scores if views[0].dim() > 2 else scores[0]
 
     def fuse_each(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Array]:
-        """Score all windows: see ``Scorer.fuse_each``."""
-        return map(self._fuse, views)
+        """Score all windows: see ``Scorer.fuse_each``. A GPU works on the next ones while some are looked at."""
+        answers: deque[Answer] = deque()
+        for each in views:
+            answers.append(self._send_back(self._fuse(each)))
+            if len(answers) > self.ahead:
+                yield answers.popleft()()
+        while answers:
+            yield answers.popleft()()
+
+    def _send_back(self, scores: Tensor) -> Answer:
+        """Copy scores to the processor's memory; on a GPU this only asks for it."""
+        if not self.on_gpu:
+            return scores.cpu().numpy
+        host = torch.empty(scores.shape, pin_memory=True)
+        host.copy_(scores, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+
+        def wait() -> Array:
+            copied.synchronize()
+            return host.numpy().copy()  # pinned memory is scarce, scores may be kept
+
+        return wait

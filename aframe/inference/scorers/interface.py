@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from aframe.train.architectures import Network
@@ -16,9 +17,16 @@ class Scorer(ABC):
     Args:
         model: Network and preprocessing.
 
+    Attributes:
+        device: Where strain and embeddings lie: cpu, or a GPU that computes in this process.
+        stretches_at_once: Stretches with signals that are encoded and fused together.
+
     Raises:
         ConfigurationError: If windows fall between the steps of the network's embeddings.
     """
+
+    device: str = "cpu"
+    stretches_at_once: int = 1
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -36,13 +44,13 @@ class Scorer(ABC):
 
     @abstractmethod
     def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Embed streams of one or more detectors.
+        """Embed streams of all detectors.
 
         Args:
-            streams: Whitened strain, each of shape (rows, time), with at least one window in it.
+            streams: Whitened strain, each of shape (stretches, ifos, time), with at least one window in it.
 
         Yields:
-            Of each, in order: shape (rows, channels, steps), all steps that the network's ``steps`` counts.
+            Of each, in order: shape (stretches, ifos, channels, steps), all steps that the network's ``steps`` counts.
         """
 
     @abstractmethod
@@ -50,11 +58,16 @@ class Scorer(ABC):
         """Score all windows of embedded streams.
 
         Args:
-            views: Of each, one embedding per detector, shape (channels, steps), already shifted against each other.
+            views: Of each, one embedding per detector, shape (channels, steps), already shifted against each other;
+                where ``stretches_at_once`` is more than one, also (stretches, channels, steps).
 
         Yields:
-            Of each, in order: float32, shape (windows,).
+            Of each, in order: float32, shape (windows,) or (stretches, windows).
         """
+
+    def to_device(self, strain: Array | Tensor, precision: torch.dtype | None = None) -> Tensor:
+        """Strain where it is whitened and scored, in its own precision or another."""
+        return torch.as_tensor(strain).to(self.device, precision, non_blocking=True)
 
     def windows_in(self, steps: int) -> int:
         """Windows in so many steps of embeddings."""

@@ -63,11 +63,11 @@ class ServedScorer(Scorer):
 
     def _streams(self, streams: Iterable[Tensor]) -> Iterator[Request]:
         network, tile = self.network, self.block.encoded_steps
-        for stream in streams:
-            steps = network.steps(stream.shape[-1])
+        for stretches in streams:
+            steps = network.steps(stretches.shape[-1])
             for first in range(0, steps, tile):
                 begin = first * network.step_size
-                piece = _padded(stream[:, begin : begin + self.block.size], self.block.size)
+                piece = _padded(stretches[..., begin : begin + self.block.size], self.block.size)
                 yield ENCODER, piece.numpy(), (min(tile, steps - first), first + tile >= steps)
 
     def _embeddings(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Request]:

@@ -1,7 +1,9 @@
 """The factorised network: an encoder per detector, and a small head on the embeddings' time series."""
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +45,46 @@ class ValidBlock(nn.Module):
         return torch.relu_(y + self.shortcut(x[..., self.first : last]))
 
 
+class ContextBlock(nn.Module):
+    """Residual dilated convolution of three taps without padding: each step is told of two earlier ones.
+
+    A chirp's past is what is worth integrating, so the shortcut keeps the last of the three steps.
+
+    Args:
+        channels: Input and output channels.
+        dilation: Steps between taps.
+        norm: Name of the normalisation.
+    """
+
+    def __init__(self, channels: int, dilation: int, norm: str) -> None:
+        super().__init__()
+        self.convolution = nn.Sequential(
+            norm_layer(norm, channels), nn.ReLU(inplace=True), nn.Conv1d(channels, channels, 3, dilation=dilation)
+        )
+        self.past = 2 * dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, steps) to (batch, channels, steps - 2 * dilation)."""
+        return x[..., self.past :] + self.convolution(x)
+
+
+STEM_KERNEL, STEM_STRIDE = 16, 4
+"""Of the encoder's first convolution, samples."""
+
+BANK_KERNEL = 128
+"""Of the inspiral branch's filters, samples."""
+
+FUSIONS = {"conv": 3, "additive": 1}
+"""Kernel size of the convolution in the middle of a head, by the head's name."""
+
+
 class FactorisedNetwork(Network):
-    """One encoder for every detector's stream; a convolutional head on the embeddings and their products.
+    """An encoder for each detector's stream; a head of convolutions, pooling and a classifier on the embeddings.
 
     No layer pads and no normalisation looks along time (batch norm), so the encoder and the head's convolutions run
-    once over a continuous stream. The head's first layer is linear in each embedding and in the embeddings' pairwise
-    products; its share of each single detector is computed with the embedding, before any slide.
+    once over a continuous stream. A head begins with the sum of the detectors' responses, each linear in its embedding
+    and computed with it, before any slide. ``conv`` adds a response to the embeddings' pairwise products, and convolves
+    along time once more; ``additive`` does neither, and costs a fraction.
 
     Args:
         num_ifos: Number of detectors.
@@ -59,6 +95,16 @@ class FactorisedNetwork(Network):
         embedding_size: Channels of an embedding.
         head_size: Channels of the head.
         norm: batch (group and instance norm look along time, and would break the stream's equality with windows).
+        context: Dilations of further convolutions, at the embedding's rate, through which a step sees its past; each
+            takes two dilations' steps from the window, which must be as much longer.
+        fusion: Name of the head: conv or additive.
+        inspiral: Dilations of a branch of such convolutions on a learned filter bank, added to the embedding: a long
+            past at a small part of the encoder's cost, also in training, where the encoder then sees only the window's
+            end.
+        shared_encoder: Whether all detectors have the same weights up to the head's sum; if not, each has its own.
+
+    Raises:
+        ConfigurationError: If there is no such norm or head, stages differ in number, or the window is too short.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -71,69 +117,124 @@ class FactorisedNetwork(Network):
         embedding_size: int = 48,
         head_size: int = 64,
         norm: str = "batch",
+        context: Sequence[int] = (),
+        fusion: str = "conv",
+        inspiral: Sequence[int] = (),
+        shared_encoder: bool = True,
     ) -> None:
         super().__init__(num_ifos, kernel_size)
-        self.widths, self.blocks, self.kernels = widths, blocks, kernels
-        self.embedding_size, self.head_size, self.norm = embedding_size, head_size, norm
-        if norm != "batch":
-            raise ConfigurationError(f"norm = {norm!r}: the factorised network needs batch, to run over a stream")
-        if not len(widths) == len(blocks) == len(kernels):
-            raise ConfigurationError("widths, blocks and kernels of the factorised network must be equally long")
-        stem_kernel, stem_stride = 16, 4
-        layers: list[nn.Module] = [
-            nn.Conv1d(1, widths[0], stem_kernel, stem_stride, bias=False),
-            norm_layer(norm, widths[0]),
-            nn.ReLU(inplace=True),
-        ]
-        field, jump, channels = stem_kernel, stem_stride, widths[0]
-        for stage, (width, number, kernel) in enumerate(zip(widths, blocks, kernels, strict=True)):
-            for block in range(number):
-                stride = 2 if stage > 0 and block == 0 else 1
-                layers.append(ValidBlock(channels, width, kernel, stride, norm))
-                field += (kernel - 1) * jump * (1 + stride)
-                jump *= stride
-                channels = width
-        layers.append(nn.Conv1d(channels, embedding_size, 1))
-        self.encoder = nn.Sequential(*layers)
-        self.encoder_field, self.step_size = field, jump
-        self.receptive_field = field + 2 * jump  # the head's linear share looks two steps ahead
-        self.pairs = list(itertools.combinations(range(num_ifos), 2))
-        self.single = nn.Conv1d(embedding_size, head_size, 3)
-        self.product = nn.Conv1d(embedding_size * len(self.pairs), head_size, 3, bias=False)
+        self.widths, self.blocks, self.kernels, self.context = widths, blocks, kernels, context
+        self.embedding_size, self.head_size, self.norm, self.fusion = embedding_size, head_size, norm, fusion
+        self.inspiral, self.shared_encoder = inspiral, shared_encoder
+        self._check()
+        own, self.step_size = self._geometry()
+        past = BANK_KERNEL + 2 * sum(inspiral) * self.step_size if inspiral else 0
+        self.encoder_field = max(own, past)
+        self.own_start, self.past_start = self.encoder_field - own, self.encoder_field - past  # they end together
+        self.receptive_field = self.encoder_field + 2 * self.step_size  # the head's linear share looks two steps ahead
+        self.encoder = self._shared_or_each(self._encoder)
+        if inspiral:
+            self.past = self._shared_or_each(self._past)
+        self.pairs = list(itertools.combinations(range(num_ifos), 2)) if fusion != "additive" else []
+        self.single = self._shared_or_each(lambda: nn.Conv1d(embedding_size, head_size, 3))
+        if self.pairs:
+            self.product = nn.Conv1d(embedding_size * len(self.pairs), head_size, 3, bias=False)
+        kernel = FUSIONS[fusion]
         self.head = nn.Sequential(
             norm_layer(norm, head_size),
             nn.ReLU(inplace=True),
-            nn.Conv1d(head_size, head_size, 3, bias=False),
+            nn.Conv1d(head_size, head_size, kernel, bias=False),
             norm_layer(norm, head_size),
             nn.ReLU(inplace=True),
         )
         self.classifier = nn.Sequential(
             nn.Linear(2 * head_size, head_size), nn.ReLU(inplace=True), nn.Linear(head_size, 1)
         )
-        self.head_loss = 4  # steps that the head's two convolutions take from a window
+        self.head_loss = 2 + kernel - 1  # steps that the head's convolutions take from a window
         if self.window_steps <= self.head_loss:
             raise ConfigurationError(
-                f"a window of {kernel_size} samples is too short for this network: it needs more than "
-                f"{self.encoder_field + self.head_loss * self.step_size}; lengthen kernel_length or narrow the kernels"
+                f"a window of {kernel_size} samples is too short for this network: it needs "
+                f"{self.encoder_field + self.head_loss * self.step_size} at least; lengthen kernel_length, narrow the "
+                "kernels or shorten the context"
             )
+
+    def _check(self) -> None:
+        if self.norm != "batch":
+            raise ConfigurationError(f"norm = {self.norm!r}: the factorised network needs batch, to run over a stream")
+        if not len(self.widths) == len(self.blocks) == len(self.kernels):
+            raise ConfigurationError("widths, blocks and kernels of the factorised network must be equally long")
+        if self.fusion not in FUSIONS:
+            raise ConfigurationError(f"fusion = {self.fusion!r} is none of {', '.join(FUSIONS)}")
+        for name, dilations in (("context", self.context), ("inspiral", self.inspiral)):
+            if any(dilation < 1 for dilation in dilations):
+                raise ConfigurationError(f"{name} = {list(dilations)}: dilations must be 1 or more")
+
+    def _shared_or_each(self, make: Callable[[], nn.Module]) -> nn.Module:
+        return make() if self.shared_encoder else nn.ModuleList(make() for _ in range(self.num_ifos))
+
+    def _encoder(self) -> nn.Sequential:
+        widths, kind = self.widths, self.norm
+        layers: list[nn.Module] = [
+            nn.Conv1d(1, widths[0], STEM_KERNEL, STEM_STRIDE, bias=False),
+            norm_layer(kind, widths[0]),
+            nn.ReLU(inplace=True),
+        ]
+        channels = widths[0]
+        for width, kernel, stride in self._stages():
+            layers.append(ValidBlock(channels, width, kernel, stride, kind))
+            channels = width
+        layers.append(nn.Conv1d(channels, self.embedding_size, 1))
+        layers.extend(ContextBlock(self.embedding_size, dilation, kind) for dilation in self.context)
+        return nn.Sequential(*layers)
+
+    def _past(self) -> nn.Sequential:
+        bank = nn.Conv1d(1, self.embedding_size, BANK_KERNEL, self.step_size)
+        return nn.Sequential(
+            bank, *(ContextBlock(self.embedding_size, dilation, self.norm) for dilation in self.inspiral)
+        )
+
+    def _stages(self) -> Iterator[tuple[int, int, int]]:
+        """Width, kernel and stride of each residual block."""
+        for stage, (width, number, kernel) in enumerate(zip(self.widths, self.blocks, self.kernels, strict=True)):
+            for block in range(number):
+                yield width, kernel, 2 if stage > 0 and block == 0 else 1
+
+    def _geometry(self) -> tuple[int, int]:
+        """Samples that a step of the encoder's depends on, and samples between steps."""
+        field, jump = STEM_KERNEL, STEM_STRIDE
+        for _, kernel, stride in self._stages():
+            field += (kernel - 1) * jump * (1 + stride)
+            jump *= stride
+        return field + 2 * sum(self.context) * jump, jump
 
     def steps(self, size: int) -> int:
         """Steps of the embedding of a stream of ``size`` samples."""
         return (size - self.encoder_field) // self.step_size + 1
 
-    def encode(self, stream: Tensor) -> Tensor:
-        """Embedding, and below it the head's linear response to it (two steps shorter, padded at the end)."""
-        embedding = self.encoder(stream.unsqueeze(1))
-        single = self.single(embedding)
-        return torch.cat([embedding, nn.functional.pad(single, (0, 2))], dim=1)
+    def encode(self, streams: Tensor) -> Tensor:
+        """Channels that the head multiplies, if it does, and its linear response (two steps shorter, padded)."""
+        parts = [self.encoder, self.single, *([self.past] if self.inspiral else [])]
+        if self.shared_encoder:
+            return self._embed(streams.flatten(0, 1), *parts).unflatten(0, (-1, streams.shape[1]))
+        detectors = zip(streams.unbind(1), *(cast("nn.ModuleList", part) for part in parts), strict=True)
+        return torch.stack([self._embed(*detector) for detector in detectors], dim=1)
+
+    def _embed(self, stream: Tensor, encoder: nn.Module, single: nn.Module, past: nn.Module | None = None) -> Tensor:
+        """Embed streams of one detector, or of several with the same weights: shape (batch, time)."""
+        samples = stream.unsqueeze(1)
+        embedding = encoder(samples[..., self.own_start :])
+        if past is not None:
+            embedding = embedding + past(samples[..., self.past_start :])
+        response = nn.functional.pad(single(embedding), (0, 2))
+        return torch.cat([embedding, response], dim=1) if self.pairs else response
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""
         steps = embeddings[0].shape[-1]
-        streams = [e[:, : self.embedding_size] for e in embeddings]
-        products = torch.cat([streams[i] * streams[j] for i, j in self.pairs], dim=1)
-        x = self.product(products)
-        for embedding in embeddings:
-            x = x + embedding[:, self.embedding_size :, : steps - 2]
+        responses = [embedding[:, -self.head_size :, : steps - 2] for embedding in embeddings]
+        if self.pairs:
+            streams = [embedding[:, : self.embedding_size] for embedding in embeddings]
+            responses.insert(0, self.product(torch.cat([streams[i] * streams[j] for i, j in self.pairs], dim=1)))
+        x = functools.reduce(torch.add, responses)
         pooled = pool(self.head(x), self.window_steps - self.head_loss, hop)
         return self.classifier(pooled).squeeze(-1)

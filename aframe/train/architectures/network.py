@@ -47,14 +47,14 @@ class Network(nn.Module, ABC):
         return self.steps(self.kernel_size)
 
     @abstractmethod
-    def encode(self, stream: Tensor) -> Embeddings:
-        """Embed streams of single detectors.
+    def encode(self, streams: Windows) -> Embeddings:
+        """Embed each detector's stream.
 
         Args:
-            stream: Whitened strain, shape (batch, time), time >= kernel_size.
+            streams: Whitened strain, shape (batch, ifos, time), time >= kernel_size.
 
         Returns:
-            Shape (batch, channels, steps): step k depends on the samples that follow ``k * step_size``.
+            Shape (batch, ifos, channels, steps): step k depends on the samples that follow ``k * step_size``.
         """
 
     @abstractmethod
@@ -94,9 +94,7 @@ class Network(nn.Module, ABC):
 
     def encode_windows(self, windows: Windows) -> Tensor:
         """Embed single windows: shape (batch, ifos, kernel_size) to (ifos, batch, channels, steps)."""
-        batch, ifos, size = windows.shape
-        embeddings = self.encode(windows.transpose(0, 1).reshape(ifos * batch, size)).unflatten(0, (ifos, batch))
-        return embeddings[..., : self.window_steps]
+        return self.encode(windows).transpose(0, 1)[..., : self.window_steps]
 
     def fuse_windows(self, embeddings: Tensor) -> Scores:
         """Score embedded windows: shape (ifos, batch, channels, steps) to (batch,)."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from aframe.errors import ConfigurationError
 from aframe.train.architectures.network import Network, norm_layer
 
 
@@ -43,10 +44,14 @@ class JointResNet(Network):
     Args:
         num_ifos: Number of detectors.
         kernel_size: Samples in a window.
-        layers: Residual blocks in each of the stages, of 64, 128, 256, … channels.
+        layers: Residual blocks in each of the stages.
         kernel: Odd kernel size of the residual blocks.
         norm: batch, group or instance.
         batch_size: Windows scored at once by ``fuse``.
+        width: Channels of the first stage; each further one doubles them.
+
+    Raises:
+        ConfigurationError: If there is no such norm, or the kernel is even.
     """
 
     step_size = 1
@@ -61,21 +66,24 @@ class JointResNet(Network):
         kernel: int = 3,
         norm: str = "group",
         batch_size: int = 32,
+        width: int = 64,
     ) -> None:
         super().__init__(num_ifos, kernel_size)
-        self.layers, self.kernel, self.norm, self.batch_size = layers, kernel, norm, batch_size
+        self.layers, self.kernel, self.norm, self.batch_size, self.width = layers, kernel, norm, batch_size, width
+        if kernel % 2 == 0:
+            raise ConfigurationError(f"kernel = {kernel} of the joint network must be odd")
         modules: list[nn.Module] = [
-            nn.Conv1d(num_ifos, 64, 7, 2, 3, bias=False),
-            norm_layer(norm, 64),
+            nn.Conv1d(num_ifos, width, 7, 2, 3, bias=False),
+            norm_layer(norm, width),
             nn.ReLU(inplace=True),
             nn.MaxPool1d(3, 2, 1),
         ]
-        channels = 64
+        channels = width
         for stage, number in enumerate(layers):
             for block in range(number):
                 stride = 2 if stage > 0 and block == 0 else 1
-                modules.append(BasicBlock(channels, 64 * 2**stage, kernel, stride, norm))
-                channels = 64 * 2**stage
+                modules.append(BasicBlock(channels, width * 2**stage, kernel, stride, norm))
+                channels = width * 2**stage
         self.trunk = nn.Sequential(*modules)
         self.classifier = nn.Linear(channels, 1)
 
@@ -83,9 +91,9 @@ class JointResNet(Network):
         """Steps of the embedding of a stream of ``size`` samples: every sample is one."""
         return size
 
-    def encode(self, stream: Tensor) -> Tensor:
-        """The stream itself, as one channel."""
-        return stream.unsqueeze(1)
+    def encode(self, streams: Tensor) -> Tensor:
+        """The streams themselves, as one channel each."""
+        return streams.unsqueeze(2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``. Windows are views; only a batch of them is ever assembled."""
@@ -94,10 +102,11 @@ class JointResNet(Network):
         batch, count = windows.shape[:2]
         if count == 1:
             return self.score(windows[:, 0]).unsqueeze(-1)
+        rows = max(1, self.batch_size // count)
         scores = [
-            self.score(windows[row, start : start + self.batch_size])
-            for row in range(batch)
-            for start in range(0, count, self.batch_size)
+            self.score(some)
+            for row in range(0, batch, rows)
+            for some in windows[row : row + rows].flatten(0, 1).split(self.batch_size)
         ]
         return torch.cat(scores).unflatten(0, (batch, count))
 
