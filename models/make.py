@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -68,7 +69,8 @@ def main() -> None:
         shutil.copy(work / name, output)
     device = torch.device("cuda" if options.gpus and torch.cuda.is_available() else "cpu")
     metrics = validate(model.load(path), device)
-    record = {"validation_of_this_file": metrics, "device": str(device), "sha256": storage.sha256(path)}
+    shown = {name: None if math.isnan(value) else value for name, value in metrics.items()}
+    record = {"validation_of_this_file": shown, "device": str(device), "sha256": storage.sha256(path)}
     storage.write_text(str(output / "record.json"), json.dumps(record, indent=1) + "\n")
     print(
         f"{path}: {os.path.getsize(path) / 1e6:.2f} MB, {metrics['valid_found']:.3f} found at one false alarm a month"
