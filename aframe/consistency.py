@@ -1,7 +1,9 @@
 """What each value of a configuration says on its own is right, but not together with the others."""
 
+import math
 import re
 import typing
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aframe.errors import ConfigurationError
@@ -86,9 +88,31 @@ def impossible(config: "Config") -> list[str]:
             (i.cluster_window_length / 2, "cluster_window_length / 2"),
         ):
             problems += _complaint(lambda length=length, name=name: to_samples(length, rate, name))  # type: ignore[misc]
+        problems += _complaint(lambda: check_shifts(i.shifts, rate))
         for name in ("psd_size", "filter_size", "block_size"):
             problems += _complaint(lambda name=name: getattr(s.whitening, name))  # type: ignore[misc]
     return problems
+
+
+def check_shifts(shifts: Sequence[float], sampling_rate: float) -> None:
+    """Refuse shifts after which windows of two detectors do not start at one time.
+
+    Args:
+        shifts: Of each detector, s.
+        sampling_rate: Windows per second, Hz.
+
+    Raises:
+        ConfigurationError: Naming a shift that lies between windows, and those that are allowed.
+    """
+    for shift in shifts:
+        windows = shift * sampling_rate
+        if abs(windows - round(windows)) > 1e-6:
+            below, above = math.floor(windows) / sampling_rate, math.ceil(windows) / sampling_rate
+            raise ConfigurationError(
+                f"shifts = {tuple(shifts)}: {shift} s lies between windows, of which one starts every "
+                f"{1 / sampling_rate:g} s (1 / inference_sampling_rate): choose multiples of that, such as "
+                f"{below:g} or {above:g}"
+            )
 
 
 def _checks_of_export(e: "Export") -> list[tuple[bool, str]]:

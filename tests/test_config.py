@@ -105,6 +105,8 @@ def test_values_have_their_types(tmp_path, monkeypatch):
     assert loaded.data.asd == "/curves/curve.txt"
     assert loaded.inference.shifts == (0.0, 1.0)
     assert loaded.inference.Tb == 86400
+    assert loaded.inference.batch_size == 128
+    assert load(tmp_path, ("Tb = 86400", "Tb = 86400\nbatch_size = Auto")).inference.batch_size == "auto"
     assert loaded.sensitivity.mass_combos == ((35.0, 35.0), (35.0, 20.0))
     assert loaded.candidates == config.Candidates()  # a file need not have this section
     assert loaded.sensitivity.populations == ()
@@ -176,6 +178,11 @@ def test_paths_start_at_the_file(tmp_path):
             "gates has 'L1.txt', which is no DETECTOR:FILE of a detector in ifos, such as H1:gates.txt",
         ),
         (("Tb = 86400", "Tb = 86400\nengine = jax"), "engine = 'jax' is none of torch, compiled, onnx, auto, triton"),
+        (("Tb = 86400", "Tb = 86400\nbatch_size = large"), "batch_size = 'large' .* is no whole number"),
+        (("Tb = 86400", "Tb = 86400\nbatch_size = 0"), "batch_size = 0 must be positive"),
+        (("Tb = 86400", "Tb = 86400\nembeddings_cache = -1"), r"embeddings_cache = -1\.0 GB must not be negative"),
+        (("Tb = 86400", "Tb = 86400\nprecision = int8"), "precision = 'int8' is none of float32, bfloat16, float16"),
+        (("shifts = [0, 1]", "shifts = [0, 1.1]"), r"1\.1 s lies between windows, .* every 0\.25 s .* 1 or 1\.25"),
         (("Tb = 86400", "Tb = 86400\ntriton_in_flight = 0"), "triton_in_flight = 0 must be positive"),
         (("Tb = 86400", "Tb = 86400\ntriton_deadline = 0"), r"triton_deadline = 0\.0 must be positive"),
         (("Tb = 86400", "Tb = 86400\ntriton_retries = -1"), "triton_retries = -1 must not be negative"),

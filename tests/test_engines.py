@@ -6,14 +6,14 @@ import pytest
 import torch
 from terminal import environment_of, write_run
 
-from aframe import config, engines, steps
+from aframe import config, engines, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, ParameterMismatchError
 from aframe.inference.scorers import TorchScorer, choice
 from aframe.inference.scorers.onnx_runtime import OnnxScorer
 from aframe.planning import time_slides
 from aframe.train import model
-from aframe.train.architectures import FactorisedNetwork
+from aframe.train.architectures import FactorisedNetwork, JointResNet
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,42 @@ def test_a_choice_made_for_another_model_is_refused(run):
     changed = replace(run.config, export=replace(run.config.export, model_name="another"))
     with pytest.raises(ParameterMismatchError, match=r"engine-.*\.json was made with export\.model_name"):
         engines.choose_engine(replace(run, config=changed), trained, "cpu")
+
+
+def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(choice, "SECONDS", 0.05)
+    chosen = replace(run.config, inference=replace(run.config.inference, engine="torch", batch_size="auto"))
+    auto = replace(run, config=chosen, directories=replace(run.directories, results=str(tmp_path)))
+    preprocessing = steps.trained_model(run).preprocessing
+    with torch.random.fork_rng(devices=[]):
+        joint = model.Model(JointResNet(2, preprocessing.kernel_size, (1,)).eval(), preprocessing)
+    scorer = engines.make_scorer(auto, joint, "cpu", None)
+    assert scorer.network.batch_size in choice.BATCH_SIZES
+    assert capsys.readouterr().out.startswith(f"batch_size = auto: {scorer.network.batch_size} is the fastest on ")
+    (path,) = tmp_path.glob("batch_size-*.json")
+    record = json.loads(path.read_text())
+    assert str(record["batch_size"]) in record["windows_per_second"]
+    path.write_text(json.dumps(record | {"batch_size": 48}))  # as chosen, not measured again
+    assert engines.make_scorer(auto, joint, "cpu", None).network.batch_size == 48
+    assert capsys.readouterr().out == ""
+    engines.make_scorer(auto, steps.trained_model(auto), "cpu", None)  # a factorised network has no batches
+    other = replace(auto, config=replace(chosen, inference=replace(chosen.inference, precision="bfloat16")))
+    with pytest.raises(ParameterMismatchError, match=r"batch_size-.*\.json was made with inference\.precision"):
+        engines.make_scorer(other, joint, "cpu", None)
+
+
+def test_embeddings_are_kept_of_what_is_encoded_and_where_it_is_wanted(run):
+    trained = steps.trained_model(run)
+    wanted = replace(run, config=replace(run.config, inference=replace(run.config.inference, embeddings_cache=2.0)))
+    assert engines.embedding_cache(run, TorchScorer(trained), "cpu") is None
+    joint = TorchScorer(model.Model(JointResNet(2, trained.preprocessing.kernel_size, (1,)), trained.preprocessing))
+    assert engines.embedding_cache(wanted, joint, "cpu") is None
+    cache = engines.embedding_cache(wanted, TorchScorer(trained), "cpu")
+    assert cache is not None
+    assert cache.limit == 2e9
+    assert cache.directory.startswith(f"{run.directories.results}/embeddings/")
+    assert cache.made_by["model"] == storage.sha256(run.model)
+    assert wanted.made_units == run.made_units  # how much is kept changes no result
 
 
 def test_an_engine_that_does_not_exist_is_refused(tmp_path):

@@ -248,7 +248,8 @@ def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
     whole_run: Path, tmp_path: Path, one_thread: None
 ) -> None:
     kept = ("inference.return_timeseries=true", "inference.background_per_job=1e6")
-    for name, changes in (("apart", ("inference.background_per_job=1",)), ("together", kept)):
+    apart = ("inference.background_per_job=1", "inference.embeddings_cache=1")
+    for name, changes in (("apart", apart), ("together", kept)):
         configuration = write_run(tmp_path / name, *changes) / "sandbox.cfg"
         directories = replace(Directories.from_environment(environment_of(whole_run)), results=str(tmp_path / name))
         run = Artifacts(config.load(str(configuration)), directories)
@@ -259,6 +260,8 @@ def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
         steps.merge_events(run)
         for kind in ("background", "foreground", "0lag"):
             assert content(Path(run.events(kind))) == content(whole_run / "results" / f"{kind}.hdf5")
+    embeddings = [path.name for path in (tmp_path / "apart" / "embeddings").glob("*/*.hdf5")]
+    assert len(embeddings) == len(planning.background_files(run, "test"))  # of each segment once, for all its units
     series = sorted(str(path) for path in (tmp_path / "together" / "units").glob("timeseries-*"))
     slides = list(kept_series(series))
     assert len([kind for *_, kind in slides if kind == "background"]) == sum(len(unit.slides) for unit in units)

@@ -1,11 +1,11 @@
 """Time slides: which shifts of which segments make up a background, and how much live time they give."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from aframe.consistency import check_shifts
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.vetoes import SlideSpans
 from aframe.spectral import to_samples
@@ -45,14 +45,7 @@ class Grid:
     shifts: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        rate = self.preprocessing.inference_sampling_rate
-        for shift in self.shifts:
-            if abs(shift * rate - round(shift * rate)) > 1e-6:
-                below, above = math.floor(shift * rate) / rate, math.ceil(shift * rate) / rate
-                raise ConfigurationError(
-                    f"shifts = {self.shifts}: {shift} s lies between windows, of which one starts every {1 / rate:g} s "
-                    f"(1 / inference_sampling_rate): choose multiples of that, such as {below:g} or {above:g}"
-                )
+        check_shifts(self.shifts, self.preprocessing.inference_sampling_rate)
 
     def stream_size(self, duration: float) -> int:
         """Whitened samples of a segment of ``duration`` seconds."""

@@ -145,6 +145,7 @@ def _silence() -> None:
         "Unable to serialize",
         "exists and is not empty",
         "is smaller than the logging interval",
+        "is available on your system but is not used",
         "your dataloader is not resumable",  # it only counts: a batch is made from the number of its step
     ):
         warnings.filterwarnings("ignore", message=f"(?s).*{message}")

@@ -99,6 +99,26 @@ def test_the_fastest_scorer_is_chosen(monkeypatch):
         assert rates.get("tired", 0) < rates["torch"]
 
 
+def test_the_smallest_batch_that_is_about_the_fastest_is_chosen(monkeypatch):
+    model = served.small_model("joint")
+    measured = {16: 50.0, 32: 100.0, 64: 198.0, 128: 200.0, 256: 199.0, 512: 201.0, 1024: 120.0}
+
+    def rate(network, preprocessing, size, precision, device):
+        if size not in measured:
+            raise torch.OutOfMemoryError
+        return measured[size]
+
+    monkeypatch.setattr(choice, "_batch_rate", rate)
+    monkeypatch.setattr(choice, "SECONDS", 1e3)
+    best, rates = choice.best_batch_size(model.network, model.preprocessing, torch.float32, "cpu")
+    assert (best, rates) == (64, measured)  # it gets slower: no larger one is tried
+    del measured[256], measured[512], measured[1024]
+    assert choice.best_batch_size(model.network, model.preprocessing, torch.float32, "cpu") == (64, measured)
+    measured.clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        choice.best_batch_size(model.network, model.preprocessing, torch.float32, "cpu")
+
+
 @pytest.mark.parametrize("windows", [3, 7, 20])
 def test_what_is_compiled_sees_tiles_of_one_size(windows, monkeypatch):
     """What torch would compile anew for each size is here only watched."""
@@ -106,7 +126,7 @@ def test_what_is_compiled_sees_tiles_of_one_size(windows, monkeypatch):
 
     def watched(fuse, dynamic):
         def compiled(pieces, hop):
-            sizes.append(pieces[0].shape[-1])
+            sizes.append((pieces[0].shape, pieces[0].stride()))
             return fuse(pieces, hop)
 
         return compiled
