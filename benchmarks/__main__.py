@@ -1,4 +1,7 @@
-"""Run every script of this folder, let its output through, and print a table of what was measured."""
+"""Run every script of this folder, let its output through, and print a table of what was measured.
+
+What a script cannot measure here, for want of a GPU, it prints with ``value`` and ``ok`` null.
+"""
 
 import json
 import subprocess
@@ -31,8 +34,8 @@ def main() -> None:
     wanted = [script for script in scripts if not sys.argv[1:] or script.stem in sys.argv[1:]]
     rows = [("benchmark", "value", "unit", "target", "reached")]
     for result in (result for script in wanted for result in run(script)):
-        value, ok = result["value"], "yes" if result["ok"] else "NO"
-        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        value, ok = result["value"], {True: "yes", False: "NO", None: "not run"}[result["ok"]]
+        shown = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
         rows.append((str(result["benchmark"]), shown, str(result["unit"]), str(result["target"]), ok))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -1,0 +1,146 @@
+"""Inference on a GPU: joint network and factorised network, against what the device's arithmetic and memory allow.
+
+Each slide goes through the engine: windows from views on the device, scores copied back one slide behind. The floors
+are of an unfused network: every layer's operations at the device's peak, and every layer's input and output through
+its memory once. Peaks are those of the data sheet where the device is known, else measured.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aframe.constants import SECONDS_PER_YEAR
+from aframe.inference.engine import Engine
+from aframe.inference.scorers import TorchScorer
+from aframe.inference.scorers.choice import best_batch_size
+from aframe.inference.slides import Grid
+from aframe.spectral import Whitening
+from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
+from aframe.train.model import Model, Preprocessing
+
+RATE, DURATION = 2048.0, 4096.0
+SLIDES, JOINT_SLIDES = 100, 5
+PRECISION = torch.bfloat16
+JOINT_WINDOWS_PER_SECOND, YEARS_PER_HOUR = 100_000.0, 100.0
+PEAKS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12), "A100": (312e12, 2.0e12)}
+"""Operations and bytes a second: dense bfloat16 and memory, of the SXM boards (NVIDIA's data sheets)."""
+
+IFOS = ("H1", "L1")
+MADE = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None))
+
+
+@dataclass
+class Work:
+    """Operations and bytes of memory that a network's layers take, each on its own."""
+
+    operations: float = 0.0
+    bytes: float = 0.0
+
+    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Add those of one call of a layer."""
+        self.bytes += sum(t.nbytes for t in (*inputs, output)) + sum(p.nbytes for p in module.parameters())
+        if isinstance(module, nn.Conv1d):
+            self.operations += 2 * output.numel() * module.in_channels * module.kernel_size[0]
+        if isinstance(module, nn.Linear):
+            self.operations += 2 * output.numel() * module.in_features
+
+
+@torch.inference_mode()
+def work_of(network: Network, windows: int, device: str) -> Work:
+    """What fusing so many windows takes, as it is called in the engine."""
+    work, hop = Work(), network.hop(MADE.stride_size)
+    leaves = [module for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(work.count) for module in leaves]
+    size = (windows - 1) * MADE.stride_size + MADE.kernel_size
+    streams = network.encode(torch.randn(len(IFOS), size, device=device, dtype=PRECISION))
+    work.operations = work.bytes = 0.0
+    network.fuse([stream[None] for stream in streams], hop)
+    for hook in hooks:
+        hook.remove()
+    return work
+
+
+def peaks(device: str) -> tuple[float, float]:
+    """Operations and bytes a second that the device can do."""
+    name = torch.cuda.get_device_name() if device == "cuda" else ""
+    for known, values in PEAKS.items():
+        if known in name:
+            return values
+    size = 8192 if device == "cuda" else 1024
+    matrix = torch.randn(size, size, device=device, dtype=PRECISION)
+    product = min(seconds(lambda: matrix @ matrix, device) for _ in range(5))
+    copy = min(seconds(matrix.clone, device) for _ in range(5))
+    return 2 * size**3 / product, 2 * matrix.nbytes / copy
+
+
+def seconds(call: Callable[[], object], device: str) -> float:
+    """Time of a call and of what it has asked of the device."""
+    synchronize(device)
+    start = time.perf_counter()
+    call()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def measure(network: Network, slides: int, device: str, compiled: bool, duration: float) -> float:
+    """Windows a second of slides through the engine, and what bounds them."""
+    strain = {ifo: np.random.default_rng(0).standard_normal(round(duration * RATE)) for ifo in IFOS}
+    grid = Grid(MADE, (0.0, 1.0))
+    scorer = TorchScorer(Model(network, MADE), PRECISION, device, compiled)
+    engine: list[Engine] = []
+    prepared = seconds(lambda: engine.append(Engine.from_strain(scorer, strain, grid)), device)
+    todo = [grid.slide(0, duration, number) for number in range(1, slides + 1)]
+    list(engine[0].scores_each(todo[:2]))  # compiles, and fills the allocator
+    spent = seconds(lambda: list(engine[0].scores_each(todo)), device)
+    windows = sum(slide.windows for slide in todo)
+    speed, tile = windows / spent, min(scorer.tile, todo[0].windows)
+    work, (operations, memory) = work_of(scorer.network, tile, device), peaks(device)
+    arithmetic, transfer = work.operations / tile / operations, work.bytes / tile / memory
+    shares = {"arithmetic": arithmetic * speed, "memory": transfer * speed}
+    bound = max(shares, key=lambda name: shares[name])
+    print(
+        f"{type(network).__name__}{', compiled' if compiled else ''}, {tile} windows at once: {speed:.0f} windows/s, "
+        f"{shares['arithmetic']:.0%} of the arithmetic floor ({1 / arithmetic:.0f}/s), {shares['memory']:.0%} of the "
+        f"unfused memory floor ({1 / transfer:.0f}/s): {bound} bounds it first; whitening and encoding {duration:.0f} "
+        f"s took {prepared:.2f} s",
+        flush=True,
+    )
+    return speed
+
+
+def report(name: str, value: float | None, unit: str, target: float) -> None:
+    ok = None if value is None else bool(value >= target)
+    print(json.dumps({"benchmark": name, "value": value, "unit": unit, "target": target, "ok": ok}), flush=True)
+
+
+def main(device: str = "cuda", duration: float = DURATION, number: int = SLIDES) -> None:
+    joint, years = "joint_windows_on_a_gpu", "years_of_background_an_hour_on_a_gpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        print("no GPU: what inference costs on one is not measured")
+        report(joint, None, "1/s", JOINT_WINDOWS_PER_SECOND)
+        report(years, None, "yr/h", YEARS_PER_HOUR)
+        return
+    torch.manual_seed(0)
+    network = JointResNet(2, MADE.kernel_size).eval().requires_grad_(False)
+    network.batch_size, rates = best_batch_size(network, MADE, PRECISION, device)
+    print("batches: " + ", ".join(f"{size} {rate:.0f}/s" for size, rate in rates.items()), flush=True)
+    speeds = [measure(network, min(number, JOINT_SLIDES), device, compiled, duration) for compiled in (False, True)]
+    report(joint, round(max(speeds)), "1/s", JOINT_WINDOWS_PER_SECOND)
+    head = FactorisedNetwork(2, MADE.kernel_size).eval().requires_grad_(False)
+    speeds = [measure(head, number, device, compiled, duration) for compiled in (False, True)]
+    an_hour = max(speeds) * 3600 / MADE.inference_sampling_rate / SECONDS_PER_YEAR
+    report(years, round(an_hour, 1), "yr/h", YEARS_PER_HOUR)
+
+
+if __name__ == "__main__":
+    main()
