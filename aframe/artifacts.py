@@ -1,6 +1,7 @@
 """Where each artifact of a run lies, and which parameters it depends on."""
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ from aframe.strain.segments import Segment
 Stage = Literal["train", "test"]
 
 
-WHERE_TRAINING_RUNS = ("train.data.background_memory", "train.data.waveform_memory", "train.model.compiled")
+WHERE_TRAINING_RUNS = (
+    "train.data.configuration", "train.data.background_memory", "train.data.waveform_memory", "train.model.compiled",
+)  # fmt: skip
 """Keys of the training YAML that say where and how fast a training runs, not what comes of it."""
 
 
@@ -244,9 +247,15 @@ class Artifacts:
         """Parameters of the trained model: those of all training data, and the training YAML's content."""
         return self.made_model_by(self.training_yaml)
 
-    def made_model_by(self, training_yaml: str) -> dict[str, Any]:
-        """Parameters of a model that another training YAML makes of the same data."""
-        training = {k: v for k, v in training_parameters(training_yaml).items() if k not in WHERE_TRAINING_RUNS}
+    def made_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Parameters of a model that another training YAML makes of the same data.
+
+        Args:
+            training_yaml: The YAML.
+            changes: Values of the command line that replace some of its own, as ``train.<key>``.
+        """
+        training = training_parameters(training_yaml) | dict(changes or {})
+        training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
         signals = self.made_training_waveforms
         if training.get("train.data.waveforms") == "generated":
             signals = {name: value for name, value in signals.items() if ".num_" not in name}

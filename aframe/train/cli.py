@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import torch
+import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
@@ -82,7 +83,7 @@ def _resumed(options: list[str]) -> dict[str, object]:
     """
     directories = config.Directories.from_environment()
     run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
-    checkpoints, made_with = run.checkpoints, run.made_model_by(_yaml_of(options))
+    checkpoints, made_with = run.checkpoints, run.made_model_by(_yaml_of(options), _changes(options))
     last = storage.join(checkpoints, "last.ckpt")
     is_resumed = storage.exists(last)
     if is_resumed:
@@ -161,6 +162,13 @@ def _value_of(options: Sequence[str], name: str) -> str:
         if option.startswith(f"{name}="):
             return option.partition("=")[2]
     return ""
+
+
+def _changes(options: Sequence[str]) -> dict[str, object]:
+    """Keys that are given on the command line, and their values."""
+    sections = ("--trainer.", "--model.", "--data.")
+    names = [option.partition("=")[0] for option in options if option.startswith(sections)]
+    return {f"train.{name.removeprefix('--')}": yaml.safe_load(_value_of(options, name)) for name in names}
 
 
 def _yaml_of(options: Sequence[str]) -> str:

@@ -90,6 +90,10 @@ def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, ru
     other.write_text((prepared / "train.yaml").read_text().replace("weight_decay: 0.02", "weight_decay: 0.03"))
     with pytest.raises(ParameterMismatchError, match=r"train\.model\.weight_decay = 0\.02"):
         cli.main(["fit", "--config", str(other)])
+    for option in (["--model.weight_decay", "0.03"], ["--model.weight_decay=0.03"]):  # given there, it counts as well
+        with pytest.raises(ParameterMismatchError, match=r"now says train\.model\.weight_decay = 0\.03"):
+            cli.main(["fit", "--config", yaml, *option])
+    cli.main(["fit", "--config", yaml, "--model.weight_decay", "0.02", "--data.background_memory=disk"])
 
 
 def test_a_preempted_training_continues_from_the_very_step(prepared, run):
