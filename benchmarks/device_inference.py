@@ -57,9 +57,9 @@ def work_of(network: Network, windows: int, device: str) -> Work:
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(work.count) for module in leaves]
     size = (windows - 1) * MADE.stride_size + MADE.kernel_size
-    streams = network.encode(torch.randn(len(IFOS), size, device=device, dtype=PRECISION))
+    embeddings = network.encode(torch.randn(1, len(IFOS), size, device=device, dtype=PRECISION))
     work.operations = work.bytes = 0.0
-    network.fuse([stream[None] for stream in streams], hop)
+    network.fuse(embeddings.unbind(1), hop)
     for hook in hooks:
         hook.remove()
     return work

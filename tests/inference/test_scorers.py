@@ -119,26 +119,31 @@ def test_the_smallest_batch_that_is_about_the_fastest_is_chosen(monkeypatch):
         choice.best_batch_size(model.network, model.preprocessing, torch.float32, "cpu")
 
 
+@pytest.mark.parametrize("kind", ["factorised", "joint"])
 @pytest.mark.parametrize("windows", [3, 7, 20])
-def test_what_is_compiled_sees_tiles_of_one_size(windows, monkeypatch):
-    """What torch would compile anew for each size is here only watched."""
-    sizes = []
+def test_what_is_compiled_sees_tiles_of_one_size_and_layout(kind, windows, monkeypatch):
+    """What torch would compile anew for each size and layout is here only watched."""
+    seen = []
 
     def watched(fuse, dynamic):
         def compiled(pieces, hop):
-            sizes.append((pieces[0].shape, pieces[0].stride()))
+            seen.append((pieces[0].shape, pieces[0].stride()))
             return fuse(pieces, hop)
 
         return compiled
 
-    model = served.small_model("factorised")
+    model = served.small_model(kind)
     monkeypatch.setattr(in_process, "FUSED_WINDOWS", 7)
-    expected, network = TorchScorer(model), model.network
+    expected = TorchScorer(model)
     monkeypatch.setattr(torch, "compile", watched)
     compiled = TorchScorer(model, compiled=True)
-    steps = (windows - 1) * compiled.hop + network.window_steps
-    size = (steps - 1) * network.step_size + network.receptive_field
-    embeddings = [e[:, :steps] for e in next(compiled.encode_each([torch.randn(1, 2, size)]))[0]]
-    scores = next(compiled.fuse_each([embeddings]))
-    np.testing.assert_allclose(scores, next(expected.fuse_each([embeddings])), atol=1e-5)
-    assert len(set(sizes)) == (1 if windows >= 7 else 0)
+    compiled.network.batch_size = 7
+    network, steps = compiled.network, (windows - 1) * compiled.hop + compiled.network.window_steps
+    for longer in (0, 5, 11):  # streams of segments of several lengths
+        size = (steps + longer - 1) * network.step_size + network.receptive_field
+        encoded = next(compiled.encode_each(iter([torch.randn(1, 2, size)])))[0]
+        embeddings = [e[:, :steps] for e in encoded]
+        scores = next(compiled.fuse_each([embeddings]))
+        np.testing.assert_allclose(scores, next(expected.fuse_each([embeddings])), atol=1e-5, rtol=1e-5)
+    assert len(set(seen)) == (1 if windows >= 7 else 0)
+    assert all(torch.empty(shape).stride() == stride for shape, stride in seen)

@@ -101,7 +101,7 @@ class TorchScorer(Scorer):
             if compiled is None:
                 scores = self.network.fuse(pieces, self.hop)
             else:
-                scores = compiled([piece.contiguous() for piece in pieces], self.hop)
+                scores = compiled([piece.clone(memory_format=torch.contiguous_format) for piece in pieces], self.hop)
             result.append(scores[:, first - begin :])
         scores = torch.cat(result, dim=-1).float()
         return scores if views[0].dim() > 2 else scores[0]
