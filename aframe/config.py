@@ -298,7 +298,7 @@ class Directories:
         """Read ``AFRAME_TRAIN_DATA_DIR`` and its four siblings.
 
         Raises:
-            ConfigurationError: Naming every variable that is unset or empty.
+            ConfigurationError: Naming every variable that is unset or empty, or one of a kind that cannot be used.
         """
         names = {f.name: f"AFRAME_{f.name.upper()}_DIR" for f in dataclasses.fields(cls)}
         missing = [variable for variable in names.values() if not environment.get(variable)]
@@ -307,6 +307,11 @@ class Directories:
                 f"environment variable {', '.join(missing)} is not set: set it to a directory or s3:// prefix, "
                 "or load the .env file that `aframe init` wrote"
             )
+        for variable in names.values():
+            scheme, found, _ = environment[variable].partition("://")
+            if found and (scheme != "s3" or variable == names["condor"]):
+                kinds = "local directory" if variable == names["condor"] else "local directory or s3://bucket/prefix"
+                raise ConfigurationError(f"{variable} = {environment[variable]} is no {kinds}: choose one")
         return cls(**{name: environment[variable].rstrip("/") for name, variable in names.items()})
 
 

@@ -1,8 +1,11 @@
 """How far a piece of work has come, on the terminal."""
 
+import contextlib
 import mmap
+import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -85,3 +88,39 @@ class Ledger:
 
 def _share(done: float | int, total: float | int) -> str:
     return f"{done:.0f} of {total:.0f} ({100 * done / total:.0f} %)"
+
+
+@contextlib.contextmanager
+def transfer_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Follow a transfer of ``total`` bytes: a bar on a terminal, plain lines elsewhere.
+
+    Args:
+        name: What is being transferred.
+        total: Bytes.
+
+    Yields:
+        What is to be called, from any thread, with the number of bytes that have arrived since the last call.
+    """
+    if sys.stderr.isatty():
+        from rich import progress
+        from rich.console import Console
+
+        columns = (
+            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+            progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+        )  # fmt: skip
+        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(name, total=total)
+            yield lambda number: bar.advance(task, number)
+        return
+    lines, lock, done = Progress(name, " MB"), threading.Lock(), 0
+
+    def advance(number: int) -> None:
+        nonlocal done
+        with lock:
+            done += number
+            lines(done / 1e6, total / 1e6)
+
+    yield advance
+    seconds = time.monotonic() - lines.start
+    print(f"{name}: {total / 1e6:.0f} MB in {seconds:.1f} s", flush=True)

@@ -17,6 +17,7 @@ import fsspec
 import h5py
 
 from aframe.errors import ParameterMismatchError, StorageError
+from aframe.object_store import ObjectStore
 from aframe.processes import is_alive
 
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
@@ -64,9 +65,12 @@ def fingerprint(path: str) -> str:
 
 
 def remove(path: str) -> None:
-    """Delete a file if it is there."""
+    """Delete a file or directory if it is there."""
     filesystem, inner = fsspec.core.url_to_fs(str(path))
-    if filesystem.exists(inner):
+    if isinstance(filesystem, ObjectStore):
+        for name in filesystem.find(inner):
+            filesystem.rm_file(name)
+    elif filesystem.exists(inner):
         filesystem.rm(inner, recursive=True)
 
 
@@ -74,8 +78,10 @@ def remove(path: str) -> None:
 def atomic(path: str, scratch_in: str | None = None) -> Iterator[Path]:
     """A local temporary path whose content appears under ``path`` when the block ends without error.
 
-    Local files are renamed into place; remote ones are uploaded in one piece. After an error nothing
-    is left behind. A directory may be written too: it replaces an earlier one of that name.
+    Local files are renamed into place; remote ones are uploaded and appear when that is complete. After an error
+    nothing is left behind. A directory may be written too: it replaces an earlier one of that name. A remote one cannot
+    be replaced at once: its files appear one by one, each whole, and then those that only the earlier one has go. Who
+    needs all of them together writes them under a new name, and then one file that names it.
 
     Args:
         path: Where the content will be.
@@ -95,8 +101,7 @@ def atomic(path: str, scratch_in: str | None = None) -> Iterator[Path]:
         temporary = scratch / Path(path).name
         yield temporary
         if remote:
-            filesystem, inner = fsspec.core.url_to_fs(str(path))
-            filesystem.put(str(temporary), inner, recursive=temporary.is_dir())
+            _upload(temporary, str(path))
         elif temporary.is_dir() and Path(path).exists():
             os.rename(path, scratch / "replaced")
             os.rename(temporary, path)
@@ -106,6 +111,20 @@ def atomic(path: str, scratch_in: str | None = None) -> Iterator[Path]:
         raise _not_written(path, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _upload(local: Path, path: str) -> None:
+    filesystem, inner = fsspec.core.url_to_fs(path)
+    files = sorted(file for file in local.rglob("*") if file.is_file()) if local.is_dir() else [local]
+    names = [join(inner, file.relative_to(local).as_posix()) if file != local else inner for file in files]
+    for file, name in zip(files, names, strict=True):
+        if isinstance(filesystem, ObjectStore):
+            filesystem.upload(file, name)
+        else:
+            filesystem.put_file(str(file), name)
+    if local.is_dir():
+        for name in set(filesystem.find(inner)) - set(names):
+            filesystem.rm_file(name)
 
 
 def _not_written(path: str, error: OSError) -> StorageError:
@@ -120,14 +139,25 @@ def _partial_prefix(pid: int) -> str:
 
 
 def sweep(directory: str) -> None:
-    """Delete what killed processes of this machine left half written under a local directory."""
-    mine = re.compile(rf"\.partial-{re.escape(socket.gethostname())}-(\d+)-")
+    """Delete what killed processes of this machine left half written under a directory, or for a remote one."""
+    if is_remote(directory):
+        filesystem, inner = fsspec.core.url_to_fs(directory)
+        if isinstance(filesystem, ObjectStore):
+            filesystem.abort_stale_uploads(inner)
+        _sweep(Path(tempfile.gettempdir()), [path.name for path in Path(tempfile.gettempdir()).iterdir()])
+        return
     for folder, names, _ in os.walk(directory):
-        for name in [name for name in names if name.startswith(".partial-")]:
-            names.remove(name)
-            match = mine.match(name)
-            if match and not is_alive(int(match[1])):
-                shutil.rmtree(Path(folder) / name, ignore_errors=True)
+        _sweep(Path(folder), names)
+
+
+def _sweep(folder: Path, names: list[str]) -> None:
+    """Delete those of a folder's sub-folders that a dead process wrote in; take all partial ones off the list."""
+    mine = re.compile(rf"\.partial-{re.escape(socket.gethostname())}-(\d+)-")
+    for name in [name for name in names if name.startswith(".partial-")]:
+        names.remove(name)
+        match = mine.match(name)
+        if match and not is_alive(int(match[1])):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def write_text(path: str, text: str) -> None:
@@ -139,8 +169,10 @@ def write_text(path: str, text: str) -> None:
 def write_first(path: str, text: str) -> str:
     """Write a text, whole or not at all, unless somebody else has written that file meanwhile; what stands there."""
     if is_remote(path):
-        if not exists(path):
-            write_text(path, text)
+        filesystem, inner = fsspec.core.url_to_fs(str(path))
+        if not filesystem.exists(inner):
+            with contextlib.suppress(FileExistsError):
+                filesystem.pipe_file(inner, text.encode(), mode="create")
         return read_text(path)
     parent = Path(path).absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
@@ -178,12 +210,12 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
     Raises:
         StorageError: If the file is missing, or is no complete HDF5 file.
     """
-    if not exists(path):
-        raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path")
     with contextlib.ExitStack() as stack:
         try:
             source = stack.enter_context(fsspec.open(path, "rb")) if is_remote(path) else path
             file = stack.enter_context(h5py.File(source, "r"))
+        except FileNotFoundError:
+            raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
         except OSError as error:
             raise StorageError(
                 f"{path} is not a complete HDF5 file ({error}): it may be truncated; "

@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from served import Running
+    from stores import Store
 
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -50,6 +52,35 @@ def tritonserver() -> Path:
     if not (path / "tritonserver").is_file():
         pytest.skip(f"no Triton server in {path}: `make test-triton` sets one up")
     return path
+
+
+@pytest.fixture(scope="session")
+def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Store"]:
+    """An S3 server: the one that AFRAME_TEST_S3 names (endpoint, key, secret), or one that is started here."""
+    import stores
+
+    if "AFRAME_TEST_S3" in os.environ:
+        yield stores.Store(*os.environ["AFRAME_TEST_S3"].split())
+        return
+    rclone = SERVICES / "s3" / "bin" / "rclone"
+    if not rclone.is_file():
+        pytest.skip(f"no S3 server in {rclone.parent}: `make test-s3` sets one up")
+    with stores.served(rclone, tmp_path_factory.mktemp("s3") / "buckets") as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(store_server: "Store", monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A prefix on that server which no other test uses, and an environment in which it is reached."""
+    import fsspec
+    import stores
+
+    for name, value in store_server.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AFRAME_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    stores.make_bucket()
+    return f"s3://{stores.BUCKET}/{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     ("constants", "types", "errors"),
-    ("seeding", "storage", "spectral", "progress", "processes", "provenance"),
+    ("seeding", "object_store", "storage", "leases", "spectral", "progress", "processes", "provenance"),
     ("config", "consistency", "tables"),
     ("strain",),
     ("artifacts",),

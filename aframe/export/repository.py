@@ -24,7 +24,7 @@ from aframe.export.graphs import BLOCKS, Graph, served_graphs
 from aframe.export.onnx import export_onnx, run_onnx
 from aframe.export.tensorrt_plan import build_plan
 from aframe.export.torchscript import export_torchscript, run_torchscript
-from aframe.processes import lock
+from aframe.leases import claim
 from aframe.train.model import Model
 
 
@@ -61,8 +61,7 @@ def publish(
             files[ending].mkdir()
             _write(graph, references[ending], str(files[ending]), options)
             (files[ending] / "made_with.json").write_text(json.dumps(made_with, sort_keys=True, indent=1), "utf-8")
-        if not storage.is_remote(repository):
-            lock(repository)  # two exports at once would take the same number
+        claim([repository])  # two exports at once would take the same number
         for ending, graph in graphs.items():
             name = options.name + ending
             directory = storage.join(repository, name)

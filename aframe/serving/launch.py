@@ -18,6 +18,9 @@ IMAGE = "nvcr.io/nvidia/tritonserver:25.10-py3"
 MODELS = "/models"
 """Where a container finds the repository."""
 
+STORE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+"""What a server in a container is told of the environment where it reads its repository from s3."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -91,10 +94,10 @@ class Launch:
 
     def command(self, launcher: str) -> list[str]:
         """Command line that starts the server with a program."""
+        models = _as_triton_says(self.repository)
         if launcher == "tritonserver":
-            return [launcher, *self._options(self.repository)]
+            return [launcher, *self._options(models)]
         mounts = {self.engine_cache: self.engine_cache}
-        models = self.repository
         if not storage.is_remote(self.repository):
             models = MODELS
             mounts[str(Path(self.repository).absolute())] = f"{MODELS}:ro"
@@ -105,6 +108,8 @@ class Launch:
             options += ["--nv", "--env", f"CUDA_VISIBLE_DEVICES={self.gpus}"] if self.gpus else []
             return ["apptainer", "exec", *options, image, *server]
         options = [part for host, inside in mounts.items() for part in ("--volume", f"{host}:{inside}")]
+        if storage.is_remote(self.repository):
+            options += [part for name in STORE_VARIABLES if name in os.environ for part in ("--env", name)]
         if launcher == "docker":
             options += ["--gpus", f'"device={self.gpus}"'] if self.gpus else []
             options += ["--user", f"{os.getuid()}:{os.getgid()}"]
@@ -133,3 +138,15 @@ class Launch:
             f"--metrics-port={where.metrics_port}",
             "--exit-timeout-secs=10",
         ]
+
+
+def _as_triton_says(repository: str) -> str:
+    """A repository's path for a server, which wants the store's address, where that is not Amazon's, in it.
+
+    >>> _as_triton_says("/data/model_repo")
+    '/data/model_repo'
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not (storage.is_remote(repository) and endpoint):
+        return repository
+    return f"s3://{endpoint.rstrip('/')}/{repository.partition('://')[2]}"

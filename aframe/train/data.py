@@ -34,6 +34,7 @@ from aframe.train.augmentation import (
     whiten_responses,
 )
 from aframe.train.background import WhitenedBackground, to_device
+from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
 from aframe.train.model import Preprocessing
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
@@ -180,16 +181,20 @@ class AframeDataModule(lightning.LightningDataModule):
         paths = Artifacts(self.config, self.directories).background_files("train")
         if not paths:
             raise DataError(f"no background files in {self.directory}/background: make the training data first")
+        stored, held = (storage.join(self.directory, f"{name}_waveforms.hdf5") for name in ("training", "val"))
+        wanted = [*paths, held, *([stored] if stage == "fit" and self.signals is None else [])]
+        local = local_copies(self.directory, wanted)
+        paths = [local[path] for path in paths]
         sizes = [round(parse_background_path(path)[1] * search.sample_rate) for path in paths]
         training, held_out = split(sizes, self.validation_fraction, search)
         if stage == "fit":
             self.background = self._whitened_background([(paths[part.file], part) for part in training])
             if self.signals is None:
-                self.signals = self._stored_signals(storage.join(self.directory, "training_waveforms.hdf5"))
+                self.signals = self._stored_signals(local[stored])
         self.geometry = detector_geometry(search.ifos).to(self.device)
         self.validation = validation_set(
             [self._whiten(paths[part.file], part) for part in held_out],
-            storage.join(self.directory, "val_waveforms.hdf5"),
+            local[held],
             self.preprocessing,
             Clustering(
                 search.inference_sampling_rate, self.config.inference.integration_window_length,

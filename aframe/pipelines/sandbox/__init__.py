@@ -10,8 +10,8 @@ import law
 
 from aframe import storage
 from aframe.errors import AframeError
+from aframe.leases import claim
 from aframe.preflight import preflight
-from aframe.processes import lock
 from aframe.tasks.base import AframeTask, current_run, start_manager
 from aframe.tasks.report import Report
 
@@ -44,11 +44,11 @@ def begin() -> None:
         run = current_run()
         run.check()
         preflight(run)
-        directories = run.directories
-        for directory in (directories.train_data, directories.test_data, directories.train_run, directories.results):
-            if not storage.is_remote(directory):
-                lock(directory)
-                storage.sweep(directory)
+        where = run.directories
+        directories = (where.train_data, where.test_data, where.train_run, where.results)
+        claim(directories)
+        for directory in directories:
+            storage.sweep(directory)
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
             raise
