@@ -10,11 +10,14 @@ import lightning
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.nn import Module
 
 from aframe import storage
 from aframe.storage import Parameters
 from aframe.train import model, record
+from aframe.train.architectures.batch_norm import synchronise
 from aframe.train.module import AframeModule
 
 EXAMPLES = 64
@@ -157,3 +160,14 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         with storage.atomic(str(path)) as temporary:
             torch.save(checkpoint, temporary)
+
+
+class SynchronisedNorms(TorchSyncBatchNorm):
+    """Batch norms over the batches of all processes: torch's own on GPUs, one that does the same elsewhere."""
+
+    def apply(self, model: Module) -> Module:
+        """Exchange the norms of a model that is to be trained by several processes."""
+        if next(model.parameters()).device.type == "cuda":
+            return super().apply(model)
+        synchronise(model)
+        return model

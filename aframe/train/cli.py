@@ -24,6 +24,7 @@ from aframe.train.callbacks import (
     KeepRecord,
     MetricsFile,
     SaveModel,
+    SynchronisedNorms,
     WholeCheckpoints,
 )
 from aframe.train.data import AframeDataModule
@@ -101,7 +102,7 @@ def _resumed(options: list[str]) -> dict[str, object]:
             SaveModel(run.model, made_with),
             TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
         ],
-        "plugins": [WholeCheckpoints(), LightningEnvironment()],
+        "plugins": [WholeCheckpoints(), LightningEnvironment(), SynchronisedNorms()],
         "enable_progress_bar": sys.stderr.isatty(),
     }
 

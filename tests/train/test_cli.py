@@ -133,7 +133,9 @@ def test_two_processes_validate_as_one_does_and_write_one_model(prepared, run):
     assert out.count("Train: epoch 1 of 1") == 1
     assert [name for name in os.listdir(directory) if name.startswith("model")] == ["model.pt"]
     (row,) = rows(directory / "metrics.csv")
+    checkpoint = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     trained = model.load(str(directory / "model.pt"))
+    assert all(torch.equal(checkpoint[f"network.{name}"], x) for name, x in trained.network.state_dict().items())
     data = AframeDataModule(validation_background=float("inf"))
     data.setup("validate")
     validated = data.validation.joined([data.validation.score(trained.network, 200000.0, torch.device("cpu"), (0, 1))])
