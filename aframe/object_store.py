@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import sys
 import time
 from collections import OrderedDict
@@ -26,6 +27,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSLError,
 )
+from botocore.exceptions import ConnectionError as LostConnection
 from botocore.parsers import ResponseParserError
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
@@ -123,6 +125,7 @@ class ObjectStore(S3FileSystem):
         }
         options["config_kwargs"] = configuration | options.get("config_kwargs", {})
         super().__init__(*arguments, **{"use_listings_cache": False, **options})
+        self.loop.set_exception_handler(_without_lost_connections)
         _kept.append(self)
 
     @staticmethod
@@ -360,8 +363,8 @@ def _transient(error: BaseException) -> str:
     if isinstance(error, SSLError) and "certificate" in str(error).lower():
         return ""
     kinds = (
-        HTTPClientError, IncompleteReadError, ResponseStreamingError, ResponseParserError, aiohttp.ClientError,
-        ConnectionError, TimeoutError,
+        HTTPClientError, LostConnection, IncompleteReadError, ResponseStreamingError, ResponseParserError,
+        aiohttp.ClientError, ConnectionError, TimeoutError,
     )  # fmt: skip
     return _line(error) if isinstance(error, kinds) else ""
 
@@ -394,7 +397,14 @@ def _told_plainly(error: Exception, what: str, bucket: str, endpoint: str) -> Ex
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"( on| to the| from)? endpoint URL: \"[^\"]*\"\.?", "", str(error))  # it says what was asked for
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _without_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave unsaid that a request ended with its connection: who made it knows, and tries again."""
+    if not isinstance(context.get("exception"), (aiohttp.ClientError, OSError)):
+        loop.default_exception_handler(context)
 
 
 def _tell(endpoint: str, reason: str) -> None:

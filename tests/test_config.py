@@ -254,6 +254,10 @@ def test_directories_name_each_variable_that_is_unset():
     assert directories.train_data == "/run/train_data"
     with pytest.raises(ConfigurationError, match="AFRAME_TEST_DATA_DIR, AFRAME_RESULTS_DIR is not set"):
         config.Directories.from_environment(environment | {"AFRAME_TEST_DATA_DIR": "", "AFRAME_RESULTS_DIR": ""})
+    for name, value in (("CONDOR", "s3://bucket/x"), ("RESULTS", "gs://bucket/x")):
+        kind = "local directory" + (" or s3://bucket/prefix" if name == "RESULTS" else "")
+        with pytest.raises(ConfigurationError, match=f"AFRAME_{name}_DIR = {value} is no {kind}: choose one"):
+            config.Directories.from_environment(environment | {f"AFRAME_{name}_DIR": value})
 
 
 def test_a_percent_sign_is_refused_as_law_cannot_read_it(tmp_path: Path) -> None:

@@ -346,24 +346,24 @@ def test_patience_ends(bucket: str, wire: stores.Wire, monkeypatch: pytest.Monke
 
 def _child(path: str, number: int) -> None:
     storage.write_text(f"{path}/{number}.txt", str(number))
-    assert len(storage.read_text(f"{path}/parent.txt")) == 3 * 2**20
+    assert len(storage.read_text(f"{path}/parent.txt")) == 3 * 2**16
 
 
 def test_forked_processes_and_their_parent_work_at_the_same_time(bucket: str) -> None:
     """As luigi's workers: forked while the parent has open connections, some of them in use by another thread."""
-    storage.write_text(f"{bucket}/parent.txt", "abc" * 2**20)
+    storage.write_text(f"{bucket}/parent.txt", "abc" * 2**16)
     context, running = multiprocessing.get_context("fork"), True
 
     def keep_reading() -> int:
         count = 0
         while running:
-            assert len(storage.read_text(f"{bucket}/parent.txt")) == 3 * 2**20
+            assert len(storage.read_text(f"{bucket}/parent.txt")) == 3 * 2**16
             count += 1
         return count
 
-    with ThreadPoolExecutor(2) as pool:
-        readers = [pool.submit(keep_reading) for _ in range(2)]
-        for first in (0, 3, 6):
+    with ThreadPoolExecutor(1) as pool:
+        readers = [pool.submit(keep_reading)]
+        for first in (0, 3):
             children = [context.Process(target=_child, args=(bucket, first + k)) for k in range(3)]
             for child in children:
                 child.start()
@@ -373,7 +373,7 @@ def test_forked_processes_and_their_parent_work_at_the_same_time(bucket: str) ->
             storage.write_text(f"{bucket}/after-{first}.txt", "x")
         running = False
         assert all(reader.result(timeout=60) > 0 for reader in readers)
-    assert len(storage.glob(f"{bucket}/[0-9].txt")) == 9
+    assert len(storage.glob(f"{bucket}/[0-9].txt")) == 6
 
 
 def test_threads_share_a_store(bucket: str) -> None:

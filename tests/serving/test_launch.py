@@ -73,3 +73,18 @@ def test_a_repository_on_s3_and_an_image_in_a_file_are_taken_as_they_are():
     assert "--model-repository=s3://bucket/models" in command
     assert "/images/triton.sif" in command
     assert not any("/models:ro" in part for part in command)
+
+
+def test_a_remote_repository_is_read_by_the_server_itself(monkeypatch):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    remote = Launch("s3://bucket/run/model_repo", image="image:1")
+    assert "--model-repository=s3://bucket/run/model_repo" in remote.command("tritonserver")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example.org:7480/")
+    command = remote.command("podman")
+    assert "--model-repository=s3://https://s3.example.org:7480/bucket/run/model_repo" in command
+    assert command[command.index("AWS_ACCESS_KEY_ID") - 1] == "--env"
+    assert "AWS_SESSION_TOKEN" not in command
+    assert not [part for part in command if "/models" in part]
+    assert "AWS_ACCESS_KEY_ID" not in LAUNCH.command("podman")
