@@ -15,6 +15,9 @@ from aframe.errors import ConfigurationError, ParameterMismatchError, StorageErr
 from aframe.export.graphs import Graph
 from aframe.train.model import Preprocessing
 
+INTERFACE = "2"
+"""Changes with what served models take and give, so that clients refuse those that were exported for others."""
+
 PLATFORMS = {
     "onnxruntime": ("onnxruntime_onnx", "model.onnx"),
     "tensorrt": ("tensorrt_plan", "model.plan"),
@@ -94,7 +97,7 @@ def identity(preprocessing: Preprocessing, sha256: str) -> dict[str, str]:
     fields = dataclasses.asdict(preprocessing)
     fields |= fields.pop("whitening")
     texts = {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in fields.items()}
-    return {"model_sha256": sha256} | texts
+    return {"model_sha256": sha256, "interface": INTERFACE} | texts
 
 
 def model_configuration(
