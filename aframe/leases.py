@@ -132,7 +132,7 @@ def _renew(process: int) -> None:
 
 def _release(process: int) -> None:
     """Delete the leases of a process that ends."""
-    for path, lease in _held.items():
+    for path, lease in list(_held.items()):
         with contextlib.suppress(AframeError, OSError):
             found = _read(path)
             if os.getpid() == process and _is_mine(lease) and found is not None and found["token"] == lease["token"]:

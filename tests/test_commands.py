@@ -237,6 +237,7 @@ def test_init_refuses_what_is_there_and_what_it_does_not_know(run: Path, tmp_pat
     assert "already has" in told(aframe("init", str(run)))
     assert "highpas" in told(aframe("init", str(tmp_path / "new"), "--set", "search.highpas=3"))
     assert not (tmp_path / "new").exists()
+    assert "configuration lies in a local directory" in told(aframe("init", "s3://bucket/run"))
 
 
 def test_init_adds_keys_that_its_files_leave_out(tmp_path: Path) -> None:
