@@ -196,8 +196,7 @@ def train(options: "Sequence[str]") -> None:
     if "fit" in options and directory and is_first:
         from aframe.report.training import draw_training
 
-        for path in draw_training(directory):
-            print(path)
+        print(f"Train: curves and examples: {', '.join(draw_training(directory))}", flush=True)
 
 
 def export(options: argparse.Namespace) -> None:

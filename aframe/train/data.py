@@ -216,7 +216,7 @@ class AframeDataModule(lightning.LightningDataModule):
         sizes = [part.stop - part.start - lost for _, part in parts]
         shape = (len(self.search.ifos), sum(sizes))
         streams = self._allocate("whitened background", self.memory[0], torch.float32, shape)
-        progress = Progress("whitening the training background", " s")
+        progress = Progress("Whitening background", " s")
 
         def stretches() -> Iterator[list[WhitenedStream]]:
             for number, (path, part) in enumerate(parts):
