@@ -35,16 +35,17 @@ _inherited: list[Callable[[slice], None]] = []
 """In a forked process: the work that it is there for."""
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however it ends (Linux; elsewhere nothing happens).
+def die_with(parent: int, death: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel end this process when its parent ends, however it ends (Linux; elsewhere nothing happens).
 
     To be called in a child: as ``preexec_fn`` of a subprocess, or first thing after a fork.
 
     Args:
         parent: The parent's process number; if it has ended already, this process ends here.
+        death: What it is sent; SIGTERM where it has something to save.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death)
         if os.getppid() != parent:
             os._exit(1)
 

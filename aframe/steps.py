@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -296,7 +297,7 @@ def use_one_gpu(gpus: str) -> str:
 
 
 def train(run: Artifacts, gpus: str) -> None:
-    """Train in a process of its own, which dies with this one.
+    """Train in a process of its own, which is asked to end when this one does: it keeps a checkpoint first.
 
     Args:
         run: The run.
@@ -307,7 +308,7 @@ def train(run: Artifacts, gpus: str) -> None:
     """
     command = [sys.executable, "-P", "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
-    die = functools.partial(die_with, os.getpid())
+    die = functools.partial(die_with, os.getpid(), signal.SIGTERM)
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
     if process.returncode != 0:
         raise TrainingError(

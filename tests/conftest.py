@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from served import Running
-    from stores import Store
+    from stores import Store, Wire
 
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -81,6 +81,22 @@ def bucket(store_server: "Store", monkeypatch: pytest.MonkeyPatch, tmp_path_fact
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     stores.make_bucket()
     return f"s3://{stores.BUCKET}/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def wire(bucket: str, store_server: "Store", monkeypatch: pytest.MonkeyPatch) -> Iterator["Wire"]:
+    """The connection to that server, which can be cut."""
+    import numpy as np
+    import stores
+
+    from aframe import object_store
+
+    wire = stores.Wire(store_server.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
+    monkeypatch.setattr(object_store, "_told", np.zeros(1))
+    object_store.ObjectStore.clear_instance_cache()
+    yield wire
+    wire.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from small_networks import small_networks
 from terminal import AFRAME, environment_of
 
 from aframe.export.configuration import ServingOptions, identity
@@ -16,7 +17,6 @@ from aframe.export.repository import publish
 from aframe.serving.launch import Endpoint
 from aframe.serving.server import free_ports
 from aframe.spectral import Whitening
-from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
 from aframe.train.model import Model, Preprocessing
 
 BLOCK = 16
@@ -28,25 +28,9 @@ OPTIONS = {"block_windows": BLOCK, "max_batch_size": 4 * BLOCK}
 def small_model(kind: str, ifos: tuple[str, ...] = ("H1", "L1"), seed: int = 2, highpass: float = 20.0) -> Model:
     """A small network of a kind whose scores of noise differ by about one; 1 s windows at 256 Hz, four a second."""
     preprocessing = Preprocessing(ifos, 1.0, 4.0, (0.25, 0.75), Whitening(256.0, 4.0, 1.0, 1.0, 4.0, highpass, None))
-    networks: dict[str, Callable[[], Network]] = {
-        "factorised": lambda: FactorisedNetwork(len(ifos), 256, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4),
-        "per_detector": lambda: FactorisedNetwork(
-            len(ifos),
-            256,
-            (4, 6),
-            (1, 1),
-            (3, 3),
-            embedding_size=4,
-            head_size=4,
-            context=(1,),
-            inspiral=(1, 2),
-            shared_encoder=False,
-        ),
-        "joint": lambda: JointResNet(len(ifos), 256, layers=(1,)),
-    }
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = networks[kind]().train()
+        network = small_networks(len(ifos), preprocessing.kernel_size)[kind]().train()
         for _ in range(30):  # statistics of noise
             scores = network(torch.randn(64, len(ifos), 256))
     last = network.classifier if kind == "joint" else network.classifier[-1]

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,17 +27,6 @@ pytestmark = pytest.mark.s3
 
 def store() -> ObjectStore:
     return fsspec.core.url_to_fs("s3://x")[0]
-
-
-@pytest.fixture
-def wire(bucket: str, store_server: stores.Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[stores.Wire]:
-    """The connection to the server, which can be cut."""
-    wire = stores.Wire(store_server.endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
-    monkeypatch.setattr(object_store, "_told", np.zeros(1))
-    ObjectStore.clear_instance_cache()
-    yield wire
-    wire.close()
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class KeepRecord(Callback):
         assert isinstance(pl_module, AframeModule)
         if trainer.is_global_zero and not storage.exists(path):
             data, batch = pl_module.data, pl_module.data.make_batch(0)
-            parts = (record.on_host(x[:EXAMPLES]) for x in (batch.windows, batch.labels, batch.is_noise))
+            parts = (x[:EXAMPLES].cpu().numpy() for x in (batch.windows, batch.labels, batch.is_noise))
             example = record.ExampleBatch(data.search.ifos, data.search.sample_rate, *parts)
             record.write_example_batch(path, example)
 

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from aframe import storage
 from aframe.events.significance import Background
@@ -98,8 +96,3 @@ def read_validation(path: str) -> Validated:
         threshold = float(file.attrs["threshold_at_one_per_month"])
         is_extrapolated = bool(file.attrs["threshold_is_extrapolated"])
         return Validated(statistic, snr, chirp_mass, background, threshold, is_extrapolated)
-
-
-def on_host(values: Tensor) -> Array:
-    """A tensor's values as an array."""
-    return np.asarray(values.detach().cpu())

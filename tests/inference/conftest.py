@@ -3,10 +3,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from small_networks import small_networks
 from torch import Tensor
 
 from aframe.spectral import Whitening
-from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
+from aframe.train.architectures import Network
 from aframe.train.model import Model, Preprocessing
 
 RATE = 256.0
@@ -58,20 +59,7 @@ def build_model(
     preprocessing = Preprocessing(ifos, 1.0, sampling_rate, (0.25, 0.75), whitening)
     size = preprocessing.kernel_size
     networks = {
-        "factorised": lambda: FactorisedNetwork(len(ifos), size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4),
-        "per_detector": lambda: FactorisedNetwork(
-            len(ifos),
-            size,
-            (4, 6),
-            (1, 1),
-            (3, 3),
-            embedding_size=4,
-            head_size=4,
-            context=(1,),
-            inspiral=(1, 2),
-            shared_encoder=False,
-        ),
-        "joint": lambda: JointResNet(len(ifos), size, layers=(1,), batch_size=7),
+        **small_networks(len(ifos), size),
         "coincidence": lambda: Coincidence(len(ifos), size),
         "energy": lambda: Coincidence(len(ifos), size, smoothing=round(0.05 * rate) | 1),
     }

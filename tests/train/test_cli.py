@@ -191,3 +191,28 @@ def test_a_training_without_yaml_is_an_error(run):
     run("none")
     with pytest.raises(ConfigurationError, match="needs --config FILE"):
         cli.main(["fit"])
+
+
+@pytest.mark.parametrize("moment", ["validation_step", "on_train_batch_end"])
+def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run, monkeypatch, moment):
+    """Asked to end during the first validation, or in the last step before it."""
+    yaml = changed(prepared, "between", ("max_epochs", 3))
+    whole, ended = run("whole between"), run(f"ended in {moment}")
+    run("whole between")
+    cli.main(["fit", "--config", yaml])
+    run(f"ended in {moment}")
+    original = getattr(AframeModule, moment)
+
+    def then_end(self, *arguments):
+        if self.trainer.current_epoch == 0 and arguments[-1] in (0, 11) and self.trainer.global_step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AframeModule, moment, then_end)
+        with pytest.raises(TrainingError, match="asked to end"):
+            cli.main(["fit", "--config", yaml])
+    cli.main(["fit", "--config", yaml])
+    assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
+    expected, found = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())

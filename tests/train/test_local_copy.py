@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -19,7 +18,6 @@ import stores
 
 from aframe import object_store, storage
 from aframe.errors import StorageError
-from aframe.object_store import ObjectStore
 from aframe.train import local_copy
 from aframe.train.local_copy import cache_directory, local_copies
 
@@ -37,17 +35,6 @@ def remote(bucket: str) -> str:
         with storage.atomic(f"{bucket}/data/{name}") as temporary:
             temporary.write_bytes(content(name))
     return f"{bucket}/data"
-
-
-@pytest.fixture
-def wire(remote: str, store_server: stores.Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[stores.Wire]:
-    """The connection to the server, which can be cut."""
-    wire = stores.Wire(store_server.endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
-    monkeypatch.setattr(object_store, "_told", np.zeros(1))
-    ObjectStore.clear_instance_cache()
-    yield wire
-    wire.close()
 
 
 def wanted(directory: str) -> list[str]:
