@@ -65,7 +65,7 @@ def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
 
 
 def advertised(text: str) -> dict[str, dict[str, Any]]:
-    """Attributes of each job by its number, such as ``12.0``, of what ``condor_q -json`` prints: nothing for no jobs."""
+    """Attributes of each job by its number, such as ``12.0``, of what ``condor_q -json`` prints, if anything."""
     ads = json.loads(text) if text.strip() else []
     return {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in ads}
 

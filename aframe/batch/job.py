@@ -10,9 +10,11 @@ from pathlib import Path
 from aframe.batch.settings import Batch
 from aframe.processes import JOB, JOB_CORES
 
-PASSED = ("AFRAME_", "AWS_", "LAW_", "LAL_", "LIGO_", "GWDATAFIND_", "NDS", "DEFAULT_SEGMENT_SERVER", "X509_", "BEARER_TOKEN",
-          "SCITOKEN", "KRB5", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY",
-          "HTTPS_PROXY", "NO_PROXY")  # fmt: skip
+PASSED = (
+    "AFRAME_", "AWS_", "LAW_", "LAL_", "LIGO_", "GWDATAFIND_", "NDS", "DEFAULT_SEGMENT_SERVER", "X509_", "BEARER_TOKEN",
+    "SCITOKEN", "KRB5", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY",
+    "HTTPS_PROXY", "NO_PROXY",
+)  # fmt: skip
 """How the names of variables begin that a job takes along from the submitting process."""
 
 INSTALLED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LANG", "LC_ALL")

@@ -15,6 +15,14 @@ BATCH_TASKS = (
 
 WORKFLOWS = ("local", "htcondor", "slurm")
 
+COMMANDS = {
+    "htcondor": ("condor_submit", "condor_q", "condor_history", "condor_rm"),
+    "slurm": ("sbatch", "squeue", "scancel"),
+}
+"""What a machine must have that submits to a batch system."""
+
+NO_LINES = Lines()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -31,8 +39,9 @@ class Batch:
     accounting_user: str | None = key("HTCondor's accounting_group_user", default=None)
     partition: str | None = key("Slurm's partition", default=None)
     use_oauth_services: str | None = key("HTCondor's services that give a job its tokens, such as igwn", default=None)
-    submit_lines: Lines = key("more lines: of HTCondor's submit file as they are, Slurm's options as --qos=long",
-                              default=Lines())  # fmt: skip
+    submit_lines: Lines = key(  # noqa: RUF009 - its default is a tuple
+        "more lines: of HTCondor's submit file as they are, Slurm's options as --qos=long", default=NO_LINES
+    )
     image: str | None = key("container image in which a job runs, for HTCondor", default=None)
     branches_per_job: int = key("branches that a job does one after the other", default=1)
     max_jobs: int | None = key("jobs in the batch system at the same time; none: no limit", default=None)

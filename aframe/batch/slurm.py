@@ -52,8 +52,8 @@ def _quoted(value: str) -> str:
 def states(text: str) -> dict[int, tuple[str, str]]:
     """State and reason of each job, of what ``squeue -o '%A|%T|%r'`` or ``sacct -P -o JobIDRaw,State,Reason`` prints.
 
-    >>> states("7|OUT_OF_MEMORY|None\\n8|CANCELLED by 0|None")
-    {7: ('OUT_OF_MEMORY', ''), 8: ('CANCELLED', '')}
+    >>> states("8|CANCELLED by 0|None")
+    {8: ('CANCELLED', '')}
     """
     found = {}
     for line in text.splitlines():
