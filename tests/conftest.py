@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,16 @@ LONGEST = ("test_pipeline.py",)
 """Files whose tests take minutes: where tests run on several cores, they go first."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+SYSTEMS = ("slurm", "condor")
+"""Markers of tests that start a batch system: they run when they are asked for by name."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        for name in SYSTEMS:
+            if item.get_closest_marker(name) is not None and name not in config.option.markexpr:
+                item.add_marker(pytest.mark.skip(reason=f"`make test-{name}` runs it"))
 
 
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -81,6 +90,17 @@ def bucket(store_server: "Store", monkeypatch: pytest.MonkeyPatch, tmp_path_fact
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     stores.make_bucket()
     return f"s3://{stores.BUCKET}/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A private Slurm, to which everything submits."""
+    scripts, directory = Path(__file__).parent / "services" / "slurm", tmp_path_factory.mktemp("slurm")
+    subprocess.run([scripts / "start.sh", directory], check=True)
+    os.environ["SLURM_CONF"] = str(directory / "slurm.conf")
+    yield
+    subprocess.run([scripts / "stop.sh", directory], check=True)
+    del os.environ["SLURM_CONF"]
 
 
 @pytest.fixture(scope="session")
