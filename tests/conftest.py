@@ -103,6 +103,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     del os.environ["SLURM_CONF"]
 
 
+@pytest.fixture
+def condor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pool of HTCondor's stand-in, to which everything submits; its directory."""
+    commands, pool = SERVICES / "htcondor" / "bin", tmp_path / "pool"
+    pool.mkdir()
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HTCONDOR_STAND_IN", str(pool))
+    return pool
+
+
 @pytest.fixture(scope="session")
 def ml4gw() -> None:
     """Skip where ml4gw is not installed (its top level, which needs more than is used of it, is not imported)."""

@@ -39,8 +39,7 @@ def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
         "output": f"{files}.log",
         "error": f"{files}.log",
         "should_transfer_files": "YES",
-        "when_to_transfer_output": "ON_EXIT",
-        "transfer_input_files": directory / ENVIRONMENT,
+        "transfer_input_files": ENVIRONMENT,
         "transfer_output_files": '""',
         "request_memory": "$(memory)",
         "request_disk": settings.disk * 1024,
@@ -51,7 +50,6 @@ def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
         "accounting_group_user": settings.accounting_user,
         "use_oauth_services": settings.use_oauth_services,
         "batch_name": group,
-        "notification": "never",
         f"My.{NAME}": f'"{group}-$(label)"',
         f"My.{GROUP}": f'"{group}"',
     }

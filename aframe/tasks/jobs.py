@@ -122,6 +122,7 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
         else:
             return
         waiting = (None, self.job_manager.PENDING, self.job_manager.RUNNING)
+        done, followed = self._get_existing_branches(sync=True), 0
         known = {number: job["branches"] for number, job in data.jobs.items()} | dict(data.unsubmitted_jobs)
         for number, branches in known.items():
             job, found = data.jobs.pop(number, None), live.get(self.name_of(branches))
@@ -129,15 +130,20 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
             is_followed = (
                 job is not None and job["status"] in waiting and job["job_id"] not in (None, data.dummy_job_id)
             )
+            if done.issuperset(branches):
+                data.jobs[number] = data.job_data(branches=branches, status=self.job_manager.FINISHED)
+                continue
             if found is not None and (not is_followed or job["job_id"] != found):
                 log = self.make_job(number, branches, again=False).log
-                data.jobs[number] = data.job_data(job_id=found, branches=branches, extra={"log": str(log)})
-            elif is_followed:
+                job = data.job_data(job_id=found, branches=branches, extra={"log": str(log)})
+            if found is not None or is_followed:
                 data.jobs[number] = job
+                followed += 1
             else:
                 data.unsubmitted_jobs[number] = branches
-        if data.jobs:
-            print(f"{self.task.title}: {len(data.jobs)} jobs of an earlier run are followed", flush=True)
+        if followed:
+            word = f"job{'s' if followed > 1 else ''}"
+            print(f"{self.task.title}: {followed} {word} of an earlier run followed", flush=True)
         file.parent.touch()
         file.dump(data, formatter="json", indent=4)
 

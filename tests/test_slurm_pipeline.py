@@ -4,25 +4,18 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from comparison import differences
-from terminal import LAW, aframe, environment_of, write_batch, write_run
+from processes_of_runs import FETCH, INJECTIONS, running, wait_for
+from terminal import aframe, write_batch, write_run
 
 from aframe.tables import InjectionTable
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm")]
 
-INJECTIONS = "aframe.tasks.waveforms.MergeInjections"
-"""A task that needs two workflows of two branches each."""
-
-
-FETCH = ("aframe.tasks.data.FetchStrain", "--stage", "test")
-FOLLOWED = "FetchStrain test: 2 jobs of an earlier run are followed"
+FOLLOWED = "FetchStrain test: 2 jobs of an earlier run followed"
 
 
 def jobs() -> list[tuple[int, str, str]]:
@@ -31,29 +24,6 @@ def jobs() -> list[tuple[int, str, str]]:
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = [line.strip().split("|") for line in out.splitlines()]
     return sorted((int(number), state, name) for number, state, name in rows)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-@contextmanager
-def running(directory: Path, output: Path, *task: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """A task that runs in a session of its own, and is killed at the end if it still does."""
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            [LAW, "run", *(task or (INJECTIONS,)), "--workers", "2"], env=environment_of(directory), stdout=stream,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def test_the_same_tables_as_on_this_machine(tmp_path: Path) -> None:
@@ -87,12 +57,12 @@ def test_failed_jobs_are_told_and_tried_again_with_more_memory_where_it_was_too_
     def state(number: int) -> str:
         return next((state for found, state, _ in jobs() if found == number), "")
 
-    with running(directory, tmp_path / "output.txt") as process:
+    with running(directory, tmp_path / "output.txt", *INJECTIONS) as process:
         wait_for(lambda: state(first + 1) == "RUNNING" or state(first) == "RUNNING")
         subprocess.run(["scancel", str(first)], check=True)
         wait_for(lambda: python_of(first + 1, directory))
         os.kill(python_of(first + 1, directory)[0], signal.SIGKILL)
-        assert process.wait(200) == 0, (tmp_path / "output.txt").read_text()
+        assert process.wait(400) == 0, (tmp_path / "output.txt").read_text()
     output = (tmp_path / "output.txt").read_text()
     assert re.search(r"FetchStrain test: branch \d failed \(CANCELLED.*\), to be submitted again\n", output)
     assert re.search(r"FetchStrain test: branch \d failed \(FAILED: NonZeroExitCode\), to be submitted again\n", output)
@@ -127,8 +97,8 @@ def test_a_job_that_always_fails_ends_the_run_when_the_others_are_done_and_the_n
     blocked.mkdir(parents=True)
     (blocked / "in the way").touch()
     before = len(jobs())
-    with running(directory, tmp_path / "first.txt") as process:
-        assert process.wait(200) == 1
+    with running(directory, tmp_path / "first.txt", *INJECTIONS) as process:
+        assert process.wait(400) == 1
     output = (tmp_path / "first.txt").read_text()
     assert "FetchStrain test: branch 1 failed (FAILED: NonZeroExitCode), to be submitted again\n" in output
     assert "FetchStrain test: branch 1 failed (FAILED: NonZeroExitCode), given up\n" in output
@@ -140,7 +110,7 @@ def test_a_job_that_always_fails_ends_the_run_when_the_others_are_done_and_the_n
     blocked.rmdir()
     before = len(jobs())
     with running(directory, tmp_path / "second.txt", *FETCH) as process:
-        assert process.wait(200) == 0
+        assert process.wait(400) == 0
     assert [name.rpartition("-test-")[2] for _, _, name in jobs()[before:]] == ["branch-1"]
 
 
@@ -152,7 +122,8 @@ def test_jobs_outlive_the_run_however_it_ends_and_the_next_one_finds_them(tmp_pa
     before, output = len(jobs()), tmp_path / "output.txt"
 
     def update(state: str) -> None:
-        subprocess.run(["scontrol", "update", f"nodename={node}", f"state={state}", "reason=test"], check=True)
+        command = ["scontrol", "update", f"nodename={node}", f"state={state}", "reason=test"]
+        subprocess.run(command, capture_output=True, check=False)  # a node that is up already cannot be resumed
 
     def pending() -> list[str]:
         return [name for _, state, name in jobs()[before:] if state == "PENDING"]
@@ -160,7 +131,7 @@ def test_jobs_outlive_the_run_however_it_ends_and_the_next_one_finds_them(tmp_pa
     update("drain")  # jobs wait until the run has been interrupted often enough
     try:
         for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGKILL):
-            with running(directory, output) as process:
+            with running(directory, output, *INJECTIONS) as process:
                 told = "FetchStrain test: 2 jobs submitted to Slurm" if sign == signal.SIGINT else FOLLOWED
                 wait_for(lambda told=told: told in output.read_text() and len(pending()) == 2)
                 os.killpg(process.pid, sign)
@@ -168,10 +139,10 @@ def test_jobs_outlive_the_run_however_it_ends_and_the_next_one_finds_them(tmp_pa
             assert len(pending()) == 2
         for record in (directory / "condor" / "FetchStrain-test").glob("slurm_jobs_*.json"):
             record.unlink()  # as where the run is killed before it has written down what it submitted
-        with running(directory, output) as process:
+        with running(directory, output, *INJECTIONS) as process:
             wait_for(lambda: FOLLOWED in output.read_text())
             update("resume")
-            assert process.wait(200) == 0, output.read_text()
+            assert process.wait(400) == 0, output.read_text()
     finally:
         update("resume")
     names = [name for _, _, name in jobs()[before:]]
