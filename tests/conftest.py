@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -104,13 +105,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def condor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def condor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A pool of HTCondor's stand-in, to which everything submits; its directory."""
     commands, pool = SERVICES / "htcondor" / "bin", tmp_path / "pool"
     pool.mkdir()
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HTCONDOR_STAND_IN", str(pool))
-    return pool
+    yield pool
+    shutil.rmtree(pool / "jobs", ignore_errors=True)  # jobs that still wait end
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from aframe.parsing import Lines
 
 def test_directives_say_what_a_job_may_take() -> None:
     job = Job("name", "branch-1", Path('/data/a run, 100% "mine"'), 1, 3000, [])
-    settings = Batch(workflow="slurm", gpus=2, cpus=4, time=90, accounting_group="acc", partition="gpu",
+    settings = Batch(workflow="slurm", gpus=2, cpus=4, time=90.0, accounting_group="acc", partition="gpu",
                      submit_lines=Lines(["--qos=long", "--exclude=a,b"]))  # fmt: skip
     lines = directives(job, settings)
     assert all(line.startswith("#SBATCH --") for line in lines)
