@@ -66,11 +66,11 @@ test-s3: $(if $(filter ceph,$(S3)),dev,s3)
 
 test-slurm: dev
 	@tests/services/slurm/install.sh
-	$(BIN)/pytest -m slurm
+	$(BIN)/pytest -m slurm tests/test_slurm_pipeline.py
 
 test-condor: dev
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
-	$(BIN)/pytest -m condor
+	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
 
 lint: dev
 	$(BIN)/ruff check
