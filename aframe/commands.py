@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aframe import config, storage
 from aframe.cli import run_of
 from aframe.errors import AframeError, ConfigurationError
+from aframe.processes import cores
 from aframe.progress import Progress
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
     if options.debug:
         environment["AFRAME_DEBUG"] = "1"
     sys.stdout.flush()
-    workers = options.workers or len(os.sched_getaffinity(0))
+    workers = options.workers or cores()
     command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(workers)]
     os.execvpe(command[0], command, environment)  # so that whoever kills this process kills the run
 

@@ -6,37 +6,24 @@ they need, so a parameter that several stages share is written once and can neve
 
 import configparser
 import dataclasses
-import difflib
 import functools
 import os
-import re
 import sys
-import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aframe.batch.settings import BATCH_TASKS, Batch
 from aframe.consistency import impossible
 from aframe.errors import ConfigurationError
+from aframe.parsing import fields_of, key, nearest
 from aframe.spectral import Whitening, to_samples
 
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
                 "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip
 """Sections that belong to law and luigi themselves; they pass unread."""
-
-
-LIST_BRACKETS = re.compile(r"^[\[(](.*)[\])]$", re.DOTALL)
-"""Around a list of values, where a user puts some."""
-
-LIST_BORDER = re.compile(r"[\s,]+(?![^()]*\))")
-"""Between the values of a list: a comma in the parentheses of a call is none."""
-
-
-def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) -> Any:
-    """A configuration key: its description, its unit, and its default where it is no physics choice."""
-    return field(default=default, metadata={"description": description, "unit": unit})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +254,8 @@ class Config:
     sensitivity: Sensitivity
     candidates: Candidates
     vetoes: Vetoes
+    batch: Batch
+    batch_of: Mapping[str, Batch]
     path: Path
 
     def parameters(self, *names: str) -> dict[str, Any]:
@@ -277,6 +266,10 @@ class Config:
             values = dataclasses.asdict(getattr(self, section))
             result |= {f"{section}.{k}": v for k, v in values.items() if not single or k == single}
         return result
+
+    def batch_for(self, task: str) -> Batch:
+        """Where and how a task runs: what its own section says, and for the rest ``[luigi_batch]``."""
+        return self.batch_of.get(task, self.batch)
 
     def resolve(self, path: str) -> str:
         """A path of the file, relative to the file's own directory."""
@@ -332,17 +325,21 @@ def load(path: str) -> Config:
         raise ConfigurationError(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
     kinds = _kinds()
     problems = _unknown_sections(parser, kinds)
-    sections: dict[str, Any] = {}
-    for name, kind in kinds.items():
-        values = dict(parser[f"luigi_{name}"]) if parser.has_section(f"luigi_{name}") else {}
-        problems += [
-            f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, stops: rename it"
-            for key, value in values.items()
-            if "%" in value
-        ]
-        sections[name] = _section(name, kind, values, problems)
+    values = {name: dict(parser[f"luigi_{name}"]) for name in kinds if parser.has_section(f"luigi_{name}")}
+    problems += [
+        f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, stops: rename it"
+        for name in values
+        for key, value in values[name].items()
+        if "%" in value
+    ]
+    sections: dict[str, Any] = {name: fields_of(name, kinds[name], values.get(name, {}), problems) for name in kinds}
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
+    own = {name: (sections.pop(name), values.get(name, {})) for name in BATCH_TASKS}
+    sections["batch_of"] = {
+        name: dataclasses.replace(sections["batch"], **{key: getattr(section, key) for key in keys})
+        for name, (section, keys) in own.items()
+    }
     config = Config(**sections, path=Path(path).absolute())
     sys.path.append(str(config.path.parent))  # a python path of the file may name a module beside it
     problems = impossible(config)
@@ -359,84 +356,21 @@ def unknown(section: str, name: str) -> str:
     """
     kinds = _kinds()
     if section not in kinds:
-        return f"unknown section [luigi_{section}]{_nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
+        return f"unknown section [luigi_{section}]{nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
     keys = [each.name for each in dataclasses.fields(kinds[section])]
-    return "" if name in keys else f"unknown key {name!r} in [luigi_{section}]{_nearest(name, keys)}"
+    return "" if name in keys else f"unknown key {name!r} in [luigi_{section}]{nearest(name, keys)}"
 
 
 def _kinds() -> dict[str, Any]:
-    """The class of each section."""
-    return {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "path"}
+    """The class of each section; a task's own has the keys of ``[luigi_batch]``."""
+    kinds = {name: kind for name, kind in typing.get_type_hints(Config).items() if dataclasses.is_dataclass(kind)}
+    return kinds | dict.fromkeys(BATCH_TASKS, Batch)
 
 
 def _unknown_sections(parser: configparser.ConfigParser, kinds: Mapping[str, Any]) -> list[str]:
     valid = [f"luigi_{name}" for name in kinds]
     return [
-        f"unknown section [{name}]{_nearest(name, valid)}"
+        f"unknown section [{name}]{nearest(name, valid)}"
         for name in parser.sections()
         if name not in valid and name not in LAW_SECTIONS
     ]
-
-
-def _section(name: str, kind: Any, values: Mapping[str, str], problems: list[str]) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    where = f"[luigi_{name}]"
-    problems += [f"unknown key {k!r} in {where}{_nearest(k, list(fields))}" for k in values if k not in fields]
-    parsed: dict[str, Any] = {}
-    for field_name, spec in fields.items():
-        if field_name not in values:
-            if spec.default is dataclasses.MISSING:
-                unit = f", {spec.metadata['unit']}" if spec.metadata["unit"] else ""
-                problems.append(f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})")
-            continue
-        try:
-            parsed[field_name] = _parse(values[field_name], hints[field_name])
-        except ValueError as error:
-            problems.append(f"{field_name} = {values[field_name]!r} in {where} {error}")
-    return None if problems else kind(**parsed)
-
-
-def _nearest(name: str, valid: list[str]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _parse(text: str, kind: Any) -> Any:
-    text = text.strip()
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return _alternative(text, *arguments)
-    if origin is tuple:
-        items = [item for item in LIST_BORDER.split(LIST_BRACKETS.sub(r"\1", text)) if item]
-        if not items:
-            raise ValueError("is empty: give at least one value")
-        if typing.get_origin(arguments[0]) is tuple:
-            return tuple(_pair(item) for item in items)
-        return tuple(_parse(item, arguments[0]) for item in items)
-    if kind is str:
-        return os.path.expandvars(text.strip("\"'"))
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError("is neither true nor false")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"is no {'whole number' if kind is int else 'number'}") from None
-
-
-def _alternative(text: str, kind: Any, other: Any) -> Any:
-    """A value of a kind; or else nothing, or one of some words."""
-    words, given = typing.get_args(other), text.lower()
-    if words:
-        return given if given in words else _parse(text, kind)
-    return None if given in ("", "none") else _parse(text, kind)
-
-
-def _pair(text: str) -> tuple[float, float]:
-    try:
-        first, second = (float(part) for part in text.split("-"))
-    except ValueError:
-        raise ValueError(f"has {text!r}, which is no pair of masses such as 35-20") from None
-    return max(first, second), min(first, second)

@@ -17,6 +17,9 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 ENGINES = ("torch", "compiled", "onnx", "auto", "triton")
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""Hosts that are each machine's own."""
+
 LEAST_BEFORE = 0.5
 """Seconds of a waveform before coalescence, at least: it rises from zero over half of them."""
 
@@ -79,6 +82,7 @@ def impossible(config: "Config") -> list[str]:
     ]  # fmt: skip
     problems = [message for holds, message in checks if not holds]
     problems += config.vetoes.problems(s.ifos, d.source, d.frames)
+    problems += _problems_of_batch(config)
     if not problems:
         for name in ("kernel_size", "stride_size"):
             problems += _complaint(lambda name=name: getattr(s, name))  # type: ignore[misc]
@@ -113,6 +117,23 @@ def check_shifts(shifts: Sequence[float], sampling_rate: float) -> None:
                 f"{1 / sampling_rate:g} s (1 / inference_sampling_rate): choose multiples of that, such as "
                 f"{below:g} or {above:g}"
             )
+
+
+def _problems_of_batch(config: "Config") -> list[str]:
+    problems = config.batch.problems("batch")
+    if not problems:
+        own = {task: batch for task, batch in config.batch_of.items() if batch != config.batch}
+        problems = [problem for task, batch in own.items() for problem in batch.problems(task)]
+    scoring, made = config.batch_for("ScoreSlides"), config.inference
+    if scoring.is_remote and made.engine == "triton":
+        name = "triton_host" if made.triton_address is None else "triton_address"
+        host = str(getattr(made, name)).rpartition(":")[0] or str(getattr(made, name))
+        if host in LOOPBACK:
+            problems.append(
+                f"{name} = {getattr(made, name)}: jobs of {scoring.workflow} run on other machines, which cannot reach "
+                f"this address; set {name} to a name that they can reach, or workflow = local in [luigi_ScoreSlides]"
+            )
+    return problems
 
 
 def _checks_of_export(e: "Export") -> list[tuple[bool, str]]:

@@ -25,6 +25,10 @@ class ServerError(AframeError):
     """A server that does not answer, refuses, or cannot be started."""
 
 
+class BatchError(AframeError):
+    """Jobs that failed for good, or a batch system that does not answer."""
+
+
 class TrainingError(AframeError):
     """Training that did not reach its end.
 

@@ -1,7 +1,10 @@
 """What can be known to fail before any work is done."""
 
+import shutil
+
 from aframe import storage
 from aframe.artifacts import Artifacts
+from aframe.batch.settings import BATCH_TASKS, COMMANDS
 from aframe.engines import check_engine
 from aframe.errors import ConfigurationError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
@@ -11,6 +14,26 @@ from aframe.strain.fetch import curve_path
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import load_asd
 from aframe.waveforms.projection import detector_geometry
+
+
+def check_batch_systems(run: Artifacts) -> None:
+    """Refuse a batch system to which this machine cannot submit.
+
+    Raises:
+        ConfigurationError: If its commands are not on PATH, or its submit files would not be on this machine.
+    """
+    for task in BATCH_TASKS:
+        workflow = run.config.batch_for(task).workflow
+        for command in COMMANDS.get(workflow, ()):
+            if shutil.which(command) is None:
+                raise ConfigurationError(
+                    f"workflow = {workflow} of {task}: {command} is not on PATH: run on a machine that submits to "
+                    f"{workflow}, or set workflow = local"
+                )
+        if workflow != "local" and storage.is_remote(run.directories.condor):
+            raise ConfigurationError(
+                f"AFRAME_CONDOR_DIR = {run.directories.condor}: submit files and logs need a directory of this machine"
+            )
 
 
 def preflight(run: Artifacts) -> None:
@@ -27,6 +50,7 @@ def preflight(run: Artifacts) -> None:
     detector_geometry(run.config.search.ifos)
     target_populations(run)
     check_engine(run)
+    check_batch_systems(run)
     if not storage.exists(run.injections):
         source = signal_source(run)
         if not source.population.isotropic_in_right_ascension:

@@ -25,6 +25,12 @@ PR_SET_PDEATHSIG = 1
 GPU_POLL = 0.2
 """Seconds from one look for a free GPU to the next."""
 
+JOB = "AFRAME_JOB"
+"""Environment variable of a batch job: its name."""
+
+JOB_CORES = "AFRAME_JOB_CORES"
+"""Environment variable of a batch job: how many cores it has asked for, which a system without cgroups does not say."""
+
 _locks: list[IO[str]] = []
 """Kept open until the process ends."""
 
@@ -144,6 +150,16 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def is_batch_job() -> bool:
+    """Whether this process is a job of a batch system."""
+    return JOB in os.environ
+
+
+def cores() -> int:
+    """Cores that this process may use: all, or those of its batch job."""
+    return int(os.environ.get(JOB_CORES) or len(os.sched_getaffinity(0)))
+
+
 def shared_array(shape: tuple[int, ...]) -> Array:
     """A float32 array of zeros that forked processes write into."""
     number = math.prod(shape)
@@ -165,7 +181,7 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
         concurrent.futures.process.BrokenProcessPool: If a process crashes.
     """
     slices = [slice(start, start + size) for start in range(0, number, size)]
-    wanted = 1 if multiprocessing.current_process().daemon else workers or len(os.sched_getaffinity(0))
+    wanted = 1 if multiprocessing.current_process().daemon else workers or cores()
     processes = min(wanted, len(slices))
     if processes <= 1:
         for items in slices:

@@ -296,6 +296,13 @@ def use_one_gpu(gpus: str) -> str:
     return "cuda"
 
 
+def given_device() -> str:
+    """The device to compute on, of a process that a batch system has given its GPUs, or none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def train(run: Artifacts, gpus: str) -> None:
     """Train in a process of its own, which is asked to end when this one does: it keeps a checkpoint first.
 

@@ -1,5 +1,7 @@
 import importlib.util
 import os
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,16 @@ LONGEST = ("test_pipeline.py",)
 """Files whose tests take minutes: where tests run on several cores, they go first."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+SYSTEMS = ("slurm", "condor")
+"""Markers of tests that start a batch system: they run when they are asked for by name."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        for name in SYSTEMS:
+            if item.get_closest_marker(name) is not None and name not in config.option.markexpr:
+                item.add_marker(pytest.mark.skip(reason=f"`make test-{name}` runs it"))
 
 
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -97,6 +107,28 @@ def wire(bucket: str, store_server: "Store", monkeypatch: pytest.MonkeyPatch) ->
     object_store.ObjectStore.clear_instance_cache()
     yield wire
     wire.close()
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A private Slurm, to which everything submits."""
+    scripts, directory = Path(__file__).parent / "services" / "slurm", tmp_path_factory.mktemp("slurm")
+    subprocess.run([scripts / "start.sh", directory], check=True)
+    os.environ["SLURM_CONF"] = str(directory / "slurm.conf")
+    yield
+    subprocess.run([scripts / "stop.sh", directory], check=True)
+    del os.environ["SLURM_CONF"]
+
+
+@pytest.fixture
+def condor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A pool of HTCondor's stand-in, to which everything submits; its directory."""
+    commands, pool = SERVICES / "htcondor" / "bin", tmp_path / "pool"
+    pool.mkdir()
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HTCONDOR_STAND_IN", str(pool))
+    yield pool
+    shutil.rmtree(pool / "jobs", ignore_errors=True)  # jobs that still wait end
 
 
 @pytest.fixture(scope="session")

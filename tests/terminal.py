@@ -39,6 +39,22 @@ def write_run(directory: Path, *changes: str) -> Path:
     return directory
 
 
+def write_batch(directory: Path, workflow: str, text: str = "", **keys: object) -> Path:
+    """Have the heavy tasks of a run be jobs.
+
+    Args:
+        directory: Of the run.
+        workflow: Which batch system.
+        text: More sections.
+        keys: Of ``[luigi_batch]``.
+    """
+    chosen = {"workflow": workflow, "memory": 2500, "poll_interval": 0.5, "retries": 2, **keys}
+    lines = "".join(f"{name} = {value}\n" for name, value in chosen.items())
+    path = directory / "sandbox.cfg"
+    path.write_text(f"{path.read_text()}\n[luigi_batch]\n{lines}\n{text}")
+    return directory
+
+
 def environment_of(directory: Path | None = None) -> dict[str, str]:
     """This process's environment without a run's variables, and with those of the run in a directory."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("AFRAME_", "LAW_"))}

@@ -17,6 +17,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("constants", "types", "errors"),
     ("seeding", "object_store", "storage", "leases", "spectral", "progress", "processes", "provenance"),
+    ("parsing",),
+    ("batch",),
     ("config", "consistency", "tables"),
     ("strain",),
     ("artifacts",),
@@ -70,7 +72,7 @@ def functions() -> Iterator[tuple[Path, ast.FunctionDef]]:
 
 def sections() -> dict[str, set[str]]:
     """Keys of each section of the configuration."""
-    kinds = {name: kind for name, kind in get_type_hints(config.Config).items() if name != "path"}
+    kinds = {name: kind for name, kind in get_type_hints(config.Config).items() if dataclasses.is_dataclass(kind)}
     return {name: {field.name for field in dataclasses.fields(kind)} for name, kind in kinds.items()}
 
 

@@ -23,7 +23,7 @@ from luigi.retcodes import retcode
 from aframe import config, provenance, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import AframeError, ConfigurationError, TrainingError
-from aframe.processes import die_with_parent
+from aframe.processes import cores, die_with_parent
 from aframe.progress import Progress
 from aframe.storage import Parameters
 
@@ -32,6 +32,7 @@ for failure in ("already_running", "missing_data", "not_run", "task_failed", "sc
 luigi.interface.core.local_scheduler._default = True
 luigi.interface.core.log_level._default = "WARNING"
 luigi.interface.core.no_lock._default = True  # it locks a command line, not a directory: see processes.lock
+luigi.interface.core.workers._default = cores()
 luigi.interface.core.workers.always_in_help = True
 luigi.worker.worker.task_process_context._default = "aframe.tasks.base.TaskProcess"
 

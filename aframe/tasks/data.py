@@ -8,6 +8,7 @@ from aframe.artifacts import Stage
 from aframe.storage import Parameters
 from aframe.strain.segments import Segment
 from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.workflows import Workflow
 
 
 class StageTask(AframeTask):
@@ -35,7 +36,7 @@ class FindSegments(StageTask):
         steps.find_segments(self.artifacts, self.stage)
 
 
-class FetchStrain(StageTask, law.LocalWorkflow):
+class FetchStrain(StageTask, Workflow):
     """Fetch, read or simulate the strain of a stage, a branch per segment."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:

@@ -1,6 +1,7 @@
 """Scores and events of zero lag, time slides and injections."""
 
 import functools
+import os
 
 import law
 
@@ -13,6 +14,10 @@ from aframe.tasks.data import FetchStrain
 from aframe.tasks.export import Export
 from aframe.tasks.train import Train
 from aframe.tasks.waveforms import MergeInjections
+from aframe.tasks.workflows import Workflow
+
+SERVER = "AFRAME_SERVER_ADDRESS"
+"""Environment variable of a batch job: the Triton server that it asks."""
 
 
 @functools.cache
@@ -21,7 +26,7 @@ def ledger() -> Ledger:
     return planning.ledger(current_run())
 
 
-class ScoreSlides(AframeTask, law.LocalWorkflow):
+class ScoreSlides(Workflow):
     """Events of some time slides of one segment, with and without injections: one branch each."""
 
     @property
@@ -61,9 +66,14 @@ class ScoreSlides(AframeTask, law.LocalWorkflow):
         """Events of the slides, and injections with the events that recovered them."""
         return {kind: Output(path) for kind, path in planning.unit_outputs(self.artifacts, self.branch_data).items()}
 
+    def job_variables(self) -> dict[str, str]:
+        """Where jobs find the Triton server, which the submitting machine starts."""
+        address = engines.server_address(self.artifacts, run_process(), self.gpus)
+        return {SERVER: address} if address else {}
+
     def run(self) -> None:
         """Score one unit."""
-        address = engines.server_address(self.artifacts, run_process(), self.gpus)
+        address = os.environ.get(SERVER) or engines.server_address(self.artifacts, run_process(), self.gpus)
         progress = ledger().job(self.branch, self.title)
         steps.score_unit(self.artifacts, self.branch_data, self.device, address, progress)
 

@@ -6,9 +6,23 @@ from aframe import planning, steps
 from aframe.storage import Parameters
 from aframe.tasks.base import AframeTask, Output
 from aframe.tasks.data import FetchStrain
+from aframe.tasks.workflows import Workflow
 
 
-class GenerateTrainingWaveforms(AframeTask):
+class SingleTask(Workflow):
+    """A task of one branch, as its random numbers are one sequence: at most one job."""
+
+    def create_branch_map(self) -> dict[int, None]:
+        """The branch."""
+        return {0: None}
+
+    @property
+    def title(self) -> str:
+        """Its name alone."""
+        return type(self).__name__
+
+
+class GenerateTrainingWaveforms(SingleTask):
     """Polarizations to train with."""
 
     @property
@@ -25,13 +39,17 @@ class GenerateTrainingWaveforms(AframeTask):
         steps.generate_training_waveforms(self.artifacts, self.progress)
 
 
-class GenerateValidationWaveforms(AframeTask):
+class GenerateValidationWaveforms(SingleTask):
     """Detector responses to validate with."""
 
     @property
     def made_with(self) -> Parameters:
         """Parameters of the validation responses."""
         return self.artifacts.made_validation_waveforms
+
+    def workflow_requires(self) -> dict[str, AframeTask]:
+        """Training strain."""
+        return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="train", branch=-1)}
 
     def requires(self) -> dict[str, AframeTask]:
         """Training strain, whose PSD decides which signals are loud enough."""
@@ -55,7 +73,7 @@ class InjectionTask(AframeTask):
         return self.artifacts.made_injections
 
 
-class GenerateInjections(InjectionTask, law.LocalWorkflow):
+class GenerateInjections(InjectionTask, Workflow):
     """Injections above the SNR threshold, a branch per segment and time slide."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:

@@ -1,0 +1,86 @@
+"""What HTCondor is told of jobs, and what it says of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aframe.batch.job import ENVIRONMENT, Job
+from aframe.batch.settings import Batch
+
+NAME, GROUP = "AframeJob", "AframeTask"
+"""Attributes of a job: its name, and what the names of all jobs of its task begin with."""
+
+TOLD = ("ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitBySignal", "ExitSignal", "HoldReason", "HoldReasonCode",
+        "RemoveReason", "MemoryUsage")  # fmt: skip
+"""Attributes that are asked for."""
+
+HOLD_NO_MEMORY = 34
+"""HTCondor's hold code of a job that went over its memory."""
+
+REMOVED, COMPLETED, HELD = 3, 4, 5
+"""Values of JobStatus of a job that does no more; 1 waits, 2 runs, 6 transfers its output, 7 is suspended."""
+
+
+def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
+    """The submit file of some jobs of one task: one cluster, with a process for each.
+
+    Args:
+        jobs: The jobs; they lie in one directory.
+        settings: What they may take.
+        group: What the names of all jobs of the task begin with.
+    """
+    directory = jobs[0].directory
+    files = f"{directory}/attempt-$(attempt)/$(label)"
+    lines = {
+        "universe": "container" if settings.image else "vanilla",
+        "container_image": settings.image,
+        "executable": f"{files}.sh",
+        "initialdir": directory,
+        "output": f"{files}.log",
+        "error": f"{files}.log",
+        "should_transfer_files": "YES",
+        "transfer_input_files": ENVIRONMENT,
+        "transfer_output_files": '""',
+        "request_memory": "$(memory)",
+        "request_disk": settings.disk * 1024,
+        "request_cpus": settings.cpus,
+        "request_gpus": settings.gpus or None,
+        "allowed_job_duration": round(settings.time),
+        "accounting_group": settings.accounting_group,
+        "accounting_group_user": settings.accounting_user,
+        "use_oauth_services": settings.use_oauth_services,
+        "batch_name": group,
+        f"My.{NAME}": f'"{group}-$(label)"',
+        f"My.{GROUP}": f'"{group}"',
+    }
+    return "\n".join([
+        *(f"{name} = {value}" for name, value in lines.items() if value is not None),
+        *settings.submit_lines,
+        "queue attempt, label, memory from (",
+        *(f"{job.attempt} {job.label} {job.memory}" for job in jobs),
+        ")",
+    ]) + "\n"  # fmt: skip
+
+
+def advertised(text: str) -> dict[str, dict[str, Any]]:
+    """Attributes of each job by its number, such as ``12.0``, of what ``condor_q -json`` prints, if anything."""
+    ads = json.loads(text) if text.strip() else []
+    return {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in ads}
+
+
+def failure(ad: Mapping[str, Any]) -> str | None:
+    """Why a job that does no more has failed; None where it has not."""
+    status = ad["JobStatus"]
+    if status == HELD:
+        return f"held: {ad.get('HoldReason', 'no reason given')}"
+    if status == REMOVED:
+        return f"removed: {ad.get('RemoveReason', 'no reason given')}"
+    if ad.get("ExitBySignal"):
+        return f"ended by signal {ad.get('ExitSignal', '?')}"
+    return None if ad.get("ExitCode", 0) == 0 else f"exit code {ad['ExitCode']}"
+
+
+def had_too_little_memory(ad: Mapping[str, Any]) -> bool:
+    """Whether a job was held because it had too little memory: by HTCondor itself, or by a rule of the site's."""
+    reason = str(ad.get("HoldReason", "")).lower()
+    return ad["JobStatus"] == HELD and (ad.get("HoldReasonCode") == HOLD_NO_MEMORY or "memory" in reason)

@@ -1,0 +1,105 @@
+"""From the words of a ``.cfg`` to the typed fields of a section, and what is wrong with them."""
+
+import dataclasses
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Collection, Mapping
+from dataclasses import field
+from typing import Any
+
+LIST_BRACKETS = re.compile(r"^[\[(](.*)[\])]$", re.DOTALL)
+"""Around a list of values, where a user puts some."""
+
+LIST_BORDER = re.compile(r"[\s,]+(?![^()]*\))")
+"""Between the values of a list: a comma in the parentheses of a call is none."""
+
+
+class Lines(tuple[str, ...]):
+    """A key of several lines, each as it stands: nothing in them is expanded, split or unquoted."""
+
+
+def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) -> Any:
+    """A configuration key: its description, its unit, and its default where it is no physics choice."""
+    return field(default=default, metadata={"description": description, "unit": unit})
+
+
+def fields_of(name: str, kind: Any, values: Mapping[str, str], problems: list[str]) -> Any:
+    """A section's dataclass, filled with its values; None where there are problems.
+
+    Args:
+        name: Of the section, without ``luigi_``.
+        kind: The dataclass; ``key`` made its fields.
+        values: What the file says.
+        problems: To which what is wrong is added: unknown and missing keys, values of the wrong type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    where = f"[luigi_{name}]"
+    problems += [f"unknown key {k!r} in {where}{nearest(k, list(fields))}" for k in values if k not in fields]
+    parsed: dict[str, Any] = {}
+    for field_name, spec in fields.items():
+        if field_name not in values:
+            if spec.default is dataclasses.MISSING:
+                unit = f", {spec.metadata['unit']}" if spec.metadata["unit"] else ""
+                problems.append(f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})")
+            continue
+        try:
+            parsed[field_name] = _parse(values[field_name], hints[field_name])
+        except ValueError as error:
+            problems.append(f"{field_name} = {values[field_name]!r} in {where} {error}")
+    return None if problems else kind(**parsed)
+
+
+def nearest(name: str, valid: Collection[str]) -> str:
+    """A question after the valid name that is most like a wrong one, if any is."""
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _parse(text: str, kind: Any) -> Any:
+    text = text.strip()
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _alternative(text, *arguments)
+    if origin is tuple:
+        items = [item for item in LIST_BORDER.split(LIST_BRACKETS.sub(r"\1", text)) if item]
+        if not items:
+            raise ValueError("is empty: give at least one value")
+        if typing.get_origin(arguments[0]) is tuple:
+            return tuple(_pair(item) for item in items)
+        return tuple(_parse(item, arguments[0]) for item in items)
+    if kind is Lines:
+        return Lines(line.strip() for line in text.splitlines() if line.strip())
+    return _value(text, kind)
+
+
+def _value(text: str, kind: Any) -> Any:
+    if kind is str:
+        return os.path.expandvars(text.strip("\"'"))
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError("is neither true nor false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"is no {'whole number' if kind is int else 'number'}") from None
+
+
+def _alternative(text: str, kind: Any, other: Any) -> Any:
+    """A value of a kind; or else nothing, or one of some words."""
+    words, given = typing.get_args(other), text.lower()
+    if words:
+        return given if given in words else _parse(text, kind)
+    return None if given in ("", "none") else _parse(text, kind)
+
+
+def _pair(text: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in text.split("-"))
+    except ValueError:
+        raise ValueError(f"has {text!r}, which is no pair of masses such as 35-20") from None
+    return max(first, second), min(first, second)

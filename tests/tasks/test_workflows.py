@@ -1,0 +1,118 @@
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from terminal import environment_of, law_run, write_batch, write_run
+
+from aframe import engines, processes, steps
+from aframe.batch.settings import BATCH_TASKS
+from aframe.tasks import base, data, inference, waveforms
+from aframe.tasks.workflows import Workflow
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A run on Slurm, whose tasks can be made here; nothing is submitted."""
+    text = "[luigi_FetchStrain]\nworkflow = local\nretries = 7\n"
+    directory = write_batch(write_run(tmp_path / "run"), "slurm", text, poll_interval=30)
+    for name, value in environment_of(directory).items():
+        monkeypatch.setenv(name, value)
+    base.current_run.cache_clear()
+    yield directory
+    base.current_run.cache_clear()
+
+
+def test_each_task_that_the_configuration_names_is_a_workflow() -> None:
+    found = {
+        getattr(module, name)
+        for module in (data, waveforms, inference)
+        for name in BATCH_TASKS
+        if hasattr(module, name)
+    }
+    assert {each.__name__ for each in found} == set(BATCH_TASKS)
+    assert all(issubclass(each, Workflow) for each in found)
+
+
+def test_a_task_runs_where_its_own_section_says_whoever_needs_it(run: Path) -> None:
+    assert inference.ScoreSlides().effective_workflow == "slurm"
+    needed = data.FetchStrain.req(inference.ScoreSlides(), stage="test", branch=-1)
+    assert (needed.effective_workflow, needed.retries) == ("local", 7)
+    single = waveforms.GenerateTrainingWaveforms()
+    assert (single.retries, single.poll_interval, single.poll_fails, single.tolerance) == (2, 0.5, 120, 1.0)
+
+
+def test_a_job_does_one_branch_with_the_paths_and_variables_of_the_run(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AFRAME_RESULTS_DIR", "results")
+    monkeypatch.chdir(run)
+    task = data.FetchStrain(stage="test")
+    expected = ["aframe.tasks.data.FetchStrain", "--stage", "test", "--branch", "3", "--workers", "1"]
+    assert task.job_command(3) == expected
+    made = task.job_environment()
+    assert made["LAW_CONFIG_FILE"] == str(run / "sandbox.cfg")
+    assert made["AFRAME_RESULTS_DIR"] == str(run / "results")
+    assert made["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert task.job_directory == str(run / "condor" / "FetchStrain-test")
+
+
+def test_other_branches_or_directories_are_other_jobs(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = waveforms.GenerateTrainingWaveforms().job_group
+    monkeypatch.setattr(waveforms.SingleTask, "create_branch_map", lambda _: {0: 1})
+    waveforms.GenerateTrainingWaveforms.clear_instance_cache()
+    second = waveforms.GenerateTrainingWaveforms().job_group
+    monkeypatch.setenv("AFRAME_RESULTS_DIR", str(run / "elsewhere"))
+    base.current_run.cache_clear()
+    waveforms.GenerateTrainingWaveforms.clear_instance_cache()
+    third = waveforms.GenerateTrainingWaveforms().job_group
+    assert len({first, second, third}) == 3
+    waveforms.GenerateTrainingWaveforms.clear_instance_cache()
+
+
+def test_jobs_are_told_the_server_and_ask_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "server_address", lambda *_: "gpu1:8001")
+    assert inference.ScoreSlides().job_variables() == {inference.SERVER: "gpu1:8001"}
+    monkeypatch.setattr(engines, "server_address", lambda *_: None)
+    assert inference.ScoreSlides().job_variables() == {}
+
+
+def test_a_job_uses_what_the_batch_system_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert processes.cores() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv(processes.JOB_CORES, "3")
+    assert processes.cores() == 3
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for visible, device in (("", "cpu"), ("GPU-1", "cuda")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert steps.given_device() == device
+
+
+def test_states_are_told_in_words() -> None:
+    line = "12:00:00: all: 5, pending: 3 (-1), running: 2 (+1), finished: 0 (+0)"
+    assert Workflow.modify_polling_status_line(None, line) == "5 jobs: 3 pending, 2 running"
+
+
+def test_a_machine_that_cannot_submit_is_told_so_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries = run / "bin"
+    binaries.mkdir()
+    (binaries / "bash").symlink_to(shutil.which("bash"))
+    monkeypatch.setenv("PATH", str(binaries))
+    result = law_run(run)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: workflow = slurm of GenerateTrainingWaveforms: sbatch is not on PATH")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_job_does_not_do_what_it_needs(run: Path) -> None:
+    lines = (
+        "import os; from aframe.tasks.waveforms import GenerateValidationWaveforms as Task",
+        "print(len(Task(branch=0).deps())); os.environ['AFRAME_JOB'] = 'x'; print(len(Task(branch=0).deps()))",
+    )
+    command = [sys.executable, "-c", "\n".join(lines)]
+    shown = subprocess.run(command, env=environment_of(run), capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["1", "0"]
