@@ -1,0 +1,152 @@
+"""``aframe infer``: a model applied to strain files, or to a run's time slides."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aframe import storage
+from aframe.commands.runs import run_of
+from aframe.errors import ConfigurationError
+from aframe.progress import Progress
+
+if TYPE_CHECKING:
+    from aframe.inference.recorded import Span
+    from aframe.tables import EventTable
+
+SPANS_TOLD = 20
+"""Stretches that are printed of those searched, and of those not searched."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--model", help="model.pt")
+    parser.add_argument(
+        "--strain",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5'; all detectors of the model",
+    )
+    parser.add_argument("--output", help="event table to write (.hdf5)")
+    parser.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
+    parser.add_argument("--cfg", default="", help="score this run's background and injections instead: the .cfg")
+    for name, default in (("integration", 1), ("cluster", 8)):
+        told = f"s (default: the background's, else {default})"
+        parser.add_argument(f"--{name}-window-length", type=float, help=told)
+    parser.add_argument("--top", type=int, default=10, help="candidates to print (default: 10)")
+    parser.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Apply a model to files, or score a run's slides."""
+    from aframe import steps
+
+    device = steps.use_one_gpu(options.gpus)
+    if not options.strain:
+        _infer_run(options.cfg, device)
+        return
+    from aframe.events.cluster import Clustering
+    from aframe.events.significance import Background
+    from aframe.inference.recorded import expand, search_recorded
+    from aframe.train.model import load
+
+    if not options.model:
+        raise ConfigurationError("aframe infer --strain needs --model model.pt")
+    if options.output and not options.output.endswith((".hdf5", ".h5")):
+        raise ConfigurationError(f"--output {options.output} is no HDF5 file: give a name that ends in .hdf5")
+    model, paths = load(options.model), expand(options.strain)
+    background = Background.read(options.background) if options.background else None
+    preprocessing = model.preprocessing
+    clustering = Clustering(
+        preprocessing.inference_sampling_rate, *_window_lengths(options), preprocessing.coalescence_offset
+    )
+    found = search_recorded(model, paths, clustering, device, Progress("strain searched", " s"))
+    if background is not None:
+        found.events.parameters["far_per_year"] = background.far_per_year(found.events["detection_statistic"])
+        is_limit = background.is_upper_limit(found.events["detection_statistic"])
+        found.events.parameters["far_is_upper_limit"] = is_limit
+    _print_spans(found.spans)
+    _print_candidates(found.events, options.top)
+    if options.output:
+        found.events.write(options.output, {"model": str(options.model), "strain": paths})
+        print(f"events: {options.output}")
+
+
+def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
+    """Integration and cluster windows, which must be those of the background that events are compared with.
+
+    Raises:
+        ConfigurationError: If the background is another model's, or was made with other windows.
+    """
+    made = storage.made_with(options.background) or {} if options.background else {}
+    trained = storage.made_with(options.model) or {} if made else {}
+    for key, value in trained.items():
+        if key in made and made[key] != value:
+            raise ConfigurationError(
+                f"{options.background} was made by another model ({key} = {made[key]!r}, this one has {value!r}): "
+                "give the background of this model's run"
+            )
+    lengths = []
+    for name, default in (("integration_window_length", 1.0), ("cluster_window_length", 8.0)):
+        known, asked = made.get(f"inference.{name}"), getattr(options, name)
+        if known is not None and asked not in (None, known):
+            raise ConfigurationError(f"{options.background} was made with {name} = {known} s: leave {asked} out")
+        lengths.append(asked or known or default)
+        if lengths[-1] <= 0:
+            raise ConfigurationError(f"{name} = {lengths[-1]} s must be positive")
+    return lengths[0], lengths[1]
+
+
+def _print_spans(spans: Sequence["Span"]) -> None:
+    """Which stretches were searched and which not, as many as can be read."""
+    from aframe.strain.recordings import format_gps
+
+    for name, chosen in (
+        ("searched", [span for span in spans if not span.reason]),
+        ("not searched", [span for span in spans if span.reason]),
+    ):
+        if not chosen:
+            continue
+        length, count = sum(span.stop - span.start for span in chosen), len(chosen)
+        print(f"{name}: {length:.0f} s in {count} stretch{'es' if count > 1 else ''} (GPS s)")
+        for span in chosen[:SPANS_TOLD]:
+            told = [f"{span.stop - span.start:.6g} s", *([span.reason] if span.reason else [])]
+            print(f"  {format_gps(span.start)} to {format_gps(span.stop)} ({', '.join(told)})")
+        if len(chosen) > SPANS_TOLD:
+            print(f"  and {len(chosen) - SPANS_TOLD} more")
+
+
+def _print_candidates(events: "EventTable", number: int) -> None:
+    from aframe.events.candidates import utc
+
+    is_rated = "far_per_year" in events.parameters
+    print(f"{len(events)} events; loudest first")
+    print(f"{'UTC':25}{'GPS (s)':18}{'statistic':>10}{'  FAR (per year)' if is_rated else ''}")
+    for row in range(min(number, len(events))):
+        time, statistic = events["detection_time"][row], events["detection_statistic"][row]
+        rate = ""
+        if is_rated:
+            sign = "< " if events["far_is_upper_limit"][row] else ""
+            rate = f"{sign + format(events['far_per_year'][row], '.3g'):>16}"
+        print(f"{utc(time):25}{time:<18.3f}{statistic:10.3f}{rate}")
+    if is_rated and events["far_is_upper_limit"][:number].any():
+        print("<: no background event is as loud, so that the rate is at most one per time of background")
+
+
+def _infer_run(configuration: str, device: str) -> None:
+    from aframe import engines, planning, steps
+
+    steps.use_one_thread()
+    run = run_of(configuration)
+    units = planning.plan_units(run)
+    ledger = planning.ledger(run)
+    for number, unit in enumerate(units):
+        if not ledger.was_done(number):
+            address = engines.server_address(run, os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"])
+            steps.score_unit(run, unit, device, address, ledger.job(number, f"unit {number + 1}/{len(units)}"))
+    engines.stop_server(run)
+    steps.merge_events(run)
+    print(run.events("background"))

@@ -1,0 +1,34 @@
+"""``aframe plot``: a page of one stretch of a run's data."""
+
+import argparse
+
+from aframe import storage
+from aframe.commands.runs import load_environment, run_of
+from aframe.errors import ConfigurationError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("directory", help="directory of the run, which has a trained model and testing strain")
+    parser.add_argument("--time", type=float, required=True, help="middle of the stretch, GPS s (of the slide)")
+    parser.add_argument("--duration", type=float, default=16.0, help="s (default: 16)")
+    parser.add_argument("--slide", type=int, default=0, help="number of the time slide (default: 0, none is shifted)")
+    parser.add_argument(
+        "--injections", action="store_true", help="with the slide's injections: needs return_timeseries"
+    )
+    parser.add_argument("--output", required=True, help="page to write (.html)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write a page of one stretch of a run's data."""
+    from aframe import steps
+    from aframe.report.stretch_page import stretch_html
+
+    if options.duration <= 0 or options.slide < 0:
+        raise ConfigurationError(f"--duration {options.duration} must be positive, --slide {options.slide} from 0 on")
+    run = run_of(load_environment(options.directory))
+    span = options.time - options.duration / 2, options.time + options.duration / 2
+    shown = steps.look_at(run, options.slide, span, options.injections)
+    title = f"Slide {options.slide} at GPS {options.time:.3f}"
+    storage.write_text(options.output, stretch_html(shown, title))
+    print(f"{title}: {options.output}")

@@ -1,0 +1,23 @@
+"""``aframe report``: the report, built anew."""
+
+import argparse
+from pathlib import Path
+
+from aframe.commands.runs import add_directory, load_environment, run_of
+from aframe.errors import AframeError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_directory(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Build a run's report anew."""
+    from aframe import steps
+
+    run = run_of(load_environment(options.directory))
+    if not Path(options.directory).is_dir():
+        raise AframeError(f"{options.directory} is no directory: give a run's directory")
+    steps.build_report(run)
+    print(f"report: {run.result('report.html')}")

@@ -1,0 +1,39 @@
+"""``aframe run``: the whole pipeline."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from aframe import config
+from aframe.errors import ConfigurationError
+from aframe.processes import cores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("directory", help="directory that `aframe init` wrote")
+    parser.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES; each inference worker has one (default: the CPU)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, help="tasks that run at the same time (default: one per core)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Start the run's ``run.sh``."""
+    script = Path(options.directory).absolute() / "run.sh"
+    if not script.exists():
+        raise ConfigurationError(
+            f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
+        )
+    config.load(str(script.parent / "sandbox.cfg"))
+    binaries = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+    if options.debug:
+        environment["AFRAME_DEBUG"] = "1"
+    sys.stdout.flush()
+    workers = options.workers or cores()
+    command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(workers)]
+    os.execvpe(command[0], command, environment)  # so that whoever kills this process kills the run

@@ -1,0 +1,22 @@
+"""``aframe sensitivity``: ranks and the sensitive volume."""
+
+import argparse
+
+from aframe.commands.runs import add_cfg, run_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_cfg(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Rank candidates and estimate the sensitive volume."""
+    from aframe import steps
+
+    steps.use_one_thread()
+    run = run_of(options.cfg)
+    if run.config.vetoes.given:
+        steps.veto_events(run)
+    steps.estimate_sensitivity(run)
+    print(run.plot("sensitive_volume.html"))

@@ -1,0 +1,62 @@
+"""``aframe serve``: a Triton server."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from aframe import storage
+from aframe.errors import ConfigurationError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--repository", required=True, help="directory of the repository")
+    for name, kind, default, help_text in (
+        ("with", str, "auto", "tritonserver, apptainer, docker or podman; auto: the first of these on PATH"),
+        ("image", str, "", "container image, or .sif file"),
+        ("gpus", str, "", "GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)"),
+        ("host", str, "127.0.0.1", "name of this machine for clients; 127.0.0.1: from this machine alone"),
+        ("grpc-port", int, 8001, "of clients"),
+        ("http-port", int, 8000, "of health"),
+        ("metrics-port", int, 8002, "of monitoring"),
+        ("engine-cache", str, "/tmp/tensorrt_engines", "directory of TensorRT's engines"),
+        ("log", str, "", "the server's log (default: tritonserver.log beside the repository)"),
+        ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
+    ):
+        shown = f" (default: {default})" if default else ""
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text}{shown}")
+    parser.add_argument("--record", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--owner", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run a Triton server."""
+    from aframe.processes import is_alive
+    from aframe.serving.launch import IMAGE, Endpoint, Launch
+    from aframe.serving.server import serve as run_server
+
+    if not storage.exists(options.repository):
+        raise ConfigurationError(f"{options.repository} does not exist: `aframe export` makes a repository")
+    endpoint = Endpoint(options.host, options.grpc_port, options.http_port, options.metrics_port)
+    launcher = getattr(options, "with")
+    launch = Launch(options.repository, launcher, options.image or IMAGE, options.gpus, options.engine_cache, endpoint)
+    record = Path(options.record) if options.record else None
+
+    def tell(text: str) -> None:
+        if text != endpoint.address:
+            print(text, file=sys.stderr, flush=True)
+            return
+        print(f"ready: {options.repository} is served at {text}", flush=True)
+        if record is not None:
+            content = {"address": text, "pid": os.getpid(), "owner": options.owner}
+            storage.write_text(str(record), json.dumps(content))
+
+    beside = "." if storage.is_remote(options.repository) else Path(options.repository).absolute().parent
+    log = options.log or f"{beside}/tritonserver.log"
+    try:
+        run_server(launch, log, options.patience, tell, lambda: bool(options.owner) and not is_alive(options.owner))
+    finally:
+        if record is not None:
+            record.unlink(missing_ok=True)
