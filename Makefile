@@ -64,11 +64,11 @@ s3: dev
 test-s3: $(if $(filter ceph,$(S3)),dev,s3)
 	$(if $(filter ceph,$(S3)),tests/services/s3/ceph.sh )$(BIN)/pytest -m s3
 
-test-slurm: dev
+test-slurm: s3
 	@tests/services/slurm/install.sh
 	$(BIN)/pytest -m slurm tests/test_slurm_pipeline.py
 
-test-condor: dev
+test-condor: s3
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
 	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
 

@@ -55,6 +55,15 @@ def write_batch(directory: Path, workflow: str, text: str = "", **keys: object) 
     return directory
 
 
+def put_on(store: str, directory: Path) -> Path:
+    """Have all but the submit files of a run on a store."""
+    text = (directory / ".env").read_text()
+    for name in ("train_data", "test_data", "train_run", "results"):
+        text = text.replace(f'="{directory}/{name}"', f'="{store}/{name}"')
+    (directory / ".env").write_text(text)
+    return directory
+
+
 def environment_of(directory: Path | None = None) -> dict[str, str]:
     """This process's environment without a run's variables, and with those of the run in a directory."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("AFRAME_", "LAW_"))}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from comparison import differences
 from processes_of_runs import INJECTIONS, running, wait_for
-from terminal import aframe, write_batch, write_run
+from terminal import aframe, put_on, write_batch, write_run
 
 from aframe.batch.htcondor import description
 from aframe.batch.job import Job, write_script
@@ -95,16 +95,30 @@ def test_each_line_of_the_submit_file_is_one_that_htcondor_knows(condor: Path, t
         assert refused or {k for k, v in whole.items() if without.get(k) != v}, f"{line} does nothing"
 
 
-def test_the_same_tables_as_on_this_machine(condor: Path, tmp_path: Path) -> None:
-    local = write_run(tmp_path / "local")
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without jobs."""
+    directory = write_run(tmp_path_factory.mktemp("local") / "run")
+    result = aframe("run", str(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    return directory
+
+
+@pytest.mark.parametrize("place", ["disk", pytest.param("s3", marks=pytest.mark.s3)])
+def test_the_same_tables_as_on_this_machine(
+    place: str, condor: Path, local: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     directory = write_batch(write_run(tmp_path / "a run, with 'quotes'"), "htcondor")
-    for run in (local, directory):
-        result = aframe("run", str(run))
-        assert result.returncode == 0, result.stdout + result.stderr
-    assert not differences(local, directory)
-    made = ads(condor)
-    assert len({ad["AframeJob"] for ad in made}) == len(made) > 10
-    assert {ad["JobStatus"] for ad in made} == {4}
+    made = directory
+    if place == "s3":
+        made = request.getfixturevalue("bucket")
+        put_on(made, directory)
+    result = aframe("run", str(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not differences(local, made)
+    done = ads(condor)
+    assert len({ad["AframeJob"] for ad in done}) == len(done) > 10
+    assert {ad["JobStatus"] for ad in done} == {4}
     assert re.search(r"\nScoreSlides: \d jobs submitted to HTCondor, in ", result.stdout)
     assert not list(directory.rglob(".partial-*"))
 

@@ -8,20 +8,12 @@ from pathlib import Path
 
 import pytest
 from comparison import differences
-from terminal import AFRAME, aframe, environment_of, write_run
+from terminal import AFRAME, aframe, environment_of, put_on, write_run
 
 from aframe import storage
 from aframe.train import model
 
 pytestmark = pytest.mark.s3
-
-
-def put_on(store: str, directory: Path) -> None:
-    """Have all but the submit files of a run on a store."""
-    text = (directory / ".env").read_text()
-    for name in ("train_data", "test_data", "train_run", "results"):
-        text = text.replace(f'="{directory}/{name}"', f'="{store}/{name}"')
-    (directory / ".env").write_text(text)
 
 
 def start(directory: Path) -> "subprocess.Popen[str]":
@@ -31,8 +23,7 @@ def start(directory: Path) -> "subprocess.Popen[str]":
 
 
 def test_tables_are_those_of_a_local_run(bucket: str, tmp_path: Path) -> None:
-    local, remote = write_run(tmp_path / "local"), write_run(tmp_path / "remote")
-    put_on(bucket, remote)
+    local, remote = write_run(tmp_path / "local"), put_on(bucket, write_run(tmp_path / "remote"))
     plain, killed = start(local), start(remote)
     end = time.monotonic() + 300
     while not storage.exists(f"{bucket}/train_run/checkpoints/last.ckpt"):

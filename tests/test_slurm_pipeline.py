@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from comparison import differences
 from processes_of_runs import FETCH, INJECTIONS, running, wait_for
-from terminal import aframe, write_batch, write_run
+from terminal import aframe, put_on, write_batch, write_run
 
 from aframe.tables import InjectionTable
 
@@ -26,10 +26,16 @@ def jobs() -> list[tuple[int, str, str]]:
     return sorted((int(number), state, name) for number, state, name in rows)
 
 
-def test_the_same_tables_as_on_this_machine(tmp_path: Path) -> None:
-    local = write_run(tmp_path / "local")
-    result = aframe("run", str(local))
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without jobs."""
+    directory = write_run(tmp_path_factory.mktemp("local") / "run")
+    result = aframe("run", str(directory))
     assert result.returncode == 0, result.stdout + result.stderr
+    return directory
+
+
+def test_the_same_tables_as_on_this_machine(local: Path, tmp_path: Path) -> None:
     before = len(jobs())
     directory = write_batch(write_run(tmp_path / "on Slurm, 100"), "slurm")
     result = aframe("run", str(directory))
@@ -46,6 +52,17 @@ def test_the_same_tables_as_on_this_machine(tmp_path: Path) -> None:
         assert not (directory / "condor" / task / "environment.sh").exists()
     assert any("-ScoreSlides-branch-" in name for name in names)
     assert not list(directory.rglob(".partial-*"))
+
+
+@pytest.mark.s3
+def test_the_same_tables_with_data_and_results_on_s3(bucket: str, local: Path, tmp_path: Path) -> None:
+    before = len(jobs())
+    directory = write_batch(put_on(bucket, write_run(tmp_path / "remote")), "slurm")
+    result = aframe("run", str(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not differences(local, bucket)
+    assert len(jobs()) - before > 8
+    assert not list(directory.rglob("*.hdf5"))
 
 
 def test_failed_jobs_are_told_and_tried_again_with_more_memory_where_it_was_too_little(tmp_path: Path) -> None:
