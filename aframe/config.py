@@ -19,7 +19,7 @@ from aframe.batch.settings import BATCH_TASKS, Batch
 from aframe.consistency import impossible
 from aframe.errors import ConfigurationError
 from aframe.parsing import fields_of, key, nearest
-from aframe.spectral import Whitening, to_samples
+from aframe.preprocessing import Whitening, to_samples
 
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
                 "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aframe.errors import ConfigurationError
-from aframe.spectral import to_samples
+from aframe.preprocessing import to_samples
 
 if TYPE_CHECKING:
     from aframe.config import Candidates, Config, Export

@@ -416,7 +416,3 @@ def _tell(endpoint: str, reason: str) -> None:
             f"note: the S3 store at {endpoint} does not answer ({reason}): trying again for up to {patience():.0f} s",
             file=sys.stderr, flush=True,
         )  # fmt: skip
-
-
-for protocol in ("s3", "s3a"):
-    fsspec.register_implementation(protocol, ObjectStore, clobber=True)

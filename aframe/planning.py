@@ -8,10 +8,10 @@ from aframe import storage
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import DataError
 from aframe.inference.slides import Grid, Slide
+from aframe.preprocessing import Preprocessing
 from aframe.progress import Ledger
 from aframe.strain.files import parse_background_path
-from aframe.train.model import Preprocessing
-from aframe.waveforms.injections import Placement
+from aframe.waveforms.placement import Placement
 
 
 def background_files(run: Artifacts, stage: Stage) -> list[str]:

@@ -24,10 +24,11 @@ from aframe.events.significance import Background
 from aframe.inference.arrival import SEARCH, arrival_times
 from aframe.inference.closeup import Closeup, Extent, closeup, needed_stretch, whitened_background
 from aframe.inference.slides import Grid, Slide
+from aframe.preprocessing import Preprocessing
 from aframe.sensitivity.cosmology import source_time_volume_density
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, Table
-from aframe.train.model import Model, Preprocessing, load
+from aframe.train.model import Model, load
 from aframe.types import Array
 from aframe.waveforms.priors import Population
 

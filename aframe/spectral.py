@@ -12,76 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aframe.errors import ConfigurationError, DataError
-from aframe.types import Psd, Strain, Taps
+from aframe.errors import DataError
+from aframe.preprocessing import Whitening, to_samples
+from aframe.tensors import Psd, Strain, Taps
 
 FRAME = 4
 """Filters' lengths in which long strain is filtered at once."""
-
-
-def to_samples(duration: float, sample_rate: float, name: str = "duration") -> int:
-    """Number of samples in a duration.
-
-    Args:
-        duration: Seconds.
-        sample_rate: Hz.
-        name: What the duration is, for the error message.
-
-    Raises:
-        ConfigurationError: If the duration is no whole number of samples.
-
-    >>> to_samples(1.5, 2048)
-    3072
-    """
-    size = duration * sample_rate
-    if abs(size - round(size)) > 1e-6 * max(1.0, abs(size)) ** 0.5:
-        raise ConfigurationError(
-            f"{name} = {duration} s is {size:.6g} samples at {sample_rate} Hz: choose a duration that is a whole number"
-        )
-    return round(size)
-
-
-@dataclass(frozen=True)
-class Whitening:
-    """How strain becomes whitened strain.
-
-    Attributes:
-        sample_rate: Hz.
-        psd_length: Seconds of strain, just before each block, from which its PSD is estimated.
-        fftlength: Seconds of each Welch segment.
-        fduration: Seconds of the whitening filter; half of it is lost at each edge.
-        block_length: Seconds of strain that share one PSD.
-        highpass: Hz below which the filter is zero.
-        lowpass: Hz above which the filter is zero; None keeps all up to the Nyquist frequency.
-    """
-
-    sample_rate: float
-    psd_length: float
-    fftlength: float
-    fduration: float
-    block_length: float
-    highpass: float
-    lowpass: float | None
-
-    @property
-    def psd_size(self) -> int:
-        """Samples in ``psd_length``."""
-        return to_samples(self.psd_length, self.sample_rate, "psd_length")
-
-    @property
-    def filter_size(self) -> int:
-        """Samples in ``fduration``."""
-        return 2 * to_samples(self.fduration / 2, self.sample_rate, "fduration / 2")
-
-    @property
-    def crop_size(self) -> int:
-        """Samples lost at each edge: half the filter."""
-        return self.filter_size // 2
-
-    @property
-    def block_size(self) -> int:
-        """Samples in ``block_length``."""
-        return to_samples(self.block_length, self.sample_rate, "block_length")
 
 
 def power_spectral_density(strain: Strain, sample_rate: float, fftlength: float) -> Psd:

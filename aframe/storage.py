@@ -10,25 +10,40 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import fsspec
 import h5py
+from fsspec.implementations.local import LocalFileSystem
 
 from aframe.errors import ParameterMismatchError, StorageError
-from aframe.object_store import ObjectStore
 from aframe.processes import is_alive
+
+if TYPE_CHECKING:
+    from aframe.object_store import ObjectStore
 
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
 """HDF5 root attribute that holds, as JSON, the parameters that made the file."""
 
 Parameters = Mapping[str, Any]
 
+for protocol in ("s3", "s3a"):  # by name: what speaks S3 takes long to import, and is where a path begins with this
+    fsspec.register_implementation(protocol, "aframe.object_store.ObjectStore", clobber=True)
+
 
 def is_remote(path: str) -> bool:
     """Whether ``path`` is a URL (``s3://…``) and not a local path."""
     return len(urlsplit(str(path)).scheme) > 1
+
+
+def _object_store(filesystem: fsspec.AbstractFileSystem) -> "ObjectStore | None":
+    """The file system, where it is S3's."""
+    if isinstance(filesystem, LocalFileSystem):
+        return None
+    from aframe.object_store import ObjectStore
+
+    return filesystem if isinstance(filesystem, ObjectStore) else None
 
 
 def join(directory: str, *names: str) -> str:
@@ -67,7 +82,7 @@ def fingerprint(path: str) -> str:
 def remove(path: str) -> None:
     """Delete a file or directory if it is there."""
     filesystem, inner = fsspec.core.url_to_fs(str(path))
-    if isinstance(filesystem, ObjectStore):
+    if _object_store(filesystem):
         for name in filesystem.find(inner):
             filesystem.rm_file(name)
     elif filesystem.exists(inner):
@@ -117,9 +132,10 @@ def _upload(local: Path, path: str) -> None:
     filesystem, inner = fsspec.core.url_to_fs(path)
     files = sorted(file for file in local.rglob("*") if file.is_file()) if local.is_dir() else [local]
     names = [join(inner, file.relative_to(local).as_posix()) if file != local else inner for file in files]
+    store = _object_store(filesystem)
     for file, name in zip(files, names, strict=True):
-        if isinstance(filesystem, ObjectStore):
-            filesystem.upload(file, name)
+        if store:
+            store.upload(file, name)
         else:
             filesystem.put_file(str(file), name)
     if local.is_dir():
@@ -142,8 +158,9 @@ def sweep(directory: str) -> None:
     """Delete what killed processes of this machine left half written under a directory, or for a remote one."""
     if is_remote(directory):
         filesystem, inner = fsspec.core.url_to_fs(directory)
-        if isinstance(filesystem, ObjectStore):
-            filesystem.abort_stale_uploads(inner)
+        store = _object_store(filesystem)
+        if store:
+            store.abort_stale_uploads(inner)
         _sweep(Path(tempfile.gettempdir()), [path.name for path in Path(tempfile.gettempdir()).iterdir()])
         return
     for folder, names, _ in os.walk(directory):

@@ -16,9 +16,9 @@ import torch
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import JointResNet
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE, DURATION, WINDOWS, ROUNDS = 2048.0, 200.0, 128, 3
 BATCH_SIZES = (32, 64)

@@ -19,9 +19,9 @@ from aframe.inference.engine import Engine
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.scorers.choice import best_batch_size
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE, DURATION = 2048.0, 4096.0
 SLIDES, JOINT_SLIDES = 100, 5

@@ -17,10 +17,11 @@ from aframe.inference.embeddings import EmbeddingCache
 from aframe.inference.run import Searcher, segment_engine
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening, whiten_stream
+from aframe.preprocessing import Preprocessing, Whitening
+from aframe.spectral import whiten_stream
 from aframe.strain.files import background_path, open_background, write_background
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 START, DURATION, SLIDES = 1_262_304_000.0, 2000.0, 5
 RATES = (1024.0, 2048.0)

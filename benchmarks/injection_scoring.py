@@ -15,9 +15,9 @@ import torch
 from aframe.inference.engine import Engine, Injection
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE, SIGNAL, SPACING, ROUNDS = 2048.0, 8.0, 16.0, 7
 TARGET = 1.1

@@ -18,10 +18,10 @@ from aframe.events.cluster import Clustering
 from aframe.inference.run import Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE, START, IFOS = 2048.0, 1_262_304_000.0, ("H1", "L1")
 SLIDES, DURATION = (4, 8, 16, 32), 2500.0

@@ -11,9 +11,10 @@ from aframe.inference.engine import Engine
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.scorers.in_process import FUSED_WINDOWS
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening, whiten_stream
+from aframe.preprocessing import Preprocessing, Whitening
+from aframe.spectral import whiten_stream
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE, DURATION, SLIDES = 1024.0, 2000.0, 20
 RATIO, SHARE, WINDOWS_PER_SECOND = 0.9, 0.05, 40_000.0

@@ -24,12 +24,12 @@ from aframe.inference.scorers import Scorer
 from aframe.inference.scorers.onnx_runtime import OnnxScorer
 from aframe.inference.scorers.triton_server import TritonScorer
 from aframe.inference.slides import Grid
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.serving.client import Delivery, TritonClient
 from aframe.serving.launch import Launch
 from aframe.serving.server import TritonServer, free_ports
-from aframe.spectral import Whitening
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 SERVICE = Path(__file__).parents[1] / ".services" / "tritonserver" / "bin"
 BLOCKS_SENT, ROUNDS, ASKED_ALONE = 100, 5, 200

@@ -19,11 +19,11 @@ from aframe.events.cluster import Clustering
 from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.tables import InjectionTable
 from aframe.train.architectures import FactorisedNetwork, JointResNet
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 from aframe.waveforms.priors import demo_bbh, draw
 
 RATE, START, DURATION, SPACING = 2048.0, 1_262_304_000.0, 20_000.0, 16.0

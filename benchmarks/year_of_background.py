@@ -21,11 +21,11 @@ from aframe.inference.run import Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.planning import WorkUnit, pack
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.tables import EventTable, merge_tables
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE, START, DURATION, SEGMENTS = 1024.0, 1_262_304_000.0, 7200.0, 12
 PER_JOB, WORKERS, PART = 1e6, 2, 10

@@ -14,10 +14,10 @@ from terminal import AFRAME, environment_of
 
 from aframe.export.configuration import ServingOptions, identity
 from aframe.export.repository import publish
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.serving.launch import Endpoint
 from aframe.serving.server import free_ports
-from aframe.spectral import Whitening
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 BLOCK = 16
 """Windows in a block."""

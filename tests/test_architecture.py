@@ -16,6 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     ("constants", "types", "errors"),
+    ("preprocessing", "tensors"),
     ("seeding", "object_store", "storage", "leases", "spectral", "progress", "processes", "provenance"),
     ("parsing",),
     ("batch",),

@@ -13,11 +13,11 @@ from terminal import aframe, environment_of, law_run, write_run
 
 from aframe import config
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.tables import EventTable
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 Result = subprocess.CompletedProcess[str]
 

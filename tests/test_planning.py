@@ -3,8 +3,7 @@ import pytest
 
 from aframe.inference.slides import Grid, Slide
 from aframe.planning import WorkUnit, pack
-from aframe.spectral import Whitening
-from aframe.train.model import Preprocessing
+from aframe.preprocessing import Preprocessing, Whitening
 
 YEAR = 31_557_600.0
 GRID = Grid(

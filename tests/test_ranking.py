@@ -15,6 +15,7 @@ from aframe.events.significance import Background
 from aframe.inference.run import Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.ranking import (
     Populations,
     Slides,
@@ -25,11 +26,10 @@ from aframe.ranking import (
     rank,
 )
 from aframe.sensitivity.cosmology import source_time_volume_density
-from aframe.spectral import Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.tables import EventTable, RecoveredTable
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 from aframe.waveforms.priors import Population, demo_bbh, draw, log_normal_bbh, rates_and_populations_bbh
 
 LIVETIME = 0.25 * SECONDS_PER_YEAR

@@ -5,16 +5,9 @@ import pytest
 import torch
 from scipy import signal
 
-from aframe.errors import ConfigurationError, DataError
-from aframe.spectral import (
-    Whitening,
-    apply_filter,
-    power_spectral_density,
-    to_samples,
-    whiten_stream,
-    whiten_whole,
-    whitening_filter,
-)
+from aframe.errors import DataError
+from aframe.preprocessing import Whitening
+from aframe.spectral import apply_filter, power_spectral_density, whiten_stream, whiten_whole, whitening_filter
 from aframe.strain.recordings import read_strain
 from aframe.strain.simulate import load_asd, simulate
 
@@ -139,12 +132,6 @@ def test_constant_and_missing_strain_are_refused():
             whiten_whole(strain, WHITENING)
     with pytest.raises(DataError, match="too short to whiten"):
         whiten_stream(torch.randn(8192, generator=torch.Generator().manual_seed(0)), WHITENING)
-
-
-def test_seconds_become_whole_samples_or_an_error():
-    assert to_samples(0.1, 1000.0) == 100
-    with pytest.raises(ConfigurationError, match=r"fduration = 0\.0333 s is 68\.1984 samples at 2048"):
-        to_samples(0.0333, 2048.0, "fduration")
 
 
 @pytest.fixture(scope="module")

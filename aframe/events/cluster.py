@@ -7,7 +7,7 @@ from jaxtyping import Float, Float32, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.spectral import to_samples
+from aframe.preprocessing import to_samples
 from aframe.types import Array
 
 GROUP_SIZE = 2**18

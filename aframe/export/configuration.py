@@ -13,7 +13,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from aframe import storage
 from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
 from aframe.export.graphs import Graph
-from aframe.train.model import Preprocessing
+from aframe.preprocessing import Preprocessing
 
 INTERFACE = "2"
 """Changes with what served models take and give, so that clients refuse those that were exported for others."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
+from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import Network
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -15,10 +15,11 @@ from aframe.inference.q_transform import QTransform, highest_frequency, loudest,
 from aframe.inference.recorded import whitened_streams
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
+from aframe.preprocessing import Preprocessing
 from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background
 from aframe.strain.recordings import coincident, format_gps, read_strain
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 from aframe.types import Array
 
 QS = (4.0, 8.0, 16.0, 32.0)

@@ -15,7 +15,8 @@ from torch import Tensor
 from aframe.errors import DataError
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
-from aframe.spectral import WhitenedStream, to_samples, whiten_signals, whiten_stream
+from aframe.preprocessing import to_samples
+from aframe.spectral import WhitenedStream, whiten_signals, whiten_stream
 from aframe.types import Array
 
 SLACK = 4

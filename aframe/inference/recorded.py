@@ -13,10 +13,11 @@ from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.inference.slides import Grid, Slide
+from aframe.preprocessing import Preprocessing
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
 from aframe.tables import EventTable
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 from aframe.types import Array
 
 PIECE_LENGTH = 4096.0

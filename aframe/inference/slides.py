@@ -8,8 +8,7 @@ import numpy as np
 from aframe.consistency import check_shifts
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.vetoes import SlideSpans
-from aframe.spectral import to_samples
-from aframe.train.model import Preprocessing
+from aframe.preprocessing import Preprocessing, to_samples
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy import signal
 
 from aframe.errors import DataError
 from aframe.types import Array
@@ -70,6 +69,8 @@ def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
     Raises:
         DataError: If the new rate is higher, or the ratio of the two is no simple fraction.
     """
+    from scipy import signal
+
     if stretch.sample_rate == sample_rate:
         return stretch
     ratio = _ratio(stretch, sample_rate)
@@ -111,6 +112,8 @@ def _ratio(stretch: Stretch, sample_rate: float) -> Fraction:
 
 def _anti_alias(sample_rate: float, filter_rate: float) -> Array:
     """Odd, symmetric taps at ``filter_rate`` whose stop band starts at half of ``sample_rate``; unit gain at 0 Hz."""
+    from scipy import signal
+
     half = int(np.floor(EDGE_DURATION * filter_rate))
     width = (STOPBAND_ATTENUATION - 7.95) / (2.285 * 2 * np.pi) / (2 * half / filter_rate)  # Kaiser's formula, Hz
     window = ("kaiser", signal.kaiser_beta(STOPBAND_ATTENUATION))

@@ -16,6 +16,7 @@ from aframe import config, seeding, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.cluster import Clustering
+from aframe.preprocessing import Preprocessing
 from aframe.progress import Progress
 from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background, parse_background_path
@@ -36,7 +37,6 @@ from aframe.train.augmentation import (
 from aframe.train.background import WhitenedBackground, to_device
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
-from aframe.train.model import Preprocessing
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry

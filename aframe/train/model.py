@@ -12,46 +12,11 @@ from torch import nn
 import aframe
 from aframe import storage
 from aframe.errors import StorageError
-from aframe.spectral import Whitening, to_samples
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import architectures
 from aframe.train.architectures import Network
 
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How strain must be prepared for a network, and what its score's time means.
-
-    Attributes:
-        ifos: Detectors, in the order of the network's input.
-        kernel_length: Window, s.
-        inference_sampling_rate: Windows per second of strain that the network is meant to see, Hz.
-        coalescence: Where in a window, s from its start, training put coalescences: first and last.
-        whitening: Whitening of the strain.
-    """
-
-    ifos: tuple[str, ...]
-    kernel_length: float
-    inference_sampling_rate: float
-    coalescence: tuple[float, float]
-    whitening: Whitening
-
-    @property
-    def kernel_size(self) -> int:
-        """Samples in a window."""
-        return to_samples(self.kernel_length, self.whitening.sample_rate, "kernel_length")
-
-    @property
-    def stride_size(self) -> int:
-        """Samples from one window to the next."""
-        rate = self.whitening.sample_rate
-        return to_samples(1 / self.inference_sampling_rate, rate, "1 / inference_sampling_rate")
-
-    @property
-    def coalescence_offset(self) -> float:
-        """Seconds from a window's start to the middle of the interval in which training puts coalescences."""
-        return (self.coalescence[0] + self.coalescence[1]) / 2
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aframe import config, storage
 from aframe.errors import DataError
-from aframe.spectral import to_samples
+from aframe.preprocessing import to_samples
 from aframe.tables import PolarizationTable
 from aframe.train.background import to_device
 from aframe.waveforms.loading import load_population

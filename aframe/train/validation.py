@@ -10,12 +10,12 @@ from torch import Tensor
 
 from aframe.events.cluster import Clustering, cluster, moving_average
 from aframe.events.significance import Background
+from aframe.preprocessing import Preprocessing, to_samples
 from aframe.seeding import generator
-from aframe.spectral import WhitenedStream, to_samples
+from aframe.spectral import WhitenedStream
 from aframe.tables import ResponseTable
 from aframe.train.architectures import Network
 from aframe.train.metrics import Validation
-from aframe.train.model import Preprocessing
 
 Scored = tuple[dict[int, Tensor], Tensor]
 """Scores of time slides by number, each of shape (windows,); and of signals, shape (signals, windows)."""

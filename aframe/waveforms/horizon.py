@@ -11,7 +11,8 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from aframe.errors import DataError
-from aframe.types import Array, Psd
+from aframe.tensors import Psd
+from aframe.types import Array
 from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
 
 TOTAL_MASSES = np.array([1.5, 2, 2.7, 3.6, 4.8, 6.4, 8.5, 12, 17, 24, 34, 41, 48, 57, *np.geomspace(68, 1000, 21)])

@@ -6,9 +6,9 @@ import torch
 from small_networks import small_networks
 from torch import Tensor
 
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import Network
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 RATE = 256.0
 

@@ -7,8 +7,8 @@ from bilby.gw.detector import PowerSpectralDensity
 
 from aframe.inference.arrival import arrival_times
 from aframe.inference.closeup import whitened_recording
-from aframe.spectral import Whitening, apply_filter, whitening_filter
-from aframe.train.model import Preprocessing
+from aframe.preprocessing import Preprocessing, Whitening
+from aframe.spectral import apply_filter, whitening_filter
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import demo_bbh, draw
 from aframe.waveforms.projection import arrival_delays, detector_geometry, project

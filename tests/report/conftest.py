@@ -14,16 +14,16 @@ from aframe.events.cluster import Clustering
 from aframe.events.removal import Removal
 from aframe.events.significance import Background
 from aframe.inference.closeup_files import write_closeups
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.ranking import loudest_closeups
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, weigh
 from aframe.sensitivity.weights import mass_targets
-from aframe.spectral import Whitening
 from aframe.strain.files import background_path, write_background
 from aframe.strain.segments import Segment, write_segments
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable
 from aframe.train.architectures import FactorisedNetwork
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 from aframe.waveforms.priors import demo_bbh, draw
 
 CONFIGURATION = {

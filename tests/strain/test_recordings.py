@@ -8,7 +8,8 @@ import torch
 from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError, StorageError
-from aframe.spectral import Whitening, whiten_whole
+from aframe.preprocessing import Whitening
+from aframe.spectral import whiten_whole
 from aframe.strain import files
 from aframe.strain.recordings import coincident, format_gps, in_directory, inventory, read_strain
 from aframe.strain.resample import EDGE_DURATION, Stretch

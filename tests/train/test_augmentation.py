@@ -6,7 +6,8 @@ import torch
 from scipy import stats
 
 from aframe.errors import ConfigurationError
-from aframe.spectral import Whitening, power_spectral_density, whiten_stream, whitening_filter
+from aframe.preprocessing import Whitening
+from aframe.spectral import power_spectral_density, whiten_stream, whitening_filter
 from aframe.train.augmentation import (
     NOISE,
     SIGNAL,

@@ -5,10 +5,10 @@ import torch
 
 from aframe import storage
 from aframe.errors import StorageError
-from aframe.spectral import Whitening
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork, JointResNet
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 
 PREPROCESSING = Preprocessing(("H1", "L1"), 1.0, 4.0, (0.5, 0.9), Whitening(256.0, 4.0, 1.0, 1.0, 4.0, 20.0, None))
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from aframe.events.cluster import Clustering, cluster
-from aframe.spectral import Whitening, whiten_stream
+from aframe.preprocessing import Preprocessing, Whitening
+from aframe.spectral import whiten_stream
 from aframe.tables import ResponseTable
 from aframe.train.architectures import FactorisedNetwork, JointResNet
-from aframe.train.model import Preprocessing
 from aframe.train.validation import validation_set
 
 RATE, IFOS = 256.0, ("H1", "L1", "V1")

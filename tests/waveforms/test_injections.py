@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from aframe.errors import ConfigurationError, DataError
+from aframe.errors import DataError
 from aframe.tables import InjectionTable, RejectedTable
-from aframe.waveforms.injections import Placement, injection_set, injection_times, with_responses
+from aframe.waveforms.injections import injection_set, with_responses
+from aframe.waveforms.placement import Placement
 from aframe.waveforms.priors import demo_bbh
 from aframe.waveforms.sieve import COUNTS, Selection
 from aframe.waveforms.source import SignalSource
@@ -73,14 +74,3 @@ def test_more_than_fit_are_refused_with_the_number_that_do(source, selection):
     placement = Placement(0.0, 100.0, 10.0, 5.0, 0.0, (0.0, 1.0))
     with pytest.raises(DataError, match="10 do"):
         whole(source, selection, placement, 11, rng())
-
-
-@pytest.mark.parametrize(("stop", "number"), [(100.0, 10), (20.0, 2), (19.9, 1), (10.0, 1), (9.0, 0)])
-def test_as_many_times_as_fit(stop, number):
-    times = injection_times(Placement(0.0, stop, 10.0, 5.0, 0.0, (0.0,)), rng())
-    np.testing.assert_allclose(times, 5.0 + 10 * np.arange(number))
-
-
-def test_offsets_may_not_reorder(source):
-    with pytest.raises(ConfigurationError, match="jitter"):
-        injection_times(Placement(0.0, 100.0, 10.0, 5.0, 5.0, (0.0,)), rng())

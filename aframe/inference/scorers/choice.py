@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from aframe.inference.scorers.interface import Scorer
+from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import JointResNet
-from aframe.train.model import Preprocessing
 
 SECONDS = 1.0
 """For all of them together, but for the first use of each, which may take longer and is not counted."""

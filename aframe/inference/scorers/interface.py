@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import Network
-from aframe.train.model import Model, Preprocessing
+from aframe.train.model import Model
 from aframe.types import Array
 
 

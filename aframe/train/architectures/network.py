@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
-from aframe.types import Embeddings, Scores, Windows
+from aframe.tensors import Embeddings, Scores, Windows
 
 
 class Network(nn.Module, ABC):
