@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from terminal import aframe, environment_of, law_run, write_run
 
-from aframe import config
+from aframe import cli, config
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.tables import EventTable
@@ -29,6 +29,14 @@ def told(result: Result) -> str:
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("error: ")
     return lines[0]
+
+
+def told_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line of an error of a command that runs in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    return told(Result(arguments, int(stop.value.code or 0), *capsys.readouterr()))
 
 
 @pytest.fixture
@@ -175,10 +183,16 @@ def no_samples(dataset: h5py.Dataset) -> None:
         (lambda p: [p.write_text("no strain")] and str(p), ["L1.hdf5", "HDF5"]),
     ],
 )  # fmt: skip
-def test_bad_strain(trained: Path, tmp_path: Path, second: Callable[[Path], str], words: list[str]) -> None:
+def test_bad_strain(
+    trained: Path,
+    tmp_path: Path,
+    second: Callable[[Path], str],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     files = [strain(tmp_path / "H1.hdf5", "H1"), second(tmp_path / "L1.hdf5")]
     output = tmp_path / "events.hdf5"
-    line = told(aframe("infer", "--model", str(trained), "--strain", *files, "--output", str(output)))
+    line = told_here(capsys, "infer", "--model", str(trained), "--strain", *files, "--output", str(output))
     assert all(word in line for word in words), line
     assert not output.exists()
 
@@ -191,7 +205,9 @@ def test_good_strain(trained: Path, tmp_path: Path) -> None:
     assert output.exists()
 
 
-def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path: Path) -> None:
+def test_directory_of_strain_with_a_background_and_a_gap(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def gap(dataset: h5py.Dataset) -> None:
         dataset[2048 * 25 : 2048 * 27] = np.nan
 
@@ -217,44 +233,44 @@ def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path
     table = EventTable.read(str(rated))
     assert table["far_per_year"][:2].tolist() == [2.0, 2.0]
     assert table["far_is_upper_limit"][:2].tolist() == [True, False]
-    missing = told(aframe(*command[:3], "--strain", str(tmp_path / "none*.hdf5")))
+    missing = told_here(capsys, *command[:3], "--strain", str(tmp_path / "none*.hdf5"))
     assert "none*.hdf5" in missing
     assert "mend the path" in missing
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])
-def test_model_that_is_none(tmp_path: Path, content: bytes) -> None:
+def test_model_that_is_none(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(content)
-    line = told(aframe("infer", "--model", str(path), "--strain", "H1.hdf5"))
+    line = told_here(capsys, "infer", "--model", str(path), "--strain", "H1.hdf5")
     assert "is no model file" in line
-    line = told(aframe("export", "--model", str(path), "--repository", str(tmp_path / "repository")))
+    line = told_here(capsys, "export", "--model", str(path), "--repository", str(tmp_path / "repository"))
     assert "is no model file" in line
     assert not (tmp_path / "repository").exists()
 
 
-def test_init_refuses_what_is_there_and_what_it_does_not_know(run: Path, tmp_path: Path) -> None:
-    assert "already has" in told(aframe("init", str(run)))
-    assert "highpas" in told(aframe("init", str(tmp_path / "new"), "--set", "search.highpas=3"))
+def test_init_refuses_what_is_there_and_what_it_does_not_know(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "already has" in told_here(capsys, "init", str(run))
+    assert "highpas" in told_here(capsys, "init", str(tmp_path / "new"), "--set", "search.highpas=3")
     assert not (tmp_path / "new").exists()
-    assert "configuration lies in a local directory" in told(aframe("init", "s3://bucket/run"))
+    assert "configuration lies in a local directory" in told_here(capsys, "init", "s3://bucket/run")
 
 
-def test_init_adds_keys_that_its_files_leave_out(tmp_path: Path) -> None:
+def test_init_adds_keys_that_its_files_leave_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = (
         "candidates.num_timed=3",
         "inference.batch_size=64",
         "candidates.catalogue_window=2",
         "search.highpass=30",
     )
-    result = aframe("init", str(tmp_path / "new"), *(word for change in changes for word in ("--set", change)))
-    assert result.returncode == 0, result.stderr
+    cli.main(["init", str(tmp_path / "new"), *(word for change in changes for word in ("--set", change))])
     made = config.load(str(tmp_path / "new" / "sandbox.cfg"))
     assert (made.candidates.num_timed, made.candidates.catalogue_window) == (3, 2.0)
     assert (made.inference.batch_size, made.search.highpass) == (64, 30.0)
-    assert "did you mean 'luigi_vetoes'" in told(
-        aframe("init", str(tmp_path / "other"), "--set", "veto.gates=H1:g.txt")
-    )
+    line = told_here(capsys, "init", str(tmp_path / "other"), "--set", "veto.gates=H1:g.txt")
+    assert "did you mean 'luigi_vetoes'" in line
 
 
 def test_help_is_readable(run: Path) -> None:
