@@ -122,8 +122,8 @@ def _renew(process: int) -> None:
                 if not _is_mine(lease):
                     continue
                 if found is None or found["token"] != lease["token"]:
-                    print(f"warning: {path} was taken over by another run", flush=True)
-                    del _held[path]
+                    if _held.pop(path, None) is not None:
+                        print(f"warning: {path} was taken over by another run", flush=True)
                     continue
                 lease["beats"] += 1
                 filesystem, inner = fsspec.core.url_to_fs(path)
