@@ -140,7 +140,11 @@ class Artifacts:
 
     def run_time(self, title: str) -> str:
         """Record of how long a task took."""
-        return storage.join(self.directories.results, "times", f"{title.replace(' ', '-').replace('/', '-of-')}.json")
+        return storage.join(self.directories.results, "times", _file_of(title))
+
+    def activity(self, title: str) -> str:
+        """What a task is at work on, or why it failed."""
+        return storage.join(self.directories.results, "activity", _file_of(title))
 
     def clean(self, kind: str) -> str:
         """Events of a kind without those in vetoed time; the same as all events where nothing is vetoed.
@@ -296,6 +300,11 @@ class Artifacts:
     def made_answers(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
         return self.made_clean | self.config.parameters("sensitivity", "candidates")
+
+
+def _file_of(title: str) -> str:
+    """Name of a task's file."""
+    return f"{title.replace(' ', '-').replace('/', '-of-')}.json"
 
 
 def training_parameters(path: str) -> dict[str, Any]:

@@ -40,3 +40,7 @@ class TrainingError(AframeError):
     def __init__(self, message: str, is_told: bool = False) -> None:
         super().__init__(message)
         self.is_told = is_told
+
+
+class InterruptionError(TrainingError):
+    """Training that was asked to end before its time, and goes on when it is run again."""

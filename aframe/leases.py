@@ -4,19 +4,17 @@ import atexit
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from aframe import storage
 from aframe.errors import AframeError, StorageError
-from aframe.processes import is_alive, lock
+from aframe.processes import is_alive, lock, lock_holder, this_machine
 
 BEAT = 20.0
 """Seconds from one renewal of a lease to the next."""
@@ -62,10 +60,31 @@ def claim(directories: Sequence[str]) -> None:
     _held.update(taken)
 
 
+def at_work(directory: str) -> str:
+    """Who has claimed a directory; empty where nobody has.
+
+    Of a lease of another machine only its age tells, so that clocks need to agree within a minute.
+    """
+    if not storage.is_remote(directory):
+        process = lock_holder(directory)
+        return f"process {process}" if process else ""
+    path = storage.join(directory, ".lock")
+    lease = _read(path)
+    if lease is None:
+        return ""
+    if lease["machine"] == this_machine():
+        return _holder(lease) if is_alive(lease["process"]) else ""
+    filesystem, inner = fsspec.core.url_to_fs(path)
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - filesystem.modified(inner).timestamp() < 2 * WATCH:
+            return _holder(lease)
+    return ""
+
+
 def _take(path: str) -> dict[str, Any]:
     """Write a lease of one's own, once nobody else's is alive."""
     found = _read(path)
-    if found is not None and not (found["machine"] == _machine() and not is_alive(found["process"])):
+    if found is not None and not (found["machine"] == this_machine() and not is_alive(found["process"])):
         print(f"{path}: looking whether {_holder(found)} is still at work, for {WATCH:.0f} s at most", flush=True)
         end = time.monotonic() + WATCH
         while time.monotonic() < end:
@@ -75,7 +94,7 @@ def _take(path: str) -> dict[str, Any]:
                 break
             if now != found:
                 raise _at_work(path, now)
-    mine = {"machine": _machine(), "process": os.getpid(), "token": uuid.uuid4().hex, "beats": 0}
+    mine = {"machine": this_machine(), "process": os.getpid(), "token": uuid.uuid4().hex, "beats": 0}
     filesystem, inner = fsspec.core.url_to_fs(path)
     try:
         filesystem.pipe_file(inner, json.dumps(mine).encode(), mode="create" if found is None else "overwrite")
@@ -100,12 +119,6 @@ def _at_work(path: str, lease: dict[str, Any]) -> StorageError:
 
 def _holder(lease: dict[str, Any]) -> str:
     return f"process {lease['process']} on {lease['machine'].partition(' ')[0]}"
-
-
-def _machine() -> str:
-    """Name of this machine, and of the time since it was started: process numbers mean nothing beyond these."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()} {boot.read_text().strip() if boot.exists() else ''}"
 
 
 def _is_mine(lease: dict[str, Any] | None) -> bool:

@@ -7,6 +7,8 @@ import mmap
 import multiprocessing
 import os
 import signal
+import socket
+import struct
 import sys
 import tempfile
 import time
@@ -24,6 +26,9 @@ PR_SET_PDEATHSIG = 1
 
 GPU_POLL = 0.2
 """Seconds from one look for a free GPU to the next."""
+
+FLOCK = "hhqqi4x"
+"""Linux's struct flock: kind of lock, where from, start, length, process."""
 
 JOB = "AFRAME_JOB"
 """Environment variable of a batch job: its name."""
@@ -99,6 +104,23 @@ def lock(directory: str) -> None:
     _locks.append(file)
 
 
+def lock_holder(directory: str) -> int:
+    """Number of the process that has claimed a local directory; 0 where none has."""
+    path = Path(directory) / ".lock"
+    if any(Path(file.name) == path for file in _locks):
+        return os.getpid()  # opened again and closed, the file would lose this process's claim
+    try:
+        with path.open("rb") as file:
+            if sys.platform != "linux":
+                process = int(file.read() or 0)
+                return process if process and is_alive(process) else 0
+            asked = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except (OSError, ValueError):
+        return 0
+    kind, *_, process = struct.unpack(FLOCK, asked)
+    return 0 if kind == fcntl.F_UNLCK else int(process)
+
+
 def claim_gpu(gpus: str, directory: str | None = None) -> str:
     """Claim one of some GPUs for this process until it ends, however it ends; waits where others have them all.
 
@@ -148,6 +170,12 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def this_machine() -> str:
+    """Name of this machine, and of the time since it was started: process numbers mean nothing beyond these."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()} {boot.read_text().strip() if boot.exists() else ''}"
 
 
 def is_batch_job() -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from aframe import activity
+
 INTERVAL = 5.0
 """Least time between two lines, s."""
 
@@ -28,6 +30,7 @@ class Progress:
 
     def __call__(self, done: float | int, total: float | int) -> None:
         """Report ``done`` of ``total``."""
+        activity.note(self.name, done, total, self.unit)
         now = time.monotonic()
         if now - self.last >= self.interval and 0 < done < total:
             self.last = now
@@ -67,6 +70,7 @@ class Ledger:
 
         def report(done: float, total: float) -> None:
             self._done[index] = done
+            activity.note(name, done, total, " s of background")
             now = time.monotonic()
             if now - self._all[1] >= self.interval and done > 0:
                 self._all[1] = now
@@ -88,6 +92,21 @@ class Ledger:
 
 def _share(done: float | int, total: float | int) -> str:
     return f"{done:.0f} of {total:.0f} ({100 * done / total:.0f} %)"
+
+
+def in_words(seconds: float) -> str:
+    """A duration as one says it.
+
+    >>> in_words(75.0), in_words(8000.0), in_words(3e5)
+    ('75 s', '2.2 h', '3.5 days')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from aframe import ranking, seeding, storage, vetoing
+from aframe import activity, ranking, seeding, storage, vetoing
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import ConfigurationError, DataError, TrainingError
 from aframe.events.candidates import CandidateTable, write_candidates
@@ -315,13 +315,15 @@ def train(run: Artifacts, gpus: str) -> None:
     """
     command = [sys.executable, "-P", "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
+    environment[activity.FILE] = run.activity("Train")
     die = functools.partial(die_with, os.getpid(), signal.SIGTERM)
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
-    if process.returncode != 0:
+    if process.returncode > 0:
+        raise TrainingError("training failed: what it printed says why", is_told=True)
+    if process.returncode < 0:
         raise TrainingError(
             f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again to continue "
-            "from its last checkpoint, with data.background_memory and data.waveform_memory: disk if it comes back",
-            is_told=process.returncode > 0,
+            "from its last checkpoint, with data.background_memory and data.waveform_memory: disk if it comes back"
         )
 
 

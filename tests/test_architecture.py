@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("constants", "types", "errors"),
     ("preprocessing", "tensors"),
-    ("seeding", "object_store", "storage", "leases", "spectral", "progress", "processes", "provenance"),
+    ("seeding", "object_store", "storage", "leases", "activity", "spectral", "progress", "processes", "provenance"),
     ("parsing",),
     ("batch",),
     ("config", "consistency", "tables"),
@@ -35,6 +35,7 @@ LAYERS = (
     ("report",),
     ("vetoing",),
     ("planning",),
+    ("overview",),
     ("steps",),
     ("preflight",),
     ("tasks",),

@@ -12,6 +12,7 @@ import pytest
 from aframe import leases, storage
 from aframe.errors import StorageError
 from aframe.leases import claim
+from aframe.processes import this_machine
 
 
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.s3)])
@@ -83,7 +84,7 @@ def test_a_lease_that_nobody_renews_is_taken_over(directory: str, capsys: pytest
 def test_a_dead_process_of_this_machine_is_known_to_be_dead(directory: str, capsys: pytest.CaptureFixture[str]) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    put(directory, machine=leases._machine(), process=dead.pid)
+    put(directory, machine=this_machine(), process=dead.pid)
     claim([directory])
     assert read(directory)["process"] == os.getpid()
     assert capsys.readouterr().out == ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aframe.activity import LOG
 from aframe.batch.settings import Batch
 from aframe.processes import JOB, JOB_CORES
 
@@ -89,7 +90,7 @@ def body(job: Job, settings: Batch, environment: str) -> list[str]:
     lines = [
         "set -u",
         f". {shlex.quote(environment)} || exit 1",
-        f"export {JOB}={shlex.quote(job.name)} {JOB_CORES}={settings.cpus}",
+        f"export {JOB}={shlex.quote(job.name)} {JOB_CORES}={settings.cpus} {LOG}={shlex.quote(str(job.log))}",
         "export " + " ".join(f"{name}=1" for name in ONE_THREAD),
     ]
     if settings.gpus == 0:

@@ -1,32 +1,161 @@
-"""``aframe status``: what of a run there is."""
+"""``aframe status``: how far a run has come, from any terminal, while it goes on or afterwards."""
 
 import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-from aframe import storage
+from aframe import overview
+from aframe.activity import Activity, utc
 from aframe.commands.runs import add_directory, load_environment, run_of
+from aframe.overview import Overview, StepStatus
+from aframe.progress import in_words
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+EXIT_CODES = {"done": 0, "failed": 1, "running": 3, "interrupted": 4, "to do": 4}
+"""What the command ends with: 2 is argparse's."""
+
+SIGNS = {"done": "[green]✔[/]", "running": "[cyan]▶[/]", "failed": "[red]✘[/]", "interrupted": "[yellow]‖[/]",
+         "to do": "[dim]·[/]"}  # fmt: skip
+
+TROUBLES_TOLD = 3
+"""Failures of a step that are told, the latest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_directory(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print all that is known as JSON (default: lines or a tree)"
+    )
+    parser.add_argument(
+        "--watch", type=float, metavar="SECONDS", help="look again every so many s, until the run ends (default: once)"
+    )
+    parser.epilog = (
+        "The exit code is 0 where the run is done, 1 where a task failed and nobody is at work, 3 while it goes on, "
+        "and 4 where it was interrupted or has not begun."
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print which artifacts of a run exist."""
-    run = run_of(load_environment(options.directory), check=False)
-    parts = {
-        "training strain": run.segments("train"),
-        "training waveforms": run.training_waveforms,
-        "validation waveforms": run.validation_waveforms,
-        "testing strain": run.segments("test"),
-        "testing injections": run.injections,
-        "trained model": run.model,
-        "exported model": run.served_model,
-        "background events": run.events("background"),
-        "recovered injections": run.events("foreground"),
-        "zero-lag events": run.events("0lag"),
-        "sensitive volume": run.plot("sensitive_volume.h5"),
-        "report": run.result("report.html"),
-    }
-    for name, path in parts.items():
-        print(f"{'done ' if storage.exists(path) else 'to do'}  {name:22} {path}")
+    """Print how far a run has come."""
+    found = run_of(load_environment(options.directory), check=False)
+    while True:
+        seen = overview.look(found)
+        if options.json:
+            print(json.dumps(as_json(seen), indent=1))
+        elif sys.stdout.isatty():
+            _draw(seen, options.directory, is_again=bool(options.watch))
+        else:
+            print("\n".join(lines(seen, options.directory)), flush=True)
+        if not options.watch or seen.state != "running":
+            raise SystemExit(EXIT_CODES[seen.state])
+        time.sleep(options.watch)
+
+
+def lines(seen: Overview, directory: str) -> Iterator[str]:
+    """Plain lines: one for the run, one for each step, and what failed."""
+    yield f"{directory}: {headline(seen)}"
+    for status in seen.steps:
+        yield f"{status.state:11}  {status.step.name:31}  {'  '.join(filter(None, [detail(status), status.path]))}"
+        yield from (f"{'':13}{trouble}" for trouble in troubles(status))
+
+
+def headline(seen: Overview) -> str:
+    """How the whole run stands."""
+    told = [seen.state]
+    if seen.last is not None and seen.state != "to do":
+        told.append(f"since {utc(seen.last.started)}" if seen.state == "running" else f"at {utc(seen.last.updated)}")
+    if seen.holder:
+        told.append(f"({seen.holder})")
+    log = f", log {seen.last.log}" if seen.last is not None and seen.last.log else ""
+    return " ".join(told) + log
+
+
+def detail(status: StepStatus) -> str:
+    """How many units are done, and how far those at work are."""
+    told = []
+    if status.step.units and status.total is not None and not (status.state == "done" and status.step.then):
+        told.append(f"{status.done}/{status.total} {status.step.units}")
+    if status.at_work and status.step.units:
+        told.append(f"{len(status.at_work)} running")
+    if len(status.at_work) == 1:
+        told += progress(status.at_work[0])
+    if status.jobs:
+        told.append("jobs: " + ", ".join(f"{number} {state}" for state, number in status.jobs.items()))
+    if status.seconds_left is not None:
+        told.append(f"{in_words(status.seconds_left)} left")
+    return ", ".join(told)
+
+
+def progress(activity: Activity) -> list[str]:
+    """How far a process has come, where it says so."""
+    if not activity.total:
+        return [f"for {in_words(time.time() - activity.started)}"]
+    share = 100 * activity.done / activity.total
+    return [f"{activity.done:.0f} of {activity.total:.0f}{activity.unit} ({share:.0f} %)"]
+
+
+def troubles(status: StepStatus) -> Iterator[str]:
+    """What failed or was interrupted, the latest last, and where to read more."""
+    for each in status.troubled[-TROUBLES_TOLD:]:
+        if each.state != "failed":
+            yield f"{each.task}: interrupted after {utc(each.updated)}; the next run does it again or goes on with it"
+            continue
+        yield f"{each.task}: {each.error}"
+        if each.log:
+            yield f"log: {each.log}"
+    if len(status.troubled) > TROUBLES_TOLD:
+        yield f"and {len(status.troubled) - TROUBLES_TOLD} more"
+
+
+def as_json(seen: Overview) -> dict[str, Any]:
+    """All that is known, in seconds and UTC."""
+
+    def told(activities: Sequence[Activity]) -> list[dict[str, Any]]:
+        return [
+            dataclasses.asdict(each) | {name: utc(getattr(each, name)) for name in ("started", "since", "updated")}
+            for each in activities
+        ]
+
+    return {
+        "state": seen.state,
+        "holder": seen.holder,
+        "run": next(iter(told([seen.last] if seen.last else [])), None),
+        "steps": [
+            {"task": s.step.task, "group": s.step.group, "name": s.step.name, "state": s.state, "done": s.done,
+             "total": s.total, "units": s.step.units, "seconds_left": s.seconds_left, "path": s.path, "jobs": s.jobs,
+             "running": told(s.at_work), "troubled": told(s.troubled)}
+            for s in seen.steps
+        ],
+    }  # fmt: skip
+
+
+def _draw(seen: Overview, directory: str, is_again: bool) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if is_again:
+        console.clear()
+    console.print(tree(seen, directory))
+
+
+def tree(seen: Overview, directory: str) -> "Tree":
+    """The pipeline as a tree: its parts, their steps, and what failed."""
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    root = Tree(f"{SIGNS[seen.state]} [bold]{escape(directory)}[/] {escape(headline(seen))}")
+    for group, members in groupby(seen.steps, key=lambda status: status.step.group):
+        branch = root.add(f"[bold]{group}[/]")
+        for status in members:
+            leaf = branch.add(f"{SIGNS[status.state]} {status.step.name:31} {escape(detail(status))}")
+            for trouble in troubles(status):
+                leaf.add(f"[{'red' if status.state == 'failed' else 'yellow'}]{escape(trouble)}[/]")
+    return root

@@ -20,7 +20,7 @@ import luigi.interface
 import luigi.worker
 from luigi.retcodes import retcode
 
-from aframe import config, provenance, steps, storage
+from aframe import activity, config, provenance, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import AframeError, ConfigurationError, TrainingError
 from aframe.processes import cores, die_with_parent
@@ -185,26 +185,56 @@ class AframeTask(law.Task):
         return " ".join(words)
 
     @property
+    def own_log(self) -> str:
+        """Where its lines are, if not in the run's log."""
+        return ""
+
+    @property
     def progress(self) -> Progress:
         """A line on the terminal that follows long work."""
         return Progress(self.title)
 
 
+def does_work(task: AframeTask) -> bool:
+    """Whether a task does work of its own, and does not only wait for others."""
+    return not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow())
+
+
+@AframeTask.event_handler(luigi.Event.START)
+def tell_started(task: AframeTask) -> None:
+    """Let those who look on know what this process does."""
+    if does_work(task):
+        activity.begin(task.artifacts.activity(task.title), task.title)
+
+
+@AframeTask.event_handler(luigi.Event.FAILURE)
+def tell_failed(task: AframeTask, error: BaseException) -> None:
+    """Leave the error for those who look on."""
+    is_told = isinstance(error, TrainingError) and error.is_told
+    if not isinstance(task, law.WrapperTask) and not is_told:
+        told = str(error) if isinstance(error, AframeError) else f"{type(error).__name__}: {error}"
+        activity.fail(task.artifacts.activity(task.title), task.title, " ".join(told.split()), task.own_log)
+
+
 @AframeTask.event_handler(luigi.Event.PROCESSING_TIME)
 def tell_done(task: AframeTask, duration: float) -> None:
     """Print, and record for the report, how long a task took."""
-    if not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow()):
+    if does_work(task):
         name = " ".join(word for word in task.title.split() if "/" not in word)
         ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         record = {"task": name, "seconds": duration, "ended": ended, "code": provenance.code()}
         storage.write_text(task.artifacts.run_time(task.title), json.dumps(record))
         print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
+    if not isinstance(task, law.WrapperTask):
+        activity.end(task.artifacts.activity(task.title))
 
 
 @AframeTask.event_handler(luigi.Event.PROCESS_FAILURE)
 def tell_killed(task: AframeTask, message: str) -> None:
     """Print that a task's process did not end by itself."""
-    ERRORS.tell(f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers", message)
+    told = f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers"
+    ERRORS.tell(told, message)
+    activity.fail(task.artifacts.activity(task.title), task.title, told)
 
 
 HELP = {

@@ -65,6 +65,11 @@ class Workflow(AframeTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):
         )
 
     @property
+    def own_log(self) -> str:
+        """Where the logs of its jobs are."""
+        return self.job_directory if self.workflow != "local" and self.is_workflow() else ""
+
+    @property
     def job_group(self) -> str:
         """What the names of its jobs begin with: no other run has such, nor this one with other branches."""
         return f"aframe-{self.control_output_postfix()}-{self.as_workflow().title.replace(' ', '-')}"

@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.nn import Module
 
-from aframe import storage
+from aframe import activity, storage
 from aframe.storage import Parameters
 from aframe.train import model, record
 from aframe.train.architectures.batch_norm import synchronise
@@ -145,6 +145,17 @@ class EpochLines(Callback):
             ]
             note = " (extrapolated)" if metrics.get("found_is_extrapolated") and len(values) == len(names) else ""
             print(f"Train: epoch {done} of {epochs}: {', '.join(values)}{note}, {left:.0f} s left", flush=True)
+
+
+class TellSteps(Callback):
+    """Tells those who look on how many steps are done."""
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell it."""
+        steps = int(trainer.num_training_batches) * (trainer.max_epochs or 0)
+        activity.note("training", trainer.global_step, steps, " steps")
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
-from aframe.errors import ConfigurationError, TrainingError
+from aframe.errors import ConfigurationError, InterruptionError, TrainingError
 from aframe.train.callbacks import (
     CheckpointWhenTerminated,
     EpochLines,
@@ -25,6 +25,7 @@ from aframe.train.callbacks import (
     MetricsFile,
     SaveModel,
     SynchronisedNorms,
+    TellSteps,
     WholeCheckpoints,
 )
 from aframe.train.data import AframeDataModule
@@ -65,7 +66,9 @@ def main(arguments: Sequence[str]) -> None:
     except ArgumentError as error:
         raise _refused(f"aframe train {' '.join(arguments)}", error) from None
     except SIGTERMException:
-        raise TrainingError("training was asked to end (SIGTERM): run again to continue from this very step") from None
+        raise InterruptionError(
+            "training was asked to end (SIGTERM): run again to continue from this very step"
+        ) from None
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             told = " ".join(str(error).split(". ")[0].split())
@@ -100,6 +103,7 @@ def _resumed(options: list[str]) -> dict[str, object]:
             MetricsFile(storage.join(directories.train_run, "metrics.csv")),
             KeepRecord(directories.train_run),
             SaveModel(run.model, made_with),
+            TellSteps(),
             TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
         ],
         "plugins": [WholeCheckpoints(), LightningEnvironment(), SynchronisedNorms()],

@@ -8,7 +8,7 @@ import sys
 
 import law
 
-from aframe import storage
+from aframe import activity, overview, storage
 from aframe.errors import AframeError
 from aframe.leases import claim
 from aframe.preflight import preflight
@@ -53,6 +53,8 @@ def begin() -> None:
         if os.environ.get("AFRAME_DEBUG"):
             raise
         sys.exit(f"error: {error}")
+    activity.begin(run.activity(overview.RUN), overview.RUN)
+    atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
     start_manager()
     atexit.register(_print_report, run.result("report.html"))
 

@@ -1,0 +1,250 @@
+"""How far a run has come, step by step, from what it leaves on disk or on S3: whoever can read that can look on."""
+
+import functools
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aframe import activity, leases, planning, storage
+from aframe.activity import Activity
+from aframe.artifacts import Artifacts, Stage
+from aframe.errors import AframeError
+from aframe.strain.segments import read_segments
+
+RUN = "run"
+"""Title under which a whole run says what it is at work on."""
+
+RECENT = 20
+"""Units of work whose duration is looked at, to guess how long others take."""
+
+Outputs = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task of the pipeline as one sees it from outside.
+
+    Attributes:
+        task: Title of the law task, without its branch.
+        group: Part of the pipeline.
+        name: What the user calls it.
+        units: What its units of work are called; empty where it has but one.
+        outputs: Paths that each unit writes; None as long as nobody knows how many there will be.
+        then: Outputs of the task that takes its units' away, if one does.
+    """
+
+    task: str
+    group: str
+    name: str
+    outputs: Callable[[], Outputs | None]
+    units: str = ""
+    then: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How far a step has come.
+
+    Attributes:
+        step: Which.
+        state: ``done``, ``running``, ``failed``, ``interrupted`` or ``to do``.
+        done: Units that are done.
+        total: Of how many; None as long as nobody knows.
+        at_work: What processes are at work on.
+        troubled: What failed or was interrupted, the latest last.
+        seconds_left: Time left at the present speed; None where nobody can know.
+        jobs: How many jobs of a batch system are in which state.
+        path: First of what it writes; empty as long as nobody knows.
+    """
+
+    step: Step
+    state: str
+    done: int
+    total: int | None
+    at_work: Sequence[Activity]
+    troubled: Sequence[Activity]
+    seconds_left: float | None
+    jobs: dict[str, int]
+    path: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How far a run has come.
+
+    Attributes:
+        state: ``done``, ``running``, ``failed``, ``interrupted`` or ``to do``.
+        holder: Who is at work; empty where nobody is.
+        last: What the last run said of itself; None before the first.
+        steps: Its steps, in order.
+    """
+
+    state: str
+    holder: str
+    last: Activity | None
+    steps: Sequence[StepStatus]
+
+
+def steps(run: Artifacts) -> list[Step]:
+    """The steps of a run, in the order of the data's journey."""
+
+    def one(*paths: str) -> Callable[[], Outputs]:
+        return lambda: [paths]
+
+    def answers(*names: str) -> list[str]:
+        return [run.plot(name) if name.startswith("sensitive_volume") else run.result(name) for name in names]
+
+    kinds = ("background", "foreground", "0lag")
+    found = [
+        *(step for stage in ("train", "test") for step in _strain(run, stage)),
+        Step("GenerateTrainingWaveforms", "waveforms", "training waveforms", one(run.training_waveforms)),
+        Step("GenerateValidationWaveforms", "waveforms", "validation waveforms", one(run.validation_waveforms)),
+        Step("GenerateInjections", "waveforms", "testing injections", functools.partial(_injections, run),
+             "parts", (run.rejected, run.injections)),
+        Step("MergeInjections", "waveforms", "injections, merged", one(run.rejected, run.injections)),
+        Step("Train", "train", "trained model", one(run.model)),
+        Step("Export", "export", "exported model", one(run.served_model)),
+        Step("ScoreSlides", "inference", "scored slides", functools.partial(_units, run), "units"),
+        Step("MergeEvents", "inference", "events, merged", one(*(run.events(kind) for kind in kinds))),
+    ]  # fmt: skip
+    if not run.stores_training_waveforms:
+        found = [step for step in found if step.task != "GenerateTrainingWaveforms"]
+    if run.config.vetoes.given:
+        clean = (run.clean(kind) for kind in (*kinds, "live", "vetoed"))
+        found.append(Step("VetoEvents", "inference", "events outside vetoed time", one(*clean)))
+    volume = answers("sensitive_volume.h5", "sensitive_volume.html", "candidates.hdf5", "closeups.hdf5")
+    found.append(Step("SensitiveVolume", "sensitivity", "sensitive volume and candidates", one(*volume)))
+    found.append(Step("Report", "report", "report", one(run.result("report.html"))))
+    return found
+
+
+def _strain(run: Artifacts, stage: Stage) -> list[Step]:
+    def outputs() -> Outputs | None:
+        path = run.segments(stage)
+        return [[run.strain_index(stage, s)] for s in read_segments(path)] if storage.exists(path) else None
+
+    return [
+        Step(f"FindSegments {stage}", "data", f"{stage}ing segments", lambda: [[run.segments(stage)]]),
+        Step(f"FetchStrain {stage}", "data", f"{stage}ing strain", outputs, "segments"),
+    ]
+
+
+def _injections(run: Artifacts) -> Outputs | None:
+    if not _is_fetched(run):
+        return None
+    kinds = ("rejected", "accepted")
+    return [[run.injection_part(kind, b.segment, b.slide) for kind in kinds] for b in planning.plan_injections(run)]
+
+
+def _units(run: Artifacts) -> Outputs | None:
+    if not _is_fetched(run):
+        return None
+    return [list(planning.unit_outputs(run, unit).values()) for unit in planning.plan_units(run)]
+
+
+def _is_fetched(run: Artifacts) -> bool:
+    """Whether all testing strain is there, on which it depends how much work there is."""
+    path, exists = run.segments("test"), _Listing()
+    return exists(path) and all(exists(run.strain_index("test", segment)) for segment in read_segments(path))
+
+
+def look(run: Artifacts) -> Overview:
+    """Look how far a run has come; reads names, small files and nothing else."""
+    exists = _Listing()
+    said = activity.read(storage.glob(storage.join(run.directories.results, "activity", "*.json")))
+    told: dict[str, list[Activity]] = {}
+    for each in said:
+        told.setdefault(_without_branch(each.task), []).append(each)
+    claimed = (run.directories.results, run.directories.train_run, run.directories.test_data)
+    holder = next((who for who in map(leases.at_work, claimed) if who), "")
+    found = [_status(run, step, exists, told.get(step.task, [])) for step in steps(run)]
+    states = [status.state for status in found]
+    if states[-1] == "done":
+        state = "done"
+    elif holder or "running" in states:
+        state = "running"
+    else:
+        last = next(iter(told.get(RUN, [])), None)
+        is_cut_short = last is not None and last.state == "running"
+        state = next((s for s in ("failed", "interrupted") if s in states), "interrupted" if is_cut_short else "to do")
+    return Overview(state, holder, next(iter(told.get(RUN, [])), None), found)
+
+
+class _Listing:
+    """Which files exist, by one look at each directory: a store of objects answers that as fast as after one file."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, set[str]] = {}
+
+    def __call__(self, path: str) -> bool:
+        directory, _, name = path.rpartition("/")
+        if directory not in self.known:
+            found = storage.glob(storage.join(directory, "*"))
+            self.known[directory] = {each.rpartition("/")[2] for each in found}
+        return name in self.known[directory]
+
+
+def _status(run: Artifacts, step: Step, exists: _Listing, told: Sequence[Activity]) -> StepStatus:
+    try:
+        outputs = step.outputs()
+    except AframeError:  # strain is being replaced, or the configuration no longer fits it
+        outputs = None
+    is_over = bool(step.then) and all(map(exists, step.then))
+    flags = [is_over or all(map(exists, paths)) for paths in outputs or []]
+    done, total = sum(flags), None if outputs is None else len(flags)
+    path = next(iter(step.then or next(iter(outputs or []), [])), "")
+    at_work = [each for each in told if each.is_at_work()]
+    troubled = sorted((each for each in told if not each.is_at_work()), key=lambda each: each.updated)
+    jobs = _jobs(run, step.task)
+    if is_over or (outputs is not None and done == total):
+        state, at_work, troubled, jobs = "done", [], [], {}
+    elif at_work or jobs.get("running"):
+        state = "running"
+    elif any(each.state == "failed" for each in troubled):
+        state = "failed"
+    else:
+        state = "interrupted" if troubled else "to do"
+    left = _seconds_left(run, step, total - done, at_work) if total is not None else None
+    return StepStatus(step, state, done, total, at_work, troubled, left if state == "running" else None, jobs, path)
+
+
+def _without_branch(title: str) -> str:
+    """The title of a task, without the number of its branch.
+
+    >>> _without_branch("FetchStrain train 3/40")
+    'FetchStrain train'
+    """
+    return " ".join(word for word in title.split() if "/" not in word)
+
+
+def _seconds_left(run: Artifacts, step: Step, units: int, at_work: Sequence[Activity]) -> float | None:
+    """Time left for some units: from what those at work say of their progress, else from how long others took."""
+    if not at_work:
+        return None
+    speeds = [each.per_second / each.total for each in at_work if each.total and each.per_second > 0]
+    if speeds:  # units a second, of all workers
+        under_way = sum(each.done / each.total for each in at_work if each.total)
+        return max(0.0, units - under_way) / (sum(speeds) / len(speeds) * len(at_work))
+    pattern = storage.join(run.directories.results, "times", f"{step.task.replace(' ', '-')}-*.json")
+    seconds = []
+    for path in storage.glob(pattern)[:RECENT]:
+        seconds.append(float(json.loads(storage.read_text(path))["seconds"]))
+    if not seconds:
+        return None
+    return math.ceil(units / len(at_work)) * sum(seconds) / len(seconds)
+
+
+def _jobs(run: Artifacts, task: str) -> dict[str, int]:
+    """How many of a task's jobs are in which state, by law's record of them."""
+    counts: dict[str, int] = {}
+    if storage.is_remote(run.directories.condor):
+        return counts
+    pattern = storage.join(run.directories.condor, task.replace(" ", "-"), "*_jobs*.json")
+    for path in storage.glob(pattern)[-1:]:
+        record: dict[str, Any] = json.loads(storage.read_text(path))
+        states = [str(job["status"] or "pending") for job in record.get("jobs", {}).values()]
+        states += ["unsubmitted"] * len(record.get("unsubmitted_jobs", {}))
+        counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    return counts
