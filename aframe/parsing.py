@@ -59,6 +59,16 @@ def nearest(name: str, valid: Collection[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def variables(text: str) -> dict[str, str]:
+    r"""What the lines NAME="value" of a file of environment variables set.
+
+    >>> variables('# where\nAFRAME_RESULTS_DIR="s3://bucket/results"')
+    {'AFRAME_RESULTS_DIR': 's3://bucket/results'}
+    """
+    lines = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {name.strip(): value.strip().strip('"') for name, equals, value in lines if equals}
+
+
 def _parse(text: str, kind: Any) -> Any:
     text = text.strip()
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

@@ -9,10 +9,11 @@ from aframe.engines import check_engine
 from aframe.errors import ConfigurationError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.planning import slides_over
-from aframe.steps import signal_source, target_populations
+from aframe.steps import signal_source
 from aframe.strain.fetch import curve_path
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import load_asd
+from aframe.targets import target_populations
 from aframe.waveforms.projection import detector_geometry
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from aframe import activity, ranking, seeding, storage, vetoing
+from aframe import activity, ranking, seeding, storage, targets, vetoing
 from aframe.artifacts import Artifacts, Stage
 from aframe.errors import ConfigurationError, DataError, TrainingError
 from aframe.events.candidates import CandidateTable, write_candidates
@@ -35,9 +35,6 @@ from aframe.planning import (
 )
 from aframe.processes import claim_gpu, die_with, release_gpu
 from aframe.sensitivity import volume
-from aframe.sensitivity.populations import population_targets
-from aframe.sensitivity.weighing import Draws, read_rejected, weigh
-from aframe.sensitivity.weights import Target, mass_targets
 from aframe.spectral import power_spectral_density
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, open_background, parse_background_path, write_background
@@ -47,7 +44,6 @@ from aframe.train.model import Model
 from aframe.waveforms.injections import injection_set
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import Population
 from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
 from aframe.waveforms.source import SignalSource, polarization_batches
 
@@ -337,34 +333,23 @@ def export(run: Artifacts) -> None:
     publish(model.load(run.model), storage.sha256(run.model), run.repository, options, run.made_repository)
 
 
-def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
-    """The population that injections are drawn from, and those for which volumes are wanted."""
-    made, load = run.config.sensitivity, functools.partial(load_population, resolve=run.config.resolve)
-    source = load(run.config.waveforms.prior)
-    pairs = mass_targets(made.mass_combos, made.mass_width, source.redshift_range)
-    named = population_targets({path: load(path) for path in made.populations}, source)
-    volume.check_names([*pairs, *named])
-    return source, [*pairs, *named]
-
-
 def estimate_sensitivity(run: Artifacts) -> None:
     """Write sensitive volumes, their figures, and the candidates."""
     from aframe.report.inputs import rates_to_show
     from aframe.report.page import sensitive_volume_html
 
     background, zero_lag = Background.read(run.clean("background")), EventTable.read(run.clean("0lag"))
-    source, targets = target_populations(run)
+    source, wanted = targets.target_populations(run)
     recovered = RecoveredTable.read(run.clean("foreground"))
-    rejected = vetoing.clean_rejected_draws(run, read_rejected(run.rejected, targets), recovered)
-    draws = weigh(Draws(recovered, rejected, source), targets)
+    draws = targets.weigh_draws(run, recovered, source, wanted)
     rates = volume.default_far_grid(background)
     curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
     found = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
     for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
     masses = run.config.candidates.astrophysical_prior
-    populations = ranking.Populations(source, load_population(masses, run.config.resolve) if masses else None)
-    ranked = ranking.rank_run(run, background, recovered, populations, time_slides(run), plan_slides)
+    judged_by = ranking.Populations(source, load_population(masses, run.config.resolve) if masses else None)
+    ranked = ranking.rank_run(run, background, recovered, judged_by, time_slides(run), plan_slides)
     ranked.attributes |= vetoing.livetimes(run)
     write_candidates(ranked, run.directories.results, run.made_answers)
     write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.made_answers)

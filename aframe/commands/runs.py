@@ -7,6 +7,7 @@ from pathlib import Path
 from aframe import config, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
+from aframe.parsing import variables
 
 
 def run_of(configuration: str, check: bool = True) -> Artifacts:
@@ -31,10 +32,7 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
 def load_environment(directory: str) -> str:
     """Set what the run's ``.env`` sets; path of its configuration."""
     path = Path(directory).absolute()
-    for line in storage.read_text(str(path / ".env")).splitlines():
-        name, equals, value = line.partition("=")
-        if equals and not name.startswith("#"):
-            os.environ[name.strip()] = value.strip().strip('"')
+    os.environ.update(variables(storage.read_text(str(path / ".env"))))
     return str(path / "sandbox.cfg")
 
 

@@ -20,7 +20,7 @@ from aframe.inference.closeup import Closeup
 from aframe.inference.q_transform import QTransform
 from aframe.report.curves import cumulative, metric_label, tail_curve, training_groups
 from aframe.report.inputs import DrawHistograms, TrainingCurves
-from aframe.report.palette import AXES, BLACK, BLUE, GREEN, ORANGE, PALETTE, PINK, SKY, VERMILION
+from aframe.report.palette import AXES, BLACK, BLUE, GREEN, OCTAVES, ORANGE, PALETTE, PINK, SCALE_ENDS, SKY, VERMILION
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
@@ -33,13 +33,6 @@ DASHES = ("dashed", "dotted", "dashdot", "dotdash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SCATTER_POINTS = 3000
 HEIGHT = 340
-
-SCALE_ENDS = (20.0, 100.0)
-"""Energies at which the colours of a Q transform end, at least and at most: noise shall look like noise, and a loud
-event shall not hide its own beginning."""
-
-OCTAVES = tuple(2.0**power for power in range(2, 13))
-"""Frequencies (Hz) marked at a Q transform."""
 
 EFFICIENCY_TITLES = {
     "snr": "Efficiency by SNR, of the injected",

@@ -100,7 +100,12 @@ class ReportInputs:
     @property
     def reference_far_per_year(self) -> float | None:
         """Rate at which the report calls an injection found: one a year, or the lowest that can be measured."""
-        return None if self.background is None else max(1.0, self.background.lowest_far_per_year)
+        return None if self.background is None else reference_far_per_year(self.background)
+
+
+def reference_far_per_year(background: Background) -> float:
+    """Rate at which an injection is called found: one a year, or the lowest that can be measured."""
+    return max(1.0, background.lowest_far_per_year)
 
 
 def rates_to_show(lowest: float, highest: float) -> list[float]:

@@ -16,7 +16,6 @@ from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import snr_efficiency
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, remarks
 from aframe.tables import RecoveredTable
-from aframe.types import Array
 
 MISSED = 50
 """Missed injections in the table."""
@@ -52,9 +51,9 @@ def headline(inputs: ReportInputs) -> str:
     far = inputs.reference_far_per_year
     if inputs.volumes and far is not None:
         pair, curve = next(iter(inputs.volumes.items()))
-        volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
+        volume, error = curve.at(far, curve.volume_gpc3), curve.at(far, curve.standard_error)
         text = f"sensitive volume, {population_label(pair)}, FAR {rate(far)}"
-        highest = _at(curve, far, curve.interval_gpc3[1])
+        highest = curve.at(far, curve.interval_gpc3[1])
         told = f"{number(volume)} ± {number(error, 2)} Gpc³" if volume > 0 else f"< {number(highest)} Gpc³ (95 %)"
         cards.append((told, text))
     if inputs.candidates is not None and inputs.background is not None:
@@ -72,10 +71,6 @@ def headline(inputs: ReportInputs) -> str:
         cards.append((f"{number(100 * found / total)} %", text))
     content = "".join(f'<div class="card"><b>{escape(b)}</b><span>{escape(s)}</span></div>' for b, s in cards)
     return f'<div class="cards">{content}</div>' if cards else ""
-
-
-def _at(curve: VolumeCurve, far: float, values: Array) -> float:
-    return float(np.interp(np.log(far), np.log(curve.far_per_year), values))
 
 
 def _data(inputs: ReportInputs, plots: Figures) -> str:
@@ -100,10 +95,10 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
     for pair, curve in inputs.volumes.items():
         lowest, highest = float(curve.far_per_year[0]), float(curve.far_per_year[-1])
         for far in rates_to_show(lowest, highest):
-            volume, error = _at(curve, far, curve.volume_gpc3), _at(curve, far, curve.standard_error)
-            low, high = (_at(curve, far, values) for values in curve.interval_gpc3)
+            volume, error = curve.at(far, curve.volume_gpc3), curve.at(far, curve.standard_error)
+            low, high = (curve.at(far, values) for values in curve.interval_gpc3)
             others = (curve.volume_time_gpc3_yr, curve.sensitive_distance_mpc, curve.effective_sample_size)
-            time, distance, effective = (_at(curve, far, values) for values in others)
+            time, distance, effective = (curve.at(far, values) for values in others)
             row = [population_label(pair), rate(far), f"{number(volume)} ± {number(error, 2)}" if volume > 0 else "0"]
             row += [f"{number(low)} to {number(high)}", number(time), number(round(distance)), number(round(effective))]
             rows.append(row)

@@ -119,6 +119,20 @@ class VolumeCurve(Volume):
         """Radius (3 V / 4π)^(1/3) of a Euclidean sphere with the sensitive volume."""
         return np.asarray(1e3 * np.cbrt(3 * self.volume_gpc3 / (4 * np.pi)))
 
+    def quantity(self, name: str) -> Float[Array, " thresholds"]:
+        """A quantity of ``UNITS``, by the name that its dataset in a file has."""
+        ends = {"volume_low_gpc3": 0, "volume_high_gpc3": 1}
+        return self.interval_gpc3[ends[name]] if name in ends else np.asarray(getattr(self, name))
+
+    def at(self, far_per_year: float, values: Float[Array, " thresholds"]) -> float:
+        """One of the curve's quantities at a rate, linearly in the rate's logarithm.
+
+        Args:
+            far_per_year: Events per Julian year.
+            values: The quantity.
+        """
+        return float(np.interp(np.log(far_per_year), np.log(self.far_per_year), values))
+
     @property
     def interval_gpc3(self) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
         """Ends of the interval that holds V with 95 % probability (see ``confidence_interval``)."""
@@ -309,11 +323,8 @@ def write_volumes(
         file.attrs.update(attributes or {})
         for name, curve in curves.items():
             group = file.create_group(name)
-            low, high = curve.interval_gpc3
-            own = {"volume_low_gpc3": low, "volume_high_gpc3": high}
             for quantity, unit in UNITS.items():
-                values = own[quantity] if quantity in own else getattr(curve, quantity)
-                group.create_dataset(quantity, data=values).attrs["unit"] = unit
+                group.create_dataset(quantity, data=curve.quantity(quantity)).attrs["unit"] = unit
             for field in fields(Scope):
                 group.attrs[field.name] = getattr(curve.scope, field.name)
             group.attrs["is_covered"] = curve.scope.is_covered
@@ -349,11 +360,17 @@ def chirp_mass(name: str) -> float:
     >>> round(chirp_mass("35-35"), 2), chirp_mass("demo_bbh")
     (30.47, 0.0)
     """
+    pair = mass_pair(name)
+    return 0.0 if pair is None else float((pair[0] * pair[1]) ** 0.6 / sum(pair) ** 0.2)
+
+
+def mass_pair(name: str) -> tuple[float, float] | None:
+    """Masses in solar masses, the heavier first, of a pair such as ``35-20``; None of any other population."""
     try:
         mass_1, mass_2 = (float(mass) for mass in name.split("-"))
     except ValueError:
-        return 0.0
-    return float((mass_1 * mass_2) ** 0.6 / (mass_1 + mass_2) ** 0.2)
+        return None
+    return max(mass_1, mass_2), min(mass_1, mass_2)
 
 
 def population_label(name: str) -> str:

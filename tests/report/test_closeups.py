@@ -7,11 +7,12 @@ import pytest
 
 from aframe.inference.q_transform import QTransform
 from aframe.report.closeups import closeups
-from aframe.report.figures import SCALE_ENDS, q_transform_figure, score_figure, strain_figure
+from aframe.report.figures import q_transform_figure, score_figure, strain_figure
 from aframe.report.gather import gather
 from aframe.report.html import Figures
 from aframe.report.inputs import ReportInputs
 from aframe.report.page import build_report
+from aframe.report.palette import SCALE_ENDS
 
 
 @pytest.fixture(scope="module")

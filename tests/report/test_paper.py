@@ -28,6 +28,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 AXES = {
     "sensitive_volume": (r"(yr$^{-1}$)", r"(Gpc$^3$)"),
     "background": ("(dimensionless)", r"(yr$^{-1}$)"),
+    "candidates": ("(yr)", "(number)"),
     "found_and_missed": ("(dimensionless)", r"$\mathrm{M}_{\!\odot}$"),
     "found_and_missed-detectors": ("(dimensionless)", "(dimensionless)"),
     "efficiency-snr": ("(dimensionless)", "Share"),

@@ -1,0 +1,293 @@
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units
+from matplotlib import pyplot as plt
+from toy_run import run_with_populations, write_events
+
+import aframe
+from aframe import storage
+from aframe.artifacts import Artifacts
+from aframe.errors import ConfigurationError, DataError, ParameterMismatchError, StorageError
+from aframe.inference.closeup import Closeup
+from aframe.inference.closeup_files import write_closeups
+from aframe.inference.q_transform import QTransform
+from aframe.notebook import Search, read_background
+from aframe.report import figures
+from aframe.report.gather import gather
+from aframe.report.paper import draw_figures
+from aframe.sensitivity.volume import read_volumes
+from aframe.steps import estimate_sensitivity
+
+TOY_POPULATIONS = (
+    "from aframe.waveforms.priors import log_normal_bbh\n"
+    "def alike():\n    return log_normal_bbh(35.0, 20.0, 0.1, 1.0)\n"
+    "def heavy():\n    return log_normal_bbh(40.0, 30.0, 0.1, 1.0)\n"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """A finished toy search with one population besides the demo's pairs."""
+    directory = tmp_path_factory.mktemp("notebook") / "run"
+    directory.mkdir()
+    (directory / "notebook_populations.py").write_text(TOY_POPULATIONS)
+    run = run_with_populations(directory, "notebook_populations.alike")
+    write_events(run)
+    with warnings.catch_warnings():
+        estimate_sensitivity(run)
+    return run
+
+
+@pytest.fixture
+def search(run: Artifacts) -> Iterator[Search]:
+    yield aframe.Search.load(str(run.config.path.parent))
+    plt.close("all")
+
+
+def points(axes: plt.Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Coordinates of each line, by its label."""
+    return {str(line.get_label()): (line.get_xdata(), line.get_ydata()) for line in axes.lines}
+
+
+def test_numbers_plotted_are_those_of_the_report(run: Artifacts, search: Search) -> None:
+    inputs = gather(run.directories.results, None)
+    assert inputs.background is not None
+    assert inputs.volumes is not None
+    drawn = dict(draw_figures(inputs))
+    pairs = {
+        "background": search.background.plot(),
+        "candidates": search.candidates.plot(),
+        "found_and_missed": search.injections.plot(),
+        "found_and_missed-detectors": search.injections.plot_detectors(),
+        "efficiency-snr": search.injections.plot_efficiency(),
+        "efficiency-luminosity_distance": search.sensitive_volume().plot_efficiency(),
+        "sensitive_volume": search.sensitive_volume().plot()[0],
+    }
+    for name, axes in pairs.items():
+        theirs = points(drawn[name].axes[0])
+        assert points(axes).keys() == theirs.keys(), name
+        for label, (x, y) in points(axes).items():
+            np.testing.assert_array_equal(x, theirs[label][0], err_msg=f"{name}: {label}")
+            np.testing.assert_array_equal(y, theirs[label][1], err_msg=f"{name}: {label}")
+    page = {
+        item.label.value: item.renderers[0].data_source.data
+        for item in figures.background_figure(inputs.background, inputs.candidates, inputs.tail).legend[0].items
+    }
+    x, y = points(pairs["background"])["time slides"]
+    np.testing.assert_array_equal(x, page["time slides"]["x"])
+    np.testing.assert_array_equal(y, page["time slides"]["y"])
+    dots = points(pairs["background"])["unshifted data"]
+    np.testing.assert_allclose(dots[1], page["unshifted data"]["y"], rtol=1e-15)
+    curve = figures.volume_figure(inputs.volumes["35-35"], {}).renderers[1].data_source.data
+    x, y = points(pairs["sensitive_volume"])["this search (simulated noise)"]
+    np.testing.assert_array_equal(x, curve["far"])
+    np.testing.assert_array_equal(y, curve["volume"])
+
+
+def test_ten_lines_make_all_figures_of_the_report(run: Artifacts, search: Search) -> None:
+    assert list(search.figures()) == [name for name, _ in draw_figures(gather(run.directories.results, None))]
+
+
+def test_volumes_that_the_run_has_are_read_and_others_computed_as_it_would(run: Artifacts, search: Search) -> None:
+    of_run = read_volumes(run.plot("sensitive_volume.h5"))
+    assert list(search.sensitive_volume()) == list(of_run)
+    known = search.sensitive_volume(["20-35", "alike"])
+    np.testing.assert_array_equal(known["35-20"].volume_gpc3, of_run["35-20"].volume_gpc3)
+    new = search.sensitive_volume([(40, 30), "notebook_populations.heavy"])
+    assert list(new) == ["40-30", "heavy"]
+    np.testing.assert_allclose(new["heavy"].volume_gpc3, new["40-30"].volume_gpc3, rtol=1e-6)
+    os.rename(run.plot("sensitive_volume.h5"), run.plot("hidden.h5"))
+    try:
+        again = search.sensitive_volume("35-35")["35-35"]
+    finally:
+        os.rename(run.plot("hidden.h5"), run.plot("sensitive_volume.h5"))
+    np.testing.assert_array_equal(again.volume_gpc3, of_run["35-35"].volume_gpc3)
+    np.testing.assert_array_equal(again.standard_error, of_run["35-35"].standard_error)
+
+
+def test_tables_have_units(search: Search) -> None:
+    volumes = search.sensitive_volume()
+    row = volumes.at(100.0)
+    assert row["volume_gpc3"].unit == units.Gpc**3
+    assert row["sensitive_distance_mpc"].unit == units.Mpc
+    assert list(row["population"]) == list(volumes)
+    curve = volumes.to_astropy("35-35")
+    radius = (3 * curve["volume_gpc3"] / (4 * np.pi)) ** (1 / 3)
+    np.testing.assert_allclose(radius.to_value("Mpc"), curve["sensitive_distance_mpc"].to_value("Mpc"))
+    injections = search.injections.to_astropy()
+    assert injections["luminosity_distance"].unit == units.Mpc
+    assert injections["mass_1"].unit == units.solMass
+    rates = search.candidates.to_astropy()["far_per_year"]
+    assert rates[-1].to_value("1 / day") == pytest.approx(search.candidates["far_per_year"][-1] / 365.25)
+    assert search.background.to_astropy()["detection_time"].unit == units.s
+
+
+def test_objects_say_what_they_are(search: Search) -> None:
+    assert "background, injections, candidates, sensitive volume" in repr(search)
+    assert f"{search.background.livetime_years:.4g} yr" in repr(search.background)
+    assert "draws: 5\u202f000" in repr(search.injections)
+    loudest = f"{search.candidates['detection_statistic'][0]:.3f}"
+    assert loudest in repr(search.candidates)
+    html = search.candidates._repr_html_()
+    assert loudest in html
+    assert html.count("<tr>") == 15  # their two headings, three facts, ten candidates
+    assert "Gpc³" in search.sensitive_volume()._repr_html_()
+
+
+def test_found_injections_are_those_above_the_threshold(search: Search) -> None:
+    injections, background = search.injections, search.background
+    assert injections.reference_far_per_year == background.lowest_far_per_year
+    statistic = injections["detection_statistic"]
+    np.testing.assert_array_equal(injections.found(), background.count(statistic) <= 1)
+    assert injections.found(1000.0).sum() > injections.found().sum()
+    with pytest.raises(ConfigurationError, match="cannot be measured"):
+        injections.plot(far_per_year=background.lowest_far_per_year / 2)
+    shares = injections.efficiency([100.0])
+    assert shares.far_per_year.tolist() == [100.0]
+
+
+def test_panels_go_on_the_users_axes_in_the_users_looks(search: Search) -> None:
+    with plt.rc_context({"font.size": 21}):
+        mine, axes = plt.subplots(2, 2)
+        assert search.background.plot(axes[0, 0]) is axes[0, 0]
+        assert search.injections.plot(axes=axes[0, 1]) is axes[0, 1]
+        assert search.candidates.plot(axes[1, 0]) is axes[1, 0]
+        assert search.sensitive_volume(["35-20"]).plot(axes[1, 1]) == [axes[1, 1]]
+        assert axes[0, 0].xaxis.label.get_size() == 21
+        assert all(each.get_legend() is not None for each in axes.flat)
+        assert plt.get_fignums() == [mine.number]  # type: ignore[attr-defined]
+        search.background.plot()
+        assert plt.gcf().axes[0].xaxis.label.get_size() == 9
+        assert plt.rcParams["font.size"] == 21
+
+
+def test_a_background_alone_is_read_and_drawn(run: Artifacts, search: Search) -> None:
+    alone = aframe.read_background(run.clean("background"))
+    np.testing.assert_array_equal(alone.statistics, search.background.statistics)
+    assert alone.tail == search.background.tail
+    lines = points(alone.plot())
+    assert "unshifted data" not in lines
+    assert lines["time slides"][1].min() == pytest.approx(alone.lowest_far_per_year)
+    with pytest.raises(StorageError, match=r"nothing\.hdf5 does not exist"):
+        read_background("nothing.hdf5")
+
+
+def toy_closeup(time: float, rng: np.random.Generator) -> Closeup:
+    """Noise about some time."""
+    sample, window = time + np.linspace(-0.5, 0.5, 256), time + np.linspace(-4, 4, 65)
+    frequency = np.geomspace(20, 500, 12)
+    transforms = {ifo: QTransform(sample[::8], frequency, rng.exponential(size=(12, 32)), 8.0) for ifo in ("H1", "L1")}
+    strain = {ifo: rng.normal(size=256) for ifo in transforms}
+    return Closeup(sample, strain, transforms, window, rng.normal(size=65), window[4:-4], rng.normal(size=57))
+
+
+def test_closeups_show_what_was_kept(run: Artifacts, tmp_path: Path) -> None:
+    copy = Search.load(_copy(run, tmp_path / "copy"))
+    with pytest.raises(DataError, match=r"nothing is kept .* candidate 1 .*only of: none.*num_shown"):
+        copy.candidates.plot_closeup()
+    closeup = toy_closeup(float(copy.candidates["detection_time"][1]), np.random.default_rng(0))
+    write_closeups(copy.run.result("closeups.hdf5"), [(2, closeup)], {})
+    copy = Search.load(tmp_path / "copy" / "sandbox.cfg")
+    axes = copy.candidates.plot_closeup(2)
+    assert [each.get_title() for each in axes] == ["Q transform, H1", "Q transform, L1", "Whitened strain", "Scores"]
+    kept = copy.candidates.closeups[2]
+    np.testing.assert_array_equal(points(axes[3])["average"][1], kept.statistic)
+    np.testing.assert_array_equal(points(axes[2])["L1"][1], kept.whitened["L1"])
+    np.testing.assert_array_equal(axes[0].collections[0].get_array(), kept.q_transforms["H1"].energy)
+    plt.close("all")
+
+
+def _copy(run: Artifacts, to: Path) -> str:
+    """A run's directory at another place, its ``.env`` telling that."""
+    shutil.copytree(run.config.path.parent, to)
+    environment = (to / ".env").read_text().replace(str(run.config.path.parent), str(to))
+    (to / ".env").write_text(environment)
+    return str(to)
+
+
+def test_what_a_run_lacks_is_said_by_its_command(run: Artifacts, tmp_path: Path) -> None:
+    directory = _copy(run, tmp_path / "half")
+    for name in ("candidates.hdf5", "plots/sensitive_volume.h5"):
+        (tmp_path / "half" / "results" / name).unlink()
+    half = Search.load(directory)
+    assert "there is: background, injections, candidates>" in repr(half)
+    np.testing.assert_array_equal(  # ranked here, as the report would
+        half.candidates["far_per_year"], Search.load(run.config.path).candidates["far_per_year"]
+    )
+    with pytest.raises(StorageError, match=rf"no sensitive volumes yet .*`aframe status {directory}`"):
+        half.sensitive_volume()
+    shutil.rmtree(tmp_path / "half" / "results")
+    begun = Search.load(directory)
+    assert "nothing yet" in repr(begun)
+    for part in ("background", "injections", "candidates"):
+        with pytest.raises(StorageError, match=r"yet .*`aframe run "):
+            getattr(begun, part)
+
+
+def test_volumes_of_other_injections_than_the_configuration_tells_are_refused(run: Artifacts, tmp_path: Path) -> None:
+    directory = _copy(run, tmp_path / "changed")
+    path = tmp_path / "changed" / "sandbox.cfg"
+    path.write_text(path.read_text().replace("snr_threshold = 4", "snr_threshold = 5"))
+    with pytest.raises(ParameterMismatchError, match="snr_threshold"):
+        Search.load(directory).sensitive_volume("50-40")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("s3://bucket/run", "local directory"), ("/nowhere", r"sandbox\.cfg does not exist: .*aframe init")],
+)
+def test_what_is_no_run_is_refused(path: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Search.load(path)
+
+
+def test_mistakes_of_use_say_what_can_be_asked_for(search: Search) -> None:
+    volumes = search.sensitive_volume()
+    with pytest.raises(DataError, match="35-35, 35-20"):
+        volumes.plot(plt.figure().add_subplot())
+    with pytest.raises(DataError, match="luminosity_distance"):
+        volumes.plot_efficiency("redshift")
+    with pytest.raises(DataError, match="is not between"):
+        volumes.at(1e-9)
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        search.sensitive_volume("nowhere.population")
+
+
+def test_two_runs_are_read_beside_each_other_and_the_environment_stays(run: Artifacts, tmp_path: Path) -> None:
+    other = Path(_copy(run, tmp_path / "other"))
+    (other / ".env").write_text((other / ".env").read_text() + 'AWS_ENDPOINT_URL="http://127.0.0.1:1"\n')
+    before = dict(os.environ)
+    try:
+        first, second = Search.load(run.config.path), Search.load(other)
+        assert first.run.directories != second.run.directories
+        assert {k: v for k, v in os.environ.items() if before.get(k) != v} == {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    finally:
+        os.environ.pop("AWS_ENDPOINT_URL")
+
+
+def test_results_are_read_from_a_remote_directory(run: Artifacts, tmp_path: Path) -> None:
+    remote = "memory://notebook"
+    for path in Path(run.directories.results).rglob("*.h*5"):
+        target = storage.join(remote, path.relative_to(run.directories.results).as_posix())
+        with storage.atomic(target) as temporary:
+            shutil.copy(path, temporary)
+    far = Search(Artifacts(run.config, type(run.directories)(**vars(run.directories) | {"results": remote})), "far")
+    np.testing.assert_array_equal(far.background.statistics, read_background(run.clean("background")).statistics)
+    assert list(far.sensitive_volume()) == list(read_volumes(run.plot("sensitive_volume.h5")))
+
+
+def test_importing_the_package_imports_none_of_it() -> None:
+    code = "import sys, aframe; print([m for m in ('matplotlib', 'astropy', 'torch', 'numpy') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+    assert {"Search", "read_background"} <= set(dir(aframe))
+    with pytest.raises(AttributeError, match="no attribute 'serch'"):
+        aframe.serch  # noqa: B018 - the attribute is asked for

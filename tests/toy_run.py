@@ -1,0 +1,42 @@
+"""A run that has been searched, without any search."""
+
+from pathlib import Path
+
+import numpy as np
+from terminal import write_run
+
+from aframe import config
+from aframe.artifacts import Artifacts
+from aframe.tables import EventTable, RecoveredTable, RejectedTable
+from aframe.waveforms.priors import demo_bbh, draw
+
+
+def run_with_populations(directory: Path, populations: str) -> Artifacts:
+    """A run of the demo's configuration with more target populations."""
+    write_run(directory)
+    path = directory / "sandbox.cfg"
+    path.write_text(f"{path.read_text()}\npopulations = {populations}\n")  # its last section is the sensitivity's
+    names = ("train_data", "test_data", "train_run", "condor", "results")
+    return Artifacts(config.load(str(path)), config.Directories(**{name: str(directory / name) for name in names}))
+
+
+def write_events(run: Artifacts) -> None:
+    """What a search that ranks by distance alone leaves of 5000 draws."""
+    rng = np.random.default_rng(0)
+    columns = draw(demo_bbh(), 5000, rng)
+    near = columns["luminosity_distance"] < 4000
+    found = {name: column[near] for name, column in columns.items()}
+    found |= dict.fromkeys(("detection_time", "injection_time"), np.zeros(near.sum()))
+    found |= {"snr": 3e4 / found["luminosity_distance"], "shift": np.zeros((near.sum(), 2))}
+    found["detection_statistic"] = found["snr"] / 8
+    found["ifo_snrs"] = np.full((near.sum(), 2), found["snr"][:, None] / 2**0.5)
+    attributes = {"num_injections": 5000, "ifos": ["H1", "L1"]}
+    RecoveredTable(found, attributes=attributes).write(run.events("foreground"), run.made_events)
+    RejectedTable({k: v[~near] for k, v in columns.items()}).write(run.rejected, run.made_injections)
+    for kind, livetime, count in (("background", 2.6e6, 3000), ("0lag", 5e4, 60)):
+        events = {
+            "detection_statistic": rng.exponential(0.2, count),
+            "detection_time": 1.26e9 + np.sort(rng.uniform(0, 5e4, count)),
+            "shift": np.zeros((count, 2)),
+        }
+        EventTable(events, attributes={"Tb": livetime}).write(run.events(kind), run.made_events)
