@@ -4,7 +4,6 @@ Each section of the file is named ``[luigi_<section>]``; each field below is a k
 they need, so a parameter that several stages share is written once and can never disagree with itself.
 """
 
-import configparser
 import dataclasses
 import functools
 import os
@@ -16,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aframe.batch.settings import BATCH_TASKS, Batch
+from aframe.cfg_file import CfgFile
 from aframe.consistency import impossible
-from aframe.errors import ConfigurationError
-from aframe.parsing import fields_of, key, nearest
+from aframe.errors import MistakesError
+from aframe.parsing import Mistake, fields_of, key, nearest
 from aframe.preprocessing import Whitening, to_samples
 
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
@@ -218,27 +218,6 @@ class Vetoes:
         sources = (self.gates, self.veto_segments, self.good_segments, self.veto_definer, self.dq_bits)
         return any(source is not None for source in (*sources, self.known_events))
 
-    def problems(self, ifos: tuple[str, ...], source: str, frames: str | None) -> list[str]:
-        """What is impossible in a search of some detectors, with strain from a source and its directory."""
-        checks = [
-            *((item.partition(":")[0] in ifos and bool(item.partition(":")[2]),
-               f"{name} has {item!r}, which is no DETECTOR:FILE of a detector in ifos, such as {ifos[0]}:{name}.txt")
-              for name in ("gates", "veto_segments", "good_segments") for item in getattr(self, name) or ()),
-            *(((self.veto_definer is None) == (getattr(self, name) is None), f"veto_definer and {name} need each other")
-              for name in ("veto_categories", "flag_segments")),
-            (self.dq_files is None or self.dq_bits is not None, "dq_files needs the key dq_bits"),
-            (self.dq_bits is None or self.dq_files is not None or source == "gwosc" or frames is not None,
-             "dq_bits needs the key dq_files, as the strain's source has none"),
-            ((self.known_events is None) == (self.known_event_window is None),
-             "known_events and known_event_window need each other"),
-            (self.known_event_window is None or self.known_event_window > 0,
-             f"known_event_window = {self.known_event_window} must be positive"),
-            (self.known_event_scope in ("background", "all"),
-             f"known_event_scope = {self.known_event_scope!r} is neither background nor all"),
-            (self.veto_margin >= 0, f"veto_margin = {self.veto_margin} s must not be negative"),
-        ]  # fmt: skip
-        return [message for holds, message in checks if not holds]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -291,21 +270,34 @@ class Directories:
         """Read ``AFRAME_TRAIN_DATA_DIR`` and its four siblings.
 
         Raises:
-            ConfigurationError: Naming every variable that is unset or empty, or one of a kind that cannot be used.
+            MistakesError: Naming every variable that is unset or empty, or one of a kind that cannot be used.
         """
+        directories, mistakes = cls.read(environment)
+        if mistakes:
+            raise MistakesError(mistakes)
+        return directories
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> tuple["Directories", list[str]]:
+        """The directories, of which some are not there (as attributes) if there are mistakes; and these."""
         names = {f.name: f"AFRAME_{f.name.upper()}_DIR" for f in dataclasses.fields(cls)}
         missing = [variable for variable in names.values() if not environment.get(variable)]
+        mistakes = []
         if missing:
-            raise ConfigurationError(
+            mistakes.append(
                 f"environment variable {', '.join(missing)} is not set: set it to a directory or s3:// prefix, "
                 "or load the .env file that `aframe init` wrote"
             )
-        for variable in names.values():
-            scheme, found, _ = environment[variable].partition("://")
-            if found and (scheme != "s3" or variable == names["condor"]):
-                kinds = "local directory" if variable == names["condor"] else "local directory or s3://bucket/prefix"
-                raise ConfigurationError(f"{variable} = {environment[variable]} is no {kinds}: choose one")
-        return cls(**{name: environment[variable].rstrip("/") for name, variable in names.items()})
+        directories = object.__new__(cls)
+        for name, variable in names.items():
+            value = environment.get(variable, "")
+            scheme, found, _ = value.partition("://")
+            if found and (scheme != "s3" or name == "condor"):
+                kinds = "local directory" if name == "condor" else "local directory or s3://bucket/prefix"
+                mistakes.append(f"{variable} = {value} is no {kinds}: choose one")
+            elif value:
+                object.__setattr__(directories, name, value.rstrip("/"))
+        return directories, mistakes
 
 
 @functools.cache
@@ -313,39 +305,52 @@ def load(path: str) -> Config:
     """Read and check a configuration file.
 
     Raises:
-        ConfigurationError: One line that lists every unknown key (with the nearest valid one), missing key,
-            value of the wrong type and impossible combination.
+        MistakesError: One line for every unknown key (with the nearest valid one), missing key, value of the wrong type
+            and impossible combination.
     """
-    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"))
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # keys are case-sensitive: Tb
-    try:
-        if not parser.read(path, encoding="utf-8"):
-            raise ConfigurationError(f"{path} does not exist: `aframe init DIR` writes a configuration")
-    except configparser.Error as error:
-        raise ConfigurationError(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
+    config, mistakes = read(path)
+    if mistakes:
+        raise MistakesError([mistake.text for mistake in mistakes])
+    return config
+
+
+def read(path: str) -> tuple[Config, list[Mistake]]:
+    """Read a configuration file, as far as that can be done.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The configuration, in whose sections keys that are missing or wrong are not there (as attributes); and all that
+        is wrong, each with file and line.
+
+    Raises:
+        MistakesError: If there is no such file, or it has no sections and keys.
+    """
+    file = CfgFile.read(path)
     kinds = _kinds()
-    problems = _unknown_sections(parser, kinds)
-    values = {name: dict(parser[f"luigi_{name}"]) for name in kinds if parser.has_section(f"luigi_{name}")}
-    problems += [
-        f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, stops: rename it"
+    mistakes = [*file.repeated, *_unknown_sections(file, kinds)]
+    values = {name: file.sections.get(f"luigi_{name}", {}) for name in kinds}
+    mistakes += [
+        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, "
+                "stops: rename it")
         for name in values
         for key, value in values[name].items()
         if "%" in value
-    ]
-    sections: dict[str, Any] = {name: fields_of(name, kinds[name], values.get(name, {}), problems) for name in kinds}
-    if problems:
-        raise ConfigurationError(f"{path}: " + "; ".join(problems))
-    own = {name: (sections.pop(name), values.get(name, {})) for name in BATCH_TASKS}
+    ]  # fmt: skip
+    sections: dict[str, Any] = {name: fields_of(name, kinds[name], values[name], mistakes) for name in kinds}
+    is_whole = not mistakes
+    for name in BATCH_TASKS:
+        del sections[name]
     sections["batch_of"] = {
-        name: dataclasses.replace(sections["batch"], **{key: getattr(section, key) for key in keys})
-        for name, (section, keys) in own.items()
+        name: fields_of(name, Batch, values["batch"] | values[name], []) for name in BATCH_TASKS if values[name]
     }
     config = Config(**sections, path=Path(path).absolute())
-    sys.path.append(str(config.path.parent))  # a python path of the file may name a module beside it
-    problems = impossible(config)
-    if problems:
-        raise ConfigurationError(f"{path}: " + "; ".join(problems))
-    return config
+    folder = str(config.path.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # a python path of the file may name a module beside it
+    mistakes += impossible(config, is_whole)
+    return config, [file.located(mistake) for mistake in mistakes]
 
 
 def unknown(section: str, name: str) -> str:
@@ -367,10 +372,10 @@ def _kinds() -> dict[str, Any]:
     return kinds | dict.fromkeys(BATCH_TASKS, Batch)
 
 
-def _unknown_sections(parser: configparser.ConfigParser, kinds: Mapping[str, Any]) -> list[str]:
+def _unknown_sections(file: CfgFile, kinds: Mapping[str, Any]) -> list[Mistake]:
     valid = [f"luigi_{name}" for name in kinds]
     return [
-        f"unknown section [{name}]{nearest(name, valid)}"
-        for name in parser.sections()
+        Mistake(name.removeprefix("luigi_"), "", f"unknown section [{name}]{nearest(name, valid)}")
+        for name in file.sections
         if name not in valid and name not in LAW_SECTIONS
     ]

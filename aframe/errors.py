@@ -1,12 +1,42 @@
 """Errors that a user can act on: each says what is wrong, where, and what to do."""
 
+from collections.abc import Sequence
+
 
 class AframeError(Exception):
     """Base of all errors that are printed as one line, without a traceback."""
 
+    @property
+    def told(self) -> str:
+        """What the terminal shows of it."""
+        return f"error: {self}"
+
 
 class ConfigurationError(AframeError):
     """A key, value or environment variable of the configuration is missing, unknown or impossible."""
+
+
+class MistakesError(ConfigurationError):
+    """All mistakes that were found at once.
+
+    Args:
+        mistakes: One line each: what is wrong, where, and what to do.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__(tuple(mistakes))
+        self.mistakes = tuple(mistakes)
+
+    def __str__(self) -> str:
+        return "; ".join(self.mistakes)
+
+    @property
+    def told(self) -> str:
+        """One line; of several mistakes one line each, under a heading."""
+        if len(self.mistakes) == 1:
+            return super().told
+        lines = "".join(f"\n  {mistake}" for mistake in self.mistakes)
+        return f"error: {len(self.mistakes)} mistakes, and nothing was run:{lines}"
 
 
 class DataError(AframeError):

@@ -2,12 +2,13 @@
 
 import dataclasses
 import difflib
+import math
 import os
 import re
 import types
 import typing
 from collections.abc import Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 LIST_BRACKETS = re.compile(r"^[\[(](.*)[\])]$", re.DOTALL)
@@ -21,36 +22,76 @@ class Lines(tuple[str, ...]):
     """A key of several lines, each as it stands: nothing in them is expanded, split or unquoted."""
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong with a key of the ``.cfg``.
+
+    Attributes:
+        section: Its section, without ``luigi_``.
+        key: Its name; empty where it is the section that is wrong.
+        text: What is wrong, and the mend, with the names of both.
+    """
+
+    section: str
+    key: str
+    text: str
+
+
 def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) -> Any:
     """A configuration key: its description, its unit, and its default where it is no physics choice."""
     return field(default=default, metadata={"description": description, "unit": unit})
 
 
-def fields_of(name: str, kind: Any, values: Mapping[str, str], problems: list[str]) -> Any:
-    """A section's dataclass, filled with its values; None where there are problems.
+def fields_of(name: str, kind: Any, values: Mapping[str, str], mistakes: list[Mistake]) -> Any:
+    """A section's dataclass, filled with its values.
+
+    Where keys are missing or wrong, these attributes are not there: what asks for one learns that it is not known.
 
     Args:
         name: Of the section, without ``luigi_``.
         kind: The dataclass; ``key`` made its fields.
         values: What the file says.
-        problems: To which what is wrong is added: unknown and missing keys, values of the wrong type.
+        mistakes: To which what is wrong is added: unknown and missing keys, values of the wrong type.
     """
     fields = {f.name: f for f in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
     where = f"[luigi_{name}]"
-    problems += [f"unknown key {k!r} in {where}{nearest(k, list(fields))}" for k in values if k not in fields]
+    mistakes += [
+        Mistake(name, k, f"unknown key {k!r} in {where}{nearest(k, list(fields))}") for k in values if k not in fields
+    ]
     parsed: dict[str, Any] = {}
     for field_name, spec in fields.items():
         if field_name not in values:
             if spec.default is dataclasses.MISSING:
                 unit = f", {spec.metadata['unit']}" if spec.metadata["unit"] else ""
-                problems.append(f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})")
+                text = f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})"
+                mistakes.append(Mistake(name, field_name, text))
+            else:
+                parsed[field_name] = spec.default
             continue
         try:
             parsed[field_name] = _parse(values[field_name], hints[field_name])
         except ValueError as error:
-            problems.append(f"{field_name} = {values[field_name]!r} in {where} {error}")
-    return None if problems else kind(**parsed)
+            text = f"{field_name} = {values[field_name]!r} in {where} {error}"
+            mistakes.append(Mistake(name, field_name, text))
+    section = object.__new__(kind)
+    for field_name, value in parsed.items():
+        object.__setattr__(section, field_name, value)
+    return section
+
+
+def shown(value: Any) -> str:
+    """A key's value, as one would write it in the file.
+
+    >>> shown(2048.0), shown(((35.0, 20.0), (20.0, 10.0))), shown(("H1", "L1")), shown("jax")
+    ('2048', '35-20, 20-10', 'H1, L1', "'jax'")
+    """
+    if isinstance(value, tuple):
+        return ", ".join("-".join(map(shown, item)) if isinstance(item, tuple) else shown(item).strip("'")
+                         for item in value)  # fmt: skip
+    if isinstance(value, str):
+        return repr(value)
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def nearest(name: str, valid: Collection[str]) -> str:
@@ -94,9 +135,12 @@ def _value(text: str, kind: Any) -> Any:
             raise ValueError("is neither true nor false")
         return text.lower() == "true"
     try:
-        return kind(text)
+        number = kind(text)
     except ValueError:
         raise ValueError(f"is no {'whole number' if kind is int else 'number'}") from None
+    if not math.isfinite(number):
+        raise ValueError("is not finite: give a number")
+    return number
 
 
 def _alternative(text: str, kind: Any, other: Any) -> Any:

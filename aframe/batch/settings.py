@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aframe.parsing import Lines, key
+from aframe.parsing import Lines, Mistake, key
 
 BATCH_TASKS = (
     "FetchStrain",
@@ -53,20 +53,22 @@ class Batch:
         """Whether a batch system runs the task."""
         return self.workflow != "local"
 
-    def problems(self, section: str) -> list[str]:
+    def problems(self, section: str) -> list[Mistake]:
         """What is impossible, as the section says it."""
         where = f"in [luigi_{section}]"
         positive = ("memory", "disk", "cpus", "time", "branches_per_job", "poll_interval", "max_jobs")
         checks = [
-            (self.workflow in WORKFLOWS, f"workflow = {self.workflow!r} {where} is none of {', '.join(WORKFLOWS)}"),
-            (self.gpus >= 0 and self.retries >= 0,
-             f"gpus = {self.gpus} and retries = {self.retries} {where} must not be negative"),
-            (self.memory_factor >= 1, f"memory_factor = {self.memory_factor} {where} must not be less than 1"),
+            (self.workflow in WORKFLOWS, "workflow",
+             f"workflow = {self.workflow!r} {where} is none of {', '.join(WORKFLOWS)}"),
+            (self.memory_factor >= 1, "memory_factor",
+             f"memory_factor = {self.memory_factor} {where} must not be less than 1"),
             (self.image is None or self.workflow == "htcondor" or (self.workflow == "local" and section != "batch"),
-             f"image = {self.image} {where} needs workflow = htcondor, whose container universe runs it"),
-            (self.workflow != "slurm" or all(line.startswith("-") for line in self.submit_lines),
+             "image", f"image = {self.image} {where} needs workflow = htcondor, whose container universe runs it"),
+            (self.workflow != "slurm" or all(line.startswith("-") for line in self.submit_lines), "submit_lines",
              f"submit_lines {where}: give each of Slurm's options a line, as --qos=long"),
-            *((getattr(self, name) is None or getattr(self, name) > 0,
+            *((getattr(self, name) >= 0, name, f"{name} = {getattr(self, name)} {where} must not be negative")
+              for name in ("gpus", "retries")),
+            *((getattr(self, name) is None or getattr(self, name) > 0, name,
                f"{name} = {getattr(self, name)} {where} must be positive") for name in positive),
         ]  # fmt: skip
-        return [message for holds, message in checks if not holds]
+        return [Mistake(section, name, text) for holds, name, text in checks if not holds]
