@@ -60,10 +60,16 @@ class CfgFile:
 
     def located(self, mistake: Mistake) -> Mistake:
         """The mistake with file and line in its text: of its key; or of the section where the file has no such key."""
-        section = f"luigi_{mistake.section}"
-        line = self.lines.get((section, mistake.key)) or self.lines.get((section, ""))
+        section, key = f"luigi_{mistake.section}", mistake.written or mistake.key
+        line = self.lines.get((section, key)) or self.lines.get((key, "")) or self.lines.get((section, ""))
         where = self.path if line is None else f"{self.path}:{line}"
         return replace(mistake, text=f"{where}: {mistake.text}")
+
+    def located_text(self, text: str) -> str:
+        """A text that begins with one of the file's keys and its value, with file and line; any other as it is."""
+        found = re.match(r"(\w+) = ", text)
+        lines = [line for (_, key), line in self.lines.items() if found and key == found[1]]
+        return f"{self.path}:{lines[0]}: {text}" if lines else text
 
 
 def _numbered(text: str) -> tuple[dict[tuple[str, str], int], list[Mistake]]:

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AframeError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(error.told, file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:  # whoever read has read enough, as head has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,7 +18,7 @@ from aframe.batch.settings import BATCH_TASKS, Batch
 from aframe.cfg_file import CfgFile
 from aframe.consistency import impossible
 from aframe.errors import MistakesError
-from aframe.parsing import Mistake, fields_of, key, nearest
+from aframe.parsing import Mistake, closest, fields_of, key, nearest
 from aframe.preprocessing import Whitening, to_samples
 
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
@@ -329,8 +329,9 @@ def read(path: str) -> tuple[Config, list[Mistake]]:
     """
     file = CfgFile.read(path)
     kinds = _kinds()
-    mistakes = [*file.repeated, *_unknown_sections(file, kinds)]
-    values = {name: file.sections.get(f"luigi_{name}", {}) for name in kinds}
+    renamed = _unknown_sections(file, kinds)
+    mistakes = [*file.repeated, *renamed]
+    values = {name: dict(file.sections.get(f"luigi_{name}", {})) for name in kinds}
     mistakes += [
         Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, "
                 "stops: rename it")
@@ -338,7 +339,10 @@ def read(path: str) -> tuple[Config, list[Mistake]]:
         for key, value in values[name].items()
         if "%" in value
     ]  # fmt: skip
-    sections: dict[str, Any] = {name: fields_of(name, kinds[name], values[name], mistakes) for name in kinds}
+    meant = {mistake.section for mistake in renamed}
+    sections: dict[str, Any] = {
+        name: fields_of(name, kinds[name], values[name], mistakes, name in meant) for name in kinds
+    }
     is_whole = not mistakes
     for name in BATCH_TASKS:
         del sections[name]
@@ -373,9 +377,12 @@ def _kinds() -> dict[str, Any]:
 
 
 def _unknown_sections(file: CfgFile, kinds: Mapping[str, Any]) -> list[Mistake]:
+    """Sections that there are not; each stands for the one that is most like it, if the file does not have that too."""
     valid = [f"luigi_{name}" for name in kinds]
-    return [
-        Mistake(name.removeprefix("luigi_"), "", f"unknown section [{name}]{nearest(name, valid)}")
-        for name in file.sections
-        if name not in valid and name not in LAW_SECTIONS
-    ]
+    found = []
+    for name in file.sections:
+        if name not in valid and name not in LAW_SECTIONS:
+            meant = closest(name, set(valid) - file.sections.keys()) or name
+            text = f"unknown section [{name}]{nearest(name, valid)}"
+            found.append(Mistake(meant.removeprefix("luigi_"), "", text, name))
+    return found

@@ -27,14 +27,16 @@ class Mistake:
     """What is wrong with a key of the ``.cfg``.
 
     Attributes:
-        section: Its section, without ``luigi_``.
-        key: Its name; empty where it is the section that is wrong.
+        section: Its section, without ``luigi_``; where there is no such section, the one that is meant.
+        key: Its name; where there is no such key, the one that is meant; empty where it is the section that is wrong.
         text: What is wrong, and the mend, with the names of both.
+        written: What the file calls the key, or the section, where that is another name.
     """
 
     section: str
     key: str
     text: str
+    written: str = ""
 
 
 def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) -> Any:
@@ -42,7 +44,9 @@ def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) ->
     return field(default=default, metadata={"description": description, "unit": unit})
 
 
-def fields_of(name: str, kind: Any, values: Mapping[str, str], mistakes: list[Mistake]) -> Any:
+def fields_of(
+    name: str, kind: Any, values: Mapping[str, str], mistakes: list[Mistake], is_renamed: bool = False
+) -> Any:
     """A section's dataclass, filled with its values.
 
     Where keys are missing or wrong, these attributes are not there: what asks for one learns that it is not known.
@@ -51,23 +55,24 @@ def fields_of(name: str, kind: Any, values: Mapping[str, str], mistakes: list[Mi
         name: Of the section, without ``luigi_``.
         kind: The dataclass; ``key`` made its fields.
         values: What the file says.
-        mistakes: To which what is wrong is added: unknown and missing keys, values of the wrong type.
+        mistakes: To which what is wrong is added: unknown and missing keys, values of the wrong type. A key that is
+            missing as it is misspelled is told once.
+        is_renamed: Whether the file has the section under a wrong name, which is told elsewhere.
     """
     fields = {f.name: f for f in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
     where = f"[luigi_{name}]"
-    mistakes += [
-        Mistake(name, k, f"unknown key {k!r} in {where}{nearest(k, list(fields))}") for k in values if k not in fields
-    ]
+    meant = {k: closest(k, fields.keys() - values.keys()) or k for k in values if k not in fields}
+    mistakes += [Mistake(name, meant[k], f"unknown key {k!r} in {where}{nearest(k, list(fields))}", k) for k in meant]
     parsed: dict[str, Any] = {}
     for field_name, spec in fields.items():
         if field_name not in values:
-            if spec.default is dataclasses.MISSING:
+            if spec.default is not dataclasses.MISSING:
+                parsed[field_name] = spec.default
+            elif field_name not in meant.values() and not is_renamed:
                 unit = f", {spec.metadata['unit']}" if spec.metadata["unit"] else ""
                 text = f"missing key {field_name!r} in {where} ({spec.metadata['description']}{unit})"
                 mistakes.append(Mistake(name, field_name, text))
-            else:
-                parsed[field_name] = spec.default
             continue
         try:
             parsed[field_name] = _parse(values[field_name], hints[field_name])
@@ -96,8 +101,13 @@ def shown(value: Any) -> str:
 
 def nearest(name: str, valid: Collection[str]) -> str:
     """A question after the valid name that is most like a wrong one, if any is."""
-    close = difflib.get_close_matches(name, valid, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = closest(name, valid)
+    return f" (did you mean {close!r}?)" if close else ""
+
+
+def closest(name: str, valid: Collection[str]) -> str:
+    """The valid name that is most like a wrong one; empty if none is."""
+    return next(iter(difflib.get_close_matches(name, sorted(valid), n=1)), "")
 
 
 def variables(text: str) -> dict[str, str]:

@@ -1,27 +1,164 @@
-"""What can be known to fail before any work is done."""
+"""What can be known to fail before any work is done: found all at once."""
 
+import os
+import re
 import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
-from aframe import storage
-from aframe.artifacts import Artifacts
+import torch
+
+from aframe import config, storage
+from aframe.artifacts import Artifacts, Stage
 from aframe.batch.settings import BATCH_TASKS, COMMANDS
+from aframe.cfg_file import CfgFile
 from aframe.engines import check_engine
-from aframe.errors import ConfigurationError
+from aframe.errors import AframeError, ConfigurationError, MistakesError, StorageError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
+from aframe.parsing import Mistake
 from aframe.planning import slides_over
 from aframe.steps import signal_source
 from aframe.strain.fetch import curve_path
+from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import load_asd
 from aframe.targets import target_populations
+from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
+
+LEAST_FREE = 100e6
+"""Bytes that a disk must have free: less is gone before the first file is whole."""
+
+
+def checked_run(path: str, environment: Mapping[str, str] = os.environ, gpus: str = "") -> Artifacts:
+    """The run of a configuration and of an environment, when nothing can be seen to be wrong with them.
+
+    Args:
+        path: The ``.cfg``.
+        environment: Its variables.
+        gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
+
+    Raises:
+        MistakesError: All that is wrong: with the ``.cfg``, the training's YAML, the environment, and what they name.
+    """
+    directories, unset = config.Directories.read(environment)
+    try:
+        made, wrong = config.read(path)
+    except MistakesError as error:
+        raise MistakesError([*error.mistakes, *unset]) from None
+    run, file = Artifacts(made, directories), CfgFile.read(path)
+    told = [*(mistake.text for mistake in wrong), *unset]
+    found = mistakes_of(run, wrong, are_directories_set=not unset, gpus=gpus)
+    for refusal in found:
+        told += refusal.mistakes if isinstance(refusal, MistakesError) else [file.located_text(str(refusal))]
+    if told:
+        raise MistakesError(told) from next(iter(found), None)
+    return run
+
+
+def preflight(run: Artifacts) -> None:
+    """Refuse at once what would fail only after hours of work.
+
+    Raises:
+        AframeError: The first thing that is wrong with what a valid configuration names.
+    """
+    for error in mistakes_of(run):
+        raise error
+
+
+def mistakes_of(
+    run: Artifacts, wrong: Sequence[Mistake] = (), are_directories_set: bool = True, gpus: str = ""
+) -> list[AframeError]:
+    """All that is wrong with what a configuration names.
+
+    Args:
+        run: The run.
+        wrong: What is wrong with the configuration itself: what takes one of these keys is not looked at.
+        are_directories_set: Whether all of the run's directories are known.
+        gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
+    """
+    names = {name for mistake in wrong for name in (mistake.section, f"{mistake.section}.{mistake.key}")}
+    whole = {mistake.section for mistake in wrong if not mistake.key}
+    found = _refused(lambda: check_gpus(gpus))
+    are_there = are_directories_set
+    if are_directories_set:
+        unusable = _refused(lambda: check_directories(run.directories))
+        others = [] if names else _refused(run.check)
+        others = [error for error in others if not isinstance(error, ConfigurationError)]  # it is the YAML's: see below
+        if not (names or unusable or others) and storage.exists(run.result("report.html")):
+            return found
+        found += unusable + others
+        is_remote = any(storage.is_remote(value) for value in asdict(run.directories).values())
+        are_there = not unusable and not (is_remote and any(isinstance(error, StorageError) for error in others))
+    for check in CHECKS:
+        is_settled = are_there and check.settled_by is not None and storage.exists(check.settled_by(run))
+        is_known = names.isdisjoint(check.takes) and whole.isdisjoint(take.partition(".")[0] for take in check.takes)
+        if is_known and (are_there or not check.looks_there) and not is_settled:
+            found += _refused(lambda check=check: check.look(run))  # type: ignore[misc]
+    return list({str(error): error for error in found}.values())
+
+
+def _refused(check: Callable[[], object]) -> list[AframeError]:
+    try:
+        check()
+    except AframeError as error:
+        return [error]
+    return []
+
+
+def check_gpus(gpus: str) -> None:
+    """Refuse GPUs that this machine has not; where it has none at all, the CPU computes, as is told then.
+
+    Raises:
+        ConfigurationError: Naming those that it has.
+    """
+    names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
+    wrong = [name for name in names if not re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name)]
+    if wrong:
+        raise ConfigurationError(
+            f"--gpus {gpus}: {', '.join(wrong)} is no GPU: give numbers, as 0,1, or names, as nvidia-smi -L shows them"
+        )
+    number = 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()
+    lacking = [name for name in names if number and name.isdigit() and int(name) >= number]
+    if lacking:
+        raise ConfigurationError(
+            f"--gpus {gpus}: this machine has no GPU {', '.join(lacking)}, it has {', '.join(map(str, range(number)))}"
+        )
+
+
+def check_directories(directories: config.Directories) -> None:
+    """Refuse local directories that cannot be made or written in.
+
+    Raises:
+        MistakesError: Naming each of them.
+    """
+    wrong = []
+    for field in fields(directories):
+        name, value = f"AFRAME_{field.name.upper()}_DIR", getattr(directories, field.name)
+        reason = "" if storage.is_remote(value) else _why_not_written(Path(value).absolute())
+        if reason:
+            wrong.append(f"{name} = {value} cannot be written ({reason}): mend that, or choose another directory")
+    if wrong:
+        raise MistakesError(wrong)
+
+
+def _why_not_written(path: Path) -> str:
+    """Why nothing can be written in a directory that may have to be made first; empty where it can."""
+    there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if not there.is_dir():
+        return f"{there} is no directory"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"there is no permission to write in {there}"
+    free = shutil.disk_usage(there).free
+    return "" if free >= LEAST_FREE else f"its disk has {free / 1e6:.0f} MB left"
 
 
 def check_batch_systems(run: Artifacts) -> None:
     """Refuse a batch system to which this machine cannot submit.
 
     Raises:
-        ConfigurationError: If its commands are not on PATH, or its submit files would not be on this machine.
+        ConfigurationError: If its commands are not on PATH.
     """
     for task in BATCH_TASKS:
         workflow = run.config.batch_for(task).workflow
@@ -31,47 +168,140 @@ def check_batch_systems(run: Artifacts) -> None:
                     f"workflow = {workflow} of {task}: {command} is not on PATH: run on a machine that submits to "
                     f"{workflow}, or set workflow = local"
                 )
-        if workflow != "local" and storage.is_remote(run.directories.condor):
-            raise ConfigurationError(
-                f"AFRAME_CONDOR_DIR = {run.directories.condor}: submit files and logs need a directory of this machine"
-            )
 
 
-def preflight(run: Artifacts) -> None:
-    """Refuse at once what would fail only after hours of work.
+def check_submit_directory(run: Artifacts) -> None:
+    """Refuse submit files that would not be on this machine.
 
     Raises:
-        ConfigurationError: If the population, waveform model, noise curve, training YAML or platform cannot be used.
-        ServerError: If a Triton server is wanted that cannot be started.
-        DataError: If the testing data, where they are known beforehand, cannot hold the injections or give ``Tb``; if
-            a file of vetoes is malformed or lacks what it should tell.
+        ConfigurationError: Naming the variable.
     """
-    if storage.exists(run.result("report.html")):
-        return
-    detector_geometry(run.config.search.ifos)
-    target_populations(run)
-    check_engine(run)
-    check_batch_systems(run)
-    if not storage.exists(run.injections):
-        source = signal_source(run)
-        if not source.population.isotropic_in_right_ascension:
-            raise ConfigurationError(
-                f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
-                "between injections"
-            )
-        source.check()
-    if not storage.exists(run.model):
-        from aframe.train.cli import check_yaml
+    is_remote = any(run.config.batch_for(task).is_remote for task in BATCH_TASKS)
+    if is_remote and storage.is_remote(run.directories.condor):
+        raise ConfigurationError(
+            f"AFRAME_CONDOR_DIR = {run.directories.condor}: submit files and logs need a directory of this machine"
+        )
 
-        check_yaml(run.training_yaml, run.config)
-    if run.config.data.source == "simulated":
-        load_asd(curve_path(run.config.data.asd or "", run.config.resolve))
+
+def check_population(run: Artifacts) -> None:
+    """Refuse a population that cannot be drawn from, or in which the Earth does not turn.
+
+    Raises:
+        ConfigurationError: Naming the key, and what is wrong with it.
+    """
+    population = load_population(run.config.waveforms.prior, run.config.resolve)
+    if not population.isotropic_in_right_ascension:
+        raise ConfigurationError(
+            f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
+            "between injections"
+        )
+
+
+def check_noise_curve(run: Artifacts) -> None:
+    """Refuse a noise curve that is none.
+
+    Raises:
+        ConfigurationError: If there is no such curve.
+        DataError: If it is no amplitude spectral density.
+    """
+    data = run.config.data
+    if data.source == "simulated":
+        load_asd(curve_path(data.asd or "", run.config.resolve))
+
+
+def check_local_strain(run: Artifacts) -> None:
+    """Refuse files of strain that lack a detector, or whose sample rate will not do.
+
+    Raises:
+        DataError: Naming the directory or file.
+        StorageError: If a file is damaged.
+    """
+    data = run.config.data
+    if data.source == "local":
+        directory = run.config.resolve(data.frames or "")
+        check_recordings(in_directory(directory), run.config.search.ifos, run.config.search.sample_rate, directory)
+
+
+def check_training(run: Artifacts) -> None:
+    """Refuse a training's YAML with mistakes.
+
+    Raises:
+        MistakesError: All of them.
+        StorageError: If there is no such file.
+    """
+    from aframe.train.yaml_file import yaml_mistakes
+
+    wrong = yaml_mistakes(run.training_yaml)
+    if wrong:
+        raise MistakesError(wrong)
+
+
+def check_training_together(run: Artifacts) -> None:
+    """Refuse a training's YAML, if it has no mistakes, of which the values do not go together or with the ``.cfg``.
+
+    Raises:
+        MistakesError: All of them.
+        StorageError: If there is no such file.
+    """
+    from aframe.train.yaml_file import yaml_conflicts, yaml_mistakes
+
+    wrong = [] if yaml_mistakes(run.training_yaml) else yaml_conflicts(run.training_yaml, run.config)
+    if wrong:
+        raise MistakesError(wrong)
+
+
+def check_plans(run: Artifacts) -> None:
+    """Refuse what the data, where they are known beforehand, have no room for; and vetoes that cannot be read.
+
+    Raises:
+        DataError: If there is no analysable time, or not enough of it for the injections or ``Tb``; if a file of vetoes
+            is malformed or lacks what it should tell.
+    """
+    data = run.config.data
     segments = [Segment(*run.interval("test"))]
-    known = run.config.data.source != "gwosc" or run.config.data.segments is not None
+    known = data.source != "gwosc" or data.segments is not None
     if known:
-        for stage in ("train", "test"):
-            segments = analysable(run.config.data, run.config.search, *run.interval(stage), run.config.resolve)
+        stages: tuple[Stage, ...] = ("train", "test")
+        for stage in stages:
+            segments = analysable(data, run.config.search, *run.interval(stage), run.config.resolve)
         if not run.background_files("test"):
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
     if run.config.vetoes.given and not asks_the_network(run.config) and (known or run.config.vetoes.dq_bits is None):
         load_vetoes(run.config, segments)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something to look at before anything runs.
+
+    Attributes:
+        look: Raises what is wrong.
+        takes: Sections and keys that it takes.
+        settled_by: Path of an artifact that could not have been made if anything were wrong.
+        looks_there: Whether it looks into the run's directories.
+    """
+
+    look: Callable[[Artifacts], object]
+    takes: tuple[str, ...]
+    settled_by: Callable[[Artifacts], str] | None = None
+    looks_there: bool = False
+
+
+SIGNAL_KEYS = ("search.sample_rate", *(f"waveforms.{name}" for name in (
+    "prior", "approximant", "waveform_duration", "right_pad", "minimum_frequency", "reference_frequency",
+)))  # fmt: skip
+
+CHECKS = (
+    Check(lambda run: detector_geometry(run.config.search.ifos), ("search.ifos",)),
+    Check(check_population, ("waveforms.prior",), lambda run: run.injections),
+    Check(target_populations, ("waveforms.prior", "sensitivity")),
+    Check(lambda run: signal_source(run).check(), SIGNAL_KEYS, lambda run: run.injections),
+    Check(check_noise_curve, ("data.source", "data.asd")),
+    Check(check_local_strain, ("data.source", "data.frames", "search.ifos", "search.sample_rate")),
+    Check(check_training, ("Train",), lambda run: run.model),
+    Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
+    Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), looks_there=True),
+    Check(check_batch_systems, ("batch", *BATCH_TASKS)),
+    Check(check_submit_directory, ("batch", *BATCH_TASKS), looks_there=True),
+    Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), looks_there=True),
+)

@@ -20,6 +20,7 @@ LAYERS = (
     ("seeding", "object_store", "storage", "leases", "activity", "spectral", "progress", "processes", "provenance"),
     ("parsing",),
     ("batch",),
+    ("cfg_file",),
     ("config", "consistency", "tables"),
     ("strain",),
     ("artifacts",),

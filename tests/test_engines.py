@@ -96,5 +96,8 @@ def test_embeddings_are_kept_of_what_is_encoded_and_where_it_is_wanted(run):
 
 def test_an_engine_that_does_not_exist_is_refused(tmp_path):
     directory = write_run(tmp_path / "run", "inference.engine=jax")
-    with pytest.raises(ConfigurationError, match=r"engine = 'jax' in \[luigi_inference\] is none of torch, compiled, onnx, auto, triton"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"engine = 'jax' in \[luigi_inference\] is none of torch, compiled, onnx, auto, triton",
+    ):
         config.load(str(directory / "sandbox.cfg"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from aframe import config
+from aframe.commands.runs import load_environment
 from aframe.errors import ConfigurationError
 from aframe.processes import cores
 
@@ -19,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, help="tasks that run at the same time (default: one per core)"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="run nothing: look for all that is wrong, as every run does at its start"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +32,13 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
         )
-    config.load(str(script.parent / "sandbox.cfg"))
+    path = load_environment(options.directory)
+    if options.check or config.Directories.read()[1] or config.read(path)[1]:
+        from aframe.preflight import checked_run
+
+        checked_run(path, gpus=options.gpus)
+        print(f"{options.directory}: no mistakes found")
+        return
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
     if options.debug:

@@ -12,7 +12,7 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.resample import Stretch, resample, split_at_gaps
+from aframe.strain.resample import Stretch, ratio_of_rates, resample, split_at_gaps
 from aframe.types import Array
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
@@ -91,6 +91,34 @@ def in_directory(directory: str) -> list[Recording]:
     if not paths:
         raise DataError(f"{directory} holds no {', '.join(SUFFIXES)} file: mend frames in [luigi_data]")
     return [recording for path in paths for recording in _remembered(path)]
+
+
+def check_recordings(found: Iterable[Recording], ifos: Sequence[str], sample_rate: float, where: str) -> None:
+    """Refuse files that lack a detector, or that cannot be brought to a sample rate.
+
+    Args:
+        found: What the files hold.
+        ifos: Detectors that are wanted.
+        sample_rate: Hz that are wanted.
+        where: What to call the files in an error.
+
+    Raises:
+        DataError: Naming the detectors that there are; or the file, and both rates.
+    """
+    found = list(found)
+    there = sorted({recording.ifo for recording in found})
+    missing = [ifo for ifo in ifos if ifo not in there]
+    if missing:
+        raise DataError(
+            f"{where} holds strain of {', '.join(there)}, none of {', '.join(missing)}: mend frames in [luigi_data], "
+            "or ifos in [luigi_search]"
+        )
+    for recording in found:
+        if recording.ifo in ifos:
+            try:
+                ratio_of_rates(recording.ifo, recording.start, recording.sample_rate, sample_rate)
+            except DataError as error:
+                raise DataError(f"{recording.path}: {error}") from None
 
 
 @functools.cache

@@ -73,7 +73,7 @@ def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
 
     if stretch.sample_rate == sample_rate:
         return stretch
-    ratio = _ratio(stretch, sample_rate)
+    ratio = ratio_of_rates(stretch.ifo, stretch.start, stretch.sample_rate, sample_rate)
     up, down = ratio.numerator, ratio.denominator
     skip = -round(stretch.start % 1.0 * stretch.sample_rate) % down
     source = stretch.data[skip:]
@@ -94,14 +94,25 @@ def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
     return Stretch(stretch.ifo, start, sample_rate, data)
 
 
-def _ratio(stretch: Stretch, sample_rate: float) -> Fraction:
-    ratio = Fraction(sample_rate / stretch.sample_rate).limit_denominator(2 * LARGEST_FACTOR)
-    where = f"strain of {stretch.ifo} at {stretch.start:.0f} has {stretch.sample_rate:g} Hz"
-    if sample_rate > stretch.sample_rate:
+def ratio_of_rates(ifo: str, start: float, recorded_rate: float, sample_rate: float) -> Fraction:
+    """The new sample rate over the recorded one.
+
+    Args:
+        ifo: Detector, for the error.
+        start: GPS seconds, for the error.
+        recorded_rate: Hz.
+        sample_rate: Hz.
+
+    Raises:
+        DataError: If the new rate is higher, or the ratio of the two is no simple fraction.
+    """
+    ratio = Fraction(sample_rate / recorded_rate).limit_denominator(2 * LARGEST_FACTOR)
+    where = f"strain of {ifo} at {start:.0f} has {recorded_rate:g} Hz"
+    if sample_rate > recorded_rate:
         raise DataError(
             f"{where}, less than sample_rate = {sample_rate:g} Hz: give strain of a higher rate, or lower it"
         )
-    exact = abs(float(ratio) * stretch.sample_rate - sample_rate) < 1e-9 * sample_rate
+    exact = abs(float(ratio) * recorded_rate - sample_rate) < 1e-9 * sample_rate
     if not exact or max(ratio.numerator, ratio.denominator) > LARGEST_FACTOR:
         raise DataError(
             f"{where}, which cannot be brought to sample_rate = {sample_rate:g} Hz: choose a rate that divides it, "

@@ -103,13 +103,18 @@ ERRORS = OneLineErrors()
 logging.getLogger("luigi-interface").addFilter(ERRORS)
 
 
-@functools.cache
-def current_run() -> Artifacts:
-    """The run that LAW_CONFIG_FILE and the environment describe."""
+def configuration_path() -> str:
+    """The ``.cfg`` that LAW_CONFIG_FILE names."""
     path = os.environ.get("LAW_CONFIG_FILE")
     if not path:
         raise ConfigurationError("LAW_CONFIG_FILE is not set: set it to the run's .cfg, or use `aframe run DIR`")
-    return Artifacts(config.load(path), config.Directories.from_environment())
+    return path
+
+
+@functools.cache
+def current_run() -> Artifacts:
+    """The run that LAW_CONFIG_FILE and the environment describe."""
+    return Artifacts(config.load(configuration_path()), config.Directories.from_environment())
 
 
 class Output(law.target.base.Target):

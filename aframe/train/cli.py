@@ -10,14 +10,13 @@ import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
-from aframe.errors import ConfigurationError, InterruptionError, TrainingError
+from aframe.errors import ConfigurationError, InterruptionError, MistakesError, TrainingError
 from aframe.train.callbacks import (
     CheckpointWhenTerminated,
     EpochLines,
@@ -31,7 +30,7 @@ from aframe.train.callbacks import (
 from aframe.train.data import AframeDataModule
 from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
-from aframe.train.signals import generated_signals
+from aframe.train.yaml_file import understood, yaml_conflicts, yaml_mistakes
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     _silence()
     torch.set_float32_matmul_precision("high")
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
-    options = list(arguments)
+    options, quiet = list(arguments), {"parser_mode": "yaml", "exit_on_error": False}
     if _value_of(options, "--data.configuration"):
         os.environ["LAW_CONFIG_FILE"] = _value_of(options, "--data.configuration")
     if "fit" in options and os.environ.get("LAW_CONFIG_FILE") and "--print_config" not in options:
@@ -61,10 +60,11 @@ def main(arguments: Sequence[str]) -> None:
             trainer_defaults=defaults,
             save_config_callback=None,
             seed_everything_default=False,
-            parser_kwargs={"parser_mode": "yaml", "fit": {"exit_on_error": False}},
+            parser_kwargs=quiet | {name: dict(quiet) for name in LightningCLI.subcommands()},
         )
     except ArgumentError as error:
-        raise _refused(f"aframe train {' '.join(arguments)}", error) from None
+        _, told = understood(error, lambda key: _value_of(options, f"--{key}"), [])
+        raise ConfigurationError(f"{' '.join(['aframe train', *arguments])}: {told}") from None
     except SIGTERMException:
         raise InterruptionError(
             "training was asked to end (SIGTERM): run again to continue from this very step"
@@ -87,6 +87,9 @@ def _resumed(options: list[str]) -> dict[str, object]:
     """
     directories = config.Directories.from_environment()
     run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
+    mistakes = yaml_mistakes(_yaml_of(options)) or yaml_conflicts(_yaml_of(options), run.config)
+    if mistakes:
+        raise MistakesError(mistakes)
     checkpoints, made_with = run.checkpoints, run.made_model_by(_yaml_of(options), _changes(options))
     last = storage.join(checkpoints, "last.ckpt")
     is_resumed = storage.exists(last)
@@ -109,36 +112,6 @@ def _resumed(options: list[str]) -> dict[str, object]:
         "plugins": [WholeCheckpoints(), LightningEnvironment(), SynchronisedNorms()],
         "enable_progress_bar": sys.stderr.isatty(),
     }
-
-
-def check_yaml(path: str, run: config.Config) -> None:
-    """Check every key and value of a training YAML, without training.
-
-    Args:
-        path: The YAML.
-        run: Configuration of the run that it belongs to.
-
-    Raises:
-        ConfigurationError: Naming the file and the first key that is unknown or has an impossible value, or saying why
-            the run's waveforms cannot be generated while training.
-        DataError: If its population has none that could be.
-    """
-    parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
-    parser.add_lightning_class_args(Trainer, "trainer")
-    parser.add_lightning_class_args(AframeModule, "model")
-    parser.add_lightning_class_args(AframeDataModule, "data")
-    parser.add_argument("--ckpt_path")
-    try:
-        chosen = parser.parse_path(path)
-    except ArgumentError as error:
-        raise _refused(path, error) from None
-    if chosen.data.waveforms == "generated":
-        generated_signals(run)
-
-
-def _refused(where: str, error: Exception) -> ConfigurationError:
-    told = " ".join(str(error).split())
-    return ConfigurationError(f"{where}: {told}; `aframe train fit --help` lists all keys")
 
 
 def _silence() -> None:

@@ -45,6 +45,24 @@ DELAY_MARGIN = 0.025
 """Seconds kept at a signal's edges for its travel between the geocentre and a detector (at most 21.3 ms)."""
 
 
+def check_coalescence(first_coalescence: float, last_coalescence: float, kernel_length: float) -> None:
+    """Refuse coalescences that a window cannot have.
+
+    Args:
+        first_coalescence: Earliest, s from the window's start.
+        last_coalescence: Latest, s from the window's start.
+        kernel_length: Of the window, s.
+
+    Raises:
+        ConfigurationError: If they do not follow each other inside the window.
+    """
+    if not 0 <= first_coalescence < last_coalescence <= kernel_length:
+        raise ConfigurationError(
+            f"first_coalescence = {first_coalescence} s and last_coalescence = {last_coalescence} s must follow "
+            f"each other inside kernel_length = {kernel_length} s"
+        )
+
+
 @dataclass(frozen=True)
 class Batch:
     """Labelled whitened windows.
@@ -140,11 +158,7 @@ class AframeDataModule(lightning.LightningDataModule):
         self.memory = (background_memory, waveform_memory)
         self.waveform_dtype: torch.dtype = getattr(torch, waveform_precision)
         self.coalescence = (first_coalescence, last_coalescence)
-        if not 0 <= first_coalescence < last_coalescence <= self.search.kernel_length:
-            raise ConfigurationError(
-                f"first_coalescence = {first_coalescence} s and last_coalescence = {last_coalescence} s must follow "
-                f"each other inside kernel_length = {self.search.kernel_length} s"
-            )
+        check_coalescence(first_coalescence, last_coalescence, self.search.kernel_length)
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.signals: Signals | None = None
         if waveforms == "generated":

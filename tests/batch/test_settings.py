@@ -66,7 +66,10 @@ def test_each_mistake_is_named(tmp_path: Path, workflow: str, text: str, keys: d
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("engine=triton", r"triton_host = '127.0.0.1' in .* is an address that jobs of slurm, on other machines, cannot reach"),
+        (
+            "engine=triton",
+            r"triton_host = '127.0.0.1' in .* is an address that jobs of slurm, on other machines, cannot reach",
+        ),
         ("triton_address=localhost:8001", "triton_address = 'localhost:8001' in .* jobs of slurm, on other machines"),
         ("triton_address=gpu1:8001", ""),
         ("triton_host=gpu1", ""),

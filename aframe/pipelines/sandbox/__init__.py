@@ -11,8 +11,8 @@ import law
 from aframe import activity, overview, storage
 from aframe.errors import AframeError
 from aframe.leases import claim
-from aframe.preflight import preflight
-from aframe.tasks.base import AframeTask, current_run, start_manager
+from aframe.preflight import checked_run
+from aframe.tasks.base import AframeTask, configuration_path, start_manager
 from aframe.tasks.report import Report
 
 
@@ -26,7 +26,7 @@ class Sandbox(AframeTask, law.WrapperTask):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         if multiprocessing.parent_process() is None:
-            begin()
+            begin(str(self.gpus))
 
     def requires(self) -> dict[str, AframeTask]:
         """The report, which needs all else."""
@@ -38,12 +38,10 @@ class Sandbox(AframeTask, law.WrapperTask):
 
 
 @functools.cache
-def begin() -> None:
+def begin(gpus: str) -> None:
     """Refuse what cannot come to a good end, claim the run's directories, and say at the end where the report is."""
     try:
-        run = current_run()
-        run.check()
-        preflight(run)
+        run = checked_run(configuration_path(), gpus=gpus)
         where = run.directories
         directories = (where.train_data, where.test_data, where.train_run, where.results)
         claim(directories)
@@ -52,7 +50,7 @@ def begin() -> None:
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(error.told)
     activity.begin(run.activity(overview.RUN), overview.RUN)
     atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
     start_manager()
