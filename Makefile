@@ -7,6 +7,8 @@
 # make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
 # make test-container  the tests in an image, which buildah makes of containers/Dockerfile over a Debian of its own (root)
+# make test-install  builds the wheel, and runs it from a new environment, as another user with a read-only home
+# make dist     wheel and source distribution, in dist/
 # make docs     the documentation, in site/index.html; without the internet
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
@@ -15,7 +17,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container docs
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist docs
 .DEFAULT_GOAL := help
 
 help:
@@ -77,6 +79,13 @@ test-condor: s3
 test-container: dev
 	@tests/services/container/install.sh
 	PYTHON=$(abspath $(BIN))/python tests/services/container/with_image.sh $(BIN)/pytest -m container tests/test_container.py
+
+test-install: dev
+	$(BIN)/pytest -m install tests/test_distribution.py
+
+dist: dev
+	@rm -rf dist
+	$(BIN)/python -m build --outdir dist .
 
 lint: dev
 	$(BIN)/ruff check

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
+# ONNX Runtime would tell its makers of each session, and warn where it cannot keep a device's number in the home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __all__ = ["Search", "__version__", "read_background"]
 
 __version__ = version("aframe")

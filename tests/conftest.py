@@ -22,8 +22,8 @@ LONGEST = ("test_pipeline.py",)
 """Files whose tests take minutes: where tests run on several cores, they go first."""
 
 
-SYSTEMS = ("slurm", "condor", "container")
-"""Markers of tests that start a batch system or build an image: they run when they are asked for by name."""
+SYSTEMS = ("slurm", "condor", "container", "install")
+"""Markers of tests that start a batch system, build an image or install much: they run when asked for by name."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -291,3 +292,20 @@ def test_importing_the_package_imports_none_of_it() -> None:
     assert {"Search", "read_background"} <= set(dir(aframe))
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         aframe.serch  # noqa: B018 - the attribute is asked for
+
+
+def test_the_page_on_notebooks_says_what_works(run: Artifacts, tmp_path: Path) -> None:
+    directory = _copy(run, tmp_path / "demo")
+    whole = Search.load(directory)
+    closeup = toy_closeup(float(whole.candidates["detection_time"][0]), np.random.default_rng(0))
+    write_closeups(whole.run.result("closeups.hdf5"), [(1, closeup)], {})
+    page = (Path(aframe.__file__).parents[1] / "docs" / "notebook.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    shown: list[object] = []
+    names: dict[str, object] = {"display": shown.append}
+    for block in blocks:
+        exec(re.sub(r'"runs/\w+"', repr(directory), block), names)  # what the page tells its readers to type
+    assert len(blocks) == 4
+    assert len(shown) == len(whole.figures())
+    assert len(plt.get_fignums()) == 8
+    plt.close("all")
