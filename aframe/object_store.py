@@ -47,6 +47,9 @@ PART_BYTES, PARTS, PARTS_AT_ONCE = 2**24, 9000, 4
 BLOCK_BYTES, BLOCKS_KEPT, BLOCKS_AHEAD = 2**18, 256, 64
 """Unit in which objects are read, how many are kept of each open object, and how many are read ahead at most."""
 
+READS_OF_A_CHANGING_OBJECT = 5
+"""How often an object that others replace is read as a whole before that is an error."""
+
 CHECKSUM = "sha256"
 """Name of the metadata in which an upload keeps its content's SHA-256."""
 
@@ -69,6 +72,10 @@ _kept: list["ObjectStore"] = []
 """Every store of this process and of those it was forked from: see ``ObjectStore``."""
 
 Answer = TypeVar("Answer")
+
+
+class _ReplacedError(StorageError):
+    """An object that was replaced between two looks at it."""
 
 
 class ObjectInfo(NamedTuple):
@@ -212,15 +219,25 @@ class ObjectStore(S3FileSystem):
 
         found, data = await self._patiently(attempt, f"get_object {bucket}/{key}", bucket)
         if etag and found != etag:
-            raise StorageError(f"s3://{bucket}/{key} was replaced while it was being read: run again")
+            raise _ReplacedError(f"s3://{bucket}/{key} was replaced while it was being read: run again")
         return data
 
     read_range = sync_wrapper(_read_range)
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        about = await self._describe(path)
-        first, last, _ = slice(start, end).indices(about.size)
-        return await self._read_range(path, first, last, about.etag) if last > first else b""
+        reads = 0
+        while True:
+            about = await self._info(path)
+            if about["type"] != "file":
+                raise IsADirectoryError(path)
+            first, last, _ = slice(start, end).indices(int(about["size"]))
+            etag = str(about["ETag"]).strip('"')
+            try:
+                return await self._read_range(path, first, last, etag) if last > first else b""
+            except _ReplacedError:
+                reads += 1
+                if reads == READS_OF_A_CHANGING_OBJECT:
+                    raise
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         return ObjectReader(self, path) if "r" in mode else super()._open(path, mode, **options)

@@ -206,8 +206,8 @@ def write_first(path: str, text: str) -> str:
 def read_text(path: str) -> str:
     """Content of a text file."""
     try:
-        with fsspec.open(str(path), "r", encoding="utf-8") as stream:
-            return str(stream.read())
+        filesystem, inner = fsspec.core.url_to_fs(str(path))
+        return str(filesystem.cat_file(inner).decode("utf-8"))
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
     except (IsADirectoryError, UnicodeDecodeError):

@@ -142,6 +142,25 @@ def test_an_object_replaced_while_it_is_read_is_an_error_and_no_mixture(bucket: 
             opened["x"][:]
 
 
+def test_a_small_object_is_read_whole_while_another_process_replaces_it(bucket: str) -> None:
+    path = f"{bucket}/lease"
+    filesystem, inner = fsspec.core.url_to_fs(path)
+    script = (
+        "import sys, fsspec\n"
+        "from aframe import storage\n"
+        "filesystem, inner = fsspec.core.url_to_fs(sys.argv[1])\n"
+        "for number in range(200):\n    filesystem.pipe_file(inner, f'{number:04}'.encode() * 9)\n"
+    )
+    filesystem.pipe_file(inner, b"0000" * 9)  # of one size: rclone's server may cut a new object at the old one's end
+    seen = set()
+    with subprocess.Popen([sys.executable, "-c", script, path]) as writer:
+        while writer.poll() is None:
+            seen.add(storage.read_text(path))
+    assert writer.returncode == 0
+    assert seen <= {f"{number:04}" * 9 for number in range(200)}
+    assert len(seen) > 1
+
+
 def test_an_upload_in_parts_is_the_file(bucket: str, tmp_path: Path) -> None:
     content = np.random.default_rng(4).bytes(3 * object_store.PART_BYTES)
     with storage.atomic(f"{bucket}/large.bin") as temporary:
