@@ -5,13 +5,16 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
+from aframe import __version__, console
 from aframe.errors import AframeError
+from aframe.parsing import nearest
 
 COMMANDS = {
     "init": "write a run's configuration into a new directory",
     "run": "run the whole pipeline; resumes where it was interrupted",
-    "status": "say which artifacts of a run exist",
+    "status": "show how far a run has come, while it goes on or afterwards",
     "data": "find segments and make strain, for training and testing",
     "waveforms": "make signals to train with, to validate with, and to inject",
     "train": "Lightning's command line: aframe train fit --config train.yaml",
@@ -21,37 +24,60 @@ COMMANDS = {
     "plot": "show a stretch of a run's data: strain, whitened strain, scores, events",
     "sensitivity": "rank candidates and estimate the sensitive volume",
     "report": "build a run's report anew from what there is",
+    "completion": "print what makes a shell complete aframe's commands and options",
 }
 """Names, which are those of the modules in ``aframe.commands``, and what help says of them."""
 
+WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "report")
+"""Commands whose lines of progress a terminal shows as bars; ``run`` sees to its own."""
 
-def build_parser(chosen: str = "") -> argparse.ArgumentParser:
+ALL = "*"
+"""Stands for every command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of a wrong command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(2, f"error: {self.prog}: {message}; `{self.prog} --help` tells all\n")
+
+
+def build_parser(chosen: str = "") -> Parser:
     """The parser of all commands; ``train`` has Lightning's.
 
     Args:
-        chosen: The command whose options are wanted; the others' modules are not imported.
+        chosen: The command whose options are wanted, or ``ALL``; the others' modules are not imported.
     """
-    parser = argparse.ArgumentParser(
-        prog="aframe", description="Search strain for compact binary mergers with neural networks."
-    )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = Parser(prog="aframe", description="Search strain for compact binary mergers with neural networks.")
+    _add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, told in COMMANDS.items():
         command = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-        if name == chosen:
+        if chosen in (name, ALL) and name != "train":
             import_module(f"aframe.commands.{name}").add_arguments(command)
+        _add_common(command)
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """Declare what is understood before and after each command's name."""
+    parser.add_argument("--version", action="version", version=f"aframe {__version__}", help="print the version, and end")
+    for name, told in (
+        ("debug", "show the traceback of an error, and all that luigi logs (default: one line)"),
+        ("quiet", "show errors alone (default: progress, notes and warnings too)"),
+    ):
+        parser.add_argument(f"--{name}", action="store_true", default=argparse.SUPPRESS, help=told)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors that a user can mend are one line and exit code 1."""
     options = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in options or bool(os.environ.get("AFRAME_DEBUG"))
     try:
         _dispatch(options)
+        sys.stdout.flush()
     except AframeError as error:
-        if debug:
+        if os.environ.get("AFRAME_DEBUG"):
             raise
         print(error.told, file=sys.stderr)
         raise SystemExit(1) from None
@@ -61,28 +87,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("interrupted: run the same command again to resume", file=sys.stderr)
         raise SystemExit(130) from None
+    finally:
+        console.stop()
 
 
 def _dispatch(options: Sequence[str]) -> None:
-    if options[:1] == ["train"]:
-        from aframe.commands import train
-
-        train.run([option for option in options[1:] if option != "--debug"])
-        return
-    chosen = next((option for option in options if option in COMMANDS), "")
-    parser = build_parser(chosen)
-    parsed = parser.parse_args(options)
-    if parsed.debug:
+    name = next((option for option in options if not option.startswith("-")), "")
+    parser = build_parser(name)
+    if name and name not in COMMANDS:
+        parser.error(f"there is no command {name!r}{nearest(name, COMMANDS)}")
+    if "--debug" in options:
         os.environ["AFRAME_DEBUG"] = "1"
-    if parsed.version:
-        from aframe import __version__
-
-        print(f"aframe {__version__}")
+    if "--quiet" in options:
+        os.environ[console.QUIET] = "1"
+    own = [option for option in options if option not in ("--debug", "--quiet")]
+    is_shown = name in WITH_PROGRESS and sys.stdout.isatty() and sys.stderr.isatty()
+    if name == "train":
+        if "--version" in options:
+            parser.parse_args(["--version"])
+        _show(is_shown)
+        import_module("aframe.commands.train").run([option for option in own if option != "train"])
         return
-    if parsed.command is None:
+    parsed, unknown = parser.parse_known_args(own)
+    if unknown:
+        _refuse(parser, name, unknown[0])
+    if not name:
         parser.print_help()
         return
-    import_module(f"aframe.commands.{parsed.command}").run(parsed)
+    if name != "run":
+        _show(is_shown)
+    import_module(f"aframe.commands.{name}").run(parsed)
+
+
+def _show(is_terminal: bool) -> None:
+    """Show progress as bars, or errors alone, where that is wanted."""
+    if is_terminal or os.environ.get(console.QUIET):
+        console.start(None)
+
+
+def _refuse(parser: Parser, name: str, option: str) -> NoReturn:
+    """Say that a command has no such option, and which one is most like it."""
+    command = subparsers(parser)[name] if name else parser
+    known = [string for action in command._actions for string in action.option_strings]
+    command.error(f"there is no option {option.partition('=')[0]}{nearest(option.partition('=')[0], known)}")
+
+
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, Parser]:
+    """The parser of each command."""
+    found: dict[str, Parser] = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    return found
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("constants", "types", "errors"),
     ("preprocessing", "tensors"),
-    ("seeding", "object_store", "storage", "leases", "activity", "spectral", "progress", "processes", "provenance"),
+    ("seeding", "object_store", "storage", "leases", "activity", "console", "spectral", "progress", "processes", "provenance"),
     ("parsing",),
     ("batch",),
     ("cfg_file",),

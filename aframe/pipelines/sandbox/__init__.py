@@ -4,14 +4,18 @@ import atexit
 import functools
 import multiprocessing
 import os
+import shlex
 import sys
+from datetime import UTC, datetime
 
 import law
 
-from aframe import activity, overview, storage
+from aframe import __version__, activity, console, overview, storage
+from aframe.artifacts import Artifacts
 from aframe.errors import AframeError
 from aframe.leases import claim
 from aframe.preflight import checked_run
+from aframe.processes import this_machine
 from aframe.tasks.base import AframeTask, configuration_path, start_manager
 from aframe.tasks.report import Report
 
@@ -51,10 +55,26 @@ def begin(gpus: str) -> None:
         if os.environ.get("AFRAME_DEBUG"):
             raise
         sys.exit(error.told)
+    keep_log(run)
     activity.begin(run.activity(overview.RUN), overview.RUN)
     atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
     start_manager()
     atexit.register(_print_report, run.result("report.html"))
+
+
+def keep_log(run: Artifacts) -> None:
+    """Have all that this run prints kept in a log of its own, in ``logs`` beside its configuration."""
+    path = run.config.path.parent / "logs" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.log"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.write(f"aframe {__version__} on {this_machine().split()[0]}: {shlex.join(sys.argv)}\n")
+    except OSError as error:
+        print(f"note: this run keeps no log: {path} cannot be written ({error.strerror})", file=sys.stderr)
+        return
+    os.environ[activity.LOG] = str(path)
+    console.start(str(path))
+    atexit.register(console.stop)
 
 
 def _print_report(path: str) -> None:
