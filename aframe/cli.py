@@ -62,7 +62,9 @@ def build_parser(chosen: str = "") -> Parser:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """Declare what is understood before and after each command's name."""
-    parser.add_argument("--version", action="version", version=f"aframe {__version__}", help="print the version, and end")
+    parser.add_argument(
+        "--version", action="version", version=f"aframe {__version__}", help="print the version, and end"
+    )
     for name, told in (
         ("debug", "show the traceback of an error, and all that luigi logs (default: one line)"),
         ("quiet", "show errors alone (default: progress, notes and warnings too)"),
@@ -106,7 +108,8 @@ def _dispatch(options: Sequence[str]) -> None:
         if "--version" in options:
             parser.parse_args(["--version"])
         _show(is_shown)
-        import_module("aframe.commands.train").run([option for option in own if option != "train"])
+        own.remove(name)
+        import_module("aframe.commands.train").run(own)
         return
     parsed, unknown = parser.parse_known_args(own)
     if unknown:

@@ -1,7 +1,8 @@
 """Where the lines of a run go: all of them to its log, and to the terminal as it can show them.
 
-Everything that a run and its many processes print passes one process more, which writes the log, turns lines of progress
-into bars where there is a terminal, and hands on all other lines as they are. It ends when nobody is left to print.
+Everything that a run and its many processes print passes one process more, which writes the log, turns lines of
+progress into bars where there is a terminal, and hands on all other lines as they are. It ends when nobody is left to
+print.
 """
 
 import argparse
@@ -43,7 +44,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 SHARE = r"(?P<done>[\d.]+) of (?P<total>[\d.]+)"
 
-OVERALL = re.compile(rf"^(?P<name>\S+).*; all \d+ jobs: {SHARE} \(\d+ %\)(?P<rest>.*)$")
+OVERALL = re.compile(rf"^(?P<name>\S+).*; all \d+ jobs: {SHARE} \(\d+ %\) s(?P<rest>.*)$")
 """A line of one of many jobs, which says how far all of them have come."""
 
 PROGRESS = re.compile(rf"^(?P<name>[^:]+): (?:epoch )?{SHARE}(?: \(\d+ %\)|: )(?P<rest>.*)$")

@@ -9,7 +9,9 @@ from aframe.progress import Progress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_cfg(parser)
-    parser.add_argument("--stage", choices=["train", "test"], action="append", help="which (default: all)")
+    parser.add_argument(
+        "--stage", choices=["train", "test"], action="append", help="which, as often as wanted (default: all)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

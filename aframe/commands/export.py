@@ -8,8 +8,8 @@ from aframe import storage
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", required=True, help="model.pt")
-    parser.add_argument("--repository", required=True, help="directory of the repository")
+    parser.add_argument("--model", required=True, help="model.pt (required)")
+    parser.add_argument("--repository", required=True, help="directory of the repository (required)")
     parser.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
     for name, kind, default, help_text in (
         ("platform", str, "onnxruntime", "onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)"),

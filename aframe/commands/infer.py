@@ -20,17 +20,23 @@ SPANS_TOLD = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", help="model.pt")
+    parser.add_argument("--model", help="model.pt (required with --strain)")
     parser.add_argument(
         "--strain",
         nargs="+",
         default=[],
         metavar="PATH",
-        help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5'; all detectors of the model",
+        help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5', of all detectors of the model "
+        "(default: a run is scored)",
     )
-    parser.add_argument("--output", help="event table to write (.hdf5)")
-    parser.add_argument("--background", help="background.hdf5 of a run, to give each candidate its false alarm rate")
-    parser.add_argument("--cfg", default="", help="score this run's background and injections instead: the .cfg")
+    parser.add_argument("--output", help="event table to write, .hdf5 (default: none)")
+    parser.add_argument(
+        "--background",
+        help="background.hdf5 of a run, to give each candidate its false alarm rate (default: none is given)",
+    )
+    parser.add_argument(
+        "--cfg", default="", help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)"
+    )
     for name, default in (("integration", 1), ("cluster", 8)):
         told = f"s (default: the background's, else {default})"
         parser.add_argument(f"--{name}-window-length", type=float, help=told)

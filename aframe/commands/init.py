@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SECTION.KEY=VALUE",
         dest="changes",
-        help="change a key of the .cfg (inference.Tb=86400) or of the YAML (train.trainer.max_epochs=2)",
+        help="change a key of the .cfg (inference.Tb=86400) or of the YAML (train.trainer.max_epochs=2), as often as "
+        "wanted (default: none)",
     )
 
 

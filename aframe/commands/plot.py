@@ -10,13 +10,17 @@ from aframe.errors import ConfigurationError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("directory", help="directory of the run, which has a trained model and testing strain")
-    parser.add_argument("--time", type=float, required=True, help="middle of the stretch, GPS s (of the slide)")
-    parser.add_argument("--duration", type=float, default=16.0, help="s (default: 16)")
+    parser.add_argument(
+        "--time", type=float, required=True, help="middle of the stretch, GPS s, in the slide's time (required)"
+    )
+    parser.add_argument("--duration", type=float, default=16.0, help="length of the stretch, s (default: 16)")
     parser.add_argument("--slide", type=int, default=0, help="number of the time slide (default: 0, none is shifted)")
     parser.add_argument(
-        "--injections", action="store_true", help="with the slide's injections: needs return_timeseries"
+        "--injections",
+        action="store_true",
+        help="with the slide's injections: needs return_timeseries (default: without)",
     )
-    parser.add_argument("--output", required=True, help="page to write (.html)")
+    parser.add_argument("--output", required=True, help="page to write, .html (required)")
 
 
 def run(options: argparse.Namespace) -> None:

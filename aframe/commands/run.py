@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=0, help="tasks that run at the same time (default: one per core)"
     )
     parser.add_argument(
-        "--check", action="store_true", help="run nothing: look for all that is wrong, as every run does at its start"
+        "--check",
+        action="store_true",
+        help="run nothing: look for all that is wrong, as every run does at its start (default: run)",
     )
 
 
@@ -41,8 +43,6 @@ def run(options: argparse.Namespace) -> None:
         return
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if options.debug:
-        environment["AFRAME_DEBUG"] = "1"
     sys.stdout.flush()
     workers = options.workers or cores()
     command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(workers)]

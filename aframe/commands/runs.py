@@ -43,4 +43,4 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 
 def add_cfg(parser: argparse.ArgumentParser) -> None:
     """Declare ``--cfg``."""
-    parser.add_argument("--cfg", default="", help="the run's .cfg; default: the environment variable LAW_CONFIG_FILE")
+    parser.add_argument("--cfg", default="", help="the run's .cfg (default: what LAW_CONFIG_FILE names)")

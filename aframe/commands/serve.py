@@ -12,10 +12,10 @@ from aframe.errors import ConfigurationError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--repository", required=True, help="directory of the repository")
+    parser.add_argument("--repository", required=True, help="directory of the repository (required)")
     for name, kind, default, help_text in (
         ("with", str, "auto", "tritonserver, apptainer, docker or podman; auto: the first of these on PATH"),
-        ("image", str, "", "container image, or .sif file"),
+        ("image", str, "", "container image, or .sif file (default: NVIDIA's)"),
         ("gpus", str, "", "GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)"),
         ("host", str, "127.0.0.1", "name of this machine for clients; 127.0.0.1: from this machine alone"),
         ("grpc-port", int, 8001, "of clients"),
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("log", str, "", "the server's log (default: tritonserver.log beside the repository)"),
         ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
     ):
-        shown = f" (default: {default})" if default else ""
+        shown = f" (default: {default:g})" if kind is float else f" (default: {default})" if default else ""
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text}{shown}")
     parser.add_argument("--record", default="", help=argparse.SUPPRESS)
     parser.add_argument("--owner", type=int, default=0, help=argparse.SUPPRESS)

@@ -10,7 +10,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_cfg(parser)
     parser.add_argument(
-        "--stage", choices=["train", "validation", "test"], action="append", help="which (default: all)"
+        "--stage",
+        choices=["train", "validation", "test"],
+        action="append",
+        help="which, as often as wanted (default: all)",
     )
 
 

@@ -30,7 +30,7 @@ from aframe.storage import Parameters
 for failure in ("already_running", "missing_data", "not_run", "task_failed", "scheduling_error", "unhandled_exception"):
     getattr(retcode, failure)._default = 1
 luigi.interface.core.local_scheduler._default = True
-luigi.interface.core.log_level._default = "WARNING"
+luigi.interface.core.log_level._default = "INFO" if os.environ.get("AFRAME_DEBUG") else "WARNING"
 luigi.interface.core.no_lock._default = True  # it locks a command line, not a directory: see processes.lock
 luigi.interface.core.workers._default = cores()
 luigi.interface.core.workers.always_in_help = True
