@@ -219,14 +219,7 @@ class Artifacts:
         prior = self.config.waveforms.prior
         if prior.endswith(".prior"):
             return self.config.resolve(prior)
-        module = prior.partition("(")[0].rpartition(".")[0]
-        if not module or module.split(".")[0] == "aframe":
-            return None
-        try:
-            found = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            return None
-        return found.origin if found else None
+        return _source_of(prior.partition("(")[0])
 
     @property
     def made_training_waveforms(self) -> dict[str, Any]:
@@ -260,6 +253,9 @@ class Artifacts:
         """
         training = training_parameters(training_yaml) | dict(changes or {})
         training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
+        source = _source_of(str(training.get("train.model.architecture.class_path", "")))
+        if source is not None:
+            training["train.model.architecture's SHA-256"] = storage.sha256(source)
         signals = self.made_training_waveforms
         if training.get("train.data.waveforms") == "generated":
             signals = {name: value for name, value in signals.items() if ".num_" not in name}
@@ -300,6 +296,18 @@ class Artifacts:
     def made_answers(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
         return self.made_clean | self.config.parameters("sensitivity", "candidates")
+
+
+def _source_of(path: str) -> str | None:
+    """The file of the module in a python path, where it is not this package's own."""
+    module = path.rpartition(".")[0]
+    if not module or module.split(".")[0] == "aframe":
+        return None
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return found.origin if found else None
 
 
 def _file_of(title: str) -> str:

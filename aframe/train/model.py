@@ -7,14 +7,13 @@ from typing import Any
 
 import fsspec
 import torch
-from torch import nn
 
 import aframe
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.train import architectures
 from aframe.train.architectures import Network
+from aframe.train.architectures.loading import network_class
 
 FORMAT = 1
 
@@ -54,10 +53,11 @@ def save(model: Model, path: str, made_with: storage.Parameters, in_half_precisi
 
 
 def load(path: str) -> Model:
-    """Read ``model.pt``; nothing in it is executed.
+    """Read ``model.pt``; nothing in it is executed. Of a class of the user's it has the name, which is imported.
 
     Raises:
-        StorageError: If the file is missing, damaged, or of another format version.
+        ConfigurationError: If the network's class is not of this package and cannot be imported.
+        StorageError: If the file is missing, damaged, of another format version, or unlike its class.
     """
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
@@ -77,7 +77,13 @@ def load(path: str) -> Model:
     fields["whitening"] = Whitening(**fields["whitening"])
     fields["ifos"], fields["coalescence"] = tuple(fields["ifos"]), tuple(fields["coalescence"])
     architecture = content["architecture"]
-    network: nn.Module = getattr(architectures, architecture["name"])(**architecture["arguments"])
-    network.load_state_dict(content["weights"])
-    assert isinstance(network, Network)
+    network = network_class(architecture["name"], path)(**architecture["arguments"])
+    try:
+        network.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise StorageError(
+            f"{path} does not fit the class {architecture['name']} as it is now ({told}): put back the one that it was "
+            "trained with"
+        ) from None
     return Model(network.eval().requires_grad_(False), Preprocessing(**fields))

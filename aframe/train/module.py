@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from aframe.errors import TrainingError
 from aframe.train.architectures import Network
+from aframe.train.architectures.contract import check_network
 from aframe.train.data import AframeDataModule, Batch
 from aframe.train.metrics import Validation, validation_metrics
 from aframe.train.model import Model
@@ -67,7 +68,7 @@ class AframeModule(lightning.LightningModule):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(search.seed)
                 self.network = self.architecture(len(search.ifos), search.kernel_size)
-            self.network.hop(search.stride_size)  # refuses a stride that does not fit
+            check_network(self.network, search.stride_size)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits of whitened windows, shape (batch, ifos, time) to (batch,)."""

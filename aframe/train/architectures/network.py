@@ -71,9 +71,14 @@ class Network(nn.Module, ABC):
 
     @property
     def specification(self) -> dict[str, Any]:
-        """Name and constructor arguments, which every network keeps as attributes: what it takes to build it again."""
-        arguments = inspect.signature(type(self)).parameters
-        return {"name": type(self).__name__, "arguments": {name: _plain(getattr(self, name)) for name in arguments}}
+        """Name and constructor arguments, which every network keeps as attributes: what it takes to build it again.
+
+        The name is a python path where the class is not of this package.
+        """
+        kind = type(self)
+        name = kind.__name__ if kind.__module__.startswith("aframe.") else f"{kind.__module__}.{kind.__name__}"
+        arguments = inspect.signature(kind).parameters
+        return {"name": name, "arguments": {name: _plain(getattr(self, name)) for name in arguments}}
 
     def hop(self, stride_size: int) -> int:
         """Steps in a stride between windows.
