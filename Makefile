@@ -8,6 +8,7 @@
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
 # make test-container  the tests in an image, which buildah makes of containers/Dockerfile over a Debian of its own (root)
 # make test-install  builds the wheel, and runs it from a new environment, as another user with a read-only home
+# make coverage which lines of aframe/ the tests run, with the processes that they start; those of a Slurm where there is one
 # make dist     wheel and source distribution, in dist/
 # make docs     the documentation, in site/index.html; without the internet
 # make bench     every script in benchmarks/, and a table of what they measure
@@ -17,7 +18,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist docs
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist coverage docs
 .DEFAULT_GOAL := help
 
 help:
@@ -82,6 +83,15 @@ test-container: dev
 
 test-install: dev
 	$(BIN)/pytest -m install tests/test_distribution.py
+
+# the tests of systems that PyPI has are among them
+coverage: triton s3
+	@rm -rf .coverage.d && mkdir .coverage.d
+	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m pytest -m "condor$$(! command -v slurmctld > /dev/null || echo ' or slurm')" \
+		tests/test_condor_pipeline.py tests/test_slurm_pipeline.py
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report
 
 dist: dev
 	@rm -rf dist
