@@ -79,7 +79,7 @@ test-condor: s3
 
 test-container: dev
 	@tests/services/container/install.sh
-	PYTHON=$(abspath $(BIN))/python tests/services/container/with_image.sh $(BIN)/pytest -m container tests/test_container.py
+	PYTHON=$(abspath $(BIN))/python tests/services/container/with_image.sh $(BIN)/pytest -m container tests/test_container_pipeline.py tests/tasks/test_containers.py
 
 test-install: dev
 	$(BIN)/pytest -m install tests/test_distribution.py

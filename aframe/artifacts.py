@@ -1,8 +1,9 @@
 """Where each artifact of a run lies, and which parameters it depends on."""
 
 import importlib.util
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 import yaml
@@ -34,6 +35,21 @@ class Artifacts:
 
     config: Config
     directories: Directories
+
+    @property
+    def local_paths(self) -> list[str]:
+        """Where on this machine the run's work reads and writes, absolute.
+
+        First the directory of its ``.cfg``, then what the values of the ``.cfg`` name, then the run's directories.
+        """
+        sections = [getattr(self.config, field.name) for field in fields(self.config) if field.name != "batch"]
+        known = [section for section in sections if is_dataclass(section) and not isinstance(section, type)]
+        values = [value for section in known for value in astuple(section)]
+        texts = [text for value in values for text in (value if isinstance(value, tuple) else [value])]
+        named = [part for text in texts if isinstance(text, str) for part in (text, text.partition(":")[2]) if part]
+        there = [path for part in named if os.path.exists(path := self.config.resolve(part))]
+        made = [path for path in astuple(self.directories) if not storage.is_remote(path)]
+        return [os.path.abspath(path) for path in (self.config.path.parent, *there, *made)]
 
     def data_directory(self, stage: Stage) -> str:
         """Directory of a stage's strain and signals."""

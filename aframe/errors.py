@@ -59,17 +59,25 @@ class BatchError(AframeError):
     """Jobs that failed for good, or a batch system that does not answer."""
 
 
-class TrainingError(AframeError):
-    """Training that did not reach its end.
+class ProcessError(AframeError):
+    """A process, started for a part of the work, that did not do it.
 
     Args:
         message: What happened.
-        is_told: Whether the training's own process has already told the user.
+        is_told: Whether the process itself has already told the user.
     """
 
     def __init__(self, message: str, is_told: bool = False) -> None:
         super().__init__(message)
         self.is_told = is_told
+
+
+class TrainingError(ProcessError):
+    """Training that did not reach its end."""
+
+
+class ContainerError(ProcessError):
+    """A container that did not do its task."""
 
 
 class InterruptionError(TrainingError):

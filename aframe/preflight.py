@@ -11,6 +11,7 @@ import torch
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts, Stage
+from aframe.batch import container
 from aframe.batch.settings import BATCH_TASKS, COMMANDS
 from aframe.cfg_file import CfgFile
 from aframe.engines import check_engine
@@ -183,6 +184,20 @@ def check_submit_directory(run: Artifacts) -> None:
         )
 
 
+def check_containers(run: Artifacts) -> None:
+    """Refuse an image that this machine cannot run; HTCondor's machines have images of their own.
+
+    Raises:
+        ConfigurationError: If Apptainer is not on PATH, the image does not exist, or a path cannot be bound in it.
+    """
+    for task in BATCH_TASKS:
+        settings = run.config.batch_for(task)
+        if settings.image is not None and not settings.starts_in_image:
+            container.program(settings.image)
+            container.check_image(run.config.resolve(settings.image))
+            container.bound(run.local_paths, {})
+
+
 def check_population(run: Artifacts) -> None:
     """Refuse a population that cannot be drawn from, or in which the Earth does not turn.
 
@@ -303,5 +318,6 @@ CHECKS = (
     Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), looks_there=True),
     Check(check_batch_systems, ("batch", *BATCH_TASKS)),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), looks_there=True),
+    Check(check_containers, ("batch", *BATCH_TASKS), looks_there=True),
     Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), looks_there=True),
 )

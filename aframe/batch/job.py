@@ -19,7 +19,7 @@ PASSED = (
 """How the names of variables begin that a job takes along from the submitting process."""
 
 INSTALLED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LANG", "LC_ALL")
-"""Variables that it takes along unless it runs in a container, which has its own."""
+"""Variables that it takes along unless it starts in a container, which has its own."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Variables of libraries that would take all cores of a machine that is shared with others."""
@@ -86,7 +86,7 @@ def write_script(job: Job, settings: Batch, header: Sequence[str], environment: 
 
 def body(job: Job, settings: Batch, environment: str) -> list[str]:
     """Lines of a job's script: all its branches, whether or not one fails; it fails when one does."""
-    python = "python" if settings.image else sys.executable
+    python = "python" if settings.starts_in_image else sys.executable
     lines = [
         "set -u",
         f". {shlex.quote(environment)} || exit 1",
@@ -121,7 +121,7 @@ def passed_variables(environment: Mapping[str, str], in_container: bool) -> dict
 
     Args:
         environment: Of the submitting process.
-        in_container: Whether the job has a software of its own.
+        in_container: Whether the job starts where there is other software.
     """
     passed = {
         name: value

@@ -42,7 +42,7 @@ class Batch:
     submit_lines: Lines = key(  # noqa: RUF009 - its default is a tuple
         "more lines: of HTCondor's submit file as they are, Slurm's options as --qos=long", default=NO_LINES
     )
-    image: str | None = key("container image in which a job runs, for HTCondor", default=None)
+    image: str | None = key("container image in which the task runs: .sif file, directory or docker://…", "path", None)
     branches_per_job: int = key("branches that a job does one after the other", default=1)
     max_jobs: int | None = key("jobs in the batch system at the same time; none: no limit", default=None)
     retries: int = key("times that a failed job is submitted again", default=3)
@@ -53,6 +53,11 @@ class Batch:
         """Whether a batch system runs the task."""
         return self.workflow != "local"
 
+    @property
+    def starts_in_image(self) -> bool:
+        """Whether the batch system starts a job in its image; otherwise the job starts a container itself."""
+        return self.image is not None and self.workflow == "htcondor"
+
     def problems(self, section: str) -> list[Mistake]:
         """What is impossible, as the section says it."""
         where = f"in [luigi_{section}]"
@@ -62,8 +67,6 @@ class Batch:
              f"workflow = {self.workflow!r} {where} is none of {', '.join(WORKFLOWS)}"),
             (self.memory_factor >= 1, "memory_factor",
              f"memory_factor = {self.memory_factor} {where} must not be less than 1"),
-            (self.image is None or self.workflow == "htcondor" or (self.workflow == "local" and section != "batch"),
-             "image", f"image = {self.image} {where} needs workflow = htcondor, whose container universe runs it"),
             (self.workflow != "slurm" or all(line.startswith("-") for line in self.submit_lines), "submit_lines",
              f"submit_lines {where}: give each of Slurm's options a line, as --qos=long"),
             *((getattr(self, name) >= 0, name, f"{name} = {getattr(self, name)} {where} must not be negative")

@@ -22,7 +22,7 @@ from luigi.retcodes import retcode
 
 from aframe import activity, config, provenance, steps, storage
 from aframe.artifacts import Artifacts
-from aframe.errors import AframeError, ConfigurationError, TrainingError
+from aframe.errors import AframeError, ConfigurationError, ProcessError
 from aframe.processes import cores, die_with_parent
 from aframe.progress import Progress
 from aframe.storage import Parameters
@@ -83,7 +83,7 @@ class OneLineErrors(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, AframeError):
             place = traceback.extract_tb(error.__traceback__)[-1]
-            if not (isinstance(error, TrainingError) and error.is_told):
+            if not (isinstance(error, ProcessError) and error.is_told):
                 self.tell(str(error), f"{place.filename} {place.lineno}")
             return False
         texts = TRACEBACK_END.findall(record.getMessage())
@@ -215,7 +215,7 @@ def tell_started(task: AframeTask) -> None:
 @AframeTask.event_handler(luigi.Event.FAILURE)
 def tell_failed(task: AframeTask, error: BaseException) -> None:
     """Leave the error for those who look on."""
-    is_told = isinstance(error, TrainingError) and error.is_told
+    is_told = isinstance(error, ProcessError) and error.is_told
     if not isinstance(task, law.WrapperTask) and not is_told:
         told = str(error) if isinstance(error, AframeError) else f"{type(error).__name__}: {error}"
         activity.fail(task.artifacts.activity(task.title), task.title, " ".join(told.split()), task.own_log)
@@ -224,7 +224,7 @@ def tell_failed(task: AframeTask, error: BaseException) -> None:
 @AframeTask.event_handler(luigi.Event.PROCESSING_TIME)
 def tell_done(task: AframeTask, duration: float) -> None:
     """Print, and record for the report, how long a task took."""
-    if does_work(task):
+    if does_work(task) and not (isinstance(task, law.SandboxTask) and not task.is_sandboxed()):  # told inside
         name = " ".join(word for word in task.title.split() if "/" not in word)
         ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         record = {"task": name, "seconds": duration, "ended": ended, "code": provenance.code()}

@@ -67,8 +67,8 @@ class ScoreSlides(Workflow):
         return {kind: Output(path) for kind, path in planning.unit_outputs(self.artifacts, self.branch_data).items()}
 
     def job_variables(self) -> dict[str, str]:
-        """Where jobs find the Triton server, which the submitting machine starts."""
-        address = engines.server_address(self.artifacts, run_process(), self.gpus)
+        """Where jobs and containers find the Triton server, which the machine of the run starts."""
+        address = os.environ.get(SERVER) or engines.server_address(self.artifacts, run_process(), self.gpus)
         return {SERVER: address} if address else {}
 
     def run(self) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 import law
@@ -15,6 +15,7 @@ from aframe.batch.job import passed_variables
 from aframe.batch.settings import Batch
 from aframe.processes import is_batch_job
 from aframe.tasks.base import AframeTask, current_run
+from aframe.tasks.containers import ContainerTask, is_inside
 from aframe.tasks.htcondor import CondorWorkflow
 from aframe.tasks.slurm import SlurmWorkflow
 
@@ -22,8 +23,11 @@ OUTAGE = 3600.0
 """Seconds for which a batch system may fail to answer before a run gives up; its jobs go on."""
 
 
-class Workflow(AframeTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):
-    """A task of many branches; ``[luigi_batch]`` of the ``.cfg``, or a section of its own, says where they run."""
+class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):
+    """A task of many branches; ``[luigi_batch]`` of the ``.cfg``, or a section of its own, says where they run.
+
+    Each branch runs in a container where an image is given: HTCondor starts its jobs in it, elsewhere the task does.
+    """
 
     exclude_params_req: ClassVar = {"workflow"}
 
@@ -46,11 +50,12 @@ class Workflow(AframeTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):
     @property
     def batch(self) -> Batch:
         """What a job may take."""
-        return self.artifacts.config.batch_for(type(self).__name__)
+        settings = self.artifacts.config.batch_for(type(self).__name__)
+        return replace(settings, image=settings.image and self.artifacts.config.resolve(settings.image))
 
     def deps(self) -> list[Any]:
-        """What luigi must do first: in a job nothing, as the run that submitted it has done it."""
-        return [] if is_batch_job() and self.is_branch() else list(super().deps())
+        """What luigi must do first: in a job or a container nothing, as the run that started it has done it."""
+        return [] if (is_batch_job() or is_inside()) and self.is_branch() else list(super().deps())
 
     @property
     def device(self) -> str:
@@ -90,15 +95,40 @@ class Workflow(AframeTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):
         """Environment variables that only this task's jobs need."""
         return {}
 
-    def job_environment(self) -> Mapping[str, str]:
-        """All environment variables that a job sets; paths are absolute."""
+    def inside_variables(self) -> Mapping[str, str]:
+        """What a job or container is told of the run, with paths that are absolute."""
         directories = asdict(self.artifacts.directories)
         where = {
             f"AFRAME_{name.upper()}_DIR": path if storage.is_remote(path) else os.path.abspath(path)
             for name, path in directories.items()
         }
-        passed = passed_variables(os.environ, self.batch.image is not None)
-        return passed | where | {"LAW_CONFIG_FILE": str(self.artifacts.config.path)} | self.job_variables()
+        return where | {"LAW_CONFIG_FILE": str(self.artifacts.config.path)} | self.job_variables()
+
+    def job_environment(self) -> Mapping[str, str]:
+        """All environment variables that a job sets."""
+        return passed_variables(os.environ, self.batch.starts_in_image) | dict(self.inside_variables())
+
+    @property
+    def image(self) -> str | None:
+        """Image in which this process is to run a branch."""
+        return self.batch.image if self.is_branch() and not self.batch.starts_in_image else None
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether a branch sees GPUs: those that the batch system lets it, or on this machine those of the run."""
+        return self.batch.gpus > 0 if is_batch_job() else bool(self.gpus)
+
+    def inside_command(self) -> list[str]:
+        """Arguments of ``law run`` in the container."""
+        return [*self.job_command(self.branch), *(["--gpus", self.gpus] if self.gpus else [])]
+
+    def inside_paths(self) -> list[str]:
+        """The run's directories and what its ``.cfg`` names."""
+        paths = self.artifacts.local_paths
+        for path in paths:
+            if not os.path.exists(path):
+                os.makedirs(path)
+        return paths
 
     def look_for_outputs(self) -> bool:
         """Have a network's file system look anew for what other machines have written, once per look at the jobs."""

@@ -55,7 +55,6 @@ def test_all_mistakes_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> N
         ("slurm", "", {"retries": -1}, r"retries = -1 in \[luigi_batch\] must not be negative"),
         ("slurm", "", {"memory_factor": 0.5}, r"memory_factor = 0\.5 in \[luigi_batch\] must not be less than 1"),
         ("slurm", "", {"submit_lines": "qos=long"}, r"submit_lines in \[luigi_batch\]: give each of Slurm's options"),
-        ("slurm", "", {"image": "a.sif"}, r"image = a\.sif in \[luigi_batch\] needs workflow = htcondor"),
     ],
 )
 def test_each_mistake_is_named(tmp_path: Path, workflow: str, text: str, keys: dict[str, object], message: str) -> None:
