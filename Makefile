@@ -11,6 +11,7 @@
 # make coverage which lines of aframe/ the tests run, with the processes that they start; those of a Slurm where there is one
 # make dist     wheel and source distribution, in dist/
 # make docs     the documentation, in site/index.html; without the internet
+# make docs-test  the commands of the tutorials, as they stand: some ten minutes
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +19,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist coverage docs
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist coverage docs docs-test
 .DEFAULT_GOAL := help
 
 help:
@@ -104,7 +105,10 @@ lint: dev
 
 # --strict: a warning is an error
 docs: .venv/documented
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-test: dev
+	$(BIN)/pytest -m docs tests/test_tutorials.py
 
 .venv/documented: .venv/developed
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'

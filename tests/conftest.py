@@ -22,8 +22,8 @@ LONGEST = ("test_pipeline.py",)
 """Files whose tests take minutes: where tests run on several cores, they go first."""
 
 
-SYSTEMS = ("slurm", "condor", "container", "install")
-"""Markers of tests that start a batch system, build an image or install much: they run when asked for by name."""
+SYSTEMS = ("slurm", "condor", "container", "install", "docs")
+"""Markers of tests that start a batch system, build an image, install much or take minutes: they run when asked for."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for name in SYSTEMS:
             if item.get_closest_marker(name) is not None and name not in config.option.markexpr:
-                item.add_marker(pytest.mark.skip(reason=f"`make test-{name}` runs it"))
+                target = "docs-test" if name == "docs" else f"test-{name}"
+                item.add_marker(pytest.mark.skip(reason=f"`make {target}` runs it"))
 
 
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
