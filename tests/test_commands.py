@@ -2,14 +2,16 @@
 
 import os
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from terminal import aframe, environment_of, law_run, write_run
+from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
 from aframe import cli, config
 from aframe.constants import SECONDS_PER_YEAR
@@ -123,6 +125,20 @@ def test_error_inside_a_task_is_one_line(run: Path) -> None:
         assert "network SNR of 100000" in line
     assert not list(run.rglob(".partial-*"))
     assert not list(run.rglob("val_waveforms.hdf5"))
+
+
+@pytest.mark.parametrize("reached", ["train_data/background", "train_data/training_waveforms.hdf5"])
+def test_interruption_is_one_line(run: Path, reached: str) -> None:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([AFRAME, "run", str(run), "--workers", "2"], start_new_session=True, text=True,
+                               env=environment_of(), stdout=pipe, stderr=pipe)  # fmt: skip
+    while not (run / reached).exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert errors.splitlines() == ["interrupted: run the same command again to resume"]
 
 
 def test_failure_of_training_is_one_line(run: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from datetime import UTC, datetime
+from types import TracebackType
 
 import law
 
@@ -55,6 +56,8 @@ def begin(gpus: str) -> None:
         if os.environ.get("AFRAME_DEBUG"):
             raise
         sys.exit(error.told)
+    if not os.environ.get("AFRAME_DEBUG"):
+        sys.excepthook = _tell_interruption
     keep_log(run)
     activity.begin(run.activity(overview.RUN), overview.RUN)
     atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
@@ -75,6 +78,14 @@ def keep_log(run: Artifacts) -> None:
     os.environ[activity.LOG] = str(path)
     console.start(str(path))
     atexit.register(console.stop)
+
+
+def _tell_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Ctrl-C in one line, where luigi and law let it through; all else as Python shows it."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted: run the same command again to resume", file=sys.stderr, flush=True)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _print_report(path: str) -> None:
