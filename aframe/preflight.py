@@ -81,8 +81,8 @@ def mistakes_of(
     """
     names = {name for mistake in wrong for name in (mistake.section, f"{mistake.section}.{mistake.key}")}
     whole = {mistake.section for mistake in wrong if not mistake.key}
-    found = _refused(lambda: check_gpus(gpus))
-    are_there = are_directories_set
+    found = _refused(lambda: check_gpus(gpus, number_of_gpus()))
+    are_there, is_reachable = are_directories_set, True
     if are_directories_set:
         unusable = _refused(lambda: check_directories(run.directories))
         others = [] if names else _refused(run.check)
@@ -91,9 +91,10 @@ def mistakes_of(
             return found
         found += unusable + others
         is_remote = any(storage.is_remote(value) for value in asdict(run.directories).values())
-        are_there = not unusable and not (is_remote and any(isinstance(error, StorageError) for error in others))
+        is_reachable = not (is_remote and any(isinstance(error, StorageError) for error in others))
+        are_there = is_reachable and not unusable
     for check in CHECKS:
-        is_settled = are_there and check.settled_by is not None and storage.exists(check.settled_by(run))
+        is_settled = is_reachable and check.is_settled(run)
         is_known = names.isdisjoint(check.takes) and whole.isdisjoint(take.partition(".")[0] for take in check.takes)
         if is_known and (are_there or not check.looks_there) and not is_settled:
             found += _refused(lambda check=check: check.look(run))  # type: ignore[misc]
@@ -108,8 +109,12 @@ def _refused(check: Callable[[], object]) -> list[AframeError]:
     return []
 
 
-def check_gpus(gpus: str) -> None:
+def check_gpus(gpus: str, number: int) -> None:
     """Refuse GPUs that this machine has not; where it has none at all, the CPU computes, as is told then.
+
+    Args:
+        gpus: As in CUDA_VISIBLE_DEVICES.
+        number: How many the machine has.
 
     Raises:
         ConfigurationError: Naming those that it has.
@@ -120,12 +125,16 @@ def check_gpus(gpus: str) -> None:
         raise ConfigurationError(
             f"--gpus {gpus}: {', '.join(wrong)} is no GPU: give numbers, as 0,1, or names, as nvidia-smi -L shows them"
         )
-    number = 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()
     lacking = [name for name in names if number and name.isdigit() and int(name) >= number]
     if lacking:
         raise ConfigurationError(
             f"--gpus {gpus}: this machine has no GPU {', '.join(lacking)}, it has {', '.join(map(str, range(number)))}"
         )
+
+
+def number_of_gpus() -> int:
+    """How many GPUs this machine has; 0 where the environment hides some, so that it cannot be told."""
+    return 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()
 
 
 def check_directories(directories: config.Directories) -> None:
@@ -300,6 +309,16 @@ class Check:
     takes: tuple[str, ...]
     settled_by: Callable[[Artifacts], str] | None = None
     looks_there: bool = False
+
+    def is_settled(self, run: Artifacts) -> bool:
+        """Whether that artifact is there; it is not where its directory is not known."""
+        if self.settled_by is None:
+            return False
+        try:
+            path = self.settled_by(run)
+        except AttributeError:
+            return False
+        return storage.exists(path)
 
 
 SIGNAL_KEYS = ("search.sample_rate", *(f"waveforms.{name}" for name in (

@@ -62,25 +62,9 @@ def made(directory: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("file", "pattern", "replacement", "words"),
     [
-        ("sandbox.cfg", r"^highpass = 32.*$", "", ["missing key 'highpass'", "luigi_search", "Hz"]),
         ("sandbox.cfg", r"^highpass = 32", "highpas = 32", ["unknown key 'highpas'", "did you mean 'highpass'?"]),
-        ("sandbox.cfg", r"^highpass = 32", "highpass = low", ["highpass = 'low'", "no number"]),
-        ("sandbox.cfg", r"^\[luigi_export\]", "[luigi_exports]", ["luigi_exports", "did you mean 'luigi_export'?"]),
         ("sandbox.cfg", r"^Tb = 3000", "Tb = 1e9", ["Tb = 1000000000", "at most", "lower Tb"]),
-        ("sandbox.cfg", r"^num_injections = 16", "num_injections = 100000", ["num_injections = 100000", "hold"]),
-        ("sandbox.cfg", r"^min_duration = 200", "min_duration = 60", ["min_duration = 60 s", "is too short"]),
-        ("sandbox.cfg", r"^min_duration = 200", "min_duration = 256.5\nsegments = none", ["max_duration"]),
-        ("sandbox.cfg", r"^test_stop = 1262304768", "test_stop = 1262304356", ["min_duration = 200", "longest is 100"]),
-        ("sandbox.cfg", r"^asd = \S+", "asd = quiet.txt", ["asd = ", "quiet.txt", "aLIGO"]),
-        ("sandbox.cfg", r"^prior = \S+", "prior = my.priors.bns", ["prior = my.priors.bns", "cannot be imported"]),
-        ("sandbox.cfg", r"^approximant = \S+", "approximant = IMRPhenomZ", ["approximant = IMRPhenomZ", "none of"]),
-        ("sandbox.cfg", r"^approximant = \S+", "approximant = IMRPhenomD", ["IMRPhenomD", "aligned_spin_bbh"]),
-        ("sandbox.cfg", r"^config = train.yaml", "config = other.yaml", ["other.yaml", "does not exist"]),
-        ("train.yaml", r"^trainer:", "trainer: [", ["train.yaml", "no YAML file"]),
-        ("train.yaml", r"^  learning_rate: .*$", "  learning_rat: 1.0e-3", ["train.yaml", "learning_rat"]),
         ("train.yaml", r"^  learning_rate: .*$", "  learning_rate: quick", ["train.yaml", "learning_rate", "quick"]),
-        (".env", r"^AFRAME_RESULTS_DIR=.*$", "", ["AFRAME_RESULTS_DIR is not set"]),
-        (".env", r"^AFRAME_RESULTS_DIR=.*$", "AFRAME_RESULTS_DIR=/proc/aframe", ["/proc/aframe", "cannot be written"]),
     ],
 )  # fmt: skip
 def test_bad_configuration(run: Path, file: str, pattern: str, replacement: str, words: list[str]) -> None:

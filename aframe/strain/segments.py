@@ -230,7 +230,10 @@ def analysable(
     elif data.source == "gwosc":
         segments = open_data_segments(search.ifos, start - 1, stop + 1)
     elif data.source == "local":
-        segments = recorded_segments(recordings.in_directory(resolve(data.frames or "")), search.ifos)
+        directory = resolve(data.frames or "")
+        found = recordings.in_directory(directory)
+        recordings.check_recordings(found, search.ifos, search.sample_rate, directory)
+        segments = recorded_segments(found, search.ifos)
     else:
         segments = [Segment(start, stop)]
     if data.source != "simulated":

@@ -50,8 +50,9 @@ def main(arguments: Sequence[str]) -> None:
     options, quiet = list(arguments), {"parser_mode": "yaml", "exit_on_error": False}
     if _value_of(options, "--data.configuration"):
         os.environ["LAW_CONFIG_FILE"] = _value_of(options, "--data.configuration")
-    if "fit" in options and os.environ.get("LAW_CONFIG_FILE") and "--print_config" not in options:
-        defaults |= _resumed(options)
+    if "fit" in options and not any(option in options for option in ("--print_config", "--help", "-h")):
+        path = _yaml_of(options)
+        defaults |= _resumed(options, path) if os.environ.get("LAW_CONFIG_FILE") else {}
     try:
         LightningCLI(
             AframeModule,
@@ -79,18 +80,19 @@ def main(arguments: Sequence[str]) -> None:
         raise
 
 
-def _resumed(options: list[str]) -> dict[str, object]:
+def _resumed(options: list[str], path: str) -> dict[str, object]:
     """Options of a trainer that begins a training or, where there is a checkpoint, continues it.
 
     Args:
         options: Of the command line; the checkpoint to continue from is appended.
+        path: The training's YAML.
     """
     directories = config.Directories.from_environment()
     run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
-    mistakes = yaml_mistakes(_yaml_of(options)) or yaml_conflicts(_yaml_of(options), run.config)
+    mistakes = yaml_mistakes(path) or yaml_conflicts(path, run.config)
     if mistakes:
         raise MistakesError(mistakes)
-    checkpoints, made_with = run.checkpoints, run.made_model_by(_yaml_of(options), _changes(options))
+    checkpoints, made_with = run.checkpoints, run.made_model_by(path, _changes(options))
     last = storage.join(checkpoints, "last.ckpt")
     is_resumed = storage.exists(last)
     if is_resumed:

@@ -41,7 +41,7 @@ def detector_geometry(ifos: Sequence[str]) -> Geometry:
     unknown = [ifo for ifo in ifos if ifo not in known]
     if unknown:
         raise ConfigurationError(
-            f"ifos: LAL knows no detector {', '.join(unknown)}; it knows {', '.join(sorted(known))}"
+            f"ifos = {', '.join(ifos)}: LAL knows no detector {', '.join(unknown)}; it knows {', '.join(sorted(known))}"
         )
     return Geometry(
         torch.tensor(np.stack([known[ifo].response for ifo in ifos]), dtype=torch.float32),
