@@ -1,5 +1,6 @@
 """What is wrong with a training's YAML: all of it at once, each with its line, without training."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from aframe import config, storage
 from aframe.errors import AframeError
 from aframe.parsing import nearest
 from aframe.train import architectures
+from aframe.train.architectures.contract import check_network
+from aframe.train.architectures.loading import network_class
 from aframe.train.augmentation import Mixture, SnrDistribution, SnrSchedule
 from aframe.train.data import AframeDataModule, check_coalescence
 from aframe.train.module import AframeModule
@@ -182,18 +185,20 @@ def _words(kind: str) -> list[str]:
 
 def _arguments_of(class_path: Any) -> list[str]:
     """Arguments of a network."""
-    kind = getattr(architectures, str(class_path).rpartition(".")[2], None)
-    return [] if kind is None else list(kind.__init__.__annotations__)
+    try:
+        return list(inspect.signature(network_class(str(class_path), "the YAML")).parameters)
+    except (AframeError, AttributeError):
+        return []
 
 
 def _not_constructed(key: str, value: Any, told: str) -> str:
     """A key that names a class which is none, or none that fits."""
-    name = value.get("class_path") if isinstance(value, dict) else value
+    name = str(value.get("class_path") if isinstance(value, dict) else value)
     own = sorted(set(architectures.__all__) - {"Network"})
-    if key == "model.architecture" and str(name) not in own:
-        return (
-            f"{key} = {name!r} is no network{nearest(str(name), own)}: give {', '.join(own)} or a class's python path"
-        )
+    if match := re.search(r"callable class: (.+?)\.* Got value: ", told, re.S):
+        return f"{key} = {name!r} cannot be built ({' '.join(match[1].split())}); {LISTED}"
+    if key == "model.architecture":
+        return f"{key} = {name!r} is no network{nearest(name, own)}: give {', '.join(own)} or a class's python path"
     return f"{key} = {name!r} cannot be used ({' '.join(told.split())})"
 
 
@@ -232,4 +237,4 @@ def _build_network(chosen: Any, search: config.Search) -> None:
     module = parser.instantiate_classes(parser.parse_object({"model": chosen.as_dict()})).model
     with torch.random.fork_rng(devices=[]):
         network = module.architecture(len(search.ifos), search.kernel_size)
-    network.hop(search.stride_size)
+    check_network(network, search.stride_size)
