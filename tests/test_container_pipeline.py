@@ -6,8 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from comparison import content
-from terminal import aframe, environment_of, write_run
+from comparison import content, differences
+from images import calls, use_stand_in, write_own_image
+from terminal import aframe, environment_of, write_batch, write_run
+
+from aframe.batch.settings import BATCH_TASKS
 
 pytestmark = pytest.mark.container
 
@@ -20,6 +23,15 @@ def container() -> tuple[str, Path]:
     """Name of a container, and the directory of its files."""
     name, root = os.environ["AFRAME_TEST_CONTAINER"].split()
     return name, Path(root)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without containers."""
+    directory = write_run(tmp_path_factory.mktemp("plain") / "run")
+    result = aframe("run", str(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    return directory
 
 
 def inside(
@@ -80,3 +92,22 @@ def test_the_demos_data_are_those_made_outside(container: tuple[str, Path], tmp_
         made.append({str(p): content(directory / p) if p.suffix == ".hdf5" else (directory / p).read_text()
                      for p in files})  # fmt: skip
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("image", ["built", "own"])
+def test_the_same_tables_in_an_image_as_outside(
+    image: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The image that was built, and one of this machine's own files, by Apptainer's stand-in."""
+    chosen = request.getfixturevalue("container")[1] if image == "built" else write_own_image(tmp_path / "own.sif")
+    use_stand_in(monkeypatch, tmp_path)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for all to read")
+    directory = write_batch(write_run(tmp_path / "a run with 'quotes'"), "local", image=chosen)
+    result = aframe("run", str(directory))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not differences(plain, directory)
+    asked = calls(tmp_path)
+    assert {words[words.index("run") + 1].rpartition(".")[2] for words in asked} == set(BATCH_TASKS)
+    assert not any("not for all" in word for words in asked for word in words)
+    for title in ("FetchStrain test 2/2", "GenerateTrainingWaveforms", "GenerateInjections 1/2"):
+        assert result.stdout.count(f"{title}: done in") == 1

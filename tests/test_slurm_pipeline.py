@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from comparison import differences
+from comparison import content, differences
+from images import calls, use_stand_in, write_own_image
 from processes_of_runs import FETCH, INJECTIONS, running, wait_for
-from terminal import aframe, put_on, write_batch, write_run
+from terminal import LAW, aframe, environment_of, put_on, write_batch, write_run
 
 from aframe.tables import InjectionTable
 
@@ -52,6 +53,16 @@ def test_the_same_tables_as_on_this_machine(local: Path, tmp_path: Path) -> None
         assert not (directory / "condor" / task / "environment.sh").exists()
     assert any("-ScoreSlides-branch-" in name for name in names)
     assert not list(directory.rglob(".partial-*"))
+
+
+def test_jobs_run_in_an_image(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_stand_in(monkeypatch, tmp_path)
+    image = write_own_image(tmp_path / "own.sif")
+    directory = write_batch(write_run(tmp_path / "run"), "slurm", image=image)
+    subprocess.run([LAW, "run", *FETCH, "--workers", "2"], env=environment_of(directory), check=True)
+    strain = sorted(path.relative_to(directory) for path in directory.glob("test_data/background/*.hdf5"))
+    assert len(strain) == len(calls(tmp_path)) == 2
+    assert all(content(directory / path) == content(local / path) for path in strain)
 
 
 @pytest.mark.s3

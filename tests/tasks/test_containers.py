@@ -1,7 +1,5 @@
 """A task starts a container and minds it: one in which nothing but what it is given can be seen."""
 
-import json
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -9,14 +7,13 @@ from pathlib import Path
 
 import law
 import pytest
+from images import STAND_IN, calls, use_stand_in, write_image
 from processes_of_runs import wait_for
 from terminal import LAW, environment_of, write_batch, write_run
 
 from aframe import config
 from aframe.errors import ContainerError
 from aframe.tasks import base, data, waveforms
-
-STAND_IN = Path(__file__).parents[1] / "services" / "apptainer"
 
 PYTHON = """#!/bin/bash
 echo $$ > "$AFRAME_RESULTS_DIR/process"
@@ -32,18 +29,12 @@ exit "$AFRAME_TEST_CODE"
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An image, with a python of its own, that Apptainer's stand-in runs."""
-    unshared = ["unshare", "--mount", "true"]
-    if os.getuid() != 0 or subprocess.run(unshared, check=False, capture_output=True).returncode != 0:
-        pytest.skip("the stand-in for apptainer needs root and unshare(1)")
+    use_stand_in(monkeypatch, tmp_path)
     software = tmp_path / "software"
     software.mkdir()
     (software / "python").write_text(PYTHON)
     (software / "python").chmod(0o755)
-    content = {"root": "/", "files": [str(software)], "environment": {"PATH": f"{software}:/usr/bin:/bin"}}
-    (tmp_path / "image.sif").write_text(json.dumps(content))
-    monkeypatch.setenv("APPTAINER_STAND_IN", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{STAND_IN}{os.pathsep}{os.environ['PATH']}")
-    return tmp_path / "image.sif"
+    return write_image(tmp_path / "image.sif", [software], {"PATH": f"{software}:/usr/bin:/bin"})
 
 
 @pytest.fixture
@@ -68,10 +59,6 @@ def variables_inside(run: Path) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in text.split("\0") if pair)  # type: ignore[misc]
 
 
-def arguments_outside(tmp_path: Path) -> list[str]:
-    return json.loads((tmp_path / "calls").read_text().splitlines()[-1])["arguments"]
-
-
 def test_a_branch_runs_in_its_image_with_what_it_needs_and_no_more(
     run: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +78,7 @@ def test_a_branch_runs_in_its_image_with_what_it_needs_and_no_more(
     words = (run / "results" / "arguments").read_text().splitlines()
     assert words[:2] == ["-P", "-c"]
     assert words[3:] == ["run", "aframe.tasks.data.FetchStrain", "--stage", "test", "--branch", "0", "--workers", "1"]
-    outside = arguments_outside(tmp_path)
+    outside = calls(tmp_path)[-1]
     assert secret not in " ".join(outside)
     assert "--nv" not in outside
     top = tmp_path.relative_to("/tmp").parts[0] if tmp_path.is_relative_to("/tmp") else None
@@ -102,7 +89,7 @@ def test_it_sees_gpus_where_the_run_or_its_job_has_some(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waveforms.GenerateTrainingWaveforms(branch=0, gpus="0,1").run()
-    assert "--nv" in arguments_outside(tmp_path)
+    assert "--nv" in calls(tmp_path)[-1]
     assert (run / "results" / "arguments").read_text().splitlines()[-2:] == ["--gpus", "0,1"]
     with (run / "sandbox.cfg").open("a") as file:
         file.write("[luigi_GenerateTrainingWaveforms]\ngpus = 1\n")
@@ -111,10 +98,10 @@ def test_it_sees_gpus_where_the_run_or_its_job_has_some(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1")
     task = waveforms.GenerateTrainingWaveforms(branch=0)
     task.run()
-    assert "--nv" not in arguments_outside(tmp_path)
+    assert "--nv" not in calls(tmp_path)[-1]
     monkeypatch.setenv("AFRAME_JOB", "a-branch-0")
     task.run()
-    assert "--nv" in arguments_outside(tmp_path)
+    assert "--nv" in calls(tmp_path)[-1]
     seen = variables_inside(run)
     assert (seen["CUDA_VISIBLE_DEVICES"], seen["AFRAME_JOB"]) == ("GPU-1", "a-branch-0")
 
