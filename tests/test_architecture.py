@@ -19,6 +19,7 @@ LAYERS = (
     ("preprocessing", "tensors"),
     (
         "seeding",
+        "store_errors",
         "object_store",
         "storage",
         "leases",

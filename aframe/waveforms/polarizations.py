@@ -24,6 +24,7 @@ from aframe.preprocessing import to_samples
 from aframe.processes import in_slices, shared_array
 from aframe.types import Array
 from aframe.waveforms import approximants
+from aframe.waveforms.bands import Band, half_cosine
 
 CHUNK = 32
 """Waveforms that are transformed together."""
@@ -197,7 +198,7 @@ class WaveformGenerator:
                 "prior to the masses and spins that the model is made for"
             ) from None
 
-    def _bands(self, mass_1: float, mass_2: float, spin_1z: float, spin_2z: float) -> "list[_Band]":
+    def _bands(self, mass_1: float, mass_2: float, spin_1z: float, spin_2z: float) -> list[Band]:
         """In which pieces of the spectrum, each on how long a grid, nothing wraps around.
 
         Times before coalescence scale as frequency^(−8/3), nearly; the fourth mode at f is as old as the quadrupole at
@@ -225,7 +226,7 @@ class WaveformGenerator:
             and self.right_pad + EDGE_LENGTH < short
         )
         if can_split and fits(short) <= start:
-            return [_Band((start, lowest), None, self.size // SHORT)]
+            return [Band((start, lowest), None, self.size // SHORT)]
         if fits(self.duration) <= HIGHEST_START * lowest:
             rise, factor = (max(start, fits(self.duration)), lowest), 1
         else:
@@ -237,8 +238,8 @@ class WaveformGenerator:
             )
         border = (max(fits(short), rise[1]), CROSSOVER * max(fits(short), rise[1])) if can_split else (nyquist, nyquist)
         if border[1] >= nyquist / 2:
-            return [_Band(rise, None, self.size * factor)]
-        return [_Band(rise, border, self.size * factor), _Band(border, None, self.size // SHORT)]
+            return [Band(rise, None, self.size * factor)]
+        return [Band(rise, border, self.size * factor), Band(border, None, self.size // SHORT)]
 
     def _binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
         """The first arguments of LAL's waveform functions: masses to mean anomaly, in SI units."""
@@ -248,7 +249,7 @@ class WaveformGenerator:
         distance = row["luminosity_distance"] * 1e6 * lal.PC_SI
         return heavy, light, *spins, distance, inclination, row["phase"], 0.0, 0.0, 0.0
 
-    def _spectra(self, row: Mapping[str, float]) -> "list[tuple[_Band, Array, Array]]":
+    def _spectra(self, row: Mapping[str, float]) -> list[tuple[Band, Array, Array]]:
         """Bands and spectra of one binary; coalescence at the grids' first sample."""
         binary = self._binary(row)
         result = []
@@ -294,7 +295,7 @@ class WaveformGenerator:
 
     def _fill(self, waves: Array, parameters: Mapping[str, Array]) -> None:
         """Make the polarizations of a few binaries, in an array of zeros of shape (2, n, size)."""
-        made: dict[int, list[tuple[int, _Band, Array, Array]]] = {}
+        made: dict[int, list[tuple[int, Band, Array, Array]]] = {}
         for i, row in enumerate(_rows(parameters, slice(None))):
             try:
                 if self._model.in_frequency_domain:
@@ -322,7 +323,7 @@ class WaveformGenerator:
         kept = series.data.data[skipped : max(0, size - first)]
         padded = np.zeros(2 * size)
         padded[first + skipped : first + skipped + len(kept)] = kept
-        rise = _cosine(round(EDGE_LENGTH * factor * self.sample_rate))
+        rise = half_cosine(round(EDGE_LENGTH * factor * self.sample_rate))
         padded[: len(rise)] *= rise
         spectrum = fft.rfft(padded)[: self.size + 1]
         spectrum *= np.exp(-1j * np.pi * (start - first) / size * np.arange(len(spectrum)))
@@ -333,10 +334,10 @@ class WaveformGenerator:
         end = self.size - self.right_pad_size
         waves[..., end:] = 0
         for i, mass in enumerate(total_mass):
-            fall = _cosine(round(6**1.5 * np.pi * mass * lal.MTSUN_SI * self.sample_rate))[:end][::-1]
+            fall = half_cosine(round(6**1.5 * np.pi * mass * lal.MTSUN_SI * self.sample_rate))[:end][::-1]
             waves[:, i, end - len(fall) : end] *= fall
 
-    def _transform(self, size: int, pieces: "list[tuple[_Band, Array, Array]]") -> Array:
+    def _transform(self, size: int, pieces: list[tuple[Band, Array, Array]]) -> Array:
         """Taper, inverse transform and placement of the spectra of one grid length; at most ``self.size`` samples."""
         spectra = np.zeros((2, len(pieces), size // 2 + 1), dtype=np.complex64)
         for j, (band, plus, cross) in enumerate(pieces):
@@ -345,41 +346,13 @@ class WaveformGenerator:
                 spectrum[:top] = values[:top]
                 band.taper(spectrum, self.sample_rate / size)
         waves = fft.irfft(spectra, n=size, axis=-1, overwrite_x=True)
-        kept, pad, rise = min(size, self.size), self.right_pad_size, _cosine(round(EDGE_LENGTH * self.sample_rate))
+        kept, pad, rise = min(size, self.size), self.right_pad_size, half_cosine(round(EDGE_LENGTH * self.sample_rate))
         result = np.empty((2, len(pieces), kept), dtype=np.float32)
         result[..., : kept - pad] = waves[..., size - (kept - pad) :]
         result[..., kept - pad :] = waves[..., :pad]
         result[..., : len(rise)] *= rise
         result *= np.float32(self.sample_rate)
         return result
-
-
-@dataclass(frozen=True)
-class _Band:
-    """A piece of the spectrum: frequencies (Hz) between which it rises and falls, and its grid's length in samples."""
-
-    rise: tuple[float, float]
-    fall: tuple[float, float] | None
-    size: int
-
-    def taper(self, spectrum: Array, step: float) -> None:
-        """Multiply a spectrum of spacing ``step`` Hz, in place; one band's fall and the next one's rise add to 1."""
-        rising, first, last = _between(self.rise, step)
-        spectrum[:first] = 0
-        spectrum[first:last] *= rising
-        if self.fall is not None:
-            rising, first, last = _between(self.fall, step)
-            spectrum[first:last] *= 1 - rising
-            spectrum[last:] = 0
-
-
-@functools.lru_cache(maxsize=64)
-def _between(limits: tuple[float, float], step: float) -> tuple[Array, int, int]:
-    """Half a cosine from 0 to 1 between two frequencies, and the bins it stands in."""
-    low, high = limits
-    first, last = math.ceil(low / step), math.ceil(high / step)
-    phase = np.pi * (np.arange(first, last) * step - low) / (high - low)
-    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32), first, last
 
 
 @contextlib.contextmanager
@@ -397,10 +370,6 @@ def _rows(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, fl
     """Binaries one by one."""
     columns = [parameters[name][rows].tolist() for name in COLUMNS]
     return (dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
-
-
-def _cosine(size: int) -> Array:
-    return (0.5 - 0.5 * np.cos(np.pi * np.arange(size) / size)).astype(np.float32)
 
 
 def _spin_components(
