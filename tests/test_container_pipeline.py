@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comparison import content, differences
-from images import calls, use_stand_in, write_own_image
+from images import calls, use_stand_in
 from terminal import aframe, environment_of, write_batch, write_run
 
 from aframe.batch.settings import BATCH_TASKS
@@ -94,15 +94,12 @@ def test_the_demos_data_are_those_made_outside(container: tuple[str, Path], tmp_
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("image", ["built", "own"])
-def test_the_same_tables_in_an_image_as_outside(
-    image: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+def test_the_same_tables_in_the_image_as_outside(
+    container: tuple[str, Path], plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The image that was built, and one of this machine's own files, by Apptainer's stand-in."""
-    chosen = request.getfixturevalue("container")[1] if image == "built" else write_own_image(tmp_path / "own.sif")
     use_stand_in(monkeypatch, tmp_path)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for all to read")
-    directory = write_batch(write_run(tmp_path / "a run with 'quotes'"), "local", image=chosen)
+    directory = write_batch(write_run(tmp_path / "a run with 'quotes'"), "local", image=container[1])
     result = aframe("run", str(directory))
     assert result.returncode == 0, result.stdout + result.stderr
     assert not differences(plain, directory)

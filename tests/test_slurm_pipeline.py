@@ -55,14 +55,16 @@ def test_the_same_tables_as_on_this_machine(local: Path, tmp_path: Path) -> None
     assert not list(directory.rglob(".partial-*"))
 
 
-def test_jobs_run_in_an_image(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_run_in_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_stand_in(monkeypatch, tmp_path)
     image = write_own_image(tmp_path / "own.sif")
+    plain = write_run(tmp_path / "plain")
     directory = write_batch(write_run(tmp_path / "run"), "slurm", image=image)
-    subprocess.run([LAW, "run", *FETCH, "--workers", "2"], env=environment_of(directory), check=True)
+    for each in (plain, directory):
+        subprocess.run([LAW, "run", *FETCH, "--workers", "2"], env=environment_of(each), check=True)
     strain = sorted(path.relative_to(directory) for path in directory.glob("test_data/background/*.hdf5"))
     assert len(strain) == len(calls(tmp_path)) == 2
-    assert all(content(directory / path) == content(local / path) for path in strain)
+    assert all(content(directory / path) == content(plain / path) for path in strain)
 
 
 @pytest.mark.s3
