@@ -58,16 +58,6 @@ def checked_run(path: str, environment: Mapping[str, str] = os.environ, gpus: st
     return run
 
 
-def preflight(run: Artifacts) -> None:
-    """Refuse at once what would fail only after hours of work.
-
-    Raises:
-        AframeError: The first thing that is wrong with what a valid configuration names.
-    """
-    for error in mistakes_of(run):
-        raise error
-
-
 def mistakes_of(
     run: Artifacts, wrong: Sequence[Mistake] = (), are_directories_set: bool = True, gpus: str = ""
 ) -> list[AframeError]:

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor
 
 Strain: TypeAlias = Float[Tensor, "... time"]
@@ -13,9 +13,6 @@ Psd: TypeAlias = Float[Tensor, "... frequency"]
 
 Taps: TypeAlias = Float[Tensor, "... taps"]
 """Impulse response of a whitening filter."""
-
-Streams: TypeAlias = Float32[Tensor, "ifos time"]
-"""Whitened strain of several detectors on one time axis; in-band PSD is that of unit-variance white noise."""
 
 Windows: TypeAlias = Float[Tensor, "batch ifos time"]
 """Whitened windows, as a network sees them, in its precision."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import torch
 from comparison import content, differences
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
-from aframe import config, planning, ranking, steps
+from aframe import config, planning, ranking, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
 from aframe.errors import DataError, ParameterMismatchError
@@ -28,8 +28,8 @@ from aframe.events.candidates import CandidateTable
 from aframe.events.cluster import cluster
 from aframe.events.significance import Background
 from aframe.inference.closeup_files import read_closeups
-from aframe.inference.timeseries import kept_series, read_series
-from aframe.preflight import preflight
+from aframe.inference.timeseries import Kind, read_series
+from aframe.preflight import mistakes_of
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.waveforms.loading import load_population
 
@@ -233,6 +233,14 @@ def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
         read_series(series, 0, 99)
 
 
+def kept_series(paths: Iterable[str]) -> Iterator[tuple[int, int, Kind]]:
+    """Segment, slide and kind of all series of scores in some files."""
+    kinds: tuple[Kind, ...] = ("background", "foreground")
+    for path in paths:
+        with storage.open_hdf5(path) as file:
+            yield from [(int(s), int(n), k) for s in file for n in file[s] for k in kinds if k in file[s][n]]
+
+
 def test_a_stretch_of_a_run_can_be_looked_at(whole_run: Path, tmp_path: Path) -> None:
     page = tmp_path / "stretch.html"
     command = ["plot", str(whole_run), "--output", str(page)]
@@ -391,7 +399,7 @@ def test_vetoes_clean_a_finished_run_and_leave_its_events_as_they_are(whole_run:
         path.unlink()
     gates.write_text("1262304400 ten 2\n")
     with pytest.raises(DataError, match=r"gates\.txt, line 1: '1262304400 ten 2' is no gate"):
-        preflight(run_in(directory))
+        raise mistakes_of(run_in(directory))[0]
     gates.write_text("1262304400 10 2\n1262304640 0.5 0.5\n")
     before = {name: state for name, state in snapshot(results).items() if name.endswith(".hdf5")}
     result = aframe("run", str(directory))

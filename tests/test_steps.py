@@ -8,7 +8,7 @@ from toy_run import run_with_populations, write_events
 
 from aframe.errors import ConfigurationError
 from aframe.inference.closeup_files import read_closeups
-from aframe.preflight import preflight
+from aframe.preflight import mistakes_of
 from aframe.report.gather import gather
 from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
 from aframe.steps import estimate_sensitivity, use_one_gpu
@@ -60,4 +60,4 @@ def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path
         "    return Population(prior, False)\n"
     )
     with pytest.raises(ConfigurationError, match=r"population slow cannot be weighed .* a_1 has one value"):
-        preflight(run_with_populations(tmp_path / "run", "fixed_populations.slow"))
+        raise mistakes_of(run_with_populations(tmp_path / "run", "fixed_populations.slow"))[0]

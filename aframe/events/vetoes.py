@@ -133,18 +133,6 @@ def reasons(
     return ["; ".join(names) for names in found]
 
 
-def vetoed_livetime(spans: SlideSpans, ifos: Sequence[str], vetoes: Intervals) -> Float[Array, " slides"]:
-    """Seconds of each slide in which an event would be vetoed.
-
-    Args:
-        spans: Slides.
-        ifos: Detectors, in the order of the slides' shifts.
-        vetoes: Vetoed time of each.
-    """
-    live, slide = live_spans(spans, ifos, vetoes)
-    return spans.duration - np.bincount(slide, live.duration, len(spans.duration))
-
-
 def live_spans(
     spans: SlideSpans, ifos: Sequence[str], vetoes: Intervals
 ) -> tuple[SlideSpans, Int[Array, " stretches"]]:

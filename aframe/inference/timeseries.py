@@ -1,6 +1,6 @@
 """Score series, kept where they are asked for (``return_timeseries``): compressed, by segment and slide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,15 +85,6 @@ def read_series(paths: Iterable[str], segment: int, number: int, kind: Kind = "b
         f"none of {len(paths)} files has the {kind} scores of slide {number} of segment {segment}: "
         "they are kept with return_timeseries = true in [luigi_inference]"
     )
-
-
-def kept_series(paths: Iterable[str]) -> Iterator[tuple[int, int, Kind]]:
-    """Segment, slide and kind of all series in some files."""
-    kinds: tuple[Kind, ...] = ("background", "foreground")
-    for path in paths:
-        with storage.open_hdf5(path) as file:
-            found = [(int(s), int(n), k) for s in file for n in file[s] for k in kinds if k in file[s][n]]
-        yield from found
 
 
 def _name(segment: int, number: int, kind: Kind) -> str:

@@ -38,7 +38,7 @@ def on_screen(**options: Any) -> Figure:
 
 
 def show(draw: Callable[[Axes], None], axes: Axes | None, **legend: Any) -> Axes:
-    """Draw on a user's axes, or on those of a new figure that looks as the report's do.
+    """Draw on a user's axes, or on those of a new figure that looks as the report's do; the legend lies above them.
 
     Args:
         draw: Draws on axes.
@@ -50,7 +50,7 @@ def show(draw: Callable[[Axes], None], axes: Axes | None, **legend: Any) -> Axes
             return paper.single(draw, on_screen, **legend).axes[0]
     draw(axes)
     if legend:
-        axes.legend(**legend)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), **legend)
     return axes
 
 

@@ -85,7 +85,7 @@ class SensitiveVolumes(Shown, Mapping[str, VolumeCurve]):
         if len(self) != 1:
             raise DataError(f"one pair of axes takes one population, not {', '.join(self)}: ask for one of them")
         (name,) = self
-        return [show(partial(paper.draw_volume, name=name, curve=self[name], simulated=self.simulated), axes, ncols=1)]
+        return [show(partial(paper.draw_volume, name=name, curve=self[name], simulated=self.simulated), axes, ncols=2)]
 
     def plot_efficiency(self, axis: str = "luminosity_distance", axes: Axes | None = None) -> Axes:
         """Share of all draws that is found, as in the report's figures ``efficiency-…``.

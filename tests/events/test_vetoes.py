@@ -9,16 +9,17 @@ import pytest
 from aframe.errors import DataError
 from aframe.events import vetoes as vetoes_module
 from aframe.events.vetoes import (
+    Intervals,
     SlideSpans,
     Veto,
     clean_events,
     clean_injections,
     clean_rejected,
+    live_spans,
     merged,
     reasons,
     union,
     vetoed,
-    vetoed_livetime,
 )
 from aframe.sensitivity.cosmology import comoving_volume_time
 from aframe.sensitivity.volume import sensitive_volume
@@ -95,6 +96,12 @@ def test_an_event_is_seen_where_its_detectors_are_shifted_to() -> None:
     assert vetoed(time, shifted, IFOS, vetoes).tolist() == [False, True, True, False, True, True, True, False]
     assert not vetoed(time, shifted, IFOS, {"H1": NOTHING, "L1": NOTHING}).any()
     assert len(vetoed(time[:0], shifted[:0], IFOS, vetoes)) == 0
+
+
+def vetoed_livetime(spans: SlideSpans, ifos: Sequence[str], vetoes: Intervals) -> Array:
+    """Seconds of each slide in which an event would be vetoed."""
+    live, slide = live_spans(spans, ifos, vetoes)
+    return spans.duration - np.bincount(slide, live.duration, len(spans.duration))
 
 
 def test_one_interval_of_one_detector_costs_its_length_in_every_slide_that_sees_it() -> None:
