@@ -12,6 +12,7 @@
 # make dist     wheel and source distribution, in dist/
 # make docs     the documentation, in site/index.html; without the internet
 # make docs-test  the commands of the tutorials, as they stand: some ten minutes
+# make figures   the figures of the documentation, anew: the demo, a browser, an hour
 # make bench     every script in benchmarks/, and a table of what they measure
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,7 +20,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist coverage docs docs-test
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist coverage docs docs-test figures
 .DEFAULT_GOAL := help
 
 help:
@@ -106,6 +107,9 @@ lint: dev
 # --strict: a warning is an error
 docs: .venv/documented
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+figures: sandbox dev
+	$(BIN)/python docs/scripts/figures.py "$(DIR)" report.png networks.svg inference_cost.svg
 
 docs-test: dev
 	$(BIN)/pytest -m docs tests/test_tutorials.py
