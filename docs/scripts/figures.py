@@ -2,7 +2,7 @@
 
 report.png is a picture of the demo's report, by Chromium, own-data.png one of the search of docs/own-data.md, whose
 commands make it: `python docs/scripts/figures.py runs/mine own-data.png`. networks.svg is drawn from what networks.json
-has of trainings that took hours. inference_cost.svg is measured anew.
+has of trainings that took hours. inference_cost.svg is measured anew. notebook.png has four panels of any finished run.
 """
 
 import argparse
@@ -11,6 +11,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import aframe
+from aframe.report import paper
 
 DOCS = Path(__file__).parents[1]
 BENCHMARKS = DOCS.parent / "benchmarks"
@@ -46,11 +51,30 @@ def picture(report: Path, path: Path) -> None:
         )  # fmt: skip
 
 
+def panels(run: Path, path: Path) -> None:
+    """Draw what docs/notebook.md shows.
+
+    Args:
+        run: A finished run.
+        path: PNG to write.
+    """
+    search = aframe.Search.load(run)
+    with paper.looks():
+        drawn = Figure(figsize=(paper.BOTH_COLUMNS, 2 * paper.HEIGHT))
+        (first, second), (third, fourth) = drawn.subplots(2, 2)
+        search.background.plot(first)
+        search.candidates.plot(second)
+        search.injections.plot(axes=third)
+        search.injections.plot_efficiency(axes=fourth)
+    paper.save(drawn, str(path))
+
+
 def main() -> None:
     """Draw the figures that are named on the command line."""
     figures = {
         "report.png": lambda run: picture(run / "results" / "report.html", DOCS / "report.png"),
         "own-data.png": lambda run: picture(run / "results" / "report.html", DOCS / "own-data.png"),
+        "notebook.png": lambda run: panels(run, DOCS / "notebook.png"),
         "networks.svg": lambda _: _script("networks", "--store", str(DOCS / "networks.json"), "--only"),
         "inference_cost.svg": lambda _: _script("scaling", str(DOCS / "inference_cost.svg")),
     }
