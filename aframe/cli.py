@@ -24,6 +24,7 @@ COMMANDS = {
     "plot": "show a stretch of a run's data: strain, whitened strain, scores, events",
     "sensitivity": "rank candidates and estimate the sensitive volume",
     "report": "build a run's report anew from what there is",
+    "doctor": "check this machine, and tell what a run will cost",
     "completion": "print what makes a shell complete aframe's commands and options",
 }
 """Names, which are those of the modules in ``aframe.commands``, and what help says of them."""

@@ -56,10 +56,11 @@ def plan_injections(run: Artifacts) -> list[InjectionBatch]:
     Raises:
         DataError: If the segments do not hold as many; says how many they hold.
     """
-    return _plan_injections(run, [parse_background_path(path) for path in background_files(run, "test")])
+    return injections_over(run, [parse_background_path(path) for path in background_files(run, "test")])
 
 
-def _plan_injections(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[InjectionBatch]:
+def injections_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[InjectionBatch]:
+    """The same in segments of which start and duration (s) are given."""
     wanted = run.config.injections.num_injections
     batches: list[InjectionBatch] = []
     placed, number, fits = 0, 1, True
@@ -104,7 +105,7 @@ def slides_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list
     there = {(slide.segment, slide.number) for slide in slides}
     return slides + [
         grid.slide(batch.segment, durations[batch.segment], batch.slide)
-        for batch in _plan_injections(run, segments)
+        for batch in injections_over(run, segments)
         if (batch.segment, batch.slide) not in there
     ]
 
@@ -131,9 +132,14 @@ class WorkUnit:
 
 def plan_units(run: Artifacts) -> list[WorkUnit]:
     """Units of work of about ``background_per_job`` seconds of background, in order of segment and slide."""
-    durations = [parse_background_path(path)[1] for path in background_files(run, "test")]
+    return units_over(run, [parse_background_path(path) for path in background_files(run, "test")])
+
+
+def units_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[WorkUnit]:
+    """Units of work over segments (start and duration, s)."""
+    durations = [duration for _, duration in segments]
     grid, own = time_slides(run), dict[int, list[Slide]]()
-    for slide in plan_slides(run):
+    for slide in slides_over(run, segments):
         own.setdefault(slide.segment, []).append(slide)
     ordered = [
         [grid.slide(index, duration, 0), *sorted(own.get(index, []), key=lambda slide: slide.number)]

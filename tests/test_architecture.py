@@ -52,6 +52,7 @@ LAYERS = (
     ("steps",),
     ("notebook",),
     ("preflight",),
+    ("costs", "checkup"),
     ("tasks",),
     ("pipelines",),
     ("commands", "cli"),

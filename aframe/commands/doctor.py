@@ -1,0 +1,75 @@
+"""``aframe doctor``: whether this machine has what is needed, and what a run will cost."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aframe.commands.runs import load_environment, run_of
+from aframe.errors import AframeError
+
+if TYPE_CHECKING:
+    from aframe.artifacts import Artifacts
+
+SIGNS = {"fine": ("✔", 32), "wrong": ("✘", 31), "absent": ("–", 2)}
+"""Of what was found, and its colour on a terminal."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("directory", nargs="?", default="", help="directory of a run (default: none)")
+    parser.add_argument("--quick", action="store_true", help="measure nothing, tell no costs (default: both)")
+    parser.epilog = (
+        "✔ is fine, – is absent and not needed, ✘ is to be mended, as the line after it says. The exit code is 1 where "
+        "anything is to be mended, else 0."
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Look at the machine, and at a run's costs."""
+    from aframe.checkup import check_up
+
+    made, needed = None, 0.0
+    costs: list[str] = []
+    if options.directory:
+        try:
+            made = run_of(load_environment(options.directory), check=False)
+            if not options.quick:
+                costs, needed = _costs(made)
+        except AframeError as error:
+            costs = [f"no costs can be told: {error}"]
+    found = check_up(made, options.directory, needed)
+    for finding in found:
+        sign, colour = SIGNS[finding.state]
+        print(f"\033[{colour}m{sign}\033[0m" if sys.stdout.isatty() else sign, f"{finding.thing:14} {finding.told}")
+        if finding.mend:
+            print(f"  {'':14} → {finding.mend}")
+    if costs:
+        print("\n".join(["", *costs]))
+    if any(finding.state == "wrong" for finding in found):
+        raise SystemExit(1)
+
+
+def _costs(run: "Artifacts") -> tuple[list[str], float]:
+    """Lines that tell what a run costs, and the bytes that it has still to write."""
+    from aframe import overview
+    from aframe.costs.amounts import amounts
+    from aframe.costs.estimate import downloads, estimate, table
+    from aframe.costs.rates import measure
+
+    print("measuring how fast this machine is", file=sys.stderr, flush=True)
+    made, rates = amounts(run), measure(run)
+    costs = estimate(run, made, rates)
+    left = {status.step.name for status in overview.look(run).steps if status.state != "done"}
+
+    def lines() -> Iterator[str]:
+        yield from table(costs, [cost.stage for cost in costs if cost.stage in left])
+        where = "a core and the GPU" if rates.device == "cuda" else "a core; GPU-hours are counted, not measured"
+        yield f"Measured here, on {where}"
+        if made.is_assumed:
+            yield "Taken for granted that the detectors observe together 60 % of the time: nobody has asked GWOSC yet"
+        fetched = sum(downloads(run, made))
+        if fetched:
+            yield f"Open data to fetch: {fetched / 1e9:.0f} GB, taken to arrive at 10 MB/s"
+
+    return list(lines()), sum(cost.bytes for cost in costs if cost.stage in left)

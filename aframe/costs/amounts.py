@@ -1,0 +1,156 @@
+"""How much work a run's configuration makes, and how much it will write."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from aframe import planning, storage
+from aframe.artifacts import Artifacts, Stage, training_parameters
+from aframe.strain.segments import Segment, analysable, cut, divide, read_segments
+from aframe.train import architectures
+from aframe.train.architectures import Network
+from aframe.train.data import AframeDataModule
+
+ASSUMED_SHARE = 0.6
+"""Share of the time in which all detectors observe, where nobody has looked yet; two LIGO detectors in O3: 0.62."""
+
+PARAMETERS_BYTES = 200
+"""Of a signal's parameters in a table."""
+
+EVENT_BYTES = 32
+"""Of an event of two detectors: statistic, time and shifts."""
+
+OPEN_RATE, OPEN_BYTES = 4096.0, 7.5
+"""Sample rate (Hz) of open data, and bytes of a sample in its files, with their data quality."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Work and files of a run.
+
+    Attributes:
+        training_livetime: Strain to train with, s.
+        testing_livetime: Strain to search, s.
+        is_assumed: Whether these are a guess, as nobody has asked yet when the detectors observed.
+        trained: Windows that the training sees.
+        validated: Windows that its validations score.
+        encoded: Strain that is whitened and encoded, s: each unit of work does that for its segments.
+        scored: Windows of background and zero lag.
+        injected: Windows that injections touch.
+        units: Units of work.
+        fills: Tasks that make injections.
+    """
+
+    training_livetime: float
+    testing_livetime: float
+    is_assumed: bool
+    trained: float
+    validated: float
+    encoded: float
+    scored: float
+    injected: float
+    units: int
+    fills: int
+
+
+def amounts(run: Artifacts) -> Amounts:
+    """Count what a run has to do.
+
+    Raises:
+        DataError: If its data cannot hold the injections or give ``Tb``.
+    """
+    training, is_assumed = _segments(run, "train")
+    testing, also_assumed = _segments(run, "test")
+    search, grid = run.config.search, planning.time_slides(run)
+    stretches = [(segment.start, segment.duration) for segment in testing]
+    units = planning.units_over(run, stretches)
+    keys = _training(run)
+    epochs, rate = keys["trainer.max_epochs"], search.inference_sampling_rate
+    encoded = sum(stretches[segment][1] for unit in units for segment, _ in unit.by_segment())
+    touched = (run.config.waveforms.waveform_duration + search.kernel_length) * rate
+    return Amounts(
+        sum(segment.duration for segment in training),
+        sum(segment.duration for segment in testing),
+        is_assumed or also_assumed,
+        epochs * keys["data.batches_per_epoch"] * keys["data.batch_size"],
+        epochs * keys["data.validation_background"] * rate,
+        encoded,
+        sum(grid.livetime(unit.slides) for unit in units) * rate,
+        run.config.injections.num_injections * touched,
+        len(units),
+        len(planning.injections_over(run, stretches)),
+    )
+
+
+def _segments(run: Artifacts, stage: Stage) -> tuple[list[Segment], bool]:
+    """Segments of a stage, and whether they are a guess."""
+    path, data = run.segments(stage), run.config.data
+    if storage.exists(path):
+        return read_segments(path), False
+    start, stop = run.interval(stage)
+    if data.source != "gwosc" or data.segments is not None:
+        return analysable(data, run.config.search, start, stop, run.config.resolve), False
+    observed = cut([Segment(start, start + math.floor(ASSUMED_SHARE * (stop - start)))], start, stop)
+    return divide(observed, data.min_duration, data.max_duration), True
+
+
+def _training(run: Artifacts) -> Mapping[str, Any]:
+    """Numbers of the training's YAML, with the data's own defaults."""
+    given = {k.removeprefix("train."): v for k, v in training_parameters(run.training_yaml).items()}
+    parameters = inspect.signature(AframeDataModule).parameters.items()
+    defaults = {f"data.{name}": each.default for name, each in parameters}
+    return {"trainer.max_epochs": 1000, "trainer.precision": "32-true", "model.repairings": 0} | defaults | given
+
+
+def network(run: Artifacts) -> Network:
+    """The network that the training's YAML names, with weights as they are drawn."""
+    keys = _training(run)
+    prefix = "model.architecture."
+    module, _, name = str(keys[f"{prefix}class_path"]).rpartition(".")
+    kind = getattr(import_module(module) if module else architectures, name)
+    own = {k.removeprefix(f"{prefix}init_args."): v for k, v in keys.items() if k.startswith(f"{prefix}init_args.")}
+    made: Network = kind(len(run.config.search.ifos), run.config.search.kernel_size, **own)
+    return made
+
+
+def trains_in_half(run: Artifacts) -> bool:
+    """Whether training computes in bfloat16 or float16."""
+    return "16" in str(_training(run)["trainer.precision"])
+
+
+def repairings(run: Artifacts) -> int:
+    """Further negatives per window of noise that training makes."""
+    return int(_training(run)["model.repairings"])
+
+
+def sizes(run: Artifacts, made: Amounts, rejected: float, parameters: int) -> dict[str, float]:
+    """Bytes that each stage writes.
+
+    Args:
+        run: The run.
+        made: Its amounts.
+        rejected: Draws that are rejected for each injection.
+        parameters: Of the network.
+    """
+    search, signals, injected = run.config.search, run.config.waveforms, run.config.injections
+    wave = 4 * signals.waveform_duration * search.sample_rate
+    strain = 8 * search.sample_rate * len(search.ifos)
+    stored = signals.num_training_waveforms * 2 * wave if run.stores_training_waveforms else 0.0
+    responses = len(search.ifos) * wave
+    kept = responses if injected.store_waveforms else 0.0
+    windows = run.config.search.inference_sampling_rate
+    events = made.scored / windows / run.config.inference.cluster_window_length * EVENT_BYTES
+    series = 4 * made.scored / 2 if run.config.inference.return_timeseries else 0.0
+    return {
+        "training strain": made.training_livetime * strain,
+        "testing strain": made.testing_livetime * strain,
+        "training waveforms": stored,
+        "validation waveforms": signals.num_validation_waveforms * responses,
+        "testing injections": injected.num_injections * (kept + PARAMETERS_BYTES * (1 + rejected)),
+        "trained model": 5 * 4.0 * parameters,
+        "exported model": 3 * 4.0 * parameters,
+        "scored slides": 2 * events + series + run.config.inference.embeddings_cache * 1e9,
+    }
