@@ -196,6 +196,12 @@ def _batch_systems(run: Artifacts | None) -> list[Finding]:
 
 def _containers(run: Artifacts | None) -> list[Finding]:
     there = [name for name in CONTAINERS if shutil.which(name)]
+    images = [run.config.batch_for(task) for task in BATCH_TASKS] if run is not None else []
+    if any(each.image is not None and not each.starts_in_image for each in images) and "apptainer" not in there:
+        if shutil.which("singularity") is None:
+            return [Finding("containers", "wrong", "image needs apptainer or singularity, neither is on PATH",
+                            "install apptainer, or leave image out")]  # fmt: skip
+        there.append("singularity")
     launcher = run.config.inference.triton_launcher if run is not None and _starts_a_server(run) else ""
     if launcher in CONTAINERS and launcher not in there:
         return [Finding("containers", "wrong", f"triton_launcher = {launcher} is not on PATH",

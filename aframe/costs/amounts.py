@@ -4,14 +4,13 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from aframe import planning, storage
 from aframe.artifacts import Artifacts, Stage, training_parameters
 from aframe.strain.segments import Segment, analysable, cut, divide, read_segments
-from aframe.train import architectures
 from aframe.train.architectures import Network
+from aframe.train.architectures.loading import network_class
 from aframe.train.data import AframeDataModule
 
 ASSUMED_SHARE = 0.6
@@ -41,7 +40,6 @@ class Amounts:
         scored: Windows of background and zero lag.
         injected: Windows that injections touch.
         units: Units of work.
-        fills: Tasks that make injections.
     """
 
     training_livetime: float
@@ -53,7 +51,6 @@ class Amounts:
     scored: float
     injected: float
     units: int
-    fills: int
 
 
 def amounts(run: Artifacts) -> Amounts:
@@ -75,13 +72,12 @@ def amounts(run: Artifacts) -> Amounts:
         sum(segment.duration for segment in training),
         sum(segment.duration for segment in testing),
         is_assumed or also_assumed,
-        epochs * keys["data.batches_per_epoch"] * keys["data.batch_size"],
-        epochs * keys["data.validation_background"] * rate,
+        float(epochs * keys["data.batches_per_epoch"] * keys["data.batch_size"]),
+        float(epochs * keys["data.validation_background"] * rate),
         encoded,
         sum(grid.livetime(unit.slides) for unit in units) * rate,
         run.config.injections.num_injections * touched,
         len(units),
-        len(planning.injections_over(run, stretches)),
     )
 
 
@@ -109,11 +105,9 @@ def network(run: Artifacts) -> Network:
     """The network that the training's YAML names, with weights as they are drawn."""
     keys = _training(run)
     prefix = "model.architecture."
-    module, _, name = str(keys[f"{prefix}class_path"]).rpartition(".")
-    kind = getattr(import_module(module) if module else architectures, name)
+    kind = network_class(str(keys[f"{prefix}class_path"]), run.training_yaml)
     own = {k.removeprefix(f"{prefix}init_args."): v for k, v in keys.items() if k.startswith(f"{prefix}init_args.")}
-    made: Network = kind(len(run.config.search.ifos), run.config.search.kernel_size, **own)
-    return made
+    return kind(len(run.config.search.ifos), run.config.search.kernel_size, **own)
 
 
 def trains_in_half(run: Artifacts) -> bool:

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+from terminal import environment_of, write_run
+
+from aframe import config
+from aframe.artifacts import Artifacts
+from aframe.config import Directories
+from aframe.costs import estimate as costs
+from aframe.costs.amounts import Amounts
+from aframe.costs.rates import Rates
+
+MADE = Amounts(1e4, 2e4, False, 3e5, 1e6, 5e4, 2e7, 1e3, 4)
+RATES = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "cpu")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+    monkeypatch.setattr(costs, "cores", lambda: 4)
+    directory = write_run(tmp_path / "run")
+    made = config.load(str(directory / "sandbox.cfg"))
+    return Artifacts(made, Directories.from_environment(environment_of(directory)))
+
+
+def test_costs_are_amounts_times_rates(run: Artifacts) -> None:
+    found = {cost.stage: cost for cost in costs.estimate(run, MADE, RATES)}
+    assert found["testing strain"].core_seconds == pytest.approx(20)
+    assert found["testing strain"].seconds == pytest.approx(costs.STARTING + 5)
+    assert found["training waveforms"].core_seconds == pytest.approx(64 * 0.01)
+    trained = found["trained model"]
+    assert trained.core_seconds == pytest.approx(3e5 * 3e-3 + 1e6 * 1e-5)
+    assert trained.gpu_seconds == pytest.approx(3e5 * 3e-6 + 1e6 * 1e-6)
+    again = 0.0 if run.config.injections.store_waveforms else 16 * 0.01
+    assert found["scored slides"].core_seconds == pytest.approx(5e4 * 2e-3 + 2e7 * 1e-5 + 1e3 * 1e-3 + again)
+
+
+def test_with_a_gpu_the_network_waits_for_it_and_not_for_cores(run: Artifacts) -> None:
+    values = {**RATES.__dict__, "device": "cuda"}
+    found = {cost.stage: cost for cost in costs.estimate(run, MADE, Rates(**values))}
+    trained = found["trained model"]
+    assert trained.seconds == pytest.approx(costs.STARTING + trained.gpu_seconds)
+    assert found["validation waveforms"].seconds == pytest.approx(costs.STARTING + 16 * 0.1 / 4)
+
+
+def test_the_table_has_a_line_for_each_stage_and_all(run: Artifacts) -> None:
+    found = costs.estimate(run, MADE, RATES)
+    lines = list(costs.table(found, [cost.stage for cost in found[2:]]))
+    assert lines[0].split() == ["stage", "GB", "on", "disk", "core-hours", "or", "GPU-hours", "time", "here"]
+    assert [line.endswith("(done)") for line in lines[1:]] == [True, True, *[False] * (len(lines) - 3)]
+    assert len({len(line.removesuffix("  (done)")) for line in lines}) == 1
+    assert lines[-1].startswith("all ")
+    hours = sum(cost.core_seconds for cost in found) / 3600
+    assert costs.number(hours) in lines[-1].split()

@@ -1,0 +1,213 @@
+import argparse
+import dataclasses
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from terminal import aframe, environment_of, write_run
+
+from aframe import checkup, config
+from aframe.artifacts import Artifacts
+from aframe.commands import doctor
+from aframe.config import Directories
+
+
+def run_of(directory: Path, *changes: str) -> Artifacts:
+    write_run(directory, *changes)
+    config.load.cache_clear()
+    made = config.load(str(directory / "sandbox.cfg"))
+    return Artifacts(made, Directories.from_environment(environment_of(directory)))
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only directory on PATH, empty but for a shell."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    (directory / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(directory))
+    return directory
+
+
+def program(path: Path, name: str, script: str = "exit 0") -> None:
+    (path / name).write_text(f"#!/bin/sh\n{script}\n")
+    (path / name).chmod(0o755)
+
+
+def test_packages_that_are_missing_or_old_are_named_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [each.state for each in checkup._packages()] == ["fine"]
+    wanted = ["numpy>=99", "no-such-package>=2", "rich>=1", 'wandb>=99; extra == "wandb"']
+    monkeypatch.setattr(checkup.metadata, "requires", lambda _: wanted)
+    [found] = checkup._packages()
+    assert found.state == "wrong"
+    assert found.told.endswith("is not >=99; no-such-package is missing")
+    assert found.mend == "pip install 'numpy>=99' 'no-such-package>=2'"
+
+
+def test_batch_systems_matter_where_the_run_asks_for_them(path: Path, tmp_path: Path) -> None:
+    assert {each.state for each in checkup._batch_systems(None)} == {"absent"}
+    run = run_of(tmp_path / "run", "batch.workflow=slurm")
+    condor, slurm = checkup._batch_systems(run)
+    assert (condor.state, slurm.state) == ("absent", "wrong")
+    assert slurm.told == "sbatch, squeue, scancel not on PATH"
+    assert slurm.mend.startswith("run on a machine that submits to it")
+    for name in ("sbatch", "scancel"):
+        program(path, name)
+    program(path, "squeue", "echo 'no controller' >&2; exit 1")
+    slurm = checkup._batch_systems(run)[1]
+    assert (slurm.state, slurm.told) == ("wrong", "squeue: no controller")
+    program(path, "squeue")
+    assert checkup._batch_systems(run)[1].state == "fine"
+
+
+def test_what_does_not_answer_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "NETWORK_PATIENCE", 0.3)
+    for name in ("condor_submit", "condor_history", "condor_rm"):
+        program(path, name)
+    program(path, "condor_q", "exec /bin/sleep 60")
+    begun = time.monotonic()
+    assert checkup._batch_systems(None)[0].told == "condor_q: no answer in 0 s"
+    assert time.monotonic() - begun < 30
+
+
+def test_a_triton_server_is_looked_for_where_the_run_says(path: Path, tmp_path: Path) -> None:
+    assert checkup._server(None)[0].state == "absent"
+    engine = ("inference.engine=triton",)
+    assert checkup._server(run_of(tmp_path / "own", *engine))[0].state == "wrong"
+    program(path, "apptainer")
+    assert checkup._server(run_of(tmp_path / "again", *engine))[0].told == "can be started with apptainer"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        run = run_of(tmp_path / "asked", *engine, f"inference.triton_address={address}")
+        assert checkup._server(run)[0].told == f"{address}: listens"
+    [found] = checkup._server(run)
+    assert found.state == "wrong"
+    assert "aframe serve" in found.mend
+
+
+def test_images_need_something_that_runs_them(path: Path, tmp_path: Path) -> None:
+    assert checkup._containers(None)[0].state == "absent"
+    run = run_of(tmp_path / "run", "batch.image=docker://aframe")
+    assert checkup._containers(run)[0].state == "wrong"
+    program(path, "singularity")
+    assert checkup._containers(run)[0].told == "singularity"
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A web server that answers with an empty page."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_network_matters_where_open_data_are_searched(site: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(checkup, "OPEN_DATA", site)
+    assert checkup._network(None)[0].state == "fine"
+    monkeypatch.setattr(checkup, "OPEN_DATA", "http://127.0.0.1:1/")
+    assert checkup._network(None) == [
+        checkup.Finding("open data", "absent", "gwosc.org: [Errno 111] Connection refused")
+    ]
+    [found] = checkup._network(run_of(tmp_path / "run", "data.source=gwosc"))
+    assert found.state == "wrong"
+    assert "https_proxy" in found.mend
+
+
+def test_disk_space_is_that_which_the_run_takes(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    assert checkup._disk(run, 1.0)[0].state == "fine"
+    [found] = checkup._disk(run, 1e18)
+    assert (found.state, found.mend) == ("wrong", "free space, or choose other directories in .env")
+    assert "this run takes 1000000000.0 GB" in found.told
+    names = ("train_data", "test_data", "train_run", "condor", "results")
+    remote = dataclasses.replace(run, directories=Directories(**dict.fromkeys(names, "s3://bucket/run")))
+    assert checkup._disk(remote, 1e18) == []
+
+
+def test_a_store_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path / "run")
+    there = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results="s3://bucket/run"))
+    monkeypatch.setattr(checkup, "STORE_PATIENCE", 20.0)
+    monkeypatch.setattr(checkup, "STORE", "import sys; sys.exit(' '.join(sys.argv[1:]))")
+    [found] = checkup._store(there)
+    assert (found.state, found.told) == ("wrong", "s3://bucket/run: s3://bucket/run")
+    assert "AWS_ACCESS_KEY_ID" in found.mend
+
+
+@pytest.mark.s3
+def test_a_store_that_can_be_written_is_fine(bucket: str, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    there = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results=bucket))
+    assert checkup._store(there) == [checkup.Finding("S3", "fine", f"{bucket}: can be written")]
+
+
+def test_waveform_data_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "LAL", 'print(\'{"version": "6"}\')')
+    monkeypatch.setenv("LAL_DATA_PATH", f"/nowhere{os.pathsep}/tmp")
+    assert checkup._waveform_data()[0].told == "LAL_DATA_PATH: /nowhere does not exist"
+    monkeypatch.setenv("LAL_DATA_PATH", "/tmp")
+    assert [each.state for each in checkup._waveform_data()] == ["fine", "fine"]
+    monkeypatch.setattr(checkup, "LAL", "import no_such_lal")
+    assert checkup._waveform_data()[0].mend == "pip install --force-reinstall lalsuite"
+
+
+def test_a_gpu_is_told_as_torch_sees_it(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    text = '{"version": "2.10", "threads": 4, "cuda": null, "gpus": []}'
+    monkeypatch.setattr(checkup, "TORCH", f"print({text!r})")
+    assert [each.state for each in checkup._torch()] == ["fine", "absent"]
+    program(path, "nvidia-smi")
+    assert [each.state for each in checkup._torch()] == ["fine", "wrong"]
+    monkeypatch.setattr(
+        checkup, "TORCH", f"print({text.replace('[]', '[' + chr(34) + 'H100, 80 GB' + chr(34) + ']')!r})"
+    )
+    assert checkup._torch()[1].told == "H100, 80 GB: give --gpus 0"
+    monkeypatch.setattr(checkup, "TORCH", "import no_such_torch")
+    assert [each.state for each in checkup._torch()] == ["wrong"]
+
+
+def test_the_command_tells_each_thing_and_ends_with_1_where_something_is_wrong() -> None:
+    done = aframe("doctor", variables=environment_of() | {"LAL_DATA_PATH": "/nowhere"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert {"✔", "✘", "–", "→"} >= {line.split()[0] for line in lines}
+    things = [line[2:].partition("  ")[0] for line in lines if line[0] != " "]
+    assert things[:4] == ["python", "machine", "packages", "torch"]
+    assert {"GPU", "HTCondor", "Slurm", "containers", "Triton", "S3", "disk", "open data"} <= set(things)
+    wrong = next(k for k, line in enumerate(lines) if line.startswith("✘ LAL data"))
+    assert lines[wrong + 1].split() == ["→", "mend", "LAL_DATA_PATH,", "or", "unset", "it"]
+
+
+def test_a_configuration_with_mistakes_is_to_be_mended() -> None:
+    [found] = checkup._configuration("/nowhere")
+    assert found.state == "wrong"
+    assert "/nowhere" in found.told
+    assert found.mend == "aframe run /nowhere --check tells all"
+
+
+def test_costs_are_told_after_what_was_found(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("aframe.checkup.check_up", lambda *_: [checkup.Finding("python", "fine", "3.11")])
+    monkeypatch.setattr(doctor, "_costs", lambda _: (["stage  GB"], 1.0))
+    directory = write_run(tmp_path / "run")
+    for name, value in environment_of(directory).items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+    doctor.run(argparse.Namespace(directory=str(directory), quick=False))
+    assert capsys.readouterr().out == "✔ python         3.11\n\nstage  GB\n"
