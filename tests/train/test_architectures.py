@@ -9,7 +9,7 @@ from aframe.train import architectures
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
 from aframe.train.architectures.batch_norm import synchronise
 from aframe.train.architectures.cost import cost
-from aframe.train.architectures.network import norm_layer
+from aframe.train.architectures.network import count_parameters, norm_layer
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,6 @@ def _same_weights_every_time():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-
-
-def count_parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def factorised(ifos: int = 2, kernel_size: int = 384, **options) -> FactorisedNetwork:

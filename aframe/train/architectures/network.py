@@ -122,6 +122,11 @@ def norm_layer(name: str, channels: int) -> nn.Module:
     raise ConfigurationError(f"norm = {name!r} is none of batch, group, instance")
 
 
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
 def pool(features: Tensor, size: int, hop: int) -> Tensor:
     """Mean and maximum over windows of ``size`` steps: (batch, channels, steps) to (batch, windows, 2 * channels)."""
     mean = torch.nn.functional.avg_pool1d(features, size, hop)
