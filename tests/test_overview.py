@@ -136,6 +136,15 @@ def test_what_failed_and_what_was_killed_is_told_with_its_error_and_log(run: Art
     assert this_machine() not in text
 
 
+def test_what_failed_alike_is_told_once(run: Artifacts) -> None:
+    fetch(run, "train", "test")
+    for number in range(1, 6):
+        title = f"ScoreSlides {number}/5"
+        activity.fail(run.activity(title), title, "no GPU" if number < 5 else "no memory", "/log")
+    told = list(status.troubles(one(run, "ScoreSlides")))
+    assert told == ["ScoreSlides 4/5 and 3 more: no GPU", "log: /log", "ScoreSlides 5/5: no memory", "log: /log"]
+
+
 def test_jobs_of_a_batch_system_are_counted_by_state(run: Artifacts) -> None:
     record = {
         "jobs": {str(k): {"status": state} for k, state in enumerate(["finished", "running", "running", None])},

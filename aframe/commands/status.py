@@ -25,7 +25,7 @@ SIGNS = {"done": "[green]✔[/]", "running": "[cyan]▶[/]", "failed": "[red]✘
          "to do": "[dim]·[/]"}  # fmt: skip
 
 TROUBLES_TOLD = 3
-"""Failures of a step that are told, the latest."""
+"""Different failures of a step that are told, the latest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,16 +103,21 @@ def progress(activity: Activity) -> list[str]:
 
 
 def troubles(status: StepStatus) -> Iterator[str]:
-    """What failed or was interrupted, the latest last, and where to read more."""
-    for each in status.troubled[-TROUBLES_TOLD:]:
-        if each.state != "failed":
-            yield f"{each.task}: interrupted after {utc(each.updated)}; the next run does it again or goes on with it"
+    """What failed or was interrupted, the latest last, and where to read more; what failed alike is told once."""
+    alike: dict[tuple[str, str], list[Activity]] = {}
+    for each in status.troubled:
+        alike.setdefault((each.state, each.error), []).append(each)
+    for (state, error), several in list(alike.items())[-TROUBLES_TOLD:]:
+        last = several[-1]
+        name = last.task if len(several) == 1 else f"{last.task} and {len(several) - 1} more"
+        if state != "failed":
+            yield f"{name}: interrupted after {utc(last.updated)}; the next run does it again or goes on with it"
             continue
-        yield f"{each.task}: {each.error}"
-        if each.log:
-            yield f"log: {each.log}"
-    if len(status.troubled) > TROUBLES_TOLD:
-        yield f"and {len(status.troubled) - TROUBLES_TOLD} more"
+        yield f"{name}: {error}"
+        if last.log:
+            yield f"log: {last.log}"
+    if len(alike) > TROUBLES_TOLD:
+        yield f"and {len(alike) - TROUBLES_TOLD} other failures"
 
 
 def as_json(seen: Overview) -> dict[str, Any]:
