@@ -58,9 +58,10 @@ def begin(gpus: str) -> None:
         sys.exit(error.told)
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
-    keep_log(run)
-    activity.begin(run.activity(overview.RUN), overview.RUN)
-    atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
+    if not storage.exists(run.result("report.html")):  # a complete run does nothing, and leaves no trace
+        keep_log(run)
+        activity.begin(run.activity(overview.RUN), overview.RUN)
+        atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
     start_manager()
     atexit.register(_print_report, run.result("report.html"))
 
