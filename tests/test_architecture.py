@@ -35,6 +35,7 @@ LAYERS = (
     ("cfg_file",),
     ("config", "consistency", "tables"),
     ("strain",),
+    ("blueprints",),
     ("artifacts",),
     ("waveforms",),
     ("events",),

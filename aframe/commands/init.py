@@ -6,9 +6,20 @@ from importlib import resources
 from pathlib import Path
 
 from aframe import config, storage
+from aframe.blueprints import Blueprint, detectors, local_strain, open_data
 from aframe.errors import ConfigurationError
 
 CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
+
+FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
+
+BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
+
+REMOTE_HINTS = (
+    "# Who may read and write there is told by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials:",
+    "# keep them out of this file. A store that is not Amazon's has AWS_ENDPOINT_URL=https://store.example too.",
+    "# It costs requests and traffic: the training fetches its data once, all else is read in place (docs/s3.md).",
+)
 
 RUN_SCRIPT = """#!/usr/bin/env bash
 # Runs the whole pipeline, and resumes it where it was interrupted. Options go to law: --gpus 0,1 --workers 5
@@ -28,8 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         choices=["demo", "bbh"],
-        default="demo",
-        help="demo: simulated noise, minutes on two cores; bbh: the full analysis, open data (default: demo)",
+        help="demo: simulated noise, minutes on two cores; bbh: the full analysis (default: bbh with an option that "
+        "says which data, else demo)",
+    )
+    parser.add_argument(
+        "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"
+    )
+    for name, told in (
+        ("start", "the training data begin (default: the run's or the files' start)"),
+        ("stop", "the testing data end (default: 40 days later, or where there are no more data)"),
+    ):
+        parser.add_argument(f"--{name}", metavar="TIME", help=f"GPS s, or UTC as 2019-04-29T13:29:25, at which {told}")
+    parser.add_argument("--ifos", metavar="LIST", help="detectors, as H1,L1,V1 (default: H1,L1, or those of the files)")
+    parser.add_argument("--frames", metavar="DIR", help="search the .hdf5 and .gwf files of DIR (default: open data)")
+    parser.add_argument(
+        "--s3-bucket",
+        metavar="URL",
+        help="s3://bucket/prefix for data, training and results; submit files stay (default: all in the directory)",
     )
     parser.add_argument(
         "--set",
@@ -47,32 +73,68 @@ def run(options: argparse.Namespace) -> None:
     if storage.is_remote(options.directory):
         raise ConfigurationError(
             f"{options.directory}: a run's configuration lies in a local directory; its data and results go to s3:// "
-            "where the .env file there says so"
+            "where the .env file there says so, or --s3-bucket"
         )
     directory = Path(options.directory).absolute()
-    configuration, training = CONFIGURATIONS[options.config]
-    package = resources.files("aframe") / "pipelines" / "sandbox"
-    environment = "".join(
-        f'AFRAME_{name.upper()}_DIR="{directory / name}"\n'
-        for name in ("train_data", "test_data", "train_run", "condor", "results")
-    )
-    texts = {
-        "sandbox.cfg": (package / configuration).read_text(encoding="utf-8"),
-        "train.yaml": (package / training).read_text(encoding="utf-8"),
-        ".env": f"# Each may be a local directory or s3://bucket/prefix\n{environment}"
-        f'LAW_HOME="{directory / ".law"}"\n',
-        "run.sh": RUN_SCRIPT,
-    }
-    there = [name for name in texts if (directory / name).exists()]
+    there = [name for name in FILES if (directory / name).exists()]
     if there:
         raise ConfigurationError(f"{directory} already has {', '.join(there)}: choose another directory, or edit these")
+    blueprint = _blueprint(options)
+    kind = options.config or ("demo" if blueprint is None else "bbh")
+    package = resources.files("aframe") / "pipelines" / "sandbox"
+    configuration, training = ((package / name).read_text(encoding="utf-8") for name in CONFIGURATIONS[kind])
+    texts = dict(
+        zip(FILES, (configuration, training, _environment(directory, options.s3_bucket), RUN_SCRIPT), strict=True)
+    )
+    if blueprint is not None:
+        for key, value in blueprint.changes.items():
+            _change(texts, f"{key}={value}")
+        texts["sandbox.cfg"] = blueprint.heading + "\n" + texts["sandbox.cfg"].partition("\n\n")[2]
     for change in options.changes:
         _change(texts, change)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
     (directory / "run.sh").chmod(0o755)
+    if blueprint is not None:
+        print(blueprint.told)
     print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {options.directory}")
+
+
+def _blueprint(options: argparse.Namespace) -> Blueprint | None:
+    """What is particular to the data that the options name; None for a configuration as it is shipped."""
+    given = [name for name in ("observing_run", "start", "stop", "ifos", "frames") if getattr(options, name)]
+    if not given:
+        return None
+    if options.config == "demo":
+        raise ConfigurationError(f"--{given[0].replace('_', '-')} chooses data, and the demo has its own: --config bbh")
+    ifos = detectors(options.ifos) if options.ifos else ()
+    if not options.frames:
+        name = options.observing_run or (None if options.start or options.stop else "O3a")
+        return open_data(name, options.start, options.stop, ifos or ("H1", "L1"))
+    if options.observing_run:
+        raise ConfigurationError("--frames and --observing-run: the strain is either local or open data, leave one out")
+    return local_strain(str(Path(options.frames).expanduser().absolute()), ifos, options.start, options.stop)
+
+
+def _environment(directory: Path, bucket: str | None) -> str:
+    """The text of ``.env``.
+
+    Raises:
+        ConfigurationError: If the bucket is none.
+    """
+    if bucket is not None and not BUCKET.fullmatch(bucket):
+        raise ConfigurationError(
+            f"--s3-bucket {bucket} is no s3://bucket/prefix: a bucket's name has 3 to 63 lower-case letters, digits, "
+            "dots and dashes"
+        )
+    lines = ["# Each may be a local directory or s3://bucket/prefix; AFRAME_CONDOR_DIR is local"]
+    for name in ("train_data", "test_data", "train_run", "condor", "results"):
+        place = directory / name if bucket is None or name == "condor" else f"{bucket.rstrip('/')}/{name}"
+        lines.append(f'AFRAME_{name.upper()}_DIR="{place}"')
+    if bucket is not None:
+        lines += REMOTE_HINTS
+    return "\n".join([*lines, f'LAW_HOME="{directory / ".law"}"', ""])
 
 
 def _change(texts: dict[str, str], change: str) -> None:
