@@ -74,7 +74,7 @@ class Blueprint:
 #   Tb                                   {4 * background:.2g} windows to score as it stands: {_minutes(4 * background / 6e4)} of one core with a factorised
 #                                        network, {_minutes(4 * background / 5e4)} of a GPU with the joint one of train.yaml (docs/performance.md)
 #   architecture, max_epochs             in train.yaml: hours of a GPU
-# `aframe run DIR --check` says what is wrong, before anything runs.
+# `aframe run DIR --check` says what is wrong, `aframe doctor DIR` what the run will cost here, stage by stage.
 """  # noqa: E501 - lines of the file
 
 

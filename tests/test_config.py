@@ -1,3 +1,5 @@
+import dataclasses
+import runpy
 from pathlib import Path
 
 import pytest
@@ -285,3 +287,11 @@ def test_a_percent_sign_is_refused_as_law_cannot_read_it(tmp_path: Path) -> None
     (tmp_path / "sandbox.cfg").write_text(f"{GOOD}\n[luigi_vetoes]\ngates = H1:50%_gates.txt\n")
     with pytest.raises(ConfigurationError, match=r"gates = 'H1:50%_gates\.txt' in \[luigi_vetoes\] has a %"):
         config.load(str(tmp_path / "sandbox.cfg"))
+
+
+def test_the_page_of_all_keys_is_what_the_code_says() -> None:
+    page = Path(__file__).parents[1] / "docs" / "configuration.md"
+    script = runpy.run_path(str(page.parent / "scripts" / "configuration.py"))
+    assert page.read_text() == script["page"](), "run docs/scripts/configuration.py"
+    for kind in (config.Search, config.Candidates, config.Batch):
+        assert all(f"| `{field.name}` |" in page.read_text() for field in dataclasses.fields(kind))
