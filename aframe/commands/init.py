@@ -2,10 +2,12 @@
 
 import argparse
 import re
+import shlex
 from importlib import resources
 from pathlib import Path
 
 from aframe import config, storage
+from aframe.batch.job import RUN_LAW
 from aframe.blueprints import Blueprint, detectors, local_strain, open_data
 from aframe.errors import ConfigurationError
 
@@ -21,16 +23,17 @@ REMOTE_HINTS = (
     "# It costs requests and traffic: the training fetches its data once, all else is read in place (docs/s3.md).",
 )
 
-RUN_SCRIPT = """#!/usr/bin/env bash
+RUN_SCRIPT = f"""#!/usr/bin/env bash
 # Runs the whole pipeline, and resumes it where it was interrupted. Options go to law: --gpus 0,1 --workers 5
 set -euo pipefail
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+here="$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)"
 set -a
 . "$here/.env"
 set +a
 export LAW_CONFIG_FILE="$here/sandbox.cfg"
-exec law run aframe.pipelines.sandbox.Sandbox "$@"
+exec python -P -c '{RUN_LAW}' run aframe.pipelines.sandbox.Sandbox "$@"
 """
+"""Runs law by Python: law's own script cannot start from a path with spaces."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
     (directory / "run.sh").chmod(0o755)
     if blueprint is not None:
         print(blueprint.told)
-    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {options.directory}")
+    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
 
 
 def _blueprint(options: argparse.Namespace) -> Blueprint | None:
