@@ -2,6 +2,7 @@
 
 import contextlib
 import mmap
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +111,7 @@ def in_words(seconds: float) -> str:
 
 @contextlib.contextmanager
 def transfer_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Follow a transfer of ``total`` bytes.
+    """Follow a transfer of ``total`` bytes: a bar on a terminal, plain lines elsewhere.
 
     Args:
         name: What is being transferred.
@@ -119,6 +120,18 @@ def transfer_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     Yields:
         What is to be called, from any thread, with the number of bytes that have arrived since the last call.
     """
+    if sys.stderr.isatty():
+        from rich import progress
+        from rich.console import Console
+
+        columns = (
+            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+            progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+        )  # fmt: skip
+        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(name, total=total)
+            yield lambda number: bar.advance(task, number)
+        return
     lines, lock, done = Progress(name, " MB"), threading.Lock(), 0
 
     def advance(number: int) -> None:

@@ -49,7 +49,7 @@ def test_paths_are_bound_once_with_what_links_and_variables_lead_to(tmp_path: Pa
     (tmp_path / "link").symlink_to(tmp_path / "link to")
     paths = [str(tmp_path / "data" / "train"), str(tmp_path / "data"), str(tmp_path / "link")]
     variables = {
-        "BEARER_TOKEN_FILE": str(tmp_path / "token"), "LAL_DATA_PATH": f"/nonexistent:{tmp_path}/link",
+        "BEARER_TOKEN_FILE": str(tmp_path / "token"), "LAL_DATA_PATH": f"{tmp_path}/nowhere:{tmp_path}/link",
         "KRB5CCNAME": f"FILE:{tmp_path}/token", "AWS_ENDPOINT_URL": "http://127.0.0.1:80", "NDS2": "relative/path",
         "AFRAME_ROOT": "/",
     }  # fmt: skip
