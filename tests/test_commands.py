@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
 from aframe import cli, config
@@ -281,3 +282,17 @@ def test_help_is_readable(run: Path) -> None:
     assert "as in CUDA_VISIBLE_DEVICES" in " ".join(result.stdout.split())
     assert len(result.stdout.splitlines()) < 70
     assert not made(run)
+
+
+def test_set_tells_equal_keys_of_the_training_apart_by_what_they_are_in(tmp_path, capsys):
+    changes = ("train.data.batch_size=32", "train.model.architecture.layers=[1]", "train.trainer.max_epochs=7")
+    cli.main(
+        ["init", str(tmp_path / "run"), "--config", "bbh", *(word for change in changes for word in ("--set", change))]
+    )
+    training = yaml.safe_load((tmp_path / "run" / "train.yaml").read_text())
+    assert training["data"]["batch_size"] == 32
+    assert training["model"]["architecture"]["init_args"]["batch_size"] == 256
+    assert training["model"]["architecture"]["init_args"]["layers"] == [1]
+    assert training["trainer"]["max_epochs"] == 7
+    told = told_here(capsys, "init", str(tmp_path / "other"), "--set", "train.data.max_epochs=2")
+    assert "train.yaml has no key 'max_epochs' there" in told

@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -148,9 +149,9 @@ def _change(texts: dict[str, str], change: str) -> None:
         raise ConfigurationError(f"--set {change}: give SECTION.KEY=VALUE, as in inference.Tb=86400")
     if section == "train":
         file, separator = "train.yaml", ":"
+        head, body, tail = _around(texts[file], name.split("."))
         name = name.rpartition(".")[2]
         pattern = rf"^(\s*){re.escape(name)}:\s*[^#\n]*?(\s*(#.*)?)$"
-        head, body, tail = "", texts[file], ""
     else:
         file, separator = "sandbox.cfg", " ="
         problem = config.unknown(section, name)
@@ -169,3 +170,23 @@ def _change(texts: dict[str, str], change: str) -> None:
     if count != 1:
         raise ConfigurationError(f"--set {change}: {file} has no key {name!r} there; see the keys it has")
     texts[file] = head + body + tail
+
+
+def _around(text: str, wanted: Sequence[str]) -> tuple[str, str, str]:
+    """What stands before, in and after the line of a YAML's key; an empty line where there is no such key.
+
+    Args:
+        text: The YAML.
+        wanted: Name of the key, after those of some of the keys that it is nested in.
+    """
+    lines = text.splitlines(keepends=True)
+    path: list[tuple[int, str]] = []
+    for number, line in enumerate(lines):
+        found = re.match(r"( *)(\w+):", line)
+        if found is None:
+            continue
+        path = [(indent, key) for indent, key in path if indent < len(found[1])] + [(len(found[1]), found[2])]
+        outer = iter(key for _, key in path)
+        if found[2] == wanted[-1] and all(name in outer for name in wanted):
+            return "".join(lines[:number]), line, "".join(lines[number + 1 :])
+    return text, "", ""
