@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aframe.config import Config
 from aframe.constants import SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
 from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
@@ -14,14 +15,6 @@ from aframe.strain.segments import Segment, recorded_segments
 
 TRAINING_DURATION, TESTING_DURATION = 10 * SECONDS_PER_DAY, 30 * SECONDS_PER_DAY
 """Seconds of a search of open data, where there are as many; of less, a quarter trains."""
-
-SAMPLE_RATE = 2048.0
-"""Hz, where the strain has as much."""
-
-MOST_BACKGROUND = 31536000.0
-"""Seconds of time-slid background: a year."""
-
-MOST_INJECTIONS = 500000
 
 BACKGROUND_OF_AN_INJECTION = 64.0
 """Seconds of background that there are at least for each injection, of which one takes 16."""
@@ -37,6 +30,10 @@ LEAST = 4 * SHORT
 
 BYTES_OF_A_SAMPLE = 8
 
+CORE_RATE, GPU_RATE = 60000 * 2048.0, 50000.0
+"""Windows a second (docs/performance.md): of a core and a factorised network, times the sample rate (Hz); of a GPU and a
+joint one."""
+
 TYPICAL_SHARE = 0.6
 """Part of a run in which both LIGO detectors observe, about; two thirds of it with Virgo."""
 
@@ -50,30 +47,33 @@ class Blueprint:
         changes: Keys of the shipped ``.cfg`` that have other values, as ``section.key``.
         told: What was found, and how it was checked, for the terminal.
         livetime: Seconds of coincident strain, about.
+        base: The configuration that is changed.
     """
 
     title: str
     changes: dict[str, str]
     told: str
     livetime: float
+    base: Config
 
     @property
     def heading(self) -> str:
         """The first lines of its ``.cfg``: what it is, what one would change first, and what each costs."""
-        ifos = self.changes["search.ifos"].split(", ")
-        rate = float(self.changes["search.sample_rate"])
-        strain = len(ifos) * rate * BYTES_OF_A_SAMPLE
-        background, seconds = float(self.changes["inference.Tb"]), self.livetime
+        rate, made = float(self.changes["search.sample_rate"]), self.base.waveforms
+        strain = len(self.changes["search.ifos"].split(", ")) * rate * BYTES_OF_A_SAMPLE
+        signals = 2 * BYTES_OF_A_SAMPLE / 2 * made.waveform_duration * rate * made.num_training_waveforms
+        windows = float(self.changes["inference.Tb"]) * self.base.search.inference_sampling_rate
+        core, gpu = _minutes(windows / (CORE_RATE / rate)), _minutes(windows / GPU_RATE)
         return f"""# {self.title}
 # Every key stands once; stages take from here what they need. Paths are relative to this file.
 #
 # What one would change first, and what it costs:
-#   train_start, train_stop, test_stop   disk: {strain * SECONDS_PER_DAY / 1e9:.1f} GB a day of coincident strain, so about {strain * seconds / 1e9:.2g} GB as it stands
-#   num_training_waveforms               disk: {2 * 4 * 8 * rate * 1e5 / 1e9:.0f} GB for 100 000; none where the training draws its own (train.yaml)
+#   train_start, train_stop, test_stop   disk: {strain * SECONDS_PER_DAY / 1e9:.1f} GB a day of coincident strain, {strain * self.livetime / 1e9:.2g} GB as it stands
+#   num_training_waveforms               disk: {signals / 1e9:.2g} GB; none where the training draws its own (train.yaml)
 #   num_injections                       scoring of some 40 windows each; their parameters take 0.2 kB each
-#   Tb                                   {4 * background:.2g} windows to score as it stands: {_minutes(4 * background / 6e4)} of one core with a factorised
-#                                        network, {_minutes(4 * background / 5e4)} of a GPU with the joint one of train.yaml (docs/performance.md)
-#   architecture, max_epochs             in train.yaml: hours of a GPU
+#   Tb                                   {windows:.2g} windows to score: {core} of a core with a factorised network,
+#                                        {gpu} of a GPU with a joint one (docs/performance.md)
+#   architecture, max_epochs             in train.yaml: hours of a GPU, or minutes of two cores for the demo's
 # `aframe run DIR --check` says what is wrong, `aframe doctor DIR` what the run will cost here, stage by stage.
 """  # noqa: E501 - lines of the file
 
@@ -82,10 +82,11 @@ def _minutes(seconds: float) -> str:
     return f"{math.ceil(seconds / 60)} minute{'s' if seconds > 60 else ''}"
 
 
-def open_data(run: str | None, start: str | None, stop: str | None, ifos: Sequence[str]) -> Blueprint:
+def open_data(base: Config, run: str | None, start: str | None, stop: str | None, ifos: Sequence[str]) -> Blueprint:
     """A search of open data.
 
     Args:
+        base: The configuration that is changed, of which no number is exceeded.
         run: Name of an observing run; None where the times say it.
         start: When the training data begin, GPS s or UTC; None for the run's start.
         stop: When the testing data end; None for forty days later, or the run's end.
@@ -121,13 +122,16 @@ def open_data(run: str | None, start: str | None, stop: str | None, ifos: Sequen
         )
     livetime = (last - first) * (TYPICAL_SHARE * (2 / 3) ** (len(ifos) - 2) if share is None else share)
     times = (first, _whole(first + min(TRAINING_DURATION, (last - first) / 4)), last)
-    changes = _numbers(ifos, SAMPLE_RATE, times, livetime=livetime, shortest=SHORTEST, longest=LONGEST)
+    changes = _numbers(
+        base, ifos, base.search.sample_rate, times, livetime=livetime, shortest=SHORTEST, longest=LONGEST
+    )
     days = (last - first) / SECONDS_PER_DAY
     return Blueprint(
         f"A search for binary black holes in open data: {names}, {days:.3g} days of {', '.join(ifos)}.",
         {"data.source": "gwosc", **changes},
         f"{names}: {days:.3g} days of {', '.join(ifos)} from {first:.0f} to {last:.0f} (GPS s); {checked}",
         livetime,
+        base,
     )
 
 
@@ -141,10 +145,11 @@ def _span_of(run: ObservingRun, ifos: Sequence[str]) -> Segment:
     return span
 
 
-def local_strain(directory: str, ifos: Sequence[str], start: str | None, stop: str | None) -> Blueprint:
+def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str | None, stop: str | None) -> Blueprint:
     """A search of the files in a directory.
 
     Args:
+        base: The configuration that is changed, of which no number is exceeded.
         directory: Of the files; absolute.
         ifos: Detectors; all of which there are files where empty.
         start: When the training data begin, GPS s or UTC; None for where the detectors' files begin.
@@ -162,7 +167,7 @@ def local_strain(directory: str, ifos: Sequence[str], start: str | None, stop: s
     if len(there) < 2:
         raise DataError(f"--frames {directory} holds strain of {', '.join(there)} alone: a search needs two detectors")
     lowest = min(recording.sample_rate for recording in found if recording.ifo in there or not ifos)
-    rate = min(SAMPLE_RATE, lowest)
+    rate = min(base.search.sample_rate, lowest)
     check_recordings(found, there, rate, f"--frames {directory}")
     begin, end = gps_of(start) if start else 0.0, gps_of(stop) if stop else math.inf
     within = [(max(piece.start, begin), min(piece.stop, end)) for piece in recorded_segments(found, there)]
@@ -177,7 +182,7 @@ def local_strain(directory: str, ifos: Sequence[str], start: str | None, stop: s
     shortest = SHORT if max(piece.duration for piece in pieces) < 8 * SHORTEST else SHORTEST
     times = (-_whole(-first), _after(pieces, max(livetime / 4, SHORT + 8)), _whole(last))
     longest = max(min(LONGEST, max(piece.duration for piece in pieces)), shortest)
-    changes = _numbers(there, rate, times, livetime=livetime, shortest=shortest, longest=longest)
+    changes = _numbers(base, there, rate, times, livetime=livetime, shortest=shortest, longest=longest)
     seen = f"{livetime:.6g} s of {', '.join(there)} together, in {len(pieces)} piece{'s' if len(pieces) > 1 else ''}"
     span = f"from {format_gps(first)} to {format_gps(last)} (GPS s), recorded at {lowest:g} Hz"
     return Blueprint(
@@ -185,6 +190,7 @@ def local_strain(directory: str, ifos: Sequence[str], start: str | None, stop: s
         {"data.source": "local", "data.frames": directory, **changes},
         f"{directory}: {seen}, {span}",
         livetime,
+        base,
     )
 
 
@@ -203,6 +209,7 @@ def _after(pieces: Sequence[Segment], livetime: float) -> float:
 
 
 def _numbers(
+    base: Config,
     ifos: Sequence[str],
     rate: float,
     times: tuple[float, float, float],
@@ -221,8 +228,8 @@ def _numbers(
     tested = livetime * (stop - middle) / (stop - start)
     piece = max(shortest, min(longest, tested)) - 100
     capacity = 0.5 * tested / piece * piece**2 / slides
-    background = min(MOST_BACKGROUND, _rounded(capacity))
-    injections = min(MOST_INJECTIONS, max(1, int(_rounded(background / BACKGROUND_OF_AN_INJECTION))))
+    background = min(base.inference.Tb, _rounded(capacity))
+    injections = min(base.injections.num_injections, max(1, int(_rounded(background / BACKGROUND_OF_AN_INJECTION))))
     return {
         "search.ifos": ", ".join(ifos),
         "search.sample_rate": format_gps(rate),

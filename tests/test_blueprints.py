@@ -17,6 +17,8 @@ from aframe.preflight import mistakes_of
 
 START = 1262304000.0
 
+BASE = config.load(str(Path(config.__file__).parent / "pipelines" / "sandbox" / "sandbox.cfg"))
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +80,9 @@ def test_searches_of_open_data(
     if "bbh" not in options:
         assert "GWOSC did not answer: checked against the runs' dates" in capsys.readouterr().out
     text = (tmp_path / "run" / "sandbox.cfg").read_text()
-    assert re.search(r"^#   train_start, .* disk: \d\.\d GB a day of coincident strain, so about \d+ GB", text, re.M)
+    assert re.search(
+        r"^#   train_start, .* disk: \d\.\d GB a day of coincident strain, \d+ GB as it stands", text, re.M
+    )
     assert text.count("What one would change first") == 1
 
 
@@ -121,15 +125,25 @@ def test_searches_of_local_files_fit_what_there_is(
     assert told_wrong == []
 
 
+def test_the_demo_with_files_of_ones_own(tmp_path: Path) -> None:
+    frames = write_strain(tmp_path / "frames", {"H1": [(0, 8000)], "L1": [(0, 8000)]}, 2048.0)
+    cli.main(["init", str(tmp_path / "run"), "--config", "demo", "--frames", frames])
+    made = loaded(tmp_path / "run")
+    assert (made.search.sample_rate, made.data.source, made.search.inference_sampling_rate) == (1024.0, "local", 8.0)
+    assert "FactorisedNetwork" in (tmp_path / "run" / "train.yaml").read_text()
+    assert made.inference.Tb <= 2592000
+    assert made.injections.num_injections <= 3000
+
+
 def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
     frames = write_strain(tmp_path / "frames", {"H1": [(0, 8000)], "L1": [(0, 8000)], "V1": [(0, 500)]})
-    chosen = local_strain(frames, ("H1", "L1"), str(START + 1000), "2020-01-06T02:00:00")
+    chosen = local_strain(BASE, frames, ("H1", "L1"), str(START + 1000), "2020-01-06T02:00:00")
     assert chosen.changes["data.train_start"] == f"{START + 1000:.0f}"
     assert float(chosen.changes["data.test_stop"]) < START + 8001
     with pytest.raises(DataError, match=r"has 500 s of H1, L1, V1 together: give at least 512 s"):
-        local_strain(frames, (), None, None)
+        local_strain(BASE, frames, (), None, None)
     with pytest.raises(DataError, match=r"frames holds strain of H1, L1, V1, none of K1"):
-        local_strain(frames, ("H1", "K1"), None, None)
+        local_strain(BASE, frames, ("H1", "K1"), None, None)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +163,6 @@ def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
         ("--ifos H1", "--ifos H1: give two or more detectors, each once, as H1,L1"),
         ("--ifos H1,H1", "give two or more detectors, each once"),
         ("--start 1240000000 --stop 1241000000 --ifos H1,LL1", r"not of LL1 \(did you mean 'L1'\?\)"),
-        ("--config demo --observing-run O1", "--observing-run chooses data, and the demo has its own: --config bbh"),
         ("--frames nowhere", "--frames .*nowhere is no directory: give one that holds .hdf5 or .gwf"),
         ("--frames . --observing-run O1", "--frames and --observing-run: the strain is either local or open data"),
         ("--s3-bucket my-bucket/run", "--s3-bucket my-bucket/run is no s3://bucket/prefix"),
@@ -170,5 +183,5 @@ def test_what_cannot_be_is_told_in_one_line(
 def test_one_detector_is_no_search_and_damaged_files_are_named(tmp_path: Path) -> None:
     frames = write_strain(tmp_path / "frames", {"H1": [(0, 1000)]})
     with pytest.raises(DataError, match="holds strain of H1 alone: a search needs two detectors"):
-        local_strain(frames, (), None, None)
-    assert open_data("O3a", None, None, ("H1", "L1")).livetime == pytest.approx(0.6 * 40 * SECONDS_PER_DAY)
+        local_strain(BASE, frames, (), None, None)
+    assert open_data(BASE, "O3a", None, None, ("H1", "L1")).livetime == pytest.approx(0.6 * 40 * SECONDS_PER_DAY)

@@ -16,6 +16,9 @@ CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh
 
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
 
+CHOICES_OF_DATA = ("observing_run", "start", "stop", "ifos", "frames")
+"""Options that choose other data than the shipped configuration's."""
+
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 
 REMOTE_HINTS = (
@@ -43,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         choices=["demo", "bbh"],
-        help="demo: simulated noise, minutes on two cores; bbh: the full analysis (default: bbh with an option that "
-        "says which data, else demo)",
+        help="demo: a small network, minutes on two cores, and simulated noise unless an option says which data; bbh: "
+        "the full analysis (default: bbh with such an option, else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"
@@ -83,10 +86,11 @@ def run(options: argparse.Namespace) -> None:
     there = [name for name in FILES if (directory / name).exists()]
     if there:
         raise ConfigurationError(f"{directory} already has {', '.join(there)}: choose another directory, or edit these")
-    blueprint = _blueprint(options)
-    kind = options.config or ("demo" if blueprint is None else "bbh")
-    package = resources.files("aframe") / "pipelines" / "sandbox"
-    configuration, training = ((package / name).read_text(encoding="utf-8") for name in CONFIGURATIONS[kind])
+    given = [name for name in CHOICES_OF_DATA if getattr(options, name)]
+    names = CONFIGURATIONS[options.config or ("bbh" if given else "demo")]
+    shipped = [Path(str(resources.files("aframe") / "pipelines" / "sandbox" / name)) for name in names]
+    blueprint = _blueprint(options, config.load(str(shipped[0]))) if given else None
+    configuration, training = (path.read_text(encoding="utf-8") for path in shipped)
     texts = dict(
         zip(FILES, (configuration, training, _environment(directory, options.s3_bucket), RUN_SCRIPT), strict=True)
     )
@@ -105,20 +109,15 @@ def run(options: argparse.Namespace) -> None:
     print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
 
 
-def _blueprint(options: argparse.Namespace) -> Blueprint | None:
-    """What is particular to the data that the options name; None for a configuration as it is shipped."""
-    given = [name for name in ("observing_run", "start", "stop", "ifos", "frames") if getattr(options, name)]
-    if not given:
-        return None
-    if options.config == "demo":
-        raise ConfigurationError(f"--{given[0].replace('_', '-')} chooses data, and the demo has its own: --config bbh")
+def _blueprint(options: argparse.Namespace, base: config.Config) -> Blueprint:
+    """What is particular to the data that the options name."""
     ifos = detectors(options.ifos) if options.ifos else ()
     if not options.frames:
         name = options.observing_run or (None if options.start or options.stop else "O3a")
-        return open_data(name, options.start, options.stop, ifos or ("H1", "L1"))
+        return open_data(base, name, options.start, options.stop, ifos or ("H1", "L1"))
     if options.observing_run:
         raise ConfigurationError("--frames and --observing-run: the strain is either local or open data, leave one out")
-    return local_strain(str(Path(options.frames).expanduser().absolute()), ifos, options.start, options.stop)
+    return local_strain(base, str(Path(options.frames).expanduser().absolute()), ifos, options.start, options.stop)
 
 
 def _environment(directory: Path, bucket: str | None) -> str:
