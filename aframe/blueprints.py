@@ -31,8 +31,8 @@ LEAST = 4 * SHORT
 BYTES_OF_A_SAMPLE = 8
 
 CORE_RATE, GPU_RATE = 60000 * 2048.0, 50000.0
-"""Windows a second (docs/performance.md): of a core and a factorised network, times the sample rate (Hz); of a GPU and a
-joint one."""
+"""Windows a second (docs/performance.md): of a core and a factorised network, times the sample rate (Hz); of a GPU and
+a joint one."""
 
 TYPICAL_SHARE = 0.6
 """Part of a run in which both LIGO detectors observe, about; two thirds of it with Virgo."""
