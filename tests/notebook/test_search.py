@@ -274,15 +274,25 @@ def test_two_runs_are_read_beside_each_other_and_the_environment_stays(run: Arti
         os.environ.pop("AWS_ENDPOINT_URL")
 
 
-def test_results_are_read_from_a_remote_directory(run: Artifacts, tmp_path: Path) -> None:
-    remote = "memory://notebook"
+def check_remote(run: Artifacts, remote: str) -> None:
+    """Copy a run's results to a remote directory and read them there."""
     for path in Path(run.directories.results).rglob("*.h*5"):
-        target = storage.join(remote, path.relative_to(run.directories.results).as_posix())
-        with storage.atomic(target) as temporary:
+        with storage.atomic(storage.join(remote, path.relative_to(run.directories.results).as_posix())) as temporary:
             shutil.copy(path, temporary)
     far = Search(Artifacts(run.config, type(run.directories)(**vars(run.directories) | {"results": remote})), "far")
+    assert "background, injections, candidates, sensitive volume" in repr(far)
     np.testing.assert_array_equal(far.background.statistics, read_background(run.clean("background")).statistics)
+    np.testing.assert_array_equal(far.injections["snr"], Search(run, "near").injections["snr"])
     assert list(far.sensitive_volume()) == list(read_volumes(run.plot("sensitive_volume.h5")))
+
+
+def test_results_are_read_from_a_remote_directory(run: Artifacts) -> None:
+    check_remote(run, "memory://notebook")
+
+
+@pytest.mark.s3
+def test_results_are_read_from_s3(run: Artifacts, bucket: str) -> None:
+    check_remote(run, bucket)
 
 
 def test_importing_the_package_imports_none_of_it() -> None:
