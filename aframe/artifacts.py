@@ -160,7 +160,12 @@ class Artifacts:
 
     def activity(self, title: str) -> str:
         """What a task is at work on, or why it failed."""
-        return storage.join(self.directories.results, "activity", _file_of(title))
+        return storage.join(self.activities, _file_of(title))
+
+    @property
+    def activities(self) -> str:
+        """Directory of what tasks are at work on."""
+        return storage.join(self.directories.results, "activity")
 
     def clean(self, kind: str) -> str:
         """Events of a kind without those in vetoed time; the same as all events where nothing is vetoed.

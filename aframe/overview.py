@@ -153,7 +153,7 @@ def _is_fetched(run: Artifacts) -> bool:
 def look(run: Artifacts) -> Overview:
     """Look how far a run has come; reads names, small files and nothing else."""
     exists = _Listing()
-    said = activity.read(storage.glob(storage.join(run.directories.results, "activity", "*.json")))
+    said = activity.read(storage.glob(storage.join(run.activities, "*.json")))
     told: dict[str, list[Activity]] = {}
     for each in said:
         told.setdefault(_without_branch(each.task), []).append(each)

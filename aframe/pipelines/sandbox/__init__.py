@@ -60,6 +60,7 @@ def begin(gpus: str) -> None:
         sys.excepthook = _tell_interruption
     if not storage.exists(run.result("report.html")):  # a complete run does nothing, and leaves no trace
         keep_log(run)
+        storage.remove(run.activities)  # what earlier runs failed at, or were at work on
         activity.begin(run.activity(overview.RUN), overview.RUN)
         atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
     start_manager()
