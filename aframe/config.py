@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aframe.batch.settings import BATCH_TASKS, Batch
+from aframe.batch.settings import BATCH_TASKS, Batch, Kubernetes
 from aframe.cfg_file import CfgFile
 from aframe.consistency import impossible
 from aframe.errors import MistakesError
@@ -234,6 +234,7 @@ class Config:
     candidates: Candidates
     vetoes: Vetoes
     batch: Batch
+    kubernetes: Kubernetes
     batch_of: Mapping[str, Batch]
     path: Path
 

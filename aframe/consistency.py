@@ -267,9 +267,13 @@ def _batch(config: "Config") -> Found:
             yield _wrong(config, f"inference.{name}", mend)
 
 
+def _kubernetes(config: "Config") -> Found:
+    yield from config.kubernetes.problems()
+
+
 CHECKS: tuple[Callable[["Config"], Found], ...] = (
     _ranges, _detectors, _frequencies, _windows, _times, _segments, _shifts, _source, _injections, _export, _candidates,
-    _vetoes, _batch,
+    _vetoes, _batch, _kubernetes,
 )  # fmt: skip
 
 

@@ -197,6 +197,22 @@ def check_containers(run: Artifacts) -> None:
             container.bound(run.local_paths, {})
 
 
+def check_kubernetes(run: Artifacts) -> None:
+    """Refuse a training on Kubernetes that could not begin there.
+
+    Raises:
+        MistakesError: If a directory that its pod needs is on this machine.
+        ConfigurationError: If its files cannot be taken along, or no way to the cluster is known.
+        BatchError: If the cluster does not answer, or refuses.
+    """
+    if run.config.kubernetes.trains:
+        from aframe.kubernetes import training
+
+        training.check_remote(run)
+        training.files_of(run)
+        training.check_cluster(run)
+
+
 def check_population(run: Artifacts) -> None:
     """Refuse a population that cannot be drawn from, or in which the Earth does not turn.
 
@@ -328,5 +344,6 @@ CHECKS = (
     Check(check_batch_systems, ("batch", *BATCH_TASKS)),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), looks_there=True),
     Check(check_containers, ("batch", *BATCH_TASKS), looks_there=True),
+    Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, looks_there=True),
     Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), looks_there=True),
 )

@@ -302,6 +302,8 @@ def given_device() -> str:
 def train(run: Artifacts, gpus: str) -> None:
     """Train in a process of its own, which is asked to end when this one does: it keeps a checkpoint first.
 
+    Where ``[luigi_kubernetes]`` names an image, that process is a cluster's.
+
     Args:
         run: The run.
         gpus: As in CUDA_VISIBLE_DEVICES.
@@ -309,6 +311,11 @@ def train(run: Artifacts, gpus: str) -> None:
     Raises:
         TrainingError: If it fails.
     """
+    if run.config.kubernetes.trains:
+        from aframe.kubernetes import training
+
+        training.train(run)
+        return
     command = [sys.executable, "-P", "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
     environment[activity.FILE] = run.activity("Train")

@@ -37,6 +37,7 @@ LAYERS = (
     ("strain",),
     ("blueprints",),
     ("artifacts",),
+    ("kubernetes",),
     ("waveforms",),
     ("events",),
     ("train",),

@@ -1,4 +1,4 @@
-"""Where heavy tasks run, and what a job of theirs may take."""
+"""Where heavy tasks and training run, and what a job of theirs may take."""
 
 from dataclasses import dataclass
 
@@ -75,3 +75,52 @@ class Batch:
                f"{name} = {getattr(self, name)} {where} must be positive") for name in positive),
         ]  # fmt: skip
         return [Mistake(section, name, text) for holds, name, text in checks if not holds]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kubernetes:
+    """Training as a Job on a Kubernetes cluster, and what it may take there."""
+
+    training_image: str | None = key("container image that trains on Kubernetes; none: training runs here", "", None)
+    namespace: str | None = key("namespace of the Job; none: that of the kubeconfig's context", default=None)
+    kube_context: str | None = key("context of the kubeconfig; none: its current one", default=None)
+    training_gpus: int = key("GPUs that train; 0: the CPU", default=1)
+    cpus_per_gpu: int = key("cores for each GPU, or without GPUs in all", default=8)
+    memory_per_gpu: int = key("memory for each GPU, or without GPUs in all", "MiB", 32768)
+    min_gpu_memory: int | None = key("least memory that a node's GPUs have, by their label; none: any", "MiB", None)
+    shared_memory: int = key("shared memory, through which processes pass batches; part of the memory", "MiB", 8192)
+    scratch: int = key("disk space for the training data's copy and a checkpoint", "MiB", 65536)
+    node_labels: tuple[str, ...] = key("labels that a node must have, as zone=west, gpu=a100", default=())
+    priority_class: str | None = key("PriorityClass of the pod", default=None)
+    pull_secret: str | None = key("Secret with which the image is pulled", default=None)
+    restarts: int = key("times that a training that failed is started again; evictions do not count", default=2)
+    training_time: float | None = key("time after which training is ended; none: no limit", "s", None)
+
+    @property
+    def trains(self) -> bool:
+        """Whether training runs on Kubernetes."""
+        return self.training_image is not None
+
+    @property
+    def devices(self) -> int:
+        """By how many what is counted for each GPU is multiplied."""
+        return max(self.training_gpus, 1)
+
+    def problems(self) -> list[Mistake]:
+        """What is impossible."""
+        where = "in [luigi_kubernetes]"
+        positive = ("cpus_per_gpu", "memory_per_gpu", "min_gpu_memory", "shared_memory", "scratch", "training_time")
+        checks = [
+            (self.shared_memory < self.memory_per_gpu * self.devices, "shared_memory",
+             f"shared_memory = {self.shared_memory} MiB {where} is not less than the memory of which it is a part, "
+             f"{self.memory_per_gpu * self.devices} MiB"),
+            (self.min_gpu_memory is None or self.training_gpus > 0, "min_gpu_memory",
+             f"min_gpu_memory = {self.min_gpu_memory} {where} needs training_gpus > 0"),
+            *((label.count("=") == 1 and not label.startswith("="), "node_labels",
+               f"node_labels {where} has {label!r}: give KEY=VALUE") for label in self.node_labels),
+            *((getattr(self, name) >= 0, name, f"{name} = {getattr(self, name)} {where} must not be negative")
+              for name in ("training_gpus", "restarts")),
+            *((getattr(self, name) is None or getattr(self, name) > 0, name,
+               f"{name} = {getattr(self, name)} {where} must be positive") for name in positive),
+        ]  # fmt: skip
+        return [Mistake("kubernetes", name, text) for holds, name, text in checks if not holds]

@@ -1,9 +1,11 @@
-"""``aframe train``: Lightning's command line, and drawings of what came of it."""
+"""``aframe train``: Lightning's command line, and drawings of what came of it; or the same on Kubernetes."""
 
+import argparse
 import os
 from collections.abc import Sequence
 
 from aframe import activity
+from aframe.commands.runs import add_cfg, load_environment, run_of
 from aframe.errors import InterruptionError
 
 TASK = "Train"
@@ -11,7 +13,10 @@ TASK = "Train"
 
 
 def run(options: Sequence[str]) -> None:
-    """Run a training command of Lightning's, and draw what came of it."""
+    """Run a training command of Lightning's, and draw what came of it; ``submit`` is our own."""
+    if options and options[0] == "submit":
+        submit(options[1:])
+        return
     from aframe.train.cli import main
 
     directory, is_first = os.environ.get("AFRAME_TRAIN_RUN_DIR"), os.environ.get("LOCAL_RANK", "0") == "0"
@@ -30,3 +35,26 @@ def run(options: Sequence[str]) -> None:
         from aframe.report.training import draw_training
 
         print(f"Train: curves and examples: {', '.join(draw_training(directory))}", flush=True)
+
+
+def submit(options: Sequence[str]) -> None:
+    """Train on Kubernetes, as ``[luigi_kubernetes]`` says, or show what the cluster would be told."""
+    from aframe.kubernetes import training
+
+    parser = argparse.ArgumentParser(
+        prog="aframe train submit",
+        description="Train a run on Kubernetes and follow its log; follows a Job that is there.",
+    )
+    parser.add_argument("directory", nargs="?", default="", help="directory of the run (default: --cfg says which run)")
+    add_cfg(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the manifests, secrets masked, and submit nothing (default: submit)",
+    )
+    chosen = parser.parse_args(options)
+    run = run_of(load_environment(chosen.directory) if chosen.directory else chosen.cfg, check=False)  # the pod does
+    if chosen.dry_run:
+        print(training.dry_run(run, os.environ), end="")
+    else:
+        training.train(run)
