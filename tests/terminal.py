@@ -83,7 +83,7 @@ def aframe(
     chosen = dict(environment_of() if variables is None else variables)
     if home is not None:
         chosen["HOME"] = home
-    return subprocess.run([AFRAME, *arguments], env=chosen, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([AFRAME, *arguments], env=chosen, capture_output=True, text=True, check=False, timeout=600)
 
 
 def law_run(directory: Path, *options: str, cwd: str = "/") -> "subprocess.CompletedProcess[str]":
