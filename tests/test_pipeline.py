@@ -20,7 +20,7 @@ import torch
 from comparison import content, differences
 from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
-from aframe import config, planning, ranking, steps, storage
+from aframe import activity, config, planning, ranking, steps, storage
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
 from aframe.errors import DataError, ParameterMismatchError
@@ -75,6 +75,16 @@ def test_ends_by_saying_where_the_report_is_and_prints_readable_lines(whole_run:
     strange = [line for line in lines if not re.match(r"[A-Z]\w+( \w+)?( \d+/\d+)?: |report: ", line)]
     assert len(strange) == 1  # of 16 injections
     assert strange[0].startswith("warning: fewer than 100 effective injections are found at a false alarm rate of ")
+
+
+def test_keeps_a_log_of_all_that_it_prints_and_says_that_it_has_ended(whole_run: Path) -> None:
+    [log] = (whole_run / "logs").glob("*.log")
+    head, *logged = log.read_text().splitlines()
+    assert "aframe.pipelines.sandbox.Sandbox" in head
+    printed = (whole_run / "output.txt").read_text().splitlines()
+    assert sorted(line.split(" ", 2)[2] for line in logged) == sorted(printed)
+    [told] = activity.read(storage.glob(f"{whole_run}/results/activity/*.json"))
+    assert (told.task, told.state, told.log) == ("run", "ended", str(log))
 
 
 def test_complete_run_does_nothing_again(whole_run: Path) -> None:

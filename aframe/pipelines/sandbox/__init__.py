@@ -73,7 +73,7 @@ def keep_log(run: Artifacts) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as log:
-            log.write(f"aframe {__version__} on {this_machine().split()[0]}: {shlex.join(sys.argv)}\n")
+            log.write(f"aframe {__version__} on {this_machine().split()[0]}: law {shlex.join(sys.argv[1:])}\n")
     except OSError as error:
         print(f"note: this run keeps no log: {path} cannot be written ({error.strerror})", file=sys.stderr)
         return
