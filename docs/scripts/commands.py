@@ -22,7 +22,7 @@ What makes a shell complete commands and options is what `aframe completion bash
 
 TRAIN = (
     "Its options are Lightning's: `aframe train fit --help` lists them; [training.md](training.md) says what they do.\n"
-    "`aframe train submit` trains on a Kubernetes cluster: `aframe train submit --help`."
+    "`aframe train submit` trains on a [Kubernetes](kubernetes.md) cluster: `aframe train submit --help`."
 )
 
 COMMON = {"--help", "--version", "--debug", "--quiet"}
