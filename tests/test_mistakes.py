@@ -575,6 +575,33 @@ def test_a_run_without_mistakes_says_so(run: Path, capsys: pytest.CaptureFixture
     assert snapshot(run) == before
 
 
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({}, "s3://no-such-bucket/run", "has no bucket no-such-bucket: make it, or mend the s3:// path"),
+        (
+            {"AWS_SECRET_ACCESS_KEY": "wrong"},
+            "{bucket}",
+            r"refuses the credentials \(SignatureDoesNotMatch: .*: mend AWS_ACCESS_KEY_ID",
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told_in_one_line(
+    case: tuple[dict[str, str], str, str], run: Path, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import fsspec
+
+    variables, place, line = case
+
+    os.environ.update(variables)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "RESULTS"):
+        env(name, f"{place.format(bucket=bucket)}/{name.lower()}")(run)
+    (found,) = told(capsys, "run", str(run), "--check")
+    assert re.search(line, found), found
+
+
 def test_gpus_that_are_not_there() -> None:
     check_gpus("0,1", 2)
     check_gpus("GPU-5d2c,MIG-2/1/0", 1)
