@@ -90,9 +90,8 @@ def test_tables_are_those_of_a_local_run_and_an_eviction_changes_nothing(
     local, remote = write_run(tmp_path / "local"), put_on(bucket, write_run(tmp_path / "remote"))
     with (remote / "sandbox.cfg").open("a") as file:
         file.write("\n[luigi_kubernetes]\ntraining_image = example.org/aframe:1\ntraining_gpus = 0\n")
-    pipe = subprocess.PIPE
     plain = subprocess.Popen(
-        [AFRAME, "run", str(local), "--workers", "1"], env=environment_of(), stdout=pipe, stderr=pipe
+        [AFRAME, "run", str(local), "--workers", "1"], env=environment_of(), stdout=subprocess.DEVNULL
     )
     node = Node(cluster, tmp_path / "node", evictions=1)
     acting = threading.Thread(target=node.run, daemon=True)
