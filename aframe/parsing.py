@@ -110,16 +110,6 @@ def closest(name: str, valid: Collection[str]) -> str:
     return next(iter(difflib.get_close_matches(name, sorted(valid), n=1)), "")
 
 
-def variables(text: str) -> dict[str, str]:
-    r"""What the lines NAME="value" of a file of environment variables set.
-
-    >>> variables('# where\nAFRAME_RESULTS_DIR="s3://bucket/results"')
-    {'AFRAME_RESULTS_DIR': 's3://bucket/results'}
-    """
-    lines = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
-    return {name.strip(): value.strip().strip('"') for name, equals, value in lines if equals}
-
-
 def _parse(text: str, kind: Any) -> Any:
     text = text.strip()
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

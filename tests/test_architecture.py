@@ -30,7 +30,7 @@ LAYERS = (
         "processes",
         "provenance",
     ),
-    ("parsing",),
+    ("parsing", "env_file"),
     ("batch",),
     ("cfg_file",),
     ("config", "consistency", "tables"),

@@ -4,10 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from aframe import config, storage
+from aframe import config, env_file
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError
-from aframe.parsing import variables
 
 
 def run_of(configuration: str, check: bool = True) -> Artifacts:
@@ -32,7 +31,7 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
 def load_environment(directory: str) -> str:
     """Set what the run's ``.env`` sets; path of its configuration."""
     path = Path(directory).absolute()
-    os.environ.update(variables(storage.read_text(str(path / ".env"))))
+    os.environ.update(env_file.read(str(path / ".env")))
     return str(path / "sandbox.cfg")
 
 

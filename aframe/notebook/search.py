@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from aframe import config, storage, targets
+from aframe import config, env_file, storage, targets
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, StorageError
 from aframe.events.candidates import CandidateTable, candidates
@@ -16,7 +16,6 @@ from aframe.notebook.candidates import Candidates
 from aframe.notebook.injections import Injections
 from aframe.notebook.shown import Shown
 from aframe.notebook.volumes import SensitiveVolumes
-from aframe.parsing import variables
 from aframe.sensitivity import volume
 from aframe.sensitivity.populations import population_name
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, read_efficiencies, read_volumes
@@ -61,7 +60,7 @@ class Search(Shown):
         if not file.is_file():
             raise ConfigurationError(f"{file} does not exist: give the directory that `aframe init` made, or a .cfg")
         beside = file.parent / ENVIRONMENT
-        set_here = variables(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        set_here = env_file.read(str(beside)) if beside.is_file() else {}
         for name, value in set_here.items():
             if name.startswith("AWS_"):
                 os.environ.setdefault(name, value)

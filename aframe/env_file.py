@@ -1,0 +1,81 @@
+"""The ``.env`` of a run, read without a shell and as the one that runs ``run.sh`` reads it."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from aframe import storage
+from aframe.errors import ConfigurationError, MistakesError
+
+LINE = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=
+    (?:"(?P<double>(?:[^"\\`]|\\.)*)"|'(?P<single>[^']*)'|(?P<bare>(?:[^\s"'\\`;&|<>()\#][^\s"'\\`;&|<>()]*)?))
+    (?:\s+\#.*)?\s*""",
+    re.VERBOSE,
+)
+"""NAME=value, with quotes of either kind or none, and perhaps a comment."""
+
+REFERENCE = re.compile(r"(?<!\\)\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+"""A variable in a value that is not in single quotes."""
+
+
+def read(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a run's ``.env`` sets.
+
+    Args:
+        path: The file.
+        environment: What its values may name, besides the variables of earlier lines.
+
+    Raises:
+        ConfigurationError: If there is no such file.
+        MistakesError: One line for each that is more than a value for a name, or names a variable that is not set.
+    """
+    if not Path(path).exists():
+        raise ConfigurationError(f"{path} does not exist: write the run's files with `aframe init {Path(path).parent}`")
+    found: dict[str, str] = {}
+    mistakes = []
+    for number, line in enumerate(storage.read_text(path).splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            name, value = variable(line, {**environment, **found})
+        except ValueError as error:
+            mistakes.append(f"{path}:{number}: {error}")
+        else:
+            found[name] = value
+    if mistakes:
+        raise MistakesError(mistakes)
+    return found
+
+
+def variable(line: str, known: Mapping[str, str]) -> tuple[str, str]:
+    r"""Name and value of a line.
+
+    >>> variable('export AFRAME_RESULTS_DIR="$DATA/results"  # where', {"DATA": "s3://bucket"})
+    ('AFRAME_RESULTS_DIR', 's3://bucket/results')
+
+    Raises:
+        ValueError: If it is no NAME=value, or names a variable that is not among the known ones.
+    """
+    match = LINE.fullmatch(line)
+    if match is None or (match["single"] is None and "$(" in line):
+        raise ValueError('this is no NAME="value": mend the line, or set what a command has to find out in the shell')
+    if match["single"] is not None:
+        return match["name"], match["single"]
+    unset = [
+        name for name in map(_named, REFERENCE.finditer(match["double"] or match["bare"] or "")) if name not in known
+    ]
+    if unset:
+        raise ValueError(f"{match['name']} names {', '.join(unset)}, which is not set: set it, or write the value")
+    if match["double"] is not None:
+        return match["name"], re.sub(r'\\([$`"\\])', r"\1", _expanded(match["double"], known))
+    return match["name"], os.path.expanduser(_expanded(match["bare"] or "", known))
+
+
+def _named(reference: re.Match[str]) -> str:
+    return reference[1] or reference[2]
+
+
+def _expanded(value: str, known: Mapping[str, str]) -> str:
+    return REFERENCE.sub(lambda reference: known[_named(reference)], value)
