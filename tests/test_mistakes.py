@@ -213,7 +213,7 @@ RUNS = {
     "misspelled key": (
         cfg("^highpass =", "highpas ="),
         CHECK,
-        r"sandbox\.cfg:12: unknown key 'highpas' in \[luigi_search\] \(did you mean 'highpass'\?\)",
+        r"sandbox\.cfg:21: unknown key 'highpas' in \[luigi_search\] \(did you mean 'highpass'\?\)",
     ),
     "misspelled section": (
         cfg(r"^\[luigi_inference\]", "[luigi_inferense]"),
@@ -225,12 +225,12 @@ RUNS = {
         CHECK,
         r"missing key 'highpass' in \[luigi_search\] \(frequency .*, Hz\)",
     ),
-    "word for a number": (cfg("^highpass = 32", "highpass = low"), CHECK, r":12: highpass = 'low' .* is no number"),
+    "word for a number": (cfg("^highpass = 32", "highpass = low"), CHECK, r":21: highpass = 'low' .* is no number"),
     "number that is none": (cfg("^Tb = 3000", "Tb = inf"), CHECK, r"Tb = 'inf' in \[luigi_inference\] is not finite"),
     "key given twice": (
         cfg("^seed = 1122", "seed = 1122\nseed = 3"),
         CHECK,
-        r":16: seed in \[luigi_search\] stands in line 15 too: keep",
+        r":25: seed in \[luigi_search\] stands in line 24 too: keep",
     ),
     "section given twice": (
         cfg(r"^\[luigi_data\]", "[luigi_search]\nseed = 3\n\n[luigi_data]"),
@@ -240,14 +240,14 @@ RUNS = {
     "line without a value": (
         cfg("^highpass = .*$", "highpass"),
         CHECK,
-        r"sandbox\.cfg:12: 'highpass\\n' is no `key = ",
+        r"sandbox\.cfg:21: 'highpass\\n' is no `key = ",
     ),
     "no sections": (file("sandbox.cfg", "highpass = 32\n"), CHECK, r"sandbox\.cfg is no configuration file"),
     "percent sign": (cfg(r"^asd = \S+", "asd = 90%.txt"), CHECK, r":\d+: asd = '90%\.txt' in \[luigi_data\] has a %"),
     "highpass above Nyquist": (
         cfg("^highpass = 32", "highpass = 600"),
         CHECK,
-        r":12: highpass = 600 Hz .* Nyquist frequency 512 Hz",
+        r":21: highpass = 600 Hz .* Nyquist frequency 512 Hz",
     ),
     "kernel longer than the waveform": (
         cfg("^kernel_length = 1.5", "kernel_length = 5"),
@@ -280,7 +280,7 @@ RUNS = {
     "misspelled detector": (
         cfg("^ifos = H1, L1", "ifos = H1, LL1"),
         CHECK,
-        r"sandbox\.cfg:5: ifos = H1, LL1: LAL knows no detector LL1; it knows",
+        r"sandbox\.cfg:14: ifos = H1, LL1: LAL knows no detector LL1; it knows",
     ),
     "times in the wrong order": (
         cfg(r"^test_stop = \d+", "test_stop = 1262304001"),
@@ -565,6 +565,16 @@ def test_mistakes_of_all_kinds_are_told_at_once(run: Path, capsys: pytest.Captur
         assert len([found for found in lines if re.search(line, found)]) == 1, line
     assert len(lines) == 8
     assert snapshot(run) == before
+
+
+def test_numbers_of_the_training_that_are_none_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for key, value in {"batch_size": "0", "learning_rate": "-1.0", "warmup_fraction": "1.5"}.items():
+        edit(run / "train.yaml", rf"^  {key}: .*$", f"  {key}: {value}")
+    heading, *lines = told(capsys, "run", str(run), "--check")
+    assert heading == "error: 3 mistakes, and nothing was run:"
+    for line in ("data.batch_size = 0 must be positive", "model.learning_rate = -1.0 must be positive",
+                 "model.warmup_fraction = 1.5 must lie between 0 and 1"):  # fmt: skip
+        assert any(found.endswith(line) for found in lines), line
 
 
 def test_a_run_without_mistakes_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
