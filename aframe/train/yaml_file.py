@@ -32,6 +32,19 @@ WORDS = {
 MOST_MISTAKES = 50
 """Mistakes of one file that are told."""
 
+LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(
+        ("model.learning_rate", "data.batch_size", "data.batches_per_epoch"), (lambda value: value > 0, "be positive")
+    ),
+    **dict.fromkeys(
+        ("model.weight_decay", "model.repairings", "data.snr_schedule_epochs"),
+        (lambda value: value >= 0, "not be negative"),
+    ),
+    "model.warmup_fraction": (lambda value: 0 <= value <= 1, "lie between 0 and 1"),
+    "data.validation_fraction": (lambda value: 0 < value < 1, "lie between 0 and 1"),
+}
+"""Numbers of which some values are none, whatever else the file says."""
+
 LISTED = "`aframe train fit --help` lists all keys"
 
 
@@ -209,6 +222,10 @@ def _impossible(chosen: Any, run: config.Config) -> Iterator[tuple[str, str]]:
     if isinstance(chosen.trainer.accelerator, str) and chosen.trainer.accelerator not in known:
         name = chosen.trainer.accelerator
         yield "trainer.accelerator", f"trainer.accelerator = {name!r} is none of {', '.join(known)}"
+
+    for key, (is_right, told) in LIMITS.items():
+        if not is_right(chosen[key]):
+            yield key, f"{key} = {chosen[key]!r} must {told}"
 
     def snrs() -> None:
         final = SnrDistribution(data.snr_minimum, data.snr_maximum, data.snr_index)
