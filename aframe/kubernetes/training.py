@@ -146,10 +146,7 @@ def manifests_of(run: Artifacts, namespace: str, environment: Mapping[str, str])
         ConfigurationError: If the run cannot be trained on Kubernetes.
     """
     settings = run.config.kubernetes
-    if not settings.trains:
-        raise ConfigurationError(
-            f"{run.config.path}: [luigi_kubernetes] has no training_image: name the image that trains"
-        )
+    check_image(run)
     check_remote(run)
     name = manifests.name_of(run.directories.train_run, run.made_model)
     plain, private = variables_of(run, environment)
@@ -162,6 +159,18 @@ def manifests_of(run: Artifacts, namespace: str, environment: Mapping[str, str])
     ]
 
 
+def check_image(run: Artifacts) -> None:
+    """Refuse a run that does not say in which image it trains.
+
+    Raises:
+        ConfigurationError: If it has no ``training_image``.
+    """
+    if not run.config.kubernetes.trains:
+        raise ConfigurationError(
+            f"{run.config.path}: [luigi_kubernetes] has no training_image: name the image that trains"
+        )
+
+
 def train(run: Artifacts) -> None:
     """Train on the cluster that ``[luigi_kubernetes]`` names, and show the log; a Job that is there is followed.
 
@@ -172,6 +181,7 @@ def train(run: Artifacts) -> None:
         ConfigurationError: If the run cannot be trained there.
         StorageError: If there is no model when all is done.
     """
+    check_image(run)
     asyncio.run(_train(run))
     if not storage.exists(run.model):
         raise StorageError(f"training on Kubernetes ended well, but there is no {run.model}: does the pod write there?")
@@ -346,7 +356,14 @@ def dry_run(run: Artifacts, environment: Mapping[str, str]) -> str:
     """
     import yaml
 
+    class Dumper(yaml.SafeDumper):
+        """Writes a file's text as it stands, line by line."""
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Dumper.add_representer(str, text)
     namespace = run.config.kubernetes.namespace or "default"
     job, secret, files = manifests_of(run, namespace, environment)
     shown: list[dict[str, Any]] = [job, manifests.masked(secret), files]
-    return "---\n".join(yaml.safe_dump(manifest, sort_keys=False, width=1000) for manifest in shown)
+    return "---\n".join(yaml.dump(manifest, Dumper=Dumper, sort_keys=False, width=1000) for manifest in shown)
