@@ -100,6 +100,10 @@ def open_data(base: Config, run: str | None, start: str | None, stop: str | None
         raise ConfigurationError("--start and --stop need each other, or --observing-run")
     first = gps_of(start) if start else span.start if span else 0.0
     last = gps_of(stop) if stop else min(span.stop, first + TRAINING_DURATION + TESTING_DURATION) if span else 0.0
+    if start and stop and last <= first:
+        raise ConfigurationError(
+            f"--start and --stop: {first:.0f} (GPS s) is not before {last:.0f}: exchange or mend them"
+        )
     if not last - first >= 4 * SHORTEST:
         raise ConfigurationError(
             f"--start and --stop: from {first:.0f} to {last:.0f} (GPS s) are {last - first:.0f} s: give at least "
@@ -162,7 +166,7 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
     """
     if not Path(directory).is_dir():
         raise DataError(f"--frames {directory} is no directory: give one that holds .hdf5 or .gwf files of strain")
-    found = in_directory(directory)
+    found = in_directory(directory, f"--frames {directory}")
     there = tuple(ifos) or tuple(sorted({recording.ifo for recording in found}))
     if len(there) < 2:
         raise DataError(f"--frames {directory} holds strain of {', '.join(there)} alone: a search needs two detectors")

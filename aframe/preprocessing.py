@@ -22,7 +22,7 @@ def to_samples(duration: float, sample_rate: float, name: str = "duration") -> i
     size = duration * sample_rate
     if abs(size - round(size)) > 1e-6 * max(1.0, abs(size)) ** 0.5:
         raise ConfigurationError(
-            f"{name} = {duration} s is {size:.6g} samples at {sample_rate} Hz: choose a duration that is a whole number"
+            f"{name} = {duration} s is {size:.6g} samples at {sample_rate} Hz: choose a whole number of them"
         )
     return round(size)
 

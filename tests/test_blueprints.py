@@ -160,6 +160,7 @@ def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
         ("--start 1240000000", "--start and --stop need each other, or --observing-run"),
         ("--start soon --stop 1240000000", "'soon' is no time: give GPS seconds"),
         ("--start 1240000000 --stop 1240000100", "are 100 s: give at least 4096 s, of which a quarter trains"),
+        ("--start 1240010000 --stop 1240000000", "1240010000 .* is not before 1240000000"),
         ("--ifos H1", "--ifos H1: give two or more detectors, each once, as H1,L1"),
         ("--ifos H1,H1", "give two or more detectors, each once"),
         ("--start 1240000000 --stop 1241000000 --ifos H1,LL1", r"not of LL1 \(did you mean 'L1'\?\)"),

@@ -81,15 +81,20 @@ def format_gps(time: float) -> str:
     return f"{time:.0f}" if float(time).is_integer() else repr(float(time))
 
 
-def in_directory(directory: str) -> list[Recording]:
+def in_directory(directory: str, where: str = "") -> list[Recording]:
     """All strain in the files of a directory.
+
+    Args:
+        directory: Where they lie.
+        where: What the user has named it by, where that is not ``frames`` of the ``.cfg``.
 
     Raises:
         DataError: If there is none, or a file's layout is unknown.
     """
     paths = [p for suffix in SUFFIXES for p in storage.glob(storage.join(directory, f"*{suffix}"))]
     if not paths:
-        raise DataError(f"{directory} holds no {', '.join(SUFFIXES)} file: mend frames in [luigi_data]")
+        lacking = f"{where or directory} holds no {', '.join(SUFFIXES)} file"
+        raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}")
     return [recording for path in paths for recording in _remembered(path)]
 
 
