@@ -1,4 +1,5 @@
 # make sandbox   the whole pipeline on simulated noise, in DIR (default: runs/demo); nothing need be installed before
+# make venv      the environment alone, in .venv
 # make test      the tests
 # make lint      style and types
 # make ml4gw     what generating waveforms on the device while training takes, besides
