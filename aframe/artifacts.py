@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields, is_dataclass
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import yaml
 
 from aframe import storage
 from aframe.config import Config, Directories
-from aframe.errors import ConfigurationError, StorageError
+from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
 from aframe.strain.files import parse_background_path
 from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment
@@ -189,8 +190,29 @@ class Artifacts:
         """Refuse artifacts that were made with other parameters than the present configuration's.
 
         Raises:
-            ParameterMismatchError: Naming the parameter, both values, and the mend.
+            ParameterMismatchError: Naming the first that differs, both values, and all that is to be deleted else.
         """
+        where = self.directories
+        of_one_kind = [
+            *(storage.join(where.results, name) for name in ("units", "clean")),
+            *(storage.join(directory, "background") for directory in (where.train_data, where.test_data)),
+            storage.join(where.test_data, "injections"),
+        ]
+        refused, stale = None, []
+        for path, parameters in self._made():
+            try:
+                if storage.exists(path):
+                    storage.check_parameters(path, parameters)
+            except ParameterMismatchError as error:
+                refused = refused or error
+                directory = path.rpartition("/")[0]
+                stale.append(directory if directory in of_one_kind else path)
+        if refused is not None:
+            command = "these are" if any(map(storage.is_remote, stale)) else "rm -r"
+            raise ParameterMismatchError(f"{refused} ({command} {shlex.join(dict.fromkeys(stale))})")
+
+    def _made(self) -> list[tuple[str, dict[str, Any]]]:
+        """Outputs that there may be, and the parameters that are to have made them."""
         units = storage.glob(storage.join(self.directories.results, "units", "*.hdf5"))
         clean = storage.glob(storage.join(self.directories.results, "clean", "*.hdf5"))
         made = [(path, self.made_strain("train")) for path in self._strain("train")]
@@ -214,9 +236,7 @@ class Artifacts:
             made += [(path, self.made_injections) for path in storage.glob(pattern)]
         if storage.exists(storage.join(self.checkpoints, "last.ckpt")):
             made.append((self.checkpoints, self.made_model))
-        for path, parameters in made:
-            if storage.exists(path):
-                storage.check_parameters(path, parameters)
+        return made
 
     def _strain(self, stage: Stage) -> list[str]:
         return [self.segments(stage), *self.background_files(stage)]

@@ -1,10 +1,15 @@
+import dataclasses
+import re
+import shlex
 from pathlib import Path
 
+import pytest
 from terminal import write_run
 
-from aframe import config
+from aframe import config, storage
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
+from aframe.errors import ParameterMismatchError
 
 
 def test_a_changed_prior_file_is_noticed(tmp_path: Path) -> None:
@@ -46,3 +51,32 @@ def test_events_depend_on_what_scores_and_not_on_which_server_does(tmp_path: Pat
 
 def _directories(path: Path) -> Directories:
     return Directories(**dict.fromkeys(("train_data", "test_data", "train_run", "condor", "results"), str(path)))
+
+
+def test_a_changed_key_names_all_that_is_to_be_deleted_and_no_more(tmp_path: Path) -> None:
+    """Also where the results lie in a directory that is named as a part of them is."""
+    directory = write_run(tmp_path / "run")
+    where = dataclasses.replace(_directories(tmp_path), results=str(tmp_path / "my units" / "units"))
+    before = Artifacts(config.load(str(directory / "sandbox.cfg")), where)
+    units = [before.unit("0lag", (0, 0), (0, number), 1) for number in (1, 2)]
+    made = {
+        **dict.fromkeys(units, before.made_units),
+        before.events("background"): before.made_events,
+        before.result("candidates.hdf5"): before.made_answers,
+        before.validation_waveforms: before.made_validation_waveforms,
+    }
+    for path, parameters in made.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with storage.create_hdf5(path, parameters):
+            pass
+    before.check()
+    inference = dataclasses.replace(before.config.inference, integration_window_length=2.0)
+    after = Artifacts(dataclasses.replace(before.config, inference=inference), where)
+    with pytest.raises(ParameterMismatchError) as refused:
+        after.check()
+    told = re.search(
+        r"inference\.integration_window_length = 1\.0, .* = 2\.0: restore .* \((rm -r .*)\)$", str(refused.value)
+    )
+    assert told
+    gone = [str(Path(units[0]).parent), before.events("background"), before.result("candidates.hdf5")]
+    assert shlex.split(told[1]) == ["rm", "-r", *gone]
