@@ -136,14 +136,14 @@ def check_directories(directories: config.Directories) -> None:
     wrong = []
     for field in fields(directories):
         name, value = f"AFRAME_{field.name.upper()}_DIR", getattr(directories, field.name)
-        reason = "" if storage.is_remote(value) else _why_not_written(Path(value).absolute())
+        reason = "" if storage.is_remote(value) else why_not_written(Path(value).absolute())
         if reason:
             wrong.append(f"{name} = {value} cannot be written ({reason}): mend that, or choose another directory")
     if wrong:
         raise MistakesError(wrong)
 
 
-def _why_not_written(path: Path) -> str:
+def why_not_written(path: Path) -> str:
     """Why nothing can be written in a directory that may have to be made first; empty where it can."""
     there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
     if not there.is_dir():

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aframe import storage
@@ -57,12 +58,17 @@ def run(options: argparse.Namespace) -> None:
     from aframe.events.cluster import Clustering
     from aframe.events.significance import Background
     from aframe.inference.recorded import expand, search_recorded
+    from aframe.preflight import why_not_written
     from aframe.train.model import load
 
     if not options.model:
         raise ConfigurationError("aframe infer --strain needs --model model.pt")
     if options.output and not options.output.endswith((".hdf5", ".h5")):
         raise ConfigurationError(f"--output {options.output} is no HDF5 file: give a name that ends in .hdf5")
+    if options.output and not storage.is_remote(options.output):
+        reason = why_not_written(Path(options.output).absolute().parent)
+        if reason:
+            raise ConfigurationError(f"--output {options.output} cannot be written ({reason}): choose another place")
     model, paths = load(options.model), expand(options.strain)
     background = Background.read(options.background) if options.background else None
     preprocessing = model.preprocessing
