@@ -25,6 +25,10 @@ WHERE_TRAINING_RUNS = (
 """Keys of the training YAML that say where and how fast a training runs, not what comes of it."""
 
 
+ELSEWHERE = ("batch", "export", "kubernetes")
+"""Sections of the ``.cfg`` whose paths are those of other machines: of images, servers and clusters."""
+
+
 @dataclass(frozen=True)
 class Artifacts:
     """Paths and provenance of everything that a run makes.
@@ -43,7 +47,7 @@ class Artifacts:
 
         First the directory of its ``.cfg``, then what the values of the ``.cfg`` name, then the run's directories.
         """
-        sections = [getattr(self.config, field.name) for field in fields(self.config) if field.name != "batch"]
+        sections = [getattr(self.config, field.name) for field in fields(self.config) if field.name not in ELSEWHERE]
         known = [section for section in sections if is_dataclass(section) and not isinstance(section, type)]
         values = [value for section in known for value in astuple(section)]
         texts = [text for value in values for text in (value if isinstance(value, tuple) else [value])]

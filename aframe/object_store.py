@@ -26,6 +26,9 @@ from aframe.store_errors import told_plainly, transient
 PATIENCE = 300.0
 """Seconds for which an operation is tried again before it fails, unless AFRAME_S3_PATIENCE says otherwise."""
 
+LONGEST_TRY = 900.0
+"""Seconds for one try: a connection whose other end no longer reads blocks a write for good."""
+
 FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
 """Seconds between two tries: the first pause, which doubles, and the longest."""
 
@@ -137,7 +140,7 @@ class ObjectStore(S3FileSystem):
         wait, end = FIRST_WAIT, 0.0
         while True:
             try:
-                return await attempt()
+                return await asyncio.wait_for(attempt(), LONGEST_TRY)
             except Exception as error:
                 reason = transient(error)
                 if not reason:

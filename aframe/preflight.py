@@ -206,11 +206,11 @@ def check_kubernetes(run: Artifacts) -> None:
         BatchError: If the cluster does not answer, or refuses.
     """
     if run.config.kubernetes.trains:
-        from aframe.kubernetes import training
+        from aframe.kubernetes import lifecycle
 
-        training.check_remote(run)
-        training.files_of(run)
-        training.check_cluster(run)
+        lifecycle.check_remote(run)
+        lifecycle.files_of(run)
+        lifecycle.check_cluster(run)
 
 
 def check_population(run: Artifacts) -> None:

@@ -222,6 +222,7 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
 
 
 def _inherit(run: Callable[[slice], None]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; its parent tells the user
     die_with_parent()
     _inherited.append(run)
 

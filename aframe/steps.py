@@ -312,9 +312,9 @@ def train(run: Artifacts, gpus: str) -> None:
         TrainingError: If it fails.
     """
     if run.config.kubernetes.trains:
-        from aframe.kubernetes import training
+        from aframe.kubernetes import lifecycle
 
-        training.train(run)
+        lifecycle.train(run)
         return
     command = [sys.executable, "-P", "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}

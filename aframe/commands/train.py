@@ -39,7 +39,7 @@ def run(options: Sequence[str]) -> None:
 
 def submit(options: Sequence[str]) -> None:
     """Train on Kubernetes, as ``[luigi_kubernetes]`` says, or show what the cluster would be told."""
-    from aframe.kubernetes import training
+    from aframe.kubernetes import lifecycle
 
     parser = argparse.ArgumentParser(
         prog="aframe train submit",
@@ -55,6 +55,6 @@ def submit(options: Sequence[str]) -> None:
     chosen = parser.parse_args(options)
     run = run_of(load_environment(chosen.directory) if chosen.directory else chosen.cfg, check=False)  # the pod does
     if chosen.dry_run:
-        print(training.dry_run(run, os.environ), end="")
+        print(lifecycle.dry_run(run, os.environ), end="")
     else:
-        training.train(run)
+        lifecycle.train(run)

@@ -114,6 +114,6 @@ def test_detectors_with_one_shift_are_no_background(make_model):
 @pytest.mark.parametrize(("shift", "allowed"), [(0.3, "0.25 or 0.5"), (-1.1, "-1.25 or -1"), (1 / 3, "0.25 or 0.5")])
 def test_a_shift_between_windows_is_refused_with_those_that_are_allowed(make_model, shift, allowed):
     preprocessing = make_model("coincidence").preprocessing
-    with pytest.raises(ConfigurationError, match=rf"{shift} s lies between .* every 0\.25 s .* such as {allowed}"):
+    with pytest.raises(ConfigurationError, match=rf"{shift:g} s lies between .* every 0\.25 s .* such as {allowed}"):
         Grid(preprocessing, (0.0, shift))
     Grid(preprocessing, tuple(map(float, allowed.split(" or "))))

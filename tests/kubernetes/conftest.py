@@ -6,7 +6,7 @@ import pytest
 from terminal import put_on, write_run
 
 from aframe.kubernetes import cluster as connection
-from aframe.kubernetes import training
+from aframe.kubernetes import lifecycle
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[cluster
     """A cluster, to which this process's kubeconfig leads, and in whose time seconds are short."""
     made = clusters.Cluster(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    monkeypatch.setattr(training, "INTERVAL", 0.05)
+    monkeypatch.setattr(lifecycle, "INTERVAL", 0.05)
     monkeypatch.setattr(connection, "FIRST_WAIT", 0.05)
     yield made
     made.stop()

@@ -156,7 +156,7 @@ def test_found_injections_are_those_above_the_threshold(search: Search) -> None:
 
 
 def test_panels_go_on_the_users_axes_in_the_users_looks(search: Search) -> None:
-    with plt.rc_context({"font.size": 21}):
+    with plt.rc_context({"font.size": 21, "axes.labelsize": "medium"}):
         mine, axes = plt.subplots(2, 2)
         assert search.background.plot(axes[0, 0]) is axes[0, 0]
         assert search.injections.plot(axes=axes[0, 1]) is axes[0, 1]

@@ -15,7 +15,7 @@ from aframe import config
 from aframe.artifacts import Artifacts
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError
 from aframe.kubernetes import cluster as connection
-from aframe.kubernetes import training
+from aframe.kubernetes import lifecycle
 
 LOG = [f"2026-01-01T00:00:0{k}.00000000{k}Z Train: epoch {k} of 3" for k in (1, 2, 3)]
 LINES = [f"Train: epoch {k} of 3" for k in (1, 2, 3)]
@@ -32,7 +32,7 @@ def train(directory: Path, script: Callable[[], None]) -> None:
 
     async def both() -> None:
         acting = asyncio.ensure_future(asyncio.to_thread(script))
-        following = asyncio.ensure_future(training._train(run_in(directory)))
+        following = asyncio.ensure_future(lifecycle._train(run_in(directory)))
         await asyncio.wait((acting, following), return_when=asyncio.FIRST_EXCEPTION)
         if acting.done():
             acting.result()
@@ -159,7 +159,7 @@ def test_an_api_that_never_answers(cluster: Cluster, directory: Path, monkeypatc
 def test_an_image_that_cannot_be_had(
     cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "PULL_PATIENCE", 0.3)
+    monkeypatch.setattr(lifecycle, "PULL_PATIENCE", 0.3)
 
     def script() -> None:
         state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
@@ -267,7 +267,7 @@ def test_directories_and_endpoints_of_this_machine(directory: Path, monkeypatch:
     text = (directory / ".env").read_text().replace("s3://bucket/run/train_", f"{directory}/train_")
     (directory / ".env").write_text(text)
     with pytest.raises(MistakesError) as raised:
-        training.check_remote(run_in(directory))
+        lifecycle.check_remote(run_in(directory))
     words = ("AFRAME_TRAIN_DATA_DIR", "AFRAME_TRAIN_RUN_DIR", "AWS_ENDPOINT_URL = http://127.0.0.1:7480")
     assert all(line.startswith(word) for line, word in zip(raised.value.mistakes, words, strict=True))
 
@@ -275,13 +275,13 @@ def test_directories_and_endpoints_of_this_machine(directory: Path, monkeypatch:
 def test_files_that_cannot_be_taken_along(directory: Path) -> None:
     (directory / "large.py").write_text("#" * 1_000_000)
     with pytest.raises(AframeError, match=r"large.py.* bytes together"):
-        training.files_of(run_in(directory))
+        lifecycle.files_of(run_in(directory))
     os.remove(directory / "large.py")
     (directory / "own.py").write_text("x = 1\n")
-    assert set(training.files_of(run_in(directory))) == {"sandbox.cfg", "train.yaml", "own.py"}
+    assert set(lifecycle.files_of(run_in(directory))) == {"sandbox.cfg", "train.yaml", "own.py"}
     (directory / "elsewhere").mkdir()
     (directory / "train.yaml").rename(directory / "elsewhere" / "train.yaml")
     text = (directory / "sandbox.cfg").read_text().replace("config = train.yaml", "config = elsewhere/train.yaml")
     (directory / "sandbox.cfg").write_text(text)
     with pytest.raises(ConfigurationError, match=r"beside the \.cfg"):
-        training.files_of(run_in(directory))
+        lifecycle.files_of(run_in(directory))
