@@ -16,6 +16,7 @@ from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
+from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
 from aframe.types import Array
@@ -301,12 +302,17 @@ def _account(
     for span in [*done, Span(edges[-1], edges[-1])]:
         for low, high in itertools.pairwise([at, *(e for e in edges if at < e < span.start), span.start]):
             if high > low:
-                yield Span(low, high, _missing(covered, (low + high) / 2))
+                yield Span(low, high, _missing(covered, low, high))
         if span.stop > span.start:
             yield span
         at = max(at, span.stop)
 
 
-def _missing(covered: Mapping[str, Sequence[tuple[float, float]]], time: float) -> str:
-    lacking = [ifo for ifo, spans in covered.items() if not any(low <= time < high for low, high in spans)]
-    return f"no file of {', '.join(lacking)}" if lacking else "missing samples"
+def _missing(covered: Mapping[str, Sequence[tuple[float, float]]], start: float, stop: float) -> str:
+    middle = (start + stop) / 2
+    lacking = [ifo for ifo, spans in covered.items() if not any(low <= middle < high for low, high in spans)]
+    if lacking:
+        return f"no file of {', '.join(lacking)}"
+    is_edge = any(start == low or stop == high for spans in covered.values() for low, high in spans)
+    is_cut_off = is_edge and stop - start < EDGE_DURATION + 1e-6
+    return "cut off after resampling" if is_cut_off else "missing samples"

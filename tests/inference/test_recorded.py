@@ -137,6 +137,14 @@ def test_other_detectors_than_the_models_are_refused(record, make_model, ifos):
         search(make_model("coincidence"), [record(20.0, ifos=ifos)])
 
 
+def test_what_resampling_costs_at_the_ends_is_not_called_missing(make_strain, make_model, tmp_path):
+    path = str(tmp_path / "fast.hdf5")
+    write_background(path, make_strain(("H1", "L1"), 30.0, 11, 2 * RATE), 2000.0, 2 * RATE)
+    first, *_, last = searched(make_model("coincidence"), [path]).spans
+    assert (first.start, first.stop, first.reason) == (2000.0, 2000.125, "cut off after resampling")
+    assert (last.start, last.stop, last.reason) == (2029.875, 2030.0, "cut off after resampling")
+
+
 def test_too_short_a_recording_is_refused_with_what_it_needs(record, make_model):
     with pytest.raises(DataError, match=r"is 2\.25 s long, which this model needs"):
         search(make_model("coincidence"), [record(2.125)])
