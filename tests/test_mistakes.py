@@ -175,7 +175,7 @@ SIGNALS = {
     "prior that fails": (
         file("dividing.py", "def binaries():\n    return 1 / 0\n", cfg(r"^prior = \S+", "prior = dividing.binaries")),
         CHECK,
-        r"sandbox\.cfg:\d+: prior = dividing\.binaries fails \(ZeroDivisionError: division by zero\): mend the function",
+        r"sandbox\.cfg:\d+: prior = dividing\.binaries fails \(ZeroDivisionError: division by zero\): mend",
     ),
     "prior that is no population": (
         file("own_list.py", "def binaries():\n    return []\n", cfg(r"^prior = \S+", "prior = own_list.binaries")),
