@@ -173,9 +173,9 @@ SIGNALS = {
         "demo_bhb cannot be imported",
     ),
     "prior that fails": (
-        file("dividing.py", "def binaries():\n    return 1 / 0\n", cfg(r"^prior = \S+", "prior = dividing.binaries")),
+        file("faulty.py", "def binaries():\n    return 1 / 0\n", cfg(r"^prior = \S+", "prior = faulty.binaries")),
         CHECK,
-        r"sandbox\.cfg:\d+: prior = dividing\.binaries fails \(ZeroDivisionError: division by zero\): mend",
+        r"sandbox\.cfg:\d+: prior = faulty\.binaries fails \(ZeroDivisionError: division by zero\): mend",
     ),
     "prior that is no population": (
         file("own_list.py", "def binaries():\n    return []\n", cfg(r"^prior = \S+", "prior = own_list.binaries")),
