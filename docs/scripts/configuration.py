@@ -22,6 +22,8 @@ with the unit of every key; `--set SECTION.KEY=VALUE` changes some on the way.
 - Relative paths start at the file's own directory; `$NAME` in a value is an environment variable. Most paths may be
   `s3://bucket/key`.
 - A key without a default is needed. A key that does not exist is refused, with the nearest one that does.
+- `.env` is read as a shell reads it: `NAME="value"`, quoted either way or not, `$OTHER`, `export` and comments.
+  What only a command can find out, `$(…)`, is set in the shell instead.
 - A `%` is refused: law, which reads the file too, stops at it.
 
 `aframe run DIR --check` tells all that is wrong with the files, the environment and what they name, one line each with
