@@ -17,7 +17,7 @@ COMMANDS = {
     "status": "show how far a run has come, while it goes on or afterwards",
     "data": "find segments and make strain, for training and testing",
     "waveforms": "make signals to train with, to validate with, and to inject",
-    "train": "Lightning's command line: aframe train fit --config train.yaml",
+    "train": "Lightning's command line, as in aframe train fit --config train.yaml; aframe train submit: on Kubernetes",
     "export": "export a model to a Triton model repository",
     "serve": "run a Triton server on a model repository until it is interrupted",
     "infer": "apply a model to strain files, or score a run's time slides",

@@ -209,6 +209,7 @@ def check_kubernetes(run: Artifacts) -> None:
         from aframe.kubernetes import lifecycle
 
         lifecycle.check_remote(run)
+        lifecycle.check_devices(run)
         lifecycle.files_of(run)
         lifecycle.check_cluster(run)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aframe import activity, storage
-from aframe.artifacts import Artifacts
+from aframe.artifacts import Artifacts, training_parameters
 from aframe.errors import BatchError, ConfigurationError, MistakesError, StorageError
 from aframe.kubernetes import manifests, states
 from aframe.kubernetes.cluster import BATCH, CORE, Cluster
@@ -35,6 +35,9 @@ OF_THIS_MACHINE = (
 )  # fmt: skip
 """Variables that mean nothing elsewhere: paths, and what is looked up by them."""
 
+DEVICES = "train.trainer.devices"
+"""Key of the training's YAML."""
+
 MOST_BYTES = 900_000
 """Of a run's files: a ConfigMap holds 1 MiB."""
 
@@ -58,6 +61,20 @@ def check_remote(run: Artifacts) -> None:
         )
     if told:
         raise MistakesError(told)
+
+
+def check_devices(run: Artifacts) -> None:
+    """Refuse a number of devices that is not that of the pod's GPUs: some would be idle, or missing.
+
+    Raises:
+        ConfigurationError: If the training's YAML gives another number.
+    """
+    gpus, devices = run.config.kubernetes.training_gpus, training_parameters(run.training_yaml).get(DEVICES)
+    if isinstance(devices, int) and devices > 0 and devices != max(gpus, 1):
+        raise ConfigurationError(
+            f"training_gpus = {gpus} in [luigi_kubernetes], but trainer.devices = {devices} in {run.training_yaml}: "
+            "make them equal, or set devices: auto"
+        )
 
 
 def check_cluster(run: Artifacts) -> None:
@@ -148,6 +165,7 @@ def manifests_of(run: Artifacts, namespace: str, environment: Mapping[str, str])
     settings = run.config.kubernetes
     check_image(run)
     check_remote(run)
+    check_devices(run)
     name = manifests.name_of(run.directories.train_run, run.made_model)
     plain, private = variables_of(run, environment)
     yaml = f"{FILES}/{Path(run.training_yaml).name}"

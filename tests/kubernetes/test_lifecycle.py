@@ -272,6 +272,17 @@ def test_directories_and_endpoints_of_this_machine(directory: Path, monkeypatch:
     assert all(line.startswith(word) for line, word in zip(raised.value.mistakes, words, strict=True))
 
 
+def test_devices_are_as_many_as_gpus(directory: Path) -> None:
+    run = run_in(directory)
+    lifecycle.check_devices(run)
+    with (directory / "sandbox.cfg").open("a") as file:
+        file.write("training_gpus = 2\n")
+    with pytest.raises(ConfigurationError, match=r"training_gpus = 2 .* trainer\.devices = 1 .* devices: auto"):
+        lifecycle.check_devices(run_in(directory))
+    (directory / "train.yaml").write_text((directory / "train.yaml").read_text().replace("devices: 1", "devices: auto"))
+    lifecycle.check_devices(run_in(directory))
+
+
 def test_files_that_cannot_be_taken_along(directory: Path) -> None:
     (directory / "large.py").write_text("#" * 1_000_000)
     with pytest.raises(AframeError, match=r"large.py.* bytes together"):
