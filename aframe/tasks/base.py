@@ -8,6 +8,7 @@ import mmap
 import multiprocessing.managers
 import os
 import re
+import signal
 import sys
 import traceback
 import zlib
@@ -41,7 +42,7 @@ TRACEBACK_END = re.compile(r"^aframe\.errors\.\w+: (.+)", re.MULTILINE)
 
 
 class TaskProcess:
-    """What luigi does around each task: each computes on one thread; a process forked for one dies with luigi.
+    """What luigi does around each task: one thread each; a process forked for one dies with luigi, or at Ctrl-C.
 
     Args:
         process: Luigi's.
@@ -52,6 +53,8 @@ class TaskProcess:
 
     def __enter__(self) -> None:
         die_with_parent()
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # luigi's own process tells the user
         steps.use_one_thread()
 
     def __exit__(self, *error: object) -> None:
