@@ -1,5 +1,6 @@
 """Commands given bad input: one line that says what, where and what to do, exit code 1, and nothing half made."""
 
+import logging
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from terminal import AFRAME, aframe, environment_of, law_run, write_run
 
 from aframe import cli, config
 from aframe.constants import SECONDS_PER_YEAR
+from aframe.pipelines import sandbox
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.tables import EventTable
 from aframe.train import model
@@ -124,6 +126,25 @@ def test_interruption_is_one_line(run: Path, reached: str) -> None:
     errors = process.communicate(timeout=60)[1]
     assert process.returncode != 0
     assert errors.splitlines() == ["interrupted: run the same command again to resume"]
+
+
+def test_an_interruption_never_comes_while_a_line_is_logged() -> None:
+    """Else logging's lock stays taken, and the run waits for a thread that waits for it."""
+
+    class Interrupts(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            os.kill(os.getpid(), signal.SIGINT)
+            return True
+
+    logger, before = logging.Logger("interrupted"), signal.signal(signal.SIGINT, sandbox._interrupt)
+    logger.addFilter(Interrupts())
+    logger.addHandler(logging.NullHandler())
+    try:
+        logger.warning("a line")
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(10)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_failure_of_training_is_one_line(run: Path) -> None:

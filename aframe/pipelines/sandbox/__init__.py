@@ -5,9 +5,11 @@ import functools
 import multiprocessing
 import os
 import shlex
+import signal
 import sys
+import threading
 from datetime import UTC, datetime
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import law
 
@@ -19,6 +21,9 @@ from aframe.preflight import checked_run
 from aframe.processes import this_machine
 from aframe.tasks.base import AframeTask, configuration_path, start_manager
 from aframe.tasks.report import Report
+
+LATER = 0.05
+"""Seconds until an interruption that came at a bad moment is tried again."""
 
 
 class Sandbox(AframeTask, law.WrapperTask):
@@ -58,6 +63,7 @@ def begin(gpus: str) -> None:
         sys.exit(error.told)
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
+        signal.signal(signal.SIGINT, _interrupt)
     if not storage.exists(run.result("report.html")):  # a complete run does nothing, and leaves no trace
         keep_log(run)
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
@@ -80,6 +86,20 @@ def keep_log(run: Artifacts) -> None:
     os.environ[activity.LOG] = str(path)
     console.start(str(path))
     atexit.register(console.stop)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the run at Ctrl-C; a little later where a line is being logged.
+
+    An exception between taking and using logging's lock leaves it taken, and luigi, which waits for a thread of its own
+    that logs, would never end.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "logging":
+            threading.Timer(LATER, os.kill, (os.getpid(), number)).start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def _tell_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
