@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from aframe import cli
+from aframe import cli, config
+from aframe.artifacts import Artifacts
+from aframe.config import Directories
 
 AFRAME = str(Path(sys.executable).parent / "aframe")
 LAW = str(Path(sys.executable).parent / "law")
@@ -74,6 +76,13 @@ def environment_of(directory: Path | None = None) -> dict[str, str]:
                 variables[name] = value.strip('"')
         variables["LAW_CONFIG_FILE"] = str(directory / "sandbox.cfg")
     return variables
+
+
+def run_in(directory: Path) -> Artifacts:
+    """The run of a directory, as its files now are."""
+    config.load.cache_clear()
+    made = config.load(str(directory / "sandbox.cfg"))
+    return Artifacts(made, Directories.from_environment(environment_of(directory)))
 
 
 def aframe(

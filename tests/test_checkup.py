@@ -9,19 +9,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from terminal import aframe, environment_of, write_run
+from terminal import aframe, environment_of, run_in, write_run
 
-from aframe import checkup, config
+from aframe import checkup
 from aframe.artifacts import Artifacts
 from aframe.commands import doctor
 from aframe.config import Directories
 
 
 def run_of(directory: Path, *changes: str) -> Artifacts:
-    write_run(directory, *changes)
-    config.load.cache_clear()
-    made = config.load(str(directory / "sandbox.cfg"))
-    return Artifacts(made, Directories.from_environment(environment_of(directory)))
+    return run_in(write_run(directory, *changes))
 
 
 @pytest.fixture

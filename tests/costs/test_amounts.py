@@ -1,21 +1,17 @@
 from pathlib import Path
 
 import pytest
-from terminal import environment_of, write_run
+from terminal import run_in, write_run
 
-from aframe import config, planning
+from aframe import planning
 from aframe.artifacts import Artifacts
-from aframe.config import Directories
 from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, trains_in_half
 from aframe.train.architectures import FactorisedNetwork
 
 
 def run_of(directory: Path, *changes: str) -> Artifacts:
     """A small run on simulated noise."""
-    write_run(directory, *changes)
-    config.load.cache_clear()
-    made = config.load(str(directory / "sandbox.cfg"))
-    return Artifacts(made, Directories.from_environment(environment_of(directory)))
+    return run_in(write_run(directory, *changes))
 
 
 @pytest.fixture

@@ -9,22 +9,14 @@ from pathlib import Path
 
 import pytest
 from clusters import NAMESPACE, Cluster, ended, running
-from terminal import AFRAME, environment_of
+from terminal import AFRAME, environment_of, run_in
 
-from aframe import config
-from aframe.artifacts import Artifacts
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError
 from aframe.kubernetes import cluster as connection
 from aframe.kubernetes import lifecycle
 
 LOG = [f"2026-01-01T00:00:0{k}.00000000{k}Z Train: epoch {k} of 3" for k in (1, 2, 3)]
 LINES = [f"Train: epoch {k} of 3" for k in (1, 2, 3)]
-
-
-def run_in(directory: Path) -> Artifacts:
-    environment = environment_of(directory)
-    config.load.cache_clear()
-    return Artifacts(config.load(environment["LAW_CONFIG_FILE"]), config.Directories.from_environment(environment))
 
 
 def train(directory: Path, script: Callable[[], None]) -> None:
