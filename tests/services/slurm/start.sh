@@ -55,5 +55,6 @@ for _ in $(seq 80); do
     [ "$(sinfo -h -o %t 2> /dev/null)" = idle ] && exit 0
     sleep 0.25
 done
-echo "Slurm did not become ready: see $base/log" >&2
+"$(dirname "$0")/stop.sh" "$base" || true
+echo "Slurm did not become ready, perhaps as another one is on its ports (SLURM_PORT=…): see $base/log" >&2
 exit 1
