@@ -19,12 +19,17 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm")]
 FOLLOWED = "FetchStrain test: 2 jobs of an earlier run followed"
 
 
-def jobs() -> list[tuple[int, str, str]]:
-    """Number, state and name of each of Slurm's jobs, ended ones too."""
+def jobs(after: int = 0) -> list[tuple[int, str, str]]:
+    """Number, state and name of each of Slurm's jobs after one, ended ones too; it forgets these after minutes."""
     command = ["squeue", "--noheader", "--states=all", "--format=%A|%T|%j"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = [line.strip().split("|") for line in out.splitlines()]
-    return sorted((int(number), state, name) for number, state, name in rows)
+    return sorted((int(number), state, name) for number, state, name in rows if int(number) > after)
+
+
+def last() -> int:
+    """Number of the newest job that Slurm remembers."""
+    return max((number for number, _, _ in jobs()), default=0)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +42,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_tables_as_on_this_machine(local: Path, tmp_path: Path) -> None:
-    before = len(jobs())
+    before = last()
     directory = write_batch(write_run(tmp_path / "on Slurm, 100"), "slurm")
     result = aframe("run", str(directory))
     assert result.returncode == 0, result.stdout + result.stderr
     assert not differences(local, directory)
-    names = [name for _, _, name in jobs()][before:]
+    names = [name for _, _, name in jobs(before)]
     branches = {"FetchStrain-train": 1, "FetchStrain-test": 2, "GenerateTrainingWaveforms": 1,
                 "GenerateValidationWaveforms": 1, "GenerateInjections": 2}  # fmt: skip
     for task, number in branches.items():
@@ -69,12 +74,12 @@ def test_jobs_run_in_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.s3
 def test_the_same_tables_with_data_and_results_on_s3(bucket: str, local: Path, tmp_path: Path) -> None:
-    before = len(jobs())
+    before = last()
     directory = write_batch(put_on(bucket, write_run(tmp_path / "remote")), "slurm")
     result = aframe("run", str(directory))
     assert result.returncode == 0, result.stdout + result.stderr
     assert not differences(local, bucket)
-    assert len(jobs()) - before > 8
+    assert len(jobs(before)) > 8
     assert not list(directory.rglob("*.hdf5"))
 
 
@@ -125,7 +130,7 @@ def test_a_job_that_always_fails_ends_the_run_when_the_others_are_done_and_the_n
     blocked = directory / "test_data" / "background" / "background-1262304512-256.hdf5"
     blocked.mkdir(parents=True)
     (blocked / "in the way").touch()
-    before = len(jobs())
+    before = last()
     with running(directory, tmp_path / "first.txt", *INJECTIONS) as process:
         assert process.wait(400) == 1
     output = (tmp_path / "first.txt").read_text()
@@ -134,13 +139,13 @@ def test_a_job_that_always_fails_ends_the_run_when_the_others_are_done_and_the_n
     assert "  | error: " in output
     assert f"error: FetchStrain test: 1 of 2 jobs failed for good: their logs are in {directory}/condor" in output
     assert "Traceback" not in output
-    assert len(jobs()) - before == 3
+    assert len(jobs(before)) == 3
     (blocked / "in the way").unlink()
     blocked.rmdir()
-    before = len(jobs())
+    before = last()
     with running(directory, tmp_path / "second.txt", *FETCH) as process:
         assert process.wait(400) == 0
-    assert [name.rpartition("-test-")[2] for _, _, name in jobs()[before:]] == ["branch-1"]
+    assert [name.rpartition("-test-")[2] for _, _, name in jobs(before)] == ["branch-1"]
 
 
 def test_jobs_outlive_the_run_however_it_ends_and_the_next_one_finds_them(tmp_path: Path) -> None:
@@ -148,14 +153,14 @@ def test_jobs_outlive_the_run_however_it_ends_and_the_next_one_finds_them(tmp_pa
     node = subprocess.run(
         ["sinfo", "--noheader", "--format=%n"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    before, output = len(jobs()), tmp_path / "output.txt"
+    before, output = last(), tmp_path / "output.txt"
 
     def update(state: str) -> None:
         command = ["scontrol", "update", f"nodename={node}", f"state={state}", "reason=test"]
         subprocess.run(command, capture_output=True, check=False)  # a node that is up already cannot be resumed
 
     def pending() -> list[str]:
-        return [name for _, state, name in jobs()[before:] if state == "PENDING"]
+        return [name for _, state, name in jobs(before) if state == "PENDING"]
 
     update("drain")  # jobs wait until the run has been interrupted often enough
     try:
@@ -174,6 +179,6 @@ def test_jobs_outlive_the_run_however_it_ends_and_the_next_one_finds_them(tmp_pa
             assert process.wait(400) == 0, output.read_text()
     finally:
         update("resume")
-    names = [name for _, _, name in jobs()[before:]]
+    names = [name for _, _, name in jobs(before)]
     assert len(names) == len(set(names)) == 4
     assert len(InjectionTable.read(str(directory / "test_data" / "waveforms.hdf5"))) == 16
