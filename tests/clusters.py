@@ -22,13 +22,14 @@ class Emulator(kmock.KubernetesEmulator):
 
     outage = 0
     refusal = 0
+    refused = tuple(name.rpartition("/")[2] for name in KINDS)
     log_breaks = 0
 
     async def _handle(self, request: Any) -> Any:
         if self.outage > 0:
             self.outage -= 1
             request._raw_request.transport.abort()
-        if self.refusal and request.resource is not None:
+        if self.refusal and request.resource is not None and request.resource.plural in self.refused:
             raise _Refused(status=self.refusal, reason="Refused", message="may not do that")
         if request.method == "POST":
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -181,7 +181,7 @@ async def patiently(attempt: Callable[[], Awaitable[Answer]], patience: float) -
         patience: Seconds.
 
     Raises:
-        BatchError: If it has not answered by then.
+        UnreachableError: If it has not answered by then.
     """
     wait, end, is_told = FIRST_WAIT, time.monotonic() + patience, False
     while True:
@@ -189,7 +189,7 @@ async def patiently(attempt: Callable[[], Awaitable[Answer]], patience: float) -
             return await attempt()
         except _TransientError as error:
             if time.monotonic() + wait > end:
-                raise BatchError(
+                raise UnreachableError(
                     f"the Kubernetes API did not answer for {patience:.0f} s ({error}): check the kubeconfig's server "
                     "and the network, then run again; a training that runs there goes on"
                 ) from None
@@ -198,6 +198,10 @@ async def patiently(attempt: Callable[[], Awaitable[Answer]], patience: float) -
                 is_told = True
         await asyncio.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)
+
+
+class UnreachableError(BatchError):
+    """An API that does not answer, of which nothing more can be asked."""
 
 
 class _TransientError(Exception):

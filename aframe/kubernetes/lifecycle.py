@@ -1,6 +1,7 @@
 """Training on a cluster, from the Job's first manifest to the trained model."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -12,7 +13,7 @@ from aframe import activity, storage
 from aframe.artifacts import Artifacts, training_parameters
 from aframe.errors import BatchError, ConfigurationError, MistakesError, StorageError
 from aframe.kubernetes import manifests, states
-from aframe.kubernetes.cluster import BATCH, CORE, Cluster
+from aframe.kubernetes.cluster import BATCH, CORE, Cluster, UnreachableError
 from aframe.kubernetes.manifests import CACHE, CONTAINER, FILES, JOB_NAME, Manifest
 
 INTERVAL = 5.0
@@ -222,8 +223,11 @@ async def _train_on(cluster: Cluster, job: Manifest, *belongings: Manifest) -> N
             flush=True,
         )
         raise
+    except UnreachableError:
+        raise  # the Job goes on, or the cluster deletes what belongs to it
     except BatchError:
-        await _clear_up(cluster, name)
+        with contextlib.suppress(BatchError):  # the first error is the one to tell
+            await _clear_up(cluster, name)
         raise
     await _clear_up(cluster, name)
 
@@ -266,9 +270,11 @@ async def delete(cluster: Cluster, name: str) -> None:
 
 
 async def _clear_up(cluster: Cluster, name: str) -> None:
-    """Delete the Secret and the ConfigMap of a Job that has ended; those of one that goes on, it needs for new pods."""
+    """Delete a Job that has not begun, and what belongs to one that has ended; one that goes on needs all that."""
     job = await cluster.call("GET", BATCH, f"jobs/{name}", missing_is_fine=True)
-    if job is None or states.ending(job):
+    if job is not None and job["spec"].get("suspend"):
+        await delete(cluster, name)
+    elif job is None or states.ending(job):
         await _delete_belongings(cluster, name)
 
 

@@ -247,6 +247,14 @@ def test_a_refusal_is_one_line(cluster: Cluster, directory: Path, code: int, wor
     assert "\n" not in str(raised.value)
 
 
+def test_a_job_that_may_have_no_secret_does_not_stay(cluster: Cluster, directory: Path) -> None:
+    cluster.emulator.refusal, cluster.emulator.refused = 403, ("configmaps",)
+    with pytest.raises(BatchError, match=r"configmaps.* ask for the right"):
+        train(directory, lambda: None)
+    assert not cluster.there("jobs")
+    assert not cluster.there("secrets")
+
+
 def test_no_way_to_a_cluster(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
