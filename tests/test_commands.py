@@ -1,6 +1,8 @@
 """Commands given bad input: one line that says what, where and what to do, exit code 1, and nothing half made."""
 
+import functools
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -136,7 +138,8 @@ def test_an_interruption_never_comes_while_a_line_is_logged() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             return True
 
-    logger, before = logging.Logger("interrupted"), signal.signal(signal.SIGINT, sandbox._interrupt)
+    handler = functools.partial(sandbox._interrupt, os.getpid())
+    logger, before = logging.Logger("interrupted"), signal.signal(signal.SIGINT, handler)
     logger.addFilter(Interrupts())
     logger.addHandler(logging.NullHandler())
     try:
@@ -145,6 +148,17 @@ def test_an_interruption_never_comes_while_a_line_is_logged() -> None:
             time.sleep(10)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_process_just_forked_ends_without_a_word_at_an_interruption() -> None:
+    before = signal.signal(signal.SIGINT, functools.partial(sandbox._interrupt, os.getpid()))
+    try:
+        child = multiprocessing.get_context("fork").Process(target=signal.raise_signal, args=(signal.SIGINT,))
+        child.start()
+        child.join(60)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert child.exitcode == -signal.SIGINT
 
 
 def test_failure_of_training_is_one_line(run: Path) -> None:

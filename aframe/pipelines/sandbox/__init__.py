@@ -63,7 +63,7 @@ def begin(gpus: str) -> None:
         sys.exit(error.told)
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, functools.partial(_interrupt, os.getpid()))
     if not storage.exists(run.result("report.html")):  # a complete run does nothing, and leaves no trace
         keep_log(run)
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
@@ -88,12 +88,16 @@ def keep_log(run: Artifacts) -> None:
     atexit.register(console.stop)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(owner: int, number: int, frame: FrameType | None) -> None:
     """End the run at Ctrl-C; a little later where a line is being logged.
 
     An exception between taking and using logging's lock leaves it taken, and luigi, which waits for a thread of its own
-    that logs, would never end.
+    that logs, would never end. A process just forked from the owner, which has not come to set aside this handler, ends
+    without a word: the owner tells the user.
     """
+    if os.getpid() != owner:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
     while frame is not None:
         if frame.f_globals.get("__name__") == "logging":
             threading.Timer(LATER, os.kill, (os.getpid(), number)).start()
