@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aframe.config import Config
 from aframe.constants import SECONDS_PER_DAY
+from aframe.costs import GPU_FLOPS
 from aframe.errors import ConfigurationError, DataError
 from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
 from aframe.strain.recordings import check_recordings, format_gps, in_directory
@@ -30,9 +31,9 @@ LEAST = 4 * SHORT
 
 BYTES_OF_A_SAMPLE = 8
 
-CORE_RATE, GPU_RATE = 60000 * 2048.0, 50000.0
+CORE_RATE, GPU_RATE = 60000 * 2048.0, GPU_FLOPS / 2.14e9
 """Windows a second (docs/performance.md): of a core and a factorised network, times the sample rate (Hz); of a GPU and
-a joint one."""
+the joint network of ``--config bbh``, by its operations a window."""
 
 TYPICAL_SHARE = 0.6
 """Part of a run in which both LIGO detectors observe, about; two thirds of it with Virgo."""
@@ -172,7 +173,7 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
         raise DataError(f"--frames {directory} holds strain of {', '.join(there)} alone: a search needs two detectors")
     lowest = min(recording.sample_rate for recording in found if recording.ifo in there or not ifos)
     rate = min(base.search.sample_rate, lowest)
-    check_recordings(found, there, rate, f"--frames {directory}")
+    check_recordings(found, there, rate, f"--frames {directory}", "give another directory, or other --ifos")
     begin, end = gps_of(start) if start else 0.0, gps_of(stop) if stop else math.inf
     within = [(max(piece.start, begin), min(piece.stop, end)) for piece in recorded_segments(found, there)]
     pieces = [Segment(low, high) for low, high in within if high - low > 1]

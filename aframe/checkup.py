@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from aframe import storage
 from aframe.artifacts import Artifacts
-from aframe.batch.settings import BATCH_TASKS, COMMANDS
+from aframe.batch.settings import BATCH_TASKS, COMMANDS, QUESTIONS
 from aframe.processes import cores
 
 OPEN_DATA = "https://gwosc.org/api/v2/"
@@ -186,7 +186,7 @@ def _batch_systems(run: Artifacts | None) -> list[Finding]:
             mend = "run on a machine that submits to it, or set workflow = local" if system in wanted else ""
             found.append(Finding(name, state, told, mend))
             continue
-        question = {"htcondor": ["condor_q", "-totals"], "slurm": ["squeue", "--noheader", "--me"]}[system]
+        question = QUESTIONS[system]
         is_fine, told = _ask(question, NETWORK_PATIENCE)
         state = "fine" if is_fine else "wrong" if system in wanted else "absent"
         mend = f"see that {question[0]} works, or set workflow = local" if state == "wrong" else ""

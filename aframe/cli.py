@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(chosen: str = "") -> Parser:
-    """The parser of all commands; ``train`` has Lightning's.
+    """The parser of all commands.
 
     Args:
         chosen: The command whose options are wanted, or ``ALL``; the others' modules are not imported.
@@ -55,7 +55,7 @@ def build_parser(chosen: str = "") -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, told in COMMANDS.items():
         command = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-        if chosen in (name, ALL) and name != "train":
+        if chosen in (name, ALL):
             import_module(f"aframe.commands.{name}").add_arguments(command)
         _add_common(command)
     return parser
@@ -108,8 +108,10 @@ def _dispatch(options: Sequence[str]) -> None:
     if name == "train":
         if "--version" in options:
             parser.parse_args(["--version"])
-        _show(is_shown)
         own.remove(name)
+        if not own or own[0].startswith("-"):  # the options are those of what it does, which is not said
+            parser.parse_args([name, *own[:1]])
+        _show(is_shown)
         import_module("aframe.commands.train").run(own)
         return
     parsed, unknown = parser.parse_known_args(own)

@@ -358,17 +358,20 @@ def read(path: str) -> tuple[Config, list[Mistake]]:
     return config, [file.located(mistake) for mistake in mistakes]
 
 
-def unknown(section: str, name: str) -> str:
-    """What is wrong with a key's name, such as ``search.highpas``; empty where there is such a key.
+def problem(section: str, name: str, value: str) -> str:
+    """What is wrong with a key's name, or with its value on its own; empty where nothing is.
 
-    >>> unknown("search", "highpas")
+    >>> problem("search", "highpas", "32")
     "unknown key 'highpas' in [luigi_search] (did you mean 'highpass'?)"
+    >>> problem("search", "highpass", "low")
+    "highpass = 'low' in [luigi_search] is no number"
     """
     kinds = _kinds()
     if section not in kinds:
         return f"unknown section [luigi_{section}]{nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
-    keys = [each.name for each in dataclasses.fields(kinds[section])]
-    return "" if name in keys else f"unknown key {name!r} in [luigi_{section}]{nearest(name, keys)}"
+    found: list[Mistake] = []
+    fields_of(section, kinds[section], {name: value}, found, is_renamed=True)
+    return found[0].text if found else ""
 
 
 def _kinds() -> dict[str, Any]:

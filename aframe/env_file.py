@@ -1,5 +1,6 @@
 """The ``.env`` of a run, read without a shell and as the one that runs ``run.sh`` reads it."""
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +17,16 @@ LINE = re.compile(
 )
 """NAME=value, with quotes of either kind or none, and perhaps a comment."""
 
+KNOWN = (
+    *(f"AFRAME_{name}_DIR" for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS", "CACHE")),
+    "AFRAME_S3_PATIENCE", "AFRAME_DEBUG", "AFRAME_QUIET", "LAW_HOME", "LAW_CONFIG_FILE", "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+)  # fmt: skip
+"""Variables that a run takes; others are the user's own, but one that is almost called so is meant to be one."""
+
+ALIKE = 0.9
+"""How alike two names are of which one is taken for the other, of 1."""
+
 REFERENCE = re.compile(r"(?<!\\)\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 """A variable in a value that is not in single quotes."""
 
@@ -29,7 +40,27 @@ def read(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, st
 
     Raises:
         ConfigurationError: If there is no such file.
-        MistakesError: One line for each that is more than a value for a name, or names a variable that is not set.
+        MistakesError: All that ``read_all`` finds to be wrong.
+    """
+    found, mistakes = read_all(path, environment)
+    if mistakes:
+        raise MistakesError(mistakes)
+    return found
+
+
+def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[str]]:
+    """What a run's ``.env`` sets, and what is wrong with it.
+
+    Args:
+        path: The file.
+        environment: What its values may name, besides the variables of earlier lines.
+
+    Returns:
+        The variables; and a line for each that is more than a value for a name, names a variable that is not set, or
+        sets one of ours that there is not.
+
+    Raises:
+        ConfigurationError: If there is no such file.
     """
     if not Path(path).exists():
         raise ConfigurationError(f"{path} does not exist: write the run's files with `aframe init {Path(path).parent}`")
@@ -44,9 +75,10 @@ def read(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, st
             mistakes.append(f"{path}:{number}: {error}")
         else:
             found[name] = value
-    if mistakes:
-        raise MistakesError(mistakes)
-    return found
+            meant = difflib.get_close_matches(name, KNOWN, n=1, cutoff=ALIKE)
+            if meant and name not in KNOWN:
+                mistakes.append(f"{path}:{number}: aframe knows no variable {name} (did you mean {meant[0]}?)")
+    return found, mistakes
 
 
 def variable(line: str, known: Mapping[str, str]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,10 +13,10 @@ import torch
 from aframe import config, storage
 from aframe.artifacts import Artifacts, Stage
 from aframe.batch import container
-from aframe.batch.settings import BATCH_TASKS, COMMANDS
+from aframe.batch.settings import BATCH_TASKS, COMMANDS, QUESTIONS
 from aframe.cfg_file import CfgFile
 from aframe.engines import check_engine
-from aframe.errors import AframeError, ConfigurationError, MistakesError, StorageError
+from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.parsing import Mistake
 from aframe.planning import slides_over
@@ -28,17 +29,24 @@ from aframe.targets import target_populations
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
 
+PATIENCE = 20.0
+"""Seconds in which a batch system should answer."""
+
 LEAST_FREE = 100e6
 """Bytes that a disk must have free: less is gone before the first file is whole."""
 
 
-def checked_run(path: str, environment: Mapping[str, str] = os.environ, gpus: str = "") -> Artifacts:
+def checked_run(
+    path: str, environment: Mapping[str, str] = os.environ, gpus: str = "", misread: Sequence[str] = ()
+) -> Artifacts:
     """The run of a configuration and of an environment, when nothing can be seen to be wrong with them.
 
     Args:
         path: The ``.cfg``.
         environment: Its variables.
         gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
+        misread: What is wrong with the file that should have set these variables: those that are not set are then not
+            told of.
 
     Raises:
         MistakesError: All that is wrong: with the ``.cfg``, the training's YAML, the environment, and what they name.
@@ -47,9 +55,9 @@ def checked_run(path: str, environment: Mapping[str, str] = os.environ, gpus: st
     try:
         made, wrong = config.read(path)
     except MistakesError as error:
-        raise MistakesError([*error.mistakes, *unset]) from None
+        raise MistakesError([*error.mistakes, *(misread or unset)]) from None
     run, file = Artifacts(made, directories), CfgFile.read(path)
-    told = [*(mistake.text for mistake in wrong), *unset]
+    told = [*(mistake.text for mistake in wrong), *(misread or unset)]
     found = mistakes_of(run, wrong, are_directories_set=not unset, gpus=gpus)
     for refusal in found:
         told += refusal.mistakes if isinstance(refusal, MistakesError) else [file.located_text(str(refusal))]
@@ -159,15 +167,33 @@ def check_batch_systems(run: Artifacts) -> None:
 
     Raises:
         ConfigurationError: If its commands are not on PATH.
+        BatchError: If it does not answer, with what its command says.
     """
-    for task in BATCH_TASKS:
-        workflow = run.config.batch_for(task).workflow
+    workflows = {run.config.batch_for(task).workflow: task for task in reversed(BATCH_TASKS)}
+    for workflow, task in workflows.items():
         for command in COMMANDS.get(workflow, ()):
             if shutil.which(command) is None:
                 raise ConfigurationError(
                     f"workflow = {workflow} of {task}: {command} is not on PATH: run on a machine that submits to "
                     f"{workflow}, or set workflow = local"
                 )
+        if workflow in QUESTIONS:
+            _check_answer(workflow, task)
+
+
+def _check_answer(workflow: str, task: str) -> None:
+    """Refuse a batch system that answers with an error; one that is slow may only be busy."""
+    question = QUESTIONS[workflow]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        return
+    if answer.returncode:
+        said = " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.returncode}"
+        raise BatchError(
+            f"workflow = {workflow} of {task}: {question[0]} fails ({said}): wait until {workflow} is mended, or set "
+            "workflow = local"
+        )
 
 
 def check_submit_directory(run: Artifacts) -> None:

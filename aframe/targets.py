@@ -33,6 +33,8 @@ def populations(
     load = functools.partial(load_population, resolve=run.config.resolve)
     source = load(run.config.waveforms.prior)
     pairs = mass_targets(mass_pairs, run.config.sensitivity.mass_width, source.redshift_range)
+    for pair in pairs:
+        pair.check_reached(source)
     others = population_targets({path: load(path) for path in named}, source)
     check_names([*pairs, *others])
     return source, [*pairs, *others]

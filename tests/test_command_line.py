@@ -111,6 +111,7 @@ def test_bash_completes_commands_options_and_values() -> None:
     assert completed("aframe", "--debug", "run", "--g") == ["--gpus"]
     assert completed("aframe", "data", "--stage", "") == ["train", "test"]
     assert set(completed("aframe", "completion", "")) >= {"bash", "zsh", "fish"}
+    assert completed("aframe", "train", "")[-3:] == ["fit", "validate", "submit"]
     assert completed("aframe", "infer", "--strain", "da") == []  # files, which bash completes itself
 
 

@@ -39,6 +39,7 @@ def test_values_are_those_of_the_shell(tmp_path: Path, monkeypatch: pytest.Monke
         ("where it goes", "is no NAME="),
         ('TOKEN="$(cat token)"', "is no NAME="),
         ('A="open', "is no NAME="),
+        ("AFRAME_S3_PATIENC=60", "aframe knows no variable AFRAME_S3_PATIENC (did you mean AFRAME_S3_PATIENCE?)"),
         ('A="$NOWHERE/x"', "A names NOWHERE, which is not set"),
     ],
 )

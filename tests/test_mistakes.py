@@ -108,6 +108,19 @@ def cut(run: Path) -> None:
     os.truncate(run / "frames" / "L1.hdf5", 50_000)
 
 
+def program(name: str, script: str = "exit 0") -> Callable[[Path], None]:
+    """A command of that name, and what it does."""
+
+    def install(run: Path) -> None:
+        path = run.parent / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        os.environ["PATH"] = f"{path.parent}{os.pathsep}{os.environ['PATH']}"
+
+    return install
+
+
 def in_turn(*changes: Callable[[Path], None]) -> Callable[[Path], None]:
     """Several changes."""
 
@@ -358,6 +371,16 @@ RUNS = {
         CHECK,
         "workflow = htcondor of FetchStrain: condor_submit is not on PATH: run on a machine that submits",
     ),
+    "batch system that does not answer": (
+        in_turn(
+            cfg(r"^\[luigi_sensitivity\]", "[luigi_batch]\nworkflow = slurm\n\n[luigi_sensitivity]"),
+            program("sbatch"),
+            program("scancel"),
+            program("squeue", "echo 'no controller' >&2; exit 1"),
+        ),
+        CHECK,
+        r"workflow = slurm of FetchStrain: squeue fails \(no controller\): wait until slurm is mended",
+    ),
     "misspelled key of the YAML": (
         yaml("^  learning_rate:", "  learning_rat:"),
         CHECK,
@@ -390,6 +413,16 @@ RUNS = {
     ),
     "YAML that is none": (yaml("^trainer:", "trainer: ["), CHECK, r"train\.yaml:4: this is no YAML file"),
     "YAML that is missing": (cfg("^config = train.yaml", "config = other.yaml"), CHECK, r"other\.yaml does not exist"),
+    "line of .env that is none": (
+        lambda run: edit(run / ".env", "^AFRAME_RESULTS_DIR=", "AFRAME_RESULTS_DIR = "),
+        CHECK,
+        r"\.env:6: this is no NAME=.value.: mend the line",
+    ),
+    "masses that the prior does not have": (
+        cfg("^mass_combos = .*$", "mass_combos = 35-35, 300-200"),
+        CHECK,
+        r"sandbox\.cfg:\d+: mass_combos = 300-200: the prior of the injections makes no binary of such",
+    ),
     "variable that is not set": (
         env("RESULTS", ""),
         CHECK,
@@ -476,6 +509,26 @@ COMMANDS = {
         "needs --config FILE: `aframe init DIR` writes a train.yaml",
     ),
     "run that is there already": (nothing, ("init", "{run}"), "already has sandbox.cfg, train.yaml, .env, run.sh"),
+    "word for a number to set": (
+        nothing,
+        ("init", "{run}/new", "--set", "inference.Tb=long"),
+        r"--set inference\.Tb=long: Tb = 'long' in \[luigi_inference\] is no number",
+    ),
+    "unknown key of the YAML to set": (
+        nothing,
+        ("init", "{run}/new", "--set", "train.trainer.max_epoch=3"),
+        r"train\.yaml has no key 'max_epoch' there \(did you mean 'max_epochs'\?\)",
+    ),
+    "page of another kind": (
+        nothing,
+        ("plot", "{run}", "--time", "1262304000", "--output", "{run}/page.txt"),
+        r"page\.txt is no page: give a name that ends with \.html",
+    ),
+    "files without a detector": (
+        frames("H1 L1"),
+        ("init", "{run}/new", "--frames", "{run}/frames", "--ifos", "H1,V1"),
+        r"frames holds strain of H1, L1, none of V1: give another directory, or other --ifos",
+    ),
     "unknown key to set": (
         nothing,
         ("init", "{run}/new", "--set", "search.highpas=3"),
@@ -565,6 +618,15 @@ def test_mistakes_of_all_kinds_are_told_at_once(run: Path, capsys: pytest.Captur
         assert len([found for found in lines if re.search(line, found)]) == 1, line
     assert len(lines) == 8
     assert snapshot(run) == before
+
+
+def test_mistakes_of_the_environment_hide_no_other(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("line of .env that is none", "misspelled key"):
+        RUNS[kind][0](run)
+    heading, *lines = told(capsys, "run", str(run))
+    assert heading == "error: 2 mistakes, and nothing was run:"
+    for kind in ("line of .env that is none", "misspelled key"):
+        assert any(re.search(RUNS[kind][2], line) for line in lines), kind
 
 
 def test_numbers_of_the_training_that_are_none_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

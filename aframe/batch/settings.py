@@ -21,6 +21,9 @@ COMMANDS = {
 }
 """What a machine must have that submits to a batch system."""
 
+QUESTIONS = {"htcondor": ("condor_q", "-totals"), "slurm": ("squeue", "--noheader", "--me")}
+"""What each answers without an error, if it is up."""
+
 NO_LINES = Lines()
 
 

@@ -11,6 +11,7 @@ from aframe import config, storage
 from aframe.batch.job import RUN_LAW
 from aframe.blueprints import Blueprint, detectors, local_strain, open_data
 from aframe.errors import ConfigurationError
+from aframe.parsing import nearest
 
 CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
 
@@ -153,9 +154,9 @@ def _change(texts: dict[str, str], change: str) -> None:
         pattern = rf"^(\s*){re.escape(name)}:\s*[^#\n]*?(\s*(#.*)?)$"
     else:
         file, separator = "sandbox.cfg", " ="
-        problem = config.unknown(section, name)
-        if problem:
-            raise ConfigurationError(f"--set {change}: {problem}")
+        wrong = config.problem(section, name, value)
+        if wrong:
+            raise ConfigurationError(f"--set {change}: {wrong}")
         heading = f"[luigi_{section}]\n"
         if heading not in texts[file]:
             texts[file] += f"\n{heading}"
@@ -167,7 +168,10 @@ def _change(texts: dict[str, str], change: str) -> None:
             body = f"{name} = {value}\n{body}"
     body, count = re.subn(pattern, lambda m: f"{m[1]}{name}{separator} {value}{m[2]}", body, flags=re.MULTILINE)
     if count != 1:
-        raise ConfigurationError(f"--set {change}: {file} has no key {name!r} there; see the keys it has")
+        names = {*re.findall(r"^ *(\w+):", texts[file], re.MULTILINE)} - {name}
+        raise ConfigurationError(
+            f"--set {change}: {file} has no key {name!r} there{nearest(name, names)}; see the keys it has"
+        )
     texts[file] = head + body + tail
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from aframe import config
-from aframe.commands.runs import load_environment
+from aframe.commands.runs import begin_environment
 from aframe.errors import ConfigurationError
 from aframe.processes import cores
 
@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
         )
-    path = load_environment(options.directory)
-    if options.check or config.Directories.read()[1] or config.read(path)[1]:
+    path, wrong = begin_environment(options.directory)
+    if options.check or wrong or config.Directories.read()[1] or config.read(path)[1]:
         from aframe.preflight import checked_run
 
-        checked_run(path, gpus=options.gpus)
+        checked_run(path, gpus=options.gpus, misread=wrong)
         print(f"{options.directory}: no mistakes found")
         return
     binaries = str(Path(sys.executable).parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aframe import config, env_file
 from aframe.artifacts import Artifacts
-from aframe.errors import ConfigurationError
+from aframe.errors import ConfigurationError, MistakesError
 
 
 def run_of(configuration: str, check: bool = True) -> Artifacts:
@@ -29,10 +29,28 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
 
 
 def load_environment(directory: str) -> str:
-    """Set what the run's ``.env`` sets; path of its configuration."""
+    """Set what the run's ``.env`` sets; path of its configuration.
+
+    Raises:
+        ConfigurationError: If there is no such file.
+        MistakesError: If something is wrong with it.
+    """
+    path, mistakes = begin_environment(directory)
+    if mistakes:
+        raise MistakesError(mistakes)
+    return path
+
+
+def begin_environment(directory: str) -> tuple[str, list[str]]:
+    """Set what can be understood of a run's ``.env``; path of its configuration, and what is wrong with the ``.env``.
+
+    Raises:
+        ConfigurationError: If there is no such file.
+    """
     path = Path(directory).absolute()
-    os.environ.update(env_file.read(str(path / ".env")))
-    return str(path / "sandbox.cfg")
+    found, mistakes = env_file.read_all(str(path / ".env"))
+    os.environ.update(found)
+    return str(path / "sandbox.cfg"), mistakes
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:

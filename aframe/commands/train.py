@@ -12,6 +12,21 @@ TASK = "Train"
 """Whose work it does in a run."""
 
 
+STEPS = ("fit", "validate", "submit")
+"""What it does: the first two are Lightning's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what it does; each has options of its own."""
+    parser.add_argument("step", choices=STEPS, help="what is done; `aframe train STEP --help` lists its options")
+    parser.epilog = (
+        "fit trains: aframe train fit --config train.yaml, with LAW_CONFIG_FILE and the run's AFRAME_... directories "
+        "set; it resumes where it was interrupted. validate scores a checkpoint. These have Lightning's options: every "
+        "key of the YAML is one, as --trainer.max_epochs 20. submit trains a run on Kubernetes and follows its log: "
+        "aframe train submit DIR, or with --dry-run shows what the cluster would be told."
+    )
+
+
 def run(options: Sequence[str]) -> None:
     """Run a training command of Lightning's, and draw what came of it; ``submit`` is our own."""
     if options and options[0] == "submit":

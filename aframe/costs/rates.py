@@ -9,6 +9,7 @@ import torch
 
 from aframe import steps
 from aframe.artifacts import Artifacts
+from aframe.costs import GPU_FLOPS, GPU_WINDOWS
 from aframe.costs.amounts import network, repairings, trains_in_half
 from aframe.engines import PRECISIONS
 from aframe.inference.scorers import TorchScorer
@@ -34,13 +35,6 @@ SECONDS = 2.0
 
 FEW_WINDOWS, MANY_WINDOWS = 8, 512
 """Windows with which it begins, and that it takes at most if they are quick."""
-
-GPU_FLOPS = 4e13
-"""Operations a second that a data centre's GPU is taken to do in half precision, a twentieth of what it can at most: by
-count (docs/performance.md), not by measurement."""
-
-GPU_WINDOWS = 1e6
-"""Windows a second that a GPU is taken to do at most: what the process around it keeps up with."""
 
 
 @dataclass(frozen=True)

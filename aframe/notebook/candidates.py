@@ -13,7 +13,7 @@ from aframe.events.candidates import CandidateTable, utc
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
-from aframe.notebook.shown import Shown, show, show_all, with_units
+from aframe.notebook.shown import Shown, column_of, show, show_all, with_units
 from aframe.report import html, panels
 from aframe.report.candidates import candidate_columns
 from aframe.report.text import duration, number, rate
@@ -41,7 +41,7 @@ class Candidates(Shown):
         return len(self.table)
 
     def __getitem__(self, column: str) -> Array:
-        return self.table[column]
+        return column_of(self.table, column)
 
     def facts(self) -> Mapping[str, str]:
         """How many there are, and the loudest."""

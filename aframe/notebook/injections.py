@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from matplotlib.axes import Axes
 
 from aframe.events.significance import Background
-from aframe.notebook.shown import Shown, show, with_units
+from aframe.notebook.shown import Shown, column_of, show, with_units
 from aframe.report import panels, paper
 from aframe.report.inputs import rates_to_show, reference_far_per_year
 from aframe.report.text import number, rate
@@ -35,7 +35,7 @@ class Injections(Shown):
         return len(self.table)
 
     def __getitem__(self, column: str) -> Array:
-        return self.table[column]
+        return column_of(self.table, column)
 
     @property
     def reference_far_per_year(self) -> float:

@@ -10,7 +10,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aframe.errors import DataError
+from aframe.parsing import nearest
 from aframe.report import html, paper
+from aframe.tables import Table
 from aframe.tables.table import UNITS
 from aframe.types import Array
 
@@ -30,6 +33,18 @@ class Shown(ABC):
 
     def _repr_html_(self) -> str:
         return html.table((type(self).__name__, ""), list(self.facts().items()))
+
+
+def column_of(table: Table, name: str) -> Array:
+    """A column of a table.
+
+    Raises:
+        DataError: If it has none of that name; says which it has.
+    """
+    if name not in table.parameters:
+        there = ", ".join(table.parameters)
+        raise DataError(f"there is no column {name!r}{nearest(name, table.parameters.keys())}; there are {there}")
+    return table[name]
 
 
 def on_screen(**options: Any) -> Figure:

@@ -12,13 +12,17 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from aframe.errors import DataError
+from aframe.errors import ConfigurationError, DataError
 from aframe.sensitivity.cosmology import comoving_volume_time, source_time_volume_density
 from aframe.tables import Table
 from aframe.types import Array
 
 NEGLIGIBLE = 36.0
 """Exponent from which on a log-normal density is none: e⁻³⁶ of its peak is less than rounding."""
+
+
+PROBES = 4096
+"""Binaries by which it is judged whether a population lies outside another."""
 
 
 @runtime_checkable
@@ -133,6 +137,25 @@ class LogNormalTarget:
     def columns(self) -> tuple[str, ...]:
         """None besides masses and redshift."""
         return ()
+
+    def check_reached(self, source: Source) -> None:
+        """Refuse masses that no draw can have.
+
+        Args:
+            source: The population of the draws.
+
+        Raises:
+            ConfigurationError: If none of ``PROBES`` binaries of this population lies in the other.
+        """
+        rng = np.random.default_rng(0)
+        scatter = np.exp(self.width * rng.standard_normal((2, PROBES)))
+        mass_1, mass_2 = self.mass_1 * scatter[0], self.mass_2 * scatter[1]
+        redshift = rng.uniform(*self.redshift_range, PROBES)
+        if not np.isfinite(source.log_density(np.maximum(mass_1, mass_2), np.minimum(mass_1, mass_2), redshift)).any():
+            raise ConfigurationError(
+                f"mass_combos = {self.name}: the prior of the injections makes no binary of such source-frame masses "
+                "(solar masses); leave the pair out, or take a prior that contains it"
+            )
 
     def relative_density(self, binaries: Binaries) -> Float[Array, " n"]:
         """Density of the masses, folded onto mass_1 >= mass_2."""

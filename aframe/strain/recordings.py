@@ -98,7 +98,13 @@ def in_directory(directory: str, where: str = "") -> list[Recording]:
     return [recording for path in paths for recording in _remembered(path)]
 
 
-def check_recordings(found: Iterable[Recording], ifos: Sequence[str], sample_rate: float, where: str) -> None:
+def check_recordings(
+    found: Iterable[Recording],
+    ifos: Sequence[str],
+    sample_rate: float,
+    where: str,
+    mend: str = "mend frames in [luigi_data], or ifos in [luigi_search]",
+) -> None:
     """Refuse files that lack a detector, or that cannot be brought to a sample rate.
 
     Args:
@@ -106,6 +112,7 @@ def check_recordings(found: Iterable[Recording], ifos: Sequence[str], sample_rat
         ifos: Detectors that are wanted.
         sample_rate: Hz that are wanted.
         where: What to call the files in an error.
+        mend: What to do where a detector is lacking.
 
     Raises:
         DataError: Naming the detectors that there are; or the file, and both rates.
@@ -114,10 +121,7 @@ def check_recordings(found: Iterable[Recording], ifos: Sequence[str], sample_rat
     there = sorted({recording.ifo for recording in found})
     missing = [ifo for ifo in ifos if ifo not in there]
     if missing:
-        raise DataError(
-            f"{where} holds strain of {', '.join(there)}, none of {', '.join(missing)}: mend frames in [luigi_data], "
-            "or ifos in [luigi_search]"
-        )
+        raise DataError(f"{where} holds strain of {', '.join(there)}, none of {', '.join(missing)}: {mend}")
     for recording in found:
         if recording.ifo in ifos:
             try:

@@ -20,10 +20,7 @@ with the time (UTC), in `logs/` beside the run's `.cfg`.
 What makes a shell complete commands and options is what `aframe completion bash`, `zsh` or `fish` prints.
 """
 
-TRAIN = (
-    "Its options are Lightning's: `aframe train fit --help` lists them; [training.md](training.md) says what they do.\n"
-    "`aframe train submit` trains on a [Kubernetes](kubernetes.md) cluster: `aframe train submit --help`."
-)
+TRAIN = "[training.md](training.md) says what `fit`'s options do, [kubernetes.md](kubernetes.md) those of `submit`."
 
 COMMON = {"--help", "--version", "--debug", "--quiet"}
 
@@ -31,7 +28,8 @@ COMMON = {"--help", "--version", "--debug", "--quiet"}
 def page() -> str:
     """The page."""
     return HEAD + "".join(
-        f"\n## `aframe {name}`\n\n{parser.description}\n\n{TRAIN if name == 'train' else chr(10).join(table(parser))}\n"
+        f"\n## `aframe {name}`\n\n{parser.description}\n\n{chr(10).join(table(parser))}\n"
+        + (f"\n{TRAIN}\n" if name == "train" else "")
         for name, parser in cli.subparsers(cli.build_parser(cli.ALL)).items()
     )
 
@@ -50,10 +48,10 @@ def table(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def shown(action: argparse.Action) -> str:
     """An option as it is typed."""
-    value = "|".join(map(str, action.choices)) if action.choices else action.metavar or action.dest.upper()
+    value = r"\|".join(map(str, action.choices)) if action.choices else action.metavar or action.dest.upper()
     if not action.option_strings:
         return str(value if action.choices else action.dest.upper())
-    return action.option_strings[0] if action.nargs == 0 else f"{action.option_strings[0]} {value}".replace("|", r"\|")
+    return action.option_strings[0] if action.nargs == 0 else f"{action.option_strings[0]} {value}"
 
 
 if __name__ == "__main__":
