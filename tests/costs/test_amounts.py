@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 from terminal import run_in, write_run
 
-from aframe import planning
+from aframe import blueprints, cli, planning
 from aframe.artifacts import Artifacts
+from aframe.costs import GPU_FLOPS
 from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, trains_in_half
 from aframe.train.architectures import FactorisedNetwork
+from aframe.train.architectures.cost import cost
 
 
 def run_of(directory: Path, *changes: str) -> Artifacts:
@@ -47,6 +49,14 @@ def test_the_network_is_that_of_the_training(run: Artifacts) -> None:
     assert isinstance(made, FactorisedNetwork)
     assert (made.num_ifos, made.kernel_size) == (2, run.config.search.kernel_size)
     assert (trains_in_half(run), repairings(run)) == (True, 3)
+
+
+def test_a_new_search_is_told_the_gpu_time_that_the_doctor_counts(tmp_path: Path) -> None:
+    cli.main(["init", str(tmp_path / "run"), "--config", "bbh"])
+    run = run_in(tmp_path / "run")
+    flops = cost(network(run), run.config.search.stride_size, windows=8).slide_flops
+    told = blueprints.GPU_RATE
+    assert told == pytest.approx(GPU_FLOPS / flops, rel=0.01)
 
 
 def test_files_are_as_large_as_what_is_in_them(tmp_path: Path) -> None:

@@ -260,6 +260,10 @@ def test_mistakes_of_use_say_what_can_be_asked_for(search: Search) -> None:
         volumes.at(1e-9)
     with pytest.raises(ConfigurationError, match="nowhere"):
         search.sensitive_volume("nowhere.population")
+    with pytest.raises(DataError, match=r"'far_per_yer' .did you mean 'far_per_year'.*; there are .*statistic"):
+        search.candidates["far_per_yer"]
+    with pytest.raises(DataError, match="no column 'mass'"):
+        search.injections["mass"]
 
 
 def test_two_runs_are_read_beside_each_other_and_the_environment_stays(run: Artifacts, tmp_path: Path) -> None:
