@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aframe.config import Config
-from aframe.constants import SECONDS_PER_DAY
-from aframe.costs import GPU_FLOPS
+from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
 from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
 from aframe.strain.recordings import check_recordings, format_gps, in_directory

@@ -1,4 +1,4 @@
-"""Physical and calendar constants, each defined once."""
+"""Constants of physics, the calendar and machines, each defined once."""
 
 from typing import Final
 
@@ -14,3 +14,10 @@ SOLAR_MASS_SECONDS: Final = 4.925490947641267e-06
 
 LIGHT_TRAVEL_TIME_MAX: Final = 0.0427
 """Earth's diameter over the speed of light, in seconds: no two detectors are further apart."""
+
+GPU_FLOPS: Final = 4e13
+"""Operations a second that a data centre's GPU is taken to do in half precision, a twentieth of what it can at most: by
+count (docs/performance.md), not by measurement."""
+
+GPU_WINDOWS: Final = 1e6
+"""Windows a second that a GPU is taken to do at most: what the process around it keeps up with."""

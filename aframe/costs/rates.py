@@ -9,7 +9,7 @@ import torch
 
 from aframe import steps
 from aframe.artifacts import Artifacts
-from aframe.costs import GPU_FLOPS, GPU_WINDOWS
+from aframe.constants import GPU_FLOPS, GPU_WINDOWS
 from aframe.costs.amounts import network, repairings, trains_in_half
 from aframe.engines import PRECISIONS
 from aframe.inference.scorers import TorchScorer

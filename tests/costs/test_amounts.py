@@ -5,7 +5,7 @@ from terminal import run_in, write_run
 
 from aframe import blueprints, cli, planning
 from aframe.artifacts import Artifacts
-from aframe.costs import GPU_FLOPS
+from aframe.constants import GPU_FLOPS
 from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, trains_in_half
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.architectures.cost import cost
