@@ -19,10 +19,11 @@ LINE = re.compile(
 
 KNOWN = (
     *(f"AFRAME_{name}_DIR" for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS", "CACHE")),
-    "AFRAME_S3_PATIENCE", "AFRAME_DEBUG", "AFRAME_QUIET", "LAW_HOME", "LAW_CONFIG_FILE", "AWS_ENDPOINT_URL",
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
-)  # fmt: skip
-"""Variables that a run takes; others are the user's own, but one that is almost called so is meant to be one."""
+    "AFRAME_S3_PATIENCE",
+    "AFRAME_DEBUG",
+    "AFRAME_QUIET",
+)
+"""Our variables that a run takes; others are the user's own, but one that is almost called so is meant to be one."""
 
 ALIKE = 0.9
 """How alike two names are of which one is taken for the other, of 1."""

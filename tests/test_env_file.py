@@ -18,6 +18,8 @@ AFRAME_RESULTS_DIR="${AFRAME_TEST_DATA_DIR}/\\"results\\" \\$5"
 AWS_SECRET_ACCESS_KEY="a+b/c=="
 
 AWS_PROFILE=
+AWS_ENDPOINT_URL_S3=http://localhost
+AFRAME_DATA_DIR=/data
 """
 
 
@@ -28,7 +30,7 @@ def test_values_are_those_of_the_shell(tmp_path: Path, monkeypatch: pytest.Monke
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
     of_shell = dict(pair.split("=", 1) for pair in told.split("\0") if pair)
     read = env_file.read(str(tmp_path / ".env"))
-    assert len(read) == 7
+    assert len(read) == 9
     assert read == {name: of_shell[name] for name in read}
 
 
