@@ -1,6 +1,9 @@
 """The command line's manners: what it says of itself, and to those who err."""
 
 import argparse
+import contextlib
+import os
+import pty
 import re
 import runpy
 import shlex
@@ -10,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes_of_runs import wait_for
 
 import aframe
 from aframe import cli
@@ -106,6 +110,7 @@ def completed(*line: str) -> list[str]:
 
 
 def test_bash_completes_commands_options_and_values() -> None:
+    assert completed("aframe", "export", "--accelerator", "t") == ["tensorrt"]
     assert completed("aframe", "st") == ["status"]
     assert set(cli.COMMANDS) <= set(completed("aframe", ""))
     assert completed("aframe", "--debug", "run", "--g") == ["--gpus"]
@@ -113,6 +118,45 @@ def test_bash_completes_commands_options_and_values() -> None:
     assert set(completed("aframe", "completion", "")) >= {"bash", "zsh", "fish"}
     assert completed("aframe", "train", "")[-3:] == ["fit", "validate", "submit"]
     assert completed("aframe", "infer", "--strain", "da") == []  # files, which bash completes itself
+
+
+TELL_THE_LINE = """
+autoload -Uz compinit; compinit -u
+source {directory}/_aframe
+zle-line-init() {{ touch {directory}/ready }}
+tell() {{ print -r -- $BUFFER >> {directory}/lines }}
+zle -N zle-line-init
+zle -N tell
+bindkey '^T' tell
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_completes_commands_options_and_values(tmp_path: Path) -> None:
+    (tmp_path / "_aframe").write_text(completion.zsh())
+    (tmp_path / ".zshrc").write_text(TELL_THE_LINE.format(directory=shlex.quote(str(tmp_path))))
+    completed = {
+        "aframe sta": "aframe status ",
+        "aframe --debug sta": "aframe --debug status ",
+        "aframe init --obs": "aframe init --observing-run ",
+        "aframe export --platform ten": "aframe export --platform tensorrt ",
+        "aframe train su": "aframe train submit ",
+        "aframe infer --strain _af": "aframe infer --strain _aframe ",
+        "aframe infer --strain a b --out": "aframe infer --strain a b --output ",
+        "aframe data --stage te": "aframe data --stage test ",
+    }
+    ours, theirs = pty.openpty()
+    variables = os.environ | {"ZDOTDIR": str(tmp_path), "TERM": "xterm"}
+    shell = subprocess.Popen(["zsh", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=variables)
+    os.close(theirs)
+    wait_for((tmp_path / "ready").exists)
+    os.write(ours, "".join(f"\x15{line}\t\x14" for line in completed).encode() + b"\x15exit\n")
+    with contextlib.suppress(OSError):  # the other end is closed
+        while os.read(ours, 65536):
+            pass
+    os.close(ours)
+    assert shell.wait(60) == 0
+    assert (tmp_path / "lines").read_text().splitlines() == list(completed.values())
 
 
 def test_fish_is_told_every_option_with_its_meaning() -> None:
@@ -123,8 +167,26 @@ def test_fish_is_told_every_option_with_its_meaning() -> None:
         if long and action.help != argparse.SUPPRESS:
             start = f"complete -c aframe -n '__fish_seen_subcommand_from {name}' -l {long[0]} -d "
             assert any(line.startswith(start) for line in lines)
-    if shutil.which("fish"):
-        subprocess.run(["fish", "--no-execute"], input=completion.fish(), text=True, check=True)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_completes_commands_options_and_values(tmp_path: Path) -> None:
+    (tmp_path / "aframe.fish").write_text(completion.fish())
+    (tmp_path / "strain.hdf5").touch()
+    completed = {
+        "aframe sta": ["status"],
+        "aframe init --obs": ["--observing-run"],
+        "aframe export --platform ten": ["tensorrt"],
+        "aframe train su": ["submit"],
+        "aframe infer --strain str": ["strain.hdf5"],
+        "aframe data --stage te": ["test"],
+    }
+    for line, expected in completed.items():
+        script = f"source aframe.fish; complete --do-complete={shlex.quote(line)}"
+        variables = os.environ | {"HOME": str(tmp_path)}
+        command = ["fish", "--no-config", "--command", script]
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
+        assert [offer.partition("\t")[0] for offer in done.stdout.splitlines()] == expected
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:

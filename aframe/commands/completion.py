@@ -1,6 +1,7 @@
 """``aframe completion``: what makes a shell complete commands, options and their values."""
 
 import argparse
+import re
 import shlex
 
 from aframe import cli
@@ -22,21 +23,38 @@ _aframe() {{
 complete -o default -F _aframe aframe
 """
 
-ZSH = "#compdef aframe\nautoload -U +X bashcompinit && bashcompinit\n"
+ZSH = """#compdef aframe
+# aframe's commands and options: source this after compinit, or name it _aframe in a directory of fpath
+_aframe() {{
+    local -a commands=(
+{commands}
+    )
+    local state line
+    _arguments -C {common} '1: :->command' '*:: :->arguments'
+    case $state in
+        command) _describe command commands ;;
+        arguments) case $line[1] in
+{arguments}
+        esac ;;
+    esac
+}}
+if [ "$funcstack[1]" = _aframe ]; then _aframe "$@"; else compdef _aframe aframe; fi
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="which shell")
     parser.epilog = (
-        'bash: eval "$(aframe completion bash)" in ~/.bashrc; zsh: the same in ~/.zshrc, after compinit; '
+        'bash: eval "$(aframe completion bash)" in ~/.bashrc; zsh: eval "$(aframe completion zsh)" in ~/.zshrc, after '
+        "compinit; "
         "fish: aframe completion fish > ~/.config/fish/completions/aframe.fish"
     )
 
 
 def run(options: argparse.Namespace) -> None:
     """Print it."""
-    print({"bash": bash, "zsh": lambda: ZSH + bash(), "fish": fish}[options.shell](), end="")
+    print({"bash": bash, "zsh": zsh, "fish": fish}[options.shell](), end="")
 
 
 def declared() -> dict[str, list[argparse.Action]]:
@@ -47,27 +65,58 @@ def declared() -> dict[str, list[argparse.Action]]:
     }
 
 
+def long(action: argparse.Action) -> str:
+    """An option's long name; empty for an argument."""
+    return next((string for string in action.option_strings if string.startswith("--")), "")
+
+
 def words(actions: list[argparse.Action]) -> list[str]:
     """All that may begin a word on a command's line."""
-    long = [string for action in actions for string in action.option_strings if string.startswith("--")]
-    return long + [str(c) for action in actions if not action.option_strings for c in action.choices or ()]
+    options = [long(action) for action in actions if action.option_strings]
+    return options + [str(c) for action in actions if not action.option_strings for c in action.choices or ()]
 
 
 def bash() -> str:
     """For bash, whose files it completes where no option fits."""
-    commands = declared()
     options = [f'        {name}) COMPREPLY=($(compgen -W {shlex.quote(" ".join(words(actions)))} -- "$word")) ;;'
-               for name, actions in commands.items()]  # fmt: skip
+               for name, actions in declared().items()]  # fmt: skip
     values = [
         f'        "{name} {action.option_strings[0]}") '
         f'COMPREPLY=($(compgen -W {shlex.quote(" ".join(map(str, action.choices)))} -- "$word")); return ;;'
-        for name, actions in commands.items()
+        for name, actions in declared().items()
         for action in actions
         if action.option_strings and action.choices
     ]
-    common = ["--help", "--version", "--debug", "--quiet"]
-    listed = shlex.quote(" ".join([*commands, *common]))
-    return BASH.format(commands=listed, options="\n".join(options), values="\n".join(values))
+    return BASH.format(
+        commands=shlex.quote(" ".join(words(cli.build_parser()._actions))),
+        options="\n".join(options),
+        values="\n".join(values),
+    )
+
+
+def zsh() -> str:
+    """For zsh, with what each command and option means."""
+    common = [action for action in cli.build_parser()._actions if action.option_strings]
+    arguments = [
+        f"            {name}) _arguments {' '.join(map(_zsh, actions))} ;;" for name, actions in declared().items()
+    ]
+    return ZSH.format(
+        commands="\n".join(f"        {shlex.quote(f'{name}:{told}')}" for name, told in cli.COMMANDS.items()),
+        common=" ".join(map(_zsh, common)),
+        arguments="\n".join(arguments),
+    )
+
+
+def _zsh(action: argparse.Action) -> str:
+    """What zsh's ``_arguments`` is told of an option or an argument."""
+    told = re.sub(r"([\[\]:\\])", r"\\\1", " ".join((action.help or "").split()))
+    values = f"({' '.join(map(str, action.choices))})" if action.choices else "_files"
+    if not action.option_strings:
+        return shlex.quote(f":{told}:{values}")
+    takes = "" if action.nargs == 0 else f":{action.dest}:{values}"
+    repeated = "*" if isinstance(action, argparse._AppendAction) else ""
+    others = f" '*:{action.dest}:{values}'" if action.nargs == "+" else ""
+    return shlex.quote(f"{repeated}{long(action)}[{told}]{takes}") + others
 
 
 def fish() -> str:
@@ -81,9 +130,8 @@ def fish() -> str:
             told = shlex.quote(" ".join((action.help or "").split()))
             choices = f" -x -a {shlex.quote(' '.join(map(str, action.choices)))}" if action.choices else ""
             flag = "" if action.nargs == 0 or choices else " -r"
-            long = [string.removeprefix("--") for string in action.option_strings if string.startswith("--")]
-            if long:
-                lines.append(f"complete -c aframe {seen} -l {long[0]} -d {told}{flag}{choices}")
+            if action.option_strings:
+                lines.append(f"complete -c aframe {seen} -l {long(action)[2:]} -d {told}{flag}{choices}")
             elif choices:
                 lines.append(f"complete -c aframe -f {seen}{choices.replace(' -x', '')} -d {told}")
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict, fields
 
 from aframe import storage
+from aframe.consistency import CHOICES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("accelerator", str, "tensorrt", "of onnxruntime on a GPU: tensorrt, cuda or none"),
         ("engine-cache", str, "/tmp/tensorrt_engines", "directory, on the server, of TensorRT's engines"),
     ):
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text} (default: {default})")
+        choices = CHOICES.get(f"export.{name}", CHOICES.get(f"export.export_{name}"))
+        shown = f"{help_text} (default: {default})"
+        parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=shown)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from aframe import storage
 from aframe.errors import ConfigurationError
+from aframe.serving.launch import LAUNCHERS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--repository", required=True, help="directory of the repository (required)")
     for name, kind, default, help_text in (
-        ("with", str, "auto", "tritonserver, apptainer, docker or podman; auto: the first of these on PATH"),
+        ("with", str, "auto", "what runs it; auto: the first of these that is on PATH"),
         ("image", str, "", "container image, or .sif file (default: NVIDIA's)"),
         ("gpus", str, "", "GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)"),
         ("host", str, "127.0.0.1", "name of this machine for clients; 127.0.0.1: from this machine alone"),
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
     ):
         shown = f" (default: {default:g})" if kind is float else f" (default: {default})" if default else ""
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help_text}{shown}")
+        choices = ("auto", *LAUNCHERS) if name == "with" else None
+        parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=f"{help_text}{shown}")
     parser.add_argument("--record", default="", help=argparse.SUPPRESS)
     parser.add_argument("--owner", type=int, default=0, help=argparse.SUPPRESS)
 
