@@ -334,7 +334,8 @@ class Check:
     Attributes:
         look: Raises what is wrong.
         takes: Sections and keys that it takes.
-        settled_by: Path of an artifact that could not have been made if anything were wrong.
+        settled_by: Path of an artifact that could not have been made if anything were wrong, or after which none of it
+            is wanted.
         looks_there: Whether it looks into the run's directories.
     """
 
@@ -368,9 +369,9 @@ CHECKS = (
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
     Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), looks_there=True),
-    Check(check_batch_systems, ("batch", *BATCH_TASKS)),
+    Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), looks_there=True),
-    Check(check_containers, ("batch", *BATCH_TASKS), looks_there=True),
+    Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), looks_there=True),
     Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, looks_there=True),
     Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), looks_there=True),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from terminal import write_run
+from terminal import run_in, write_run
 
 from aframe import cli, config, storage
 from aframe.artifacts import Artifacts
@@ -645,6 +645,16 @@ def test_a_run_without_mistakes_says_so(run: Path, capsys: pytest.CaptureFixture
     cli.main([word.format(run=run) for word in CHECK])
     assert capsys.readouterr().out == f"{run}: no mistakes found\n"
     assert snapshot(run) == before
+
+
+def test_a_batch_system_whose_jobs_are_all_done_need_not_answer(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RUNS["batch system that does not answer"][0](run)
+    settle(run, "injections", "model")
+    there = run_in(run)
+    with storage.create_hdf5(there.events("background"), there.made_events):
+        pass
+    cli.main([word.format(run=run) for word in CHECK])
+    assert capsys.readouterr().out == f"{run}: no mistakes found\n"
 
 
 @pytest.mark.s3
