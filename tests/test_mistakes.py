@@ -262,6 +262,11 @@ RUNS = {
         CHECK,
         r":21: highpass = 600 Hz .* Nyquist frequency 512 Hz",
     ),
+    "signals that begin above highpass": (
+        cfg("^minimum_frequency = 20", "minimum_frequency = 120"),
+        CHECK,
+        r":\d+: minimum_frequency = 120 Hz .* is above highpass = 32 Hz in \[luigi_search\]: signals would lack",
+    ),
     "kernel longer than the waveform": (
         cfg("^kernel_length = 1.5", "kernel_length = 5"),
         CHECK,
