@@ -134,7 +134,9 @@ def _frequencies(config: "Config") -> Found:
         if not 0 < getattr(config.waveforms, name) < nyquist:
             yield _wrong(config, f"waveforms.{name}", f"is not between 0 and {limit}")
     if search.highpass < config.waveforms.minimum_frequency < nyquist:
-        told = f"is above highpass = {shown(search.highpass)} Hz in [luigi_search]: signals would lack what lies between"
+        told = (
+            f"is above highpass = {shown(search.highpass)} Hz in [luigi_search]: signals would lack what lies between"
+        )
         yield _wrong(config, "waveforms.minimum_frequency", told)
 
 

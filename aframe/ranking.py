@@ -22,7 +22,7 @@ from aframe.events.p_astro import Foreground, mixture, rate_posterior
 from aframe.events.removal import COLUMNS, LiveSpans, remove_candidates
 from aframe.events.significance import Background
 from aframe.inference.arrival import SEARCH, arrival_times
-from aframe.inference.closeup import Closeup, Extent, closeup, needed_stretch, whitened_background
+from aframe.inference.closeup import Closeup, closeup, needed_stretch, usual_extent, whitened_background
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing
 from aframe.sensitivity.cosmology import source_time_volume_density
@@ -40,15 +40,6 @@ NINETY_PERCENT = 1.6448536
 
 MARGIN = 0.1
 """Seconds of strain beyond those in which an arrival is looked for."""
-
-SHOWN_STRAIN = 0.5
-"""Seconds of strain shown on either side of a candidate: its time is known to some 0.3 s."""
-
-SHOWN_SCORES = 4.0
-"""Seconds of scores shown on either side, at least; all within which it outdoes other events are shown."""
-
-TIME_STEP = 1 / 256
-"""Seconds from one column of a Q transform to the next."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +230,7 @@ def loudest_closeups(
         clustering: How its scores become events.
         number: How many.
     """
-    extent = Extent(SHOWN_STRAIN, max(SHOWN_SCORES, clustering.cluster_window_length / 2), TIME_STEP)
+    extent = usual_extent(clustering)
     for row, time, path in _loudest_with_strain(table, files, number):
         wanted = needed_stretch(time, extent, model, clustering)
         stretch = whitened_background(path, model.preprocessing, *wanted)

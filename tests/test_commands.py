@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import luigi
 import numpy as np
 import pytest
 import yaml
@@ -22,6 +23,7 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.pipelines import sandbox
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.tables import EventTable
+from aframe.tasks.report import Report
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model
@@ -130,24 +132,52 @@ def test_interruption_is_one_line(run: Path, reached: str) -> None:
     assert errors.splitlines() == ["interrupted: run the same command again to resume"]
 
 
-def test_an_interruption_never_comes_while_a_line_is_logged() -> None:
-    """Else logging's lock stays taken, and the run waits for a thread that waits for it."""
+class Interrupts(logging.Filter):
+    """Ctrl-C while a line is logged."""
 
-    class Interrupts(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
-            os.kill(os.getpid(), signal.SIGINT)
-            return True
+    def filter(self, record: logging.LogRecord) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return True
 
-    handler = functools.partial(sandbox._interrupt, os.getpid())
-    logger, before = logging.Logger("interrupted"), signal.signal(signal.SIGINT, handler)
+
+def log_a_line() -> None:
+    logger = logging.Logger("interrupted")
     logger.addFilter(Interrupts())
     logger.addHandler(logging.NullHandler())
+    logger.warning("a line")
+
+
+def tell_an_event() -> None:
+    """Ctrl-C while luigi calls who is to know of an event."""
+
+    class Told(luigi.Task):
+        pass
+
+    Told.event_handler(luigi.Event.SUCCESS)(lambda task: os.kill(os.getpid(), signal.SIGINT))
+    Told().trigger_event(luigi.Event.SUCCESS, Told())
+
+
+@pytest.mark.parametrize("work", [log_a_line, tell_an_event])
+def test_an_interruption_never_comes_where_it_does_harm(work: Callable[[], None]) -> None:
+    """Else logging's lock stays taken, and the run waits for a thread that waits for it; or luigi drops it."""
+    before = signal.signal(signal.SIGINT, functools.partial(sandbox._interrupt, os.getpid()))
     try:
-        logger.warning("a line")
+        work()
         with pytest.raises(KeyboardInterrupt):
             time.sleep(10)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("code", "told"), [(-signal.SIGINT, ""), (-signal.SIGKILL, "Report was killed (died with")])
+def test_a_process_that_was_killed_is_told_of_unless_by_an_interruption(
+    run: Path, code: int, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment_of(run).items():
+        monkeypatch.setenv(name, value)
+    Report().trigger_event(luigi.Event.PROCESS_FAILURE, Report(), f"died with exit code {int(code)}")
+    lines = capsys.readouterr().err
+    assert told in lines if told else not lines
 
 
 def test_a_process_just_forked_ends_without_a_word_at_an_interruption() -> None:
@@ -236,9 +266,13 @@ def test_bad_strain(
 def test_good_strain(trained: Path, tmp_path: Path) -> None:
     files = [strain(tmp_path / f"{ifo}.hdf5", ifo) for ifo in ("H1", "L1")]
     output = tmp_path / "events.hdf5"
-    result = aframe("infer", "--model", str(trained), "--strain", *files, "--output", str(output))
+    page = tmp_path / "events.html"
+    outputs = ("--output", str(output), "--page", str(page), "--top", "2")
+    result = aframe("infer", "--model", str(trained), "--strain", *files, *outputs)
     assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith(f"events: {output}\npage: {page}\n")
     assert output.exists()
+    assert len(re.findall("<summary>", page.read_text())) == 2
 
 
 def test_directory_of_strain_with_a_background_and_a_gap(
@@ -259,7 +293,8 @@ def test_directory_of_strain_with_a_background_and_a_gap(
     columns = {"detection_statistic": np.array([second + 1e-9, second - 1]), "detection_time": np.zeros(2)}
     background = EventTable({**columns, "shift": np.zeros((2, 2))}, attributes={"Tb": SECONDS_PER_YEAR / 2})
     background.write(str(tmp_path / "background.hdf5"))
-    result = aframe(*command, "--background", str(tmp_path / "background.hdf5"), "--output", str(rated))
+    outputs = ("--output", str(rated), "--page", str(tmp_path / "rated.html"))
+    result = aframe(*command, "--background", str(tmp_path / "background.hdf5"), *outputs)
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert any(line.endswith("(2 s, missing samples)") for line in lines)

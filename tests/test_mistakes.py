@@ -576,6 +576,11 @@ COMMANDS = {
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/events.csv"),
         r"events\.csv is no HDF5 file: give a name that ends in \.hdf5",
     ),
+    "page of events of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "{run}/events.pdf"),
+        r"events\.pdf is no page: give a name that ends in \.html",
+    ),
     "output that cannot be written": (
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "/proc/events.hdf5"),

@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", help="event table to write, .hdf5 (default: none)")
     parser.add_argument(
+        "--page",
+        help="page to write, .html, with Q transforms, whitened strain and scores of the loudest --top (default: none)",
+    )
+    parser.add_argument(
         "--background",
         help="background.hdf5 of a run, to give each candidate its false alarm rate (default: none is given)",
     )
@@ -41,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, default in (("integration", 1), ("cluster", 8)):
         told = f"s (default: the background's, else {default})"
         parser.add_argument(f"--{name}-window-length", type=float, help=told)
-    parser.add_argument("--top", type=int, default=10, help="candidates to print (default: 10)")
+    parser.add_argument("--top", type=int, default=10, help="candidates to print and to show (default: 10)")
     parser.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
     )
@@ -57,18 +61,14 @@ def run(options: argparse.Namespace) -> None:
         return
     from aframe.events.cluster import Clustering
     from aframe.events.significance import Background
-    from aframe.inference.recorded import expand, search_recorded
-    from aframe.preflight import why_not_written
+    from aframe.inference.closeup import recorded_closeups
+    from aframe.inference.recorded import expand, recordings_of, search_recorded
+    from aframe.report.recordings_page import recordings_html
     from aframe.train.model import load
 
     if not options.model:
         raise ConfigurationError("aframe infer --strain needs --model model.pt")
-    if options.output and not options.output.endswith((".hdf5", ".h5")):
-        raise ConfigurationError(f"--output {options.output} is no HDF5 file: give a name that ends in .hdf5")
-    if options.output and not storage.is_remote(options.output):
-        reason = why_not_written(Path(options.output).absolute().parent)
-        if reason:
-            raise ConfigurationError(f"--output {options.output} cannot be written ({reason}): choose another place")
+    _check_outputs(options)
     model, paths = load(options.model), expand(options.strain)
     background = Background.read(options.background) if options.background else None
     preprocessing = model.preprocessing
@@ -85,6 +85,26 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         found.events.write(options.output, {"model": str(options.model), "strain": paths})
         print(f"events: {options.output}")
+    if options.page:
+        recordings = recordings_of(paths, preprocessing.ifos)
+        closeups = dict(recorded_closeups(found, recordings, model, clustering, options.top))
+        storage.write_text(options.page, recordings_html(found, closeups, options.model))
+        print(f"page: {options.page}")
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse, before anything is computed, what cannot be written or is no file of its kind."""
+    from aframe.preflight import why_not_written
+
+    for name, suffixes, kind in (("output", (".hdf5", ".h5"), "HDF5 file"), ("page", (".html",), "page")):
+        path = getattr(options, name)
+        if not path:
+            continue
+        if not path.endswith(suffixes):
+            raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
+        reason = "" if storage.is_remote(path) else why_not_written(Path(path).absolute().parent)
+        if reason:
+            raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
 
 
 def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """What one candidate looks like: whitened strain, Q transform and scores, from no more strain than that takes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,19 @@ from aframe.errors import DataError
 from aframe.events.cluster import Clustering, moving_average
 from aframe.inference.engine import Engine
 from aframe.inference.q_transform import QTransform, highest_frequency, loudest, q_transform
-from aframe.inference.recorded import whitened_streams
+from aframe.inference.recorded import (
+    PIECE_LENGTH,
+    SearchedRecordings,
+    common_time,
+    strain_between,
+    whitened_streams,
+)
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing
 from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background
-from aframe.strain.recordings import coincident, format_gps, read_strain
+from aframe.strain.recordings import Recording, format_gps
 from aframe.train.model import Model
 from aframe.types import Array
 
@@ -31,6 +37,16 @@ ROWS = 100
 MARGIN = 3.5
 """Seconds of strain on either side of a Q transform, which takes it to be periodic, and of which each row's median
 must be that of noise: the narrowest bands have one independent value in half a second."""
+
+
+SHOWN_STRAIN = 0.5
+"""Seconds of strain shown on either side of a candidate: its time is known to some 0.3 s."""
+
+SHOWN_SCORES = 4.0
+"""Seconds of scores shown on either side, at least."""
+
+TIME_STEP = 1 / 256
+"""Seconds from one column of a Q transform to the next."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,11 @@ class Extent:
     time_step: float
 
 
+def usual_extent(clustering: Clustering) -> Extent:
+    """How much is shown of a candidate: of the scores all among which it outdoes other events."""
+    return Extent(SHOWN_STRAIN, max(SHOWN_SCORES, clustering.cluster_window_length / 2), TIME_STEP)
+
+
 def needed_stretch(time: float, extent: Extent, model: Model, clustering: Clustering) -> tuple[float, float]:
     """GPS s between which a close-up needs whitened strain."""
     reach = extent.scores + clustering.integration_window_length
@@ -137,31 +158,60 @@ def whitened_background(path: str, preprocessing: Preprocessing, start: float, s
 
 
 def whitened_recording(
-    paths: Sequence[str], preprocessing: Preprocessing, start: float, stop: float
+    recordings: Mapping[str, Sequence[Recording]], preprocessing: Preprocessing, start: float, stop: float
 ) -> WhitenedStretch:
-    """Whitened strain of any files, as ``search_recorded`` has it.
+    """Whitened strain of recordings, as ``search_recorded`` has it.
+
+    Its PSDs are those of the search to the bit up to ``PIECE_LENGTH`` after a gap; later they begin at other times.
 
     Args:
-        paths: HDF5 or GWF files, one or more per detector.
+        recordings: Of each detector.
         preprocessing: Of the model.
-        start: GPS s from which on strain is wanted, if the files have it.
+        start: GPS s from which on strain is wanted, if there is any.
         stop: GPS s up to which it is wanted.
 
     Raises:
-        DataError: If the files have none of it.
+        DataError: If there is none of it.
     """
-    rate = preprocessing.whitening.sample_rate
-    strain = read_strain(paths, None, rate)
-    middle = (start + stop) / 2
-    pieces = coincident({ifo: strain[ifo] for ifo in preprocessing.ifos if ifo in strain})
-    piece = next((p for p in pieces if p.start <= middle < p.start + p.duration), None)
-    if piece is None or set(piece.strain) != set(preprocessing.ifos):
-        raise DataError(
-            f"{', '.join(paths)}: no strain of {', '.join(preprocessing.ifos)} at {middle:.3f}; give other files"
+    whitening, middle = preprocessing.whitening, (start + stop) / 2
+    rate = whitening.sample_rate
+    pieces = [
+        piece
+        for first, last in common_time(recordings)
+        if first <= middle < last
+        for piece in strain_between(
+            recordings, rate, max(first, middle - PIECE_LENGTH), min(last, stop + 2 * whitening.psd_length)
         )
+    ]
+    piece = next((p for p in pieces if p.start <= middle < p.start + p.duration), None)
+    if piece is None:
+        raise DataError(f"no strain of {', '.join(preprocessing.ifos)} at {middle:.3f}: give other files")
     streams = whitened_streams(piece, preprocessing)
-    first = piece.start + streams[0].offset / rate
-    return _cut(streams, first, first, preprocessing, (start, stop))
+    begin = piece.start + streams[0].offset / rate
+    return _cut(streams, begin, begin, preprocessing, (start, stop))
+
+
+def recorded_closeups(
+    found: SearchedRecordings,
+    recordings: Mapping[str, Sequence[Recording]],
+    model: Model,
+    clustering: Clustering,
+    number: int,
+) -> Iterator[tuple[int, Closeup]]:
+    """Ranks of the loudest events in recordings, from 1, and what they look like.
+
+    Args:
+        found: What ``search_recorded`` found.
+        recordings: In which.
+        model: By which.
+        clustering: How its scores became events.
+        number: How many.
+    """
+    extent = usual_extent(clustering)
+    for row, time in enumerate(found.events["detection_time"][:number].tolist()):
+        wanted = needed_stretch(time, extent, model, clustering)
+        stretch = whitened_recording(recordings, model.preprocessing, *wanted)
+        yield row + 1, closeup(model, stretch, clustering, time, extent)
 
 
 def closeup(  # noqa: PLR0917 - a model and its settings, strain, and where to look

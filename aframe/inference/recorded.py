@@ -109,7 +109,7 @@ def search_recorded(
         DataError: If a detector is missing or not the model's, or nothing is long enough to search.
         StorageError: If a file is missing or damaged.
     """
-    recordings = _recordings(paths, model.preprocessing.ifos)
+    recordings = recordings_of(paths, model.preprocessing.ifos)
     search = _Search(TorchScorer(model, torch.float32, device), recordings, clustering)
     runs = common_time(recordings)
     total, done = sum(stop - start for start, stop in runs), 0.0
@@ -182,7 +182,13 @@ def _covered(recordings: Sequence[Recording]) -> list[tuple[float, float]]:
     return spans
 
 
-def _recordings(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Recording]]:
+def recordings_of(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Recording]]:
+    """What files hold of each detector.
+
+    Raises:
+        DataError: If a detector is missing, or is none of these.
+        StorageError: If a file is missing or damaged.
+    """
     found = [recording for path in paths for recording in inventory(path)]
     have = {recording.ifo for recording in found}
     if have != set(ifos):
@@ -191,6 +197,22 @@ def _recordings(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Rec
             "give files of each of the model's detectors and of no other"
         )
     return {ifo: [recording for recording in found if recording.ifo == ifo] for ifo in ifos}
+
+
+def strain_between(
+    recordings: Mapping[str, Sequence[Recording]], sample_rate: float, start: float, stop: float
+) -> list[Coincident]:
+    """Strain of all detectors between two GPS times, at a sample rate (Hz), split at gaps."""
+    strain = {ifo: assemble(own, sample_rate, start - MARGIN, stop + MARGIN) for ifo, own in recordings.items()}
+    if not _intersection([[(piece.start, piece.stop) for piece in own] for own in strain.values()]):
+        return []
+    cut = []
+    for piece in coincident(strain):
+        first, last = (round((time - piece.start) * sample_rate) for time in (start, stop))
+        part = {ifo: data[max(0, first) : max(0, last)] for ifo, data in piece.strain.items()}
+        if len(next(iter(part.values()))):
+            cut.append(Coincident(piece.start + max(0, first) / sample_rate, sample_rate, part))
+    return cut
 
 
 @dataclass(frozen=True)
@@ -213,7 +235,7 @@ class _Search:
         while True:
             high = stop if stop - low <= 1.25 * length else low + length
             following = high
-            for piece in self._strain(low, high):
+            for piece in strain_between(self.recordings, whitening.sample_rate, low, high):
                 goes_on = high < stop and piece.start + piece.duration > high - sample / 2
                 is_later = piece.start > low + sample / 2
                 series = None if is_later else series
@@ -230,20 +252,6 @@ class _Search:
                 return
             series = series if following < high else None
             low = following
-
-    def _strain(self, low: float, high: float) -> list[Coincident]:
-        """Strain of all detectors between two times, split at gaps."""
-        rate = self.scorer.preprocessing.whitening.sample_rate
-        strain = {ifo: assemble(own, rate, low - MARGIN, high + MARGIN) for ifo, own in self.recordings.items()}
-        if not _intersection([[(piece.start, piece.stop) for piece in own] for own in strain.values()]):
-            return []
-        cut = []
-        for piece in coincident(strain):
-            first, last = (round((time - piece.start) * rate) for time in (low, high))
-            part = {ifo: data[max(0, first) : max(0, last)] for ifo, data in piece.strain.items()}
-            if len(next(iter(part.values()))):
-                cut.append(Coincident(piece.start + max(0, first) / rate, rate, part))
-        return cut
 
     def _scored(self, piece: Coincident, series: _Series | None) -> _Series:
         """A new series, or one that goes on, with a piece's scores; without where the piece is too short."""

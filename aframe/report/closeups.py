@@ -1,5 +1,6 @@
 """What the loudest candidates look like: Q transforms, whitened strain, scores."""
 
+from collections.abc import Mapping
 from html import escape
 
 from bokeh.plotting import figure
@@ -10,6 +11,7 @@ from aframe.report import figures
 from aframe.report.html import Figures, grid
 from aframe.report.inputs import ReportInputs
 from aframe.report.text import rate
+from aframe.tables import Table
 
 EXPLANATION = (
     "Energies of the Q transform are in units of their mean in Gaussian noise, in which they are exponentially "
@@ -24,12 +26,26 @@ def closeups(inputs: ReportInputs, plots: Figures) -> str:
     table, background = inputs.candidates, inputs.background
     if not inputs.closeups or table is None or background is None:
         return ""
+    rates = {}
+    for rank in inputs.closeups:
+        far, statistic = (float(table[name][rank - 1]) for name in ("far_per_year", "detection_statistic"))
+        rates[rank] = rate(far, bool(background.is_upper_limit(statistic)))
+    return unfolding(inputs.closeups, table, rates, plots)
+
+
+def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, str], plots: Figures) -> str:
+    """A part that unfolds for each of the loudest events, the first one open.
+
+    Args:
+        shown: What events look like, by rank, which begins at 1.
+        table: All events, loudest first.
+        rates: False alarm rates in words, by rank; none where they are not known.
+        plots: Figures of the page, to which those of the events are added.
+    """
     parts: list[str] = []
-    for rank, closeup in inputs.closeups.items():
-        names = ("detection_time", "detection_statistic", "far_per_year")
-        time, statistic, far = (float(table[name][rank - 1]) for name in names)
-        false_alarms = rate(far, bool(background.is_upper_limit(statistic)))
-        heading = f"{rank} · {utc(time)} · statistic {statistic:.3f} · FAR {false_alarms}"
+    for rank, closeup in shown.items():
+        time, statistic = (float(table[name][rank - 1]) for name in ("detection_time", "detection_statistic"))
+        heading = f"{rank} · {utc(time)} · statistic {statistic:.3f}" + (f" · FAR {rates[rank]}" if rates else "")
         content = grid(plots, _figures(closeup, time, statistic), f"closeup-{rank}")
         opened = "" if parts else " open"
         parts.append(f"<details{opened}><summary>{escape(heading)}</summary>{content}</details>")

@@ -239,7 +239,9 @@ def tell_done(task: AframeTask, duration: float) -> None:
 
 @AframeTask.event_handler(luigi.Event.PROCESS_FAILURE)
 def tell_killed(task: AframeTask, message: str) -> None:
-    """Print that a task's process did not end by itself."""
+    """Print that a task's process did not end by itself, unless by Ctrl-C, of which the run tells."""
+    if message.endswith(f"exit code {-signal.SIGINT}"):
+        return
     told = f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers"
     ERRORS.tell(told, message)
     activity.fail(task.artifacts.activity(task.title), task.title, told)

@@ -7,6 +7,7 @@ from bilby.gw.detector import PowerSpectralDensity
 
 from aframe.inference.arrival import arrival_times
 from aframe.inference.closeup import whitened_recording
+from aframe.inference.recorded import recordings_of
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.spectral import apply_filter, whitening_filter
 from aframe.waveforms.polarizations import WaveformGenerator
@@ -106,9 +107,9 @@ def test_gw150914_reached_livingston_seven_milliseconds_before_hanford(data_dire
     # 6.9 +0.5 -0.4 ms (arXiv:1602.03837); merger at GPS 1126259462.42
     paths = [str(data_directory / "strain" / f"{ifo[0]}-{ifo}_LOSC_4_V2-1126259446-32.hdf5") for ifo in ("H1", "L1")]
     time = 1126259462.4
-    stretch = whitened_recording(
-        paths, Preprocessing(("H1", "L1"), 1.5, 8.0, (0.25, 1.45), WHITENING), time - 0.4, time + 0.4
-    )
+    preprocessing = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.25, 1.45), WHITENING)
+    recordings = recordings_of(paths, preprocessing.ifos)
+    stretch = whitened_recording(recordings, preprocessing, time - 0.4, time + 0.4)
     found = arrival_times(stretch.streams, RATE, stretch.start, ("H1", "L1"), time)
     assert found[0] - found[1] == pytest.approx(0.0069, abs=0.0015)
     np.testing.assert_allclose(found, 1126259462.42, atol=0.03)

@@ -5,8 +5,18 @@ import torch
 
 from aframe.errors import DataError
 from aframe.events.cluster import Clustering, cluster
-from aframe.inference.closeup import Extent, closeup, needed_stretch, scores, whitened_background, whitened_recording
+from aframe.inference import closeup as closeups
+from aframe.inference.closeup import (
+    Extent,
+    closeup,
+    needed_stretch,
+    recorded_closeups,
+    scores,
+    whitened_background,
+    whitened_recording,
+)
 from aframe.inference.engine import Engine
+from aframe.inference.recorded import recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.strain.files import write_background
@@ -126,12 +136,40 @@ def test_outside_the_file_is_refused(model, path):
 
 
 def test_any_recording_can_be_looked_at(model, path, strain):
-    stretch = whitened_recording([path], model.preprocessing, 5020.3, 5022.9)
+    recordings = recordings_of([path], model.preprocessing.ifos)
+    stretch = whitened_recording(recordings, model.preprocessing, 5020.3, 5022.9)
     first = round((stretch.start - START - 4.0) * RATE)
     expected = whole(model, strain)[0][:, first : first + stretch.streams.shape[-1]]
     np.testing.assert_allclose(stretch.streams, expected, rtol=0, atol=1e-5)
     with pytest.raises(DataError, match=r"no strain of H1, L1 at 6000\.500"):
-        whitened_recording([path], model.preprocessing, 6000.0, 6001.0)
+        whitened_recording(recordings, model.preprocessing, 6000.0, 6001.0)
+
+
+@pytest.mark.parametrize("gap", [None, (12.0, 13.0), (24.0, 33.0)])
+def test_each_event_of_a_recording_is_shown_with_its_statistic(model, path, clustering, gap):
+    if gap is not None:
+        with h5py.File(path, "r+") as file:
+            file["L1"][round(gap[0] * RATE) : round(gap[1] * RATE)] = np.nan
+    found = search_recorded(model, [path], clustering, "cpu")
+    recordings = recordings_of([path], model.preprocessing.ifos)
+    shown = dict(recorded_closeups(found, recordings, model, clustering, 5))
+    assert list(shown) == [1, 2, 3, 4, 5][: len(found.events)]
+    for rank, event in shown.items():
+        time, statistic = (found.events[name][rank - 1] for name in ("detection_time", "detection_statistic"))
+        near = np.abs(event.statistic_time - time) <= clustering.cluster_window_length / 2
+        assert event.statistic[near].max() == pytest.approx(statistic, rel=1e-4, abs=1e-5)
+
+
+def test_a_long_recording_is_read_about_the_event_alone(model, path, monkeypatch):
+    recordings = recordings_of([path], model.preprocessing.ifos)
+    read = []
+    between = closeups.strain_between
+    monkeypatch.setattr(closeups, "PIECE_LENGTH", 10.0)
+    monkeypatch.setattr(closeups, "strain_between", lambda *given: read.append(given[2:]) or between(*given))
+    stretch = whitened_recording(recordings, model.preprocessing, 5020.0, 5022.0)
+    assert read == [(5011.0, 5030.0)]  # psd_length is 4 s, of which the search has two behind and before
+    assert stretch.start == pytest.approx(5020.0, abs=0.25)
+    assert stretch.stop == pytest.approx(5022.0, abs=1 / RATE)
 
 
 def test_gw150914_chirps(data_directory, make_model):
@@ -140,7 +178,8 @@ def test_gw150914_chirps(data_directory, make_model):
     paths = [str(data_directory / "strain" / f"{ifo[0]}-{ifo}_LOSC_4_V2-1126259446-32.hdf5") for ifo in ("H1", "L1")]
     time, extent = 1126259462.4, Extent(strain=0.5, scores=4.0, time_step=1 / 512)
     span = needed_stretch(time, extent, model, clustering)
-    shown = closeup(model, whitened_recording(paths, model.preprocessing, *span), clustering, time, extent)
+    recordings = recordings_of(paths, model.preprocessing.ifos)
+    shown = closeup(model, whitened_recording(recordings, model.preprocessing, *span), clustering, time, extent)
     for transform in shown.q_transforms.values():
         row, column = np.unravel_index(transform.energy.argmax(), transform.energy.shape)
         assert transform.time[column] == pytest.approx(1126259462.42, abs=0.03)

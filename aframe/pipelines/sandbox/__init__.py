@@ -89,17 +89,17 @@ def keep_log(run: Artifacts) -> None:
 
 
 def _interrupt(owner: int, number: int, frame: FrameType | None) -> None:
-    """End the run at Ctrl-C; a little later where a line is being logged.
+    """End the run at Ctrl-C; a little later where a line is being logged, or luigi tells of an event.
 
     An exception between taking and using logging's lock leaves it taken, and luigi, which waits for a thread of its own
-    that logs, would never end. A process just forked from the owner, which has not come to set aside this handler, ends
-    without a word: the owner tells the user.
+    that logs, would never end; one in what luigi calls at an event is dropped. A process just forked from the owner,
+    which has not come to set aside this handler, ends without a word: the owner tells the user.
     """
     if os.getpid() != owner:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
     while frame is not None:
-        if frame.f_globals.get("__name__") == "logging":
+        if frame.f_globals.get("__name__") == "logging" or frame.f_code.co_name == "trigger_event":
             threading.Timer(LATER, os.kill, (os.getpid(), number)).start()
             return
         frame = frame.f_back
