@@ -1,7 +1,8 @@
 """Draws the figures of the documentation anew: `make figures`, after the demo.
 
 report.png is a picture of the demo's report, by Chromium, own-data.png one of the search of docs/own-data.md, whose
-commands make it: `python docs/scripts/figures.py runs/mine own-data.png`. networks.svg is drawn from what networks.json
+commands make it: `python docs/scripts/figures.py runs/mine own-data.png`, and gw150914.png one of the page that the
+README's `aframe infer` writes: `python docs/scripts/figures.py candidates.html gw150914.png`. networks.svg is drawn from what networks.json
 has of trainings that took hours. inference_cost.svg is measured anew. notebook.png has four panels of any finished run.
 """
 
@@ -28,10 +29,10 @@ DRAWING_TIME = 20_000
 
 
 def picture(report: Path, path: Path) -> None:
-    """Take a picture of the top of a report.
+    """Take a picture of the top of a page.
 
     Args:
-        report: ``report.html`` of a run.
+        report: ``report.html`` of a run, or a page of events.
         path: PNG to write.
 
     Raises:
@@ -74,12 +75,13 @@ def main() -> None:
     figures = {
         "report.png": lambda run: picture(run / "results" / "report.html", DOCS / "report.png"),
         "own-data.png": lambda run: picture(run / "results" / "report.html", DOCS / "own-data.png"),
+        "gw150914.png": lambda page: picture(page, DOCS / "gw150914.png"),
         "notebook.png": lambda run: panels(run, DOCS / "notebook.png"),
         "networks.svg": lambda _: _script("networks", "--store", str(DOCS / "networks.json"), "--only"),
         "inference_cost.svg": lambda _: _script("scaling", str(DOCS / "inference_cost.svg")),
     }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="directory of the run whose report is shown")
+    parser.add_argument("run", type=Path, help="directory of the run whose report is shown, or the page")
     parser.add_argument("names", nargs="+", choices=list(figures), help="figures")
     chosen = parser.parse_args()
     for name in chosen.names:
