@@ -190,6 +190,19 @@ class Artifacts:
         """A file among the results."""
         return storage.join(self.directories.results, name)
 
+    @property
+    def lasting(self) -> list[str]:
+        """What a finished run has; strain, waveforms and scored slides may be deleted once these are there."""
+        kinds = ("background", "foreground", "0lag")
+        clean = [self.clean(kind) for kind in (*kinds, "live", "vetoed")] if self.config.vetoes.given else []
+        volume = [self.plot(f"sensitive_volume.{suffix}") for suffix in ("h5", "html")]
+        answers = [self.result(name) for name in ("candidates.hdf5", "closeups.hdf5", "report.html")]
+        return [self.model, self.served_model, *(self.events(kind) for kind in kinds), *clean, *volume, *answers]
+
+    def is_finished(self) -> bool:
+        """Whether all that lasts is there."""
+        return all(map(storage.exists, reversed(self.lasting)))
+
     def check(self) -> None:
         """Refuse artifacts that were made with other parameters than the present configuration's.
 

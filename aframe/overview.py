@@ -1,5 +1,6 @@
 """How far a run has come, step by step, from what it leaves on disk or on S3: whoever can read that can look on."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -160,6 +161,8 @@ def look(run: Artifacts) -> Overview:
     claimed = (run.directories.results, run.directories.train_run, run.directories.test_data)
     holder = next((who for who in map(leases.at_work, claimed) if who), "")
     found = [_status(run, step, exists, told.get(step.task, [])) for step in steps(run)]
+    if lacking(found):  # a page of what there is may have been built
+        found[-1] = dataclasses.replace(found[-1], state="to do" if found[-1].state == "done" else found[-1].state)
     states = [status.state for status in found]
     if states[-1] == "done":
         state = "done"
@@ -170,6 +173,12 @@ def look(run: Artifacts) -> Overview:
         is_cut_short = last is not None and last.state == "running"
         state = next((s for s in ("failed", "interrupted") if s in states), "interrupted" if is_cut_short else "to do")
     return Overview(state, holder, next(iter(told.get(RUN, [])), None), found)
+
+
+def lacking(statuses: Sequence[StepStatus]) -> list[str]:
+    """What a finished run has and this one does not, besides the report; strain and the like may have been deleted."""
+    lasting = ("Train", "Export", "MergeEvents", "VetoEvents", "SensitiveVolume")
+    return [status.step.name for status in statuses if status.step.task in lasting and status.state != "done"]
 
 
 class _Listing:

@@ -85,7 +85,7 @@ def mistakes_of(
         unusable = _refused(lambda: check_directories(run.directories))
         others = [] if names else _refused(run.check)
         others = [error for error in others if not isinstance(error, ConfigurationError)]  # it is the YAML's: see below
-        if not (names or unusable or others) and storage.exists(run.result("report.html")):
+        if not (names or unusable or others) and run.is_finished():
             return found
         found += unusable + others
         is_remote = any(storage.is_remote(value) for value in asdict(run.directories).values())

@@ -172,6 +172,10 @@ def test_a_run_on_a_store_is_seen_alike(remote: Artifacts) -> None:
     assert [each.state for each in seen.steps[:4]] == ["done"] * 4
     assert one(remote, "Train").state == seen.state == "running"
     storage.write_text(remote.result("report.html"), "")
+    assert overview.look(remote).state == "running"
+    assert one(remote, "Report").state == "to do"  # a page of what there is
+    for path in remote.lasting:
+        storage.write_text(path, "")
     assert overview.look(remote).state == "done"
 
 
@@ -186,5 +190,6 @@ def test_the_command_prints_lines_json_and_a_tree(tmp_path: Path, run: Artifacts
     assert {step["state"] for step in json.loads(found.stdout)["steps"]} == {"to do"}
     drawn: Callable[[], object] = lambda: status.tree(overview.look(run), directory)  # noqa: E731
     assert [str(child.label) for child in drawn().children][:2] == ["[bold]data[/]", "[bold]waveforms[/]"]
-    storage.write_text(run.result("report.html"), "")
+    for path in run.lasting:
+        storage.write_text(path, "")
     assert aframe("status", directory).returncode == 0

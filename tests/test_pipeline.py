@@ -97,6 +97,42 @@ def test_complete_run_does_nothing_again(whole_run: Path) -> None:
     assert time.monotonic() - start < 60
 
 
+@pytest.fixture
+def copied_run(whole_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, which may be changed."""
+    directory = tmp_path / "copied"
+    shutil.copytree(whole_run, directory)
+    (directory / ".env").write_text((directory / ".env").read_text().replace(str(whole_run), str(directory)))
+    return directory
+
+
+def test_what_lasts_is_made_anew_once_it_is_deleted(copied_run: Path) -> None:
+    results, before = copied_run / "results", snapshot(copied_run / "results")
+    (results / "background.hdf5").unlink()
+    assert aframe("status", str(copied_run)).returncode == 4
+    told = aframe("report", str(copied_run))
+    lacking = f"the run is not finished, its report lacks events, merged: `aframe run {copied_run}` goes on\n"
+    assert (told.returncode, told.stdout) == (0, f"report: {results}/report.html\n{lacking}")
+    assert aframe("status", str(copied_run)).returncode == 4
+    result = aframe("run", str(copied_run))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "MergeEvents: done" in result.stdout
+    assert "ScoreSlides" not in result.stdout
+    made = snapshot(results)
+    assert {name for name in made if name.endswith(".hdf5")} == {name for name in before if name.endswith(".hdf5")}
+    assert aframe("status", str(copied_run)).returncode == 0
+
+
+def test_what_a_finished_run_needs_no_more_may_be_deleted(copied_run: Path) -> None:
+    for directory in ("train_data", "test_data"):
+        shutil.rmtree(copied_run / directory)
+    before = snapshot(copied_run / "results")
+    result = aframe("run", str(copied_run))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"report: {copied_run}/results/report.html\n"
+    assert snapshot(copied_run / "results") == before
+
+
 def test_no_partial_file_is_left(whole_run: Path) -> None:
     assert not list(whole_run.rglob(".partial-*"))
     assert not list((whole_run / "test_data" / "injections").glob("*"))
@@ -394,10 +430,8 @@ def run_in(directory: Path) -> Artifacts:
     )
 
 
-def test_vetoes_clean_a_finished_run_and_leave_its_events_as_they_are(whole_run: Path, tmp_path: Path) -> None:
-    directory, results = tmp_path / "vetoed", tmp_path / "vetoed" / "results"
-    shutil.copytree(whole_run, directory)
-    (directory / ".env").write_text((directory / ".env").read_text().replace(str(whole_run), str(directory)))
+def test_vetoes_clean_a_finished_run_and_leave_its_events_as_they_are(copied_run: Path) -> None:
+    directory, results = copied_run, copied_run / "results"
     gates = directory / "gates.txt"
     gates.write_text("1262304400 10 2\n1262304640 0.5 0.5\n")
     keys = "gates = L1:gates.txt\nknown_events = 1262304700\nknown_event_window = 8\n"

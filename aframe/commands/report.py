@@ -14,10 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Build a run's report anew."""
-    from aframe import steps
+    from aframe import overview, steps
 
     run = run_of(load_environment(options.directory))
     if not Path(options.directory).is_dir():
         raise AframeError(f"{options.directory} is no directory: give a run's directory")
     steps.build_report(run)
     print(f"report: {run.result('report.html')}")
+    lacking = overview.lacking(overview.look(run).steps)
+    if lacking:
+        told = f"the run is not finished, its report lacks {', '.join(lacking)}"
+        print(f"{told}: `aframe run {options.directory}` goes on")

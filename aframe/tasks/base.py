@@ -203,6 +203,17 @@ class AframeTask(law.Task):
         return Progress(self.title)
 
 
+class DerivedTask(AframeTask):
+    """A task that is done only while what it is made of is there: that is made anew if it was deleted, and so is this.
+
+    Of other tasks, law looks no further once they are done: strain, waveforms and scored slides may be deleted.
+    """
+
+    def complete(self) -> bool:
+        """Whether this and what it is made of are done."""
+        return super().complete() and all(task.complete() for task in self.requires().values())
+
+
 def does_work(task: AframeTask) -> bool:
     """Whether a task does work of its own, and does not only wait for others."""
     return not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow())

@@ -2,11 +2,11 @@
 
 from aframe import steps
 from aframe.storage import Parameters
-from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.base import AframeTask, DerivedTask, Output
 from aframe.tasks.train import Train
 
 
-class Export(AframeTask):
+class Export(DerivedTask):
     """Export the trained model to a Triton model repository."""
 
     @property

@@ -2,11 +2,11 @@
 
 from aframe import steps
 from aframe.storage import Parameters
-from aframe.tasks.base import AframeTask, Output
+from aframe.tasks.base import AframeTask, DerivedTask, Output
 from aframe.tasks.inference import MergeEvents
 
 
-class AnswerTask(AframeTask):
+class AnswerTask(DerivedTask):
     """A task that depends on all parameters of the run."""
 
     @property
@@ -15,7 +15,7 @@ class AnswerTask(AframeTask):
         return self.artifacts.made_answers
 
 
-class VetoEvents(AframeTask):
+class VetoEvents(DerivedTask):
     """All events outside vetoed time."""
 
     @property

@@ -2,8 +2,9 @@
 
 report.png is a picture of the demo's report, by Chromium, own-data.png one of the search of docs/own-data.md, whose
 commands make it: `python docs/scripts/figures.py runs/mine own-data.png`, and gw150914.png one of the page that the
-README's `aframe infer` writes: `python docs/scripts/figures.py candidates.html gw150914.png`. networks.svg is drawn from what networks.json
-has of trainings that took hours. inference_cost.svg is measured anew. notebook.png has four panels of any finished run.
+README's `aframe infer` writes: `python docs/scripts/figures.py candidates.html gw150914.png`. networks.svg is drawn
+from what networks.json has of trainings that took hours. inference_cost.svg is measured anew. notebook.png has four
+panels of any finished run.
 """
 
 import argparse

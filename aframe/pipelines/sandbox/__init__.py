@@ -64,13 +64,13 @@ def begin(gpus: str) -> None:
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
         signal.signal(signal.SIGINT, functools.partial(_interrupt, os.getpid()))
-    if not storage.exists(run.result("report.html")):  # a complete run does nothing, and leaves no trace
+    if not run.is_finished():  # a complete run does nothing, and leaves no trace
         keep_log(run)
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
         activity.begin(run.activity(overview.RUN), overview.RUN)
         atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
     start_manager()
-    atexit.register(_print_report, run.result("report.html"))
+    atexit.register(_print_report, run)
 
 
 def keep_log(run: Artifacts) -> None:
@@ -114,6 +114,6 @@ def _tell_interruption(kind: type[BaseException], error: BaseException, tracebac
         sys.__excepthook__(kind, error, traceback)
 
 
-def _print_report(path: str) -> None:
-    if storage.exists(path):
-        print(f"report: {path}", flush=True)
+def _print_report(run: Artifacts) -> None:
+    if run.is_finished():
+        print(f"report: {run.result('report.html')}", flush=True)
