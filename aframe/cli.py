@@ -1,6 +1,7 @@
 """The ``aframe`` command: it knows the commands' names, and imports the one that is asked for."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,10 @@ WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "report"
 
 ALL = "*"
 """Stands for every command."""
+
+
+MAKE_SPACE = "make some, or send it elsewhere, and run the same command again"
+"""What mends a full device."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,8 +81,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors that a user can mend are one line and exit code 1."""
     options = list(sys.argv[1:] if arguments is None else arguments)
+    console.spell_out()
     try:
-        _dispatch(options)
+        try:
+            _dispatch(options)
+        except SystemExit:  # of help, and of commands that have an exit code of their own
+            sys.stdout.flush()
+            raise
         sys.stdout.flush()
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
@@ -85,7 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(error.told, file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:  # whoever read has read enough, as head has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.drop_unwritable(sys.stdout)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC or os.environ.get("AFRAME_DEBUG"):
+            raise
+        console.drop_unwritable(sys.stdout)
+        where = error.filename or "what is printed, or a file,"
+        print(f"error: there is no space left where {where} is to go: {MAKE_SPACE}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("interrupted: run the same command again to resume", file=sys.stderr)

@@ -6,7 +6,9 @@ print.
 """
 
 import argparse
+import codecs
 import contextlib
+import io
 import os
 import re
 import selectors
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 
 QUIET = "AFRAME_QUIET"
 """Environment variable: whether the terminal shows errors alone."""
+
+PLAIN = {
+    "✔": "+", "✘": "x", "▶": ">", "‖": "|", "·": ".", "→": "->", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x",
+    "²": "2", "³": "3", "σ": "sigma", "\u202f": " ", "\xa0": " ",
+}  # fmt: skip
+"""What stands for a sign in an output whose encoding has none for it; for all others its number in Unicode does."""
 
 CHUNK_BYTES = 2**16
 
@@ -93,6 +101,32 @@ def stop() -> None:
             os.close(old)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE)
+
+
+def spell_out() -> None:
+    """Print signs in words that the outputs' encodings have, where they have no such signs."""
+    codecs.register_error("spelled out", _spelled_out)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="spelled out")
+
+
+def _spelled_out(error: UnicodeError) -> tuple[str, int]:
+    """What is printed for the characters that an encoding lacks, and where to go on."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    spelled = (PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in lacking)
+    return "".join(spelled), error.end
+
+
+def drop_unwritable(stream: IO[str]) -> None:
+    """Drop what is left to be written to a stream if that is not possible, and all that is printed to it later."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Bars:
@@ -242,6 +276,7 @@ def serve(reading: list[int], log: str | None, quiet: bool) -> None:
 
 def main() -> None:
     """Be a console."""
+    spell_out()
     parser = argparse.ArgumentParser(prog="python -m aframe.console")
     parser.add_argument("reading", nargs=2, type=int)
     parser.add_argument("--log")

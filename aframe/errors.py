@@ -43,6 +43,12 @@ class DataError(AframeError):
     """Strain, segments or waveforms that cannot be used as they are."""
 
 
+class UnknownNameError(DataError, KeyError):
+    """Something was asked for by a name that it does not have."""
+
+    __str__ = Exception.__str__  # a KeyError's would put it in quotation marks
+
+
 class StorageError(AframeError):
     """A file that is missing, truncated or not what its name promises."""
 

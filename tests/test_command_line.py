@@ -46,9 +46,10 @@ def test_each_option_tells_its_default_and_its_unit(action: argparse.Action) -> 
         assert re.search(r"\b(s|Hz)\b", told)
 
 
-def aframe_answers(*words: str) -> "subprocess.CompletedProcess[str]":
+def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "aframe.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    environment = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,32 @@ def test_who_reads_may_stop_reading(tmp_path: Path) -> None:
     command = f"{sys.executable} -P -m aframe.cli --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_device_is_one_line(unbuffered: str) -> None:
+    command = f"{sys.executable} -P -m aframe.cli completion bash > /dev/full"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no space left where what is printed")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("encoding", "told"), [("ascii", "+ is fine, - is"), ("latin-1", "+ is fine, - is"),
+                                                ("utf-8", "✔ is fine, – is")])  # fmt: skip
+def test_signs_that_an_encoding_lacks_are_spelled_out(encoding: str, told: str) -> None:
+    done = aframe_answers("doctor", "--help", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told in done.stdout
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_a_run_is_not_watched_without_pause(seconds: str) -> None:
+    done = aframe_answers("status", "/nowhere", "--watch", seconds)
+    told = f"error: --watch {seconds} must be positive, and at most 86400: give seconds between two looks\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 
 
 def completed(*line: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aframe import overview
 from aframe.activity import Activity, utc
 from aframe.commands.runs import add_directory, load_environment, run_of
+from aframe.errors import ConfigurationError
 from aframe.overview import Overview, StepStatus
 from aframe.progress import in_words
 
@@ -23,6 +24,9 @@ EXIT_CODES = {"done": 0, "failed": 1, "running": 3, "interrupted": 4, "to do": 4
 
 SIGNS = {"done": "[green]✔[/]", "running": "[cyan]▶[/]", "failed": "[red]✘[/]", "interrupted": "[yellow]‖[/]",
          "to do": "[dim]·[/]"}  # fmt: skip
+
+LONGEST_WAIT = 86400.0
+"""Seconds between two looks, at most: a day."""
 
 TROUBLES_TOLD = 3
 """Different failures of a step that are told, the latest."""
@@ -44,7 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print how far a run has come."""
+    """Print how far a run has come.
+
+    Raises:
+        ConfigurationError: If it is to look again after no time, or hardly ever.
+    """
+    if options.watch is not None and not 0 < options.watch <= LONGEST_WAIT:
+        raise ConfigurationError(
+            f"--watch {options.watch:g} must be positive, and at most {LONGEST_WAIT:g}: give seconds between two looks"
+        )
     found = run_of(load_environment(options.directory), check=False)
     while True:
         seen = overview.look(found)

@@ -4,21 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
 from astropy.table import QTable
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 
+from aframe.errors import ConfigurationError, DataError
 from aframe.events.candidates import CandidateTable
-from aframe.events.significance import Background
+from aframe.events.significance import ROUNDING, Background
 from aframe.events.tail import ExponentialTail, fit_tail
+from aframe.notebook.asked import numbers
 from aframe.notebook.shown import Shown, show, with_units
 from aframe.report import panels
 from aframe.report.text import duration, number, rate
 from aframe.tables import EventTable
+from aframe.types import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SearchBackground(Shown, Background):
-    """Events of time slides: a ``Background`` that can be looked at.
+    """Events of time slides: a ``Background`` that can be looked at, and refuses what is no number.
 
     Attributes:
         path: File that they are in.
@@ -33,6 +38,61 @@ class SearchBackground(Shown, Background):
         """What is fitted to the loudest events, if that is an exponential."""
         tail = fit_tail(self) if self.zero_lag is None else self.zero_lag.tail
         return tail if tail is not None and tail.is_exponential else None
+
+    @property
+    def highest_far_per_year(self) -> float:
+        """All events per livetime: no event of the background is found more often."""
+        return self.lowest_far_per_year * max(1, len(self.statistics))
+
+    def count(self, statistic: Float[Array, "*shape"] | float) -> Int[Array, "*shape"]:
+        """Events at least as loud; ``far_per_year``, ``is_upper_limit`` and ``significance`` are made of it.
+
+        Raises:
+            DataError: If a statistic is no number.
+        """
+        return super().count(numbers(statistic, "a detection statistic"))
+
+    def far_interpolated_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+        """False alarm rate as a continuous function of the statistic, in events per Julian year.
+
+        Raises:
+            DataError: If a statistic is no number.
+        """
+        return super().far_interpolated_per_year(numbers(statistic, "a detection statistic"))
+
+    def significance(self, statistic: Float[Array, "*shape"] | float, livetime: float) -> Float[Array, "*shape"]:
+        """Probability that noise makes one event at least as loud in some time of observation.
+
+        Args:
+            statistic: Detection statistics.
+            livetime: Seconds of observation without time slides.
+
+        Raises:
+            DataError: If a statistic or the time is no number, or the time is negative.
+        """
+        if (numbers(livetime, "the livetime") < 0).any():
+            raise DataError(f"the livetime of {livetime} s is negative: give the seconds that were observed")
+        return super().significance(statistic, livetime)
+
+    def threshold_at_far(self, far_per_year: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+        """Smallest statistic whose false alarm rate is at most the given one.
+
+        Args:
+            far_per_year: Events per Julian year, from ``lowest_far_per_year`` to ``highest_far_per_year``; at the
+                latter any statistic will do: it is the lowest finite number.
+
+        Raises:
+            DataError: If a rate is no number.
+            ConfigurationError: If a rate is outside that range.
+        """
+        far = numbers(far_per_year, "a false alarm rate")
+        highest = self.highest_far_per_year
+        if (far > highest * (1 + ROUNDING)).any():
+            raise ConfigurationError(
+                f"no threshold has a false alarm rate as high as {np.max(far):.4g} per year: this background has "
+                f"{len(self.statistics)} events, {highest:.4g} per year; ask for no more than that"
+            )
+        return super().threshold_at_far(far)
 
     def facts(self) -> Mapping[str, str]:
         """How much there is of it."""

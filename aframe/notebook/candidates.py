@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from astropy.table import QTable
 from matplotlib.axes import Axes
 
 from aframe import storage
@@ -13,18 +12,17 @@ from aframe.events.candidates import CandidateTable, utc
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
-from aframe.notebook.shown import Shown, column_of, show, show_all, with_units
+from aframe.notebook.shown import ShownTable, show, show_all
 from aframe.report import html, panels
 from aframe.report.candidates import candidate_columns
 from aframe.report.text import duration, number, rate
-from aframe.types import Array
 
 LOUDEST = 10
 """Rows that a notebook shows of itself."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Candidates(Shown):
+class Candidates(ShownTable):
     """Unshifted events, loudest first; docs/results.md says what each column is.
 
     Attributes:
@@ -37,12 +35,6 @@ class Candidates(Shown):
     background: Background
     closeups_path: str
 
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, column: str) -> Array:
-        return column_of(self.table, column)
-
     def facts(self) -> Mapping[str, str]:
         """How many there are, and the loudest."""
         told = {"events": number(len(self)), "unshifted data": duration(float(self.table.attributes["T0"]))}
@@ -50,7 +42,7 @@ class Candidates(Shown):
             time, statistic, far = (float(self.table[name][0]) for name in self.table.required_columns[:3])
             is_limit = bool(self.background.is_upper_limit(statistic))
             told["loudest"] = f"{utc(time)} UTC, statistic {statistic:.3f}, FAR {rate(far, is_limit)}"
-        return told
+        return told | {"columns": ", ".join(self.columns)}
 
     def _repr_html_(self) -> str:
         columns = candidate_columns(self.table, self.background)
@@ -105,7 +97,3 @@ class Candidates(Shown):
     def closeups(self) -> Mapping[int, Closeup]:
         """Whitened strain, Q transforms and scores of the loudest, by rank."""
         return read_closeups(self.closeups_path) if storage.exists(self.closeups_path) else {}
-
-    def to_astropy(self) -> QTable:
-        """All columns, with units."""
-        return with_units(self.table.parameters)

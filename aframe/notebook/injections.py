@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from astropy.table import QTable
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 
 from aframe.events.significance import Background
-from aframe.notebook.shown import Shown, column_of, show, with_units
+from aframe.notebook.asked import numbers, one_number
+from aframe.notebook.shown import ShownTable, show
 from aframe.report import panels, paper
 from aframe.report.inputs import rates_to_show, reference_far_per_year
 from aframe.report.text import number, rate
@@ -20,7 +20,7 @@ from aframe.types import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Injections(Shown):
+class Injections(ShownTable):
     """All accepted injections, each with the event that recovered it.
 
     Attributes:
@@ -30,12 +30,6 @@ class Injections(Shown):
 
     table: RecoveredTable
     background: Background
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, column: str) -> Array:
-        return column_of(self.table, column)
 
     @property
     def reference_far_per_year(self) -> float:
@@ -49,23 +43,26 @@ class Injections(Shown):
             far_per_year: Events per Julian year; ``reference_far_per_year`` where None.
 
         Raises:
+            DataError: If it is no number.
             ConfigurationError: If the background cannot measure that rate.
         """
-        far = self.reference_far_per_year if far_per_year is None else far_per_year
-        return np.asarray(self.table["detection_statistic"] >= self.background.threshold_at_far(far))
+        far = self.reference_far_per_year if far_per_year is None else one_number(far_per_year, "a false alarm rate")
+        return np.asarray(self.table["detection_statistic"] >= self._threshold(far))
 
-    def efficiency(self, far_per_year: Sequence[float] | None = None) -> Efficiency:
+    def efficiency(self, far_per_year: Sequence[float] | float | None = None) -> Efficiency:
         """Share of injections found, in bins of network SNR.
 
         Args:
-            far_per_year: Rates in events per Julian year; those of the report where None.
+            far_per_year: Rates in events per Julian year, or one; those of the report where None.
 
         Raises:
+            DataError: If one is no number.
             ConfigurationError: If the background cannot measure one of them.
         """
         lowest = self.background.lowest_far_per_year
-        rates = rates_to_show(lowest, np.inf) if far_per_year is None else far_per_year
-        thresholds = {far: float(self.background.threshold_at_far(far)) for far in rates}
+        given = rates_to_show(lowest, np.inf) if far_per_year is None else far_per_year
+        rates = numbers(given, "a false alarm rate").astype(np.float64).ravel().tolist()
+        thresholds = {far: self._threshold(far) for far in rates}
         snr, statistic = (self.table[name].astype(np.float64) for name in ("snr", "detection_statistic"))
         return snr_efficiency(snr, statistic, thresholds)
 
@@ -77,7 +74,7 @@ class Injections(Shown):
             "injections": number(total),
             "draws": number(int(self.table.attributes["num_injections"])),
             f"found at {rate(far)}": f"{number(found)} ({100 * found / max(1, total):.3g} %)",
-            "columns": ", ".join(self.table.parameters),
+            "columns": ", ".join(self.columns),
         }
 
     def plot(self, far_per_year: float | None = None, axes: Axes | None = None) -> Axes:
@@ -100,7 +97,7 @@ class Injections(Shown):
         draw = partial(panels.found_by_detectors, table=self.table, found=self.found(far_per_year))
         return show(draw, axes, ncols=2, title=self._found_at(far_per_year))
 
-    def plot_efficiency(self, far_per_year: Sequence[float] | None = None, axes: Axes | None = None) -> Axes:
+    def plot_efficiency(self, far_per_year: Sequence[float] | float | None = None, axes: Axes | None = None) -> Axes:
         """Share found against network SNR, as in the report's figure ``efficiency-snr``.
 
         Args:
@@ -110,9 +107,9 @@ class Injections(Shown):
         draw = partial(panels.efficiency, shares=self.efficiency(far_per_year), label=paper.SHARE_OF_INJECTIONS)
         return show(draw, axes, ncols=3, title=paper.EFFICIENCY_LEGEND)
 
-    def to_astropy(self) -> QTable:
-        """All columns, with units."""
-        return with_units(self.table.parameters)
+    def _threshold(self, far_per_year: float) -> float:
+        """Least statistic of one found; at rates that allow all of the background, that of any event."""
+        return float(Background.threshold_at_far(self.background, far_per_year))
 
     def _found_at(self, far_per_year: float | None) -> str:
         return paper.found_at(self.reference_far_per_year if far_per_year is None else far_per_year)

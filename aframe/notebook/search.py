@@ -11,18 +11,15 @@ from aframe import config, env_file, storage, targets
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, StorageError
 from aframe.events.candidates import CandidateTable, candidates
+from aframe.notebook.asked import Population, named
 from aframe.notebook.background import SearchBackground, read_background
 from aframe.notebook.candidates import Candidates
 from aframe.notebook.injections import Injections
 from aframe.notebook.shown import Shown
 from aframe.notebook.volumes import SensitiveVolumes
 from aframe.sensitivity import volume
-from aframe.sensitivity.populations import population_name
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, read_efficiencies, read_volumes
 from aframe.tables import EventTable, RecoveredTable
-
-Population = str | tuple[float | int, float | int]
-"""A population by name, or a pair of source-frame masses, M☉."""
 
 CONFIGURATION, ENVIRONMENT = "sandbox.cfg", ".env"
 
@@ -106,33 +103,33 @@ class Search(Shown):
         assert zero_lag is not None
         return Candidates(zero_lag, self.background, self.run.result("closeups.hdf5"))
 
-    def sensitive_volume(self, populations: Sequence[Population] | str | None = None) -> SensitiveVolumes:
+    def sensitive_volume(self, populations: Sequence[Population] | Population | None = None) -> SensitiveVolumes:
         """Sensitive volumes against false alarm rate.
 
         Those that the sensitivity step has made are read; others are computed from the run's injections, as it would.
 
         Args:
             populations: Names that the run knows, pairs of masses (``"35-30"`` or ``(35, 30)``, source frame, M☉), or
-                whatever ``populations`` in ``[luigi_sensitivity]`` takes; all that the run has where None.
+                whatever ``populations`` in ``[luigi_sensitivity]`` takes, or one such; all that the run has where None.
 
         Raises:
             StorageError: If the run has not come so far.
+            DataError: If one is neither a name nor a pair of positive masses.
             ConfigurationError: If there is no such population, or it cannot be weighed.
             ParameterMismatchError: If the injections were made with another configuration than there is now.
         """
+        wanted = None if populations is None else named(populations)
         path = self.run.plot("sensitive_volume.h5")
         simulated = self.run.config.data.source == "simulated"
-        if populations is None:
+        if wanted is None:
             self._made("sensitive volumes", path)
         known = read_volumes(path) if storage.exists(path) else {}
         shares = read_efficiencies(path).get(ALL_DRAWS, {}) if known else {}
-        if populations is None:
+        if wanted is None:
             return SensitiveVolumes(known, shares, simulated)
-        words = [populations] if isinstance(populations, str) else list(populations)
-        named = {_name(word): word for word in words}
-        new = {name: word for name, word in named.items() if name not in known}
+        new = {name: word for name, word in wanted.items() if name not in known}
         curves = known | (self._volumes_of(new) if new else {})
-        return SensitiveVolumes({name: curves[name] for name in named}, shares, simulated)
+        return SensitiveVolumes({name: curves[name] for name in wanted}, shares, simulated)
 
     def figures(self) -> dict[str, Figure]:
         """All figures of the report, by name: those beside it in ``figures``."""
@@ -173,9 +170,3 @@ class Search(Shown):
                 f"missing, `aframe run {self.name}` goes on"
             )
         return path
-
-
-def _name(population: Population) -> str:
-    """What a population is called in files and figures."""
-    pair = volume.mass_pair(population) if isinstance(population, str) else population
-    return population_name(str(population)) if pair is None else f"{max(pair):g}-{min(pair):g}"

@@ -1,8 +1,8 @@
 """How an object of a run shows itself: in words, as a table with units, on axes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from astropy.table import QTable
 from astropy.units import Unit
@@ -10,8 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aframe.errors import DataError
-from aframe.parsing import nearest
+from aframe.notebook.asked import column_of
 from aframe.report import html, paper
 from aframe.tables import Table
 from aframe.tables.table import UNITS
@@ -35,16 +34,46 @@ class Shown(ABC):
         return html.table((type(self).__name__, ""), list(self.facts().items()))
 
 
-def column_of(table: Table, name: str) -> Array:
-    """A column of a table.
+class ShownTable(Shown):
+    """A table of a run: ``len`` counts its rows; ``in``, a loop and ``[…]`` take it as its columns, by name.
 
-    Raises:
-        DataError: If it has none of that name; says which it has.
+    Attributes:
+        table: Its columns.
     """
-    if name not in table.parameters:
-        there = ", ".join(table.parameters)
-        raise DataError(f"there is no column {name!r}{nearest(name, table.parameters.keys())}; there are {there}")
-    return table[name]
+
+    table: Table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, column: str) -> Array:
+        return column_of(self.table, column)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table.parameters)
+
+    def __contains__(self, column: object) -> bool:
+        return column in self.columns
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns."""
+        return tuple(self.table.parameters)
+
+    def to_astropy(self) -> QTable:
+        """All columns, with units."""
+        return with_units(self.table.parameters)
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            table = vars(self).get("table")  # none while it is being unpickled
+            if table is not None and not name.startswith("_"):
+                column = f'that column is `search.{type(self).__name__.lower()}["{name}"]`'
+                others = "`.columns` are its columns' names, `.to_astropy()` is a table of them"
+                told += f": {column if name in table.parameters else others}"
+            raise AttributeError(told, name=name, obj=self)
 
 
 def on_screen(**options: Any) -> Figure:

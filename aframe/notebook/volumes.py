@@ -9,6 +9,7 @@ from astropy.table import QTable
 from matplotlib.axes import Axes
 
 from aframe.errors import DataError
+from aframe.notebook.asked import known, one_number
 from aframe.notebook.shown import Shown, on_screen, show, with_units
 from aframe.report import panels, paper
 from aframe.report.text import duration, number, rate
@@ -31,7 +32,7 @@ class SensitiveVolumes(Shown, Mapping[str, VolumeCurve]):
     simulated: bool
 
     def __getitem__(self, population: str) -> VolumeCurve:
-        return self.curves[population]
+        return self.curves[known("population", population, self.curves)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.curves)
@@ -46,8 +47,9 @@ class SensitiveVolumes(Shown, Mapping[str, VolumeCurve]):
             far_per_year: Events per Julian year.
 
         Raises:
-            DataError: If the curves do not reach that rate.
+            DataError: If it is no number, or the curves do not reach that rate.
         """
+        far_per_year = one_number(far_per_year, "a false alarm rate")
         rows: dict[str, list[float]] = {name: [] for name in UNITS if name != "far_per_year"}
         for curve in self.curves.values():
             lowest, highest = float(curve.far_per_year[0]), float(curve.far_per_year[-1])
@@ -61,12 +63,14 @@ class SensitiveVolumes(Shown, Mapping[str, VolumeCurve]):
         return with_units({"population": np.array(list(self))} | {k: np.array(v) for k, v in rows.items()}, UNITS)
 
     def facts(self) -> Mapping[str, str]:
-        """Volume of each population at the report's rate."""
+        """Volume of each population at the report's rate; where nothing is found, the end of its 95 % interval."""
         told = {}
         for name, curve in self.curves.items():
             far = min(max(1.0, float(curve.far_per_year[0])), float(curve.far_per_year[-1]))
             value, error = curve.at(far, curve.volume_gpc3), curve.at(far, curve.standard_error)
-            told[population_label(name)] = f"{number(value)} ± {number(error, 2)} Gpc³ at {rate(far)}"
+            highest = curve.at(far, curve.interval_gpc3[1])
+            known_as = f"{number(value)} ± {number(error, 2)} Gpc³" if value > 0 else f"< {number(highest)} Gpc³ (95 %)"
+            told[population_label(name)] = f"{known_as} at {rate(far)}"
         first = next(iter(self.curves.values()), None)
         return told | ({} if first is None else {"live time": duration(first.scope.livetime)})
 
@@ -104,6 +108,13 @@ class SensitiveVolumes(Shown, Mapping[str, VolumeCurve]):
         return show(draw, axes, ncols=3, title=paper.EFFICIENCY_LEGEND)
 
     def to_astropy(self, population: str) -> QTable:
-        """A population's curve, with units: the datasets of ``sensitive_volume.h5``."""
+        """A population's curve, with units: the datasets of ``sensitive_volume.h5``.
+
+        Args:
+            population: One of those that there are, by name.
+
+        Raises:
+            UnknownNameError: If there is none of that name.
+        """
         curve = self[population]
         return with_units({name: curve.quantity(name) for name in UNITS}, UNITS)

@@ -1,12 +1,16 @@
+import copy
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 from astropy import units
@@ -16,14 +20,16 @@ from toy_run import run_with_populations, write_events
 import aframe
 from aframe import storage
 from aframe.artifacts import Artifacts
-from aframe.errors import ConfigurationError, DataError, ParameterMismatchError, StorageError
+from aframe.errors import ConfigurationError, DataError, ParameterMismatchError, StorageError, UnknownNameError
+from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import write_closeups
 from aframe.inference.q_transform import QTransform
-from aframe.notebook import Search, read_background
+from aframe.notebook import Search, SearchBackground, SensitiveVolumes, read_background
 from aframe.report import figures
 from aframe.report.gather import gather
 from aframe.report.paper import draw_figures
+from aframe.report.text import number
 from aframe.sensitivity.volume import read_volumes
 from aframe.steps import estimate_sensitivity
 
@@ -51,6 +57,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
 def search(run: Artifacts) -> Iterator[Search]:
     yield aframe.Search.load(str(run.config.path.parent))
     plt.close("all")
+
+
+@pytest.fixture
+def as_typed(search: Search) -> Iterator[Search]:
+    """The search as a user has it, whose types nobody checks."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield search
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def points(axes: plt.Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -137,9 +151,10 @@ def test_objects_say_what_they_are(search: Search) -> None:
     assert "draws: 5\u202f000" in repr(search.injections)
     loudest = f"{search.candidates['detection_statistic'][0]:.3f}"
     assert loudest in repr(search.candidates)
+    assert "columns: catalogue_event, detection_statistic, " in repr(search.candidates)
     html = search.candidates._repr_html_()
     assert loudest in html
-    assert html.count("<tr>") == 15  # their two headings, three facts, ten candidates
+    assert html.count("<tr>") == 16  # their two headings, four facts, ten candidates
     assert "Gpc³" in search.sensitive_volume()._repr_html_()
 
 
@@ -191,15 +206,15 @@ def toy_closeup(time: float, rng: np.random.Generator) -> Closeup:
 
 
 def test_closeups_show_what_was_kept(run: Artifacts, tmp_path: Path) -> None:
-    copy = Search.load(_copy(run, tmp_path / "copy"))
+    kept_run = Search.load(_copy(run, tmp_path / "copy"))
     with pytest.raises(DataError, match=r"nothing is kept .* candidate 1 .*only of: none.*num_shown"):
-        copy.candidates.plot_closeup()
-    closeup = toy_closeup(float(copy.candidates["detection_time"][1]), np.random.default_rng(0))
-    write_closeups(copy.run.result("closeups.hdf5"), [(2, closeup)], {})
-    copy = Search.load(tmp_path / "copy" / "sandbox.cfg")
-    axes = copy.candidates.plot_closeup(2)
+        kept_run.candidates.plot_closeup()
+    closeup = toy_closeup(float(kept_run.candidates["detection_time"][1]), np.random.default_rng(0))
+    write_closeups(kept_run.run.result("closeups.hdf5"), [(2, closeup)], {})
+    kept_run = Search.load(tmp_path / "copy" / "sandbox.cfg")
+    axes = kept_run.candidates.plot_closeup(2)
     assert [each.get_title() for each in axes] == ["Q transform, H1", "Q transform, L1", "Whitened strain", "Scores"]
-    kept = copy.candidates.closeups[2]
+    kept = kept_run.candidates.closeups[2]
     np.testing.assert_array_equal(points(axes[3])["average"][1], kept.statistic)
     np.testing.assert_array_equal(points(axes[2])["L1"][1], kept.whitened["L1"])
     np.testing.assert_array_equal(axes[0].collections[0].get_array(), kept.q_transforms["H1"].energy)
@@ -264,6 +279,115 @@ def test_mistakes_of_use_say_what_can_be_asked_for(search: Search) -> None:
         search.candidates["far_per_yer"]
     with pytest.raises(DataError, match="no column 'mass'"):
         search.injections["mass"]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda b: b.far_per_year(NAN), r"statistic is not a number \(NaN\): give a number"),
+        (lambda b: b.far_per_year([3.0, NAN]), r"\(NaN\) in 1 of 2 places"),
+        (lambda b: b.far_per_year("5"), "statistic is '5', which is no number"),
+        (lambda b: b.far_per_year([[1.0], [1.0, 2.0]]), r"is \[\[1.0\], \[1.0, 2.0\]\], which is no number"),
+        (lambda b: b.far_per_year(None), "is None, which is no number"),
+        (lambda b: b.is_upper_limit(NAN), "NaN"),
+        (lambda b: b.far_interpolated_per_year(NAN), "NaN"),
+        (lambda b: b.significance(NAN, 5.0), "statistic is not a number"),
+        (lambda b: b.significance(3.0, -5), "livetime of -5 s is negative"),
+        (lambda b: b.significance(3.0, NAN), "livetime is not a number"),
+        (lambda b: b.threshold_at_far("12"), "rate is '12', which is no number"),
+        (lambda b: b.threshold_at_far(NAN), "rate is not a number"),
+    ],
+)
+def test_a_background_refuses_what_is_no_number(
+    as_typed: Search, ask: Callable[[SearchBackground], object], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        ask(as_typed.background)
+
+
+def test_a_background_has_the_rates_of_its_events(as_typed: Search) -> None:
+    background = as_typed.background
+    core = Background(background.statistics, background.livetime)
+    statistics = np.array([-np.inf, *background.statistics[::300], np.inf])
+    for name in ("far_per_year", "is_upper_limit", "far_interpolated_per_year"):
+        np.testing.assert_array_equal(getattr(background, name)(statistics), getattr(core, name)(statistics))
+    assert float(background.far_per_year(-np.inf)) == pytest.approx(background.highest_far_per_year)
+    quietest = background.threshold_at_far(background.highest_far_per_year)
+    assert np.isfinite(quietest)
+    assert quietest <= background.statistics[0]
+    with pytest.raises(
+        ConfigurationError, match=r"no threshold .* 1e\+12 per year: .* 3000 events, 3.641e\+04 per year"
+    ):
+        background.threshold_at_far([20.0, 1e12])
+    with_event = np.isfinite(as_typed.injections["detection_statistic"])
+    np.testing.assert_array_equal(as_typed.injections.found(1e12), with_event)
+
+
+@pytest.mark.parametrize("rows", [0, slice(3), ["detection_time", "p_astro"]])
+def test_tables_are_taken_by_columns(as_typed: Search, rows: object) -> None:
+    candidates = as_typed.candidates
+    assert "far_per_year" in candidates
+    assert "mass_1" not in candidates
+    assert 0 not in candidates
+    assert tuple(candidates) == candidates.columns == tuple(candidates.to_astropy().colnames)
+    with pytest.raises(DataError, match=r"is no column's name: give one, .* `\.to_astropy\(\)\[:3\]`$"):
+        candidates[rows]  # type: ignore[index]
+
+
+def test_an_attribute_that_is_a_column_is_told_as_one(as_typed: Search) -> None:
+    with pytest.raises(AttributeError, match=r'column is `search\.candidates\["far_per_year"\]`$'):
+        as_typed.candidates.far_per_year  # type: ignore[attr-defined]  # noqa: B018 - it is asked for
+    with pytest.raises(AttributeError, match=r"'to_pandas': `\.columns` .* `\.to_astropy\(\)` is a table"):
+        as_typed.injections.to_pandas()  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute '_repr_png_'$"):
+        as_typed.candidates._repr_png_  # type: ignore[attr-defined]  # noqa: B018 - as IPython asks for it
+    for again in (copy.copy(as_typed.injections), pickle.loads(pickle.dumps(as_typed.injections))):
+        assert again.columns == as_typed.injections.columns
+
+
+def test_populations_are_names_and_pairs_of_positive_masses(as_typed: Search) -> None:
+    assert list(as_typed.sensitive_volume((20, 35))) == list(as_typed.sensitive_volume([35, 20])) == ["35-20"]
+    assert list(as_typed.sensitive_volume(np.array([[35, 35], [35, 20]]))) == ["35-35", "35-20"]  # type: ignore[arg-type]
+    for wrong in (35, [35], [("a", "b")], (40, 30, 20), [("35", 20)]):
+        with pytest.raises(DataError, match=r'is no population: give .* \["35-20", \(40, 30\)\]$'):
+            as_typed.sensitive_volume(wrong)  # type: ignore[arg-type]
+    for mass in (-3, 0, NAN, np.inf):
+        with pytest.raises(DataError, match=r"population \(30, .*\) must be positive"):
+            as_typed.sensitive_volume([(30, mass)])
+
+
+def test_volumes_say_which_there_are(as_typed: Search) -> None:
+    volumes = as_typed.sensitive_volume()
+    for name, words in (("35-53", "'35-53' (did you mean '35-35'?)"), ((35, 35), "(35, 35)"), ([], "[]")):
+        told = re.escape(f"there is no population {words}; there are 35-35, 35-20, 20-20, 20-10, alike")
+        with pytest.raises(UnknownNameError, match=f"^{told}$"):
+            volumes[name]  # type: ignore[index]
+    with pytest.raises(UnknownNameError, match="'1-1'"):
+        volumes.to_astropy("1-1")
+    assert "1-1" not in volumes
+    assert volumes.get("1-1") is None
+    for rate, words in (("one", "'one', which is no number"), ([100, 200], r"\[100, 200\], which is no single number")):
+        with pytest.raises(DataError, match=words):
+            volumes.at(rate)  # type: ignore[arg-type]
+
+
+def test_efficiency_takes_one_rate(as_typed: Search) -> None:
+    one, same = as_typed.injections.efficiency(1000), as_typed.injections.efficiency([1000.0])
+    assert one.far_per_year.tolist() == [1000.0]
+    np.testing.assert_array_equal(one.share, same.share)
+    with pytest.raises(DataError, match="'one', which is no number"):
+        as_typed.injections.efficiency("one")  # type: ignore[arg-type]
+
+
+def test_where_nothing_is_found_the_upper_end_is_shown(search: Search) -> None:
+    curve = search.sensitive_volume()["35-35"]
+    zero = np.zeros_like(curve.volume_gpc3)
+    blind = replace(curve, volume_gpc3=zero, standard_error=zero, effective_sample_size=zero)
+    of_none = -np.log(0.025) * curve.scope.v0_gpc3 / curve.scope.effective_draws  # Garwood's, of no event
+    assert f"35-35 M☉: < {number(of_none)} Gpc³ (95 %) at " in repr(SensitiveVolumes({"35-35": blind}, {}, True))
 
 
 def test_two_runs_are_read_beside_each_other_and_the_environment_stays(run: Artifacts, tmp_path: Path) -> None:
