@@ -287,7 +287,7 @@ class Directories:
         if missing:
             mistakes.append(
                 f"environment variable {', '.join(missing)} is not set: set it to a directory or s3:// prefix, "
-                "or load the .env file that `aframe init` wrote"
+                "or load the .env file that `aframe init` wrote, with `set -a; . DIR/.env; set +a`"
             )
         directories = object.__new__(cls)
         for name, variable in names.items():

@@ -19,6 +19,7 @@ LINE = re.compile(
 
 KNOWN = (
     *(f"AFRAME_{name}_DIR" for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS", "CACHE")),
+    "AFRAME_RUN_DIR",
     "AFRAME_S3_PATIENCE",
     "AFRAME_DEBUG",
     "AFRAME_QUIET",
@@ -57,8 +58,8 @@ def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[di
         environment: What its values may name, besides the variables of earlier lines.
 
     Returns:
-        The variables; and a line for each that is more than a value for a name, names a variable that is not set, or
-        sets one of ours that there is not.
+        The variables; and a line for each that is more than a value for a name, names a variable that is not set, sets
+        one of ours that there is not, or says that the file lies elsewhere: the run was moved or copied.
 
     Raises:
         ConfigurationError: If there is no such file.
@@ -79,7 +80,15 @@ def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[di
             meant = difflib.get_close_matches(name, KNOWN, n=1, cutoff=ALIKE)
             if meant and name not in KNOWN:
                 mistakes.append(f"{path}:{number}: aframe knows no variable {name} (did you mean {meant[0]}?)")
+            if name == "AFRAME_RUN_DIR" and not _is_directory_of(value, path):
+                told = f"AFRAME_RUN_DIR = {value} is not the directory of this file: if the run was moved or copied"
+                mistakes.append(f"{path}:{number}: {told}, set it to {Path(path).absolute().parent}")
     return found, mistakes
+
+
+def _is_directory_of(directory: str, path: str) -> bool:
+    """Whether a file lies in a directory, whatever links lead there."""
+    return os.path.realpath(directory) == os.path.realpath(Path(path).parent)
 
 
 def variable(line: str, known: Mapping[str, str]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from aframe import cli, config
+from aframe import cli, config, env_file
 from aframe.artifacts import Artifacts
 from aframe.config import Directories
 
@@ -61,7 +61,7 @@ def put_on(store: str, directory: Path) -> Path:
     """Have all but the submit files of a run on a store."""
     text = (directory / ".env").read_text()
     for name in ("train_data", "test_data", "train_run", "results"):
-        text = text.replace(f'="{directory}/{name}"', f'="{store}/{name}"')
+        text = text.replace(f'="$AFRAME_RUN_DIR/{name}"', f'="{store}/{name}"')
     (directory / ".env").write_text(text)
     return directory
 
@@ -70,10 +70,7 @@ def environment_of(directory: Path | None = None) -> dict[str, str]:
     """This process's environment without a run's variables, and with those of the run in a directory."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("AFRAME_", "LAW_"))}
     if directory is not None:
-        for line in (directory / ".env").read_text().splitlines():
-            name, equals, value = line.partition("=")
-            if equals:
-                variables[name] = value.strip('"')
+        variables |= env_file.read(str(directory / ".env"), {})
         variables["LAW_CONFIG_FILE"] = str(directory / "sandbox.cfg")
     return variables
 

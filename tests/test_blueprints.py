@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from aframe import cli, config
+from aframe import cli, config, env_file
 from aframe.artifacts import Artifacts
 from aframe.blueprints import local_strain, open_data
 from aframe.constants import SECONDS_PER_DAY
@@ -88,9 +88,9 @@ def test_searches_of_open_data(
 
 def test_a_remote_run_has_all_but_its_submit_files_on_the_store(tmp_path: Path) -> None:
     cli.main(["init", str(tmp_path / "run"), "--s3-bucket", "s3://my-bucket/runs/1/"])
-    lines = dict(line.split("=", 1) for line in (tmp_path / "run" / ".env").read_text().splitlines() if line[0] != "#")
-    assert lines["AFRAME_RESULTS_DIR"] == '"s3://my-bucket/runs/1/results"'
-    directories, wrong = config.Directories.read({name: value.strip('"') for name, value in lines.items()})
+    variables = env_file.read(str(tmp_path / "run" / ".env"), {})
+    assert variables["AFRAME_RESULTS_DIR"] == "s3://my-bucket/runs/1/results"
+    directories, wrong = config.Directories.read(variables)
     assert wrong == []
     assert directories.condor == str(tmp_path / "run" / "condor")
     assert loaded(tmp_path / "run").data.source == "simulated"

@@ -91,6 +91,12 @@ def test_law_run_without_a_configuration(run: Path) -> None:
     assert "LAW_CONFIG_FILE is not set" in told(result)
 
 
+def test_a_step_finds_the_env_file_beside_its_configuration(run: Path) -> None:
+    result = aframe("data", "--cfg", str(run / "sandbox.cfg"), "--stage", "test")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert list((run / "test_data" / "background").glob("*.hdf5"))
+
+
 def test_configuration_that_is_none(run: Path) -> None:
     (run / "sandbox.cfg").write_text("highpass = 32\n")
     assert "is no configuration file" in told(aframe("run", str(run)))

@@ -418,10 +418,15 @@ RUNS = {
     ),
     "YAML that is none": (yaml("^trainer:", "trainer: ["), CHECK, r"train\.yaml:4: this is no YAML file"),
     "YAML that is missing": (cfg("^config = train.yaml", "config = other.yaml"), CHECK, r"other\.yaml does not exist"),
+    "run that was moved": (
+        lambda run: edit(run / ".env", "^AFRAME_RUN_DIR=.*$", f'AFRAME_RUN_DIR="{run.parent}/before"'),
+        CHECK,
+        r"\.env:2: AFRAME_RUN_DIR = .*/before is not the directory of this file: if .* copied, set it to .*/run$",
+    ),
     "line of .env that is none": (
         lambda run: edit(run / ".env", "^AFRAME_RESULTS_DIR=", "AFRAME_RESULTS_DIR = "),
         CHECK,
-        r"\.env:6: this is no NAME=.value.: mend the line",
+        r"\.env:8: this is no NAME=.value.: mend the line",
     ),
     "masses that the prior does not have": (
         cfg("^mass_combos = .*$", "mass_combos = 35-35, 300-200"),
@@ -544,6 +549,7 @@ COMMANDS = {
         ("init", "{run}/new", "--config", "bhb"),
         "invalid choice: 'bhb' .choose from 'demo', 'bbh'",
     ),
+    "number of workers below zero": (nothing, ("run", "{run}", "--workers", "-2"), "--workers -2 must be positive"),
     "report of what is no run": (nothing, ("report", "{run}/frames"), r"frames/\.env does not exist"),
     "strain without a model": (nothing, ("infer", "--strain", "{run}/H1.hdf5"), "--strain needs --model model.pt"),
     "model that is none": (

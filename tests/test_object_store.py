@@ -301,7 +301,7 @@ def test_commands_tell_of_a_missing_bucket_and_a_wrong_secret_before_any_work(
     variables = environment_of() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     kept = (directory / ".env").read_text()
     for place, told, extra in (("s3://no-such-bucket", "no bucket", {}), (bucket, "refuses", variables)):
-        text = kept.replace(f'RESULTS_DIR="{directory}', f'RESULTS_DIR="{place}')
+        text = kept.replace('RESULTS_DIR="$AFRAME_RUN_DIR', f'RESULTS_DIR="{place}')
         (directory / ".env").write_text(text)
         result = aframe("run", str(directory), variables={**environment_of(), **extra})
         assert result.returncode == 1

@@ -132,13 +132,17 @@ def _environment(directory: Path, bucket: str | None) -> str:
             f"--s3-bucket {bucket} is no s3://bucket/prefix: a bucket's name has 3 to 63 lower-case letters, digits, "
             "dots and dashes"
         )
-    lines = ["# Each may be a local directory or s3://bucket/prefix; AFRAME_CONDOR_DIR is local"]
+    lines = [
+        "# Where this file lies: to be changed when the run is moved or copied",
+        f'AFRAME_RUN_DIR="{directory}"',
+        "# Each may be a local directory or s3://bucket/prefix; AFRAME_CONDOR_DIR is local",
+    ]
     for name in ("train_data", "test_data", "train_run", "condor", "results"):
-        place = directory / name if bucket is None or name == "condor" else f"{bucket.rstrip('/')}/{name}"
-        lines.append(f'AFRAME_{name.upper()}_DIR="{place}"')
+        place = "$AFRAME_RUN_DIR" if bucket is None or name == "condor" else bucket.rstrip("/")
+        lines.append(f'AFRAME_{name.upper()}_DIR="{place}/{name}"')
     if bucket is not None:
         lines += REMOTE_HINTS
-    return "\n".join([*lines, f'LAW_HOME="{directory / ".law"}"', ""])
+    return "\n".join([*lines, 'LAW_HOME="$AFRAME_RUN_DIR/.law"', ""])
 
 
 def _change(texts: dict[str, str], change: str) -> None:

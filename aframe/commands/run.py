@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Start the run's ``run.sh``."""
+    if options.workers < 0:
+        raise ConfigurationError(f"--workers {options.workers} must be positive")
     script = Path(options.directory).absolute() / "run.sh"
     if not script.exists():
         raise ConfigurationError(

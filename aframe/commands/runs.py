@@ -10,7 +10,7 @@ from aframe.errors import ConfigurationError, MistakesError
 
 
 def run_of(configuration: str, check: bool = True) -> Artifacts:
-    """The run of a ``.cfg`` and of the environment.
+    """The run of a ``.cfg`` and of the environment, or where that lacks something of the ``.env`` beside it.
 
     Args:
         configuration: Path of the ``.cfg``; LAW_CONFIG_FILE where empty.
@@ -18,10 +18,15 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
 
     Raises:
         ConfigurationError: If neither option nor LAW_CONFIG_FILE names a configuration, or a directory is not set.
+        MistakesError: If something is wrong with that ``.env``.
     """
     path = configuration or os.environ.get("LAW_CONFIG_FILE", "")
     if not path:
         raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
+    beside = Path(path).absolute().with_name(".env")
+    if beside.is_file() and config.Directories.read()[1]:
+        for name, value in env_file.read(str(beside)).items():
+            os.environ.setdefault(name, value)
     run = Artifacts(config.load(str(Path(path).absolute())), config.Directories.from_environment())
     if check:
         run.check()

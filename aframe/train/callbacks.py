@@ -2,6 +2,7 @@
 
 import csv
 import io
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,23 @@ class CheckpointWhenTerminated(Callback):
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.is_asked = False
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Have a signal to one of several processes noted, and no more.
+
+        Lightning's own handler waits for the other processes in the midst of whatever all of them do: none would end.
+        """
+        if trainer.world_size > 1:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(self, "is_asked", True))
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Have several processes learn before the same step that one of them is asked to end."""
+        if trainer.world_size > 1:
+            asked = torch.tensor(float(self.is_asked), device=pl_module.device)
+            trainer._signal_connector.received_sigterm = bool(trainer.strategy.reduce(asked, reduce_op="max"))
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException

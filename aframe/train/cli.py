@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from aframe import config, storage
 from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, InterruptionError, MistakesError, TrainingError
+from aframe.processes import die_with
 from aframe.train.callbacks import (
     CheckpointWhenTerminated,
     EpochLines,
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str]) -> None:
         TrainingError: If it ends before its time, for a reason that the user can do something about.
     """
     _silence()
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # one of several, which the first has started
+        die_with(os.getppid())
     torch.set_float32_matmul_precision("high")
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
     options, quiet = list(arguments), {"parser_mode": "yaml", "exit_on_error": False}

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from processes_of_runs import wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
@@ -142,6 +144,31 @@ def test_two_processes_validate_as_one_does_and_write_one_model(prepared, run):
     expected = validation_metrics(validated, 1e-3)
     for name, value in expected.items():
         assert float(row[name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_several_processes_end_together_when_one_is_asked_to(prepared, run, rank):
+    epochs = ("max_epochs", "3\n  log_every_n_steps: 1")
+    yaml = changed(prepared, "asked", epochs, ("batches_per_epoch", 40), ("devices", "2\n  strategy: ddp"))
+    directory = run(f"asked {rank}")
+    with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while not (directory / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.002)
+        time.sleep(0.2)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        other = next(int(c) for c in children if "train" in Path(f"/proc/{c}/cmdline").read_text())
+        os.kill((process.pid, other)[rank], signal.SIGTERM)
+        try:
+            told = process.communicate(timeout=120)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "error: training was asked to end (SIGTERM): run again to continue" in told
+    wait_for(lambda: not Path(f"/proc/{other}/exe").exists(), 60)  # of one that has ended there is none
+    step = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert 40 < step < 120
+    assert step % 40
 
 
 def test_a_loss_that_is_no_number_is_told_and_spoils_no_checkpoint(prepared, run):
