@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from terminal import run_in, write_run
 
 from aframe import cli, config, storage
@@ -391,6 +392,11 @@ RUNS = {
         CHECK,
         r"train\.yaml:\d+: unknown key 'learning_rat' in model \(did you mean 'learning_rate'\?\)",
     ),
+    "GPU where there is none": (
+        yaml("^  accelerator: .*$", "  accelerator: gpu"),
+        CHECK,
+        r"train\.yaml:\d+: trainer\.accelerator = 'gpu', but torch finds no GPU here: set auto or cpu",
+    ),
     "misspelled argument of a network": (
         yaml("^      embedding_size:", "      embeding_size:"),
         CHECK,
@@ -598,6 +604,8 @@ COMMANDS = {
 
 @pytest.mark.parametrize("kind", [*RUNS, *SIGNALS, *COMMANDS])
 def test_each_mistake_is_told_in_one_line(kind: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if kind == "GPU where there is none" and torch.accelerator.is_available():
+        pytest.skip("there is one")
     do_wrong, command, line = {**RUNS, **SIGNALS, **COMMANDS}[kind]
     do_wrong(run)
     if kind in RUNS and not (run / "test_data").exists():

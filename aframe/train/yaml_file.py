@@ -219,9 +219,11 @@ def _impossible(chosen: Any, run: config.Config) -> Iterator[tuple[str, str]]:
     """What each value says on its own is right, but not together, or not here."""
     data, search = chosen.data, run.search
     known = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
-    if isinstance(chosen.trainer.accelerator, str) and chosen.trainer.accelerator not in known:
-        name = chosen.trainer.accelerator
+    name = chosen.trainer.accelerator
+    if isinstance(name, str) and name not in known:
         yield "trainer.accelerator", f"trainer.accelerator = {name!r} is none of {', '.join(known)}"
+    elif name in ("gpu", "cuda") and not run.kubernetes.trains and not torch.accelerator.is_available():
+        yield "trainer.accelerator", f"trainer.accelerator = {name!r}, but torch finds no GPU here: set auto or cpu"
 
     for key, (is_right, told) in LIMITS.items():
         if not is_right(chosen[key]):
