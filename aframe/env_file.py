@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aframe import storage
-from aframe.errors import ConfigurationError, MistakesError
+from aframe.errors import ConfigurationError, MistakesError, StorageError
 
 LINE = re.compile(
     r"""\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=
@@ -59,16 +59,21 @@ def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[di
 
     Returns:
         The variables; and a line for each that is more than a value for a name, names a variable that is not set, sets
-        one of ours that there is not, or says that the file lies elsewhere: the run was moved or copied.
+        one of ours that there is not, or says that the file lies elsewhere: the run was moved or copied; or one line,
+        where the file cannot be read.
 
     Raises:
         ConfigurationError: If there is no such file.
     """
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise ConfigurationError(f"{path} does not exist: write the run's files with `aframe init {Path(path).parent}`")
     found: dict[str, str] = {}
-    mistakes = []
-    for number, line in enumerate(storage.read_text(path).splitlines(), 1):
+    mistakes: list[str] = []
+    try:
+        text = storage.read_text(path)
+    except StorageError as error:
+        return found, [str(error)]
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:

@@ -1,6 +1,7 @@
 """Errors that a user can act on: each says what is wrong, where, and what to do."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 
 class AframeError(Exception):
@@ -47,6 +48,15 @@ class UnknownNameError(DataError, KeyError):
     """Something was asked for by a name that it does not have."""
 
     __str__ = Exception.__str__  # a KeyError's would put it in quotation marks
+
+
+@contextlib.contextmanager
+def strain_of(what: str) -> Iterator[None]:
+    """Say of strain that cannot be used whose, and where, it is."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{what}: {error}") from error
 
 
 class StorageError(AframeError):

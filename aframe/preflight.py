@@ -24,7 +24,7 @@ from aframe.steps import signal_source
 from aframe.strain.fetch import curve_path
 from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable
-from aframe.strain.simulate import load_asd
+from aframe.strain.simulate import check_band, load_asd
 from aframe.targets import target_populations
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
@@ -144,22 +144,11 @@ def check_directories(directories: config.Directories) -> None:
     wrong = []
     for field in fields(directories):
         name, value = f"AFRAME_{field.name.upper()}_DIR", getattr(directories, field.name)
-        reason = "" if storage.is_remote(value) else why_not_written(Path(value).absolute())
+        reason = "" if storage.is_remote(value) else storage.why_not_written(Path(value).absolute(), LEAST_FREE)
         if reason:
             wrong.append(f"{name} = {value} cannot be written ({reason}): mend that, or choose another directory")
     if wrong:
         raise MistakesError(wrong)
-
-
-def why_not_written(path: Path) -> str:
-    """Why nothing can be written in a directory that may have to be made first; empty where it can."""
-    there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
-    if not there.is_dir():
-        return f"{there} is no directory"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return f"there is no permission to write in {there}"
-    free = shutil.disk_usage(there).free
-    return "" if free >= LEAST_FREE else f"its disk has {free / 1e6:.0f} MB left"
 
 
 def check_batch_systems(run: Artifacts) -> None:
@@ -266,6 +255,19 @@ def check_noise_curve(run: Artifacts) -> None:
         load_asd(curve_path(data.asd or "", run.config.resolve))
 
 
+def check_noise_band(run: Artifacts) -> None:
+    """Refuse a noise curve that does not do for the whole band.
+
+    Raises:
+        ConfigurationError: If there is no such curve.
+        DataError: If it does not cover the band, or is no detector's there.
+    """
+    data, search = run.config.data, run.config.search
+    if data.source == "simulated":
+        path = curve_path(data.asd or "", run.config.resolve)
+        check_band(load_asd(path), path, search.highpass, search.lowpass or search.sample_rate / 2)
+
+
 def check_local_strain(run: Artifacts) -> None:
     """Refuse files of strain that lack a detector, or whose sample rate will not do.
 
@@ -365,6 +367,7 @@ CHECKS = (
     Check(target_populations, ("waveforms.prior", "sensitivity")),
     Check(lambda run: signal_source(run).check(), SIGNAL_KEYS, lambda run: run.injections),
     Check(check_noise_curve, ("data.source", "data.asd")),
+    Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
     Check(check_local_strain, ("data.source", "data.frames", "search.ifos", "search.sample_rate")),
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),

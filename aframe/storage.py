@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
 """HDF5 root attribute that holds, as JSON, the parameters that made the file."""
 
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""What an HDF5 file begins with."""
+
 Parameters = Mapping[str, Any]
 
 for protocol in ("s3", "s3a"):  # by name: what speaks S3 takes long to import, and is where a path begins with this
@@ -143,8 +146,29 @@ def _upload(local: Path, path: str) -> None:
             filesystem.rm_file(name)
 
 
+def why_not_written(path: Path, least_free: float = 0.0) -> str:
+    """Why nothing can be written in a local directory that may have to be made first; empty where it can.
+
+    Args:
+        path: The directory, absolute.
+        least_free: Bytes that its disk must have free.
+    """
+    there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if not os.path.isdir(there):
+        return f"{there} is no directory"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"there is no permission to write in {there}"
+    longest = os.pathconf(there, "PC_NAME_MAX")
+    if any(len(os.fsencode(name)) > longest for name in path.parts):
+        return f"a name in it is longer than {longest} bytes"
+    free = shutil.disk_usage(there).free
+    return "" if free >= least_free else f"its disk has {free / 1e6:.0f} MB left"
+
+
 def _not_written(path: str, error: OSError) -> StorageError:
-    reason = error.strerror or " ".join(str(error).split())
+    blocked = isinstance(error, (FileExistsError, NotADirectoryError)) and not is_remote(path)
+    reason = why_not_written(Path(path).absolute().parent) if blocked else ""
+    reason = reason or error.strerror or " ".join(str(error).split())
     return StorageError(
         f"{path} cannot be written ({reason}): mend permissions or free space, or choose another directory"
     )
@@ -212,6 +236,8 @@ def read_text(path: str) -> str:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise StorageError(f"{path} is no text file: mend the path") from None
+    except (PermissionError, NotADirectoryError) as error:
+        raise _not_read(path, error) from None
 
 
 def sha256(path: str) -> str:
@@ -234,11 +260,35 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
         except FileNotFoundError:
             raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
         except OSError as error:
-            raise StorageError(
-                f"{path} is not a complete HDF5 file ({error}): it may be truncated; "
-                "delete it and run the step that makes it again, or fetch it anew"
-            ) from None
+            raise _no_hdf5(path, error) from None
         yield file
+
+
+def _no_hdf5(path: str, error: OSError) -> StorageError:
+    """Why HDF5 cannot open a file, of which only a damaged one is to be deleted."""
+    if isinstance(error, IsADirectoryError):
+        return StorageError(f"{path} is a directory: give an HDF5 file")
+    if error.errno is not None:
+        return _not_read(path, error)
+    if "signature not found" in str(error) and not _begins_as_hdf5(path):
+        return StorageError(f"{path} is no HDF5 file: mend the path, or fetch the file anew")
+    reason = " ".join(str(error).split())
+    return StorageError(
+        f"{path} is not a complete HDF5 file ({reason}): it may be truncated; if a step of the run made it, delete it "
+        "and run that again, else fetch it anew or give another file"
+    )
+
+
+def _begins_as_hdf5(path: str) -> bool:
+    """Whether the first bytes, as far as there are any, are those of an HDF5 file."""
+    with fsspec.open(str(path), "rb") as stream:
+        return HDF5_SIGNATURE.startswith(stream.read(len(HDF5_SIGNATURE)))
+
+
+def _not_read(path: str, error: OSError) -> StorageError:
+    # h5py's own text has addresses and file descriptors in it
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+    return StorageError(f"{path} cannot be read ({reason}): mend its permissions or the path")
 
 
 @contextlib.contextmanager

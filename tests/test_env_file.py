@@ -1,10 +1,12 @@
 """A run's ``.env`` means to every command what it means to the shell that starts the run."""
 
+import errno
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from aframe import env_file
 from aframe.errors import ConfigurationError, MistakesError
@@ -49,6 +51,19 @@ def test_what_a_shell_alone_understands_is_refused_with_its_line(line: str, told
     (tmp_path / ".env").write_text(f"LAW_HOME=/law\n{line}\n")
     with pytest.raises(MistakesError, match=rf"\.env:2: .*{re.escape(told)}"):
         env_file.read(str(tmp_path / ".env"), {})
+
+
+def test_a_file_that_cannot_be_read_is_told_with_other_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / ".env").touch()
+    monkeypatch.setattr(LocalFileSystem, "cat_file", refused)
+    found, (mistake,) = env_file.read_all(str(tmp_path / ".env"))
+    assert not found
+    assert re.search(r"\.env cannot be read \(Permission denied\)", mistake)
 
 
 def test_a_file_that_is_missing_leads_to_init(tmp_path: Path) -> None:

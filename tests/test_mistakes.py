@@ -210,6 +210,11 @@ SIGNALS = {
         CHECK,
         r"own\.prior: .*(lacks|needs|without|has no)",
     ),
+    "prior file that is a table": (
+        file("table.prior", "mass_1,mass_2\n" + "30,20\n" * 280, cfg(r"^prior = \S+", "prior = ./table.prior")),
+        CHECK,
+        r"table\.prior is no prior file: 'mass_1,mass_2' is no name; give lines such as",
+    ),
     "unknown approximant": (
         cfg(r"^approximant = \S+", "approximant = IMRPhenomZ"),
         CHECK,
@@ -360,7 +365,17 @@ RUNS = {
     "strain that is no strain": (
         file("frames/H1.hdf5", "once upon a time", cfg("^source = simulated", LOCAL)),
         CHECK,
-        r"frames/H1\.hdf5 is not a complete HDF5 file",
+        r"frames/H1\.hdf5 is no HDF5 file: mend the path",
+    ),
+    "PSD for a noise curve": (
+        file("psd.txt", "5 1e-46\n2000 1e-46\n", cfg(r"^asd = \S+", "asd = psd.txt")),
+        CHECK,
+        r"psd\.txt has a median of 1e-46 in band, .* it looks like a PSD: give its square root",
+    ),
+    "noise curve of another band": (
+        file("narrow.txt", "100 1e-23\n199 1e-23\n", cfg(r"^asd = \S+", "asd = narrow.txt")),
+        CHECK,
+        r"narrow\.txt covers 100 to 199 Hz, not the band of 32 to 512 Hz",
     ),
     "gates that are missing": (
         cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = H1:gates.txt\n\n[luigi_sensitivity]"),
@@ -433,6 +448,11 @@ RUNS = {
         lambda run: edit(run / ".env", "^AFRAME_RESULTS_DIR=", "AFRAME_RESULTS_DIR = "),
         CHECK,
         r"\.env:8: this is no NAME=.value.: mend the line",
+    ),
+    ".env that is no text": (
+        file(".env", b"\xff\xfe"),
+        CHECK,
+        r"\.env is no text file",
     ),
     "masses that the prior does not have": (
         cfg("^mass_combos = .*$", "mass_combos = 35-35, 300-200"),
@@ -592,6 +612,38 @@ COMMANDS = {
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "{run}/events.pdf"),
         r"events\.pdf is no page: give a name that ends in \.html",
+    ),
+    "directory for a background": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--background", "{run}"),
+        r"run is a directory: give an HDF5 file$",
+    ),
+    "background of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--background", "{run}/train.yaml"),
+        r"train\.yaml is no HDF5 file: mend the path",
+    ),
+    "window of no length": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--integration-window-length", "0"),
+        r"integration_window_length = 0\.0 s must be positive",
+    ),
+    "fewer candidates than one": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--top", "-3"),
+        r"--top -3: give at least 1",
+    ),
+    "new run in a file": (
+        nothing,
+        ("init", "{run}/train.yaml"),
+        r"cannot be written \(\S+/train\.yaml is no directory",
+    ),
+    "new run of too long a name": (nothing, ("init", "{run}/" + "x" * 300), r"a name in it is longer than 255 bytes"),
+    "new run where the system allows none": (nothing, ("init", "/proc/aframe"), r"/proc/aframe cannot be written \("),
+    "page in what is no directory": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "/dev/full/p.html"),
+        r"/dev/full/p\.html cannot be written \(/dev/full is no directory\)",
     ),
     "output that cannot be written": (
         frames(),

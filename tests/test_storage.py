@@ -1,3 +1,8 @@
+import errno
+import os
+import re
+
+import fsspec
 import h5py
 import numpy as np
 import pytest
@@ -78,6 +83,46 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path):
         pass
     with pytest.raises(StorageError, match="does not exist"):
         storage.read_text(str(tmp_path / "none.txt"))
+
+
+def why_not_opened(path):
+    with pytest.raises(StorageError) as refused, storage.open_hdf5(str(path)):
+        pass
+    return str(refused.value)
+
+
+def test_what_is_no_hdf5_file_is_not_to_be_deleted(tmp_path):
+    (tmp_path / "table.hdf5").write_text("mass_1,mass_2\n30,20\n")
+    (tmp_path / "empty.hdf5").touch()
+    assert why_not_opened(tmp_path / "table.hdf5").startswith(f"{tmp_path}/table.hdf5 is no HDF5 file: mend the path")
+    assert why_not_opened(tmp_path) == f"{tmp_path} is a directory: give an HDF5 file"
+    assert "is not a complete HDF5 file" in why_not_opened(tmp_path / "empty.hdf5")
+    assert "cannot be read (Not a directory)" in why_not_opened(tmp_path / "table.hdf5" / "x.hdf5")
+
+
+def test_a_file_without_permission_cannot_be_read(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Unable to open file (errno = 13,\nbuf = 0x7ff)")
+
+    monkeypatch.setattr(h5py, "File", refused)
+    monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "cat_file", refused)
+    path = str(tmp_path / "mine.hdf5")
+    told = f"{path} cannot be read (Permission denied): mend its permissions or the path"
+    assert why_not_opened(path) == told
+    with pytest.raises(StorageError, match=re.escape(told)):
+        storage.read_text(path)
+
+
+def test_why_a_directory_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    assert storage.why_not_written(tmp_path / "new" / "deep") == ""
+    assert storage.why_not_written(tmp_path / "file" / "x") == f"{tmp_path}/file is no directory"
+    assert "longer than 255 bytes" in storage.why_not_written(tmp_path / ("x" * 300))
+    assert re.search(r"its disk has \d+ MB left", storage.why_not_written(tmp_path, 1e18))
+    with pytest.raises(StorageError, match=r"cannot be written \(.*/file is no directory\)"):
+        storage.write_text(str(tmp_path / "file" / "page.html"), "")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert storage.why_not_written(tmp_path / "new") == f"there is no permission to write in {tmp_path}"
 
 
 @pytest.mark.parametrize("name", ["output.hdf5", "output.pt"])

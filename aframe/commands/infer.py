@@ -1,6 +1,7 @@
 """``aframe infer``: a model applied to strain files, or to a run's time slides."""
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,8 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.model:
         raise ConfigurationError("aframe infer --strain needs --model model.pt")
+    if options.top < 1:
+        raise ConfigurationError(f"--top {options.top}: give at least 1")
     _check_outputs(options)
     model, paths = load(options.model), expand(options.strain)
     background = Background.read(options.background) if options.background else None
@@ -94,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before anything is computed, what cannot be written or is no file of its kind."""
-    from aframe.preflight import why_not_written
+    from aframe.preflight import LEAST_FREE
 
     for name, suffixes, kind in (("output", (".hdf5", ".h5"), "HDF5 file"), ("page", (".html",), "page")):
         path = getattr(options, name)
@@ -102,7 +105,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
             continue
         if not path.endswith(suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
-        reason = "" if storage.is_remote(path) else why_not_written(Path(path).absolute().parent)
+        reason = "" if storage.is_remote(path) else storage.why_not_written(Path(path).absolute().parent, LEAST_FREE)
         if reason:
             raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
 
@@ -126,9 +129,9 @@ def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
         known, asked = made.get(f"inference.{name}"), getattr(options, name)
         if known is not None and asked not in (None, known):
             raise ConfigurationError(f"{options.background} was made with {name} = {known} s: leave {asked} out")
-        lengths.append(asked or known or default)
-        if lengths[-1] <= 0:
-            raise ConfigurationError(f"{name} = {lengths[-1]} s must be positive")
+        lengths.append(next(length for length in (asked, known, default) if length is not None))
+        if not 0 < lengths[-1] < math.inf:
+            raise ConfigurationError(f"{name} = {lengths[-1]} s must be positive and finite")
     return lengths[0], lengths[1]
 
 

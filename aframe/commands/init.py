@@ -1,16 +1,17 @@
 """``aframe init``: the files of a new run."""
 
 import argparse
+import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 from aframe import config, storage
 from aframe.batch.job import RUN_LAW
 from aframe.blueprints import Blueprint, detectors, local_strain, open_data
-from aframe.errors import ConfigurationError
+from aframe.errors import ConfigurationError, StorageError
 from aframe.parsing import nearest
 
 CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
@@ -84,9 +85,10 @@ def run(options: argparse.Namespace) -> None:
             "where the .env file there says so, or --s3-bucket"
         )
     directory = Path(options.directory).absolute()
-    there = [name for name in FILES if (directory / name).exists()]
+    there = [name for name in FILES if os.path.exists(directory / name)]
     if there:
         raise ConfigurationError(f"{directory} already has {', '.join(there)}: choose another directory, or edit these")
+    _check_directory(directory)
     given = [name for name in CHOICES_OF_DATA if getattr(options, name)]
     names = CONFIGURATIONS[options.config or ("bbh" if given else "demo")]
     shipped = [Path(str(resources.files("aframe") / "pipelines" / "sandbox" / name)) for name in names]
@@ -101,13 +103,38 @@ def run(options: argparse.Namespace) -> None:
         texts["sandbox.cfg"] = blueprint.heading + "\n" + texts["sandbox.cfg"].partition("\n\n")[2]
     for change in options.changes:
         _change(texts, change)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    (directory / "run.sh").chmod(0o755)
+    _write(directory, texts)
     if blueprint is not None:
         print(blueprint.told)
     print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
+
+
+def _check_directory(directory: Path) -> None:
+    """Refuse a directory that cannot be made or written in.
+
+    Raises:
+        StorageError: Naming what is in the way.
+    """
+    reason = storage.why_not_written(directory)
+    if reason:
+        raise StorageError(f"{directory} cannot be written ({reason}): mend that, or choose another directory")
+
+
+def _write(directory: Path, texts: Mapping[str, str]) -> None:
+    """Write the files of a run.
+
+    Raises:
+        StorageError: If the file system refuses.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (directory / name).write_text(text, encoding="utf-8")
+        (directory / "run.sh").chmod(0o755)
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot be written ({error.strerror}): mend that, or choose another directory"
+        ) from None
 
 
 def _blueprint(options: argparse.Namespace, base: config.Config) -> Blueprint:

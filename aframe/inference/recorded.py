@@ -8,18 +8,20 @@ import numpy as np
 import torch
 
 from aframe import storage
-from aframe.errors import DataError, StorageError
+from aframe.errors import DataError, StorageError, strain_of
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.inference.slides import Grid, Slide
-from aframe.preprocessing import Preprocessing
+from aframe.preprocessing import Preprocessing, Whitening
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
 from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
 from aframe.types import Array
+
+Whiten = Callable[[torch.Tensor, Whitening], WhitenedStream]
 
 PIECE_LENGTH = 4096.0
 """Seconds of strain that are in memory at once."""
@@ -146,8 +148,7 @@ def whitened_streams(piece: Coincident, preprocessing: Preprocessing, device: st
     """Whitened strain of one stretch: as in a search where it can give ``psd_length`` away, else by its own PSD."""
     if piece.duration >= 2 * preprocessing.whitening.psd_length:
         return _streams(piece, preprocessing, device)
-    strain = (torch.from_numpy(piece.strain[ifo]).to(device) for ifo in preprocessing.ifos)
-    return [whiten_whole(each, preprocessing.whitening) for each in strain]
+    return _streams(piece, preprocessing, device, whiten_whole)
 
 
 def common_time(recordings: Mapping[str, Sequence[Recording]]) -> list[tuple[float, float]]:
@@ -281,9 +282,14 @@ class _Search:
         return EventTable(columns, attributes={"Tb": series.windows / self.clustering.sampling_rate})
 
 
-def _streams(piece: Coincident, preprocessing: Preprocessing, device: str) -> list[WhitenedStream]:
-    strain = (torch.from_numpy(piece.strain[ifo]).to(device) for ifo in preprocessing.ifos)
-    return [whiten_stream(each, preprocessing.whitening) for each in strain]
+def _streams(
+    piece: Coincident, preprocessing: Preprocessing, device: str, whiten: Whiten = whiten_stream
+) -> list[WhitenedStream]:
+    streams = []
+    for ifo in preprocessing.ifos:
+        with strain_of(f"{ifo} from GPS {piece.start:.3f}"):
+            streams.append(whiten(torch.from_numpy(piece.strain[ifo]).to(device), preprocessing.whitening))
+    return streams
 
 
 def _account(

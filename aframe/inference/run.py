@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from aframe.errors import strain_of
 from aframe.events.cluster import Clustering, cluster
 from aframe.events.recover import SHIFT_RESOLUTION, recovered_table
 from aframe.inference.embeddings import EmbeddingCache
@@ -169,7 +170,11 @@ def segment_engine(searcher: Searcher, background: str) -> Engine:
     def whiten() -> list[WhitenedStream]:
         with open_background(background) as file:
             # one detector's strain at a time: in double precision it is twice as long as all that is kept of it
-            return [whiten_stream(scorer.to_device(file.read(ifo)), made.whitening) for ifo in made.ifos]
+            streams = []
+            for ifo in made.ifos:
+                with strain_of(f"{ifo} in {background}"):
+                    streams.append(whiten_stream(scorer.to_device(file.read(ifo)), made.whitening))
+            return streams
 
     kept = cache.read(background, made.ifos) if cache else None
     if kept is not None:

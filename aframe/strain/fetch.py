@@ -116,8 +116,9 @@ def strain_for_segment(
         DataError: If the source has nothing that is long enough.
     """
     if data.source == "simulated":
-        curve = simulate.load_asd(curve_path(data.asd or "", resolve))
-        rate, seed = search.sample_rate, search.seed
+        path, rate, seed = curve_path(data.asd or "", resolve), search.sample_rate, search.seed
+        curve = simulate.load_asd(path)
+        simulate.check_band(curve, path, search.highpass, search.lowpass or rate / 2)
         noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=seed) for ifo in search.ifos}
         return [Coincident(start, search.sample_rate, noise)]
     if data.source == "gwosc":

@@ -272,7 +272,13 @@ def _hdf5_inventory(path: str, ifo: str | None) -> list[Recording]:
         found = [
             _series_recording(path, name, file[name], ifo) for name in file if isinstance(file[name], h5py.Dataset)
         ]
+        others = {
+            name: file[name].dtype for name in file if isinstance(file[name], h5py.Dataset) and _times(file[name])
+        }
     recordings = [recording for recording in found if recording is not None]
+    if not recordings and others:
+        name, kind = next(iter(others.items()))
+        raise DataError(f"{path}: {name!r} is of {kind}: strain must be floating-point numbers, in one dimension")
     if not recordings:
         raise DataError(
             f"{path} holds no strain in a layout that is known: GWOSC's (strain/Strain), or datasets at the root with "
@@ -294,16 +300,25 @@ def _gwosc_recording(path: str, file: h5py.File, ifo: str | None) -> Recording:
 
 
 def _series_recording(path: str, name: str, dataset: h5py.Dataset, ifo: str | None) -> Recording | None:
-    attributes = dataset.attrs
+    attributes, times = dataset.attrs, _times(dataset)
+    if times is None or dataset.ndim != 1 or dataset.dtype.kind != "f":
+        return None
+    start, step = times
+    names = (_text(attributes.get("channel", "")), _text(attributes.get("name", "")), name, Path(path).name)
+    detector = next((d for d in map(_detector, names) if d), None) or ifo
+    if detector is None:
+        raise DataError(
+            f"{path} does not say whose strain {name!r} is: name the file as H-H1_ANYTHING-START-DURATION.hdf5, or the "
+            "dataset as H1, with its detector"
+        )
+    return Recording(path, detector, dataset.name, float(start), _rate(step), dataset.shape[0])
+
+
+def _times(dataset: h5py.Dataset) -> tuple[Any, Any] | None:
+    """Start and step of a time series, s, as gwpy or PyCBC write them; None where it has none."""
     for start, step in (("x0", "dx"), ("start_time", "delta_t")):
-        if dataset.ndim == 1 and dataset.dtype.kind == "f" and start in attributes and step in attributes:
-            names = (_text(attributes.get("channel", "")), _text(attributes.get("name", "")), name, Path(path).name)
-            detector = next((d for d in map(_detector, names) if d), None) or ifo
-            if detector is None:
-                raise DataError(f"{path} does not say whose strain {name!r} is: name the detector")
-            return Recording(
-                path, detector, dataset.name, float(attributes[start]), _rate(attributes[step]), dataset.shape[0]
-            )
+        if start in dataset.attrs and step in dataset.attrs:
+            return dataset.attrs[start], dataset.attrs[step]
     return None
 
 
@@ -331,7 +346,11 @@ def _frame_inventory(path: str) -> list[Recording]:
         raise DataError(f"{path}: frame files are read from local disks only: copy it, or use HDF5 files on s3")
     if not Path(path).is_file():
         raise StorageError(f"{path} does not exist: mend the path")
-    if not _is_whole_frame_file(path):  # the frame library crashes on others
+    try:
+        is_whole = _is_whole_frame_file(path)  # the frame library crashes on others
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
+    if not is_whole:
         raise StorageError(f"{path} is no complete frame file: it may be truncated; fetch it anew")
     try:
         file = lalframe.FrameUFrFileOpen(path, "r")

@@ -18,6 +18,13 @@ FILTER_DURATION = 8.0
 FLATTEN_FREQUENCY = 10.0
 """Hz below which the noise curve is held constant, so that seismic noise does not eat the numbers' precision."""
 
+QUIETEST, LOUDEST = 1e-30, 1e-10
+"""ASDs, 1/sqrt(Hz), beyond which a curve is no detector's: third-generation ones have 1e-25, a bar has 1e-21; power
+spectral densities, given by mistake, have 1e-40 and less."""
+
+COVERED = 0.9
+"""Share of the band's upper end that a curve has to reach: tables end a little below the Nyquist frequency."""
+
 NoiseCurve = tuple[Array, Array]
 """Frequencies in Hz, and amplitude spectral densities in 1/sqrt(Hz)."""
 
@@ -28,6 +35,9 @@ def load_asd(name_or_path: str) -> NoiseCurve:
     Args:
         name_or_path: A text file of two columns (Hz, 1/sqrt(Hz)), a ``.npy`` file of two rows, or the name of one
             of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
+
+    Returns:
+        The table without a row at 0 Hz.
 
     Raises:
         ConfigurationError: If there is no such curve, naming bilby's.
@@ -43,10 +53,38 @@ def load_asd(name_or_path: str) -> NoiseCurve:
         raise DataError(
             f"{path} is no table of frequency and ASD ({error}): give two columns, Hz and 1/sqrt(Hz)"
         ) from None
-    rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency) > 0).all())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
+    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the curve is interpolated between logarithms
+        frequency, asd = frequency[1:], asd[1:]
+    rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
     if not rising or not np.isfinite(asd).all() or not (asd > 0).all():
         raise DataError(f"{path}: frequencies must rise and ASDs be positive and finite: mend the table")
     return frequency, asd
+
+
+def check_band(curve: NoiseCurve, path: str, lowest: float, highest: float) -> None:
+    """Refuse a noise curve that does not cover the band, or is no detector's there.
+
+    Args:
+        curve: Noise curve, as from ``load_asd``.
+        path: Where it was read from.
+        lowest: Hz, where the band begins.
+        highest: Hz, where it ends.
+
+    Raises:
+        DataError: Naming the frequencies, or the median in the band.
+    """
+    frequency, asd = curve
+    if frequency[0] > lowest or frequency[-1] < COVERED * highest:
+        raise DataError(
+            f"{path} covers {frequency[0]:g} to {frequency[-1]:g} Hz, not the band of {lowest:g} to {highest:g} Hz: "
+            "give a curve that does, or change highpass, lowpass or sample_rate"
+        )
+    median = float(np.median(np.interp(np.geomspace(lowest, highest, 1000), frequency, asd)))
+    if not QUIETEST < median < LOUDEST:
+        guess = "it looks like a PSD: give its square root" if median <= QUIETEST else "give 1/sqrt(Hz)"
+        raise DataError(f"{path} has a median of {median:.2g} in band, which is no detector's ASD: {guess}")
 
 
 def _bilby_curve(name: str) -> Path:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from aframe import config, seeding, storage
 from aframe.artifacts import Artifacts
-from aframe.errors import ConfigurationError, DataError
+from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.events.cluster import Clustering
 from aframe.preprocessing import Preprocessing
 from aframe.progress import Progress
@@ -223,7 +223,11 @@ class AframeDataModule(lightning.LightningDataModule):
         with open_background(path) as file:
             span = (file.start + part.start / rate, file.start + part.stop / rate)
             strain = [torch.from_numpy(file.read(ifo, *span)) for ifo in self.search.ifos]
-        return [whiten_stream(channel, self.search.whitening) for channel in strain]
+        streams = []
+        for ifo, channel in zip(self.search.ifos, strain, strict=True):
+            with strain_of(f"{ifo} in {path}"):
+                streams.append(whiten_stream(channel, self.search.whitening))
+        return streams
 
     def _whitened_background(self, parts: list[tuple[str, "Part"]]) -> WhitenedBackground:
         lost = self.search.whitening.psd_size + self.search.whitening.crop_size

@@ -77,6 +77,12 @@ def _read(prior: str, path: str) -> Population:
         raise ConfigurationError(f"prior = {prior}: neither {path} nor a file of bilby's collection exists") from None
     except Exception as error:
         raise ConfigurationError(f"prior = {prior} cannot be read by bilby ({_told(error)}): mend the file") from error
+    strange = next((name.strip() for name in read if not name.isidentifier()), None)
+    if strange is not None:
+        raise ConfigurationError(
+            f"prior = {prior} is no prior file: {_shortened(strange, 40)!r} is no name; give lines such as "
+            "mass_1 = Uniform(minimum=5, maximum=100), see docs/priors.md"
+        )
     distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in read), None)
     if distance is not None and "redshift" in read:
         raise ConfigurationError(f"prior = {prior}: it has both redshift and {distance}: give one of them")
@@ -95,4 +101,9 @@ def _read(prior: str, path: str) -> Population:
 
 def _told(error: Exception) -> str:
     """An exception in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {_shortened(' '.join(str(error).split()), 300)}"
+
+
+def _shortened(text: str, length: int) -> str:
+    """A text of at most so many characters and an ellipsis."""
+    return text if len(text) <= length else f"{text[:length]}…"

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aframe.errors import ConfigurationError, DataError
+from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.tables import RejectedTable, ResponseTable
 from aframe.types import Array
 from aframe.waveforms.horizon import HorizonBound, geocentric_snr, inverse_asd, optimal_snr
@@ -47,6 +47,9 @@ UNPHYSICAL_SNR = 1e4
 
 HOPELESS_DRAWS = 100 * DRAWS
 """Draws without a single acceptance after which to give up."""
+
+HOPELESS_FAULTS = 4096
+"""Signals louder than ``UNPHYSICAL_SNR``, and not a single acceptance, after which to give up: each took a waveform."""
 
 GEOCENTRIC_TOLERANCE = 0.98
 """The ratio without arrival delays is right to far better than this."""
@@ -148,12 +151,17 @@ class _Sieve:
     drawn: int = 0
     made: int = 0
     waiting: int = 0
+    too_loud: int = 0
 
     def __post_init__(self) -> None:
         chosen, made = self.selection, self.source.generator
         self.geometry: Geometry = detector_geometry(chosen.ifos)
+        weights = []
+        for ifo, psd in zip(chosen.ifos, chosen.psds, strict=True):
+            with strain_of(ifo):
+                weights.append(inverse_asd(psd[None], made.size, made.sample_rate, chosen.highpass, chosen.lowpass))
+        self.weights = torch.cat(weights)
         self.bound = HorizonBound.build(made, chosen.psds, chosen.highpass, chosen.lowpass)
-        self.weights = inverse_asd(chosen.psds, made.size, made.sample_rate, chosen.highpass, chosen.lowpass)
 
     def run(self, rng: np.random.Generator, progress: Progress | None) -> Iterator[Sorted]:
         """Draw and sort."""
@@ -164,6 +172,11 @@ class _Sieve:
                 yield tables
                 if progress is not None:
                     progress(self.done, self.number)
+                if self.done == 0 and self.too_loud >= HOPELESS_FAULTS:
+                    raise DataError(
+                        f"{self.too_loud} of {self.drawn} draws have a network SNR above {UNPHYSICAL_SNR:g}, which no "
+                        "source has, and none is a signal: check the PSDs (1/Hz) and the prior's distances"
+                    )
             if self.done == 0 and self.drawn >= HOPELESS_DRAWS:
                 raise DataError(
                     f"none of {self.drawn} draws has a network SNR of {self.selection.snr_threshold}: "
@@ -184,6 +197,7 @@ class _Sieve:
             columns["snr"][part] = found.snr
             verdict[part[~np.isfinite(found.snr)]] = NOT_FINITE
             verdict[part[found.snr > UNPHYSICAL_SNR]] = TOO_LOUD
+            self.too_loud += int((found.snr > UNPHYSICAL_SNR).sum())
             verdict[part[found.loud]] = ACCEPTED
             end = int(part[-1]) + 1 if len(candidates) else draws
             if len(found.loud) and self.done + len(found.loud) == self.number:

@@ -45,7 +45,7 @@ def test_candidates_are_the_ranked_ones_where_there_are_any(run_directory: Path,
 
 def test_a_broken_artifact_is_named(tmp_path: Path) -> None:
     storage.write_text(str(tmp_path / "background.hdf5"), "no HDF5")
-    with pytest.raises(StorageError, match=r"background\.hdf5 is not a complete HDF5 file"):
+    with pytest.raises(StorageError, match=r"background\.hdf5 is no HDF5 file"):
         gather(str(tmp_path), None)
 
 

@@ -143,6 +143,19 @@ def test_unknown_layouts_and_wrong_files(event, tmp_path):
         file["numbers"] = np.zeros(10)
     with pytest.raises(DataError, match="no strain in a layout that is known"):
         read_strain([str(tmp_path / "odd.hdf5")], None, 2048.0)
+    with h5py.File(tmp_path / "noise.hdf5", "w") as file:
+        file["data"] = np.zeros(10)
+        file["data"].attrs.update({"x0": 1e9, "dx": 0.5})
+        file["mask"] = np.zeros(10, dtype=np.int32)
+        file["mask"].attrs.update({"x0": 1e9, "dx": 0.5})
+    with pytest.raises(DataError, match=r"whose strain 'data' is: name the file as H-H1_ANYTHING-START-DURATION\.hdf5"):
+        read_strain([str(tmp_path / "noise.hdf5")], None, 1.0)
+    (tmp_path / "noise.hdf5").rename(tmp_path / "H-H1_NOISE-1000000000-5.hdf5")
+    assert [found.channel for found in inventory(str(tmp_path / "H-H1_NOISE-1000000000-5.hdf5"))] == ["/data"]
+    with h5py.File(tmp_path / "H-H1_NOISE-1000000000-5.hdf5", "r+") as file:
+        del file["data"]
+    with pytest.raises(DataError, match="'mask' is of int32: strain must be floating-point numbers"):
+        read_strain([str(tmp_path / "H-H1_NOISE-1000000000-5.hdf5")], None, 1.0)
     with pytest.raises(DataError, match="holds strain of H1, not of L1"):
         read_strain([event["H1"]], "L1", 2048.0)
     with pytest.raises(StorageError, match="does not exist"):

@@ -5,7 +5,7 @@ import pytest
 from scipy import signal, stats
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.strain.simulate import FLATTEN_FREQUENCY, load_asd, simulate
+from aframe.strain.simulate import FLATTEN_FREQUENCY, check_band, load_asd, simulate
 
 START, RATE = 1262304000.0, 2048.0
 
@@ -86,3 +86,28 @@ def test_unknown_and_unusable_curves(tmp_path):
     (tmp_path / "zero.txt").write_text("10 1e-22\n20 0\n")
     with pytest.raises(DataError, match="positive and finite"):
         load_asd(str(tmp_path / "zero.txt"))
+
+
+def test_a_row_at_zero_frequency_is_left_out(curve, tmp_path):
+    np.savetxt(tmp_path / "rfft.txt", np.stack([np.r_[0.0, curve[0]], np.r_[1.0, curve[1]]]).T)
+    read = load_asd(str(tmp_path / "rfft.txt"))
+    np.testing.assert_array_equal(read, curve)
+    assert np.isfinite(simulate(read, "H1", START, START + 8, RATE, seed=1)).all()
+
+
+@pytest.mark.parametrize("name", ["GEO600_S6e", "LIGO_srd", "aLIGO_O4_high", "AdV", "KAGRA_design", "ET_D", "CE"])
+def test_noise_of_every_generation_is_a_detectors(name):
+    check_band(load_asd(f"{name}_asd.txt"), name, 20.0, 2048.0)
+
+
+def test_curves_of_no_detector_or_of_another_band_are_refused(curve):
+    frequency, asd = curve
+    check_band((frequency[frequency < 1000], asd[frequency < 1000]), "asd.txt", 20.0, 1024.0)
+    with pytest.raises(DataError, match=r"asd\.txt covers 10\.\d+ to \d+\.?\d* Hz, not the band of 20 to 1024 Hz"):
+        check_band((frequency[frequency < 900], asd[frequency < 900]), "asd.txt", 20.0, 1024.0)
+    with pytest.raises(DataError, match="not the band of 5 to 1024 Hz"):
+        check_band(curve, "asd.txt", 5.0, 1024.0)
+    with pytest.raises(DataError, match=r"e-47 in band, .* looks like a PSD: give its square root"):
+        check_band((frequency, asd**2), "asd.txt", 20.0, 1024.0)
+    with pytest.raises(DataError, match=r"median of 1 in band, which is no detector's ASD: give 1/sqrt"):
+        check_band((frequency, np.ones_like(asd)), "asd.txt", 20.0, 1024.0)

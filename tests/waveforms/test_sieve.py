@@ -193,6 +193,19 @@ def test_a_threshold_beyond_reach_ends(source, psds, monkeypatch):
         whole(accepted_signals(source, Selection(IFOS, psds, *BAND, 1e6), 1, rng()))
 
 
+def test_signals_that_are_all_too_loud_end_soon(source, psds, monkeypatch):
+    monkeypatch.setattr(sieve, "HOPELESS_FAULTS", 1)
+    with pytest.raises(DataError, match=r"64 of \d+ draws have a network SNR above 10000, .*: check the PSDs"):
+        whole(accepted_signals(source, Selection(IFOS, psds * 1e-12, *BAND, 8.0), 1, rng()))
+
+
+def test_a_psd_that_is_zero_is_told_with_its_detector(source, psds):
+    psds = psds.clone()
+    psds[1] = 0
+    with pytest.raises(DataError, match=f"{IFOS[1]}: the PSD is zero"):
+        whole(accepted_signals(source, Selection(IFOS, psds, *BAND, 8.0), 1, rng()))
+
+
 def test_a_patch_of_right_ascension_cannot_be_placed_in_time(source, selection):
     patchy = SignalSource(changed(source.population, ra=(priors.Uniform, 0.0, 1.0)), source.generator, 1)
     assert patchy.population.sky_fraction == pytest.approx(1 / (2 * np.pi))
