@@ -83,7 +83,8 @@ def headline(seen: Overview) -> str:
     """How the whole run stands."""
     told = [seen.state]
     if seen.last is not None and seen.state != "to do":
-        told.append(f"since {utc(seen.last.started)}" if seen.state == "running" else f"at {utc(seen.last.updated)}")
+        ended = max(seen.last.updated, *(each.updated for status in seen.steps for each in status.troubled), 0.0)
+        told.append(f"since {utc(seen.last.started)}" if seen.state == "running" else f"at {utc(ended)}")
     if seen.holder:
         told.append(f"({seen.holder})")
     log = f", log {seen.last.log}" if seen.last is not None and seen.last.log else ""
