@@ -141,9 +141,7 @@ def efficiency_figure(efficiency: Efficiency) -> figure:
     centre, known = np.sqrt(efficiency.edges[1:] * efficiency.edges[:-1]), efficiency.number > 0
     top = 1.05 * float(efficiency.high[:, known].max(initial=1e-3))
     plot = styled_plot(AXES[efficiency.axis], "Share found", x_axis_type="log", y_range=(-0.02 * top, top))
-    ticks = np.outer(10.0 ** np.arange(-2, 6), (1, 2, 5)).ravel()
-    plot.xaxis.ticker = ticks[(ticks >= efficiency.edges[0]) & (ticks <= efficiency.edges[-1])].tolist()
-    plot.xaxis.formatter = NumeralTickFormatter(format="0[.]00")
+    _tick(plot.xaxis, efficiency.edges)
     entries: list[tuple[str, list[Any]]] = []
     for k, far in enumerate(efficiency.far_per_year):
         ends = {"y": efficiency.share[k], "low": efficiency.low[k], "high": efficiency.high[k]}
@@ -160,6 +158,14 @@ def efficiency_figure(efficiency: Efficiency) -> figure:
     return _with_legend(plot, entries)
 
 
+def _tick(axis: Any, values: Array) -> None:
+    """Have ticks at 1, 2, 5, 10, 20 … on a logarithmic axis, between the extremes of its values."""
+    ticks = np.outer(10.0 ** np.arange(-2, 6), (1, 2, 5)).ravel()
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=0.0))
+    axis.ticker = ticks[(ticks >= low) & (ticks <= high)].tolist()
+    axis.formatter = NumeralTickFormatter(format="0[.]00")
+
+
 def found_figure(
     snr: Float[Array, " injections"], chirp_mass: Float[Array, " injections"], found: Bool[Array, " injections"]
 ) -> figure:
@@ -170,6 +176,8 @@ def found_figure(
 
 def _found_and_missed(plot: figure, x: Array, y: Array, found: Array) -> figure:
     """Found injections as discs, missed ones as crosses, in a figure."""
+    _tick(plot.xaxis, x)
+    _tick(plot.yaxis, y)
     entries: list[tuple[str, list[Any]]] = []
     step = max(1, -(-len(x) // SCATTER_POINTS))
     styles = ((found, "found", BLUE, "circle"), (~found, "missed", ORANGE, "x"))
