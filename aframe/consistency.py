@@ -215,6 +215,12 @@ def _injections(config: "Config") -> Found:
     made = config.injections
     if not 0 <= 2 * made.jitter < made.spacing:
         yield _wrong(config, "injections.jitter", f"is not between 0 and half of spacing = {shown(made.spacing)} s")
+        return
+    inference = config.inference
+    reach = max(inference.cluster_window_length / 2, inference.integration_window_length)
+    if made.spacing - 2 * made.jitter <= reach:
+        told = f"brings injections within {shown(reach)} s of each other (half of cluster_window_length, or "
+        yield _wrong(config, "injections.spacing", f"{told}integration_window_length): they would hide each other")
 
 
 def _export(config: "Config") -> Found:

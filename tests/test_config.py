@@ -164,6 +164,10 @@ def test_paths_start_at_the_file(tmp_path):
             ("highpass = 32", "highpass = 2000"),
             r"highpass = 2000 Hz in \[luigi_search\] is not between 0 and the Nyquist frequency 1024",
         ),
+        (
+            ("cluster_window_length = 8", "cluster_window_length = 40"),
+            r"spacing = 16 s in .* brings injections within 20 s of each other .* would hide each other",
+        ),
         (("lowpass = none", "lowpass = 20"), "lowpass = 20 Hz in .* is not between highpass"),
         (
             ("train_stop = 2000.5", "train_stop = 3500"),
