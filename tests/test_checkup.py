@@ -15,6 +15,8 @@ from aframe import checkup
 from aframe.artifacts import Artifacts
 from aframe.commands import doctor
 from aframe.config import Directories
+from aframe.costs import rates
+from aframe.costs.rates import Rates
 
 
 def run_of(directory: Path, *changes: str) -> Artifacts:
@@ -200,11 +202,34 @@ def test_a_configuration_with_mistakes_is_to_be_mended() -> None:
 
 
 def test_costs_are_told_after_what_was_found(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("aframe.checkup.check_up", lambda *_: [checkup.Finding("python", "fine", "3.11")])
-    monkeypatch.setattr(doctor, "_costs", lambda _: (["stage  GB"], 1.0))
+    known = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "cpu")
+    needed: list[float] = []
+
+    def check_up(_: object, __: str, size: float) -> list[checkup.Finding]:
+        needed.append(size)
+        return [checkup.Finding("python", "fine", "3.11"), checkup.Finding("GPU", "wrong", "none", "buy one")]
+
+    monkeypatch.setattr("aframe.checkup.check_up", check_up)
+    monkeypatch.setattr(rates, "measure", lambda _: known)
     directory = write_run(tmp_path / "run")
     for name, value in environment_of(directory).items():
         monkeypatch.setenv(name, value)
     capsys.readouterr()
-    doctor.run(argparse.Namespace(directory=str(directory), quick=False))
-    assert capsys.readouterr().out == "✔ python         3.11\n\nstage  GB\n"
+    with pytest.raises(SystemExit) as stop:
+        doctor.run(argparse.Namespace(directory=str(directory), quick=False))
+    assert stop.value.code == 1
+    first, second, mend, empty, heading, *stages, last = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("✔ python         3.11", "✘ GPU            none")
+    assert (mend.split(), empty) == (["→", "buy", "one"], "")
+    assert heading.split()[:2] == ["stage", "GB"]
+    assert {"trained model", "scored slides"} <= {stage[: heading.index("GB") - 3].strip() for stage in stages}
+    assert last == "Measured here, on a core; GPU-hours are counted, not measured"
+    assert 1e6 < needed[0] < 1e9
+
+
+def test_costs_that_cannot_be_told_say_why(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("aframe.checkup.check_up", lambda *_: [])
+    doctor.run(argparse.Namespace(directory=str(tmp_path), quick=False))
+    assert capsys.readouterr().out == (
+        f"\nno costs can be told: {tmp_path}/.env does not exist: write the run's files with `aframe init {tmp_path}`\n"
+    )
