@@ -57,7 +57,8 @@ def load(path: str) -> Model:
 
     Raises:
         ConfigurationError: If the network's class is not of this package and cannot be imported.
-        StorageError: If the file is missing, damaged, of another format version, or unlike its class.
+        StorageError: If the file is missing, damaged, of another format version, unlike its class, or not the one that
+            the record beside it is of.
     """
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
@@ -73,6 +74,7 @@ def load(path: str) -> Model:
             f"{path} has format {version}, this version of aframe reads format {FORMAT}: "
             f"use aframe {content.get('versions', {}).get('aframe', 'of its own version')}"
         )
+    _check_record(path, json.loads(content["made_with"]))
     fields = dict(content["preprocessing"])
     fields["whitening"] = Whitening(**fields["whitening"])
     fields["ifos"], fields["coalescence"] = tuple(fields["ifos"]), tuple(fields["coalescence"])
@@ -87,3 +89,14 @@ def load(path: str) -> Model:
             "trained with"
         ) from None
     return Model(network.eval().requires_grad_(False), Preprocessing(**fields))
+
+
+def _check_record(path: str, own: storage.Parameters) -> None:
+    """Refuse a model that was put in the place of the one that the record beside it is of; there may be none."""
+    recorded = storage.made_with(path)
+    names = sorted(name for name in own.keys() | (recorded or {}).keys() if own.get(name) != (recorded or {}).get(name))
+    if recorded is not None and names:
+        raise StorageError(
+            f"{path} is not the model that was made here: it was trained with {names[0]} = {own.get(names[0])!r}, the "
+            f"record beside it says {recorded.get(names[0])!r}: put that one back, or delete it to train anew"
+        )
