@@ -1,5 +1,6 @@
 """Processes that do not outlive their parent, and that do not work in one directory at the same time."""
 
+import atexit
 import ctypes
 import fcntl
 import math
@@ -95,13 +96,16 @@ def lock(directory: str) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.seek(0)
+        holder = file.read().strip()
+        file.close()
         raise StorageError(
-            f"another run (process {file.read().strip()}) is at work in {directory}: wait for it, or end it"
+            f"another run (process {holder}) is at work in {directory}: wait for it, or end it"
         ) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
     _locks.append(file)
+    atexit.register(file.close)
 
 
 def lock_holder(directory: str) -> int:
@@ -153,6 +157,7 @@ def _claim(folder: Path, gpu: str) -> bool:
         file.close()
         return False
     _gpus[os.getpid(), gpu] = file
+    atexit.register(file.close)
     return True
 
 
