@@ -159,12 +159,9 @@ def test_jobs_that_are_held_evicted_or_lost_are_done_in_the_end(
     held = r"GenerateInjections: branch 0 failed \(held: .*memory.*\), to be submitted again with 2000 MiB of memory\n"
     assert re.search(held, output)
     assert "GenerateInjections: branch 1 failed (held: Transfer input files failure), to be submitted again\n" in output
-    assert [ad["RequestMemory"] for ad in ads(condor) if "GenerateInjections" in ad["AframeJob"]] == [
-        1000,
-        1000,
-        2000,
-        1000,
-    ]
+    requested = [ad["RequestMemory"] for ad in ads(condor) if "GenerateInjections" in ad["AframeJob"]]
+    assert requested[:2] == [1000, 1000]
+    assert sorted(requested[2:]) == [1000, 2000]  # in the order in which they were held
     assert sorted(ad["JobStatus"] for ad in ads(condor)) == [3, 3, 4, 4, 4, 4]  # of the lost one nothing is left
     assert len(InjectionTable.read(str(directory / "test_data" / "waveforms.hdf5"))) == 16
 
