@@ -161,7 +161,7 @@ def look(run: Artifacts) -> Overview:
     claimed = (run.directories.results, run.directories.train_run, run.directories.test_data)
     holder = next((who for who in map(leases.at_work, claimed) if who), "")
     found = [_status(run, step, exists, told.get(step.task, [])) for step in steps(run)]
-    if lacking(found):  # a page of what there is may have been built
+    if lacking(run, found):  # a page of what there is may have been built
         found[-1] = dataclasses.replace(found[-1], state="to do" if found[-1].state == "done" else found[-1].state)
     states = [status.state for status in found]
     if states[-1] == "done":
@@ -175,10 +175,10 @@ def look(run: Artifacts) -> Overview:
     return Overview(state, holder, next(iter(told.get(RUN, [])), None), found)
 
 
-def lacking(statuses: Sequence[StepStatus]) -> list[str]:
-    """What a finished run has and this one does not, besides the report; strain and the like may have been deleted."""
-    lasting = ("Train", "Export", "MergeEvents", "VetoEvents", "SensitiveVolume")
-    return [status.step.name for status in statuses if status.step.task in lasting and status.state != "done"]
+def lacking(run: Artifacts, statuses: Sequence[StepStatus]) -> list[str]:
+    """Names of the steps before the report of which something that lasts is not there."""
+    lasting = set(run.lasting)
+    return [status.step.name for status in statuses[:-1] if status.path in lasting and status.state != "done"]
 
 
 class _Listing:

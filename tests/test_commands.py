@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -95,6 +96,14 @@ def test_a_step_finds_the_env_file_beside_its_configuration(run: Path) -> None:
     result = aframe("data", "--cfg", str(run / "sandbox.cfg"), "--stage", "test")
     assert (result.returncode, result.stderr) == (0, "")
     assert list((run / "test_data" / "background").glob("*.hdf5"))
+
+
+def test_the_script_of_a_run_that_was_copied_refuses_to_work_on_the_other(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    command = ["bash", str(tmp_path / "copy" / "run.sh")]
+    result = subprocess.run(command, env=environment_of(), capture_output=True, text=True, check=False)
+    assert told(result).endswith(f"is {run}: if the run was moved or copied, set it to {tmp_path / 'copy'}")
+    assert not made(run)
 
 
 def test_configuration_that_is_none(run: Path) -> None:

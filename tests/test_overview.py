@@ -157,6 +157,15 @@ def test_jobs_of_a_batch_system_are_counted_by_state(run: Artifacts) -> None:
     assert status.detail(found) == "jobs: 1 finished, 2 running, 1 pending, 2 unsubmitted"
 
 
+@pytest.mark.parametrize("run", [(), VETOED], ids=["", "vetoed"], indirect=True)
+def test_what_lasts_is_what_law_looks_at_to_call_a_run_done(run: Artifacts) -> None:
+    def looked_at(task: base.AframeTask) -> set[str]:
+        further = task.requires().values() if isinstance(task, base.DerivedTask) else ()
+        return set(paths_of(task)).union(*map(looked_at, further))
+
+    assert looked_at(report.Report()) == set(run.lasting)
+
+
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.s3)])
 def remote(request: pytest.FixtureRequest, run: Artifacts) -> Artifacts:
     """The run, with all but its submit files on a store."""

@@ -36,6 +36,10 @@ here="$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)"
 set -a
 . "$here/.env"
 set +a
+if [ -n "${{AFRAME_RUN_DIR:-}}" ] && ! [ "$AFRAME_RUN_DIR" -ef "$here" ]; then
+    echo "error: AFRAME_RUN_DIR in $here/.env is $AFRAME_RUN_DIR: if the run was moved or copied, set it to $here" >&2
+    exit 1
+fi
 export LAW_CONFIG_FILE="$here/sandbox.cfg"
 exec python -P -c '{RUN_LAW}' run aframe.pipelines.sandbox.Sandbox "$@"
 """

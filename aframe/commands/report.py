@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
         raise AframeError(f"{options.directory} is no directory: give a run's directory")
     steps.build_report(run)
     print(f"report: {run.result('report.html')}")
-    lacking = overview.lacking(overview.look(run).steps)
+    lacking = overview.lacking(run, overview.look(run).steps)
     if lacking:
         told = f"the run is not finished, its report lacks {', '.join(lacking)}"
         print(f"{told}: `aframe run {options.directory}` goes on")

@@ -128,7 +128,8 @@ class CheckpointWhenTerminated(Callback):
     ) -> None:
         """Have several processes learn before the same step that one of them is asked to end."""
         if trainer.world_size > 1:
-            asked = torch.tensor(float(self.is_asked), device=pl_module.device)
+            is_asked = self.is_asked or trainer.received_sigterm  # the latter before training began
+            asked = torch.tensor(float(is_asked), device=pl_module.device)
             trainer._signal_connector.received_sigterm = bool(trainer.strategy.reduce(asked, reduce_op="max"))
 
     def on_exception(
