@@ -28,7 +28,7 @@ def recordings_html(found: SearchedRecordings, closeups: Mapping[int, Closeup], 
     """
     plots: Figures = {}
     events = found.events
-    rates = _rates(events, min(LOUDEST, len(events)))
+    rates = _rates(events, max([LOUDEST, *closeups]))
     shown = {rank: text for rank, text in enumerate(rates, 1) if rank in closeups}
     searched = duration(events.attributes["Tb"])
     content = (

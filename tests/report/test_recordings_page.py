@@ -54,6 +54,17 @@ def test_the_loudest_unfold_with_their_rates(found: SearchedRecordings, run_dire
     assert '<link rel="stylesheet' not in page
 
 
+def test_more_can_be_looked_at_than_the_table_has(
+    found: SearchedRecordings, run_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found.events.parameters["far_per_year"] = np.array([0.5, 0.5, 730.5])
+    found.events.parameters["far_is_upper_limit"] = np.zeros(3, bool)
+    monkeypatch.setattr(recordings_page, "LOUDEST", 1)
+    page = recordings_html(found, {3: gather(str(run_directory / "results"), None).closeups[3]}, "model.pt")
+    assert "3 · 2015-09-14 09:50:25.400 · statistic -0.250 · FAR 2 per day" in page
+    assert [row[0] for row in cells(page)[:2]] == ["1", "PSD, filter and window at its start"]
+
+
 def test_of_many_stretches_the_first_are_told(found: SearchedRecordings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordings_page, "SPANS", 1)
     page = recordings_html(found, {}, "model.pt")
