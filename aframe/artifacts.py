@@ -1,6 +1,7 @@
 """Where each artifact of a run lies, and which parameters it depends on."""
 
 import importlib.util
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import yaml
 
 from aframe import storage
 from aframe.config import Config, Directories
+from aframe.constants import AUTO
 from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
 from aframe.strain.files import parse_background_path
 from aframe.strain.recordings import format_gps
@@ -18,11 +20,20 @@ from aframe.strain.segments import Segment
 
 Stage = Literal["train", "test"]
 
+Computation = Literal["training", "scoring"]
+"""What a network does in a run; each is done in one precision."""
+
 
 WHERE_TRAINING_RUNS = (
     "train.data.configuration", "train.data.background_memory", "train.data.waveform_memory", "train.model.compiled",
 )  # fmt: skip
 """Keys of the training YAML that say where and how fast a training runs, not what comes of it."""
+
+TRAINER_PRECISION = "train.trainer.precision"
+"""Name of the training's precision among parameters."""
+
+_FIXED_PRECISIONS: dict[str, str] = {}
+"""Precisions that were read, by the path of their record: what is fixed is read once in a process."""
 
 
 ELSEWHERE = ("batch", "export", "kubernetes")
@@ -122,6 +133,43 @@ class Artifacts:
     def model(self) -> str:
         """The trained model."""
         return storage.join(self.directories.train_run, "model.pt")
+
+    def precision_record(self, computation: Computation) -> str:
+        """Record of the precision that ``precision = auto`` came to, fixed for all of a computation."""
+        directory = self.directories.train_run if computation == "training" else self.directories.results
+        return storage.join(directory, "precision.json")
+
+    def precision(self, computation: Computation, configured: Any = None) -> str:
+        """The precision of a computation: as configured, or what ``auto`` came to; ``auto`` until that is fixed.
+
+        Args:
+            computation: Training, whose precisions have Lightning's names, or scoring.
+            configured: What the training's YAML says; None where it says nothing.
+        """
+        if computation == "scoring":
+            configured = self.config.inference.precision
+        if configured not in (AUTO, None):
+            return str(configured)
+        path = self.precision_record(computation)
+        if path not in _FIXED_PRECISIONS and storage.exists(path):
+            _FIXED_PRECISIONS[path] = str(json.loads(storage.read_text(path))["precision"])
+        return _FIXED_PRECISIONS.get(path, AUTO)
+
+    def fix_precision(self, computation: Computation, chosen: str, measured: Mapping[str, Any]) -> str:
+        """Fix what ``auto`` comes to for all of a computation, on whichever machines; the first machine decides.
+
+        Args:
+            computation: Training or scoring.
+            chosen: By this machine.
+            measured: What it has measured, for the record.
+
+        Returns:
+            What is fixed.
+        """
+        path = self.precision_record(computation)
+        record = json.loads(storage.write_first(path, json.dumps({"precision": chosen, **measured})))
+        _FIXED_PRECISIONS[path] = str(record["precision"])
+        return _FIXED_PRECISIONS[path]
 
     @property
     def checkpoints(self) -> str:
@@ -311,6 +359,9 @@ class Artifacts:
         """
         training = training_parameters(training_yaml) | dict(changes or {})
         training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
+        precision = self.precision("training", training.get(TRAINER_PRECISION))
+        if precision != AUTO:
+            training[TRAINER_PRECISION] = precision
         source = _source_of(str(training.get("train.model.architecture.class_path", "")))
         if source is not None:
             training["train.model.architecture's SHA-256"] = storage.sha256(source)
@@ -330,12 +381,17 @@ class Artifacts:
         return self.made_model | self.config.parameters("export")
 
     @property
+    def scoring_parameters(self) -> dict[str, Any]:
+        """The precision in which units are scored."""
+        return {"inference.precision": self.precision("scoring")}
+
+    @property
     def made_units(self) -> dict[str, Any]:
         """Parameters of a unit's events: neither how many units there are nor which server was asked matters."""
         planning = tuple(
             f"inference.{k}" for k in ("Tb", "background_per_job", "return_timeseries", "embeddings_cache")
         )
-        own = self.config.parameters("inference", "sensitivity.recovery_window")
+        own = self.config.parameters("inference", "sensitivity.recovery_window") | self.scoring_parameters
         own = {k: v for k, v in own.items() if k not in planning and not k.startswith("inference.triton_")}
         served = self.config.parameters("export") if self.config.inference.asks_the_repository else {}
         return self.made_model | self.made_injections | own | served

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aframe.constants import LIGHT_TRAVEL_TIME_MAX, SPEED_OF_LIGHT
+from aframe.constants import AUTO, LIGHT_TRAVEL_TIME_MAX, SPEED_OF_LIGHT
 from aframe.errors import ConfigurationError
 from aframe.parsing import Mistake, shown
 from aframe.preprocessing import to_samples
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHOICES = {
     "data.source": ("gwosc", "local", "simulated"),
-    "inference.precision": ("float32", "bfloat16", "float16"),
+    "inference.precision": (AUTO, "float32", "bfloat16", "float16"),
     "inference.engine": ("torch", "compiled", "onnx", "auto", "triton"),
     "export.platform": ("onnxruntime", "tensorrt", "torch"),
     "export.export_precision": ("float32", "float16", "bfloat16"),

@@ -15,6 +15,9 @@ SOLAR_MASS_SECONDS: Final = 4.925490947641267e-06
 LIGHT_TRAVEL_TIME_MAX: Final = 0.0427
 """Earth's diameter over the speed of light, in seconds: no two detectors are further apart."""
 
+AUTO: Final = "auto"
+"""Value of a key that leaves the choice to the machine that computes."""
+
 GPU_FLOPS: Final = 4e13
 """Operations a second that a data centre's GPU is taken to do in half precision, a twentieth of what it can at most: by
 count (docs/performance.md), not by measurement."""

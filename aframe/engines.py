@@ -1,8 +1,10 @@
 """What scores in a run, as its configuration says: torch, ONNX Runtime, or a Triton server; and that server."""
 
+import functools
 import json
 import platform
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -11,17 +13,18 @@ import torch
 
 from aframe import config, storage
 from aframe.artifacts import Artifacts
+from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions, identity
 from aframe.export.tensorrt_plan import load_tensorrt
 from aframe.inference.embeddings import EmbeddingCache
 from aframe.inference.scorers import Scorer, TorchScorer
+from aframe.machine.precision import DTYPES, check_supported, choose, described, explained, is_emulated, measurement
 from aframe.serving.launch import IMAGE, Endpoint, Launch
 from aframe.serving.shared import shared_server, stop_shared_server
 from aframe.train.architectures import JointResNet
 from aframe.train.model import Model
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from aframe.train.precision import settle as settle_training
 
 
 def serving_options(made: config.Export) -> ServingOptions:
@@ -44,7 +47,7 @@ def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) 
         ServerError: If the server does not answer.
     """
     chosen, name = run.config.inference, run.config.export.model_name
-    precision = PRECISIONS[chosen.precision]
+    precision = settle_precision(run, device)
     if chosen.batch_size == "auto" and chosen.engine != "triton" and isinstance(model.network, JointResNet):
         model.network.batch_size = choose_batch_size(run, model, device)
     engine = choose_engine(run, model, device) if chosen.engine == "auto" else chosen.engine
@@ -64,6 +67,57 @@ def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) 
     return TritonScorer(model, TritonClient(address, wanted, delivery), name, precision)
 
 
+def settle_precision(run: Artifacts, device: str, is_told: bool = True) -> torch.dtype:
+    """The precision in which a run's units are scored; fixed the first time, so that all machines keep it.
+
+    Args:
+        run: The run.
+        device: Where this process computes: cpu or cuda.
+        is_told: Whether to print what is fixed now.
+
+    Raises:
+        ConfigurationError: If the device cannot compute in it.
+    """
+    name = run.precision("scoring")
+    if name == AUTO:
+        name = run.fix_precision("scoring", choose(device), measurement(device))
+        if is_told:
+            print(f"Scoring: precision {name}; {explained(device)}", flush=True)
+    check_supported("precision", name, DTYPES[name], device)
+    _warn_of_emulation(name, device)
+    return DTYPES[name]
+
+
+@functools.cache
+def _warn_of_emulation(name: str, device: str) -> None:
+    """Say once in a process that a device emulates the precision in which the run is scored."""
+    if is_emulated(DTYPES[name], device):
+        print(f"warning: this run is scored in {described(DTYPES[name], device)}", file=sys.stderr, flush=True)
+
+
+def settle_precisions(run: Artifacts, gpus: str) -> None:
+    """Fix and print, when a run begins, the precisions of what this machine's processor will compute.
+
+    On a GPU, or another machine, whatever computes first fixes them and prints them: the run's own process must not
+    open a GPU, as the processes that are forked from it could not use it then.
+
+    Args:
+        run: The run.
+        gpus: GPUs that it may use, as in CUDA_VISIBLE_DEVICES.
+    """
+    if gpus and torch.cuda.is_available():
+        return
+    precisions = []
+    trains_here = not run.config.kubernetes.trains and not torch.backends.mps.is_available()
+    if trains_here and not storage.exists(run.model):
+        precisions.append(f"{settle_training(run, run.training_yaml, device='cpu')} in training")
+    if not run.config.batch_for("ScoreSlides").is_remote:
+        settle_precision(run, "cpu", is_told=False)
+        precisions.append(f"{run.precision('scoring')} in scoring")
+    if precisions:
+        print(f"Precision: {', '.join(precisions)}; {explained('cpu')}", flush=True)
+
+
 def choose_engine(run: Artifacts, model: Model, device: str) -> str:
     """The faster one of torch and ONNX Runtime on this kind of machine: measured once in a run, and told.
 
@@ -80,7 +134,7 @@ def choose_engine(run: Artifacts, model: Model, device: str) -> str:
         from aframe.inference.scorers.choice import fastest
         from aframe.inference.scorers.onnx_runtime import OnnxScorer
 
-        scorers: dict[str, Scorer] = {"torch": TorchScorer(model, PRECISIONS[run.config.inference.precision], device)}
+        scorers: dict[str, Scorer] = {"torch": TorchScorer(model, settle_precision(run, device), device)}
         exported = run.config.export
         if exported.platform == "onnxruntime" and exported.export_precision == "float32":
             wanted = identity(model.preprocessing, storage.sha256(run.model))
@@ -98,7 +152,7 @@ def choose_batch_size(run: Artifacts, model: Model, device: str) -> int:
         model: Its network and preprocessing.
         device: Where this process computes: cpu or cuda.
     """
-    network, precision = model.network, PRECISIONS[run.config.inference.precision]
+    network, precision = model.network, settle_precision(run, device)
     assert isinstance(network, JointResNet)
 
     def measure() -> tuple[int, dict[int, float]]:
@@ -106,7 +160,7 @@ def choose_batch_size(run: Artifacts, model: Model, device: str) -> int:
 
         return best_batch_size(network, model.preprocessing, precision, device)
 
-    parameters = run.made_model | run.config.parameters("inference.precision")
+    parameters = run.made_model | run.scoring_parameters
     return int(_measured_once(run, "batch_size", device, parameters, measure))
 
 
@@ -145,7 +199,11 @@ def embedding_cache(run: Artifacts, scorer: Scorer, device: str) -> EmbeddingCac
     if chosen.embeddings_cache == 0 or not scorer.network.is_factorised:
         return None
     processor = _processor(device)
-    made_by = {"model": storage.sha256(run.model), "engine": type(scorer).__name__, "precision": chosen.precision}
+    made_by = {
+        "model": storage.sha256(run.model),
+        "engine": type(scorer).__name__,
+        "precision": run.precision("scoring"),
+    }
     made_by |= {"processor": processor, "torch": str(torch.__version__)}
     if chosen.asks_the_repository:
         made_by |= {name: str(value) for name, value in run.config.parameters("export").items()}

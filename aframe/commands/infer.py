@@ -3,16 +3,21 @@
 import argparse
 import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aframe import storage
 from aframe.commands.runs import run_of
+from aframe.consistency import CHOICES
+from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.progress import Progress
 
 if TYPE_CHECKING:
+    import torch
+
     from aframe.inference.recorded import Span
     from aframe.tables import EventTable
 
@@ -46,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, default in (("integration", 1), ("cluster", 8)):
         told = f"s (default: the background's, else {default})"
         parser.add_argument(f"--{name}-window-length", type=float, help=told)
+    parser.add_argument(
+        "--precision",
+        choices=CHOICES["inference.precision"],
+        help="in which the network computes; auto: bfloat16 if the device has instructions for it, else float32 "
+        "(default: the background's, else auto)",
+    )
     parser.add_argument("--top", type=int, default=10, help="candidates to print and to show (default: 10)")
     parser.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
@@ -78,7 +89,9 @@ def run(options: argparse.Namespace) -> None:
     clustering = Clustering(
         preprocessing.inference_sampling_rate, *_window_lengths(options), preprocessing.coalescence_offset
     )
-    found = search_recorded(model, paths, clustering, device, Progress("strain searched", " s"))
+    found = search_recorded(
+        model, paths, clustering, device, _precision(options, device), Progress("strain searched", " s")
+    )
     if background is not None:
         found.events.parameters["far_per_year"] = background.far_per_year(found.events["detection_statistic"])
         is_limit = background.is_upper_limit(found.events["detection_statistic"])
@@ -93,6 +106,18 @@ def run(options: argparse.Namespace) -> None:
         closeups = dict(recorded_closeups(found, recordings, model, clustering, options.top))
         storage.write_text(options.page, recordings_html(found, closeups, options.model))
         print(f"page: {options.page}")
+
+
+def _precision(options: argparse.Namespace, device: str) -> "torch.dtype":
+    """The type in which the network computes, with a warning where the device emulates it."""
+    from aframe.machine.precision import DTYPES, check_supported, described, is_emulated, resolve
+
+    made = storage.made_with(options.background) or {} if options.background else {}
+    name = resolve(options.precision or made.get("inference.precision", AUTO), device)
+    check_supported("--precision", name, DTYPES[name], device)
+    if is_emulated(DTYPES[name], device):
+        print(f"warning: strain is scored in {described(DTYPES[name], device)}", file=sys.stderr)
+    return DTYPES[name]
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from aframe import planning, storage
 from aframe.artifacts import Artifacts, Stage, training_parameters
+from aframe.constants import AUTO
+from aframe.machine.precision import resolve_trainer, trainer_dtype
 from aframe.strain.segments import Segment, analysable, cut, divide, read_segments
 from aframe.train.architectures import Network
 from aframe.train.architectures.loading import network_class
@@ -98,7 +102,7 @@ def _training(run: Artifacts) -> Mapping[str, Any]:
     given = {k.removeprefix("train."): v for k, v in training_parameters(run.training_yaml).items()}
     parameters = inspect.signature(AframeDataModule).parameters.items()
     defaults = {f"data.{name}": each.default for name, each in parameters}
-    return {"trainer.max_epochs": 1000, "trainer.precision": "32-true", "model.repairings": 0} | defaults | given
+    return {"trainer.max_epochs": 1000, "trainer.precision": AUTO, "model.repairings": 0} | defaults | given
 
 
 def network(run: Artifacts) -> Network:
@@ -110,9 +114,10 @@ def network(run: Artifacts) -> Network:
     return kind(len(run.config.search.ifos), run.config.search.kernel_size, **own)
 
 
-def trains_in_half(run: Artifacts) -> bool:
-    """Whether training computes in bfloat16 or float16."""
-    return "16" in str(_training(run)["trainer.precision"])
+def training_dtype(run: Artifacts, device: str) -> torch.dtype:
+    """The type in which training does its products on a device, as configured, or as it was fixed."""
+    name = run.precision("training", _training(run)["trainer.precision"])
+    return trainer_dtype(resolve_trainer(name, device))
 
 
 def repairings(run: Artifacts) -> int:

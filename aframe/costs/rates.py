@@ -10,9 +10,9 @@ import torch
 from aframe import steps
 from aframe.artifacts import Artifacts
 from aframe.constants import GPU_FLOPS, GPU_WINDOWS
-from aframe.costs.amounts import network, repairings, trains_in_half
-from aframe.engines import PRECISIONS
+from aframe.costs.amounts import network, repairings, training_dtype
 from aframe.inference.scorers import TorchScorer
+from aframe.machine.precision import DTYPES, resolve
 from aframe.planning import time_slides
 from aframe.spectral import power_spectral_density, whiten_stream
 from aframe.strain.fetch import curve_path
@@ -77,7 +77,7 @@ def measure(run: Artifacts) -> Rates:
     curve = load_asd(curve_path(asd or CURVE, run.config.resolve))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     devices = dict.fromkeys(("cpu", device))
-    trained = {each: _step(made, trains_in_half(run), 1 + repairings(run) / 2, each) for each in devices}
+    trained = {each: _step(made, training_dtype(run, each), 1 + repairings(run) / 2, each) for each in devices}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -124,7 +124,7 @@ def _signals(run: Artifacts, noise: list[torch.Tensor]) -> tuple[float, float, f
 def _inference(run: Artifacts, made: Network, noise: list[torch.Tensor], device: str) -> tuple[float, float]:
     """Seconds for a second of strain that is whitened and encoded, and for a window that is scored."""
     preprocessing = time_slides(run).preprocessing
-    scorer = TorchScorer(Model(made.eval(), preprocessing), PRECISIONS[run.config.inference.precision], device)
+    scorer = TorchScorer(Model(made.eval(), preprocessing), DTYPES[resolve(run.precision("scoring"), device)], device)
     clock = _clock(device)
     begun = clock()
     streams = torch.stack([whiten_stream(each.to(device), preprocessing.whitening).data for each in noise])
@@ -139,16 +139,15 @@ def _inference(run: Artifacts, made: Network, noise: list[torch.Tensor], device:
     return whitened, _per_window(score, device)
 
 
-def _step(made: Network, in_half: bool, pairings: float, device: str) -> float:
+def _step(made: Network, kind: torch.dtype, pairings: float, device: str) -> float:
     """Seconds for a window of a training step: of all cores together, or of the GPU."""
     own = made.to(device).train()
-    kind = torch.bfloat16 if in_half else torch.float32
 
     def step(number: int) -> Callable[[], object]:
         windows = torch.randn(number, own.num_ifos, own.kernel_size, device=device)
 
         def work() -> float:
-            with torch.autocast(device, dtype=kind, enabled=in_half):
+            with torch.autocast(device, dtype=kind, enabled=kind in (torch.bfloat16, torch.float16)):
                 embeddings = own.encode_windows(windows)
                 fused = torch.cat([embeddings] * max(1, round(pairings)), dim=1)
                 loss = own.fuse_windows(fused).float().square().mean()

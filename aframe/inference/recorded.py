@@ -11,7 +11,7 @@ from aframe import storage
 from aframe.errors import DataError, StorageError, strain_of
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
-from aframe.inference.scorers import Scorer, TorchScorer
+from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
@@ -92,27 +92,25 @@ def expand(patterns: Sequence[str]) -> list[str]:
 
 
 def search_recorded(
-    model: Model,
+    scorer: Scorer,
     paths: Sequence[str],
     clustering: Clustering,
-    device: str,
     progress: Callable[[float, float], None] | None = None,
 ) -> SearchedRecordings:
     """Events in recorded strain.
 
     Args:
-        model: Network and preprocessing.
+        scorer: What scores, with the model's preprocessing.
         paths: HDF5 or GWF files, one or more per detector.
         clustering: How scores become events.
-        device: cpu or cuda.
         progress: Called with the seconds of strain done and to do.
 
     Raises:
         DataError: If a detector is missing or not the model's, or nothing is long enough to search.
         StorageError: If a file is missing or damaged.
     """
-    recordings = recordings_of(paths, model.preprocessing.ifos)
-    search = _Search(TorchScorer(model, torch.float32, device), recordings, clustering)
+    recordings = recordings_of(paths, scorer.preprocessing.ifos)
+    search = _Search(scorer, recordings, clustering)
     runs = common_time(recordings)
     total, done = sum(stop - start for start, stop in runs), 0.0
     series: list[_Series] = []
@@ -125,8 +123,8 @@ def search_recorded(
     searched = [each for each in series if each.windows >= clustering.integration_size]
     if not searched:
         raise DataError(
-            f"no stretch of {', '.join(model.preprocessing.ifos)} without gaps is "
-            f"{shortest_duration(model, clustering):g} s long, which this model needs: "
+            f"no stretch of {', '.join(scorer.preprocessing.ifos)} without gaps is "
+            f"{shortest_duration(scorer.model, clustering):g} s long, which this model needs: "
             f"the files have {', '.join(paths)}; give longer ones"
         )
     events = EventTable.concatenate([search.events(each) for each in searched])

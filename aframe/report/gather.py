@@ -211,6 +211,9 @@ def _provenance(configuration: Mapping[str, Any], model: str | None, results: st
         result["seed"] = str(configuration["search.seed"])
     if model and storage.exists(model):
         result["model.pt (SHA-256)"] = storage.sha256(model)
+    for computation, key in (("training", "train.trainer.precision"), ("scoring", "inference.precision")):
+        if key in configuration:
+            result[f"precision of {computation}"] = str(configuration[key])
     made_by = {str(record["code"]) for record in _time_records(results) if "code" in record}
     if made_by:
         result["results made by"] = "; ".join(sorted(made_by))

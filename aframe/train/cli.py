@@ -15,7 +15,8 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from aframe import config, storage
-from aframe.artifacts import Artifacts
+from aframe.artifacts import Artifacts, training_parameters
+from aframe.constants import AUTO
 from aframe.errors import ConfigurationError, InterruptionError, MistakesError, TrainingError
 from aframe.processes import die_with
 from aframe.train.callbacks import (
@@ -31,6 +32,8 @@ from aframe.train.callbacks import (
 from aframe.train.data import AframeDataModule
 from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
+from aframe.train.precision import announce, settle
+from aframe.train.trainer import AframeTrainer
 from aframe.train.yaml_file import understood, yaml_conflicts, yaml_mistakes
 
 
@@ -60,6 +63,7 @@ def main(arguments: Sequence[str]) -> None:
         LightningCLI(
             AframeModule,
             AframeDataModule,
+            trainer_class=AframeTrainer,
             args=options,
             trainer_defaults=defaults,
             save_config_callback=None,
@@ -87,7 +91,7 @@ def _resumed(options: list[str], path: str) -> dict[str, object]:
     """Options of a trainer that begins a training or, where there is a checkpoint, continues it.
 
     Args:
-        options: Of the command line; the checkpoint to continue from is appended.
+        options: Of the command line; the precision and the checkpoint to continue from are appended.
         path: The training's YAML.
     """
     directories = config.Directories.from_environment()
@@ -95,7 +99,13 @@ def _resumed(options: list[str], path: str) -> dict[str, object]:
     mistakes = yaml_mistakes(path) or yaml_conflicts(path, run.config)
     if mistakes:
         raise MistakesError(mistakes)
-    checkpoints, made_with = run.checkpoints, run.made_model_by(path, _changes(options))
+    changes = _changes(options)
+    precision = settle(run, path, changes)
+    keys = training_parameters(path) | changes
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        announce(precision, keys.get("train.trainer.accelerator", AUTO))
+    options += ["--trainer.precision", precision]
+    checkpoints, made_with = run.checkpoints, run.made_model_by(path, changes)
     last = storage.join(checkpoints, "last.ckpt")
     is_resumed = storage.exists(last)
     if is_resumed:

@@ -20,10 +20,18 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Model:
-    """A network in evaluation mode and its preprocessing."""
+    """A network in evaluation mode and its preprocessing.
+
+    Attributes:
+        network: The network.
+        preprocessing: What its windows are.
+        trained_in: Lightning's name of the precision of its training; empty where it is not known. Weights are
+            float32 whatever it was.
+    """
 
     network: Network
     preprocessing: Preprocessing
+    trained_in: str = ""
 
 
 def save(model: Model, path: str, made_with: storage.Parameters, in_half_precision: bool = False) -> None:
@@ -44,6 +52,7 @@ def save(model: Model, path: str, made_with: storage.Parameters, in_half_precisi
         "architecture": model.network.specification,
         "preprocessing": dataclasses.asdict(model.preprocessing),
         "weights": weights,
+        "trained_in": model.trained_in,
         "versions": {"aframe": aframe.__version__, "torch": str(torch.__version__)},
         "made_with": json.dumps(made_with, sort_keys=True),
     }
@@ -88,7 +97,7 @@ def load(path: str) -> Model:
             f"{path} does not fit the class {architecture['name']} as it is now ({told}): put back the one that it was "
             "trained with"
         ) from None
-    return Model(network.eval().requires_grad_(False), Preprocessing(**fields))
+    return Model(network.eval().requires_grad_(False), Preprocessing(**fields), content.get("trained_in", ""))
 
 
 def _check_record(path: str, own: storage.Parameters) -> None:

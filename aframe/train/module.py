@@ -178,4 +178,4 @@ class AframeModule(lightning.LightningModule):
     def model(self) -> Model:
         """The network as it stands, ready to be saved."""
         assert self.network is not None
-        return Model(self.network, self.data.preprocessing)
+        return Model(self.network, self.data.preprocessing, str(self.trainer.precision))

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 import yaml
 from jsonargparse import ArgumentError
-from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.cli import LightningArgumentParser
 
 from aframe import config, storage
+from aframe.constants import AUTO
 from aframe.errors import AframeError
+from aframe.machine.precision import check_trainer_supported, training_device
 from aframe.parsing import nearest
 from aframe.train import architectures
 from aframe.train.architectures.contract import check_network
@@ -22,6 +23,7 @@ from aframe.train.augmentation import Mixture, SnrDistribution, SnrSchedule
 from aframe.train.data import AframeDataModule, check_coalescence
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
+from aframe.train.trainer import AframeTrainer
 
 WORDS = {
     "int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null",
@@ -115,7 +117,7 @@ def understood(error: Exception, value_of: Callable[[str], Any], known: list[str
 
 def _parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
-    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_lightning_class_args(AframeTrainer, "trainer")
     parser.add_lightning_class_args(AframeModule, "model")
     parser.add_lightning_class_args(AframeDataModule, "data")
     parser.add_argument("--ckpt_path")
@@ -233,7 +235,15 @@ def _impossible(chosen: Any, run: config.Config) -> Iterator[tuple[str, str]]:
         final = SnrDistribution(data.snr_minimum, data.snr_maximum, data.snr_index)
         SnrSchedule(final, data.initial_snr_minimum, data.snr_schedule_epochs * data.batches_per_epoch)
 
+    def precision() -> None:
+        """On a GPU the training itself looks: a run's first process must not open one."""
+        device = training_device(name)
+        chosen_name = chosen.trainer.precision
+        if device == "cpu" and not run.kubernetes.trains and chosen_name not in (AUTO, None):
+            check_trainer_supported(chosen_name, device)
+
     checks: dict[str, Callable[[], Any]] = {
+        "trainer.precision": precision,
         "data.waveform_prob": lambda: Mixture(data.waveform_prob, data.swap_prob, data.mute_prob),
         "data.snr_minimum": snrs,
         "data.first_coalescence": lambda: check_coalescence(

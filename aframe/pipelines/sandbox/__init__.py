@@ -15,6 +15,7 @@ import law
 
 from aframe import __version__, activity, console, overview, storage
 from aframe.artifacts import Artifacts
+from aframe.engines import settle_precisions
 from aframe.errors import AframeError
 from aframe.leases import claim
 from aframe.preflight import checked_run
@@ -69,6 +70,7 @@ def begin(gpus: str) -> None:
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
         activity.begin(run.activity(overview.RUN), overview.RUN)
         atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
+        settle_precisions(run, gpus)
     start_manager()
     atexit.register(_print_report, run)
 

@@ -1,0 +1,56 @@
+"""The precision of a training: what its YAML says, or what ``auto`` comes to on the machine that trains."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from aframe.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
+from aframe.constants import AUTO
+from aframe.machine.precision import (
+    check_trainer_supported,
+    described,
+    explained,
+    is_emulated,
+    measurement,
+    resolve_trainer,
+    trainer_dtype,
+    training_device,
+)
+
+
+def settle(
+    run: Artifacts, training_yaml: str, changes: Mapping[str, Any] | None = None, device: str | None = None
+) -> str:
+    """Lightning's name of the precision in which a run trains; fixed the first time, so that a resumed run keeps it.
+
+    Args:
+        run: The run.
+        training_yaml: The training's YAML.
+        changes: Values of the command line that replace some of its own, as ``train.<key>``.
+        device: Type of the device that will train; None for what this process would train on.
+
+    Raises:
+        ConfigurationError: If the device cannot compute in it.
+    """
+    keys = training_parameters(training_yaml) | dict(changes or {})
+    device = device or training_device(keys.get("train.trainer.accelerator", AUTO))
+    name = run.precision("training", keys.get(TRAINER_PRECISION))
+    if name == AUTO:
+        name = run.fix_precision("training", resolve_trainer(AUTO, device), measurement(device))
+    check_trainer_supported(name, device)
+    return name
+
+
+def announce(name: str, accelerator: object) -> None:
+    """Print the precision of a training, and a warning where the device emulates it.
+
+    Args:
+        name: Lightning's name of the precision.
+        accelerator: Lightning's name of what trains.
+    """
+    device = training_device(accelerator)
+    print(f"Train: precision {name}; {explained(device)}", flush=True)
+    kind = trainer_dtype(name)
+    if is_emulated(kind, device):
+        mend = f"train.yaml with trainer.precision: {AUTO}, in another AFRAME_TRAIN_RUN_DIR, trains faster here"
+        print(f"warning: training computes in {described(kind, device)}: {mend}", file=sys.stderr, flush=True)
