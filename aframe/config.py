@@ -150,7 +150,7 @@ class Inference:
     triton_in_flight: int = key("requests of a job that are on their way at the same time", default=16)
     triton_deadline: float = key("time in which a request must be answered before it is sent again", "s", 60.0)
     triton_retries: int = key("times that a request is sent again", default=8)
-    precision: str = key("auto (bfloat16 if the device has instructions for it, else float32), float32, bfloat16, float16",
+    precision: str = key("float32, bfloat16, float16 or auto: bfloat16 if the device has instructions for it",
                          default=AUTO)  # fmt: skip
     batch_size: int | Literal["auto"] = key("windows that a joint network scores at once; auto: measured", default=128)
     embeddings_cache: float = key("disk space for a factorised network's embeddings, for later slides; 0: none kept",

@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> None:
     from aframe.events.significance import Background
     from aframe.inference.closeup import recorded_closeups
     from aframe.inference.recorded import expand, recordings_of, search_recorded
+    from aframe.inference.scorers import TorchScorer
     from aframe.report.recordings_page import recordings_html
     from aframe.train.model import load
 
@@ -89,9 +90,8 @@ def run(options: argparse.Namespace) -> None:
     clustering = Clustering(
         preprocessing.inference_sampling_rate, *_window_lengths(options), preprocessing.coalescence_offset
     )
-    found = search_recorded(
-        model, paths, clustering, device, _precision(options, device), Progress("strain searched", " s")
-    )
+    scorer = TorchScorer(model, _precision(options, device), device)
+    found = search_recorded(scorer, paths, clustering, Progress("strain searched", " s"))
     if background is not None:
         found.events.parameters["far_per_year"] = background.far_per_year(found.events["detection_statistic"])
         is_limit = background.is_upper_limit(found.events["detection_statistic"])

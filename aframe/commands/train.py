@@ -3,10 +3,14 @@
 import argparse
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aframe import activity
 from aframe.commands.runs import add_cfg, load_environment, run_of
 from aframe.errors import InterruptionError
+
+if TYPE_CHECKING:
+    from aframe.artifacts import Artifacts
 
 TASK = "Train"
 """Whose work it does in a run."""
@@ -39,7 +43,7 @@ def run(options: Sequence[str]) -> None:
     if told:
         activity.begin(told, TASK)
     try:
-        main(options)
+        main(options, _window_seconds)
     except (KeyboardInterrupt, InterruptionError):
         raise
     except BaseException as error:
@@ -50,6 +54,13 @@ def run(options: Sequence[str]) -> None:
         from aframe.report.training import draw_training
 
         print(f"Train: curves and examples: {', '.join(draw_training(directory))}", flush=True)
+
+
+def _window_seconds(run: "Artifacts", training_yaml: str, precision: str, device: str) -> float:
+    """What a training that seems slow asks: seconds in which this machine can train with a window."""
+    from aframe.costs.rates import training_seconds
+
+    return training_seconds(run, training_yaml, precision, device)
 
 
 def submit(options: Sequence[str]) -> None:

@@ -97,19 +97,19 @@ def _segments(run: Artifacts, stage: Stage) -> tuple[list[Segment], bool]:
     return divide(observed, data.min_duration, data.max_duration), True
 
 
-def _training(run: Artifacts) -> Mapping[str, Any]:
-    """Numbers of the training's YAML, with the data's own defaults."""
-    given = {k.removeprefix("train."): v for k, v in training_parameters(run.training_yaml).items()}
+def _training(run: Artifacts, training_yaml: str = "") -> Mapping[str, Any]:
+    """Numbers of a training's YAML, by default the run's, with the data's own defaults."""
+    given = {k.removeprefix("train."): v for k, v in training_parameters(training_yaml or run.training_yaml).items()}
     parameters = inspect.signature(AframeDataModule).parameters.items()
     defaults = {f"data.{name}": each.default for name, each in parameters}
     return {"trainer.max_epochs": 1000, "trainer.precision": AUTO, "model.repairings": 0} | defaults | given
 
 
-def network(run: Artifacts) -> Network:
-    """The network that the training's YAML names, with weights as they are drawn."""
-    keys = _training(run)
+def network(run: Artifacts, training_yaml: str = "") -> Network:
+    """The network that a training's YAML, by default the run's, names, with weights as they are drawn."""
+    keys = _training(run, training_yaml)
     prefix = "model.architecture."
-    kind = network_class(str(keys[f"{prefix}class_path"]), run.training_yaml)
+    kind = network_class(str(keys[f"{prefix}class_path"]), training_yaml or run.training_yaml)
     own = {k.removeprefix(f"{prefix}init_args."): v for k, v in keys.items() if k.startswith(f"{prefix}init_args.")}
     return kind(len(run.config.search.ifos), run.config.search.kernel_size, **own)
 
@@ -120,9 +120,9 @@ def training_dtype(run: Artifacts, device: str) -> torch.dtype:
     return trainer_dtype(resolve_trainer(name, device))
 
 
-def repairings(run: Artifacts) -> int:
+def repairings(run: Artifacts, training_yaml: str = "") -> int:
     """Further negatives per window of noise that training makes."""
-    return int(_training(run)["model.repairings"])
+    return int(_training(run, training_yaml)["model.repairings"])
 
 
 def sizes(run: Artifacts, made: Amounts, rejected: float, parameters: int) -> dict[str, float]:

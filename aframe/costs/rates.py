@@ -12,8 +12,9 @@ from aframe.artifacts import Artifacts
 from aframe.constants import GPU_FLOPS, GPU_WINDOWS
 from aframe.costs.amounts import network, repairings, training_dtype
 from aframe.inference.scorers import TorchScorer
-from aframe.machine.precision import DTYPES, resolve
+from aframe.machine.precision import DTYPES, resolve, trainer_dtype
 from aframe.planning import time_slides
+from aframe.processes import cores
 from aframe.spectral import power_spectral_density, whiten_stream
 from aframe.strain.fetch import curve_path
 from aframe.strain.simulate import load_asd, simulate
@@ -100,6 +101,20 @@ def measure(run: Artifacts) -> Rates:
     gpu = (trained["cuda"], *scored["cuda"]) if device == "cuda" else by_count
     parameters = count_parameters(made)
     return Rates(wave, accepted, rejected, simulated, *scored["cpu"], trained["cpu"], *gpu, parameters, device)
+
+
+def training_seconds(run: Artifacts, training_yaml: str, precision: str, device: str) -> float:
+    """Seconds by the clock in which this machine trains with a window, if it does nothing else: some steps are done.
+
+    Args:
+        run: The run.
+        training_yaml: The training's YAML.
+        precision: Lightning's name.
+        device: Type of the device that trains.
+    """
+    pairings = 1 + repairings(run, training_yaml) / 2
+    seconds = _step(network(run, training_yaml), trainer_dtype(precision), pairings, device)
+    return seconds / cores() if device == "cpu" else seconds
 
 
 def _signals(run: Artifacts, noise: list[torch.Tensor]) -> tuple[float, float, float]:

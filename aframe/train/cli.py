@@ -1,10 +1,11 @@
 """``aframe train``: Lightning's command line over one YAML, with the run's ``.cfg`` for what stages share."""
 
+import functools
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import yaml
@@ -30,20 +31,25 @@ from aframe.train.callbacks import (
     WholeCheckpoints,
 )
 from aframe.train.data import AframeDataModule
+from aframe.train.forecast import Forecast
 from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
 from aframe.train.precision import announce, settle
 from aframe.train.trainer import AframeTrainer
 from aframe.train.yaml_file import understood, yaml_conflicts, yaml_mistakes
 
+RunWindowSeconds = Callable[[Artifacts, str, str, str], float]
 
-def main(arguments: Sequence[str]) -> None:
+
+def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = None) -> None:
     """Run a training command such as ``fit --config train.yaml``.
 
     A training that was interrupted continues from its last checkpoint; one made with other parameters is refused.
 
     Args:
         arguments: Lightning's: a subcommand (fit, validate) and its options.
+        window_seconds: Seconds in which this machine can train with a window: of a run, its training's YAML,
+            Lightning's name of a precision, and a type of device.
 
     Raises:
         TrainingError: If it ends before its time, for a reason that the user can do something about.
@@ -58,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
         os.environ["LAW_CONFIG_FILE"] = _value_of(options, "--data.configuration")
     if "fit" in options and not any(option in options for option in ("--print_config", "--help", "-h")):
         path = _yaml_of(options)
-        defaults |= _resumed(options, path) if os.environ.get("LAW_CONFIG_FILE") else {}
+        defaults |= _resumed(options, path, window_seconds) if os.environ.get("LAW_CONFIG_FILE") else {}
     try:
         LightningCLI(
             AframeModule,
@@ -87,12 +93,13 @@ def main(arguments: Sequence[str]) -> None:
         raise
 
 
-def _resumed(options: list[str], path: str) -> dict[str, object]:
+def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | None) -> dict[str, object]:
     """Options of a trainer that begins a training or, where there is a checkpoint, continues it.
 
     Args:
         options: Of the command line; the precision and the checkpoint to continue from are appended.
         path: The training's YAML.
+        window_seconds: As in ``main``.
     """
     directories = config.Directories.from_environment()
     run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
@@ -122,6 +129,7 @@ def _resumed(options: list[str], path: str) -> dict[str, object]:
             KeepRecord(directories.train_run),
             SaveModel(run.model, made_with),
             TellSteps(),
+            Forecast(functools.partial(window_seconds, run, path) if window_seconds else None),
             TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
         ],
         "plugins": [WholeCheckpoints(), LightningEnvironment(), SynchronisedNorms()],

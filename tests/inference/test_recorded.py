@@ -8,6 +8,7 @@ from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering
 from aframe.inference import recorded
 from aframe.inference.recorded import SearchedRecordings, expand, search_recorded
+from aframe.inference.scorers import TorchScorer
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
 from aframe.tables import EventTable
@@ -20,7 +21,7 @@ PULSE = 3e-20 * np.exp(-0.5 * ((np.arange(64) - 32) / 1.5) ** 2) * np.cos(0.9 * 
 
 def searched(model: Model, paths: list[str], window: float = 4.0) -> SearchedRecordings:
     offset = model.preprocessing.coalescence_offset
-    return search_recorded(model, paths, Clustering(4.0, 0.5, window, offset), "cpu")
+    return search_recorded(TorchScorer(model), paths, Clustering(4.0, 0.5, window, offset))
 
 
 def search(model: Model, paths: list[str], window: float = 4.0) -> EventTable:
