@@ -1,7 +1,6 @@
 """Where each artifact of a run lies, and which parameters it depends on."""
 
 import importlib.util
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from aframe import storage
 from aframe.config import Config, Directories
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
+from aframe.machine.precision_record import recorded
 from aframe.strain.files import parse_background_path
 from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment
@@ -31,9 +31,6 @@ WHERE_TRAINING_RUNS = (
 
 TRAINER_PRECISION = "train.trainer.precision"
 """Name of the training's precision among parameters."""
-
-_FIXED_PRECISIONS: dict[str, str] = {}
-"""Precisions that were read, by the path of their record: what is fixed is read once in a process."""
 
 
 ELSEWHERE = ("batch", "export", "kubernetes")
@@ -150,26 +147,7 @@ class Artifacts:
             configured = self.config.inference.precision
         if configured not in (AUTO, None):
             return str(configured)
-        path = self.precision_record(computation)
-        if path not in _FIXED_PRECISIONS and storage.exists(path):
-            _FIXED_PRECISIONS[path] = str(json.loads(storage.read_text(path))["precision"])
-        return _FIXED_PRECISIONS.get(path, AUTO)
-
-    def fix_precision(self, computation: Computation, chosen: str, measured: Mapping[str, Any]) -> str:
-        """Fix what ``auto`` comes to for all of a computation, on whichever machines; the first machine decides.
-
-        Args:
-            computation: Training or scoring.
-            chosen: By this machine.
-            measured: What it has measured, for the record.
-
-        Returns:
-            What is fixed.
-        """
-        path = self.precision_record(computation)
-        record = json.loads(storage.write_first(path, json.dumps({"precision": chosen, **measured})))
-        _FIXED_PRECISIONS[path] = str(record["precision"])
-        return _FIXED_PRECISIONS[path]
+        return recorded(self.precision_record(computation)) or AUTO
 
     @property
     def checkpoints(self) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from aframe import storage
-from aframe.artifacts import Artifacts
+from aframe.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
 from aframe.batch.settings import BATCH_TASKS, COMMANDS, QUESTIONS
+from aframe.constants import AUTO
 from aframe.processes import cores
 
 OPEN_DATA = "https://gwosc.org/api/v2/"
@@ -36,6 +37,14 @@ number = torch.cuda.device_count() if torch.cuda.is_available() else 0
 gpus = [torch.cuda.get_device_properties(k) for k in range(number)]
 print(json.dumps({"version": torch.__version__, "threads": torch.get_num_threads(), "cuda": torch.version.cuda,
                   "gpus": [f"{gpu.name}, {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus]}))
+"""
+
+PRECISION = """
+import json, torch
+from aframe.machine import precision
+device = "cuda" if torch.cuda.is_available() else "cpu"
+emulated = [name for name, kind in precision.DTYPES.items() if precision.is_emulated(kind, device)]
+print(json.dumps({"chosen": precision.choose(device), "why": precision.explained(device), "emulated": emulated}))
 """
 
 LAL = """
@@ -87,7 +96,7 @@ def check_up(run: Artifacts | None, directory: str = "", needed: float = 0.0) ->
         needed: Bytes that it has still to write.
     """
     checks: list[Callable[[], list[Finding]]] = [
-        _machine, _packages, _torch, _waveform_data,
+        _machine, _packages, _torch, lambda: _precision(run), _waveform_data,
         lambda: _batch_systems(run), lambda: _containers(run), lambda: _server(run), lambda: _store(run),
         lambda: _disk(run, needed), lambda: _network(run),
     ]  # fmt: skip
@@ -156,6 +165,33 @@ def _torch() -> list[Finding]:
         told = "there is one, but torch is built for processors alone"
         return [torch, Finding("GPU", "wrong", told, "install torch for CUDA: pytorch.org says how")]
     return [torch, Finding("GPU", "absent", "none that torch sees: the processor computes")]
+
+
+def _precision(run: Artifacts | None) -> list[Finding]:
+    """What ``precision = auto`` comes to here; wrong where this machine is to compute in one that it emulates."""
+    is_fine, told = _probe(PRECISION, IMPORT_PATIENCE)
+    if not is_fine:
+        return [Finding("precision", "wrong", told, "pip install --force-reinstall torch")]
+    measured = json.loads(told)
+    text = f"auto is {measured['chosen']}: {measured['why']}"
+    slow = [key for key, name in (_configured_here(run) if run else {}).items() if name in measured["emulated"]]
+    if slow:
+        mend = f"set {' and '.join(slow)}: auto"
+        return [Finding("precision", "wrong", f"{text}; {' and '.join(slow)} asks for one that is emulated", mend)]
+    return [Finding("precision", "fine", text)]
+
+
+def _configured_here(run: Artifacts) -> dict[str, str]:
+    """Names of the precisions that this machine is to compute in, by the key that says so."""
+    from aframe.machine.precision import trainer_dtype
+
+    found = {}
+    if not run.config.batch_for("ScoreSlides").is_remote:
+        found["precision in [luigi_inference]"] = run.config.inference.precision
+    configured = training_parameters(run.training_yaml).get(TRAINER_PRECISION)
+    if configured not in (AUTO, None) and not run.config.kubernetes.trains:
+        found["trainer.precision"] = str(trainer_dtype(configured)).removeprefix("torch.")
+    return found
 
 
 def _waveform_data() -> list[Finding]:

@@ -20,6 +20,7 @@ from aframe.export.tensorrt_plan import load_tensorrt
 from aframe.inference.embeddings import EmbeddingCache
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.machine.precision import DTYPES, check_supported, choose, described, explained, is_emulated, measurement
+from aframe.machine.precision_record import record_first
 from aframe.serving.launch import IMAGE, Endpoint, Launch
 from aframe.serving.shared import shared_server, stop_shared_server
 from aframe.train.architectures import JointResNet
@@ -80,7 +81,7 @@ def settle_precision(run: Artifacts, device: str, is_told: bool = True) -> torch
     """
     name = run.precision("scoring")
     if name == AUTO:
-        name = run.fix_precision("scoring", choose(device), measurement(device))
+        name = record_first(run.precision_record("scoring"), choose(device), measurement(device))
         if is_told:
             print(f"Scoring: precision {name}; {explained(device)}", flush=True)
     check_supported("precision", name, DTYPES[name], device)

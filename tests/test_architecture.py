@@ -23,6 +23,7 @@ LAYERS = (
         "object_store",
         "storage",
         "leases",
+        "machine",
         "activity",
         "console",
         "spectral",

@@ -28,6 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
         network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
     model.save(model.Model(network.eval(), preprocessing), made.model, made.made_model)
     steps.export(made)
+    engines.settle_precision(made, "cpu", is_told=False)
     return made
 
 
@@ -62,6 +63,7 @@ def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypa
     monkeypatch.setattr(choice, "SECONDS", 0.05)
     chosen = replace(run.config, inference=replace(run.config.inference, engine="torch", batch_size="auto"))
     auto = replace(run, config=chosen, directories=replace(run.directories, results=str(tmp_path)))
+    engines.settle_precision(auto, "cpu", is_told=False)
     preprocessing = steps.trained_model(run).preprocessing
     with torch.random.fork_rng(devices=[]):
         joint = model.Model(JointResNet(2, preprocessing.kernel_size, (1,)).eval(), preprocessing)
@@ -75,7 +77,8 @@ def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypa
     assert engines.make_scorer(auto, joint, "cpu", None).network.batch_size == 48
     assert capsys.readouterr().out == ""
     engines.make_scorer(auto, steps.trained_model(auto), "cpu", None)  # a factorised network has no batches
-    other = replace(auto, config=replace(chosen, inference=replace(chosen.inference, precision="bfloat16")))
+    another = {"float32": "bfloat16", "bfloat16": "float32"}[auto.precision("scoring")]
+    other = replace(auto, config=replace(chosen, inference=replace(chosen.inference, precision=another)))
     with pytest.raises(ParameterMismatchError, match=r"batch_size-.*\.json was made with inference\.precision"):
         engines.make_scorer(other, joint, "cpu", None)
 
@@ -101,3 +104,54 @@ def test_an_engine_that_does_not_exist_is_refused(tmp_path):
         match=r"engine = 'jax' in \[luigi_inference\] is none of torch, compiled, onnx, auto, triton",
     ):
         config.load(str(directory / "sandbox.cfg"))
+
+
+def pretend(monkeypatch, factor):
+    """Have bfloat16 take a multiple of float32's time."""
+    from aframe.machine import precision
+
+    monkeypatch.setattr(precision, "slowdown", lambda kind, _: factor if kind == torch.bfloat16 else 1.0)
+
+
+def test_the_precision_of_scoring_is_that_of_the_first_machine(run, tmp_path, monkeypatch, capsys):
+    auto = replace(run, directories=replace(run.directories, results=str(tmp_path)))
+    assert auto.made_units["inference.precision"] == "auto"
+    pretend(monkeypatch, 50.0)
+    assert engines.settle_precision(auto, "cpu") == torch.float32
+    told = "Scoring: precision float32; this processor emulates bfloat16, which takes 50 times as long as float32\n"
+    assert capsys.readouterr().out == told
+    assert auto.made_units["inference.precision"] == "float32"
+    record = json.loads((tmp_path / "precision.json").read_text())
+    assert record["bfloat16_over_float32_time"] == 50.0
+    pretend(monkeypatch, 0.3)  # a machine of another kind
+    assert engines.settle_precision(auto, "cpu") == torch.float32
+    assert capsys.readouterr().out == ""
+
+
+def test_a_machine_that_emulates_the_precision_of_the_run_says_what_it_costs(run, tmp_path, monkeypatch, capsys):
+    auto = replace(run, directories=replace(run.directories, results=str(tmp_path)))
+    pretend(monkeypatch, 0.3)
+    assert engines.settle_precision(auto, "cpu") == torch.bfloat16
+    assert "Scoring: precision bfloat16; this processor has instructions" in capsys.readouterr().out
+    pretend(monkeypatch, 70.0)
+    engines._warn_of_emulation.cache_clear()
+    for _ in range(2):
+        assert engines.settle_precision(auto, "cpu") == torch.bfloat16
+    [told] = capsys.readouterr().err.splitlines()
+    assert told == (
+        "warning: this run is scored in bfloat16, which this processor emulates: it takes 70 times as long as float32"
+    )
+
+
+def test_a_precision_by_name_is_obeyed(run, tmp_path, monkeypatch, capsys):
+    named = replace(
+        run,
+        config=replace(run.config, inference=replace(run.config.inference, precision="bfloat16")),
+        directories=replace(run.directories, results=str(tmp_path)),
+    )
+    pretend(monkeypatch, 70.0)
+    engines._warn_of_emulation.cache_clear()
+    assert engines.settle_precision(named, "cpu") == torch.bfloat16
+    assert "which this processor emulates" in capsys.readouterr().err
+    assert named.made_units["inference.precision"] == "bfloat16"
+    assert not (tmp_path / "precision.json").exists()

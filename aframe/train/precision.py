@@ -16,6 +16,7 @@ from aframe.machine.precision import (
     trainer_dtype,
     training_device,
 )
+from aframe.machine.precision_record import record_first
 
 
 def settle(
@@ -36,7 +37,8 @@ def settle(
     device = device or training_device(keys.get("train.trainer.accelerator", AUTO))
     name = run.precision("training", keys.get(TRAINER_PRECISION))
     if name == AUTO:
-        name = run.fix_precision("training", resolve_trainer(AUTO, device), measurement(device))
+        chosen = resolve_trainer(AUTO, device)
+        name = record_first(run.precision_record("training"), chosen, measurement(device))
     check_trainer_supported(name, device)
     return name
 

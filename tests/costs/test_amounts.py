@@ -6,7 +6,8 @@ from terminal import run_in, write_run
 from aframe import blueprints, cli, planning
 from aframe.artifacts import Artifacts
 from aframe.constants import GPU_FLOPS
-from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, trains_in_half
+from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, training_dtype
+from aframe.machine.precision import DTYPES, choose
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.architectures.cost import cost
 
@@ -48,7 +49,8 @@ def test_the_network_is_that_of_the_training(run: Artifacts) -> None:
     made = network(run)
     assert isinstance(made, FactorisedNetwork)
     assert (made.num_ifos, made.kernel_size) == (2, run.config.search.kernel_size)
-    assert (trains_in_half(run), repairings(run)) == (True, 3)
+    assert repairings(run) == 3
+    assert training_dtype(run, "cpu") == DTYPES[choose("cpu")]
 
 
 def test_a_new_search_is_told_the_gpu_time_that_the_doctor_counts(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import torch
 from processes_of_runs import wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from aframe import storage
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
+from aframe.machine import precision
 from aframe.train import cli, model
 from aframe.train.data import AframeDataModule
 from aframe.train.metrics import validation_metrics
@@ -242,3 +244,40 @@ def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run
     assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
     expected, found = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_training_keeps_the_precision_that_it_began_with(prepared, run, monkeypatch, capsys):
+    yaml, directory = changed(prepared, "auto", ("precision", "auto"), ("max_epochs", 1)), run("auto")
+    monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
+    cli.main(["fit", "--config", yaml])
+    told = "Train: precision 32-true; this processor emulates bfloat16, which takes 50 times as long as float32"
+    assert told in capsys.readouterr().out
+    assert model.load(str(directory / "model.pt")).trained_in == "32-true"
+    assert storage.made_with(str(directory / "model.pt"))["train.trainer.precision"] == "32-true"
+    monkeypatch.setattr(precision, "slowdown", lambda *_: 0.5)  # goes on on a machine of another kind
+    cli.main(["fit", "--config", yaml])
+    assert "Train: precision 32-true; this processor has instructions for bfloat16" in capsys.readouterr().out
+    with pytest.raises(ParameterMismatchError, match=r"train\.trainer\.precision = '32-true'"):
+        cli.main(["fit", "--config", yaml, "--trainer.precision", "bf16-mixed"])
+
+
+def test_a_precision_by_name_is_obeyed_and_warned_of(prepared, run, monkeypatch, capsys):
+    yaml, directory = changed(prepared, "named", ("precision", "bf16-mixed"), ("max_epochs", 1)), run("named")
+    monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
+    cli.main(["fit", "--config", yaml, "--data.batches_per_epoch", "2"])
+    told = capsys.readouterr()
+    assert "Train: precision bf16-mixed" in told.out
+    assert "warning: training computes in bfloat16, which this processor emulates: it takes 50 times" in told.err
+    assert model.load(str(directory / "model.pt")).trained_in == "bf16-mixed"
+    assert not (directory / "precision.json").exists()
+
+
+def test_a_precision_that_cannot_be_computed_in_is_refused_with_its_line(prepared, run):
+    yaml = changed(prepared, "wrong", ("precision", "16-mixed"))
+    run("wrong")
+    with pytest.raises(MistakesError) as refusal:
+        cli.main(["fit", "--config", yaml])
+    [line] = refusal.value.mistakes
+    assert re.fullmatch(
+        rf"{yaml}:\d+: trainer.precision = 16-mixed is for GPUs, and this training is on a processor: set auto", line
+    )

@@ -1,0 +1,54 @@
+import re
+
+import pytest
+
+from aframe.train import cli, forecast
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Has a training of a second be forecast."""
+    monkeypatch.setattr(forecast, "MEASURED", 0.0)
+    monkeypatch.setattr(forecast, "WORTH_A_MEASUREMENT", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_training_says_once_how_long_it_will_take(prepared, run, capsys):
+    run("told")
+    cli.main(["fit", "--config", str(prepared / "train.yaml")])
+    told = capsys.readouterr()
+    lines = [line for line in told.out.splitlines() if " a step" in line]
+    assert len(lines) == 1
+    assert re.fullmatch(r"Train: [\d.e-]+ s a step, \d+ s left, and validations", lines[0])
+    assert "warning" not in told.err
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("possible", "is_slow"), [(1e-9, True), (1e3, False)])
+def test_a_training_slower_than_the_machine_says_what_to_change(prepared, run, capsys, possible, is_slow):
+    run(f"slow {is_slow}")
+    asked = []
+
+    def window_seconds(run, path, precision, device):
+        asked.append((path, precision, device))
+        return possible
+
+    cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
+    assert asked == [(str(prepared / "train.yaml"), "32-true", "cpu")]
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: training will take")]
+    assert len(told) == is_slow
+    if told:
+        assert re.search(r"more, [\d.]+ times what this machine can do \(\d+ s\): .+", told[0])
+
+
+def test_the_reason_is_the_first_that_can_be_seen(monkeypatch):
+    monkeypatch.setattr(forecast, "is_emulated", lambda kind, _: "float16" in str(kind))
+    monkeypatch.setattr(forecast, "described", lambda kind, _: "what is emulated")
+    assert forecast.reason("bf16-mixed", "cpu", ("auto", "auto")) == (
+        "it computes in what is emulated; set trainer.precision: auto"
+    )
+    monkeypatch.setattr(forecast.os, "getloadavg", lambda: (99.0, 1.0, 1.0))
+    assert "load 99.0" in forecast.reason("32-true", "cpu", ("disk", "auto"))
+    monkeypatch.setattr(forecast.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    assert "background_memory" in forecast.reason("32-true", "cpu", ("disk", "auto"))
+    assert "aframe doctor" in forecast.reason("32-true", "cpu", ("auto", "host"))
