@@ -71,7 +71,7 @@ class Blueprint:
 #   train_start, train_stop, test_stop   disk: {strain * SECONDS_PER_DAY / 1e9:.1f} GB a day of coincident strain, {strain * self.livetime / 1e9:.2g} GB as it stands
 #   num_training_waveforms               disk: {signals / 1e9:.2g} GB; none where the training draws its own (train.yaml)
 #   num_injections                       scoring of some 40 windows each; their parameters take 0.2 kB each
-#   Tb                                   {windows:.2g} windows to score: {core} of a core with a factorised network,
+#   Tb                                   {windows:.2g} windows to score: {core} of a core with a factorised network in bfloat16,
 #                                        {gpu} of a GPU with a joint one (docs/performance.md)
 #   architecture, max_epochs             in train.yaml: hours of a GPU, or minutes of two cores for the demo's
 # `aframe run DIR --check` says what is wrong, `aframe doctor DIR` what the run will cost here, stage by stage.
