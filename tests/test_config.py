@@ -198,7 +198,7 @@ def test_paths_start_at_the_file(tmp_path):
         (("Tb = 86400", "Tb = 86400\nembeddings_cache = -1"), "embeddings_cache = -1 GB in .* must not be negative"),
         (
             ("Tb = 86400", "Tb = 86400\nprecision = int8"),
-            "precision = 'int8' in .* is none of float32, bfloat16, float16",
+            "precision = 'int8' in .* is none of auto, float32, bfloat16, float16",
         ),
         (("shifts = [0, 1]", "shifts = [0, 1.1]"), r"1\.1 s lies between windows, .* every 0\.25 s .* 1 or 1\.25"),
         (("Tb = 86400", "Tb = 86400\ntriton_in_flight = 0"), "triton_in_flight = 0 in .* must be positive"),

@@ -32,6 +32,8 @@ CONFIGURATION = {
     "search.kernel_length": 1.5,
     "search.fftlength": 1.0,
     "search.seed": 7,
+    "train.trainer.precision": "bf16-mixed",
+    "inference.precision": "float32",
     "data.source": "simulated",
     "inference.Tb": 0.1 * SECONDS_PER_YEAR,
     "inference.shifts": [0.0, 1.0],

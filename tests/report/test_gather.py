@@ -28,6 +28,8 @@ def test_all_that_is_there_is_gathered(run_directory: Path) -> None:
     assert list(inputs.volumes) == ["35-35", "35-20", "20-20", "20-10"]
     assert inputs.configuration is not None
     assert inputs.provenance["seed"] == "7"
+    assert inputs.provenance["precision of training"] == "bf16-mixed"
+    assert inputs.provenance["precision of scoring"] == "float32"
     assert inputs.simulated
 
 

@@ -1,10 +1,12 @@
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 
 from aframe import storage
 from aframe.errors import StorageError
+from aframe.inference.scorers import TorchScorer
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork, JointResNet
@@ -20,7 +22,7 @@ def trained(kind):
         network = FactorisedNetwork(2, 256, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
     with torch.no_grad():
         network.train()(torch.randn(8, 2, 256, generator=torch.Generator().manual_seed(0)))  # moves running statistics
-    return Model(network, PREPROCESSING)
+    return Model(network, PREPROCESSING, "bf16-mixed")
 
 
 @pytest.mark.parametrize("kind", ["factorised", "joint"])
@@ -28,7 +30,7 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path, kind):
     original, path = trained(kind), str(tmp_path / "model.pt")
     model.save(original, path, {"search.seed": 3})
     again = model.load(path)
-    assert again.preprocessing == PREPROCESSING
+    assert (again.preprocessing, again.trained_in) == (PREPROCESSING, "bf16-mixed")
     assert not again.network.training
     windows = torch.randn(4, 2, 256, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(again.network(windows), original.network.eval()(windows).detach(), atol=0, rtol=0)
@@ -49,6 +51,29 @@ def test_half_precision_halves_the_file_and_little_else(tmp_path, kind):
     weights = 4 * sum(p.numel() for p in again.parameters())
     saved = (tmp_path / "whole").stat().st_size - (tmp_path / "half").stat().st_size
     assert saved == pytest.approx(weights / 2, rel=0.35)
+
+
+def chirps(number, size):
+    """Half as many windows of white noise again, of which the first have a chirp of a growing SNR in both detectors."""
+    windows = torch.randn(number + number // 2, 2, size, generator=torch.Generator().manual_seed(0))
+    time = torch.arange(size) / 1024
+    left = (1.2 - time).clamp_min(3e-3)
+    frequency = 60 * (left / 0.3) ** (-3 / 8)
+    signal = torch.cos(2 * torch.pi * torch.cumsum(frequency / 1024, 0)) * frequency ** (2 / 3) * (time < 1.2)
+    windows[:number] += (3 + torch.arange(number))[:, None, None] * signal / signal.norm()
+    return windows
+
+
+def test_a_model_trained_in_one_precision_scores_the_same_in_another():
+    """The shipped model was trained in bfloat16."""
+    shipped = model.load(str(Path(__file__).parents[2] / "models" / "demo" / "model.pt"))
+    windows = chirps(12, shipped.network.kernel_size)
+    scores = {
+        kind: TorchScorer(shipped, kind).network(windows.to(kind)).float() for kind in (torch.float32, torch.bfloat16)
+    }
+    largest = scores[torch.float32].abs().max()
+    assert largest > 3
+    assert (scores[torch.bfloat16] - scores[torch.float32]).abs().max() < 1e-2 * largest
 
 
 def test_derived_quantities():
