@@ -184,6 +184,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = Path(__file__).p
     if unknown := [name for name in chosen.names if name not in scripts]:
         parser.error(f"no such script: {', '.join(unknown)} (choose from {', '.join(scripts)})")
     environment = os.environ | ({"AFRAME_BENCHMARKS": "quick"} if chosen.quick else {})
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: else the script at work would outlive this process
+        signal.signal(number, signal.default_int_handler)
     outcomes: list[Outcome] = []
     try:
         for name in chosen.names or scripts:

@@ -20,7 +20,12 @@ def is_emulated(dtype: torch.dtype, device: str) -> bool:
     """Whether a device has no instructions for a precision, so that it computes in it many times more slowly."""
     if device != "cpu":
         return False
-    return _product_seconds(dtype) > RATIO * _product_seconds(torch.float32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # where others are at work, threads that wait for each other take most of the time
+    try:
+        return _product_seconds(dtype) > RATIO * _product_seconds(torch.float32)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _product_seconds(dtype: torch.dtype) -> float:

@@ -23,8 +23,8 @@ from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model
 
 RATE, START, IFOS = 2048.0, 1_262_304_000.0, ("H1", "L1")
-SLIDES, DURATION = sized(((4, 8, 16, 32), 2500.0), ((2, 4, 8, 16), 500.0))
-DURATIONS, NUMBER = sized(((2500.0, 5000.0, 10_000.0, 20_000.0), 4), ((500.0, 1000.0, 1500.0, 2000.0), 2))
+SLIDES, DURATION = sized(((4, 8, 16, 32), 2500.0), ((2, 8, 16), 500.0))
+DURATIONS, NUMBER = sized(((2500.0, 5000.0, 10_000.0, 20_000.0), 4), ((500.0, 1000.0, 2000.0), 2))
 LINEAR, FLAT = at_most(0.1, of_full_amount=True), at_most(1.05, of_full_amount=True)
 LARGEST = at_most(4.0, of_full_amount=True)
 

@@ -34,6 +34,7 @@ from aframe.train.model import Model
 
 SERVICE = Path(__file__).parents[1] / ".services" / "tritonserver" / "bin"
 BLOCKS_SENT, ROUNDS, ASKED_ALONE = sized((100, 5, 200), (20, 3, 50))
+DURATION, SLIDES = sized((2000.0, 10), (500.0, 4))
 RATIO, BYTES = at_least(0.7), at_most(1.1)
 PREPROCESSING = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.5, 1.4), Whitening(1024.0, 64.0, 1.0, 1.0, 64.0, 32.0, None))
 
@@ -93,8 +94,8 @@ def measure(model: Model, wanted: dict[str, str], repository: str, server: Trito
     )
     grid = Grid(model.preprocessing, (0.0, 1.0))
     random = np.random.default_rng(0)
-    strain = {ifo: random.standard_normal(2000 * 1024) for ifo in ("H1", "L1")}
-    slides = [grid.slide(0, 2000.0, number) for number in range(10)]
+    strain = {ifo: random.standard_normal(round(DURATION * 1024)) for ifo in ("H1", "L1")}
+    slides = [grid.slide(0, DURATION, number) for number in range(SLIDES)]
 
     def search(scorer: Scorer) -> None:
         engine = Engine.from_strain(scorer, strain, grid)

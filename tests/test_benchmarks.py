@@ -70,7 +70,10 @@ def table(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
         return {row.split()[0]: " ".join(row.split()[1:]) for row in rows}, ended
 
     run.runner = runner  # type: ignore[attr-defined]
-    return run
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -186,7 +189,8 @@ def test_scripts_are_chosen_by_name(table, capfd):
     assert table("three")[1] == 2
 
 
-def test_an_interrupt_ends_it_with_the_table_so_far(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_table_so_far(number, tmp_path):
     (tmp_path / "__main__.py").write_text((BENCHMARKS / "__main__.py").read_text(encoding="utf-8"), encoding="utf-8")
     text = ROW.format(folder=str(BENCHMARKS))
     (tmp_path / "a.py").write_text(f'{text}tell("before", 1, "s")', encoding="utf-8")
@@ -201,7 +205,7 @@ def test_an_interrupt_ends_it_with_the_table_so_far(tmp_path):
         while '"begun"' not in seen:
             seen = process.stdout.readline()
             assert seen
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=60)
     rows = rest.strip().splitlines()
     assert [row.split()[0] for row in rows] == ["benchmark", "before", "begun", "b"]
