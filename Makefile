@@ -15,7 +15,7 @@
 # make docs     the documentation, in site/index.html; without the internet
 # make docs-test  the commands of the tutorials, as they stand: some ten minutes
 # make figures   the figures of the documentation, anew: the demo, a browser, an hour
-# make bench     every script in benchmarks/, and a table of what they measure
+# make bench     every script in benchmarks/, and a table of what they measure: hours; with QUICK=1 minutes, less precise
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -125,4 +125,4 @@ docs-test: dev
 	@touch $@
 
 bench: triton
-	$(BIN)/python benchmarks
+	$(BIN)/python benchmarks $(if $(QUICK),--quick)

@@ -1,10 +1,10 @@
 """Ranking 300 000 zero-lag events against ten million background events, with removal, extrapolation and p_astro."""
 
-import json
-import resource
 import time
 
 import numpy as np
+from _clocks import peak_gigabytes
+from _rows import at_most, sized, tell
 
 from aframe.config import Candidates
 from aframe.constants import SECONDS_PER_YEAR
@@ -14,9 +14,10 @@ from aframe.ranking import Populations, Slides, rank
 from aframe.tables import EventTable, RecoveredTable
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 
-TARGET = 30.0
-TARGET_GIGABYTES = 6.0
-SEGMENTS, SEGMENT_DURATION, EVENTS, LOUD = 200, 13_000.0, 10_000_000, 30
+TARGET = at_most(30.0, of_full_amount=True)
+TARGET_GIGABYTES = at_most(6.0, of_full_amount=True)
+YEARS, EVENTS, ZERO_LAG, DRAWS = sized((100, 10_000_000, 300_000, 500_000), (10, 500_000, 30_000, 50_000))
+SEGMENTS, SEGMENT_DURATION, LOUD = 200, 13_000.0, 30
 
 
 def noise(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -25,7 +26,7 @@ def noise(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    number = round(100 * SECONDS_PER_YEAR / (SEGMENTS * SEGMENT_DURATION)) + 1
+    number = round(YEARS * SECONDS_PER_YEAR / (SEGMENTS * SEGMENT_DURATION)) + 1
     starts = 1.2e9 + 2 * SEGMENT_DURATION * np.arange(SEGMENTS)
     slide = np.repeat(np.arange(1, number), SEGMENTS).astype(float)
     start, shift = np.tile(starts, number - 1), np.stack([0 * slide, slide], axis=1)
@@ -38,31 +39,27 @@ def main() -> None:
     }
     events = EventTable(columns, attributes={"Tb": spans.livetime})
     livetime = SEGMENTS * SEGMENT_DURATION
-    statistic = np.concatenate([noise(300_000 - LOUD, rng), rng.uniform(8, 12, LOUD)])
+    statistic = np.concatenate([noise(ZERO_LAG - LOUD, rng), rng.uniform(8, 12, LOUD)])
     columns = {"detection_statistic": statistic, "shift": np.zeros((len(statistic), 2))}
     columns["detection_time"] = rng.choice(starts, len(statistic)) + rng.uniform(0, SEGMENT_DURATION, len(statistic))
     zero_lag = EventTable(columns, attributes={"Tb": livetime})
     population = rates_and_populations_bbh()
-    drawn = draw(population, 500_000, rng)
+    drawn = draw(population, DRAWS, rng)
     found = {name: drawn[name] for name in ("mass_1", "mass_2", "redshift")}
-    found |= dict.fromkeys(("detection_time", "injection_time", "snr"), np.zeros(500_000))
+    found |= dict.fromkeys(("detection_time", "injection_time", "snr"), np.zeros(DRAWS))
     found |= {
-        "shift": np.zeros((500_000, 2)),
-        "detection_statistic": rng.normal(size=500_000) - 6 + 2 / drawn["redshift"],
+        "shift": np.zeros((DRAWS, 2)),
+        "detection_statistic": rng.normal(size=DRAWS) - 6 + 2 / drawn["redshift"],
     }
-    recovered = RecoveredTable(found, attributes={"num_injections": 10_000_000, "ifos": ["H1", "L1"]})
+    recovered = RecoveredTable(found, attributes={"num_injections": 20 * DRAWS, "ifos": ["H1", "L1"]})
     begin = time.perf_counter()
     background = Background(events["detection_statistic"], events.livetime)
     wanted = Candidates(removal_far_per_year=0.1)
     table = rank(zero_lag, background, recovered, Populations(population, None), wanted, Slides(events, spans, 7.0))
     seconds = time.perf_counter() - begin
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(
-        f"{len(table)} candidates, {int(table['is_removed'].sum())} removed from {len(spans.start)} slides, in "
-        f"{seconds:.1f} s, peak memory {gigabytes:.1f} GB"
-    )
-    result = {"benchmark": "candidates", "value": round(seconds, 3), "unit": "s", "target": TARGET}
-    print(json.dumps(result | {"ok": seconds <= TARGET and gigabytes <= TARGET_GIGABYTES}))
+    print(f"{len(table)} candidates, {int(table['is_removed'].sum())} removed from {len(spans.start)} slides")
+    tell("candidates", seconds, "s", TARGET)
+    tell("candidates_peak_memory", peak_gigabytes(), "GB", TARGET_GIGABYTES)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """One year of scores at 4 Hz, in slides of a 20 000 s segment, to events; some of them compared with a plain loop."""
 
-import json
-import time
-
 import numpy as np
+from _clocks import core_seconds, middle
+from _rows import at_most, sized, tell
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.cluster import Clustering, cluster_slides
 from aframe.types import Array
 
-TARGET = 10.0
+TARGET = at_most(10.0, of_full_amount=True)
+YEARS, ROUNDS = sized((1.0, 3), (0.05, 2))
 
 
 def by_loop(scores: Array, clustering: Clustering) -> list[float]:
@@ -27,17 +27,15 @@ def by_loop(scores: Array, clustering: Clustering) -> list[float]:
 def main() -> None:
     clustering = Clustering(4.0, 1.0, 8.0, 0.75)
     windows = 80_000
-    slides = round(SECONDS_PER_YEAR * clustering.sampling_rate / windows)
+    slides = round(YEARS * SECONDS_PER_YEAR * clustering.sampling_rate / windows)
     scores = np.random.default_rng(0).standard_normal((slides, windows), dtype=np.float32)
-    start = time.process_time()
+    seconds, error = middle([core_seconds(lambda: cluster_slides(scores, 1e9, clustering)) for _ in range(ROUNDS)])
     statistic, _, slide = cluster_slides(scores, 1e9, clustering)
-    seconds = time.process_time() - start
     compared = (0, slides // 2, slides - 1)
-    equal = all(np.allclose(statistic[slide == k], by_loop(scores[k], clustering), rtol=1e-9) for k in compared)
-    print(f"{slides} slides × {windows} windows: {len(statistic)} events in {seconds:.2f} s of one core's time")
-    print(f"those of the definition in the first, middle and last slide: {equal}")
-    result = {"benchmark": "cluster_one_year", "value": round(seconds, 3), "unit": "s", "target": TARGET}
-    print(json.dumps(result | {"ok": bool(equal and seconds <= TARGET)}))
+    if not all(np.allclose(statistic[slide == k], by_loop(scores[k], clustering), rtol=1e-9) for k in compared):
+        raise SystemExit("the events of the first, middle and last slide are not those of the definition")
+    print(f"{slides} slides × {windows} windows: {len(statistic)} events, those of the definition in three slides")
+    tell("cluster_one_year", seconds, "s", TARGET, error)
 
 
 if __name__ == "__main__":

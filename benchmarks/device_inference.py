@@ -5,13 +5,14 @@ are of an unfused network: every layer's operations at the device's peak, and ev
 its memory once. Peaks are those of the data sheet where the device is known, else measured.
 """
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from _clocks import middle, wall_seconds
+from _precision import name_of
+from _rows import at_least, sized, tell
 from torch import Tensor, nn
 
 from aframe.constants import SECONDS_PER_YEAR
@@ -23,10 +24,12 @@ from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
 from aframe.train.model import Model
 
-RATE, DURATION = 2048.0, 4096.0
-SLIDES, JOINT_SLIDES = 100, 5
+RATE = 2048.0
+DURATION, SLIDES, JOINT_SLIDES, ROUNDS, COMPILED = sized(
+    (4096.0, 100, 5, 3, (False, True)), (1024.0, 20, 2, 2, (False,))
+)
 PRECISION = torch.bfloat16
-JOINT_WINDOWS_PER_SECOND, YEARS_PER_HOUR = 100_000.0, 100.0
+JOINT_WINDOWS_PER_SECOND, YEARS_PER_HOUR = at_least(100_000.0), at_least(100.0)
 PEAKS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12), "A100": (312e12, 2.0e12)}
 """Operations and bytes a second: dense bfloat16 and memory, of the SXM boards (NVIDIA's data sheets)."""
 
@@ -81,10 +84,7 @@ def peaks(device: str) -> tuple[float, float]:
 def seconds(call: Callable[[], object], device: str) -> float:
     """Time of a call and of what it has asked of the device."""
     synchronize(device)
-    start = time.perf_counter()
-    call()
-    synchronize(device)
-    return time.perf_counter() - start
+    return wall_seconds(lambda: (call(), synchronize(device)))
 
 
 def synchronize(device: str) -> None:
@@ -92,8 +92,8 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def measure(network: Network, slides: int, device: str, compiled: bool, duration: float) -> float:
-    """Windows a second of slides through the engine, and what bounds them."""
+def measure(network: Network, slides: int, device: str, compiled: bool, duration: float) -> tuple[float, float]:
+    """Windows a second of slides through the engine, their scatter, and what bounds them."""
     strain = {ifo: np.random.default_rng(0).standard_normal(round(duration * RATE)) for ifo in IFOS}
     grid = Grid(MADE, (0.0, 1.0))
     scorer = TorchScorer(Model(network, MADE), PRECISION, device, compiled)
@@ -101,9 +101,9 @@ def measure(network: Network, slides: int, device: str, compiled: bool, duration
     prepared = seconds(lambda: engine.append(Engine.from_strain(scorer, strain, grid)), device)
     todo = [grid.slide(0, duration, number) for number in range(1, slides + 1)]
     list(engine[0].scores_each(todo[:2]))  # compiles, and fills the allocator
-    spent = seconds(lambda: list(engine[0].scores_each(todo)), device)
-    windows = sum(slide.windows for slide in todo)
-    speed, tile = windows / spent, min(scorer.tile, todo[0].windows)
+    spent = np.array([seconds(lambda: list(engine[0].scores_each(todo)), device) for _ in range(ROUNDS)])
+    speed, error = middle(sum(slide.windows for slide in todo) / spent)
+    tile = min(scorer.tile, todo[0].windows)
     work, (operations, memory) = work_of(scorer.network, tile, device), peaks(device)
     arithmetic, transfer = work.operations / tile / operations, work.bytes / tile / memory
     shares = {"arithmetic": arithmetic * speed, "memory": transfer * speed}
@@ -115,31 +115,27 @@ def measure(network: Network, slides: int, device: str, compiled: bool, duration
         f"s took {prepared:.2f} s",
         flush=True,
     )
-    return speed
-
-
-def report(name: str, value: float | None, unit: str, target: float) -> None:
-    ok = None if value is None else bool(value >= target)
-    print(json.dumps({"benchmark": name, "value": value, "unit": unit, "target": target, "ok": ok}), flush=True)
+    return speed, error
 
 
 def main(device: str = "cuda", duration: float = DURATION, number: int = SLIDES) -> None:
-    joint, years = "joint_windows_on_a_gpu", "years_of_background_an_hour_on_a_gpu"
+    joint = f"joint_windows_on_a_gpu_{name_of(PRECISION)}"
+    years = f"years_of_background_an_hour_on_a_gpu_{name_of(PRECISION)}"
     if device == "cuda" and not torch.cuda.is_available():
-        print("no GPU: what inference costs on one is not measured")
-        report(joint, None, "1/s", JOINT_WINDOWS_PER_SECOND)
-        report(years, None, "yr/h", YEARS_PER_HOUR)
+        tell(joint, None, "1/s", JOINT_WINDOWS_PER_SECOND, note="no GPU")
+        tell(years, None, "yr/h", YEARS_PER_HOUR, note="no GPU")
         return
     torch.manual_seed(0)
     network = JointResNet(2, MADE.kernel_size).eval().requires_grad_(False)
     network.batch_size, rates = best_batch_size(network, MADE, PRECISION, device)
     print("batches: " + ", ".join(f"{size} {rate:.0f}/s" for size, rate in rates.items()), flush=True)
-    speeds = [measure(network, min(number, JOINT_SLIDES), device, compiled, duration) for compiled in (False, True)]
-    report(joint, round(max(speeds)), "1/s", JOINT_WINDOWS_PER_SECOND)
+    speeds = [measure(network, min(number, JOINT_SLIDES), device, compiled, duration) for compiled in COMPILED]
+    speed, error = max(speeds)
+    tell(joint, speed, "1/s", JOINT_WINDOWS_PER_SECOND, error)
     head = FactorisedNetwork(2, MADE.kernel_size).eval().requires_grad_(False)
-    speeds = [measure(head, number, device, compiled, duration) for compiled in (False, True)]
-    an_hour = max(speeds) * 3600 / MADE.inference_sampling_rate / SECONDS_PER_YEAR
-    report(years, round(an_hour, 1), "yr/h", YEARS_PER_HOUR)
+    speeds = [measure(head, number, device, compiled, duration) for compiled in COMPILED]
+    (speed, error), an_hour = max(speeds), 3600 / MADE.inference_sampling_rate / SECONDS_PER_YEAR
+    tell(years, speed * an_hour, "yr/h", YEARS_PER_HOUR, error * an_hour)
 
 
 if __name__ == "__main__":

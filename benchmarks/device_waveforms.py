@@ -3,32 +3,37 @@
 On processors it need only keep up with training there; on a GPU it must not be slower than LAL on a core.
 """
 
-import json
-import time
+import importlib.util
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from _clocks import core_seconds, middle, wall_seconds
+from _rows import at_least, sized, tell
 
 from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 
-BATCH_SIZE, BATCHES = 128, 8
-SHARE_OF_LAL = {"cpu": 0.25, "cuda": 1.0}
+BATCH_SIZE = 128
+BATCHES = sized(8, 3)
+PLACES = {"cpu": ("one core", core_seconds, at_least(0.25)), "cuda": ("a GPU", wall_seconds, at_least(1.0))}
+"""What each device is called, its clock, and the target as a multiple of LAL's speed."""
 
 
-def rate(make: Callable[[dict[str, np.ndarray]], object], clock: Callable[[], float]) -> float:
+def rates(
+    make: Callable[[dict[str, np.ndarray]], object], clock: Callable[[Callable[[], object]], float]
+) -> np.ndarray:
     """Waveforms per second of batches that come from the processor, as in training; the first one is not counted."""
     batches = [draw(rates_and_populations_bbh(), BATCH_SIZE, np.random.default_rng(k)) for k in range(BATCHES + 1)]
     make(batches.pop())
-    start = clock()
-    for batch in batches:
-        make(batch)
-    return BATCHES * BATCH_SIZE / (clock() - start)
+    return np.array([BATCH_SIZE / clock(lambda batch=batch: make(batch)) for batch in batches])
 
 
 def main() -> None:
+    if importlib.util.find_spec("ml4gw") is None:
+        tell("IMRPhenomPv2 by ml4gw, 8 s, 2048 Hz", None, "1/s", note="ml4gw is not installed: `make ml4gw`")
+        return
     torch.set_num_threads(1)
     lal = WaveformGenerator("IMRPhenomPv2", 2048.0, 8.0, 1.0, 20.0, 50.0)
     generator = OnDeviceGenerator(lal)
@@ -37,15 +42,18 @@ def main() -> None:
         plus, _ = generator.generate({name: torch.from_numpy(columns[name]).to(device) for name in COLUMNS})
         plus[0, 0].item()  # waits for the device
 
-    of_lal = rate(lambda columns: lal.generate(columns, workers=1), time.process_time)
-    print(f"LAL, one core: {of_lal:.0f}/s")
-    for device, clock in (("cpu", time.process_time), ("cuda", time.perf_counter))[: 1 + torch.cuda.is_available()]:
-        value = rate(lambda columns, device=device: batch_on(device, columns), clock)
-        print(f"ml4gw, {device}, batches of {BATCH_SIZE}: {value:.0f}/s")
-    target = SHARE_OF_LAL[device] * of_lal
-    name = f"IMRPhenomPv2 by ml4gw, 8 s, 2048 Hz, {'one core' if device == 'cpu' else 'a GPU'}"
-    print(json.dumps({"benchmark": name, "value": round(value, 1), "unit": "1/s", "target": round(target, 1),
-                      "ok": value >= target}))  # fmt: skip
+    of_lal = rates(lambda columns: lal.generate(columns, workers=1), core_seconds)
+    print(f"LAL, one core: {np.median(of_lal):.0f}/s")
+    for device, (place, clock, target) in PLACES.items():
+        name = f"IMRPhenomPv2 by ml4gw, 8 s, 2048 Hz, {place}"
+        if device == "cuda" and not torch.cuda.is_available():
+            tell(f"{name}, over LAL on one core", None, "ratio", target, note="no GPU")
+            continue
+        values = rates(lambda columns, device=device: batch_on(device, columns), clock)
+        speed, error = middle(values)
+        tell(name, speed, "1/s", error=error)
+        ratio, error = middle(values / of_lal)
+        tell(f"{name}, over LAL on one core", ratio, "ratio", target, error)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Accepted injections per second: network SNR >= 4 in two LIGO detectors of O3, default population, all cores."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -9,13 +8,16 @@ import lal
 import lalsimulation
 import numpy as np
 import torch
+from _clocks import middle
+from _rows import at_least, sized, tell
 
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import rates_and_populations_bbh
 from aframe.waveforms.sieve import Selection, accepted_signals
 from aframe.waveforms.source import SignalSource
 
-FEW, MANY, TARGET = 300, 3000, 100.0
+FEW, MANY, ROUNDS = sized((300, 3000, 3), (50, 300, 2))
+TARGET = at_least(100.0, of_full_amount=True)
 IFOS = ("H1", "L1")
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -32,27 +34,29 @@ def o3_psds() -> tuple[torch.Tensor, str]:
     return torch.tensor(np.nan_to_num(series.data.data, posinf=0.0)).expand(2, -1), "lalsimulation's O3 curve"
 
 
-def tell(what: str, value: float, unit: str, target: float | str = "-") -> None:
-    ok = not isinstance(target, float) or value >= target
-    print(json.dumps({"benchmark": what, "value": value, "unit": unit, "target": target, "ok": ok}))
+def shares(source: SignalSource, selection: Selection, number: int, seed: int) -> tuple[float, float, float]:
+    """Accepted injections a second, and the shares of draws that are accepted and that need no waveform."""
+    start, draws, judged, count = time.perf_counter(), 0, 0, 0
+    for accepted, _ in accepted_signals(source, selection, number, np.random.default_rng(seed)):
+        count += len(accepted)
+        draws += accepted.attributes["num_injections"]
+        judged += accepted.attributes["num_waveforms"]
+    return count / (time.perf_counter() - start), count / draws, 1 - judged / draws
 
 
 def main() -> None:
     psds, noise = o3_psds()
     source = SignalSource(rates_and_populations_bbh(), WaveformGenerator("IMRPhenomPv2", 2048.0, 8.0, 1.0, 20.0, 50.0))
     selection = Selection(IFOS, psds, 32.0, None, 4.0)
-    rates = []
-    for number in (FEW, MANY):
-        start, draws, judged, count = time.perf_counter(), 0, 0, 0
-        for accepted, _ in accepted_signals(source, selection, number, np.random.default_rng(number)):
-            count += len(accepted)
-            draws += accepted.attributes["num_injections"]
-            judged += accepted.attributes["num_waveforms"]
-        rates.append(count / (time.perf_counter() - start))
-    tell(f"accepted injections, SNR >= 4, default prior, {noise}, 2 cores", round(rates[1], 1), "1/s", TARGET)
-    tell(f"the same, the first {FEW} of a process with the bound's table", round(rates[0], 1), "1/s")
-    tell("draws accepted", round(MANY / draws, 4), "of 1")
-    tell("draws that needed no waveform", round(1 - judged / draws, 4), "of 1")
+    first, *_ = shares(source, selection, FEW, ROUNDS)
+    rates, accepted, unneeded = zip(*(shares(source, selection, MANY, seed) for seed in range(ROUNDS)), strict=True)
+    speed, error = middle(rates)
+    cores = len(os.sched_getaffinity(0))
+    tell(f"accepted injections, SNR >= 4, default prior, {noise}, {cores} cores", speed, "1/s", TARGET, error)
+    tell(f"the same, the first {FEW} of a process with the bound's table", first, "1/s")
+    for what, values in (("accepted", accepted), ("that needed no waveform", unneeded)):
+        share, error = middle(values)
+        tell(f"draws {what}", share, "of 1", error=error)
 
 
 if __name__ == "__main__":

@@ -3,32 +3,29 @@
 The waveforms are those of 16 384 injections (2 GB): memory does not depend on how many there are.
 """
 
-import json
-import multiprocessing
-import resource
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from _clocks import alone, peak_gigabytes, wall_seconds
+from _rows import at_most, sized, tell
 
 from aframe.tables import InjectionTable, RejectedTable, Table, merge_tables
-from aframe.waveforms.priors import REQUIRED_COLUMNS
+from aframe.waveforms.priors import demo_bbh, draw
 from aframe.waveforms.sieve import COUNTS
 
-ACCEPTED, REJECTED, WITH_WAVEFORMS, SAMPLES = 500_000, 10_000_000, 16_384, 16_384
-PARTS = 64
-TARGET = 2.0
-GB = 1e9
+ACCEPTED, REJECTED, WITH_WAVEFORMS = sized((500_000, 10_000_000, 16_384), (50_000, 500_000, 2048))
+PARTS, SAMPLES = 64, 16_384
+TARGET = at_most(2.0, of_full_amount=True)
 
 
 def parts(folder: Path, kind: type[Table], total: int, samples: int) -> list[str]:
     """Tables of random numbers that have ``total`` rows together."""
     rng, paths = np.random.default_rng(1), []
+    drawn = tuple(draw(demo_bbh(), 1, rng))
     for part in range(PARTS):
         number = total // PARTS
-        columns = {name: rng.random(number) for name in (*REQUIRED_COLUMNS, "snr", "injection_time")}
+        columns = {name: rng.random(number) for name in (*drawn, "snr", "injection_time")}
         columns |= {name: rng.random((number, 2)) for name in ("ifo_snrs", "shift")}
         waveforms = {name: rng.random((number, samples), dtype=np.float32) for name in ("h1", "l1") if samples}
         attributes = {"sample_rate": 2048.0, "duration": 8.0, "right_pad": 2.0, "ifos": ["H1", "L1"]}
@@ -37,19 +34,13 @@ def parts(folder: Path, kind: type[Table], total: int, samples: int) -> list[str
     return paths
 
 
-def merge(
-    kind: type[Table], paths: list[str], path: str, results: "multiprocessing.Queue[tuple[float, float]]"
-) -> None:
-    """Join in a process of its own, which tells its peak memory (bytes) and time (s)."""
-    start = time.perf_counter()
-    merge_tables(kind, paths, path, {}, COUNTS)
-    unit = 1 if sys.platform == "darwin" else 1024
-    results.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, time.perf_counter() - start))
+def merge(kind: type[Table], paths: list[str], path: str) -> tuple[float, float]:
+    """Time (s) of joining, and this process's peak memory (GB)."""
+    return wall_seconds(lambda: merge_tables(kind, paths, path, {}, COUNTS)), peak_gigabytes()
 
 
 def main() -> None:
-    context = multiprocessing.get_context("spawn")
-    peak = 0.0
+    peaks, spent = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         for kind, total, samples in (
             (InjectionTable, ACCEPTED, 0),
@@ -57,20 +48,17 @@ def main() -> None:
             (InjectionTable, WITH_WAVEFORMS, SAMPLES),
         ):
             paths = parts(Path(folder), kind, total, samples)
-            whole, results = str(Path(folder) / "whole.hdf5"), context.Queue()
-            process = context.Process(target=merge, args=(kind, paths, whole, results))
-            process.start()
-            memory, seconds = results.get()
-            process.join()
+            whole = str(Path(folder) / "whole.hdf5")
+            seconds, memory = alone(merge, kind, paths, whole)
             assert kind.count(whole) == PARTS * (total // PARTS)
-            size = Path(whole).stat().st_size
-            what = f"{kind.__name__}, {total} rows of {samples} samples, {size / GB:.2f} GB"
-            print(f"{what}: {memory / GB:.2f} GB, {seconds:.1f} s")
-            peak = max(peak, memory)
+            what = f"{kind.__name__}, {total} rows of {samples} samples, {Path(whole).stat().st_size / 1e9:.2f} GB"
+            print(f"{what}: {memory:.2f} GB, {seconds:.1f} s")
+            peaks.append(memory)
+            spent += seconds
             for path in (whole, *paths):
                 Path(path).unlink()
-    print(json.dumps({"benchmark": "peak memory of merging 500 000 injections", "value": round(peak / GB, 3),
-                      "unit": "GB", "target": TARGET, "ok": peak / GB <= TARGET}))  # fmt: skip
+    tell(f"peak memory of merging {ACCEPTED} injections", max(peaks), "GB", TARGET)
+    tell("time of merging them", spent, "s")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ docs/networks.md and its figure anew. Without options it is a short trial of one
 import argparse
 import itertools
 import json
+import math
 import os
 import re
 import tempfile
@@ -24,6 +25,8 @@ from typing import Any
 
 import lightning
 import torch
+from _precision import TRAINED_IN, fastest, name_of
+from _rows import at_least, sized, tell
 from torch import Tensor
 
 from aframe import cli, storage
@@ -41,8 +44,9 @@ SEED, TEST_SEED, LONGEST = 1122, 3344, 4.0
 EARLIEST, LATEST = 1.1, 0.1
 """Coalescence, s before a window's end."""
 
-NOISE_WINDOWS, INJECTIONS, INCOHERENT = 200_704, 24_576, 8_192
-ROUNDS, STEPS = 3, 8
+NOISE_WINDOWS, INJECTIONS, INCOHERENT = sized((200_704, 24_576, 8_192), (20_480, 2_048, 512))
+STRAIN_SECONDS, TRAINING_WAVEFORMS, TEST_WAVEFORMS = sized((8192, 12_000, 10_000), (2048, 1000, 1000))
+ROUNDS, STEPS = sized((3, 8), (1, 4))
 """Turns of each network, and steps in a turn, in which a step is timed."""
 
 GRAIN, BATCH = 32, 512
@@ -52,8 +56,8 @@ SNR_BANDS = ((5.0, 7.0), (7.0, 9.0), (9.0, 12.0), (12.0, 16.0))
 CHIRP_MASSES = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 1e3))
 MASS_BAND, MASSES = (9.0, 12.0), ("Mc < 10", "Mc 10–20", "Mc 20–40", "Mc > 40")
 RATES = (1e-3, 1e-4)
-TRIAL, TRIAL_SECONDS, SECONDS = "factorised, conv head", 60.0, 500.0
-TRIAL_TARGET = 0.6
+TRIAL, TRIAL_SECONDS, SECONDS = "factorised, conv head", sized(60.0, 5.0), 500.0
+TRIAL_TARGET = at_least(0.6, of_full_amount=True)
 """Efficiency in the loudest band at the higher rate."""
 
 TABLES = re.compile("(?<=<!-- tables -->\n).*(?=<!-- end of tables -->)", re.DOTALL)
@@ -157,7 +161,7 @@ def fit(candidate: Candidate, data: AframeDataModule, steps: int) -> tuple[Netwo
     clock = Clock()
     module = AframeModule(candidate.build, learning_rate=2e-3, repairings=candidate.repairings)
     trainer = lightning.Trainer(
-        accelerator="cpu", precision="bf16-mixed", max_steps=steps, gradient_clip_val=1.0, limit_val_batches=0,
+        accelerator="cpu", precision=TRAINED_IN[fastest()], max_steps=steps, gradient_clip_val=1.0, limit_val_batches=0,
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[clock],
     )  # fmt: skip
@@ -363,13 +367,13 @@ def report(results: dict[str, Any], seconds: float) -> None:
     """Print the line of the benchmarks' table."""
     ours, theirs = results.get(TRIAL), results.get("joint, batch norm")
     if ours and theirs:
-        value = ours["0.0001"]["snr"][2][0] - theirs["0.0001"]["snr"][2][0]
-        result = {"benchmark": "factorised_less_joint_efficiency", "value": round(value, 3), "target": 0.0}
-        print(json.dumps(result | {"unit": "SNR 9-12, FPR 1e-4", "ok": value >= 0}), flush=True)
+        (value, *errors), (other, *others) = (each["0.0001"]["snr"][2] for each in (ours, theirs))
+        error, unit = math.hypot(*errors, *others), "SNR 9-12, FPR 1e-4"
+        tell("factorised_less_joint_efficiency", value - other, unit, at_least(0.0), error)
         return
-    value = results[TRIAL]["0.001"]["snr"][3][0]
-    result = {"benchmark": f"efficiency_after_{seconds:g}_s_of_training", "value": value, "target": TRIAL_TARGET}
-    print(json.dumps(result | {"unit": "SNR 12-16, FPR 1e-3", "ok": value >= TRIAL_TARGET}), flush=True)
+    name = f"efficiency_after_{seconds:g}_s_of_training_{name_of(fastest())}"
+    value, *errors = results[TRIAL]["0.001"]["snr"][3]
+    tell(name, value, "SNR 12-16, FPR 1e-3", TRIAL_TARGET, math.hypot(*errors))
 
 
 def compare(names: Sequence[str], directory: Path, store: Path, seconds: float) -> dict[str, Any]:
@@ -377,8 +381,8 @@ def compare(names: Sequence[str], directory: Path, store: Path, seconds: float) 
     results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
     missing = [name for name in names if name not in results]
     if missing:
-        prepare(directory / "train", SEED, 8192, 12000)
-        prepare(directory / "test", TEST_SEED, 8192, 10000)
+        prepare(directory / "train", SEED, STRAIN_SECONDS, TRAINING_WAVEFORMS)
+        prepare(directory / "test", TEST_SEED, STRAIN_SECONDS, TEST_WAVEFORMS)
     times = step_times(missing, directory) if missing else {}
     for name in missing:
         print(name, flush=True)

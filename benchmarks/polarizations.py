@@ -3,20 +3,21 @@
 And how that compares with two processes that do nothing but call LAL's frequency-domain function in a loop.
 """
 
-import json
 import multiprocessing
-import time
 
 import lal
 import lalsimulation
 import numpy as np
+from _clocks import middle, wall_seconds
+from _rows import at_least, sized, tell
 from bilby.gw.conversion import bilby_to_lalsimulation_spins
 
 from aframe.waveforms.polarizations import SPIN_COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 
-NUMBER, REPEATS, PROCESSES = 1024, 7, 2
-TARGET, RATIO_TARGET = 1500.0, 0.75
+NUMBER, REPEATS = sized((1024, 7), (512, 3))
+PROCESSES = 2
+TARGET, RATIO_TARGET = at_least(1500.0), at_least(0.75)
 
 
 def lal_arguments(generator: WaveformGenerator, columns: dict[str, np.ndarray]) -> list[tuple[object, ...]]:
@@ -50,18 +51,14 @@ def bare_seconds(arguments: list[tuple[object, ...]]) -> float:
     for process in processes:
         process.start()
     barrier.wait()
-    start = time.perf_counter()
-    barrier.wait()
-    seconds = time.perf_counter() - start
+    seconds = wall_seconds(barrier.wait)
     for process in processes:
         process.join()
     return seconds
 
 
 def own_seconds(generator: WaveformGenerator, columns: dict[str, np.ndarray]) -> float:
-    start = time.perf_counter()
-    generator.generate(columns, PROCESSES)
-    return time.perf_counter() - start
+    return wall_seconds(lambda: generator.generate(columns, PROCESSES))
 
 
 def main() -> None:
@@ -70,13 +67,12 @@ def main() -> None:
     arguments = lal_arguments(generator, columns)
     own_seconds(generator, {name: column[:64] for name, column in columns.items()})
     seconds = np.array([(own_seconds(generator, columns), bare_seconds(arguments)) for _ in range(REPEATS)])
-    own, bare = NUMBER / seconds.min(axis=0)
-    ratio = float(np.median(seconds[:, 1] / seconds[:, 0]))
-    print(f"own {own:.0f}/s, bare LAL loops {bare:.0f}/s: the fastest of {REPEATS} interleaved repeats each")
-    print(json.dumps({"benchmark": "IMRPhenomPv2 polarizations, 8 s, 2048 Hz, 2 cores", "value": round(float(own), 1),
-                      "unit": "1/s", "target": TARGET, "ok": bool(own >= TARGET)}))  # fmt: skip
-    print(json.dumps({"benchmark": "the same, over two bare LAL loops (median of pairs)", "value": round(ratio, 3),
-                      "unit": "", "target": RATIO_TARGET, "ok": ratio >= RATIO_TARGET}))  # fmt: skip
+    own, bare = NUMBER / np.median(seconds, axis=0)
+    print(f"own {own:.0f}/s, bare LAL loops {bare:.0f}/s: the medians of {REPEATS} interleaved repeats")
+    speed, error = middle(NUMBER / seconds[:, 0])
+    tell(f"IMRPhenomPv2 polarizations, 8 s, 2048 Hz, {PROCESSES} cores", speed, "1/s", TARGET, error)
+    ratio, error = middle(seconds[:, 1] / seconds[:, 0])
+    tell(f"the same, over {PROCESSES} bare LAL loops", ratio, "ratio", RATIO_TARGET, error)
 
 
 if __name__ == "__main__":

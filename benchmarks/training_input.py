@@ -1,71 +1,138 @@
-"""What making a batch on the processor costs, of a training step of the default network, wherever the data lie."""
+"""What making batches costs, of the training steps of the networks and batch sizes that are shipped, where data lie.
 
-import functools
-import json
+The demo's network trains on a processor. The full analysis' network is meant for a GPU, and is measured on one where
+there is one, else on the processor: a few steps, of a minute each.
+"""
+
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import lightning
+import numpy as np
 import torch
+import yaml
+from _clocks import middle
+from _precision import TRAINED_IN, fastest, name_of
+from _rows import QUICK, at_most, sized, tell
 
 from aframe import cli
-from aframe.train.architectures import JointResNet
+from aframe.artifacts import Artifacts
+from aframe.config import Directories, load
+from aframe.costs.amounts import network, repairings
 from aframe.train.data import AframeDataModule, Batch
 from aframe.train.memory import Memory
+from aframe.train.module import AframeModule
 
-SHARE, BATCH_SIZE, STEPS = 0.10, 32, 4
-SMALL = ["data.train_stop=1262305024", "waveforms.num_training_waveforms=500", "waveforms.num_validation_waveforms=20"]
+SHARE = at_most(0.10)
+CHANGES = (
+    "data.source=simulated", "data.asd=aLIGO_O4_high_asd.txt", "data.train_start=1262304000",
+    f"data.train_stop={1262304000 + sized(2048, 1280)}", "data.test_stop=1262326592",
+    f"waveforms.num_training_waveforms={sized(1000, 200)}", "waveforms.num_validation_waveforms=20",
+)  # fmt: skip
+"""What makes a configuration's data simulated, and as few as a benchmark needs."""
 
 
-def prepare(directory: Path, memory: Memory) -> AframeDataModule:
-    """A data module on the demo's simulated strain, as much of it as a benchmark needs."""
+@dataclass(frozen=True)
+class Case:
+    """A training to measure.
+
+    Attributes:
+        configuration: Its name, as of ``aframe init``.
+        device: Where it trains.
+        steps: How many are counted; one more goes before them.
+        memories: Where the data lie.
+    """
+
+    configuration: str
+    device: str
+    steps: int
+    memories: Sequence[Memory]
+
+
+class Timed(AframeDataModule):
+    """Counts the time in which batches are made."""
+
+    making: float = 0.0
+
+    def make_batch(self, step: int, rank: int = 0) -> Batch:
+        """See ``AframeDataModule``."""
+        start = clock(self.device.type)
+        batch = super().make_batch(step, rank)
+        self.making += clock(self.device.type) - start
+        return batch
+
+
+class Steps(lightning.Callback):
+    """Time of each step, and of the making of its batch."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[float, float]] = []
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Note them."""
+        assert isinstance(trainer.datamodule, Timed)  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self.ends.append((clock(data.device.type), data.making))
+
+
+def clock(device: str) -> float:
+    """Seconds: processor time, or those by the clock at which a GPU has nothing left to do."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def prepare(directory: Path, configuration: str) -> Artifacts:
+    """A run on simulated strain, as much of it as a benchmark needs."""
     for name in ("train_data", "test_data", "train_run", "condor", "results"):
         os.environ[f"AFRAME_{name.upper()}_DIR"] = str(directory / name)
     os.environ["LAW_CONFIG_FILE"] = str(directory / "sandbox.cfg")
-    cli.main(["init", str(directory), *(f"--set={change}" for change in SMALL)])
+    changes = [f"--set={change}" for change in CHANGES]
+    cli.main(["init", str(directory), "--config", configuration, *changes])
     cli.main(["data", "--stage", "train"])
     cli.main(["waveforms", "--stage", "train", "--stage", "validation"])
-    data = AframeDataModule(batch_size=BATCH_SIZE, background_memory=memory, waveform_memory=memory)
-    data.setup("fit")
-    return data
+    return Artifacts(load(os.environ["LAW_CONFIG_FILE"]), Directories.from_environment())
 
 
-def step(network: JointResNet, optimizer: torch.optim.Optimizer, batch: Batch, precision: torch.dtype) -> None:
-    optimizer.zero_grad()
-    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        scores = network(batch.windows)
-    torch.nn.functional.binary_cross_entropy_with_logits(scores.float(), batch.labels).backward()
-    optimizer.step()
-
-
-def measure(data: AframeDataModule, train: Callable[[Batch], None]) -> tuple[float, float]:
-    """Processor time of a step whose batch is made for it, and of one whose batch is kept; taken in turn."""
-    kept, times = data.make_batch(0), {True: 0.0, False: 0.0}
-    for number in range(-1, STEPS):
-        for is_new in (True, False):
-            start = time.process_time()
-            train(data.make_batch(number + 1) if is_new else kept)
-            if number >= 0:
-                times[is_new] += (time.process_time() - start) / STEPS
-    return times[True], times[False]
+def measure(run: Artifacts, case: Case, memory: Memory) -> None:
+    """Print the share of a step that the making of its batch takes."""
+    keys = yaml.safe_load(Path(run.training_yaml).read_text(encoding="utf-8"))["data"]
+    data = Timed(**keys | {"background_memory": memory, "waveform_memory": memory})
+    built = network(run)
+    module = AframeModule(lambda *_: built, repairings=repairings(run))
+    precision, steps = fastest() if case.device == "cpu" else torch.bfloat16, Steps()
+    trainer = lightning.Trainer(
+        accelerator=case.device, devices=1, precision=TRAINED_IN[precision], max_steps=case.steps + 1,
+        gradient_clip_val=1.0, limit_val_batches=0, num_sanity_val_steps=0, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[steps],
+    )  # fmt: skip
+    trainer.fit(module, datamodule=data)
+    whole, making = np.diff(np.array(steps.ends), axis=0).T
+    share, error = middle(making / whole)
+    kind, size = type(built).__name__, keys["batch_size"]
+    print(f"{kind}, {size} windows, {memory}: step {np.median(whole):.3f} s, its batch {np.median(making):.3f} s")
+    place = "processor" if case.device == "cpu" else "gpu"
+    tell(f"training_input_{kind}_{size}_{place}_{name_of(precision)}_{memory}", share, "of a step", SHARE, error)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    for memory in ("auto", "disk"):
+    cases = [Case("demo", "cpu", sized(20, 4), ("auto", "disk"))]
+    if torch.cuda.is_available():
+        cases.append(Case("bbh", "cuda", sized(20, 5), ("auto", "disk")))
+    elif not QUICK:
+        cases.append(Case("bbh", "cpu", 2, ("auto",)))
+    for case in cases:
         with tempfile.TemporaryDirectory() as directory:
-            data = prepare(Path(directory) / "run", memory)
-        network = JointResNet(2, data.search.kernel_size)
-        optimizer = torch.optim.AdamW(network.parameters())
-        for precision in (torch.float32, torch.bfloat16):
-            new, kept = measure(data, functools.partial(step, network, optimizer, precision=precision))
-            name = f"{str(precision).removeprefix('torch.')}_{memory}"
-            print(f"{name}: step of {BATCH_SIZE} windows {1e3 * new:.0f} ms, with a cached batch {1e3 * kept:.0f} ms")
-            share = max(0.0, 1 - kept / new)
-            result = {"benchmark": f"training_input_{name}", "value": round(share, 4), "unit": "of a step"}
-            print(json.dumps(result | {"target": SHARE, "ok": share <= SHARE}), flush=True)
+            run = prepare(Path(directory) / "run", case.configuration)
+            for memory in case.memories:
+                measure(run, case, memory)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,18 @@ Server and ONNX Runtime in this process compute on one thread each. The server i
 """
 
 import contextlib
-import json
 import os
+import shutil
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from _clocks import middle, wall_seconds
+from _rows import at_least, at_most, sized, tell
 
 from aframe.export.configuration import ServingOptions, identity
 from aframe.export.graphs import BLOCKS, Block
@@ -32,20 +33,10 @@ from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model
 
 SERVICE = Path(__file__).parents[1] / ".services" / "tritonserver" / "bin"
-BLOCKS_SENT, ROUNDS, ASKED_ALONE = 100, 5, 200
-RATIO, BYTES = 0.7, 1.1
+BLOCKS_SENT, ROUNDS, ASKED_ALONE = sized((100, 5, 200), (20, 3, 50))
+DURATION, SLIDES = sized((2000.0, 10), (500.0, 4))
+RATIO, BYTES = at_least(0.7), at_most(1.1)
 PREPROCESSING = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.5, 1.4), Whitening(1024.0, 64.0, 1.0, 1.0, 64.0, 32.0, None))
-
-
-def report(name: str, value: float, unit: str, target: float | None, ok: bool) -> None:
-    print(json.dumps({"benchmark": name, "value": value, "unit": unit, "target": target, "ok": bool(ok)}), flush=True)
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Time on the clock, for the work is done in two processes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 class Counter:
@@ -77,14 +68,14 @@ class Counter:
 
 
 def compare(name: str, windows: int, here: Callable[[], object], there: Callable[[], object]) -> None:
-    """Print the server's share of the speed of ONNX Runtime in this process, taking turns."""
+    """Print the server's share of the speed of ONNX Runtime in this process, taking turns, by the clock."""
     here()
     there()
-    times = np.array([(seconds(here), seconds(there)) for _ in range(ROUNDS)])
-    ratio = float(np.median(times[:, 0] / times[:, 1]))
+    times = np.array([(wall_seconds(here), wall_seconds(there)) for _ in range(ROUNDS)])
     ours, theirs = windows / np.median(times, axis=0)
     print(f"{name}: in process {ours:.0f} windows/s, Triton {theirs:.0f} windows/s")
-    report(f"triton_{name}_of_onnx_runtime", round(ratio, 3), "ratio", RATIO, ratio >= RATIO)
+    ratio, error = middle(times[:, 0] / times[:, 1])
+    tell(f"triton_{name}_of_onnx_runtime", ratio, "ratio", RATIO, error)
 
 
 def measure(model: Model, wanted: dict[str, str], repository: str, server: TritonServer) -> None:
@@ -103,8 +94,8 @@ def measure(model: Model, wanted: dict[str, str], repository: str, server: Trito
     )
     grid = Grid(model.preprocessing, (0.0, 1.0))
     random = np.random.default_rng(0)
-    strain = {ifo: random.standard_normal(2000 * 1024) for ifo in ("H1", "L1")}
-    slides = [grid.slide(0, 2000.0, number) for number in range(10)]
+    strain = {ifo: random.standard_normal(round(DURATION * 1024)) for ifo in ("H1", "L1")}
+    slides = [grid.slide(0, DURATION, number) for number in range(SLIDES)]
 
     def search(scorer: Scorer) -> None:
         engine = Engine.from_strain(scorer, strain, grid)
@@ -121,12 +112,11 @@ def measure(model: Model, wanted: dict[str, str], repository: str, server: Trito
     list(counted.infer_each(("aframe", noise, None) for _ in range(BLOCKS_SENT)))
     own = 4 * 2 * model.preprocessing.stride_size
     share = (counter.total - before) / (windows * own)
-    report("triton_bytes_per_window", round(share, 4), "of its own samples", BYTES, share <= BYTES)
+    tell("triton_bytes_per_window", share, "of its own samples", BYTES)
 
-    alone = [seconds(lambda: list(client.infer_each([("aframe", noise, None)]))) for _ in range(ASKED_ALONE)]
+    alone = [wall_seconds(lambda: list(client.infer_each([("aframe", noise, None)]))) for _ in range(ASKED_ALONE)]
     for percentile in (50, 99):
-        milliseconds = 1e3 * float(np.percentile(alone, percentile))
-        report(f"triton_latency_p{percentile}", round(milliseconds, 2), "ms a block", None, True)
+        tell(f"triton_latency_p{percentile}", 1e3 * float(np.percentile(alone, percentile)), "ms a block")
     client.close()
     counted.close()
 
@@ -135,6 +125,10 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     os.environ["PATH"] = f"{SERVICE}{os.pathsep}{os.environ['PATH']}"
+    if shutil.which("tritonserver") is None:
+        for name in ("blocks", "slides"):
+            tell(f"triton_{name}_of_onnx_runtime", None, "ratio", RATIO, note="no tritonserver: `make triton`")
+        return
     model = Model(FactorisedNetwork(2, PREPROCESSING.kernel_size).eval().requires_grad_(False), PREPROCESSING)
     with tempfile.TemporaryDirectory() as folder:
         repository = f"{folder}/repository"

@@ -4,16 +4,14 @@ Half a million injections, whose waveforms are made anew, lie in its slides and 
 the first windows of its slides: it holds the same streams however many windows it has scored.
 """
 
-import json
-import multiprocessing
-import resource
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from _clocks import alone, peak_gigabytes
+from _rows import at_most, sized, tell
 
 from aframe.events.cluster import Clustering
 from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
@@ -26,10 +24,10 @@ from aframe.train.architectures import FactorisedNetwork, JointResNet
 from aframe.train.model import Model
 from aframe.waveforms.priors import demo_bbh, draw
 
-RATE, START, DURATION, SPACING = 2048.0, 1_262_304_000.0, 20_000.0, 16.0
-INJECTIONS = 500_000
-FEW, MANY, JOINT_WINDOWS = 1, 3, 256
-TARGET, FLAT = 4.0, 1.05
+RATE, START, SPACING = 2048.0, 1_262_304_000.0, 16.0
+DURATION, INJECTIONS, JOINT_WINDOWS = sized((20_000.0, 500_000, 256), (2000.0, 20_000, 64))
+FEW, MANY = 1, 3
+TARGET, FLAT = at_most(4.0, of_full_amount=True), at_most(1.05, of_full_amount=True)
 IFOS, SHIFTS = ("H1", "L1"), (0.0, 1.0)
 
 
@@ -47,8 +45,8 @@ def write_injections(path: str) -> None:
     InjectionTable(columns, attributes=made).write(path)
 
 
-def work(kind: str, slides: int, folder: str, results: "multiprocessing.Queue[float]") -> None:
-    """Score a unit in a process of its own, which tells its peak memory in bytes."""
+def work(kind: str, slides: int, folder: str) -> float:
+    """Score a unit; this process's peak memory, GB."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
@@ -62,12 +60,10 @@ def work(kind: str, slides: int, folder: str, results: "multiprocessing.Queue[fl
         todo = [replace(slide, windows=JOINT_WINDOWS) for slide in todo]
     injections = InjectionIndex(f"{folder}/injections.hdf5")
     score_unit(searcher, Unit(background_path(folder, START, DURATION), todo, injections))
-    unit = 1 if sys.platform == "darwin" else 1024
-    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return peak_gigabytes()
 
 
 def main() -> None:
-    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         random = np.random.default_rng(0)
         strain = {ifo: 1e-21 * random.standard_normal(round(DURATION * RATE)) for ifo in IFOS}
@@ -76,15 +72,10 @@ def main() -> None:
         for kind in ("joint", "factorised"):
             peaks = []
             for slides in (FEW, MANY):
-                results = context.Queue()
-                process = context.Process(target=work, args=(kind, slides, folder, results))
-                process.start()
-                peaks.append(results.get() / 1e9)
-                process.join()
+                peaks.append(alone(work, kind, slides, folder))
                 print(f"{kind} network, {slides} slides and zero lag: {peaks[-1]:.2f} GB", flush=True)
-            growth = peaks[1] / peaks[0]
-            result = {"benchmark": f"worker_memory_{kind}", "value": round(peaks[1], 2), "unit": "GB", "target": TARGET}
-            print(json.dumps(result | {"ok": bool(peaks[1] <= TARGET and growth <= FLAT)}), flush=True)
+            tell(f"worker_memory_{kind}", peaks[1], "GB", TARGET)
+            tell(f"worker_memory_{kind}_of_{MANY}_slides_over_{FEW}", peaks[1] / peaks[0], "ratio", FLAT)
 
 
 if __name__ == "__main__":

@@ -54,5 +54,10 @@ def shown(action: argparse.Action) -> str:
     return action.option_strings[0] if action.nargs == 0 else f"{action.option_strings[0]} {value}"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the page."""
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -75,5 +75,10 @@ def default_of(field: "dataclasses.Field[Any]") -> str:
     return f"`{value}`"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the page."""
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
