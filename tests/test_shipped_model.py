@@ -1,6 +1,5 @@
 """The model of ``models/demo`` finds signals in ten minutes of noise: each, when it merges, as loud as it should be."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def signals(curve: NoiseCurve) -> Array:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Noise and signals, searched by ``aframe infer``."""
     directory = tmp_path_factory.mktemp("planted")
     curve = load_asd("aLIGO_O4_high_asd.txt")
@@ -86,7 +85,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
         cli.main(["infer", *words, "--output", str(directory / "events.hdf5")])
     events = EventTable.read(str(directory / "events.hdf5"))
     away = np.abs(events["detection_time"][:, None] - TIMES)
-    yield Found(strain, events, away.argmin(axis=0))
+    return Found(strain, events, away.argmin(axis=0))
 
 
 def whiten(strain: Array) -> Array:
@@ -104,7 +103,7 @@ def whiten(strain: Array) -> Array:
 
 
 def averages(strain: dict[str, Array]) -> tuple[Array, Array]:
-    """Averages over a second of what the network says of each window by itself, and the time that each tells (GPS s)."""
+    """Averages over a second of what the network says of each window alone, and the time that each tells (GPS s)."""
     known = model.load(MODEL)
     made = known.preprocessing
     stream = np.stack([whiten(strain[ifo]) for ifo in IFOS]).astype(np.float32)
