@@ -39,7 +39,7 @@ LONGEST = ("test_pipeline.py",)
 """Files whose tests take minutes: where tests run on several cores, they go first."""
 
 
-SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs")
+SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "moments")
 """Markers of tests that start a batch system, build an image, install much or take minutes: they run when asked for."""
 
 

@@ -1,12 +1,12 @@
 """The model of ``models/demo`` finds signals in ten minutes of noise: each, when it merges, as loud as it should be."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import signal
+from shipped import MODEL
 
 from aframe import cli, seeding
 from aframe.strain.files import write_background
@@ -18,7 +18,6 @@ from aframe.waveforms.horizon import optimal_snr
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.projection import detector_geometry, greenwich_mean_sidereal_time, project
 
-MODEL = str(Path(__file__).parents[1] / "models" / "demo" / "model.pt")
 IFOS, RATE, HIGHPASS = ("H1", "L1"), 1024.0, 32.0
 SEED, START = 7, 1_300_000_000.0
 PSD_LENGTH, LENGTH = 64.0, 600.0  # s of strain before the first window, and that are searched
