@@ -1,6 +1,7 @@
 # make sandbox   the whole pipeline on simulated noise, in DIR (default: runs/demo); nothing need be installed before
 # make venv      the environment alone, in .venv
 # make test      the tests
+# make test-all  these and all others below, test-triton to test-install and docs-test; as root, an hour or more
 # make lint      style and types
 # make ml4gw     what generating waveforms on the device while training takes, besides
 # make test-triton  the tests that ask a real Triton server, which it sets up from PyPI in .services
@@ -8,6 +9,7 @@
 # make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
 # make test-kubernetes  the tests that train on a cluster: its API is kmock's, its nodes are processes here, S3 is real
+# make test-moments  the test that kills a run at all of eight moments; make test has two
 # make test-container  the tests in an image, which buildah makes of containers/Dockerfile over a Debian of its own (root)
 # make test-install  builds the wheel, and runs it from a new environment, as another user with a read-only home
 # make coverage which lines of aframe/ the tests run, with the processes that they start; those of a Slurm where there is one
@@ -22,7 +24,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DIR ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: help sandbox venv dev ml4gw test test-triton triton test-s3 s3 lint bench test-slurm test-condor test-kubernetes test-container test-install dist coverage docs docs-test figures
+# what the tests import is compiled once, and not by each of the processes that they start
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help sandbox venv dev ml4gw test test-all test-moments test-triton triton test-s3 s3 lint bench test-slurm test-condor test-kubernetes test-container test-install dist coverage docs docs-test figures
 .DEFAULT_GOAL := help
 
 help:
@@ -58,6 +63,12 @@ ml4gw: venv
 # on all cores; a file's tests stay together, as they share what is slow to make
 test: dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# the servers first, so that the tests that ask them run beside the others
+test-all: triton s3 test test-moments test-slurm test-condor test-kubernetes test-container test-install docs-test
+
+test-moments: dev
+	$(BIN)/pytest -m moments tests/test_pipeline.py
 
 # the server has an environment of its own: its python backend wants numpy 1
 triton: dev

@@ -1,13 +1,18 @@
+import functools
 import importlib.util
 import os
 import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
+from jaxtyping import _import_hook
 
 if TYPE_CHECKING:
     from served import Running
@@ -18,11 +23,23 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
+def checked_code(loader: _import_hook._JaxtypingLoader, name: str) -> CodeType | None:
+    """A module's code, with checks of its arrays' shapes, from a cache that has these."""
+    cache = functools.partial(_import_hook._optimized_cache_from_source, loader._typechecker.get_hash())
+    with patch("importlib._bootstrap_external.cache_from_source", cache):
+        return SourceFileLoader.get_code(loader, name)
+
+
+# jaxtyping turns to that cache for all that a module imports too: torch, scipy and Lightning are then compiled anew
+_import_hook._JaxtypingLoader.get_code = checked_code  # type: ignore[method-assign]
+_import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module  # type: ignore[method-assign]
+
+
 LONGEST = ("test_pipeline.py",)
 """Files whose tests take minutes: where tests run on several cores, they go first."""
 
 
-SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs")
+SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "moments")
 """Markers of tests that start a batch system, build an image, install much or take minutes: they run when asked for."""
 
 

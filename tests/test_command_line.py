@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from processes_of_runs import wait_for
+from terminal import aframe_here
 
 import aframe
 from aframe import cli
@@ -65,13 +66,19 @@ def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProces
     ],
 )  # fmt: skip
 def test_a_wrong_command_line_is_one_line(words: list[str], told: str) -> None:
-    done = aframe_answers(*words)
+    done = aframe_here(*words)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")
+
+
+def test_a_process_with_a_wrong_command_line_ends_with_2() -> None:
+    done = aframe_answers("stauts", "x")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["run", "--version"], ["train", "--version"], ["infer", "--version"]])
 def test_the_version_is_told_anywhere(words: list[str]) -> None:
-    assert aframe_answers(*words).stdout == f"aframe {aframe.__version__}\n"
+    done = aframe_here(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"aframe {aframe.__version__}\n", "")
 
 
 @pytest.mark.parametrize("words", [["--debug", "status", "/nowhere"], ["status", "/nowhere", "--debug"]])
@@ -90,7 +97,7 @@ def test_quiet_prints_nothing_but_errors(words: list[str], tmp_path: Path) -> No
 
 
 def test_help_names_every_command() -> None:
-    told = aframe_answers("--help").stdout
+    told = aframe_here("--help").stdout
     assert all(re.search(rf"^    {name}\s+{re.escape(line[:20])}", told, re.M) for name, line in cli.COMMANDS.items())
     modules = {path.stem for path in Path(cli.__file__).parent.joinpath("commands").glob("*.py")}
     assert modules - {"__init__", "runs"} == set(cli.COMMANDS)
@@ -123,7 +130,7 @@ def test_signs_that_an_encoding_lacks_are_spelled_out(encoding: str, told: str) 
 
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
 def test_a_run_is_not_watched_without_pause(seconds: str) -> None:
-    done = aframe_answers("status", "/nowhere", "--watch", seconds)
+    done = aframe_here("status", "/nowhere", "--watch", seconds)
     told = f"error: --watch {seconds} must be positive, and at most 86400: give seconds between two looks\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 

@@ -1,6 +1,5 @@
 """What users do wrong, kind by kind, and the one line that each is told: exit code 1, no traceback, nothing written."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -11,12 +10,11 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from terminal import run_in, write_run
+from terminal import run_in, settle, write_run
 
 from aframe import cli, config, storage
-from aframe.artifacts import Artifacts
 from aframe.commands.runs import load_environment
-from aframe.errors import AframeError, ConfigurationError, MistakesError
+from aframe.errors import ConfigurationError, MistakesError
 from aframe.preflight import check_gpus
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import model
@@ -136,24 +134,6 @@ def edit(path: Path, pattern: str, replacement: str) -> None:
     text, count = re.subn(pattern, replacement.replace("\\", r"\\"), path.read_text(), flags=re.MULTILINE)
     assert count == 1, pattern
     path.write_text(text)
-
-
-def settle(run: Path, *names: str) -> None:
-    """Have a run's injections or model made, so that what they take is not looked at again, by LAL or by Lightning."""
-    directories = config.Directories(**{name: str(run / name) for name in config.Directories.__annotations__})
-    injections: storage.Parameters = {}
-    network: storage.Parameters = {}
-    with contextlib.suppress(AframeError):
-        made, wrong = config.read(str(run / "sandbox.cfg"))
-        if not wrong:
-            there = Artifacts(made, directories)
-            injections, network = there.made_injections, there.made_model
-    if "injections" in names:
-        with storage.create_hdf5(str(run / "test_data" / "waveforms.hdf5"), injections):
-            pass
-    if "model" in names:
-        storage.sign(str(run / "train_run" / "model.pt"), network)
-        (run / "train_run" / "model.pt").touch()
 
 
 def nothing(run: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import law
 import pytest
-from terminal import aframe, environment_of, write_run
+from terminal import aframe_here, environment_of, write_run
 
 from aframe import activity, config, overview, steps, storage
 from aframe.artifacts import Artifacts
@@ -190,15 +190,15 @@ def test_a_run_on_a_store_is_seen_alike(remote: Artifacts) -> None:
 
 def test_the_command_prints_lines_json_and_a_tree(tmp_path: Path, run: Artifacts) -> None:
     directory = str(run.config.path.parent)
-    plain = aframe("status", directory)
+    plain = aframe_here("status", directory)
     assert plain.returncode == 4
     assert plain.stdout.splitlines()[0] == f"{directory}: to do"
     assert all(line.startswith("to do ") for line in plain.stdout.splitlines()[1:])
-    found = aframe("status", directory, "--json")
+    found = aframe_here("status", directory, "--json")
     assert found.returncode == 4
     assert {step["state"] for step in json.loads(found.stdout)["steps"]} == {"to do"}
     drawn: Callable[[], object] = lambda: status.tree(overview.look(run), directory)  # noqa: E731
     assert [str(child.label) for child in drawn().children][:2] == ["[bold]data[/]", "[bold]waveforms[/]"]
     for path in run.lasting:
         storage.write_text(path, "")
-    assert aframe("status", directory).returncode == 0
+    assert aframe_here("status", directory).returncode == 0

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from comparison import content, differences
-from terminal import AFRAME, aframe, environment_of, law_run, write_run
+from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, run_in, write_run
 
 from aframe import activity, config, planning, ranking, steps, storage
 from aframe.artifacts import Artifacts
@@ -89,12 +89,10 @@ def test_keeps_a_log_of_all_that_it_prints_and_says_that_it_has_ended(whole_run:
 
 def test_complete_run_does_nothing_again(whole_run: Path) -> None:
     before = snapshot(whole_run)
-    start = time.monotonic()
     result = law_run(whole_run, "--gpus", "", "--workers", "2", cwd="/")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"report: {whole_run}/results/report.html\n"
     assert snapshot(whole_run) == before
-    assert time.monotonic() - start < 60
 
 
 @pytest.fixture
@@ -109,18 +107,18 @@ def copied_run(whole_run: Path, tmp_path: Path) -> Path:
 def test_what_lasts_is_made_anew_once_it_is_deleted(copied_run: Path) -> None:
     results, before = copied_run / "results", snapshot(copied_run / "results")
     (results / "background.hdf5").unlink()
-    assert aframe("status", str(copied_run)).returncode == 4
-    told = aframe("report", str(copied_run))
+    assert aframe_here("status", str(copied_run)).returncode == 4
+    told = aframe_here("report", str(copied_run))
     lacking = f"the run is not finished, its report lacks events, merged: `aframe run {copied_run}` goes on\n"
     assert (told.returncode, told.stdout) == (0, f"report: {results}/report.html\n{lacking}")
-    assert aframe("status", str(copied_run)).returncode == 4
+    assert aframe_here("status", str(copied_run)).returncode == 4
     result = aframe("run", str(copied_run))
     assert result.returncode == 0, result.stdout + result.stderr
     assert "MergeEvents: done" in result.stdout
     assert "ScoreSlides" not in result.stdout
     made = snapshot(results)
     assert {name for name in made if name.endswith(".hdf5")} == {name for name in before if name.endswith(".hdf5")}
-    assert aframe("status", str(copied_run)).returncode == 0
+    assert aframe_here("status", str(copied_run)).returncode == 0
 
 
 def test_what_a_finished_run_needs_no_more_may_be_deleted(copied_run: Path) -> None:
@@ -160,41 +158,55 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return False
 
 
-def stages(directory: Path) -> Iterator[Callable[[], bool]]:
-    """Moments to kill at: strain, waveforms, training, injections, scoring, merging."""
-    for pattern in (
-        "train_data/background/*.hdf5",
-        "train_data/training_waveforms.hdf5",
-        "train_data/val_waveforms.hdf5",
-        "train_run/checkpoints/last.ckpt",
-        "test_data/waveforms.hdf5",
-        "results/units/0lag-*.hdf5",
-        "results/units/background-*.hdf5",
-        "results/background.hdf5",
-    ):
-        yield lambda pattern=pattern: bool(list(directory.glob(pattern)))
+TO_THE_RUN, TO_ALL = os.kill, os.killpg
+"""Who is killed: the run, whose processes are to end with it, or all of them at the same time."""
+
+MOMENTS = {
+    "train_data/background/*.hdf5": TO_THE_RUN,
+    "train_data/training_waveforms.hdf5": TO_ALL,
+    "train_data/val_waveforms.hdf5": TO_THE_RUN,
+    "train_run/checkpoints/last.ckpt": TO_THE_RUN,
+    "test_data/waveforms.hdf5": TO_ALL,
+    "results/units/0lag-*.hdf5": TO_THE_RUN,
+    "results/units/background-*.hdf5": TO_ALL,
+    "results/background.hdf5": TO_THE_RUN,
+}
+"""Files once one of which is there a run is killed: strain, waveforms, training, injections, scoring, merging."""
+
+TELLING = ("train_run/checkpoints/last.ckpt", "results/units/background-*.hdf5")
+"""The moments at which most is unfinished: in training, and in scoring on two workers."""
 
 
-def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(whole_run: Path, tmp_path: Path) -> None:
+def killed(directory: Path, pattern: str) -> bool:
+    """Go on with a run and kill it once a file is there; whether that came to pass before the run ended."""
+    command = [AFRAME, "run", str(directory), "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=environment_of())
+    assert wait_until(lambda: any(directory.glob(pattern)) or process.poll() is not None, 300)
+    if process.poll() is not None:
+        assert process.returncode == 0, process.args
+        return False
+    time.sleep(random.Random(pattern).uniform(0, 0.3))
+    MOMENTS[pattern](process.pid, signal.SIGKILL)
+    process.wait()
+    assert wait_until(lambda: not alive_in_session(process.pid), 10), alive_in_session(process.pid)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("moments", "fewest"),
+    [pytest.param(TELLING, 2, id="two"), pytest.param((*MOMENTS,), 5, id="all", marks=pytest.mark.moments)],
+)
+def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(
+    whole_run: Path, tmp_path: Path, moments: tuple[str, ...], fewest: int
+) -> None:
     directory = write_run(tmp_path / "killed")
     kills = 0
-    for number, reached in enumerate(stages(directory)):
-        if reached():
+    for pattern in moments:
+        if any(directory.glob(pattern)):
             continue
-        command = [AFRAME, "run", str(directory), "--workers", "2"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=environment_of())
-        assert wait_until(lambda process=process, reached=reached: reached() or process.poll() is not None, 120)
-        if process.poll() is not None:
-            assert process.returncode == 0, process.args
+        if not killed(directory, pattern):
             break
-        time.sleep(random.Random(number).uniform(0, 0.3))
-        if number % 2:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait()
         kills += 1
-        assert wait_until(lambda process=process: not alive_in_session(process.pid), 10), alive_in_session(process.pid)
         final = [*directory.rglob("*.hdf5"), *directory.rglob("*.h5"), *directory.rglob("*.json")]
         for path in [path for path in final if not any(part.startswith(".partial-") for part in path.parts)]:
             assert path.stat().st_size > 0
@@ -202,7 +214,7 @@ def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(whole_run: Pa
                 h5py.File(path).close()
     result = aframe("run", str(directory), "--workers", "2")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert kills >= 5
+    assert kills >= fewest
     assert not list(directory.rglob(".partial-*"))
     assert not differences(whole_run, directory)
 
@@ -290,14 +302,14 @@ def kept_series(paths: Iterable[str]) -> Iterator[tuple[int, int, Kind]]:
 def test_a_stretch_of_a_run_can_be_looked_at(whole_run: Path, tmp_path: Path) -> None:
     page = tmp_path / "stretch.html"
     command = ["plot", str(whole_run), "--output", str(page)]
-    result = aframe(*command, "--time", "1262304400", "--slide", "2")
+    result = aframe_here(*command, "--time", "1262304400", "--slide", "2")
     assert (result.returncode, result.stderr) == (0, "")
     assert "shifts H1 +0 s, L1 +2 s" in page.read_text()
     for options, words in (
         (("--time", "1262304400", "--slide", "2", "--injections"), "return_timeseries = true"),
         (("--time", "1262305400"), "slide 0 has no whitened strain at 1262305400.000"),
     ):
-        refused = aframe(*command, *options)
+        refused = aframe_here(*command, *options)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
         assert words in refused.stderr
 
@@ -321,25 +333,32 @@ def test_two_runs_in_one_directory_are_refused(whole_run: Path) -> None:
     )
 
 
+CHANGES = {
+    "search": ("sandbox.cfg", "highpass = 32 ", "highpass = 30 ", ["search.highpass", "32.0", "30.0"]),
+    "training": ("train.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3", ["learning_rate", "0.002", "0.001"]),
+    "answers": ("sandbox.cfg", "mass_combos = 35-35,", "mass_combos = 30-30,", ["sensitivity.mass_combos"]),
+}
+"""What changes after a run: the file, text of it, other text, and words that the refusal has."""
+
+COMMANDS = {
+    "check": lambda run: aframe_here("run", str(run), "--check"),
+    "aframe": lambda run: aframe("run", str(run)),
+    "law": law_run,
+}
+
+
 @pytest.mark.parametrize(
-    ("file", "old", "new", "named"),
-    [
-        ("sandbox.cfg", "highpass = 32 ", "highpass = 30 ", ["search.highpass", "32.0", "30.0"]),
-        ("train.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3", ["learning_rate", "0.002", "0.001"]),
-        ("sandbox.cfg", "mass_combos = 35-35,", "mass_combos = 30-30,", ["sensitivity.mass_combos"]),
-    ],
+    ("change", "command"), [*((change, "check") for change in CHANGES), ("search", "aframe"), ("training", "law")]
 )
-@pytest.mark.parametrize("command", ["aframe", "law"])
-def test_changed_parameter_is_refused(  # noqa: PLR0917 - what changes, and how it is run
-    whole_run: Path, file: str, old: str, new: str, named: list[str], command: str
-) -> None:
+def test_changed_parameter_is_refused(whole_run: Path, change: str, command: str) -> None:
+    file, old, new, named = CHANGES[change]
     path = whole_run / file
     text = path.read_text()
     assert old in text
     before = snapshot(whole_run)
     path.write_text(text.replace(old, new))
     try:
-        result = aframe("run", str(whole_run)) if command == "aframe" else law_run(whole_run)
+        result = COMMANDS[command](whole_run)
     finally:
         path.write_text(text)
     after = snapshot(whole_run)
@@ -394,40 +413,29 @@ def test_the_loudest_are_shown_as_they_were_scored(whole_run: Path) -> None:
     assert (whole_run / "results" / "report.html").read_text().count("<h3>Q transform, L1</h3>") == 10
 
 
-def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path) -> None:
+def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path, one_thread: None) -> None:
+    """With the network that the pipeline trained, by the same command, from whose end ``train fit`` goes on here."""
     directory = write_run(tmp_path / "by hand")
+    shutil.copytree(whole_run / "train_run", directory / "train_run")
     variables = environment_of(directory)
+    model, repository = directory / "train_run" / "model.pt", directory / "results" / "model_repo"
     for command in (
         ["data"],
         ["waveforms"],
         ["train", "fit", "--config", str(directory / "train.yaml")],
         ["infer"],
         ["sensitivity"],
-        [
-            "export",
-            "--model",
-            str(directory / "train_run/model.pt"),
-            "--repository",
-            str(directory / "results/model_repo"),
-        ],
+        ["export", "--model", str(model), "--repository", str(repository)],
         ["report", str(directory)],
     ):
-        result = aframe(*command, variables=variables)
+        result = aframe_here(*command, variables=variables)
         assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
         told = [line for line in result.stderr.splitlines() if not line.startswith("warning: fewer than 100 effective")]
         assert told == []
     assert not differences(whole_run, directory)
-    listing = aframe("status", str(directory), variables=variables)
+    listing = aframe_here("status", str(directory), variables=variables)
     assert listing.returncode == 0
     assert {line[:5].strip() for line in listing.stdout.splitlines()[1:]} == {"done"}
-
-
-def run_in(directory: Path) -> Artifacts:
-    """The run of a directory as its files are now."""
-    config.load.cache_clear()
-    return Artifacts(
-        config.load(str(directory / "sandbox.cfg")), Directories.from_environment(environment_of(directory))
-    )
 
 
 def test_vetoes_clean_a_finished_run_and_leave_its_events_as_they_are(copied_run: Path) -> None:

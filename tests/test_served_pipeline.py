@@ -6,45 +6,30 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import served
-import torch
-from terminal import AFRAME, aframe, environment_of, law_run, write_run
+from shipped import put_model
+from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, run_in, write_run
 
-from aframe import config, steps
-from aframe.artifacts import Artifacts
+from aframe import steps
 from aframe.serving.server import free_ports
 from aframe.tables import EventTable, RecoveredTable
-from aframe.train import model
-from aframe.train.architectures import FactorisedNetwork
 
 SCALE = ("inference.background_per_job=400", "export.model_name=search")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the demo's network, which learnt nothing, scored by torch; its model is exported."""
-    directory = write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE)
+    """A run of the network that is shipped, scored by torch; its model is exported."""
+    directory = put_model(write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE))
     variables = environment_of(directory)
     for command in (["data", "--stage=test"], ["waveforms", "--stage=test"]):
-        result = aframe(*command, variables=variables)
+        result = aframe_here(*command, variables=variables)
         assert result.returncode == 0, result.stderr
-    run = Artifacts(config.load(str(directory / "sandbox.cfg")), config.Directories.from_environment(variables))
-    preprocessing = steps.time_slides(run).preprocessing
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        network = FactorisedNetwork(2, preprocessing.kernel_size)
-        with torch.no_grad():
-            for _ in range(30):  # statistics of noise, so that scores differ from window to window
-                network(torch.randn(32, 2, preprocessing.kernel_size))
-            network.classifier[-1].weight.mul_(10)
-    preprocessing = replace(preprocessing, coalescence=(0.5, 1.4))
-    model.save(model.Model(network.eval(), preprocessing), run.model, run.made_model)
-    steps.export(run)
+    steps.export(run_in(directory))
     result = aframe("infer", variables=variables)
     assert result.returncode == 0, result.stderr
     return directory
@@ -87,6 +72,14 @@ def servers() -> set[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+def test_loud_injections_are_louder_than_all_background(whole: Path) -> None:
+    background = EventTable.read(str(whole / "results" / "background.hdf5"))
+    injected = RecoveredTable.read(str(whole / "results" / "foreground.hdf5"))
+    loud = injected["ifo_snrs"].min(axis=1) > 10
+    assert loud.any()
+    assert injected["detection_statistic"][loud].min() > background["detection_statistic"].max()
 
 
 def test_onnx_runtime_gives_the_same_events(whole: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import served
-from terminal import aframe
+from terminal import aframe_here
 
 from aframe.serving.server import free_ports
 
@@ -71,5 +71,5 @@ def test_a_port_in_use_and_a_missing_repository_are_told_at_once(windows_alone, 
         running = served.start(windows_alone, tritonserver, endpoint, tmp_path / "log")
         _, errors = running.process.communicate(timeout=30)
     assert errors == f"error: port {port} cannot be used (Address already in use): choose another with --grpc-port\n"
-    missing = aframe("serve", "--repository", str(tmp_path / "none"))
+    missing = aframe_here("serve", "--repository", str(tmp_path / "none"))
     assert missing.stderr == f"error: {tmp_path}/none does not exist: `aframe export` makes a repository\n"

@@ -1,0 +1,141 @@
+"""The model of ``models/demo`` finds signals in ten minutes of noise: each, when it merges, as loud as it should be."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+from shipped import MODEL
+
+from aframe import cli, seeding
+from aframe.strain.files import write_background
+from aframe.strain.simulate import NoiseCurve, load_asd, simulate
+from aframe.tables import EventTable
+from aframe.train import model
+from aframe.types import Array
+from aframe.waveforms.horizon import optimal_snr
+from aframe.waveforms.polarizations import WaveformGenerator
+from aframe.waveforms.projection import detector_geometry, greenwich_mean_sidereal_time, project
+
+IFOS, RATE, HIGHPASS = ("H1", "L1"), 1024.0, 32.0
+SEED, START = 7, 1_300_000_000.0
+PSD_LENGTH, LENGTH = 64.0, 600.0  # s of strain before the first window, and that are searched
+SNRS = np.array([8.0, 12.0, 20.0, 9.0, 14.0, 8.0, 16.0, 10.0, 18.0, 8.5, 11.0, 9.5])
+TIMES = START + PSD_LENGTH + 30.0 + 48.0 * np.arange(len(SNRS)) + np.arange(len(SNRS)) / 16
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gives.
+
+    Attributes:
+        strain: Of each detector, signals included, double precision.
+        events: All events.
+        nearest: Row of the event that is nearest to each signal.
+    """
+
+    strain: dict[str, Array]
+    events: EventTable
+    nearest: Array
+
+
+def signals(curve: NoiseCurve) -> Array:
+    """Responses of both detectors to binary black holes that merge a second before the end, with those ``SNRS``."""
+    rng = seeding.generator(SEED, "signals")
+    count = len(SNRS)
+    chirp_mass, ratio = rng.uniform(20, 40, count), rng.uniform(0.5, 1, count)
+    mass_1 = chirp_mass * (1 + ratio) ** 0.2 / ratio**0.6
+    binaries = {"mass_1": mass_1, "mass_2": ratio * mass_1, "luminosity_distance": np.full(count, 1000.0)}
+    binaries |= {name: rng.uniform(0, 0.5, count) for name in ("a_1", "a_2")}
+    binaries |= {name: np.arccos(rng.uniform(-1, 1, count)) for name in ("theta_jn", "tilt_1", "tilt_2")}
+    binaries |= {name: rng.uniform(0, 2 * np.pi, count) for name in ("phi_jl", "phi_12", "phase")}
+    waves = WaveformGenerator("IMRPhenomPv2", RATE, 4.0, 1.0, 20.0, 50.0).generate(binaries, workers=1)
+    plus, cross = map(torch.from_numpy, waves)
+    angles = [
+        rng.uniform(0, 2 * np.pi, count) - greenwich_mean_sidereal_time(TIMES),
+        np.arcsin(rng.uniform(-1, 1, count)),
+        rng.uniform(0, np.pi, count),
+    ]
+    where = (torch.tensor(angle, dtype=torch.float32) for angle in angles)
+    seen = project(plus, cross, detector_geometry(IFOS), *where, RATE)
+    psd = np.interp(np.arange(RATE / 2 + 1), *curve) ** 2
+    each = optimal_snr(seen, torch.tensor(np.stack([psd, psd])), RATE, HIGHPASS, None)
+    scale = torch.tensor(SNRS, dtype=torch.float32) / torch.linalg.vector_norm(each, dim=-1)
+    return np.asarray(seen * scale[:, None, None], np.float64)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """Noise and signals, searched by ``aframe infer``."""
+    directory = tmp_path_factory.mktemp("planted")
+    curve = load_asd("aLIGO_O4_high_asd.txt")
+    stop = START + PSD_LENGTH + LENGTH
+    strain = {ifo: simulate(curve, ifo, START, stop, RATE, seed=SEED) for ifo in IFOS}
+    for time, response in zip(TIMES, signals(curve), strict=True):
+        size = response.shape[-1]
+        first = round((time - START + 1.0) * RATE) - size
+        for ifo, data in zip(IFOS, response, strict=True):
+            strain[ifo][first : first + size] += data
+    write_background(str(directory / "strain.hdf5"), strain, START, RATE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        words = ["--model", MODEL, "--strain", str(directory / "strain.hdf5")]
+        cli.main(["infer", *words, "--output", str(directory / "events.hdf5")])
+    events = EventTable.read(str(directory / "events.hdf5"))
+    away = np.abs(events["detection_time"][:, None] - TIMES)
+    return Found(strain, events, away.argmin(axis=0))
+
+
+def whiten(strain: Array) -> Array:
+    """Whitened from ``PSD_LENGTH`` on, in blocks of 64 s, each by the PSD of the 64 s before: scipy's, not ours."""
+    second, block = round(RATE), round(PSD_LENGTH * RATE)
+    pieces = []
+    for low in range(block, len(strain) - second // 2, block):
+        psd = signal.welch(strain[low - block : low], RATE, nperseg=second, average="median", detrend="constant")[1]
+        wide = np.maximum(psd, np.maximum(np.append(psd[1:], 0), np.insert(psd[:-1], 0, 0)) / 2)
+        inverse = np.where(np.arange(len(psd)) < HIGHPASS, 0.0, 1 / np.sqrt(wide * RATE / 2))
+        taps = np.fft.fftshift(np.fft.irfft(inverse)) * signal.windows.hann(second, sym=False)
+        part = strain[low - second // 2 : min(low + block, len(strain) - second // 2) + second // 2]
+        pieces.append(signal.oaconvolve(part, taps, mode="full")[second : len(part)])
+    return np.concatenate(pieces)
+
+
+def averages(strain: dict[str, Array]) -> tuple[Array, Array]:
+    """Averages over a second of what the network says of each window alone, and the time that each tells (GPS s)."""
+    known = model.load(MODEL)
+    made = known.preprocessing
+    stream = np.stack([whiten(strain[ifo]) for ifo in IFOS]).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(stream, made.kernel_size, axis=-1)[:, :: made.stride_size]
+    batches = np.array_split(windows.swapaxes(0, 1), windows.shape[1] // 256)
+    with torch.no_grad():
+        scores = np.concatenate([known.network(torch.tensor(batch)).numpy() for batch in batches])
+    size = round(made.inference_sampling_rate)
+    average = np.convolve(scores, np.full(size, 1 / size), "valid")
+    middle = (np.arange(len(average)) + (size - 1) / 2) / made.inference_sampling_rate
+    return average, START + PSD_LENGTH + middle + made.coalescence_offset
+
+
+def test_each_signal_is_an_event_when_it_merges(found: Found) -> None:
+    late = found.events["detection_time"][found.nearest] - TIMES
+    assert (np.abs(late) < 0.15).all(), late  # the model's windows lie 0.125 s apart
+    assert len(set(found.nearest.tolist())) == len(SNRS)
+
+
+def test_signals_of_snr_10_and_more_are_louder_than_all_noise(found: Found) -> None:
+    statistic = found.events["detection_statistic"]
+    noise = np.delete(statistic, found.nearest).max()
+    assert statistic[found.nearest][SNRS >= 10].min() > noise + 2
+    assert (statistic[found.nearest] > noise).sum() >= len(SNRS) - 1
+
+
+def test_the_statistic_is_what_the_network_says_of_the_windows_one_by_one(found: Found) -> None:
+    average, time = averages(found.strain)
+    for event in found.nearest:
+        near = np.abs(time - found.events["detection_time"][event]) < 2
+        assert found.events["detection_statistic"][event] == pytest.approx(average[near].max(), abs=1e-3)
+
+
+def test_the_statistic_is_what_it_was_when_the_model_was_made(found: Found) -> None:
+    known = [6.484, 6.657, 7.734, 4.370, 6.186, 0.773, 5.929, 5.979, 6.292, 3.834, 8.136, 6.530]
+    assert found.events["detection_statistic"][found.nearest] == pytest.approx(known, rel=0.03, abs=0.05)
