@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 from _clocks import core_seconds, middle
-from _precision import EMULATED, is_emulated
+from _precision import EMULATED
 from _rows import at_least, sized, tell
 
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
+from aframe.machine.precision import is_emulated
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import JointResNet, Network
 from aframe.train.model import Model
