@@ -392,6 +392,21 @@ RUNS = {
         CHECK,
         r"train\.yaml:\d+: trainer\.accelerator = 'gpu', but torch finds no GPU here: set auto or cpu",
     ),
+    "training in a precision that no processor has": (
+        yaml("^  precision: .*$", "  precision: 16-mixed"),
+        CHECK,
+        r"train\.yaml:\d+: trainer\.precision = 16-mixed is for GPUs, and this training is on a processor: set auto$",
+    ),
+    "training in a precision of no name": (
+        yaml("^  precision: .*$", "  precision: double"),
+        CHECK,
+        r"train\.yaml:\d+: trainer\.precision = 'double' must be auto, 32-true, bf16-mixed, ",
+    ),
+    "scoring in a precision of no name": (
+        cfg("^precision = float32", "precision = half"),
+        CHECK,
+        r"sandbox\.cfg:\d+: precision = 'half' in \[luigi_inference\] is none of auto, float32, bfloat16, float16$",
+    ),
     "misspelled argument of a network": (
         yaml("^      embedding_size:", "      embeding_size:"),
         CHECK,
@@ -634,10 +649,14 @@ COMMANDS = {
 """Of other commands: the same."""
 
 
+ON_A_PROCESSOR = ("GPU where there is none", "training in a precision that no processor has")
+"""Mistakes that are none on a machine with a GPU."""
+
+
 @pytest.mark.parametrize("kind", [*RUNS, *SIGNALS, *COMMANDS])
 def test_each_mistake_is_told_in_one_line(kind: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if kind == "GPU where there is none" and torch.accelerator.is_available():
-        pytest.skip("there is one")
+    if kind in ON_A_PROCESSOR and torch.accelerator.is_available():
+        pytest.skip("there is a GPU")
     do_wrong, command, line = {**RUNS, **SIGNALS, **COMMANDS}[kind]
     do_wrong(run)
     if kind in RUNS and not (run / "test_data").exists():

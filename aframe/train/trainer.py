@@ -10,8 +10,10 @@ from aframe.machine.precision import resolve_trainer, training_device
 
 Precision = Literal[
     "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "transformer-engine",
-    "transformer-engine-float16", "bf16", "16", "32", "64", 16, 32, 64,
+    "transformer-engine-float16", "bf16", "16", "32", "64",
 ]  # fmt: skip
+
+Bits = Literal[16, 32, 64]
 
 
 class AframeTrainer(lightning.Trainer):
@@ -24,7 +26,7 @@ class AframeTrainer(lightning.Trainer):
     """
 
     def __init__(
-        self, *, precision: Precision | None = "auto", accelerator: str | Accelerator = AUTO, **kwargs: object
+        self, *, precision: Precision | Bits | None = "auto", accelerator: str | Accelerator = AUTO, **kwargs: object
     ) -> None:
         name = resolve_trainer(precision, training_device(accelerator))
         super().__init__(precision=name, accelerator=accelerator, **kwargs)  # type: ignore[arg-type]
