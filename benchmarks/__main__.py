@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from _rows import AT_LEAST, AT_MOST
 
-LIMIT, QUICK_LIMIT = 1800.0, 300.0
+LIMIT, QUICK_LIMIT = 1800.0, 600.0
 """Seconds that a script may take."""
 
 LIMITS = {"networks": 3600.0, "training_input": 3600.0, "year_of_background": 7200.0}

@@ -33,8 +33,8 @@ from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model
 
 SERVICE = Path(__file__).parents[1] / ".services" / "tritonserver" / "bin"
-BLOCKS_SENT, ROUNDS, ASKED_ALONE = sized((100, 5, 200), (20, 3, 50))
-DURATION, SLIDES = sized((2000.0, 10), (500.0, 4))
+BLOCKS_SENT, ROUNDS, ASKED_ALONE = sized((100, 5, 200), (10, 2, 30))
+DURATION, SLIDES = sized((2000.0, 10), (300.0, 3))
 RATIO, BYTES = at_least(0.7), at_most(1.1)
 PREPROCESSING = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.5, 1.4), Whitening(1024.0, 64.0, 1.0, 1.0, 64.0, 32.0, None))
 

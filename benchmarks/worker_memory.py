@@ -25,7 +25,7 @@ from aframe.train.model import Model
 from aframe.waveforms.priors import demo_bbh, draw
 
 RATE, START, SPACING = 2048.0, 1_262_304_000.0, 16.0
-DURATION, INJECTIONS, JOINT_WINDOWS = sized((20_000.0, 500_000, 256), (2000.0, 20_000, 64))
+DURATION, INJECTIONS, JOINT_WINDOWS = sized((20_000.0, 500_000, 256), (1000.0, 10_000, 32))
 FEW, MANY = 1, 3
 TARGET, FLAT = at_most(4.0, of_full_amount=True), at_most(1.05, of_full_amount=True)
 IFOS, SHIFTS = ("H1", "L1"), (0.0, 1.0)

@@ -28,8 +28,8 @@ from aframe.tables import EventTable, merge_tables
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model
 
-RATE, START, DURATION, SEGMENTS = 1024.0, 1_262_304_000.0, 7200.0, 12
-PER_JOB, PART = sized((1e6, 10), (1e5, 180))
+RATE, START, SEGMENTS = 1024.0, 1_262_304_000.0, 12
+DURATION, PER_JOB, PART = sized((7200.0, 1e6, 10), (3600.0, 5e4, 400))
 WORKERS = 2
 TARGET = at_most(60.0, of_full_amount=True)
 IFOS = ("H1", "L1")
