@@ -116,7 +116,7 @@ def aframe(
     chosen = dict(environment_of() if variables is None else variables)
     if home is not None:
         chosen["HOME"] = home
-    return subprocess.run([AFRAME, *arguments], env=chosen, capture_output=True, text=True, check=False, timeout=600)
+    return subprocess.run([AFRAME, *arguments], env=chosen, capture_output=True, text=True, check=False, timeout=1200)
 
 
 def aframe_here(*arguments: str, variables: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -150,5 +150,5 @@ def law_run(directory: Path, *options: str, cwd: str = "/") -> "subprocess.Compl
     """Run the pipeline by ``law run`` with the variables of a run."""
     command = [LAW, "run", "aframe.pipelines.sandbox.Sandbox", *options]
     return subprocess.run(
-        command, env=environment_of(directory), cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+        command, env=environment_of(directory), cwd=cwd, capture_output=True, text=True, check=False, timeout=1200
     )

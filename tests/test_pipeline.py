@@ -428,7 +428,8 @@ def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Pat
         ["export", "--model", str(model), "--repository", str(repository)],
         ["report", str(directory)],
     ):
-        result = aframe_here(*command, variables=variables)
+        start = aframe if command == ["waveforms"] else aframe_here  # checks of shapes slow LAL down
+        result = start(*command, variables=variables)
         assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
         told = [line for line in result.stderr.splitlines() if not line.startswith("warning: fewer than 100 effective")]
         assert told == []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import served
 from shipped import put_model
-from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, run_in, write_run
+from terminal import AFRAME, aframe, environment_of, law_run, run_in, write_run
 
 from aframe import steps
 from aframe.serving.server import free_ports
@@ -27,7 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = put_model(write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE))
     variables = environment_of(directory)
     for command in (["data", "--stage=test"], ["waveforms", "--stage=test"]):
-        result = aframe_here(*command, variables=variables)
+        result = aframe(*command, variables=variables)
         assert result.returncode == 0, result.stderr
     steps.export(run_in(directory))
     result = aframe("infer", variables=variables)
