@@ -31,6 +31,7 @@ from aframe.inference.closeup_files import read_closeups
 from aframe.inference.timeseries import Kind, read_series
 from aframe.preflight import mistakes_of
 from aframe.tables import EventTable, RecoveredTable, Table
+from aframe.waveforms import source
 from aframe.waveforms.loading import load_population
 
 
@@ -225,13 +226,14 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
 ) -> None:
     configuration = write_run(tmp_path / "other", f"injections.store_waveforms={store_waveforms}") / "sandbox.cfg"
     for name in ("segments.txt", "background"):
-        source = whole_run / "test_data" / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+        path = whole_run / "test_data" / name
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / name)
     directories = replace(
         Directories.from_environment(environment_of(whole_run)), test_data=str(tmp_path), results=str(tmp_path)
     )
     run = Artifacts(config.load(str(configuration)), directories)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(source, "PROBES", 64)  # none is refused of these either
     threads = torch.get_num_threads()
     steps.use_one_thread()
     try:
