@@ -1,3 +1,4 @@
+import fcntl
 import functools
 import importlib.util
 import os
@@ -35,8 +36,15 @@ _import_hook._JaxtypingLoader.get_code = checked_code  # type: ignore[method-ass
 _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module  # type: ignore[method-assign]
 
 
-LONGEST = ("test_pipeline.py",)
-"""Files whose tests take minutes: where tests run on several cores, they go first."""
+LONGEST = (
+    "test_pipeline.py",
+    "test_served_pipeline.py",
+    "test_commands.py",
+    "test_cli.py",
+    "test_client.py",
+    "test_onnx.py",
+)
+"""Files whose tests take a minute or more, longest first: where tests run on several cores, so do they."""
 
 
 SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "moments")
@@ -44,7 +52,8 @@ SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "mom
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
     for item in items:
         for name in SYSTEMS:
             if item.get_closest_marker(name) is not None and name not in config.option.markexpr:
@@ -158,12 +167,16 @@ def ml4gw() -> None:
 
 @pytest.fixture(scope="session")
 def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of a factorised and of a joint network, which nobody changes."""
+    """A repository of a factorised and of a joint network, which nobody changes: one for all workers."""
     import served
 
-    directory = tmp_path_factory.mktemp("served") / "repository"
-    for kind in ("factorised", "joint"):
-        served.publish_small(kind, directory)
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small repository"
+    with open(f"{directory}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for kind in ("factorised", "joint"):
+            if not (directory / kind / "config.pbtxt").exists():
+                served.publish_small(kind, directory)
     return directory
 
 

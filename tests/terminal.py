@@ -102,8 +102,9 @@ def settle(run: Path, *names: str) -> None:
             there = Artifacts(made, directories)
             injections, network = there.made_injections, there.made_model
     if "injections" in names:
-        with storage.create_hdf5(str(run / "test_data" / "waveforms.hdf5"), injections):
-            pass
+        for name in ("waveforms", "rejected-parameters"):
+            with storage.create_hdf5(str(run / "test_data" / f"{name}.hdf5"), injections):
+                pass
     if "model" in names:
         storage.sign(str(run / "train_run" / "model.pt"), network)
         (run / "train_run" / "model.pt").touch()

@@ -114,6 +114,7 @@ def test_law_run_where_the_configuration_is_missing(run: Path) -> None:
 
 
 def test_debug_shows_the_traceback(run: Path) -> None:
+    settle(run, "injections", "model")
     edit(run, "sandbox.cfg", r"^Tb = 3000", "Tb = 1e9")
     result = aframe("--debug", "run", str(run))
     assert result.returncode == 1
@@ -122,16 +123,21 @@ def test_debug_shows_the_traceback(run: Path) -> None:
 
 
 def test_error_inside_a_task_is_one_line(run: Path) -> None:
-    edit(run, "sandbox.cfg", r"^snr_threshold = 4", "snr_threshold = 1e5")
+    assert aframe_here("data", variables=environment_of(run)).returncode == 0
+    settle(run, "injections")
+    for path in (run / "train_data" / "background").glob("*.hdf5"):
+        with h5py.File(path, "r+") as file:
+            file["L1"][:] = 0.0
     for workers in ("1", "2"):
         line = told(aframe("run", str(run), "--workers", workers))
-        assert "network SNR of 100000" in line
+        assert "the PSD is zero or not finite in band" in line
     assert not list(run.rglob(".partial-*"))
     assert not list(run.rglob("val_waveforms.hdf5"))
 
 
 @pytest.mark.parametrize("reached", ["train_data/background", "train_data/training_waveforms.hdf5"])
 def test_interruption_is_one_line(run: Path, reached: str) -> None:
+    settle(run, "injections")
     pipe = subprocess.PIPE
     process = subprocess.Popen([AFRAME, "run", str(run), "--workers", "2"], start_new_session=True, text=True,
                                env=environment_of(), stdout=pipe, stderr=pipe)  # fmt: skip

@@ -31,6 +31,7 @@ from aframe.inference.closeup_files import read_closeups
 from aframe.inference.timeseries import Kind, read_series
 from aframe.preflight import mistakes_of
 from aframe.tables import EventTable, RecoveredTable, Table
+from aframe.waveforms import source
 from aframe.waveforms.loading import load_population
 
 
@@ -225,13 +226,14 @@ def test_injections_are_the_same_on_16_workers_in_any_order_and_stored_or_not(
 ) -> None:
     configuration = write_run(tmp_path / "other", f"injections.store_waveforms={store_waveforms}") / "sandbox.cfg"
     for name in ("segments.txt", "background"):
-        source = whole_run / "test_data" / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+        path = whole_run / "test_data" / name
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / name)
     directories = replace(
         Directories.from_environment(environment_of(whole_run)), test_data=str(tmp_path), results=str(tmp_path)
     )
     run = Artifacts(config.load(str(configuration)), directories)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(source, "PROBES", 64)  # none is refused of these either
     threads = torch.get_num_threads()
     steps.use_one_thread()
     try:
@@ -414,9 +416,7 @@ def test_the_loudest_are_shown_as_they_were_scored(whole_run: Path) -> None:
 
 
 def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path, one_thread: None) -> None:
-    """With the network that the pipeline trained, by the same command, from whose end ``train fit`` goes on here."""
     directory = write_run(tmp_path / "by hand")
-    shutil.copytree(whole_run / "train_run", directory / "train_run")
     variables = environment_of(directory)
     model, repository = directory / "train_run" / "model.pt", directory / "results" / "model_repo"
     for command in (
@@ -428,7 +428,8 @@ def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Pat
         ["export", "--model", str(model), "--repository", str(repository)],
         ["report", str(directory)],
     ):
-        start = aframe if command == ["waveforms"] else aframe_here  # checks of shapes slow LAL down
+        # checks of shapes slow LAL down, and a training has as many threads as the pipeline's
+        start = aframe if command[0] in ("waveforms", "train") else aframe_here
         result = start(*command, variables=variables)
         assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
         told = [line for line in result.stderr.splitlines() if not line.startswith("warning: fewer than 100 effective")]

@@ -14,7 +14,6 @@ import served
 from shipped import put_model
 from terminal import AFRAME, aframe, environment_of, law_run, run_in, write_run
 
-from aframe import steps
 from aframe.serving.server import free_ports
 from aframe.tables import EventTable, RecoveredTable
 
@@ -26,12 +25,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the network that is shipped, scored by torch; its model is exported."""
     directory = put_model(write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE))
     variables = environment_of(directory)
-    for command in (["data", "--stage=test"], ["waveforms", "--stage=test"]):
+    run = run_in(directory)
+    for command in (
+        ["data", "--stage=test"],
+        ["waveforms", "--stage=test"],
+        ["export", "--model", run.model, "--repository", run.repository, "--name", run.config.export.model_name],
+        ["infer"],
+    ):
         result = aframe(*command, variables=variables)
         assert result.returncode == 0, result.stderr
-    steps.export(run_in(directory))
-    result = aframe("infer", variables=variables)
-    assert result.returncode == 0, result.stderr
     return directory
 
 
