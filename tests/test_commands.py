@@ -1,5 +1,6 @@
 """Commands given bad input: one line that says what, where and what to do, exit code 1, and nothing half made."""
 
+import argparse
 import functools
 import logging
 import multiprocessing
@@ -16,11 +17,14 @@ import h5py
 import luigi
 import numpy as np
 import pytest
+import torch
 import yaml
 from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, settle, write_run
 
 from aframe import cli, config
+from aframe.commands import infer
 from aframe.constants import SECONDS_PER_YEAR
+from aframe.machine import precision
 from aframe.pipelines import sandbox
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.tables import EventTable
@@ -375,3 +379,24 @@ def test_set_tells_equal_keys_of_the_training_apart_by_what_they_are_in(tmp_path
     assert training["trainer"]["max_epochs"] == 7
     told = told_here("init", str(tmp_path / "other"), "--set", "train.data.max_epochs=2")
     assert "train.yaml has no key 'max_epochs' there" in told
+
+
+@pytest.mark.parametrize(
+    ("asked", "of_background", "expected"),
+    [
+        (None, "bfloat16", torch.bfloat16),
+        (None, None, torch.float32),
+        ("auto", "bfloat16", torch.float32),
+        ("float16", "float32", torch.float16),
+    ],
+)
+def test_strain_is_scored_in_the_precision_of_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, of_background: str | None, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(precision, "slowdown", lambda kind, _: 1.0 if kind == torch.float32 else 50.0)
+    path = tmp_path / "background.hdf5"
+    columns = {"detection_statistic": np.zeros(1), "detection_time": np.zeros(1), "shift": np.zeros((1, 2))}
+    made = {"inference.precision": of_background} if of_background else {"search.seed": 1}
+    EventTable(columns, attributes={"Tb": 1.0}).write(str(path), made)
+    options = argparse.Namespace(precision=asked, background=str(path))
+    assert infer._precision(options, "cpu") == expected

@@ -80,7 +80,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     write_background(str(directory / "strain.hdf5"), strain, START, RATE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        words = ["--model", MODEL, "--strain", str(directory / "strain.hdf5")]
+        words = ["--model", MODEL, "--precision", "float32", "--strain", str(directory / "strain.hdf5")]
         cli.main(["infer", *words, "--output", str(directory / "events.hdf5")])
     events = EventTable.read(str(directory / "events.hdf5"))
     away = np.abs(events["detection_time"][:, None] - TIMES)
