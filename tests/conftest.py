@@ -171,7 +171,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import served
 
     base = tmp_path_factory.getbasetemp()
-    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small repository"
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small-repository"
     with open(f"{directory}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for kind in ("factorised", "joint"):
