@@ -49,7 +49,7 @@ def test_the_network_is_that_of_the_training(run: Artifacts) -> None:
     made = network(run)
     assert isinstance(made, FactorisedNetwork)
     assert (made.num_ifos, made.kernel_size) == (2, run.config.search.kernel_size)
-    assert repairings(run) == 3
+    assert repairings(run) == 7
     assert training_dtype(run, "cpu") == DTYPES[choose("cpu")]
 
 
