@@ -18,6 +18,7 @@ from aframe import storage
 from aframe.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
 from aframe.batch.settings import BATCH_TASKS, COMMANDS, QUESTIONS
 from aframe.constants import AUTO
+from aframe.errors import AframeError
 from aframe.processes import cores
 
 OPEN_DATA = "https://gwosc.org/api/v2/"
@@ -188,7 +189,10 @@ def _configured_here(run: Artifacts) -> dict[str, str]:
     found = {}
     if not run.config.batch_for("ScoreSlides").is_remote:
         found["precision in [luigi_inference]"] = run.config.inference.precision
-    configured = training_parameters(run.training_yaml).get(TRAINER_PRECISION)
+    try:
+        configured = training_parameters(run.training_yaml).get(TRAINER_PRECISION)
+    except AframeError:  # what is wrong with the YAML stands under `configuration`
+        return found
     if configured not in (AUTO, None) and not run.config.kubernetes.trains:
         found["trainer.precision"] = str(trainer_dtype(configured)).removeprefix("torch.")
     return found

@@ -68,13 +68,13 @@ def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) 
     return TritonScorer(model, TritonClient(address, wanted, delivery), name, precision)
 
 
-def settle_precision(run: Artifacts, device: str, is_told: bool = True) -> torch.dtype:
+def settle_precision(run: Artifacts, device: str, announce: bool = True) -> torch.dtype:
     """The precision in which a run's units are scored; fixed the first time, so that all machines keep it.
 
     Args:
         run: The run.
         device: Where this process computes: cpu or cuda.
-        is_told: Whether to print what is fixed now.
+        announce: Whether to print what is fixed now.
 
     Raises:
         ConfigurationError: If the device cannot compute in it.
@@ -82,7 +82,7 @@ def settle_precision(run: Artifacts, device: str, is_told: bool = True) -> torch
     name = run.precision("scoring")
     if name == AUTO:
         name = record_first(run.precision_record("scoring"), choose(device), measurement(device))
-        if is_told:
+        if announce:
             print(f"Scoring: precision {name}; {explained(device)}", flush=True)
     check_supported("precision", name, DTYPES[name], device)
     _warn_of_emulation(name, device)
@@ -96,8 +96,8 @@ def _warn_of_emulation(name: str, device: str) -> None:
         print(f"warning: this run is scored in {described(DTYPES[name], device)}", file=sys.stderr, flush=True)
 
 
-def settle_precisions(run: Artifacts, gpus: str) -> None:
-    """Fix and print, when a run begins, the precisions of what this machine's processor will compute.
+def settle_precisions(run: Artifacts, gpus: str) -> str:
+    """Fix, when a run begins, the precisions of what this machine's processor will compute.
 
     On a GPU, or another machine, whatever computes first fixes them and prints them: the run's own process must not
     open a GPU, as the processes that are forked from it could not use it then.
@@ -105,18 +105,24 @@ def settle_precisions(run: Artifacts, gpus: str) -> None:
     Args:
         run: The run.
         gpus: GPUs that it may use, as in CUDA_VISIBLE_DEVICES.
+
+    Returns:
+        The precisions, and why ``auto`` chooses them; empty where this processor computes nothing.
+
+    Raises:
+        ConfigurationError: If the processor cannot compute in one of them.
+        StorageError: If they cannot be recorded.
     """
     if gpus and torch.cuda.is_available():
-        return
+        return ""
     precisions = []
     trains_here = not run.config.kubernetes.trains and not torch.backends.mps.is_available()
     if trains_here and not storage.exists(run.model):
         precisions.append(f"{settle_training(run, run.training_yaml, device='cpu')} in training")
     if not run.config.batch_for("ScoreSlides").is_remote:
-        settle_precision(run, "cpu", is_told=False)
+        settle_precision(run, "cpu", announce=False)
         precisions.append(f"{run.precision('scoring')} in scoring")
-    if precisions:
-        print(f"Precision: {', '.join(precisions)}; {explained('cpu')}", flush=True)
+    return f"{', '.join(precisions)}; {explained('cpu')}" if precisions else ""
 
 
 def choose_engine(run: Artifacts, model: Model, device: str) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
 
+import jaxtyping
 import pytest
+import torch
 import yaml
 
 from aframe import config
+from aframe.train.architectures import FactorisedNetwork
 
 PACKAGE = Path(config.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -94,6 +97,11 @@ def sections() -> dict[str, set[str]]:
     """Keys of each section of the configuration."""
     kinds = {name: kind for name, kind in get_type_hints(config.Config).items() if dataclasses.is_dataclass(kind)}
     return {name: {field.name for field in dataclasses.fields(kind)} for name, kind in kinds.items()}
+
+
+def test_shapes_are_checked_in_the_tests():
+    with pytest.raises(jaxtyping.TypeCheckError, match="windows"):
+        FactorisedNetwork(2, 1536)(torch.zeros(3, 1536))
 
 
 def test_only_the_wiring_knows_law():

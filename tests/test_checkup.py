@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import json
 import os
 import socket
 import threading
@@ -17,6 +18,7 @@ from aframe.commands import doctor
 from aframe.config import Directories
 from aframe.costs import rates
 from aframe.costs.rates import Rates
+from aframe.machine import precision
 
 
 def run_of(directory: Path, *changes: str) -> Artifacts:
@@ -166,6 +168,32 @@ def test_waveform_data_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPa
     assert [each.state for each in checkup._waveform_data()] == ["fine", "fine"]
     monkeypatch.setattr(checkup, "LAL", "import no_such_lal")
     assert checkup._waveform_data()[0].mend == "pip install --force-reinstall lalsuite"
+
+
+def measured(chosen: str, *emulated: str) -> str:
+    """A measurement, as Python that prints it."""
+    return f"print({json.dumps({'chosen': chosen, 'why': 'it was measured', 'emulated': emulated})!r})"
+
+
+def test_what_auto_comes_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    [found] = checkup._precision(None)
+    assert (found.state, found.told) == ("fine", f"auto is {precision.choose('cpu')}: {precision.explained('cpu')}")
+    monkeypatch.setattr(checkup, "PRECISION", "import no_such_torch")
+    assert checkup._precision(None)[0].state == "wrong"
+
+
+def test_a_precision_that_this_machine_would_emulate_is_to_be_mended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    directory = write_run(tmp_path / "run", "inference.precision=bfloat16", "train.trainer.precision=bf16-mixed")
+    monkeypatch.setattr(checkup, "PRECISION", measured("float32", "bfloat16", "float16"))
+    [found] = checkup._precision(run_in(directory))
+    assert found.state == "wrong"
+    assert found.mend == "set precision in [luigi_inference] and trainer.precision: auto"
+    monkeypatch.setattr(checkup, "PRECISION", measured("bfloat16"))
+    assert checkup._precision(run_in(directory))[0].state == "fine"
+    (directory / "train.yaml").unlink()
+    assert checkup._precision(run_in(directory))[0].state == "fine"
 
 
 def test_a_gpu_is_told_as_torch_sees_it(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:

@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
         network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
     model.save(model.Model(network.eval(), preprocessing), made.model, made.made_model)
     steps.export(made)
-    engines.settle_precision(made, "cpu", is_told=False)
+    engines.settle_precision(made, "cpu", announce=False)
     return made
 
 
@@ -65,7 +65,7 @@ def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypa
     monkeypatch.setattr(choice, "SECONDS", 0.05)
     chosen = replace(run.config, inference=replace(run.config.inference, engine="torch", batch_size="auto"))
     auto = replace(run, config=chosen, directories=replace(run.directories, results=str(tmp_path)))
-    engines.settle_precision(auto, "cpu", is_told=False)
+    engines.settle_precision(auto, "cpu", announce=False)
     preprocessing = steps.trained_model(run).preprocessing
     with torch.random.fork_rng(devices=[]):
         joint = model.Model(JointResNet(2, preprocessing.kernel_size, (1,)).eval(), preprocessing)

@@ -39,6 +39,8 @@ from aframe.train.trainer import AframeTrainer
 from aframe.train.yaml_file import understood, yaml_conflicts, yaml_mistakes
 
 RunWindowSeconds = Callable[[Artifacts, str, str, str], float]
+"""Seconds in which this machine can train with a window: of a run, its training's YAML, Lightning's name of a
+precision, and a type of device."""
 
 
 def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = None) -> None:
@@ -48,8 +50,7 @@ def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = Non
 
     Args:
         arguments: Lightning's: a subcommand (fit, validate) and its options.
-        window_seconds: Seconds in which this machine can train with a window: of a run, its training's YAML,
-            Lightning's name of a precision, and a type of device.
+        window_seconds: Measures what this machine can do, for a training that is slow; None if nobody can.
 
     Raises:
         TrainingError: If it ends before its time, for a reason that the user can do something about.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from aframe.constants import AUTO
@@ -20,7 +21,7 @@ MEASURED = 60.0
 SLOW = 3.0
 """A training that takes more than this multiple of what the machine can do is told of, with what to change."""
 
-WORTH_A_MEASUREMENT = 600.0
+WORTH_A_MEASUREMENT = 120.0
 """Seconds left from which on it is worth a few seconds to measure what the machine can do."""
 
 WindowSeconds = Callable[[str, str], float]
@@ -65,7 +66,10 @@ class Forecast(Callback):
         device, precision = pl_module.device.type, str(trainer.precision)
         best = TRAINER_PRECISIONS[choose(device)] if is_emulated(trainer_dtype(precision), device) else precision
         data = trainer.datamodule  # type: ignore[attr-defined] # set by the Trainer
-        possible = data.batch_size * self.window_seconds(best, device)
+        try:
+            possible = data.batch_size * self.window_seconds(best, device)
+        except torch.OutOfMemoryError:  # the training has all of the GPU: it must go on, measured or not
+            return
         if seconds > SLOW * possible:
             told = reason(precision, device, data.memory)
             print(

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+import torch
 
 from aframe.train import cli, forecast
 
@@ -39,6 +40,18 @@ def test_a_training_slower_than_the_machine_says_what_to_change(prepared, run, c
     assert len(told) == is_slow
     if told:
         assert re.search(r"more, [\d.]+ times what this machine can do \(\d+ s\): .+", told[0])
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_training_goes_on_where_there_is_no_memory_to_measure(prepared, run, capsys):
+    directory = run("full")
+
+    def window_seconds(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
+    assert (directory / "model.pt").exists()
+    assert "training will take" not in capsys.readouterr().err
 
 
 def test_the_reason_is_the_first_that_can_be_seen(monkeypatch):

@@ -58,6 +58,8 @@ def begin(gpus: str) -> None:
         claim(directories)
         for directory in directories:
             storage.sweep(directory)
+        is_finished = run.is_finished()
+        precisions = "" if is_finished else settle_precisions(run, gpus)
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
             raise
@@ -65,12 +67,13 @@ def begin(gpus: str) -> None:
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
         signal.signal(signal.SIGINT, functools.partial(_interrupt, os.getpid()))
-    if not run.is_finished():  # a complete run does nothing, and leaves no trace
+    if not is_finished:  # a complete run does nothing, and leaves no trace
         keep_log(run)
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
         activity.begin(run.activity(overview.RUN), overview.RUN)
         atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
-        settle_precisions(run, gpus)
+        if precisions:
+            print(f"Precision: {precisions}", flush=True)
     start_manager()
     atexit.register(_print_report, run)
 
