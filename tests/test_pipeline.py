@@ -428,8 +428,8 @@ def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Pat
         ["export", "--model", str(model), "--repository", str(repository)],
         ["report", str(directory)],
     ):
-        # checks of shapes slow LAL down, and a training has as many threads as the pipeline's
-        start = aframe if command[0] in ("waveforms", "train") else aframe_here
+        # checks of shapes slow LAL and exports down, and a training has as many threads as the pipeline's
+        start = aframe if command[0] in ("waveforms", "train", "export") else aframe_here
         result = start(*command, variables=variables)
         assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
         told = [line for line in result.stderr.splitlines() if not line.startswith("warning: fewer than 100 effective")]

@@ -24,6 +24,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         cli.main(["init", str(directory), *(f"--set={name}={value}" for name, value in SMALL.items())])
         set_environment(patch, directory)
+        patch.setattr("aframe.waveforms.source.PROBES", 64)  # LAL is slow where shapes are checked
         cli.main(["data", "--stage", "train"])
         cli.main(["waveforms", "--stage", "train", "--stage", "validation"])
     return directory
