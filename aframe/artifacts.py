@@ -335,11 +335,18 @@ class Artifacts:
             training_yaml: The YAML.
             changes: Values of the command line that replace some of its own, as ``train.<key>``.
         """
+        model = self._configured_model_by(training_yaml, changes)
+        precision = self.precision("training", model.get(TRAINER_PRECISION))
+        return model if precision == AUTO else model | {TRAINER_PRECISION: precision}
+
+    @property
+    def configured_model(self) -> dict[str, Any]:
+        """Parameters of the trained model as they are written, whatever a machine's ``precision = auto`` came to."""
+        return self._configured_model_by(self.training_yaml, {})
+
+    def _configured_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
         training = training_parameters(training_yaml) | dict(changes or {})
         training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
-        precision = self.precision("training", training.get(TRAINER_PRECISION))
-        if precision != AUTO:
-            training[TRAINER_PRECISION] = precision
         source = _source_of(str(training.get("train.model.architecture.class_path", "")))
         if source is not None:
             training["train.model.architecture's SHA-256"] = storage.sha256(source)

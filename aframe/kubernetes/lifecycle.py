@@ -167,7 +167,8 @@ def manifests_of(run: Artifacts, namespace: str, environment: Mapping[str, str])
     check_image(run)
     check_remote(run)
     check_devices(run)
-    name = manifests.name_of(run.directories.train_run, run.made_model)
+    # a job keeps its name when the pod has chosen a precision, so that it is found again
+    name = manifests.name_of(run.directories.train_run, run.configured_model)
     plain, private = variables_of(run, environment)
     yaml = f"{FILES}/{Path(run.training_yaml).name}"
     command = ["python", "-P", "-m", "aframe.cli", "train", "fit", "--config", yaml]

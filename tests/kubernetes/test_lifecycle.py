@@ -196,6 +196,16 @@ def test_a_failed_job_is_replaced(cluster: Cluster, directory: Path) -> None:
     assert len(cluster.there("jobs")) == 1
 
 
+def test_a_job_keeps_its_name_when_its_pod_has_chosen_a_precision(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_in(directory)
+    before, *_ = lifecycle.manifests_of(run, NAMESPACE, os.environ)
+    monkeypatch.setattr("aframe.artifacts.recorded", lambda path: "32-true")
+    after, *_ = lifecycle.manifests_of(run, NAMESPACE, os.environ)
+    assert after["metadata"]["name"] == before["metadata"]["name"]
+
+
 def fresh(cluster: Cluster) -> str | None:
     """A Job that has begun and not ended."""
     jobs = cluster.there("jobs").items()
