@@ -3,6 +3,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -23,9 +24,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
+# what a shell starts in the background ignores Ctrl-C, and so would all commands whose interruption is tested
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+OF_EACH_WAVEFORM = tuple(f"aframe.waveforms.{name}" for name in ("approximants", "bands", "polarizations"))
+"""Modules whose functions are called for each waveform and take no arrays' shapes: checks would double LAL's time."""
+
 
 def checked_code(loader: _import_hook._JaxtypingLoader, name: str) -> CodeType | None:
     """A module's code, with checks of its arrays' shapes, from a cache that has these."""
+    if name in OF_EACH_WAVEFORM:
+        return SourceFileLoader(name, loader.path).get_code(name)
     cache = functools.partial(_import_hook._optimized_cache_from_source, loader._typechecker.get_hash())
     with patch("importlib._bootstrap_external.cache_from_source", cache):
         return SourceFileLoader.get_code(loader, name)

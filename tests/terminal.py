@@ -25,6 +25,7 @@ SMALL = (
     "data.min_duration=200",
     "data.max_duration=256",
     "inference.Tb=3000",
+    "export.platform=torch",
     "inference.precision=float32",
     "inference.background_per_job=800",
     "injections.num_injections=16",
@@ -36,7 +37,8 @@ SMALL = (
 )
 """Changes that make of the demo's configuration one of two testing segments, minutes long.
 
-Scores are float32 on any processor, so that tests can compare them closely.
+Scores are float32 on any processor, so that tests can compare them closely. The exported model is TorchScript, which is
+made in a tenth of ONNX's time.
 """
 
 

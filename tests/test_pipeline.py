@@ -425,7 +425,7 @@ def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Pat
         ["train", "fit", "--config", str(directory / "train.yaml")],
         ["infer"],
         ["sensitivity"],
-        ["export", "--model", str(model), "--repository", str(repository)],
+        ["export", "--model", str(model), "--repository", str(repository), "--platform", "torch"],
         ["report", str(directory)],
     ):
         # checks of shapes slow LAL and exports down, and a training has as many threads as the pipeline's

@@ -17,7 +17,7 @@ from terminal import AFRAME, aframe, environment_of, law_run, run_in, write_run
 from aframe.serving.server import free_ports
 from aframe.tables import EventTable, RecoveredTable
 
-SCALE = ("inference.background_per_job=400", "export.model_name=search")
+SCALE = ("inference.background_per_job=400", "export.model_name=search", "export.platform=onnxruntime")
 
 
 @pytest.fixture(scope="module")
