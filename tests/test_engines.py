@@ -19,9 +19,8 @@ from aframe.train.architectures import FactorisedNetwork, JointResNet
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     """A run with an exported network that has learnt nothing, whose engine is to be chosen."""
-    directory = write_run(
-        tmp_path_factory.mktemp("engines") / "run", "inference.engine=auto", "inference.precision=auto"
-    )
+    changes = ("inference.engine=auto", "inference.precision=auto", "export.platform=onnxruntime")
+    directory = write_run(tmp_path_factory.mktemp("engines") / "run", *changes)
     environment = environment_of(directory)
     made = Artifacts(config.load(str(directory / "sandbox.cfg")), config.Directories.from_environment(environment))
     preprocessing = replace(time_slides(made).preprocessing, coalescence=(0.5, 1.0))

@@ -141,7 +141,9 @@ def nothing(run: Path) -> None:
 
 
 def snapshot(directory: Path) -> dict[str, bytes | None]:
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(directory.rglob("*"))}
+    """Content of each file, but for what python keeps of a prior's module."""
+    paths = (path for path in sorted(directory.rglob("*")) if "__pycache__" not in path.parts)
+    return {str(path): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
