@@ -34,7 +34,6 @@ from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.waveforms import source
 from aframe.waveforms.loading import load_population
 
-
 REPOSITORY = Path(__file__).parents[1]
 
 
