@@ -13,7 +13,7 @@ from aframe import storage
 from aframe.config import Config, Directories
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
-from aframe.machine.precision_record import recorded
+from aframe.machine.precision_record import CHOICES, recorded
 from aframe.strain.files import parse_background_path
 from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment
@@ -31,6 +31,9 @@ WHERE_TRAINING_RUNS = (
 
 TRAINER_PRECISION = "train.trainer.precision"
 """Name of the training's precision among parameters."""
+
+SCORING_PRECISION = "inference.precision"
+"""Name of the precision in which units are scored, among parameters."""
 
 
 ELSEWHERE = ("batch", "export", "kubernetes")
@@ -147,7 +150,7 @@ class Artifacts:
             configured = self.config.inference.precision
         if configured not in (AUTO, None):
             return str(configured)
-        return recorded(self.precision_record(computation)) or AUTO
+        return recorded(self.precision_record(computation), CHOICES[computation]) or AUTO
 
     @property
     def checkpoints(self) -> str:
@@ -252,7 +255,15 @@ class Artifacts:
                 stale.append(directory if directory in of_one_kind else path)
         if refused is not None:
             command = "these are" if any(map(storage.is_remote, stale)) else "rm -r"
-            raise ParameterMismatchError(f"{refused} ({command} {shlex.join(dict.fromkeys(stale))})")
+            told = f"{shlex.join(dict.fromkeys(stale))}{self._told_of_auto(refused.parameter)}"
+            raise ParameterMismatchError(f"{refused} ({command} {told})")
+
+    def _told_of_auto(self, parameter: str) -> str:
+        """Where the value of a precision comes from that the configuration leaves to the machine."""
+        known = {SCORING_PRECISION: self.config.inference.precision} | training_parameters(self.training_yaml)
+        record = self.precision_record("scoring" if parameter == SCORING_PRECISION else "training")
+        is_left = parameter in (SCORING_PRECISION, TRAINER_PRECISION) and known.get(parameter, AUTO) == AUTO
+        return f"; {AUTO} is what {record} says: delete or mend it" if is_left and storage.exists(record) else ""
 
     def _made(self) -> list[tuple[str, dict[str, Any]]]:
         """Outputs that there may be, and the parameters that are to have made them."""
@@ -368,7 +379,7 @@ class Artifacts:
     @property
     def scoring_parameters(self) -> dict[str, Any]:
         """The precision in which units are scored."""
-        return {"inference.precision": self.precision("scoring")}
+        return {SCORING_PRECISION: self.precision("scoring")}
 
     @property
     def made_units(self) -> dict[str, Any]:

@@ -44,7 +44,10 @@ PRECISION = """
 import json, torch
 from aframe.machine import precision
 device = "cuda" if torch.cuda.is_available() else "cpu"
-emulated = [name for name, kind in precision.DTYPES.items() if precision.is_emulated(kind, device)]
+emulated = {
+    name: precision.described(kind, device)
+    for name, kind in precision.DTYPES.items() if precision.is_emulated(kind, device)
+}
 print(json.dumps({"chosen": precision.choose(device), "why": precision.explained(device), "emulated": emulated}))
 """
 
@@ -174,12 +177,13 @@ def _precision(run: Artifacts | None) -> list[Finding]:
     if not is_fine:
         return [Finding("precision", "wrong", told, "pip install --force-reinstall torch")]
     measured = json.loads(told)
-    text = f"auto is {measured['chosen']}: {measured['why']}"
-    slow = [key for key, name in (_configured_here(run) if run else {}).items() if name in measured["emulated"]]
+    configured, emulated = _configured_here(run) if run else {}, measured["emulated"]
+    slow = {key: emulated[name] for key, name in configured.items() if name in emulated}
     if slow:
-        mend = f"set {' and '.join(slow)}: auto"
-        return [Finding("precision", "wrong", f"{text}; {' and '.join(slow)} asks for one that is emulated", mend)]
-    return [Finding("precision", "fine", text)]
+        told = "; ".join(f"{key} is {what}" for key, what in slow.items())
+        mend = f"set {' and '.join(slow)}: auto, which here is {measured['chosen']}"
+        return [Finding("precision", "wrong", told, mend)]
+    return [Finding("precision", "fine", f"auto is {measured['chosen']}: {measured['why']}")]
 
 
 def _configured_here(run: Artifacts) -> dict[str, str]:

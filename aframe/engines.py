@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from aframe import config, storage
-from aframe.artifacts import Artifacts
+from aframe.artifacts import TRAINER_PRECISION, Artifacts, Computation, training_parameters
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions, identity
@@ -20,12 +20,13 @@ from aframe.export.tensorrt_plan import load_tensorrt
 from aframe.inference.embeddings import EmbeddingCache
 from aframe.inference.scorers import Scorer, TorchScorer
 from aframe.machine.precision import DTYPES, check_supported, choose, described, explained, is_emulated, measurement
-from aframe.machine.precision_record import record_first
+from aframe.machine.precision_record import CHOICES, record_first
 from aframe.serving.launch import IMAGE, Endpoint, Launch
 from aframe.serving.shared import shared_server, stop_shared_server
 from aframe.train.architectures import JointResNet
 from aframe.train.model import Model
 from aframe.train.precision import settle as settle_training
+from aframe.train.precision import warn_of_emulated_training
 
 
 def serving_options(made: config.Export) -> ServingOptions:
@@ -81,7 +82,8 @@ def settle_precision(run: Artifacts, device: str, announce: bool = True) -> torc
     """
     name = run.precision("scoring")
     if name == AUTO:
-        name = record_first(run.precision_record("scoring"), choose(device), measurement(device))
+        record, allowed = run.precision_record("scoring"), CHOICES["scoring"]
+        name = record_first(record, choose(device), measurement(device), allowed)
         if announce:
             print(f"Scoring: precision {name}; {explained(device)}", flush=True)
     check_supported("precision", name, DTYPES[name], device)
@@ -113,16 +115,41 @@ def settle_precisions(run: Artifacts, gpus: str) -> str:
         ConfigurationError: If the processor cannot compute in one of them.
         StorageError: If they cannot be recorded.
     """
-    if gpus and torch.cuda.is_available():
-        return ""
-    precisions = []
-    trains_here = not run.config.kubernetes.trains and not torch.backends.mps.is_available()
-    if trains_here and not storage.exists(run.model):
+    precisions, here = [], _on_this_processor(run, gpus)
+    if "training" in here:
         precisions.append(f"{settle_training(run, run.training_yaml, device='cpu')} in training")
-    if not run.config.batch_for("ScoreSlides").is_remote:
+    if "scoring" in here:
         settle_precision(run, "cpu", announce=False)
         precisions.append(f"{run.precision('scoring')} in scoring")
     return f"{', '.join(precisions)}; {explained('cpu')}" if precisions else ""
+
+
+def warn_of_emulation(run: Artifacts, gpus: str) -> None:
+    """Print what this machine's processor will compute in a precision that it emulates; fixes nothing.
+
+    Args:
+        run: The run.
+        gpus: GPUs that it may use, as in CUDA_VISIBLE_DEVICES.
+    """
+    here = _on_this_processor(run, gpus)
+    trained_in = run.precision("training", training_parameters(run.training_yaml).get(TRAINER_PRECISION))
+    if "training" in here and trained_in != AUTO:
+        warn_of_emulated_training(trained_in, "cpu")
+    if "scoring" in here and run.precision("scoring") != AUTO:
+        _warn_of_emulation(run.precision("scoring"), "cpu")
+
+
+def _on_this_processor(run: Artifacts, gpus: str) -> list[Computation]:
+    """What is still to be computed by this machine's processor."""
+    if gpus and torch.cuda.is_available():
+        return []
+    here: list[Computation] = []
+    trains_here = not run.config.kubernetes.trains and not torch.backends.mps.is_available()
+    if trains_here and not storage.exists(run.model):
+        here.append("training")
+    if not run.config.batch_for("ScoreSlides").is_remote:
+        here.append("scoring")
+    return here
 
 
 def choose_engine(run: Artifacts, model: Model, device: str) -> str:

@@ -64,7 +64,13 @@ class StorageError(AframeError):
 
 
 class ParameterMismatchError(AframeError):
-    """An existing output was made with other parameters than the present ones."""
+    """An existing output was made with other parameters than the present ones.
+
+    Attributes:
+        parameter: Name of the first that differs, where it is known.
+    """
+
+    parameter = ""
 
 
 class ServerError(AframeError):

@@ -338,11 +338,13 @@ def check_parameters(path: str, wanted: Parameters) -> None:
     present = json.loads(json.dumps(wanted))
     for name in sorted(found.keys() | present.keys()):
         if found.get(name) != present.get(name):
-            raise ParameterMismatchError(
+            error = ParameterMismatchError(
                 f"{path} was made with {name} = {found.get(name)!r}, but the configuration now says "
                 f"{name} = {present.get(name)!r}: restore the value, choose another directory, "
                 "or delete the outputs that depend on it"
             )
+            error.parameter = name
+            raise error
 
 
 def _beside(path: str) -> str:

@@ -37,8 +37,8 @@ SMALL = (
 )
 """Changes that make of the demo's configuration one of two testing segments, minutes long.
 
-Scores are float32 on any processor, so that tests can compare them closely. The exported model is TorchScript, which is
-made in a tenth of ONNX's time.
+Scores are float32 on any processor, so that tests can compare them closely. The exported model is TorchScript, which
+takes a tenth of ONNX's time.
 """
 
 

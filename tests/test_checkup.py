@@ -173,13 +173,14 @@ def test_waveform_data_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPa
 
 def measured(chosen: str, *emulated: str) -> str:
     """A measurement, as Python that prints it."""
-    return f"print({json.dumps({'chosen': chosen, 'why': 'it was measured', 'emulated': emulated})!r})"
+    told = {name: f"{name}, which is slow here" for name in emulated}
+    return f"print({json.dumps({'chosen': chosen, 'why': 'it was measured', 'emulated': told})!r})"
 
 
 def test_what_auto_comes_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     [found] = checkup._precision(None)
     expected = f"auto is {precision.choose('cpu')}: {precision.explained('cpu')}"
-    told, expected = (re.sub(r"\d+ times", "some times", text) for text in (found.told, expected))  # two measurements
+    told, expected = (re.sub(r"about \d+", "some", text) for text in (found.told, expected))  # measured twice
     assert (found.state, told) == ("fine", expected)
     monkeypatch.setattr(checkup, "PRECISION", "import no_such_torch")
     assert checkup._precision(None)[0].state == "wrong"
@@ -192,7 +193,9 @@ def test_a_precision_that_this_machine_would_emulate_is_to_be_mended(
     monkeypatch.setattr(checkup, "PRECISION", measured("float32", "bfloat16", "float16"))
     [found] = checkup._precision(run_in(directory))
     assert found.state == "wrong"
-    assert found.mend == "set precision in [luigi_inference] and trainer.precision: auto"
+    slow = "is bfloat16, which is slow here"
+    assert found.told == f"precision in [luigi_inference] {slow}; trainer.precision {slow}"
+    assert found.mend == "set precision in [luigi_inference] and trainer.precision: auto, which here is float32"
     monkeypatch.setattr(checkup, "PRECISION", measured("bfloat16"))
     assert checkup._precision(run_in(directory))[0].state == "fine"
     (directory / "train.yaml").unlink()

@@ -21,7 +21,7 @@ import torch
 import yaml
 from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, settle, write_run
 
-from aframe import cli, config
+from aframe import cli, config, storage
 from aframe.commands import infer
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.machine import precision
@@ -288,7 +288,8 @@ def test_good_strain(trained: Path, tmp_path: Path) -> None:
     result = aframe("infer", "--model", str(trained), "--strain", *files, *outputs)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.endswith(f"events: {output}\npage: {page}\n")
-    assert output.exists()
+    [chosen] = re.findall("^scored in (.+)$", result.stdout, re.MULTILINE)
+    assert (storage.made_with(str(output)) or {})["inference.precision"] == chosen == precision.choose("cpu")
     assert len(re.findall("<summary>", page.read_text())) == 2
 
 
@@ -384,14 +385,14 @@ def test_set_tells_equal_keys_of_the_training_apart_by_what_they_are_in(tmp_path
 @pytest.mark.parametrize(
     ("asked", "of_background", "expected"),
     [
-        (None, "bfloat16", torch.bfloat16),
-        (None, None, torch.float32),
-        ("auto", "bfloat16", torch.float32),
-        ("float16", "float32", torch.float16),
+        (None, "bfloat16", "bfloat16"),
+        (None, None, "float32"),
+        ("auto", "bfloat16", "float32"),
+        ("float16", "float32", "float16"),
     ],
 )
 def test_strain_is_scored_in_the_precision_of_the_background(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, of_background: str | None, expected: torch.dtype
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, of_background: str | None, expected: str
 ) -> None:
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 1.0 if kind == torch.float32 else 50.0)
     path = tmp_path / "background.hdf5"

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 from terminal import environment_of, write_run
@@ -119,8 +120,8 @@ def test_the_precision_of_scoring_is_that_of_the_first_machine(run, tmp_path, mo
     assert auto.made_units["inference.precision"] == "auto"
     pretend(monkeypatch, 50.0)
     assert engines.settle_precision(auto, "cpu") == torch.float32
-    told = "Scoring: precision float32; this processor emulates bfloat16, which takes 50 times as long as float32\n"
-    assert capsys.readouterr().out == told
+    told = "this processor emulates bfloat16: products take about 50 times as long"
+    assert capsys.readouterr().out == f"Scoring: precision float32; {told}\n"
     assert auto.made_units["inference.precision"] == "float32"
     record = json.loads((tmp_path / "precision.json").read_text())
     assert record["bfloat16_over_float32_time"] == 50.0
@@ -139,9 +140,34 @@ def test_a_machine_that_emulates_the_precision_of_the_run_says_what_it_costs(run
     for _ in range(2):
         assert engines.settle_precision(auto, "cpu") == torch.bfloat16
     [told] = capsys.readouterr().err.splitlines()
-    assert told == (
-        "warning: this run is scored in bfloat16, which this processor emulates: it takes 70 times as long as float32"
-    )
+    emulated = "bfloat16, which this processor emulates: products take about 70 times as long"
+    assert told == f"warning: this run is scored in {emulated}"
+
+
+def test_before_a_run_only_a_precision_that_was_asked_for_is_warned_of(run, tmp_path, monkeypatch, capsys):
+    pretend(monkeypatch, 70.0)
+    elsewhere = replace(run.directories, results=str(tmp_path), train_run=str(tmp_path))
+    engines._warn_of_emulation.cache_clear()
+    engines.warn_of_emulation(replace(run, directories=elsewhere), "")
+    assert capsys.readouterr().err == ""
+    inference = replace(run.config.inference, precision="bfloat16")
+    named = replace(run, directories=elsewhere, config=replace(run.config, inference=inference))
+    engines.warn_of_emulation(named, "")
+    assert capsys.readouterr().err.startswith("warning: this run is scored in bfloat16, which this processor emulates")
+    assert not (tmp_path / "precision.json").exists()
+
+
+def test_a_record_that_fits_no_output_is_named(run, tmp_path):
+    """Else the error would blame the configuration, which says ``auto``."""
+    auto = replace(run, directories=replace(run.directories, results=str(tmp_path)))
+    (tmp_path / "units").mkdir()
+    with h5py.File(tmp_path / "units" / "0lag-0.hdf5", "w") as file:
+        made = auto.made_units | {"inference.precision": "float32"}
+        file.attrs["aframe_parameters"] = json.dumps(made)
+    (tmp_path / "precision.json").write_text('{"precision": "bfloat16"}')
+    told = f"precision = 'float32'.*'bfloat16'.*; auto is what {tmp_path}/precision.json says: delete or mend it"
+    with pytest.raises(ParameterMismatchError, match=told):
+        auto.check()
 
 
 def test_a_precision_by_name_is_obeyed(run, tmp_path, monkeypatch, capsys):

@@ -404,6 +404,11 @@ RUNS = {
         CHECK,
         r"train\.yaml:\d+: trainer\.precision = 'double' must be auto, 32-true, bf16-mixed, ",
     ),
+    "record of a precision that is damaged": (
+        file("train_run/precision.json", '{"prec', nothing),
+        CHECK,
+        r"train_run/precision\.json is no record of a precision \(32-true or bf16-mixed\): delete it",
+    ),
     "scoring in a precision of no name": (
         cfg("^precision = float32", "precision = half"),
         CHECK,
@@ -574,6 +579,16 @@ COMMANDS = {
     ),
     "number of workers below zero": (nothing, ("run", "{run}", "--workers", "-2"), "--workers -2 must be positive"),
     "report of what is no run": (nothing, ("report", "{run}/frames"), r"frames/\.env does not exist"),
+    "options of strain without strain": (
+        nothing,
+        ("infer", "--cfg", "{run}/sandbox.cfg", "--precision", "bfloat16", "--top", "3"),
+        "--precision, --top go with --strain: without it",
+    ),
+    "strain and a run": (
+        nothing,
+        ("infer", "--cfg", "{run}/sandbox.cfg", "--model", "m.pt", "--strain", "H1.hdf5"),
+        r"--cfg \S+ is of a run, and --strain of files",
+    ),
     "strain without a model": (nothing, ("infer", "--strain", "{run}/H1.hdf5"), "--strain needs --model model.pt"),
     "model that is none": (
         nothing,

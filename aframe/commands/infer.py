@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aframe import storage
+from aframe.artifacts import SCORING_PRECISION
 from aframe.commands.runs import run_of
 from aframe.consistency import CHOICES
 from aframe.constants import AUTO
@@ -16,10 +17,15 @@ from aframe.errors import ConfigurationError
 from aframe.progress import Progress
 
 if TYPE_CHECKING:
-    import torch
-
     from aframe.inference.recorded import Span
     from aframe.tables import EventTable
+
+OF_STRAIN = ("model", "output", "page", "background", "integration_window_length", "cluster_window_length",
+             "precision", "top")  # fmt: skip
+"""Options that a run has no use for: its ``.cfg`` says what they say."""
+
+TOP = 10
+"""Candidates that are printed and shown."""
 
 SPANS_TOLD = 20
 """Stretches that are printed of those searched, and of those not searched."""
@@ -57,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in which the network computes; auto: bfloat16 if the device has instructions for it, else float32 "
         "(default: the background's, else auto)",
     )
-    parser.add_argument("--top", type=int, default=10, help="candidates to print and to show (default: 10)")
+    parser.add_argument("--top", type=int, default=TOP, help=f"candidates to print and to show (default: {TOP})")
     parser.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
     )
@@ -67,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
     """Apply a model to files, or score a run's slides."""
     from aframe import steps
 
+    _check_kind(options)
     device = steps.use_one_gpu(options.gpus)
     if not options.strain:
         _infer_run(options.cfg, device)
@@ -76,11 +83,10 @@ def run(options: argparse.Namespace) -> None:
     from aframe.inference.closeup import recorded_closeups
     from aframe.inference.recorded import expand, recordings_of, search_recorded
     from aframe.inference.scorers import TorchScorer
+    from aframe.machine.precision import DTYPES
     from aframe.report.recordings_page import recordings_html
     from aframe.train.model import load
 
-    if not options.model:
-        raise ConfigurationError("aframe infer --strain needs --model model.pt")
     if options.top < 1:
         raise ConfigurationError(f"--top {options.top}: give at least 1")
     _check_outputs(options)
@@ -90,16 +96,19 @@ def run(options: argparse.Namespace) -> None:
     clustering = Clustering(
         preprocessing.inference_sampling_rate, *_window_lengths(options), preprocessing.coalescence_offset
     )
-    scorer = TorchScorer(model, _precision(options, device), device)
+    precision = _precision(options, device)
+    scorer = TorchScorer(model, DTYPES[precision], device)
     found = search_recorded(scorer, paths, clustering, Progress("strain searched", " s"))
     if background is not None:
         found.events.parameters["far_per_year"] = background.far_per_year(found.events["detection_statistic"])
         is_limit = background.is_upper_limit(found.events["detection_statistic"])
         found.events.parameters["far_is_upper_limit"] = is_limit
+    print(f"scored in {precision}")
     _print_spans(found.spans)
     _print_candidates(found.events, options.top)
     if options.output:
-        found.events.write(options.output, {"model": str(options.model), "strain": paths})
+        made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: precision}
+        found.events.write(options.output, made_with)
         print(f"events: {options.output}")
     if options.page:
         recordings = recordings_of(paths, preprocessing.ifos)
@@ -108,16 +117,31 @@ def run(options: argparse.Namespace) -> None:
         print(f"page: {options.page}")
 
 
-def _precision(options: argparse.Namespace, device: str) -> "torch.dtype":
-    """The type in which the network computes, with a warning where the device emulates it."""
+def _check_kind(options: argparse.Namespace) -> None:
+    """Refuse options of strain files where a run is scored, and the other way round."""
+    if options.strain:
+        if not options.model:
+            raise ConfigurationError("aframe infer --strain needs --model model.pt")
+        if options.cfg:
+            raise ConfigurationError(f"--cfg {options.cfg} is of a run, and --strain of files: leave one of them out")
+        return
+    given = [f"--{name.replace('_', '-')}" for name in OF_STRAIN if getattr(options, name) not in (None, TOP)]
+    if given:
+        raise ConfigurationError(
+            f"{', '.join(given)} go with --strain: without it aframe infer scores a run, as its .cfg says"
+        )
+
+
+def _precision(options: argparse.Namespace, device: str) -> str:
+    """The precision in which the network computes, with a warning where the device emulates it."""
     from aframe.machine.precision import DTYPES, check_supported, described, is_emulated, resolve
 
     made = storage.made_with(options.background) or {} if options.background else {}
-    name = resolve(options.precision or made.get("inference.precision", AUTO), device)
+    name = resolve(options.precision or made.get(SCORING_PRECISION, AUTO), device)
     check_supported("--precision", name, DTYPES[name], device)
     if is_emulated(DTYPES[name], device):
         print(f"warning: strain is scored in {described(DTYPES[name], device)}", file=sys.stderr)
-    return DTYPES[name]
+    return name
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

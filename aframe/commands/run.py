@@ -38,9 +38,10 @@ def run(options: argparse.Namespace) -> None:
         )
     path, wrong = begin_environment(options.directory)
     if options.check or wrong or config.Directories.read()[1] or config.read(path)[1]:
+        from aframe.engines import warn_of_emulation
         from aframe.preflight import checked_run
 
-        checked_run(path, gpus=options.gpus, misread=wrong)
+        warn_of_emulation(checked_run(path, gpus=options.gpus, misread=wrong), options.gpus)
         print(f"{options.directory}: no mistakes found")
         return
     binaries = str(Path(sys.executable).parent)

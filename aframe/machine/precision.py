@@ -1,7 +1,7 @@
 """The precision in which networks compute: bfloat16 where the device has instructions for it, float32 elsewhere.
 
-A processor without such instructions computes bfloat16 too, but emulates it, and is ten to two hundred times slower
-than in float32. No list of names tells the two kinds apart: the libraries decide what they use. So a small matrix
+A processor without such instructions computes bfloat16 too, but emulates it: products take ten to a hundred times as
+long as in float32. No list of names tells the two kinds apart: the libraries decide what they use. So a small matrix
 product and a small convolution are timed in both.
 """
 
@@ -15,12 +15,10 @@ import torch
 
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
+from aframe.machine.precision_record import TRAINER_PRECISIONS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Torch's types of the precisions in which a network scores, by name."""
-
-TRAINER_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-"""Lightning's names of the precisions from which ``auto`` chooses."""
 
 TRAINER_DTYPES: Mapping[str, torch.dtype] = {
     **dict.fromkeys(("bf16-mixed", "bf16-true", "bf16"), torch.bfloat16),
@@ -120,7 +118,7 @@ def described(precision: torch.dtype, device: str) -> str:
     if factor == float("inf"):
         return f"{name}, in which this {_noun(device)} cannot compute"
     if factor > EMULATED:
-        return f"{name}, which this {_noun(device)} emulates: it takes {factor:.0f} times as long as float32"
+        return f"{name}, which this {_noun(device)} emulates: products take {_rounded(factor)} times as long"
     return name
 
 
@@ -130,7 +128,7 @@ def explained(device: str) -> str:
     if factor == float("inf"):
         return f"this {noun} cannot compute in bfloat16"
     if factor > EMULATED:
-        return f"this {noun} emulates bfloat16, which takes {factor:.0f} times as long as float32"
+        return f"this {noun} emulates bfloat16: products take {_rounded(factor)} times as long"
     return f"this {noun} has instructions for bfloat16"
 
 
@@ -162,6 +160,11 @@ def check_trainer_supported(name: str | int, device: str) -> None:
     if str(name) in ("16-mixed", "16") and device == "cpu":
         raise ConfigurationError(f"{key} = {name} is for GPUs, and this training is on a processor: set {AUTO}")
     check_supported(key, str(name), trainer_dtype(name), device)
+
+
+def _rounded(factor: float) -> str:
+    """A multiple to one digit, as it varies by a third between two measurements."""
+    return f"about {float(f'{factor:.1g}'):.0f}"
 
 
 def _noun(device: str) -> str:

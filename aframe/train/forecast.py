@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from aframe.constants import AUTO
-from aframe.machine.precision import TRAINER_PRECISIONS, choose, described, is_emulated, trainer_dtype
+from aframe.machine.precision import described, is_emulated, resolve_trainer, trainer_dtype
 from aframe.processes import cores
 from aframe.progress import in_words
 
@@ -64,7 +64,7 @@ class Forecast(Callback):
         """Print a warning where the machine can do much better."""
         assert self.window_seconds is not None
         device, precision = pl_module.device.type, str(trainer.precision)
-        best = TRAINER_PRECISIONS[choose(device)] if is_emulated(trainer_dtype(precision), device) else precision
+        best = resolve_trainer(AUTO, device) if is_emulated(trainer_dtype(precision), device) else precision
         data = trainer.datamodule  # type: ignore[attr-defined] # set by the Trainer
         try:
             possible = data.batch_size * self.window_seconds(best, device)

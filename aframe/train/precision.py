@@ -16,7 +16,7 @@ from aframe.machine.precision import (
     trainer_dtype,
     training_device,
 )
-from aframe.machine.precision_record import record_first
+from aframe.machine.precision_record import CHOICES, record_first
 
 
 def settle(
@@ -38,7 +38,7 @@ def settle(
     name = run.precision("training", keys.get(TRAINER_PRECISION))
     if name == AUTO:
         chosen = resolve_trainer(AUTO, device)
-        name = record_first(run.precision_record("training"), chosen, measurement(device))
+        name = record_first(run.precision_record("training"), chosen, measurement(device), CHOICES["training"])
     check_trainer_supported(name, device)
     return name
 
@@ -52,6 +52,16 @@ def announce(name: str, accelerator: object) -> None:
     """
     device = training_device(accelerator)
     print(f"Train: precision {name}; {explained(device)}", flush=True)
+    warn_of_emulated_training(name, device)
+
+
+def warn_of_emulated_training(name: str, device: str) -> None:
+    """Print a warning where a device emulates the precision of a training.
+
+    Args:
+        name: Lightning's name of the precision.
+        device: Type of the device that trains.
+    """
     kind = trainer_dtype(name)
     if is_emulated(kind, device):
         mend = f"train.yaml with trainer.precision: {AUTO}, in another AFRAME_TRAIN_RUN_DIR, trains faster here"

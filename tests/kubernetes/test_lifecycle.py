@@ -200,10 +200,13 @@ def test_a_job_keeps_its_name_when_its_pod_has_chosen_a_precision(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_in(directory)
-    before, *_ = lifecycle.manifests_of(run, NAMESPACE, os.environ)
-    monkeypatch.setattr("aframe.artifacts.recorded", lambda path: "32-true")
-    after, *_ = lifecycle.manifests_of(run, NAMESPACE, os.environ)
-    assert after["metadata"]["name"] == before["metadata"]["name"]
+    names, models = [], []
+    for precision in (None, "32-true"):
+        monkeypatch.setattr("aframe.artifacts.recorded", lambda path, allowed, chosen=precision: chosen)
+        names.append(lifecycle.manifests_of(run, NAMESPACE, os.environ)[0]["metadata"]["name"])
+        models.append(run.made_model)
+    assert models[0] != models[1]
+    assert names[0] == names[1]
 
 
 def fresh(cluster: Cluster) -> str | None:

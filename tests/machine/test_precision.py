@@ -71,8 +71,8 @@ def test_what_a_device_does_is_told_with_the_factor_that_it_costs(bfloat16_takes
     assert precision.explained("cpu") == "this processor has instructions for bfloat16"
     assert precision.described(torch.bfloat16, "cpu") == "bfloat16"
     bfloat16_takes(80.0)
-    assert precision.explained("cpu") == "this processor emulates bfloat16, which takes 80 times as long as float32"
-    told = "bfloat16, which this GPU emulates: it takes 80 times as long as float32"
+    assert precision.explained("cpu") == "this processor emulates bfloat16: products take about 80 times as long"
+    told = "bfloat16, which this GPU emulates: products take about 80 times as long"
     assert precision.described(torch.bfloat16, "cuda") == told
     assert precision.measurement("cpu")["bfloat16_over_float32_time"] == 80.0
     bfloat16_takes(float("inf"))

@@ -250,7 +250,7 @@ def test_a_training_keeps_the_precision_that_it_began_with(prepared, run, monkey
     yaml, directory = changed(prepared, "auto", ("precision", "auto"), ("max_epochs", 1)), run("auto")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
     cli.main(["fit", "--config", yaml])
-    told = "Train: precision 32-true; this processor emulates bfloat16, which takes 50 times as long as float32"
+    told = "Train: precision 32-true; this processor emulates bfloat16: products take about 50 times as long"
     assert told in capsys.readouterr().out
     assert model.load(str(directory / "model.pt")).trained_in == "32-true"
     assert storage.made_with(str(directory / "model.pt"))["train.trainer.precision"] == "32-true"
