@@ -9,7 +9,7 @@
 # make test-slurm   the tests that submit to a real Slurm: Debian's, of one node on loopback, installed as root
 # make test-condor  the tests that submit to HTCondor's stand-in, which reads submit files by HTCondor's own bindings
 # make test-kubernetes  the tests that train on a cluster: its API is kmock's, its nodes are processes here, S3 is real
-# make test-moments  the test that kills a run at all of eight moments; make test has two
+# make test-thorough  at full length what make test does on a part: all eight moments of a kill, all draws of a bound
 # make test-container  the tests in an image, which buildah makes of containers/Dockerfile over a Debian of its own (root)
 # make test-install  builds the wheel, and runs it from a new environment, as another user with a read-only home
 # make coverage which lines of aframe/ the tests run, with the processes that they start; those of a Slurm where there is one
@@ -27,7 +27,7 @@ BIN := .venv/bin
 # what the tests import is compiled once, and not by each of the processes that they start
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sandbox venv dev ml4gw test test-all test-moments test-triton triton test-s3 s3 lint bench test-slurm test-condor test-kubernetes test-container test-install dist coverage docs docs-test figures
+.PHONY: help sandbox venv dev ml4gw test test-all test-thorough test-triton triton test-s3 s3 lint bench test-slurm test-condor test-kubernetes test-container test-install dist coverage docs docs-test figures
 .DEFAULT_GOAL := help
 
 help:
@@ -44,18 +44,21 @@ dev: .venv/developed
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=…")'
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) has no venv module: install python3-venv" >&2; exit 1; }
 
+# python compiles what it imports when it first does: to compile all that is installed takes half of pip's time
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
+
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing into .venv: a few minutes the first time"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@$(INSTALL) -e .
 	@touch $@
 
-.venv/developed: .venv/installed
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+.venv/developed: pyproject.toml constraints.txt | .venv/bin/python
+	@$(INSTALL) -e '.[dev]'
 	@$(WITH_ML4GW)
-	@touch $@
+	@touch .venv/installed $@
 
 # without its dependencies: its pins, torch < 2.11 and torchaudio, are those of parts of it that are never imported
-WITH_ML4GW = $(BIN)/python -m pip install --quiet --no-deps -c constraints.txt ml4gw
+WITH_ML4GW = $(INSTALL) --no-deps ml4gw
 
 ml4gw: venv
 	@$(WITH_ML4GW)
@@ -65,34 +68,34 @@ test: dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # the servers first, so that the tests that ask them run beside the others
-test-all: triton s3 test test-moments test-slurm test-condor test-kubernetes test-container test-install docs-test
+test-all: triton s3 test test-thorough test-slurm test-condor test-kubernetes test-container test-install docs-test
 
-test-moments: dev
-	$(BIN)/pytest -m moments tests/test_pipeline.py
+test-thorough: dev
+	$(BIN)/pytest --numprocesses auto --dist loadfile -m thorough
 
 # the server has an environment of its own: its python backend wants numpy 1
-triton: dev
+triton: | .venv/bin/python
 	@PYTHON=$(abspath $(BIN))/python tests/services/tritonserver/install.sh .services/tritonserver
 
-test-triton: triton
+test-triton: dev triton
 	$(BIN)/pytest -m triton
 
 S3 ?= rclone
-s3: dev
+s3: | .venv/bin/python
 	@PYTHON=$(abspath $(BIN))/python tests/services/s3/install.sh .services/s3
 
-test-s3: $(if $(filter ceph,$(S3)),dev,s3)
+test-s3: dev $(if $(filter ceph,$(S3)),,s3)
 	$(if $(filter ceph,$(S3)),tests/services/s3/ceph.sh )$(BIN)/pytest -m s3
 
-test-slurm: s3
+test-slurm: dev s3
 	@tests/services/slurm/install.sh
 	$(BIN)/pytest -m slurm tests/test_slurm_pipeline.py
 
-test-condor: s3
+test-condor: dev s3
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
 	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
 
-test-kubernetes: s3
+test-kubernetes: dev s3
 	$(BIN)/pytest tests/kubernetes
 	$(BIN)/pytest -m kubernetes tests/test_kubernetes_pipeline.py
 
@@ -104,7 +107,7 @@ test-install: dev
 	$(BIN)/pytest -m install tests/test_distribution.py
 
 # the tests of systems that PyPI has are among them
-coverage: triton s3
+coverage: dev triton s3
 	@rm -rf .coverage.d && mkdir .coverage.d
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
 	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -132,8 +135,8 @@ docs-test: dev
 	$(BIN)/pytest -m docs tests/test_tutorials.py
 
 .venv/documented: .venv/developed
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@$(INSTALL) -e '.[docs]'
 	@touch $@
 
-bench: triton
+bench: dev triton
 	$(BIN)/python benchmarks $(if $(QUICK),--quick)

@@ -58,7 +58,7 @@ LONGEST = (
 """Files whose tests take a minute or more, longest first: where tests run on several cores, so do they."""
 
 
-SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "moments")
+SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "thorough")
 """Markers of tests that start a batch system, build an image, install much or take minutes: they run when asked for."""
 
 

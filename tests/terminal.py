@@ -34,6 +34,10 @@ SMALL = (
     "train.trainer.max_epochs=2",
     "train.data.batches_per_epoch=6",
     "train.data.batch_size=32",
+    "train.model.architecture.widths=[12, 16, 24, 32]",
+    "train.model.architecture.blocks=[1, 1, 1, 1]",
+    "sensitivity.mass_combos=35-35, 20-10",
+    "candidates.num_shown=3",
 )
 """Changes that make of the demo's configuration one of two testing segments, minutes long.
 

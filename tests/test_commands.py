@@ -132,9 +132,7 @@ def test_error_inside_a_task_is_one_line(run: Path) -> None:
     for path in (run / "train_data" / "background").glob("*.hdf5"):
         with h5py.File(path, "r+") as file:
             file["L1"][:] = 0.0
-    for workers in ("1", "2"):
-        line = told(aframe("run", str(run), "--workers", workers))
-        assert "the PSD is zero or not finite in band" in line
+    assert "the PSD is zero or not finite in band" in told(aframe("run", str(run)))
     assert not list(run.rglob(".partial-*"))
     assert not list(run.rglob("val_waveforms.hdf5"))
 

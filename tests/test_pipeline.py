@@ -201,7 +201,7 @@ def killed(directory: Path, pattern: str) -> bool:
 
 @pytest.mark.parametrize(
     ("moments", "fewest"),
-    [pytest.param(TELLING, 2, id="two"), pytest.param((*MOMENTS,), 5, id="all", marks=pytest.mark.moments)],
+    [pytest.param(TELLING, 2, id="two"), pytest.param((*MOMENTS,), 5, id="all", marks=pytest.mark.thorough)],
 )
 def test_killed_and_resumed_on_two_workers_is_the_same_to_the_byte(
     whole_run: Path, tmp_path: Path, moments: tuple[str, ...], fewest: int
@@ -412,13 +412,13 @@ def test_candidates_can_be_removed_from_the_background_that_the_run_made(whole_r
 def test_the_loudest_are_shown_as_they_were_scored(whole_run: Path) -> None:
     ranked = CandidateTable.read(str(whole_run / "results" / "candidates.hdf5"))
     shown = read_closeups(str(whole_run / "results" / "closeups.hdf5"))
-    assert list(shown) == list(range(1, 11))
+    assert list(shown) == [1, 2, 3]
     assert (whole_run / "results" / "closeups.hdf5").stat().st_size < 3e6
     for rank, closeup in shown.items():
         time, statistic = ranked["detection_time"][rank - 1], ranked["detection_statistic"][rank - 1]
         assert closeup.statistic[np.abs(closeup.statistic_time - time) <= 4].max() == pytest.approx(statistic, abs=1e-3)
         assert set(closeup.q_transforms) == {"H1", "L1"}
-    assert (whole_run / "results" / "report.html").read_text().count("<h3>Q transform, L1</h3>") == 10
+    assert (whole_run / "results" / "report.html").read_text().count("<h3>Q transform, L1</h3>") == 3
 
 
 def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path, one_thread: None) -> None:

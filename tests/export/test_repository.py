@@ -10,15 +10,15 @@ from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, StorageError
 from aframe.export.configuration import ServingOptions, read_configuration, served_version
 from aframe.export.graphs import BLOCKS, served_graphs
-from aframe.export.onnx import run_onnx
 from aframe.export.repository import find_model, publish
+from aframe.export.torchscript import run_torchscript
 
 OPTIONS = ServingOptions(name="bbh", block_windows=5, max_batch_size=20)
 
 
 def test_a_second_version_leaves_the_first_and_takes_over_in_one_step(make_model, tmp_path):
-    model, repository = make_model("joint"), tmp_path / "repository"
-    first = publish(model, "abc", str(repository), OPTIONS, {"search.seed": 1})
+    model, repository, options = make_model("joint"), tmp_path / "repository", replace(OPTIONS, platform="torch")
+    first = publish(model, "abc", str(repository), options, {"search.seed": 1})
     assert first == {name: f"{repository}/{name}/1" for name in ("bbh", "bbh-windows")}
     content = {path: path.read_bytes() for path in repository.rglob("*/1/*")}
     configuration = repository / "bbh" / "config.pbtxt"
@@ -32,7 +32,7 @@ def test_a_second_version_leaves_the_first_and_takes_over_in_one_step(make_model
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    second = publish(model, "abd", str(repository), OPTIONS, {"search.seed": 2})
+    second = publish(model, "abd", str(repository), options, {"search.seed": 2})
     over.set()
     watcher.join()
     assert seen <= {"1 abc 1", "2 abd 2"}
@@ -47,7 +47,7 @@ def test_a_second_version_leaves_the_first_and_takes_over_in_one_step(make_model
     graph = served_graphs(model, 5, 20, "float32")[BLOCKS]
     path, _ = find_model(str(repository), "bbh")
     inputs = graph.sample(2)
-    assert abs(run_onnx(path, inputs.numpy(), "float32") - graph.module(inputs).numpy()).max() < 1e-4
+    assert abs(run_torchscript(path, inputs.numpy()) - graph.module(inputs).numpy()).max() < 1e-4
 
 
 def test_a_failed_export_leaves_what_was_there(make_model, tmp_path):

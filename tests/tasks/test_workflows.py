@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from terminal import environment_of, law_run, write_batch, write_run
+from terminal import aframe_here, environment_of, write_batch, write_run
 
 from aframe import engines, processes, steps
 from aframe.batch.settings import BATCH_TASKS
@@ -102,7 +102,7 @@ def test_a_machine_that_cannot_submit_is_told_so_at_once(run: Path, monkeypatch:
     binaries.mkdir()
     (binaries / "bash").symlink_to(shutil.which("bash"))
     monkeypatch.setenv("PATH", str(binaries))
-    result = law_run(run)
+    result = aframe_here("run", str(run), "--check")
     assert result.returncode == 1
     assert "workflow = slurm of GenerateTrainingWaveforms: sbatch is not on PATH" in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -128,16 +128,53 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-def test_two_processes_validate_as_one_does_and_write_one_model(prepared, run):
-    yaml = changed(prepared, "ddp", ("max_epochs", 1), ("devices", "2\n  strategy: ddp"))
-    directory = run("ddp")
+def written(path):
+    """When a file was written, in ns; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def ask_to_end(process, rank):
+    """Ask one of a training's two processes to end; what they print as errors."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    other = next(int(c) for c in children if "train" in Path(f"/proc/{c}/cmdline").read_text())
+    os.kill((process.pid, other)[rank], signal.SIGTERM)
+    try:
+        told = process.communicate(timeout=120)[1]
+        wait_for(lambda: not Path(f"/proc/{other}/exe").exists(), 60)  # of one that has ended there is none
+    finally:
+        process.kill()
+    return told
+
+
+@pytest.mark.parametrize("asked", [(1,), pytest.param((0, 1), marks=pytest.mark.thorough)])
+def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, run, asked):
+    """One of them, or one and then the other, is asked to end; once they have gone on they write one model."""
+    epochs = ("max_epochs", "5\n  log_every_n_steps: 1")
+    yaml = changed(prepared, "ddp", epochs, ("batches_per_epoch", 20), ("devices", "2\n  strategy: ddp"))
+    directory, reached = run("ddp"), 0
+    last = directory / "checkpoints" / "last.ckpt"
+    for rank in asked:
+        before = written(last)
+        with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            while written(last) == before:
+                assert process.poll() is None
+                time.sleep(0.002)
+            time.sleep(0.2)
+            told = ask_to_end(process, rank)
+        assert process.returncode == 1
+        assert "error: training was asked to end (SIGTERM): run again to continue" in told
+        step = torch.load(last, weights_only=True)["global_step"]
+        assert reached + 1 < step < 100
+        assert step % 20
+        reached = step
     with training("--config", yaml, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         out, told = process.communicate()
     assert process.returncode == 0, told
-    assert out.count("Train: epoch 1 of 1") == 1
+    assert out.count("Train: epoch 5 of 5") == 1
     assert [name for name in os.listdir(directory) if name.startswith("model")] == ["model.pt"]
-    (row,) = rows(directory / "metrics.csv")
-    checkpoint = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    table = rows(directory / "metrics.csv")
+    assert [row["epoch"] for row in table] == ["0", "1", "2", "3", "4"]
+    checkpoint = torch.load(last, weights_only=True)["state_dict"]
     trained = model.load(str(directory / "model.pt"))
     assert all(torch.equal(checkpoint[f"network.{name}"], x) for name, x in trained.network.state_dict().items())
     data = AframeDataModule(validation_background=float("inf"))
@@ -145,32 +182,7 @@ def test_two_processes_validate_as_one_does_and_write_one_model(prepared, run):
     validated = data.validation.joined([data.validation.score(trained.network, 200000.0, torch.device("cpu"), (0, 1))])
     expected = validation_metrics(validated, 1e-3)
     for name, value in expected.items():
-        assert float(row[name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_several_processes_end_together_when_one_is_asked_to(prepared, run, rank):
-    epochs = ("max_epochs", "3\n  log_every_n_steps: 1")
-    yaml = changed(prepared, "asked", epochs, ("batches_per_epoch", 40), ("devices", "2\n  strategy: ddp"))
-    directory = run(f"asked {rank}")
-    with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        while not (directory / "checkpoints" / "last.ckpt").exists():
-            assert process.poll() is None
-            time.sleep(0.002)
-        time.sleep(0.2)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        other = next(int(c) for c in children if "train" in Path(f"/proc/{c}/cmdline").read_text())
-        os.kill((process.pid, other)[rank], signal.SIGTERM)
-        try:
-            told = process.communicate(timeout=120)[1]
-        finally:
-            process.kill()
-    assert process.returncode == 1
-    assert "error: training was asked to end (SIGTERM): run again to continue" in told
-    wait_for(lambda: not Path(f"/proc/{other}/exe").exists(), 60)  # of one that has ended there is none
-    step = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert 40 < step < 120
-    assert step % 40
+        assert float(table[-1][name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
 
 
 def test_a_loss_that_is_no_number_is_told_and_spoils_no_checkpoint(prepared, run):
