@@ -89,19 +89,19 @@ test-s3: dev $(if $(filter ceph,$(S3)),,s3)
 
 test-slurm: dev s3
 	@tests/services/slurm/install.sh
-	$(BIN)/pytest -m slurm tests/test_slurm_pipeline.py
+	$(BIN)/pytest -m slurm tests/end_to_end/test_slurm.py
 
 test-condor: dev s3
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
-	$(BIN)/pytest -m condor tests/test_condor_pipeline.py
+	$(BIN)/pytest -m condor tests/end_to_end/test_condor.py
 
 test-kubernetes: dev s3
 	$(BIN)/pytest tests/kubernetes
-	$(BIN)/pytest -m kubernetes tests/test_kubernetes_pipeline.py
+	$(BIN)/pytest -m kubernetes tests/end_to_end/test_kubernetes.py
 
 test-container: dev
 	@tests/services/container/install.sh
-	PYTHON=$(abspath $(BIN))/python tests/services/container/with_image.sh $(BIN)/pytest -m container tests/test_container_pipeline.py tests/tasks/test_containers.py
+	PYTHON=$(abspath $(BIN))/python tests/services/container/with_image.sh $(BIN)/pytest -m container tests/end_to_end/test_container.py tests/tasks/test_containers.py
 
 test-install: dev
 	$(BIN)/pytest -m install tests/test_distribution.py
@@ -112,7 +112,7 @@ coverage: dev triton s3
 	@PYTHON=$(abspath $(BIN))/python tests/services/htcondor/install.sh .services/htcondor
 	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage run -m pytest -m "condor$$(! command -v slurmctld > /dev/null || echo ' or slurm')" \
-		tests/test_condor_pipeline.py tests/test_slurm_pipeline.py
+		tests/end_to_end/test_condor.py tests/end_to_end/test_slurm.py
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report
 
 dist: dev

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from aframe import __version__, console
+from aframe import __version__
 from aframe.errors import AframeError
-from aframe.parsing import nearest
+from aframe.machine import console
+from aframe.settings.keys import nearest
 
 COMMANDS = {
     "init": "write a run's configuration into a new directory",

@@ -1,5 +1,6 @@
 """Constants of physics, the calendar and machines, each defined once."""
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 SECONDS_PER_DAY: Final = 86400.0
@@ -24,3 +25,12 @@ count (docs/performance.md), not by measurement."""
 
 GPU_WINDOWS: Final = 1e6
 """Windows a second that a GPU is taken to do at most: what the process around it keeps up with."""
+
+TRAINER_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+"""The precisions from which ``auto`` chooses, and Lightning's names of them."""
+
+PRECISION_CHOICES: Mapping[str, Collection[str]] = {
+    "training": tuple(TRAINER_PRECISIONS.values()),
+    "scoring": tuple(TRAINER_PRECISIONS),
+}
+"""What ``auto`` may come to, by what is computed."""

@@ -1,5 +1,7 @@
 """How strain is prepared for a network: numbers alone, so that what only plans need not import what computes."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aframe.errors import ConfigurationError
@@ -103,3 +105,25 @@ class Preprocessing:
     def coalescence_offset(self) -> float:
         """Seconds from a window's start to the middle of the interval in which training puts coalescences."""
         return (self.coalescence[0] + self.coalescence[1]) / 2
+
+
+def check_shifts(shifts: Sequence[float], sampling_rate: float) -> None:
+    """Refuse shifts after which windows of two detectors do not start at one time.
+
+    Args:
+        shifts: Of each detector, s.
+        sampling_rate: Windows per second, Hz.
+
+    Raises:
+        ConfigurationError: Naming a shift that lies between windows, and those that are allowed.
+    """
+    for shift in shifts:
+        windows = shift * sampling_rate
+        if abs(windows - round(windows)) > 1e-6:
+            together = ", ".join(f"{each:g}" for each in shifts)
+            below, above = math.floor(windows) / sampling_rate, math.ceil(windows) / sampling_rate
+            raise ConfigurationError(
+                f"shifts = {together}: {shift:g} s lies between windows, of which one starts every "
+                f"{1 / sampling_rate:g} s (1 / inference_sampling_rate): choose multiples of that, such as "
+                f"{below:g} or {above:g}"
+            )

@@ -6,11 +6,12 @@ import numpy as np
 from _clocks import peak_gigabytes
 from _rows import at_most, sized, tell
 
-from aframe.config import Candidates
+from aframe.candidates.foreground import Populations
+from aframe.candidates.rank import Slides, rank
+from aframe.candidates.removal import LiveSpans
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.events.removal import LiveSpans
 from aframe.events.significance import Background
-from aframe.ranking import Populations, Slides, rank
+from aframe.settings.sections import Candidates
 from aframe.tables import EventTable, RecoveredTable
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 

@@ -10,8 +10,8 @@ import numpy as np
 from _clocks import peak_gigabytes
 from _rows import at_most, sized, tell
 
+from aframe.candidates.table import candidates, write_candidates
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.events.candidates import candidates, write_candidates
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import write_closeups

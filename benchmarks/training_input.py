@@ -21,9 +21,10 @@ from _precision import TRAINED_IN, fastest, name_of
 from _rows import QUICK, at_most, sized, tell
 
 from aframe import cli
-from aframe.artifacts import Artifacts
-from aframe.config import Directories, load
 from aframe.costs.amounts import network, repairings
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 from aframe.train.data import AframeDataModule, Batch
 from aframe.train.memory import Memory
 from aframe.train.module import AframeModule
@@ -97,7 +98,7 @@ def prepare(directory: Path, configuration: str) -> Artifacts:
     cli.main(["init", str(directory), "--config", configuration, *changes])
     cli.main(["data", "--stage", "train"])
     cli.main(["waveforms", "--stage", "train", "--stage", "validation"])
-    return Artifacts(load(os.environ["LAW_CONFIG_FILE"]), Directories.from_environment())
+    return Artifacts(load_config(os.environ["LAW_CONFIG_FILE"]), Directories.from_environment())
 
 
 def measure(run: Artifacts, case: Case, memory: Memory) -> None:

@@ -21,8 +21,8 @@ from aframe.events.cluster import Clustering
 from aframe.inference.run import Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
-from aframe.planning import WorkUnit, pack
 from aframe.preprocessing import Preprocessing, Whitening
+from aframe.steps.planning import WorkUnit, pack
 from aframe.strain.files import background_path, write_background
 from aframe.tables import EventTable, merge_tables
 from aframe.train.architectures import FactorisedNetwork

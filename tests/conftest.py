@@ -48,12 +48,12 @@ _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module  # type
 
 
 LONGEST = (
-    "test_pipeline.py",
-    "test_served_pipeline.py",
-    "test_commands.py",
-    "test_cli.py",
-    "test_client.py",
-    "test_onnx.py",
+    "end_to_end/test_whole.py",
+    "end_to_end/test_served.py",
+    "train/test_cli.py",
+    "end_to_end/test_bad_input.py",
+    "serving/test_client.py",
+    "export/test_onnx.py",
 )
 """Files whose tests take a minute or more, longest first: where tests run on several cores, so do they."""
 
@@ -64,7 +64,7 @@ SYSTEMS = ("slurm", "condor", "kubernetes", "container", "install", "docs", "tho
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     rank = {name: k for k, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+    items.sort(key=lambda item: rank.get("/".join(item.path.parts[-2:]), len(rank)))
     for item in items:
         for name in SYSTEMS:
             if item.get_closest_marker(name) is not None and name not in config.option.markexpr:
@@ -137,12 +137,12 @@ def wire(bucket: str, store_server: "Store", monkeypatch: pytest.MonkeyPatch) ->
     import numpy as np
     import stores
 
-    from aframe import object_store
+    from aframe.storage import s3
 
     wire = stores.Wire(store_server.endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
-    monkeypatch.setattr(object_store, "_told", np.zeros(1))
-    object_store.ObjectStore.clear_instance_cache()
+    monkeypatch.setattr(s3, "_told", np.zeros(1))
+    s3.ObjectStore.clear_instance_cache()
     yield wire
     wire.close()
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 from unittest.mock import patch
 
-from aframe import cli, config, env_file, storage
-from aframe.artifacts import Artifacts
-from aframe.config import Directories
+from aframe import cli, storage
 from aframe.errors import AframeError
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings import env_file
+from aframe.settings.read import load_config, read_config
 
 AFRAME = str(Path(sys.executable).parent / "aframe")
 LAW = str(Path(sys.executable).parent / "law")
@@ -92,18 +94,18 @@ def environment_of(directory: Path | None = None) -> dict[str, str]:
 
 def run_in(directory: Path) -> Artifacts:
     """The run of a directory, as its files now are."""
-    config.load.cache_clear()
-    made = config.load(str(directory / "sandbox.cfg"))
+    load_config.cache_clear()
+    made = load_config(str(directory / "sandbox.cfg"))
     return Artifacts(made, Directories.from_environment(environment_of(directory)))
 
 
 def settle(run: Path, *names: str) -> None:
     """Have a run's injections or model made, so that what they take is not looked at again, by LAL or by Lightning."""
-    directories = config.Directories(**{name: str(run / name) for name in config.Directories.__annotations__})
+    directories = Directories(**{name: str(run / name) for name in Directories.__annotations__})
     injections: storage.Parameters = {}
     network: storage.Parameters = {}
     with contextlib.suppress(AframeError):
-        made, wrong = config.read(str(run / "sandbox.cfg"))
+        made, wrong = read_config(str(run / "sandbox.cfg"))
         if not wrong:
             there = Artifacts(made, directories)
             injections, network = there.made_injections, there.made_model
@@ -134,7 +136,7 @@ def aframe_here(*arguments: str, variables: Mapping[str, str] | None = None) -> 
     """
     chosen = environment_of() if variables is None else variables
     out, err, code = io.StringIO(), io.StringIO(), 0
-    config.load.cache_clear()
+    load_config.cache_clear()
     with (
         patch.dict(os.environ, chosen, clear=True),
         patch("os.execvpe", _refuse_to_go_on),
@@ -145,7 +147,7 @@ def aframe_here(*arguments: str, variables: Mapping[str, str] | None = None) -> 
             cli.main(arguments)
         except SystemExit as stop:
             code = int(stop.code or 0)
-    config.load.cache_clear()
+    load_config.cache_clear()
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 

@@ -8,9 +8,9 @@ import pytest
 HEAVY = {"torch", "scipy", "lal", "gwpy", "astropy", "lightning", "s3fs", "aiohttp", "botocore", "bilby", "luigi"}
 """Packages that take a good part of a second, or several, to import."""
 
-LIGHT = ("cli", "config", "consistency", "artifacts", "planning", "storage", "leases", "progress", "activity",
-         "overview", "console", "checkup", "commands.init", "commands.run", "commands.runs", "commands.status",
-         "commands.doctor", "commands.completion")  # fmt: skip
+LIGHT = ("cli", "settings.read", "settings.together", "runs.artifacts", "steps.planning", "storage", "storage.leases",
+         "progress.ledger", "progress.activity", "steps.overview", "machine.console", "checks.machine", "commands.init",
+         "commands.run", "commands.runs", "commands.status", "commands.doctor", "commands.completion")  # fmt: skip
 """Modules of which commands are made that answer at once."""
 
 

@@ -5,19 +5,22 @@ from pathlib import Path
 import numpy as np
 from terminal import write_run
 
-from aframe import config
-from aframe.artifacts import Artifacts
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 from aframe.tables import EventTable, RecoveredTable, RejectedTable
 from aframe.waveforms.priors import demo_bbh, draw
 
 
 def run_with_populations(directory: Path, populations: str) -> Artifacts:
     """A run of the demo's configuration with more target populations."""
-    write_run(directory)
+    write_run(directory, "sensitivity.mass_combos=35-35, 35-20, 20-20, 20-10")
     path = directory / "sandbox.cfg"
-    path.write_text(f"{path.read_text()}\npopulations = {populations}\n")  # its last section is the sensitivity's
+    path.write_text(
+        path.read_text().replace("[luigi_sensitivity]\n", f"[luigi_sensitivity]\npopulations = {populations}\n")
+    )
     names = ("train_data", "test_data", "train_run", "condor", "results")
-    return Artifacts(config.load(str(path)), config.Directories(**{name: str(directory / name) for name in names}))
+    return Artifacts(load_config(str(path)), Directories(**{name: str(directory / name) for name in names}))
 
 
 def write_events(run: Artifacts) -> None:

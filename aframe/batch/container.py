@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aframe import storage
 from aframe.batch.job import ONE_THREAD, PASSED, RUN_LAW
 from aframe.errors import ConfigurationError
-from aframe.processes import JOB, JOB_CORES
+from aframe.machine.processes import JOB, JOB_CORES
 
 PROGRAMS = {"apptainer": "APPTAINERENV_", "singularity": "SINGULARITYENV_"}
 """Programs that run an image, in the order in which they are looked for, and what the names of variables begin with

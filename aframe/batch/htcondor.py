@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aframe.batch.job import ENVIRONMENT, Job
-from aframe.batch.settings import Batch
+from aframe.settings.jobs import Batch
 
 NAME, GROUP = "AframeJob", "AframeTask"
 """Attributes of a job: its name, and what the names of all jobs of its task begin with."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aframe.activity import LOG
-from aframe.batch.settings import Batch
-from aframe.processes import JOB, JOB_CORES
+from aframe.machine.processes import JOB, JOB_CORES
+from aframe.progress.activity import LOG
+from aframe.settings.jobs import Batch
 
 PASSED = (
     "AFRAME_", "AWS_", "LAW_", "LAL_", "LIGO_", "GWDATAFIND_", "NDS", "DEFAULT_SEGMENT_SERVER", "X509_", "BEARER_TOKEN",

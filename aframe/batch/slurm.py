@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from aframe.batch.job import Job
-from aframe.batch.settings import Batch
+from aframe.settings.jobs import Batch
 
 LIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING"
 """States in which a job can still do its work, as squeue takes them."""

@@ -3,7 +3,7 @@
 import argparse
 
 from aframe.commands.runs import add_cfg, run_of
-from aframe.progress import Progress
+from aframe.progress.lines import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,15 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Find segments and make strain."""
-    from aframe import steps
+    from aframe.steps.devices import use_one_thread
+    from aframe.steps.strain import fetch_strain, find_segments, segments_of
 
-    steps.use_one_thread()
+    use_one_thread()
     run = run_of(options.cfg)
     for stage in options.stage or ["train", "test"]:
-        steps.find_segments(run, stage)
-        segments = steps.segments_of(run, stage)
+        find_segments(run, stage)
+        segments = segments_of(run, stage)
         progress = Progress(f"{stage}ing strain, segments")
         for number, segment in enumerate(segments, start=1):
-            steps.fetch_strain(run, stage, segment)
+            fetch_strain(run, stage, segment)
             progress(number, len(segments))
         print(f"{len(segments)} segments in {run.data_directory(stage)}")

@@ -9,7 +9,7 @@ from aframe.commands.runs import load_environment, run_of
 from aframe.errors import AframeError
 
 if TYPE_CHECKING:
-    from aframe.artifacts import Artifacts
+    from aframe.runs.artifacts import Artifacts
 
 SIGNS = {"fine": ("✔", 32), "wrong": ("✘", 31), "absent": ("–", 2)}
 """Of what was found, and its colour on a terminal."""
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Look at the machine, and at a run's costs."""
-    from aframe.checkup import check_up
+    from aframe.checks.machine import check_up
 
     made, needed = None, 0.0
     costs: list[str] = []
@@ -52,15 +52,15 @@ def run(options: argparse.Namespace) -> None:
 
 def _costs(run: "Artifacts") -> tuple[list[str], float]:
     """Lines that tell what a run costs, and the bytes that it has still to write."""
-    from aframe import overview
     from aframe.costs.amounts import amounts
     from aframe.costs.estimate import downloads, estimate, table
     from aframe.costs.rates import measure
+    from aframe.steps import overview
 
     print("measuring how fast this machine is", file=sys.stderr, flush=True)
     made, rates = amounts(run), measure(run)
     costs = estimate(run, made, rates)
-    left = {status.step.name for status in overview.look(run).steps if status.state != "done"}
+    left = {status.stage.name for status in overview.look(run).stages if status.state != "done"}
 
     def lines() -> Iterator[str]:
         yield from table(costs, [cost.stage for cost in costs if cost.stage in left])

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict, fields
 
 from aframe import storage
-from aframe.consistency import CHOICES
+from aframe.settings.together import CHOICES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

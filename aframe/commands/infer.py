@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aframe import storage
-from aframe.artifacts import SCORING_PRECISION
 from aframe.commands.runs import run_of
-from aframe.consistency import CHOICES
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
-from aframe.progress import Progress
+from aframe.progress.lines import Progress
+from aframe.runs.artifacts import SCORING_PRECISION
+from aframe.settings.together import CHOICES
 
 if TYPE_CHECKING:
     from aframe.inference.recorded import Span
@@ -71,10 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Apply a model to files, or score a run's slides."""
-    from aframe import steps
+    from aframe.steps.devices import use_one_gpu
 
     _check_kind(options)
-    device = steps.use_one_gpu(options.gpus)
+    device = use_one_gpu(options.gpus)
     if not options.strain:
         _infer_run(options.cfg, device)
         return
@@ -146,7 +146,7 @@ def _precision(options: argparse.Namespace, device: str) -> str:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before anything is computed, what cannot be written or is no file of its kind."""
-    from aframe.preflight import LEAST_FREE
+    from aframe.checks.run import LEAST_FREE
 
     for name, suffixes, kind in (("output", (".hdf5", ".h5"), "HDF5 file"), ("page", (".html",), "page")):
         path = getattr(options, name)
@@ -204,7 +204,7 @@ def _print_spans(spans: Sequence["Span"]) -> None:
 
 
 def _print_candidates(events: "EventTable", number: int) -> None:
-    from aframe.events.candidates import utc
+    from aframe.candidates.table import utc
 
     is_rated = "far_per_year" in events.parameters
     print(f"{len(events)} events; loudest first")
@@ -221,16 +221,18 @@ def _print_candidates(events: "EventTable", number: int) -> None:
 
 
 def _infer_run(configuration: str, device: str) -> None:
-    from aframe import engines, planning, steps
+    from aframe.steps import engines, planning
+    from aframe.steps.devices import use_one_thread
+    from aframe.steps.scoring import merge_events, score_unit
 
-    steps.use_one_thread()
+    use_one_thread()
     run = run_of(configuration)
     units = planning.plan_units(run)
     ledger = planning.ledger(run)
     for number, unit in enumerate(units):
         if not ledger.was_done(number):
             address = engines.server_address(run, os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"])
-            steps.score_unit(run, unit, device, address, ledger.job(number, f"unit {number + 1}/{len(units)}"))
+            score_unit(run, unit, device, address, ledger.job(number, f"unit {number + 1}/{len(units)}"))
     engines.stop_server(run)
-    steps.merge_events(run)
+    merge_events(run)
     print(run.events("background"))

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from aframe import config, storage
+from aframe import storage
 from aframe.batch.job import RUN_LAW
-from aframe.blueprints import Blueprint, detectors, local_strain, open_data
 from aframe.errors import ConfigurationError, StorageError
-from aframe.parsing import nearest
+from aframe.runs.blueprints import Blueprint, detectors, local_strain, open_data
+from aframe.settings.keys import nearest
+from aframe.settings.read import key_problem, load_config
+from aframe.settings.sections import Config
 
 CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
 
@@ -96,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
     given = [name for name in CHOICES_OF_DATA if getattr(options, name)]
     names = CONFIGURATIONS[options.config or ("bbh" if given else "demo")]
     shipped = [Path(str(resources.files("aframe") / "pipelines" / "sandbox" / name)) for name in names]
-    blueprint = _blueprint(options, config.load(str(shipped[0]))) if given else None
+    blueprint = _blueprint(options, load_config(str(shipped[0]))) if given else None
     configuration, training = (path.read_text(encoding="utf-8") for path in shipped)
     texts = dict(
         zip(FILES, (configuration, training, _environment(directory, options.s3_bucket), RUN_SCRIPT), strict=True)
@@ -141,7 +143,7 @@ def _write(directory: Path, texts: Mapping[str, str]) -> None:
         ) from None
 
 
-def _blueprint(options: argparse.Namespace, base: config.Config) -> Blueprint:
+def _blueprint(options: argparse.Namespace, base: Config) -> Blueprint:
     """What is particular to the data that the options name."""
     ifos = detectors(options.ifos) if options.ifos else ()
     if not options.frames:
@@ -189,7 +191,7 @@ def _change(texts: dict[str, str], change: str) -> None:
         pattern = rf"^(\s*){re.escape(name)}:\s*[^#\n]*?(\s*(#.*)?)$"
     else:
         file, separator = "sandbox.cfg", " ="
-        wrong = config.problem(section, name, value)
+        wrong = key_problem(section, name, value)
         if wrong:
             raise ConfigurationError(f"--set {change}: {wrong}")
         heading = f"[luigi_{section}]\n"

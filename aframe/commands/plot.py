@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write a page of one stretch of a run's data."""
-    from aframe import steps
     from aframe.report.stretch_page import stretch_html
+    from aframe.steps.scoring import look_at
 
     if options.duration <= 0 or options.slide < 0:
         raise ConfigurationError(f"--duration {options.duration} must be positive, --slide {options.slide} from 0 on")
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--output {options.output} is no page: give a name that ends with .html")
     run = run_of(load_environment(options.directory))
     span = options.time - options.duration / 2, options.time + options.duration / 2
-    shown = steps.look_at(run, options.slide, span, options.injections)
+    shown = look_at(run, options.slide, span, options.injections)
     title = f"Slide {options.slide} at GPS {options.time:.3f}"
     storage.write_text(options.output, stretch_html(shown, title))
     print(f"{title}: {options.output}")

@@ -14,14 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Build a run's report anew."""
-    from aframe import overview, steps
+    from aframe.steps import overview
+    from aframe.steps.answers import build_report
 
     run = run_of(load_environment(options.directory))
     if not Path(options.directory).is_dir():
         raise AframeError(f"{options.directory} is no directory: give a run's directory")
-    steps.build_report(run)
+    build_report(run)
     print(f"report: {run.result('report.html')}")
-    lacking = overview.lacking(run, overview.look(run).steps)
+    lacking = overview.lacking(run, overview.look(run).stages)
     if lacking:
         told = f"the run is not finished, its report lacks {', '.join(lacking)}"
         print(f"{told}: `aframe run {options.directory}` goes on")

@@ -5,10 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from aframe import config
 from aframe.commands.runs import begin_environment
 from aframe.errors import ConfigurationError
-from aframe.processes import cores
+from aframe.machine.processes import cores
+from aframe.runs.directories import Directories
+from aframe.settings.read import read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +38,9 @@ def run(options: argparse.Namespace) -> None:
             f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
         )
     path, wrong = begin_environment(options.directory)
-    if options.check or wrong or config.Directories.read()[1] or config.read(path)[1]:
-        from aframe.engines import warn_of_emulation
-        from aframe.preflight import checked_run
+    if options.check or wrong or Directories.read()[1] or read_config(path)[1]:
+        from aframe.checks.run import checked_run
+        from aframe.steps.engines import warn_of_emulation
 
         warn_of_emulation(checked_run(path, gpus=options.gpus, misread=wrong), options.gpus)
         print(f"{options.directory}: no mistakes found")

@@ -4,9 +4,12 @@ import argparse
 import os
 from pathlib import Path
 
-from aframe import config, env_file
-from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, MistakesError
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.runs.stages import check_outputs
+from aframe.settings import env_file
+from aframe.settings.read import load_config
 
 
 def run_of(configuration: str, check: bool = True) -> Artifacts:
@@ -24,12 +27,12 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
     if not path:
         raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
     beside = Path(path).absolute().with_name(".env")
-    if beside.is_file() and config.Directories.read()[1]:
+    if beside.is_file() and Directories.read()[1]:
         for name, value in env_file.read(str(beside)).items():
             os.environ.setdefault(name, value)
-    run = Artifacts(config.load(str(Path(path).absolute())), config.Directories.from_environment())
+    run = Artifacts(load_config(str(Path(path).absolute())), Directories.from_environment())
     if check:
-        run.check()
+        check_outputs(run)
     return run
 
 

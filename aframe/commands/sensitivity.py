@@ -12,11 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Rank candidates and estimate the sensitive volume."""
-    from aframe import steps
+    from aframe.steps.answers import estimate_sensitivity
+    from aframe.steps.devices import use_one_thread
+    from aframe.steps.vetoes import veto_events
 
-    steps.use_one_thread()
+    use_one_thread()
     run = run_of(options.cfg)
     if run.config.vetoes.given:
-        steps.veto_events(run)
-    steps.estimate_sensitivity(run)
+        veto_events(run)
+    estimate_sensitivity(run)
     print(run.plot("sensitive_volume.html"))

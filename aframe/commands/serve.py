@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run a Triton server."""
-    from aframe.processes import is_alive
+    from aframe.machine.processes import is_alive
     from aframe.serving.launch import IMAGE, Endpoint, Launch
     from aframe.serving.server import serve as run_server
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from aframe import overview
-from aframe.activity import Activity, utc
 from aframe.commands.runs import add_directory, load_environment, run_of
 from aframe.errors import ConfigurationError
-from aframe.overview import Overview, StepStatus
-from aframe.progress import in_words
+from aframe.progress.activity import Activity, utc
+from aframe.progress.lines import in_words
+from aframe.steps import overview
+from aframe.steps.overview import Overview, StageStatus
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> None:
 def lines(seen: Overview, directory: str) -> Iterator[str]:
     """Plain lines: one for the run, one for each step, and what failed."""
     yield f"{directory}: {headline(seen)}"
-    for status in seen.steps:
-        yield f"{status.state:11}  {status.step.name:31}  {'  '.join(filter(None, [detail(status), status.path]))}"
+    for status in seen.stages:
+        yield f"{status.state:11}  {status.stage.name:31}  {'  '.join(filter(None, [detail(status), status.path]))}"
         yield from (f"{'':13}{trouble}" for trouble in troubles(status))
 
 
@@ -83,7 +83,7 @@ def headline(seen: Overview) -> str:
     """How the whole run stands."""
     told = [seen.state]
     if seen.last is not None and seen.state != "to do":
-        ended = max(seen.last.updated, *(each.updated for status in seen.steps for each in status.troubled), 0.0)
+        ended = max(seen.last.updated, *(each.updated for status in seen.stages for each in status.troubled), 0.0)
         told.append(f"since {utc(seen.last.started)}" if seen.state == "running" else f"at {utc(ended)}")
     if seen.holder:
         told.append(f"({seen.holder})")
@@ -91,12 +91,12 @@ def headline(seen: Overview) -> str:
     return " ".join(told) + log
 
 
-def detail(status: StepStatus) -> str:
+def detail(status: StageStatus) -> str:
     """How many units are done, and how far those at work are."""
     told = []
-    if status.step.units and status.total is not None and not (status.state == "done" and status.step.then):
-        told.append(f"{status.done}/{status.total} {status.step.units}")
-    if status.at_work and status.step.units:
+    if status.stage.units and status.total is not None and not (status.state == "done" and status.stage.merged_by):
+        told.append(f"{status.done}/{status.total} {status.stage.units}")
+    if status.at_work and status.stage.units:
         told.append(f"{len(status.at_work)} running")
     if len(status.at_work) == 1:
         told += progress(status.at_work[0])
@@ -115,7 +115,7 @@ def progress(activity: Activity) -> list[str]:
     return [f"{activity.done:.0f} of {activity.total:.0f}{activity.unit} ({share:.0f} %)"]
 
 
-def troubles(status: StepStatus) -> Iterator[str]:
+def troubles(status: StageStatus) -> Iterator[str]:
     """What failed or was interrupted, the latest last, and where to read more; what failed alike is told once."""
     alike: dict[tuple[str, str], list[Activity]] = {}
     for each in status.troubled:
@@ -147,10 +147,10 @@ def as_json(seen: Overview) -> dict[str, Any]:
         "holder": seen.holder,
         "run": next(iter(told([seen.last] if seen.last else [])), None),
         "steps": [
-            {"task": s.step.task, "group": s.step.group, "name": s.step.name, "state": s.state, "done": s.done,
-             "total": s.total, "units": s.step.units, "seconds_left": s.seconds_left, "path": s.path, "jobs": s.jobs,
+            {"task": s.stage.task, "group": s.stage.part, "name": s.stage.name, "state": s.state, "done": s.done,
+             "total": s.total, "units": s.stage.units, "seconds_left": s.seconds_left, "path": s.path, "jobs": s.jobs,
              "running": told(s.at_work), "troubled": told(s.troubled)}
-            for s in seen.steps
+            for s in seen.stages
         ],
     }  # fmt: skip
 
@@ -170,10 +170,10 @@ def tree(seen: Overview, directory: str) -> "Tree":
     from rich.tree import Tree
 
     root = Tree(f"{SIGNS[seen.state]} [bold]{escape(directory)}[/] {escape(headline(seen))}")
-    for group, members in groupby(seen.steps, key=lambda status: status.step.group):
+    for group, members in groupby(seen.stages, key=lambda status: status.stage.part):
         branch = root.add(f"[bold]{group}[/]")
         for status in members:
-            leaf = branch.add(f"{SIGNS[status.state]} {status.step.name:31} {escape(detail(status))}")
+            leaf = branch.add(f"{SIGNS[status.state]} {status.stage.name:31} {escape(detail(status))}")
             for trouble in troubles(status):
                 leaf.add(f"[{'red' if status.state == 'failed' else 'yellow'}]{escape(trouble)}[/]")
     return root

@@ -5,12 +5,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aframe import activity
 from aframe.commands.runs import add_cfg, load_environment, run_of
 from aframe.errors import InterruptionError
+from aframe.progress import activity
 
 if TYPE_CHECKING:
-    from aframe.artifacts import Artifacts
+    from aframe.runs.artifacts import Artifacts
 
 TASK = "Train"
 """Whose work it does in a run."""

@@ -3,7 +3,7 @@
 import argparse
 
 from aframe.commands.runs import add_cfg, run_of
-from aframe.progress import Progress
+from aframe.progress.lines import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,19 +19,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Make signals."""
-    from aframe import planning, steps
+    from aframe.steps import planning
+    from aframe.steps.devices import use_one_thread
+    from aframe.steps.waveforms import (
+        generate_injections,
+        generate_training_waveforms,
+        generate_validation_waveforms,
+        merge_injections,
+    )
 
-    steps.use_one_thread()
+    use_one_thread()
     run = run_of(options.cfg)
     for stage in options.stage or ["train", "validation", "test"]:
         if stage == "train":
-            steps.generate_training_waveforms(run, Progress("training waveforms"))
+            generate_training_waveforms(run, Progress("training waveforms"))
             print(run.training_waveforms)
         elif stage == "validation":
-            steps.generate_validation_waveforms(run, Progress("validation waveforms"))
+            generate_validation_waveforms(run, Progress("validation waveforms"))
             print(run.validation_waveforms)
         else:
             for batch in planning.plan_injections(run):
-                steps.generate_injections(run, batch, Progress(f"injections of segment {batch.segment}"))
-            steps.merge_injections(run)
+                generate_injections(run, batch, Progress(f"injections of segment {batch.segment}"))
+            merge_injections(run)
             print(run.injections)

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
-from aframe import planning, storage
-from aframe.artifacts import Artifacts, Stage, training_parameters
+from aframe import storage
 from aframe.constants import AUTO
 from aframe.machine.precision import resolve_trainer, trainer_dtype
+from aframe.runs.artifacts import Artifacts, training_parameters
+from aframe.runs.paths import Stage
+from aframe.steps import planning
 from aframe.strain.segments import Segment, analysable, cut, divide, read_segments
 from aframe.train.architectures import Network
 from aframe.train.architectures.loading import network_class
@@ -126,7 +128,7 @@ def repairings(run: Artifacts, training_yaml: str = "") -> int:
 
 
 def sizes(run: Artifacts, made: Amounts, rejected: float, parameters: int) -> dict[str, float]:
-    """Bytes that each stage writes.
+    """Bytes that each stage writes, by its task.
 
     Args:
         run: The run.
@@ -144,12 +146,12 @@ def sizes(run: Artifacts, made: Amounts, rejected: float, parameters: int) -> di
     events = made.scored / windows / run.config.inference.cluster_window_length * EVENT_BYTES
     series = 4 * made.scored / 2 if run.config.inference.return_timeseries else 0.0
     return {
-        "training strain": made.training_livetime * strain,
-        "testing strain": made.testing_livetime * strain,
-        "training waveforms": stored,
-        "validation waveforms": signals.num_validation_waveforms * responses,
-        "testing injections": injected.num_injections * (kept + PARAMETERS_BYTES * (1 + rejected)),
-        "trained model": 5 * 4.0 * parameters,
-        "exported model": 3 * 4.0 * parameters,
-        "scored slides": 2 * events + series + run.config.inference.embeddings_cache * 1e9,
+        "FetchStrain train": made.training_livetime * strain,
+        "FetchStrain test": made.testing_livetime * strain,
+        "GenerateTrainingWaveforms": stored,
+        "GenerateValidationWaveforms": signals.num_validation_waveforms * responses,
+        "GenerateInjections": injected.num_injections * (kept + PARAMETERS_BYTES * (1 + rejected)),
+        "Train": 5 * 4.0 * parameters,
+        "Export": 3 * 4.0 * parameters,
+        "ScoreSlides": 2 * events + series + run.config.inference.embeddings_cache * 1e9,
     }

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aframe.artifacts import Artifacts
 from aframe.costs.amounts import OPEN_BYTES, OPEN_RATE, Amounts, sizes
 from aframe.costs.rates import Rates
-from aframe.processes import cores
-from aframe.progress import in_words
+from aframe.machine.processes import cores
+from aframe.progress.lines import in_words
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.stages import RunStage, stages_of
 
 DOWNLOAD_SPEED = 1e7
 """Bytes a second at which open data are taken to arrive."""
@@ -24,7 +25,7 @@ class Cost:
     """Of a stage.
 
     Attributes:
-        stage: As ``aframe status`` calls it.
+        stage: Its name.
         bytes: On disk.
         core_seconds: Without a GPU.
         gpu_seconds: Of a GPU that does the network's part instead; 0 where there is none.
@@ -51,34 +52,34 @@ def estimate(run: Artifacts, made: Amounts, rates: Rates) -> list[Cost]:
     evaluated = FORWARD * rates.trained
     again = 0.0 if run.config.injections.store_waveforms else run.config.injections.num_injections * rates.waveform
     work = {
-        "training strain": (made.training_livetime * rates.simulated, 0.0),
-        "testing strain": (made.testing_livetime * rates.simulated, 0.0),
-        "training waveforms": (signals.num_training_waveforms * rates.waveform, 0.0),
-        "validation waveforms": (signals.num_validation_waveforms * rates.accepted, 0.0),
-        "testing injections": (run.config.injections.num_injections * rates.accepted, 0.0),
-        "trained model": (
+        "FetchStrain train": (made.training_livetime * rates.simulated, 0.0),
+        "FetchStrain test": (made.testing_livetime * rates.simulated, 0.0),
+        "GenerateTrainingWaveforms": (signals.num_training_waveforms * rates.waveform, 0.0),
+        "GenerateValidationWaveforms": (signals.num_validation_waveforms * rates.accepted, 0.0),
+        "GenerateInjections": (run.config.injections.num_injections * rates.accepted, 0.0),
+        "Train": (
             made.trained * rates.trained + made.validated * rates.scored,
             made.trained * rates.gpu_trained + made.validated * rates.gpu_scored,
         ),
-        "exported model": (STARTING, 0.0),
-        "scored slides": (
+        "Export": (STARTING, 0.0),
+        "ScoreSlides": (
             made.encoded * rates.whitened + made.scored * rates.scored + made.injected * evaluated + again,
             made.encoded * rates.gpu_encoded
             + made.scored * rates.gpu_scored
             + made.injected * FORWARD * rates.gpu_trained,
         ),
-        "sensitive volume and candidates": (STARTING, 0.0),
-        "report": (STARTING, 0.0),
+        "SensitiveVolume": (STARTING, 0.0),
+        "Report": (STARTING, 0.0),
     }
-    if not run.stores_training_waveforms:
-        del work["training waveforms"]
-    download = dict(zip(("training strain", "testing strain"), downloads(run, made), strict=True))
+    download = dict(zip(("FetchStrain train", "FetchStrain test"), downloads(run, made), strict=True))
 
-    def seconds(stage: str, of_cores: float, of_gpu: float) -> float:
+    def cost(stage: RunStage) -> Cost:
+        of_cores, of_gpu = work[stage.task]
         computing = of_gpu if rates.device == "cuda" and of_gpu else of_cores / cores()
-        return STARTING + computing + download.get(stage, 0.0) / DOWNLOAD_SPEED
+        seconds = STARTING + computing + download.get(stage.task, 0.0) / DOWNLOAD_SPEED
+        return Cost(stage.name, written.get(stage.task, 0.0), of_cores, of_gpu, seconds)
 
-    return [Cost(stage, written.get(stage, 0.0), *times, seconds(stage, *times)) for stage, times in work.items()]
+    return [cost(stage) for stage in stages_of(run) if stage.task in work]
 
 
 def downloads(run: Artifacts, made: Amounts) -> tuple[float, float]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from aframe import steps
-from aframe.artifacts import Artifacts
 from aframe.constants import GPU_FLOPS, GPU_WINDOWS
 from aframe.costs.amounts import network, repairings, training_dtype
 from aframe.inference.scorers import TorchScorer
 from aframe.machine.precision import DTYPES, resolve, trainer_dtype
-from aframe.planning import time_slides
-from aframe.processes import cores
+from aframe.machine.processes import cores
+from aframe.runs.artifacts import Artifacts
 from aframe.spectral import power_spectral_density, whiten_stream
+from aframe.steps.planning import time_slides
+from aframe.steps.waveforms import signal_source
 from aframe.strain.fetch import curve_path
 from aframe.strain.simulate import load_asd, simulate
 from aframe.train.architectures import Network
@@ -119,7 +119,7 @@ def training_seconds(run: Artifacts, training_yaml: str, precision: str, device:
 
 def _signals(run: Artifacts, noise: list[torch.Tensor]) -> tuple[float, float, float]:
     """Seconds for a waveform, and for a signal that is loud enough; draws that are rejected for each of these."""
-    search, source, rng = run.config.search, replace(steps.signal_source(run), workers=1), np.random.default_rng(0)
+    search, source, rng = run.config.search, replace(signal_source(run), workers=1), np.random.default_rng(0)
     columns = draw(source.population, WAVES, rng)
     begun = time.process_time()
     source.generator.generate(columns, 1)

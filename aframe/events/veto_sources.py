@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from aframe.config import Config
 from aframe.events.vetoes import Veto
+from aframe.settings.sections import Config
 from aframe.strain import flags, quality
 from aframe.strain.segments import Segment, coalesce, outside
 

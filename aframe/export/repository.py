@@ -24,7 +24,7 @@ from aframe.export.graphs import BLOCKS, Graph, served_graphs
 from aframe.export.onnx import export_onnx, run_onnx
 from aframe.export.tensorrt_plan import build_plan
 from aframe.export.torchscript import export_torchscript, run_torchscript
-from aframe.leases import claim
+from aframe.storage.leases import claim
 from aframe.train.model import Model
 
 

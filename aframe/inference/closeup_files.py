@@ -9,7 +9,7 @@ import numpy as np
 from aframe import storage
 from aframe.inference.closeup import Closeup
 from aframe.inference.q_transform import QTransform
-from aframe.storage import Parameters
+from aframe.storage.files import Parameters
 from aframe.types import Array
 
 HIGHEST_ENERGY = float(np.finfo(np.float16).max)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aframe.consistency import check_shifts
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.vetoes import SlideSpans
-from aframe.preprocessing import Preprocessing, to_samples
+from aframe.preprocessing import Preprocessing, check_shifts, to_samples
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from aframe.batch.settings import Kubernetes
 from aframe.errors import BatchError, ConfigurationError
+from aframe.settings.jobs import Kubernetes
 
 FIRST_PATIENCE, PATIENCE = 30.0, 3600.0
 """Seconds for which the API is tried: when it has never answered, and when it has."""

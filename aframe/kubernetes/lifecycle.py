@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aframe import activity, storage
-from aframe.artifacts import Artifacts, training_parameters
+from aframe import storage
 from aframe.errors import BatchError, ConfigurationError, MistakesError, StorageError
 from aframe.kubernetes import manifests, states
 from aframe.kubernetes.cluster import BATCH, CORE, Cluster, UnreachableError
 from aframe.kubernetes.manifests import CACHE, CONTAINER, FILES, JOB_NAME, Manifest
+from aframe.progress import activity
+from aframe.runs.artifacts import Artifacts, training_parameters
 
 INTERVAL = 5.0
 """Seconds from one look at the Job to the next."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from aframe.batch.settings import Kubernetes
+from aframe.settings.jobs import Kubernetes
 
 Manifest = dict[str, Any]
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from aframe.constants import AUTO
+from aframe.constants import AUTO, TRAINER_PRECISIONS
 from aframe.errors import ConfigurationError
-from aframe.machine.precision_record import TRAINER_PRECISIONS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Torch's types of the precisions in which a network scores, by name."""

@@ -8,9 +8,9 @@ from numbers import Real
 import numpy as np
 
 from aframe.errors import DataError, UnknownNameError
-from aframe.parsing import nearest
 from aframe.sensitivity.populations import population_name
 from aframe.sensitivity.volume import mass_pair
+from aframe.settings.keys import nearest
 from aframe.tables import Table
 from aframe.types import Array
 

@@ -9,8 +9,8 @@ from astropy.table import QTable
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 
+from aframe.candidates.table import CandidateTable
 from aframe.errors import ConfigurationError, DataError
-from aframe.events.candidates import CandidateTable
 from aframe.events.significance import ROUNDING, Background
 from aframe.events.tail import ExponentialTail, fit_tail
 from aframe.notebook.asked import numbers

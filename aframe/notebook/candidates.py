@@ -7,8 +7,8 @@ from functools import cached_property, partial
 from matplotlib.axes import Axes
 
 from aframe import storage
+from aframe.candidates.table import CandidateTable, utc
 from aframe.errors import DataError
-from aframe.events.candidates import CandidateTable, utc
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups

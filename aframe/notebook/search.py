@@ -7,18 +7,22 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from aframe import config, env_file, storage, targets
-from aframe.artifacts import Artifacts
+from aframe import storage
+from aframe.candidates.table import CandidateTable, candidates
 from aframe.errors import ConfigurationError, StorageError
-from aframe.events.candidates import CandidateTable, candidates
 from aframe.notebook.asked import Population, named
 from aframe.notebook.background import SearchBackground, read_background
 from aframe.notebook.candidates import Candidates
 from aframe.notebook.injections import Injections
 from aframe.notebook.shown import Shown
 from aframe.notebook.volumes import SensitiveVolumes
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
 from aframe.sensitivity import volume
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, read_efficiencies, read_volumes
+from aframe.settings import env_file
+from aframe.settings.read import load_config
+from aframe.steps.targets import populations, weigh_draws
 from aframe.tables import EventTable, RecoveredTable
 
 CONFIGURATION, ENVIRONMENT = "sandbox.cfg", ".env"
@@ -61,9 +65,9 @@ class Search(Shown):
         for name, value in set_here.items():
             if name.startswith("AWS_"):
                 os.environ.setdefault(name, value)
-        directories = config.Directories.from_environment({**os.environ, **set_here})
-        config.load.cache_clear()  # a notebook outlives changes of the file
-        return cls(Artifacts(config.load(str(file)), directories), str(path))
+        directories = Directories.from_environment({**os.environ, **set_here})
+        load_config.cache_clear()  # a notebook outlives changes of the file
+        return cls(Artifacts(load_config(str(file)), directories), str(path))
 
     def facts(self) -> Mapping[str, str]:
         """Where it lies, and how far it has come."""
@@ -153,8 +157,8 @@ class Search(Shown):
         storage.check_parameters(self._made("rejected draws", self.run.rejected), self.run.made_injections)
         pairs = [pair for name in named if (pair := volume.mass_pair(name)) is not None]
         others = [str(word) for name, word in named.items() if volume.mass_pair(name) is None]
-        source, wanted = targets.populations(self.run, pairs, others)
-        draws = targets.weigh_draws(self.run, self.injections.table, source, wanted)
+        source, wanted = populations(self.run, pairs, others)
+        draws = weigh_draws(self.run, self.injections.table, source, wanted)
         livetime = EventTable.read(self.run.clean("0lag"), [], slice(0)).livetime
         return volume.volume_against_far(draws, self.background, volume.default_far_grid(self.background), livetime)
 

@@ -5,9 +5,9 @@ from html import escape
 
 import numpy as np
 
-from aframe.events.candidates import CandidateTable, utc
-from aframe.events.catalogue import gwosc_page
-from aframe.events.p_astro import FEWEST_SIGNALS
+from aframe.candidates.catalogue import gwosc_page
+from aframe.candidates.p_astro import FEWEST_SIGNALS
+from aframe.candidates.table import CandidateTable, utc
 from aframe.events.significance import Background
 from aframe.events.tail import FEWEST_EXCEEDANCES, LARGEST_SHARE
 from aframe.report.closeups import closeups

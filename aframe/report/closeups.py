@@ -5,7 +5,7 @@ from html import escape
 
 from bokeh.plotting import figure
 
-from aframe.events.candidates import utc
+from aframe.candidates.table import utc
 from aframe.inference.closeup import Closeup
 from aframe.report import figures
 from aframe.report.html import Figures, grid

@@ -12,8 +12,8 @@ from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 from jaxtyping import Bool, Float
 
+from aframe.candidates.table import CandidateTable
 from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
-from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup

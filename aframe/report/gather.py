@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from aframe import provenance, storage
+from aframe import storage
+from aframe.candidates.table import CandidateTable, candidates
 from aframe.errors import StorageError
-from aframe.events.candidates import CandidateTable, candidates
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
+from aframe.machine import versions
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
 from aframe.sensitivity.volume import read_efficiencies, read_volumes
@@ -217,5 +218,5 @@ def _provenance(configuration: Mapping[str, Any], model: str | None, results: st
     made_by = {str(record["code"]) for record in _time_records(results) if "code" in record}
     if made_by:
         result["results made by"] = "; ".join(sorted(made_by))
-    result["this report made by"] = provenance.code()
-    return result | provenance.versions()
+    result["this report made by"] = versions.code()
+    return result | versions.versions()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aframe.events.candidates import CandidateTable
+from aframe.candidates.table import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
+from aframe.candidates.table import CandidateTable
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.events.candidates import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from aframe.events.candidates import utc
+from aframe.candidates.table import utc
 from aframe.inference.closeup import Closeup
 from aframe.inference.recorded import SearchedRecordings, Span
 from aframe.report.candidates import LOUDEST

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
 
-from aframe.events.candidates import utc
+from aframe.candidates.table import utc
 from aframe.report import figures, html
 from aframe.report.candidates import candidates
 from aframe.report.html import Figures, grid, missing, place

@@ -9,7 +9,7 @@ from bokeh.models import Range1d
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-from aframe.events.candidates import utc
+from aframe.candidates.table import utc
 from aframe.inference.stretch import SlideStretch
 from aframe.report.figures import styled_plot
 from aframe.report.palette import BLACK, BLUE, ORANGE, PALETTE, VERMILION

@@ -4,8 +4,8 @@ import dataclasses
 import math
 import typing
 
-from aframe.config import Config
 from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
+from aframe.settings.sections import Config
 
 SCALES = ((SECONDS_PER_YEAR, "year"), (SECONDS_PER_DAY, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 

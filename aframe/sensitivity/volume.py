@@ -16,7 +16,7 @@ from aframe.sensitivity import efficiency
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.weighing import WeighedDraws, WeightSums
 from aframe.sensitivity.weights import LogNormalTarget, Target
-from aframe.storage import Parameters
+from aframe.storage.files import Parameters
 from aframe.types import Array
 
 HIGHEST_FAR_PER_YEAR = 1e6

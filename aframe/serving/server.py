@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from aframe.errors import ServerError
-from aframe.processes import die_with
+from aframe.machine.processes import die_with
 from aframe.serving.launch import Endpoint, Launch
 
 ERROR = re.compile(r"^(E\d{4} |error: )")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aframe.errors import ServerError
-from aframe.processes import is_alive
+from aframe.machine.processes import is_alive
 from aframe.serving.launch import Launch
 from aframe.serving.server import LOOK, STOP, free_ports
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aframe import config, storage
+from aframe import storage
 from aframe.errors import DataError
+from aframe.settings.sections import Data, Search
 from aframe.strain import recordings, simulate
 from aframe.strain.recordings import Coincident
 from aframe.strain.resample import EDGE_DURATION, Stretch, resample, split_at_gaps
@@ -97,7 +98,7 @@ def _local(directory: str, ifo: str, start: float, stop: float, sample_rate: flo
 
 
 def strain_for_segment(
-    data: config.Data, search: config.Search, start: float, stop: float, resolve: Callable[[str], str]
+    data: Data, search: Search, start: float, stop: float, resolve: Callable[[str], str]
 ) -> list[Coincident]:
     """Strain of all detectors in a segment, from the configured source.
 

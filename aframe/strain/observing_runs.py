@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.parsing import nearest
+from aframe.settings.keys import nearest
 from aframe.strain.segments import Segment, intersect, open_data_segments
 
 PATIENCE = 5.0

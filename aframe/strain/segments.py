@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aframe import config, storage
+from aframe import storage
 from aframe.errors import DataError
+from aframe.settings.sections import Data, Search
 from aframe.strain import recordings
 from aframe.strain.resample import EDGE_DURATION
 
@@ -206,9 +207,7 @@ def recorded_segments(found: Iterable[recordings.Recording], ifos: Sequence[str]
     return intersect(*([Segment(r.start, r.stop) for r in found if r.ifo == ifo] for ifo in ifos))
 
 
-def analysable(
-    data: config.Data, search: config.Search, start: float, stop: float, resolve: Callable[[str], str]
-) -> list[Segment]:
+def analysable(data: Data, search: Search, start: float, stop: float, resolve: Callable[[str], str]) -> list[Segment]:
     """The pieces of coincident time that a stage works on, one after the other and disjoint.
 
     They come from the user's own list where there is one; else from GWOSC, from what local files cover, or are all

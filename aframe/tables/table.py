@@ -14,7 +14,7 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import StorageError
-from aframe.storage import Parameters
+from aframe.storage.files import Parameters
 from aframe.types import Array
 
 UNITS: Mapping[str, str] = {

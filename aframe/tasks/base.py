@@ -21,12 +21,18 @@ import luigi.interface
 import luigi.worker
 from luigi.retcodes import retcode
 
-from aframe import activity, config, provenance, steps, storage
-from aframe.artifacts import Artifacts
+from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, ProcessError
-from aframe.processes import cores, die_with_parent
-from aframe.progress import Progress
-from aframe.storage import Parameters
+from aframe.machine import versions
+from aframe.machine.processes import cores, die_with_parent
+from aframe.progress import activity
+from aframe.progress.lines import Progress
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.runs.stages import BY_TASK, RunStage
+from aframe.settings.read import load_config
+from aframe.steps.devices import use_one_gpu, use_one_thread
+from aframe.storage.files import Parameters
 
 for failure in ("already_running", "missing_data", "not_run", "task_failed", "scheduling_error", "unhandled_exception"):
     getattr(retcode, failure)._default = 1
@@ -55,7 +61,7 @@ class TaskProcess:
         die_with_parent()
         if multiprocessing.parent_process() is not None:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # luigi's own process tells the user
-        steps.use_one_thread()
+        use_one_thread()
 
     def __exit__(self, *error: object) -> None:
         pass
@@ -117,7 +123,7 @@ def configuration_path() -> str:
 @functools.cache
 def current_run() -> Artifacts:
     """The run that LAW_CONFIG_FILE and the environment describe."""
-    return Artifacts(config.load(configuration_path()), config.Directories.from_environment())
+    return Artifacts(load_config(configuration_path()), Directories.from_environment())
 
 
 class Output(law.target.base.Target):
@@ -164,14 +170,25 @@ class AframeTask(law.Task):
         return current_run()
 
     @property
+    def stage_of_run(self) -> RunStage:
+        """What the table of a run's stages says of this task."""
+        return BY_TASK[self.title_of_stage]
+
+    @property
     def made_with(self) -> Parameters:
         """Parameters that decide this task's outputs."""
-        raise NotImplementedError
+        return self.stage_of_run.made_with(self.artifacts)
+
+    def output(self) -> dict[str, Output]:
+        """Its outputs, by name; a task of many branches says for each what it writes."""
+        outputs = self.stage_of_run.outputs
+        assert outputs is not None, f"{self.title_of_stage} writes an output for each branch"
+        return {name: Output(path) for name, path in outputs(self.artifacts).items()}
 
     @property
     def device(self) -> str:
         """Where networks compute: the CPU, or a GPU that this worker has for itself."""
-        return steps.use_one_gpu(self.gpus)
+        return use_one_gpu(self.gpus)
 
     def complete(self) -> bool:
         """Whether all outputs are there; refuses those that were made with other parameters."""
@@ -183,14 +200,17 @@ class AframeTask(law.Task):
         return True
 
     @property
+    def title_of_stage(self) -> str:
+        """What the user calls it, whatever its branch: its name, and ``train`` or ``test`` where it exists for both."""
+        name = self.task_family.rpartition(".")[2]
+        return f"{name} {self.stage}" if hasattr(self, "stage") else name
+
+    @property
     def title(self) -> str:
         """What the user calls it: its name, and its stage and branch where it has them."""
-        words = [self.task_family.rpartition(".")[2]]
-        if hasattr(self, "stage"):
-            words.append(str(self.stage))
         if isinstance(self, law.BaseWorkflow) and self.is_branch():
-            words.append(f"{self.branch + 1}/{len(self.branch_map)}")
-        return " ".join(words)
+            return f"{self.title_of_stage} {self.branch + 1}/{len(self.branch_map)}"
+        return self.title_of_stage
 
     @property
     def own_log(self) -> str:
@@ -241,7 +261,7 @@ def tell_done(task: AframeTask, duration: float) -> None:
     if does_work(task) and not (isinstance(task, law.SandboxTask) and not task.is_sandboxed()):  # told inside
         name = " ".join(word for word in task.title.split() if "/" not in word)
         ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        record = {"task": name, "seconds": duration, "ended": ended, "code": provenance.code()}
+        record = {"task": name, "seconds": duration, "ended": ended, "code": versions.code()}
         storage.write_text(task.artifacts.run_time(task.title), json.dumps(record))
         print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
     if not isinstance(task, law.WrapperTask):

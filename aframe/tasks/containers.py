@@ -14,10 +14,10 @@ from typing import Any
 import law
 from law.sandbox.base import SandboxProxy
 
-from aframe import activity
 from aframe.batch import container
 from aframe.errors import ContainerError
-from aframe.processes import die_with
+from aframe.machine.processes import die_with
+from aframe.progress import activity
 
 law.contrib.load("singularity")
 

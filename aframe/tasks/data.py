@@ -3,9 +3,9 @@
 import law
 import luigi
 
-from aframe import steps, storage
-from aframe.artifacts import Stage
-from aframe.storage import Parameters
+from aframe import storage
+from aframe.runs.paths import Stage
+from aframe.steps.strain import fetch_strain, find_segments, segments_of
 from aframe.strain.segments import Segment
 from aframe.tasks.base import AframeTask, Output
 from aframe.tasks.workflows import Workflow
@@ -18,22 +18,13 @@ class StageTask(AframeTask):
         choices=["train", "test"], description="train or test: which interval of time"
     )
 
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of the stage's strain."""
-        return self.artifacts.made_strain(self.stage)
-
 
 class FindSegments(StageTask):
     """List the coincident science segments of a stage."""
 
-    def output(self) -> dict[str, Output]:
-        """The segwizard list."""
-        return {"segments": Output(self.artifacts.segments(self.stage))}
-
     def run(self) -> None:
         """List them."""
-        steps.find_segments(self.artifacts, self.stage)
+        find_segments(self.artifacts, self.stage)
 
 
 class FetchStrain(StageTask, Workflow):
@@ -55,7 +46,7 @@ class FetchStrain(StageTask, Workflow):
     @workflow_condition.create_branch_map
     def create_branch_map(self) -> dict[int, Segment]:
         """A branch per segment."""
-        return dict(enumerate(steps.segments_of(self.artifacts, self.stage)))
+        return dict(enumerate(segments_of(self.artifacts, self.stage)))
 
     @workflow_condition.output
     def output(self) -> dict[str, Output]:
@@ -64,4 +55,4 @@ class FetchStrain(StageTask, Workflow):
 
     def run(self) -> None:
         """Write one segment's strain."""
-        steps.fetch_strain(self.artifacts, self.stage, self.branch_data)
+        fetch_strain(self.artifacts, self.stage, self.branch_data)

@@ -5,10 +5,10 @@ import os
 
 import law
 
-from aframe import engines, planning, steps
-from aframe.processes import run_process
-from aframe.progress import Ledger
-from aframe.storage import Parameters
+from aframe.machine.processes import run_process
+from aframe.progress.ledger import Ledger
+from aframe.steps import engines, planning
+from aframe.steps.scoring import merge_events, score_unit
 from aframe.tasks.base import AframeTask, Output, current_run
 from aframe.tasks.data import FetchStrain
 from aframe.tasks.export import Export
@@ -28,11 +28,6 @@ def ledger() -> Ledger:
 
 class ScoreSlides(Workflow):
     """Events of some time slides of one segment, with and without injections: one branch each."""
-
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of a unit's events."""
-        return self.artifacts.made_units
 
     def _needed(self) -> dict[str, AframeTask]:
         return {
@@ -75,26 +70,17 @@ class ScoreSlides(Workflow):
         """Score one unit."""
         address = os.environ.get(SERVER) or engines.server_address(self.artifacts, run_process(), self.gpus)
         progress = ledger().job(self.branch, self.title)
-        steps.score_unit(self.artifacts, self.branch_data, self.device, address, progress)
+        score_unit(self.artifacts, self.branch_data, self.device, address, progress)
 
 
 class MergeEvents(AframeTask):
     """All events: background, recovered injections, and zero lag."""
 
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of the merged events."""
-        return self.artifacts.made_events
-
     def requires(self) -> dict[str, AframeTask]:
         """The units."""
         return {"units": ScoreSlides.req(self, branch=-1)}
 
-    def output(self) -> dict[str, Output]:
-        """One table of each kind."""
-        return {kind: Output(self.artifacts.events(kind)) for kind in ("background", "foreground", "0lag")}
-
     def run(self) -> None:
         """Merge: nobody needs a server any more."""
         engines.stop_server(self.artifacts)
-        steps.merge_events(self.artifacts)
+        merge_events(self.artifacts)

@@ -1,22 +1,18 @@
 """The report."""
 
-from aframe import steps
-from aframe.tasks.base import AframeTask, Output
+from aframe.steps.answers import build_report
+from aframe.tasks.base import AframeTask, DerivedTask
 from aframe.tasks.export import Export
-from aframe.tasks.sensitivity import AnswerTask, SensitiveVolume
+from aframe.tasks.sensitivity import SensitiveVolume
 
 
-class Report(AnswerTask):
+class Report(DerivedTask):
     """One HTML page with everything that the run found, and its figures for papers."""
 
     def requires(self) -> dict[str, AframeTask]:
         """The answers, and the exported model."""
         return {"answers": SensitiveVolume.req(self), "repository": Export.req(self)}
 
-    def output(self) -> dict[str, Output]:
-        """The page."""
-        return {"report": Output(self.artifacts.result("report.html"))}
-
     def run(self) -> None:
         """Build it."""
-        steps.build_report(self.artifacts)
+        build_report(self.artifacts)

@@ -1,19 +1,13 @@
 """Training, in a process of its own."""
 
-from aframe import steps
-from aframe.storage import Parameters
-from aframe.tasks.base import AframeTask, Output
+from aframe.steps.training import train_model
+from aframe.tasks.base import AframeTask
 from aframe.tasks.data import FetchStrain
 from aframe.tasks.waveforms import GenerateTrainingWaveforms, GenerateValidationWaveforms
 
 
 class Train(AframeTask):
     """Train a network; continues from the last checkpoint."""
-
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of the model."""
-        return self.artifacts.made_model
 
     def requires(self) -> dict[str, AframeTask]:
         """Strain and signals."""
@@ -25,10 +19,6 @@ class Train(AframeTask):
             needed["training"] = GenerateTrainingWaveforms.req(self)
         return needed
 
-    def output(self) -> dict[str, Output]:
-        """The trained model."""
-        return {"model": Output(self.artifacts.model)}
-
     def run(self) -> None:
         """Train."""
-        steps.train(self.artifacts, self.gpus)
+        train_model(self.artifacts, self.gpus)

@@ -2,8 +2,13 @@
 
 import law
 
-from aframe import planning, steps
-from aframe.storage import Parameters
+from aframe.steps import planning
+from aframe.steps.waveforms import (
+    generate_injections,
+    generate_training_waveforms,
+    generate_validation_waveforms,
+    merge_injections,
+)
 from aframe.tasks.base import AframeTask, Output
 from aframe.tasks.data import FetchStrain
 from aframe.tasks.workflows import Workflow
@@ -25,27 +30,13 @@ class SingleTask(Workflow):
 class GenerateTrainingWaveforms(SingleTask):
     """Polarizations to train with."""
 
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of the training polarizations."""
-        return self.artifacts.made_training_waveforms
-
-    def output(self) -> dict[str, Output]:
-        """The table."""
-        return {"waveforms": Output(self.artifacts.training_waveforms)}
-
     def run(self) -> None:
         """Generate them."""
-        steps.generate_training_waveforms(self.artifacts, self.progress)
+        generate_training_waveforms(self.artifacts, self.progress)
 
 
 class GenerateValidationWaveforms(SingleTask):
     """Detector responses to validate with."""
-
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of the validation responses."""
-        return self.artifacts.made_validation_waveforms
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """Training strain."""
@@ -55,25 +46,12 @@ class GenerateValidationWaveforms(SingleTask):
         """Training strain, whose PSD decides which signals are loud enough."""
         return {"strain": FetchStrain.req(self, stage="train", branch=-1)}
 
-    def output(self) -> dict[str, Output]:
-        """The table."""
-        return {"waveforms": Output(self.artifacts.validation_waveforms)}
-
     def run(self) -> None:
         """Generate them."""
-        steps.generate_validation_waveforms(self.artifacts, self.progress)
+        generate_validation_waveforms(self.artifacts, self.progress)
 
 
-class InjectionTask(AframeTask):
-    """A task that makes testing injections."""
-
-    @property
-    def made_with(self) -> Parameters:
-        """Parameters of the injections."""
-        return self.artifacts.made_injections
-
-
-class GenerateInjections(InjectionTask, Workflow):
+class GenerateInjections(Workflow):
     """Injections above the SNR threshold, a branch per segment and time slide."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:
@@ -105,20 +83,16 @@ class GenerateInjections(InjectionTask, Workflow):
 
     def run(self) -> None:
         """Draw, accept and place."""
-        steps.generate_injections(self.artifacts, self.branch_data, self.progress)
+        generate_injections(self.artifacts, self.branch_data, self.progress)
 
 
-class MergeInjections(InjectionTask):
+class MergeInjections(AframeTask):
     """All testing injections in one table, and all rejected draws in another."""
 
     def requires(self) -> dict[str, AframeTask]:
         """The parts."""
         return {"parts": GenerateInjections.req(self, branch=-1)}
 
-    def output(self) -> dict[str, Output]:
-        """The tables."""
-        return {"rejected": Output(self.artifacts.rejected), "injections": Output(self.artifacts.injections)}
-
     def run(self) -> None:
         """Merge, then delete the parts."""
-        steps.merge_injections(self.artifacts)
+        merge_injections(self.artifacts)

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import law
 from law.parameter import NO_INT, NO_STR
 
-from aframe import steps, storage
+from aframe import storage
 from aframe.batch.job import passed_variables
-from aframe.batch.settings import Batch
-from aframe.processes import is_batch_job
+from aframe.machine.processes import is_batch_job
+from aframe.settings.jobs import Batch
+from aframe.steps.devices import given_device
 from aframe.tasks.base import AframeTask, current_run
 from aframe.tasks.containers import ContainerTask, is_inside
 from aframe.tasks.htcondor import CondorWorkflow
@@ -60,7 +61,7 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
     @property
     def device(self) -> str:
         """Where networks compute: in a job, where the batch system lets them."""
-        return steps.given_device() if is_batch_job() else super().device
+        return given_device() if is_batch_job() else super().device
 
     @property
     def job_directory(self) -> str:

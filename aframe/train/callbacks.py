@@ -15,8 +15,9 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.nn import Module
 
-from aframe import activity, storage
-from aframe.storage import Parameters
+from aframe import storage
+from aframe.progress import activity
+from aframe.storage.files import Parameters
 from aframe.train import model, record
 from aframe.train.architectures.batch_norm import synchronise
 from aframe.train.module import AframeModule

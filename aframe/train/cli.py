@@ -15,11 +15,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from aframe import config, storage
-from aframe.artifacts import Artifacts, training_parameters
+from aframe import storage
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError, InterruptionError, MistakesError, TrainingError
-from aframe.processes import die_with
+from aframe.machine.processes import die_with
+from aframe.runs.artifacts import Artifacts, training_parameters
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 from aframe.train.callbacks import (
     CheckpointWhenTerminated,
     EpochLines,
@@ -102,8 +104,8 @@ def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | N
         path: The training's YAML.
         window_seconds: As in ``main``.
     """
-    directories = config.Directories.from_environment()
-    run = Artifacts(config.load(os.environ["LAW_CONFIG_FILE"]), directories)
+    directories = Directories.from_environment()
+    run = Artifacts(load_config(os.environ["LAW_CONFIG_FILE"]), directories)
     mistakes = yaml_mistakes(path) or yaml_conflicts(path, run.config)
     if mistakes:
         raise MistakesError(mistakes)

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from aframe import config, seeding, storage
-from aframe.artifacts import Artifacts
+from aframe import seeding, storage
 from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.events.cluster import Clustering
 from aframe.preprocessing import Preprocessing
-from aframe.progress import Progress
+from aframe.progress.lines import Progress
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
+from aframe.settings.sections import Search
 from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background, parse_background_path
 from aframe.train.augmentation import (
@@ -147,9 +150,9 @@ class AframeDataModule(lightning.LightningDataModule):
         configuration = configuration or os.environ.get("LAW_CONFIG_FILE", "")
         if not configuration:
             raise ConfigurationError("give the run's .cfg as --data.configuration, or in LAW_CONFIG_FILE")
-        self.config = config.load(configuration)
+        self.config = load_config(configuration)
         self.search = self.config.search
-        self.directories = config.Directories.from_environment()
+        self.directories = Directories.from_environment()
         self.directory = self.directories.train_data
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.mixture = Mixture(waveform_prob, swap_prob, mute_prob)
@@ -331,7 +334,7 @@ class Part:
     stop: int
 
 
-def split(sizes: Sequence[int], validation_fraction: float, search: config.Search) -> tuple[list[Part], list[Part]]:
+def split(sizes: Sequence[int], validation_fraction: float, search: Search) -> tuple[list[Part], list[Part]]:
     """Keep the last part of the time for validation; a cut leaves two parts that can be used.
 
     Args:

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Callback
 
 from aframe.constants import AUTO
 from aframe.machine.precision import described, is_emulated, resolve_trainer, trainer_dtype
-from aframe.processes import cores
-from aframe.progress import in_words
+from aframe.machine.processes import cores
+from aframe.progress.lines import in_words
 
 MEASURED = 60.0
 """Seconds of training from which the time left is told."""

@@ -16,8 +16,8 @@ import fsspec
 
 from aframe import storage
 from aframe.errors import StorageError
-from aframe.object_store import ObjectInfo, ObjectStore
-from aframe.progress import transfer_progress
+from aframe.progress.lines import transfer_progress
+from aframe.storage.s3 import ObjectInfo, ObjectStore
 
 FETCHED_AT_ONCE = 8
 """Objects that travel side by side."""

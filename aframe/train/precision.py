@@ -4,8 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from aframe.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
-from aframe.constants import AUTO
+from aframe.constants import AUTO, PRECISION_CHOICES
 from aframe.machine.precision import (
     check_trainer_supported,
     described,
@@ -16,7 +15,8 @@ from aframe.machine.precision import (
     trainer_dtype,
     training_device,
 )
-from aframe.machine.precision_record import CHOICES, record_first
+from aframe.runs.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
+from aframe.runs.precision_record import record_first
 
 
 def settle(
@@ -38,7 +38,9 @@ def settle(
     name = run.precision("training", keys.get(TRAINER_PRECISION))
     if name == AUTO:
         chosen = resolve_trainer(AUTO, device)
-        name = record_first(run.precision_record("training"), chosen, measurement(device), CHOICES["training"])
+        name = record_first(
+            run.precision_record("training"), chosen, measurement(device), PRECISION_CHOICES["training"]
+        )
     check_trainer_supported(name, device)
     return name
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aframe import config, storage
+from aframe import storage
 from aframe.errors import DataError
 from aframe.preprocessing import to_samples
+from aframe.settings.sections import Config
 from aframe.tables import PolarizationTable
 from aframe.train.background import to_device
 from aframe.waveforms.loading import load_population
@@ -144,7 +145,7 @@ class GeneratedSignals:
         return dict(zip(COLUMNS, values, strict=True))
 
 
-def generated_signals(run: config.Config) -> GeneratedSignals:
+def generated_signals(run: Config) -> GeneratedSignals:
     """The run's population and waveforms, made on the device.
 
     Raises:

@@ -11,11 +11,12 @@ from jsonargparse import ArgumentError
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.cli import LightningArgumentParser
 
-from aframe import config, storage
+from aframe import storage
 from aframe.constants import AUTO
 from aframe.errors import AframeError
 from aframe.machine.precision import check_trainer_supported, training_device
-from aframe.parsing import nearest
+from aframe.settings.keys import nearest
+from aframe.settings.sections import Config, Search
 from aframe.train import architectures
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.loading import network_class
@@ -71,7 +72,7 @@ def yaml_mistakes(path: str) -> list[str]:
     return _located(path, [*found, *_refused(_parser(), tree)], lines)
 
 
-def yaml_conflicts(path: str, run: config.Config) -> list[str]:
+def yaml_conflicts(path: str, run: Config) -> list[str]:
     """All values of a training YAML without mistakes that are impossible together, or with the run's ``.cfg``."""
     lines: dict[str, int] = {}
     list(_repeated(yaml.compose(storage.read_text(path), Loader=yaml.SafeLoader), "", lines))
@@ -217,7 +218,7 @@ def _not_constructed(key: str, value: Any, told: str) -> str:
     return f"{key} = {name!r} cannot be used ({' '.join(told.split())})"
 
 
-def _impossible(chosen: Any, run: config.Config) -> Iterator[tuple[str, str]]:
+def _impossible(chosen: Any, run: Config) -> Iterator[tuple[str, str]]:
     """What each value says on its own is right, but not together, or not here."""
     data, search = chosen.data, run.search
     known = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
@@ -259,7 +260,7 @@ def _impossible(chosen: Any, run: config.Config) -> Iterator[tuple[str, str]]:
             yield key, str(error)
 
 
-def _build_network(chosen: Any, search: config.Search) -> None:
+def _build_network(chosen: Any, search: Search) -> None:
     """Build the network once, as training will: it refuses what it cannot be."""
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
     parser.add_lightning_class_args(AframeModule, "model")

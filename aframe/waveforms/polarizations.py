@@ -20,8 +20,8 @@ import numpy as np
 from scipy import fft
 
 from aframe.errors import ConfigurationError, DataError
+from aframe.machine.parallel import in_slices, shared_array
 from aframe.preprocessing import to_samples
-from aframe.processes import in_slices, shared_array
 from aframe.types import Array
 from aframe.waveforms import approximants
 from aframe.waveforms.bands import Band, half_cosine

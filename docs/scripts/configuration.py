@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aframe import config
-from aframe.batch.settings import BATCH_TASKS
-from aframe.parsing import shown
+from aframe.settings.jobs import BATCH_TASKS
+from aframe.settings.keys import shown
+from aframe.settings.sections import Config
 
 PAGE = Path(__file__).parent.parent / "configuration.md"
 
@@ -50,9 +50,7 @@ TITLES = {
 
 def page() -> str:
     """The page."""
-    kinds = {
-        name: kind for name, kind in typing.get_type_hints(config.Config).items() if dataclasses.is_dataclass(kind)
-    }
+    kinds = {name: kind for name, kind in typing.get_type_hints(Config).items() if dataclasses.is_dataclass(kind)}
     return HEAD + "".join(f"\n{section}\n" for section in (chr(10).join(lines(*item)) for item in kinds.items()))
 
 

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from terminal import write_batch, write_run
 
-from aframe import config
-from aframe.artifacts import Artifacts
 from aframe.batch import container
-from aframe.config import Directories
+from aframe.checks.run import check_containers
 from aframe.errors import ConfigurationError
-from aframe.preflight import check_containers
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 
 NAMES = ("train_data", "test_data", "train_run", "condor", "results")
 
@@ -37,7 +37,7 @@ def test_what_the_configuration_names_is_found(tmp_path: Path) -> None:
     write_batch(directory, "local", image=elsewhere / "aframe.sif")
     (elsewhere / "aframe.sif").touch()
     directories = Directories(**{name: "s3://bucket/prefix" for name in NAMES} | {"condor": str(tmp_path / "condor")})
-    found = Artifacts(config.load(str(directory / "sandbox.cfg")), directories).local_paths
+    found = Artifacts(load_config(str(directory / "sandbox.cfg")), directories).local_paths
     assert (found[0], found[-1]) == (str(directory), str(tmp_path / "condor"))
     expected = {"frames", "mine.prior", "H1-gates.txt", "L1-gates.txt"}
     assert set(found[1:-1]) - {str(directory / "train.yaml")} == {str(elsewhere / name) for name in expected}
@@ -77,7 +77,7 @@ def test_what_cannot_run_is_refused_before_anything_does(
 ) -> None:
     directory = write_batch(write_run(tmp_path / "run"), workflow, image="aframe.sif")
     directories = Directories(**{name: str(tmp_path / name) for name in NAMES})
-    run = Artifacts(config.load(str(directory / "sandbox.cfg")), directories)
+    run = Artifacts(load_config(str(directory / "sandbox.cfg")), directories)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     if workflow == "htcondor":  # whose machines have images of their own
         check_containers(run)

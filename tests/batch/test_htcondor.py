@@ -5,7 +5,7 @@ import pytest
 
 from aframe.batch.htcondor import advertised, description, failure, had_too_little_memory
 from aframe.batch.job import Job
-from aframe.batch.settings import Batch
+from aframe.settings.jobs import Batch
 
 
 def test_a_submit_file_queues_each_job_with_its_own_memory_and_attempt() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aframe.batch.job import Job, label_of, next_attempt, passed_variables, tail, write_environment, write_script
-from aframe.batch.settings import Batch
+from aframe.settings.jobs import Batch
 
 HARD = "a 'hard' \"value\" with $HOME, `ticks`\nand two lines\\"
 

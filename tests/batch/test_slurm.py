@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from aframe.batch.job import Job
-from aframe.batch.settings import Batch
 from aframe.batch.slurm import directives, had_too_little_memory, names, states
-from aframe.parsing import Lines
+from aframe.settings.jobs import Batch
+from aframe.settings.keys import Lines
 
 
 def test_directives_say_what_a_job_may_take() -> None:

@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 from terminal import run_in, write_run
 
-from aframe import blueprints, cli, planning
-from aframe.artifacts import Artifacts
+from aframe import cli
 from aframe.constants import GPU_FLOPS
 from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, training_dtype
 from aframe.machine.precision import DTYPES, choose
+from aframe.runs import blueprints
+from aframe.runs.artifacts import Artifacts
+from aframe.steps import planning
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.architectures.cost import cost
 
@@ -66,9 +68,9 @@ def test_files_are_as_large_as_what_is_in_them(tmp_path: Path) -> None:
     made = amounts(run)
     written = sizes(run, made, rejected=3.0, parameters=1000)
     rate, wave = run.config.search.sample_rate, 4 * run.config.waveforms.waveform_duration * 1024
-    assert written["training strain"] == 256 * rate * 8 * 2
-    assert written["training waveforms"] == 64 * 2 * wave
-    assert written["validation waveforms"] == 16 * 2 * wave
+    assert written["FetchStrain train"] == 256 * rate * 8 * 2
+    assert written["GenerateTrainingWaveforms"] == 64 * 2 * wave
+    assert written["GenerateValidationWaveforms"] == 16 * 2 * wave
     kept = 2 * wave if run.config.injections.store_waveforms else 0
-    assert written["testing injections"] == 16 * (kept + 4 * PARAMETERS_BYTES)
-    assert sizes(stored, made, 3.0, 1000)["scored slides"] == written["scored slides"] + 2e9
+    assert written["GenerateInjections"] == 16 * (kept + 4 * PARAMETERS_BYTES)
+    assert sizes(stored, made, 3.0, 1000)["ScoreSlides"] == written["ScoreSlides"] + 2e9

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from terminal import environment_of, write_run
 
-from aframe import config
-from aframe.artifacts import Artifacts
-from aframe.config import Directories
 from aframe.costs import estimate as costs
 from aframe.costs.amounts import Amounts
 from aframe.costs.rates import Rates
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 
 MADE = Amounts(1e4, 2e4, False, 3e5, 1e6, 5e4, 2e7, 1e3, 4)
 RATES = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "cpu")
@@ -18,7 +18,7 @@ RATES = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "c
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
     monkeypatch.setattr(costs, "cores", lambda: 4)
     directory = write_run(tmp_path / "run")
-    made = config.load(str(directory / "sandbox.cfg"))
+    made = load_config(str(directory / "sandbox.cfg"))
     return Artifacts(made, Directories.from_environment(environment_of(directory)))
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from terminal import environment_of, write_run
 
-from aframe import config
-from aframe.artifacts import Artifacts
-from aframe.config import Directories
 from aframe.costs import rates
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 from aframe.waveforms import source
 
 
@@ -21,7 +21,7 @@ def test_each_kind_of_work_is_measured(tmp_path: Path, monkeypatch: pytest.Monke
         "waveforms.prior=aframe.waveforms.priors.log_normal_bbh(60, 50, 0.02)"  # few waveforms tell how loud they are
     )
     directory = write_run(tmp_path / "run", heavy, "waveforms.waveform_duration=4")
-    made = config.load(str(directory / "sandbox.cfg"))
+    made = load_config(str(directory / "sandbox.cfg"))
     threads = torch.get_num_threads()
     found = rates.measure(Artifacts(made, Directories.from_environment(environment_of(directory))))
     assert torch.get_num_threads() == threads

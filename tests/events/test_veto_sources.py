@@ -3,24 +3,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aframe import config
+import aframe
 from aframe.errors import DataError, StorageError
 from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.events.vetoes import Veto, reasons, union
+from aframe.settings.read import load_config
+from aframe.settings.sections import Config
 from aframe.strain.segments import Segment
 
 IFOS = ("H1", "L1")
 
 
-def configuration(directory: Path, keys: str, source: str = "source = simulated") -> config.Config:
+def configuration(directory: Path, keys: str, source: str = "source = simulated") -> Config:
     """The demo's configuration with vetoes."""
-    text = (Path(config.__file__).parent / "pipelines" / "sandbox" / "demo.cfg").read_text()
+    text = (Path(aframe.__file__).parent / "pipelines" / "sandbox" / "demo.cfg").read_text()
     assert text.count("source = simulated") == 1
     path = directory / "run" / "run.cfg"
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{text.replace('source = simulated', source)}\n[luigi_vetoes]\n{keys}\n")
-    config.load.cache_clear()
-    return config.load(str(path))
+    load_config.cache_clear()
+    return load_config(str(path))
 
 
 def spans(vetoes: list[Veto], ifo: str, zero_lag: bool = False) -> list[list[float]]:

@@ -202,7 +202,7 @@ def test_a_job_keeps_its_name_when_its_pod_has_chosen_a_precision(
     run = run_in(directory)
     names, models = [], []
     for precision in (None, "32-true"):
-        monkeypatch.setattr("aframe.artifacts.recorded", lambda path, allowed, chosen=precision: chosen)
+        monkeypatch.setattr("aframe.runs.artifacts.recorded", lambda path, allowed, chosen=precision: chosen)
         names.append(lifecycle.manifests_of(run, NAMESPACE, os.environ)[0]["metadata"]["name"])
         models.append(run.made_model)
     assert models[0] != models[1]

@@ -9,8 +9,8 @@ from kubernetes_validate import validate
 from terminal import environment_of, write_run
 
 from aframe import cli
-from aframe.batch.settings import Kubernetes
 from aframe.kubernetes import manifests
+from aframe.settings.jobs import Kubernetes
 
 VERSIONS = ("1.31", "1.34")
 VARIABLES = {"LAW_CONFIG_FILE": "/etc/aframe/sandbox.cfg"}

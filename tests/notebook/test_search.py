@@ -19,7 +19,6 @@ from toy_run import run_with_populations, write_events
 
 import aframe
 from aframe import storage
-from aframe.artifacts import Artifacts
 from aframe.errors import ConfigurationError, DataError, ParameterMismatchError, StorageError, UnknownNameError
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
@@ -30,8 +29,9 @@ from aframe.report import figures
 from aframe.report.gather import gather
 from aframe.report.paper import draw_figures
 from aframe.report.text import number
+from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity.volume import read_volumes
-from aframe.steps import estimate_sensitivity
+from aframe.steps.answers import estimate_sensitivity
 
 TOY_POPULATIONS = (
     "from aframe.waveforms.priors import log_normal_bbh\n"

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from aframe import storage
+from aframe.candidates.rank import loudest_closeups
+from aframe.candidates.removal import Removal
+from aframe.candidates.table import candidates, write_candidates
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.events.candidates import candidates, write_candidates
 from aframe.events.cluster import Clustering
-from aframe.events.removal import Removal
 from aframe.events.significance import Background
 from aframe.inference.closeup_files import write_closeups
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.ranking import loudest_closeups
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
 from aframe.sensitivity.weighing import Draws, weigh
 from aframe.sensitivity.weights import mass_targets

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from aframe.candidates.removal import Removal
+from aframe.candidates.table import CandidateTable, candidates
 from aframe.constants import SECONDS_PER_YEAR
-from aframe.events.candidates import CandidateTable, candidates
-from aframe.events.removal import Removal
 from aframe.events.significance import Background
 from aframe.report.curves import CURVE_POINTS
 from aframe.report.figures import (

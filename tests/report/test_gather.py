@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aframe import provenance, storage
+from aframe import storage
 from aframe.errors import StorageError
+from aframe.machine import versions
 from aframe.report.gather import gather, read_metrics
 
 
@@ -75,4 +76,4 @@ def test_provenance_tells_apart_who_made_the_results_and_who_the_report(tmp_path
     storage.write_text(str(tmp_path / "times" / "Train.json"), json.dumps(record))
     told = gather(str(tmp_path), None).provenance
     assert told["results made by"] == "aframe 0.0.1, torch 2.0"
-    assert told["this report made by"] == provenance.code()
+    assert told["this report made by"] == versions.code()

@@ -13,7 +13,7 @@ import torch
 
 from aframe.errors import ConfigurationError, ParameterMismatchError, ServerError
 from aframe.export.graphs import BLOCKS, ENCODER, FUSION, WINDOWS, served_graphs
-from aframe.processes import in_slices, shared_array
+from aframe.machine.parallel import in_slices, shared_array
 from aframe.serving.client import Delivery, TritonClient
 from aframe.serving.server import free_ports
 

@@ -11,8 +11,8 @@ from images import STAND_IN, calls, use_stand_in, write_image
 from processes_of_runs import wait_for
 from terminal import LAW, environment_of, write_batch, write_run
 
-from aframe import config
 from aframe.errors import ContainerError
+from aframe.settings.read import load_config
 from aframe.tasks import base, data, waveforms
 
 PYTHON = """#!/bin/bash
@@ -94,7 +94,7 @@ def test_it_sees_gpus_where_the_run_or_its_job_has_some(
     with (run / "sandbox.cfg").open("a") as file:
         file.write("[luigi_GenerateTrainingWaveforms]\ngpus = 1\n")
     base.current_run.cache_clear()
-    config.load.cache_clear()
+    load_config.cache_clear()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1")
     task = waveforms.GenerateTrainingWaveforms(branch=0)
     task.run()

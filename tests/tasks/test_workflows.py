@@ -9,8 +9,10 @@ import pytest
 import torch
 from terminal import aframe_here, environment_of, write_batch, write_run
 
-from aframe import engines, processes, steps
-from aframe.batch.settings import BATCH_TASKS
+from aframe.machine import processes
+from aframe.settings.jobs import BATCH_TASKS
+from aframe.steps import engines
+from aframe.steps.devices import given_device
 from aframe.tasks import base, data, inference, waveforms
 from aframe.tasks.workflows import Workflow
 
@@ -89,7 +91,7 @@ def test_a_job_uses_what_the_batch_system_gives(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for visible, device in (("", "cpu"), ("GPU-1", "cuda")):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        assert steps.given_device() == device
+        assert given_device() == device
 
 
 def test_states_are_told_in_words() -> None:

@@ -9,9 +9,10 @@ import torch
 from small_networks import small_networks
 from torch import nn
 
-from aframe import config
+import aframe
 from aframe.errors import ConfigurationError, StorageError
 from aframe.preprocessing import Preprocessing, Whitening
+from aframe.settings.read import load_config
 from aframe.train import model
 from aframe.train.architectures import Network
 from aframe.train.architectures.contract import check_network
@@ -19,7 +20,7 @@ from aframe.train.architectures.network import pool
 from aframe.train.model import Model
 from aframe.train.yaml_file import yaml_conflicts, yaml_mistakes
 
-SHIPPED = Path(config.__file__).parent / "pipelines" / "sandbox"
+SHIPPED = Path(aframe.__file__).parent / "pipelines" / "sandbox"
 
 PREPROCESSING = Preprocessing(("H1", "L1"), 1.0, 4.0, (0.5, 0.9), Whitening(256.0, 4.0, 1.0, 1.0, 4.0, 20.0, None))
 
@@ -204,7 +205,7 @@ def test_a_model_whose_class_is_gone_changed_or_none_is_refused_with_what_to_do(
 
 
 def test_the_training_yaml_names_a_class_of_ones_own(module, tmp_path):
-    run, text = config.load(str(SHIPPED / "demo.cfg")), (SHIPPED / "demo.yaml").read_text()
+    run, text = load_config(str(SHIPPED / "demo.cfg")), (SHIPPED / "demo.yaml").read_text()
     head, _, rest = text.partition("    class_path: FactorisedNetwork\n")
     _, _, tail = rest.partition("  learning_rate:")
     own = tmp_path / "own.yaml"

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import stores
 
-from aframe import object_store, storage
+from aframe import storage
 from aframe.errors import StorageError
+from aframe.storage import s3
 from aframe.train import local_copy
 from aframe.train.local_copy import cache_directory, local_copies
 
@@ -114,7 +115,7 @@ def test_what_has_changed_is_fetched_again_and_nothing_else(remote: str, change:
 def test_a_damaged_object_is_an_error_that_names_it(remote: str) -> None:
     inner = f"{remote}/background/a.hdf5".removeprefix("s3://")
     store = fsspec.core.url_to_fs(remote)[0]
-    store.pipe_file(inner, b"damaged", Metadata={object_store.CHECKSUM: "0" * 64})
+    store.pipe_file(inner, b"damaged", Metadata={s3.CHECKSUM: "0" * 64})
     with pytest.raises(
         StorageError, match=r"data/background/a\.hdf5 is damaged: the store promises the checksum 0{64}"
     ):

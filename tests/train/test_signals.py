@@ -7,9 +7,9 @@ import torch
 from bilby.core import prior as priors
 from scipy import stats
 
-from aframe import config
 from aframe.constants import SOLAR_MASS_SECONDS
 from aframe.errors import ConfigurationError, DataError
+from aframe.settings.read import load_config
 from aframe.tables import PolarizationTable
 from aframe.train import cli, model
 from aframe.train.data import AframeDataModule
@@ -149,7 +149,7 @@ def test_an_unknown_choice_is_an_error(prepared):
 @pytest.mark.usefixtures("ml4gw")
 def test_an_approximant_that_cannot_be_generated_is_an_error_before_anything_is_read(prepared, run):
     run("other")
-    whole = config.load(str(prepared / "sandbox.cfg"))
+    whole = load_config(str(prepared / "sandbox.cfg"))
     other = dataclasses.replace(whole.waveforms, approximant="IMRPhenomXPHM")
     message = "IMRPhenomXPHM cannot be made on the device: IMRPhenomD and IMRPhenomPv2 can"
     with pytest.raises(ConfigurationError, match=message):

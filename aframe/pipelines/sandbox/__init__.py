@@ -13,13 +13,17 @@ from types import FrameType, TracebackType
 
 import law
 
-from aframe import __version__, activity, console, overview, storage
-from aframe.artifacts import Artifacts
-from aframe.engines import settle_precisions
+from aframe import __version__, storage
+from aframe.checks.run import checked_run
 from aframe.errors import AframeError
-from aframe.leases import claim
-from aframe.preflight import checked_run
-from aframe.processes import this_machine
+from aframe.machine import console
+from aframe.machine.processes import this_machine
+from aframe.progress import activity
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.stages import is_finished
+from aframe.steps import overview
+from aframe.steps.engines import settle_precisions
+from aframe.storage.leases import claim
 from aframe.tasks.base import AframeTask, configuration_path, start_manager
 from aframe.tasks.report import Report
 
@@ -58,8 +62,8 @@ def begin(gpus: str) -> None:
         claim(directories)
         for directory in directories:
             storage.sweep(directory)
-        is_finished = run.is_finished()
-        precisions = "" if is_finished else settle_precisions(run, gpus)
+        has_finished = is_finished(run)
+        precisions = "" if has_finished else settle_precisions(run, gpus)
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
             raise
@@ -67,7 +71,7 @@ def begin(gpus: str) -> None:
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
         signal.signal(signal.SIGINT, functools.partial(_interrupt, os.getpid()))
-    if not is_finished:  # a complete run does nothing, and leaves no trace
+    if not has_finished:  # a complete run does nothing, and leaves no trace
         keep_log(run)
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
         activity.begin(run.activity(overview.RUN), overview.RUN)
@@ -120,5 +124,5 @@ def _tell_interruption(kind: type[BaseException], error: BaseException, tracebac
 
 
 def _print_report(run: Artifacts) -> None:
-    if run.is_finished():
+    if is_finished(run):
         print(f"report: {run.result('report.html')}", flush=True)

@@ -1,0 +1,1 @@
+"""The candidates of a search: their table, significance, origin and order."""

@@ -1,0 +1,94 @@
+"""Events that are known already: which of them a candidate coincides with.
+
+``gwosc_events.csv`` lists the events of the Gravitational Wave Open Science Center (https://gwosc.org/eventapi, CC BY
+4.0; R. Abbott et al., arXiv:1912.11716 and arXiv:2302.03676) up to GWTC-3 and GW230529, marginal ones and the blind
+injection too, each with the GPS time (s, to a tenth) of its latest version and the catalogue that this belongs to.
+"""
+
+import csv
+import functools
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from jaxtyping import Float
+
+from aframe import storage
+from aframe.errors import DataError
+from aframe.types import Array
+
+GWOSC = "gwosc_events.csv"
+PAGE = "https://gwosc.org/eventapi/html/{catalog}/{name}/v{version}/"
+
+
+@dataclass(frozen=True)
+class EventCatalogue:
+    """Names and times of events.
+
+    Attributes:
+        names: Shape (events,).
+        times: GPS s, shape (events,).
+    """
+
+    names: Array
+    times: Array
+
+    @classmethod
+    def gwosc(cls) -> "EventCatalogue":
+        """The list that comes with this package."""
+        return cls._parse((resources.files("aframe.candidates") / GWOSC).read_text(encoding="utf-8"), GWOSC)
+
+    @classmethod
+    def read(cls, path: str) -> "EventCatalogue":
+        """Any list of comma-separated values with the columns ``name`` and ``gps``, such as GWOSC's own.
+
+        Raises:
+            DataError: If a column is missing or a time is no number.
+            StorageError: If there is no such file.
+        """
+        return cls._parse(storage.read_text(path), path)
+
+    @classmethod
+    def _parse(cls, text: str, path: str) -> "EventCatalogue":
+        rows = list(csv.DictReader(text.splitlines()))
+        try:
+            names, times = [row["name"] for row in rows], [float(row["gps"]) for row in rows]
+        except (KeyError, ValueError, TypeError) as error:
+            raise DataError(
+                f"{path} is no list of events ({type(error).__name__}: {error}): "
+                "it must be comma-separated values with the columns name and gps (GPS seconds)"
+            ) from None
+        if not np.isfinite(times).all():
+            raise DataError(f"{path} has the time {times[int(np.argmin(np.isfinite(times)))]}: give GPS seconds")
+        return cls(np.array(names, dtype=np.str_), np.array(times, dtype=np.float64))
+
+    def coincident(self, times: Float[Array, " candidates"], window: float) -> Array:
+        """Name of the event nearest to each time, empty where none is within the window.
+
+        Args:
+            times: GPS s.
+            window: Largest distance, s.
+        """
+        if not len(self.times):
+            return np.full(len(times), "", dtype=np.str_)
+        order = np.argsort(self.times)
+        ordered = self.times[order]
+        after = np.minimum(np.searchsorted(ordered, times), len(ordered) - 1)
+        before = np.maximum(after - 1, 0)
+        nearest = np.where(np.abs(times - ordered[before]) <= np.abs(times - ordered[after]), before, after)
+        return np.where(np.abs(times - ordered[nearest]) <= window, self.names[order][nearest], "")
+
+
+def gwosc_page(name: str) -> str:
+    """Address of an event's page at GWOSC; empty for an event that is not in the list of this package.
+
+    >>> gwosc_page("GW170817")
+    'https://gwosc.org/eventapi/html/GWTC-1-confident/GW170817/v3/'
+    """
+    return _gwosc_pages().get(name, "")
+
+
+@functools.cache
+def _gwosc_pages() -> dict[str, str]:
+    text = (resources.files("aframe.candidates") / GWOSC).read_text(encoding="utf-8")
+    return {row["name"]: PAGE.format(**row) for row in csv.DictReader(text.splitlines())}

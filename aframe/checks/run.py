@@ -1,0 +1,384 @@
+"""What can be known to fail before any work is done: found all at once."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+
+from aframe import storage
+from aframe.batch import container
+from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
+from aframe.events.veto_sources import asks_the_network, load_vetoes
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.runs.paths import Stage
+from aframe.runs.stages import check_outputs, is_finished
+from aframe.settings.cfg_file import CfgFile
+from aframe.settings.jobs import BATCH_TASKS, COMMANDS, QUESTIONS
+from aframe.settings.keys import Mistake
+from aframe.settings.read import read_config
+from aframe.steps.engines import check_engine
+from aframe.steps.planning import slides_over
+from aframe.steps.targets import target_populations
+from aframe.steps.waveforms import signal_source
+from aframe.strain.fetch import curve_path
+from aframe.strain.recordings import check_recordings, in_directory
+from aframe.strain.segments import Segment, analysable
+from aframe.strain.simulate import check_band, load_asd
+from aframe.waveforms.loading import load_population
+from aframe.waveforms.projection import detector_geometry
+
+PATIENCE = 20.0
+"""Seconds in which a batch system should answer."""
+
+LEAST_FREE = 100e6
+"""Bytes that a disk must have free: less is gone before the first file is whole."""
+
+
+def checked_run(
+    path: str, environment: Mapping[str, str] = os.environ, gpus: str = "", misread: Sequence[str] = ()
+) -> Artifacts:
+    """The run of a configuration and of an environment, when nothing can be seen to be wrong with them.
+
+    Args:
+        path: The ``.cfg``.
+        environment: Its variables.
+        gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
+        misread: What is wrong with the file that should have set these variables: those that are not set are then not
+            told of.
+
+    Raises:
+        MistakesError: All that is wrong: with the ``.cfg``, the training's YAML, the environment, and what they name.
+    """
+    directories, unset = Directories.read(environment)
+    try:
+        made, wrong = read_config(path)
+    except MistakesError as error:
+        raise MistakesError([*error.mistakes, *(misread or unset)]) from None
+    run, file = Artifacts(made, directories), CfgFile.read(path)
+    told = [*(mistake.text for mistake in wrong), *(misread or unset)]
+    found = mistakes_of(run, wrong, are_directories_set=not unset, gpus=gpus)
+    for refusal in found:
+        told += refusal.mistakes if isinstance(refusal, MistakesError) else [file.located_text(str(refusal))]
+    if told:
+        raise MistakesError(told) from next(iter(found), None)
+    return run
+
+
+def mistakes_of(
+    run: Artifacts, wrong: Sequence[Mistake] = (), are_directories_set: bool = True, gpus: str = ""
+) -> list[AframeError]:
+    """All that is wrong with what a configuration names.
+
+    Args:
+        run: The run.
+        wrong: What is wrong with the configuration itself: what takes one of these keys is not looked at.
+        are_directories_set: Whether all of the run's directories are known.
+        gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
+    """
+    names = {name for mistake in wrong for name in (mistake.section, f"{mistake.section}.{mistake.key}")}
+    whole = {mistake.section for mistake in wrong if not mistake.key}
+    found = _refused(lambda: check_gpus(gpus, number_of_gpus()))
+    are_there, is_reachable = are_directories_set, True
+    if are_directories_set:
+        unusable = _refused(lambda: check_directories(run.directories))
+        others = [] if names else _refused(lambda: check_outputs(run))
+        others = [error for error in others if not isinstance(error, ConfigurationError)]  # it is the YAML's: see below
+        if not (names or unusable or others) and is_finished(run):
+            return found
+        found += unusable + others
+        is_remote = any(storage.is_remote(value) for value in asdict(run.directories).values())
+        is_reachable = not (is_remote and any(isinstance(error, StorageError) for error in others))
+        are_there = is_reachable and not unusable
+    for check in CHECKS:
+        is_settled = is_reachable and check.is_settled(run)
+        is_known = names.isdisjoint(check.takes) and whole.isdisjoint(take.partition(".")[0] for take in check.takes)
+        if is_known and (are_there or not check.looks_there) and not is_settled:
+            found += _refused(lambda check=check: check.look(run))  # type: ignore[misc]
+    return list({str(error): error for error in found}.values())
+
+
+def _refused(check: Callable[[], object]) -> list[AframeError]:
+    try:
+        check()
+    except AframeError as error:
+        return [error]
+    return []
+
+
+def check_gpus(gpus: str, number: int) -> None:
+    """Refuse GPUs that this machine has not; where it has none at all, the CPU computes, as is told then.
+
+    Args:
+        gpus: As in CUDA_VISIBLE_DEVICES.
+        number: How many the machine has.
+
+    Raises:
+        ConfigurationError: Naming those that it has.
+    """
+    names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
+    wrong = [name for name in names if not re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name)]
+    if wrong:
+        raise ConfigurationError(
+            f"--gpus {gpus}: {', '.join(wrong)} is no GPU: give numbers, as 0,1, or names, as nvidia-smi -L shows them"
+        )
+    lacking = [name for name in names if number and name.isdigit() and int(name) >= number]
+    if lacking:
+        raise ConfigurationError(
+            f"--gpus {gpus}: this machine has no GPU {', '.join(lacking)}, it has {', '.join(map(str, range(number)))}"
+        )
+
+
+def number_of_gpus() -> int:
+    """How many GPUs this machine has; 0 where the environment hides some, so that it cannot be told."""
+    return 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()
+
+
+def check_directories(directories: Directories) -> None:
+    """Refuse local directories that cannot be made or written in.
+
+    Raises:
+        MistakesError: Naming each of them.
+    """
+    wrong = []
+    for field in fields(directories):
+        name, value = f"AFRAME_{field.name.upper()}_DIR", getattr(directories, field.name)
+        reason = "" if storage.is_remote(value) else storage.why_not_written(Path(value).absolute(), LEAST_FREE)
+        if reason:
+            wrong.append(f"{name} = {value} cannot be written ({reason}): mend that, or choose another directory")
+    if wrong:
+        raise MistakesError(wrong)
+
+
+def check_batch_systems(run: Artifacts) -> None:
+    """Refuse a batch system to which this machine cannot submit.
+
+    Raises:
+        ConfigurationError: If its commands are not on PATH.
+        BatchError: If it does not answer, with what its command says.
+    """
+    workflows = {run.config.batch_for(task).workflow: task for task in reversed(BATCH_TASKS)}
+    for workflow, task in workflows.items():
+        for command in COMMANDS.get(workflow, ()):
+            if shutil.which(command) is None:
+                raise ConfigurationError(
+                    f"workflow = {workflow} of {task}: {command} is not on PATH: run on a machine that submits to "
+                    f"{workflow}, or set workflow = local"
+                )
+        if workflow in QUESTIONS:
+            _check_answer(workflow, task)
+
+
+def _check_answer(workflow: str, task: str) -> None:
+    """Refuse a batch system that answers with an error; one that is slow may only be busy."""
+    question = QUESTIONS[workflow]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        return
+    if answer.returncode:
+        said = " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.returncode}"
+        raise BatchError(
+            f"workflow = {workflow} of {task}: {question[0]} fails ({said}): wait until {workflow} is mended, or set "
+            "workflow = local"
+        )
+
+
+def check_submit_directory(run: Artifacts) -> None:
+    """Refuse submit files that would not be on this machine.
+
+    Raises:
+        ConfigurationError: Naming the variable.
+    """
+    is_remote = any(run.config.batch_for(task).is_remote for task in BATCH_TASKS)
+    if is_remote and storage.is_remote(run.directories.condor):
+        raise ConfigurationError(
+            f"AFRAME_CONDOR_DIR = {run.directories.condor}: submit files and logs need a directory of this machine"
+        )
+
+
+def check_containers(run: Artifacts) -> None:
+    """Refuse an image that this machine cannot run; HTCondor's machines have images of their own.
+
+    Raises:
+        ConfigurationError: If Apptainer is not on PATH, the image does not exist, or a path cannot be bound in it.
+    """
+    for task in BATCH_TASKS:
+        settings = run.config.batch_for(task)
+        if settings.image is not None and not settings.starts_in_image:
+            container.program(settings.image)
+            container.check_image(run.config.resolve(settings.image))
+            container.bound(run.local_paths, {})
+
+
+def check_kubernetes(run: Artifacts) -> None:
+    """Refuse a training on Kubernetes that could not begin there.
+
+    Raises:
+        MistakesError: If a directory that its pod needs is on this machine.
+        ConfigurationError: If its files cannot be taken along, or no way to the cluster is known.
+        BatchError: If the cluster does not answer, or refuses.
+    """
+    if run.config.kubernetes.trains:
+        from aframe.kubernetes import lifecycle
+
+        lifecycle.check_remote(run)
+        lifecycle.check_devices(run)
+        lifecycle.files_of(run)
+        lifecycle.check_cluster(run)
+
+
+def check_population(run: Artifacts) -> None:
+    """Refuse a population that cannot be drawn from, or in which the Earth does not turn.
+
+    Raises:
+        ConfigurationError: Naming the key, and what is wrong with it.
+    """
+    population = load_population(run.config.waveforms.prior, run.config.resolve)
+    if not population.isotropic_in_right_ascension:
+        raise ConfigurationError(
+            f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
+            "between injections"
+        )
+
+
+def check_noise_curve(run: Artifacts) -> None:
+    """Refuse a noise curve that is none.
+
+    Raises:
+        ConfigurationError: If there is no such curve.
+        DataError: If it is no amplitude spectral density.
+    """
+    data = run.config.data
+    if data.source == "simulated":
+        load_asd(curve_path(data.asd or "", run.config.resolve))
+
+
+def check_noise_band(run: Artifacts) -> None:
+    """Refuse a noise curve that does not do for the whole band.
+
+    Raises:
+        ConfigurationError: If there is no such curve.
+        DataError: If it does not cover the band, or is no detector's there.
+    """
+    data, search = run.config.data, run.config.search
+    if data.source == "simulated":
+        path = curve_path(data.asd or "", run.config.resolve)
+        check_band(load_asd(path), path, search.highpass, search.lowpass or search.sample_rate / 2)
+
+
+def check_local_strain(run: Artifacts) -> None:
+    """Refuse files of strain that lack a detector, or whose sample rate will not do.
+
+    Raises:
+        DataError: Naming the directory or file.
+        StorageError: If a file is damaged.
+    """
+    data = run.config.data
+    if data.source == "local":
+        directory = run.config.resolve(data.frames or "")
+        check_recordings(in_directory(directory), run.config.search.ifos, run.config.search.sample_rate, directory)
+
+
+def check_training(run: Artifacts) -> None:
+    """Refuse a training's YAML with mistakes.
+
+    Raises:
+        MistakesError: All of them.
+        StorageError: If there is no such file.
+    """
+    from aframe.train.yaml_file import yaml_mistakes
+
+    wrong = yaml_mistakes(run.training_yaml)
+    if wrong:
+        raise MistakesError(wrong)
+
+
+def check_training_together(run: Artifacts) -> None:
+    """Refuse a training's YAML, if it has no mistakes, of which the values do not go together or with the ``.cfg``.
+
+    Raises:
+        MistakesError: All of them.
+        StorageError: If there is no such file.
+    """
+    from aframe.train.yaml_file import yaml_conflicts, yaml_mistakes
+
+    wrong = [] if yaml_mistakes(run.training_yaml) else yaml_conflicts(run.training_yaml, run.config)
+    if wrong:
+        raise MistakesError(wrong)
+
+
+def check_plans(run: Artifacts) -> None:
+    """Refuse what the data, where they are known beforehand, have no room for; and vetoes that cannot be read.
+
+    Raises:
+        DataError: If there is no analysable time, or not enough of it for the injections or ``Tb``; if a file of vetoes
+            is malformed or lacks what it should tell.
+    """
+    data = run.config.data
+    segments = [Segment(*run.interval("test"))]
+    known = data.source != "gwosc" or data.segments is not None
+    if known:
+        stages: tuple[Stage, ...] = ("train", "test")
+        for stage in stages:
+            segments = analysable(data, run.config.search, *run.interval(stage), run.config.resolve)
+        if not run.background_files("test"):
+            slides_over(run, [(segment.start, segment.duration) for segment in segments])
+    if run.config.vetoes.given and not asks_the_network(run.config) and (known or run.config.vetoes.dq_bits is None):
+        load_vetoes(run.config, segments)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something to look at before anything runs.
+
+    Attributes:
+        look: Raises what is wrong.
+        takes: Sections and keys that it takes.
+        settled_by: Path of an artifact that could not have been made if anything were wrong, or after which none of it
+            is wanted.
+        looks_there: Whether it looks into the run's directories.
+    """
+
+    look: Callable[[Artifacts], object]
+    takes: tuple[str, ...]
+    settled_by: Callable[[Artifacts], str] | None = None
+    looks_there: bool = False
+
+    def is_settled(self, run: Artifacts) -> bool:
+        """Whether that artifact is there; it is not where its directory is not known."""
+        if self.settled_by is None:
+            return False
+        try:
+            path = self.settled_by(run)
+        except AttributeError:
+            return False
+        return storage.exists(path)
+
+
+SIGNAL_KEYS = ("search.sample_rate", *(f"waveforms.{name}" for name in (
+    "prior", "approximant", "waveform_duration", "right_pad", "minimum_frequency", "reference_frequency",
+)))  # fmt: skip
+
+CHECKS = (
+    Check(lambda run: detector_geometry(run.config.search.ifos), ("search.ifos",)),
+    Check(check_population, ("waveforms.prior",), lambda run: run.injections),
+    Check(target_populations, ("waveforms.prior", "sensitivity")),
+    Check(lambda run: signal_source(run).check(), SIGNAL_KEYS, lambda run: run.injections),
+    Check(check_noise_curve, ("data.source", "data.asd")),
+    Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
+    Check(check_local_strain, ("data.source", "data.frames", "search.ifos", "search.sample_rate")),
+    Check(check_training, ("Train",), lambda run: run.model),
+    Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
+    Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), looks_there=True),
+    Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
+    Check(check_submit_directory, ("batch", *BATCH_TASKS), looks_there=True),
+    Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), looks_there=True),
+    Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, looks_there=True),
+    Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), looks_there=True),
+)

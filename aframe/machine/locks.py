@@ -1,0 +1,68 @@
+"""Locks of local directories, which the kernel releases when their process ends."""
+
+import atexit
+import fcntl
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import IO
+
+from aframe.errors import StorageError
+from aframe.machine.processes import is_alive
+
+FLOCK = "hhqqi4x"
+"""Linux's struct flock: kind of lock, where from, start, length, process."""
+
+_locks: list[IO[str]] = []
+"""Kept open until the process ends."""
+
+
+def lock(directory: str) -> None:
+    """Claim a local directory for this process until it ends, however it ends.
+
+    Args:
+        directory: Where the run's results go; made if need be.
+
+    Raises:
+        StorageError: If another process works there, or it cannot be written.
+    """
+    path = Path(directory) / ".lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot be written ({error.strerror}): mend its permissions or choose another"
+        ) from None
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise StorageError(
+            f"another run (process {holder}) is at work in {directory}: wait for it, or end it"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    _locks.append(file)
+    atexit.register(file.close)
+
+
+def lock_holder(directory: str) -> int:
+    """Number of the process that has claimed a local directory; 0 where none has."""
+    path = Path(directory) / ".lock"
+    if any(Path(file.name) == path for file in _locks):
+        return os.getpid()  # opened again and closed, the file would lose this process's claim
+    try:
+        with path.open("rb") as file:
+            if sys.platform != "linux":
+                process = int(file.read() or 0)
+                return process if process and is_alive(process) else 0
+            asked = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except (OSError, ValueError):
+        return 0
+    kind, *_, process = struct.unpack(FLOCK, asked)
+    return 0 if kind == fcntl.F_UNLCK else int(process)

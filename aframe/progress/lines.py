@@ -1,0 +1,95 @@
+"""How far a piece of work has come, in lines on the terminal."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from aframe.progress import activity
+
+INTERVAL = 5.0
+"""Least time between two lines, s."""
+
+
+class Progress:
+    """Prints how far a piece of work has come, a few times a minute, in plain lines.
+
+    Args:
+        name: What is being done.
+        unit: Of the numbers, with a space before it.
+        interval: Least time between two lines, s.
+    """
+
+    def __init__(self, name: str, unit: str = "", interval: float = INTERVAL) -> None:
+        self.name, self.unit, self.interval = name, unit, interval
+        self.start = self.last = time.monotonic()
+
+    def __call__(self, done: float | int, total: float | int) -> None:
+        """Report ``done`` of ``total``."""
+        activity.note(self.name, done, total, self.unit)
+        now = time.monotonic()
+        if now - self.last >= self.interval and 0 < done < total:
+            self.last = now
+            left = (now - self.start) * (total - done) / done
+            print(f"{self.name}: {share_done(done, total)}{self.unit}, {left:.0f} s left", flush=True)
+
+
+def share_done(done: float | int, total: float | int) -> str:
+    """What is done of a total, in numbers and as a percentage.
+
+    >>> share_done(30, 120)
+    '30 of 120 (25 %)'
+    """
+    return f"{done:.0f} of {total:.0f} ({100 * done / total:.0f} %)"
+
+
+def in_words(seconds: float) -> str:
+    """A duration as one says it.
+
+    >>> in_words(75.0), in_words(8000.0), in_words(3e5)
+    ('75 s', '2.2 h', '3.5 days')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+@contextlib.contextmanager
+def transfer_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Follow a transfer of ``total`` bytes: a bar on a terminal, plain lines elsewhere.
+
+    Args:
+        name: What is being transferred.
+        total: Bytes.
+
+    Yields:
+        What is to be called, from any thread, with the number of bytes that have arrived since the last call.
+    """
+    if sys.stderr.isatty():
+        from rich import progress
+        from rich.console import Console
+
+        columns = (
+            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+            progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+        )  # fmt: skip
+        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(name, total=total)
+            yield lambda number: bar.advance(task, number)
+        return
+    lines, lock, done = Progress(name, " MB"), threading.Lock(), 0
+
+    def advance(number: int) -> None:
+        nonlocal done
+        with lock:
+            done += number
+            lines(done / 1e6, total / 1e6)
+
+    yield advance
+    seconds = time.monotonic() - lines.start
+    print(f"{name}: {total / 1e6:.0f} MB in {seconds:.1f} s", flush=True)

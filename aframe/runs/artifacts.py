@@ -1,0 +1,183 @@
+"""A run: its configuration, its files, and the parameters that made each of them."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from aframe import storage
+from aframe.constants import AUTO
+from aframe.errors import ConfigurationError
+from aframe.runs.paths import Paths, Stage
+
+WHERE_TRAINING_RUNS = (
+    "train.data.configuration", "train.data.background_memory", "train.data.waveform_memory", "train.model.compiled",
+)  # fmt: skip
+"""Keys of the training YAML that say where and how fast a training runs, not what comes of it."""
+
+TRAINER_PRECISION = "train.trainer.precision"
+"""Name of the training's precision among parameters."""
+
+SCORING_PRECISION = "inference.precision"
+"""Name of the precision in which units are scored, among parameters."""
+
+
+@dataclass(frozen=True)
+class Artifacts(Paths):
+    """Paths of everything that a run makes, and the parameters that make each file.
+
+    Attributes:
+        config: The run's configuration.
+        directories: Its directories.
+    """
+
+    def made_strain(self, stage: Stage) -> dict[str, Any]:
+        """Parameters of a stage's segments and strain."""
+        other = "data.test_stop" if stage == "train" else "data.train_start"
+        keys = self.config.parameters("data", "search.ifos", "search.sample_rate", "search.seed")
+        return {name: value for name, value in keys.items() if name != other}
+
+    def made_signals(self) -> dict[str, Any]:
+        """Parameters of any signal, but not of how many; of a prior file or a module of the user's, its content too."""
+        keys = {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
+        path = self._prior_source()
+        if path is not None and storage.exists(path):
+            keys["waveforms.prior's SHA-256"] = storage.sha256(path)
+        return keys
+
+    def _prior_source(self) -> str | None:
+        """The file that says what the prior is, where it is not this package's own."""
+        prior = self.config.waveforms.prior
+        if prior.endswith(".prior"):
+            return self.config.resolve(prior)
+        return _source_of(prior.partition("(")[0])
+
+    @property
+    def made_training_waveforms(self) -> dict[str, Any]:
+        """Parameters of the training polarizations."""
+        keys = self.config.parameters("search.sample_rate", "search.seed", "waveforms.num_training_waveforms")
+        return keys | {k: v for k, v in self.made_signals().items() if k.startswith("waveforms.")}
+
+    @property
+    def made_validation_waveforms(self) -> dict[str, Any]:
+        """Parameters of the validation responses."""
+        own = self.config.parameters("injections.snr_threshold", "waveforms.num_validation_waveforms")
+        return self.made_strain("train") | self.made_signals() | own
+
+    @property
+    def made_injections(self) -> dict[str, Any]:
+        """Parameters of the testing injections."""
+        own = self.config.parameters("injections", "inference.shifts")
+        return self.made_strain("test") | self.made_signals() | own
+
+    @property
+    def made_model(self) -> dict[str, Any]:
+        """Parameters of the trained model: those of all training data, and the training YAML's content."""
+        return self.made_model_by(self.training_yaml)
+
+    def made_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Parameters of a model that another training YAML makes of the same data.
+
+        Args:
+            training_yaml: The YAML.
+            changes: Values of the command line that replace some of its own, as ``train.<key>``.
+        """
+        model = self._configured_model_by(training_yaml, changes)
+        precision = self.precision("training", model.get(TRAINER_PRECISION))
+        return model if precision == AUTO else model | {TRAINER_PRECISION: precision}
+
+    @property
+    def configured_model(self) -> dict[str, Any]:
+        """Parameters of the trained model as they are written, whatever a machine's ``precision = auto`` came to."""
+        return self._configured_model_by(self.training_yaml, {})
+
+    def _configured_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+        training = training_parameters(training_yaml) | dict(changes or {})
+        training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
+        source = _source_of(str(training.get("train.model.architecture.class_path", "")))
+        if source is not None:
+            training["train.model.architecture's SHA-256"] = storage.sha256(source)
+        signals = self.made_training_waveforms
+        if training.get("train.data.waveforms") == "generated":
+            signals = {name: value for name, value in signals.items() if ".num_" not in name}
+        return signals | self.made_validation_waveforms | training
+
+    @property
+    def stores_training_waveforms(self) -> bool:
+        """Whether the polarizations to train with are made beforehand, and not anew for each batch."""
+        return training_parameters(self.training_yaml).get("train.data.waveforms") != "generated"
+
+    @property
+    def made_repository(self) -> dict[str, Any]:
+        """Parameters of the exported model."""
+        return self.made_model | self.config.parameters("export")
+
+    @property
+    def scoring_parameters(self) -> dict[str, Any]:
+        """The precision in which units are scored."""
+        return {SCORING_PRECISION: self.precision("scoring")}
+
+    @property
+    def made_units(self) -> dict[str, Any]:
+        """Parameters of a unit's events: neither how many units there are nor which server was asked matters."""
+        planning = tuple(
+            f"inference.{k}" for k in ("Tb", "background_per_job", "return_timeseries", "embeddings_cache")
+        )
+        own = self.config.parameters("inference", "sensitivity.recovery_window") | self.scoring_parameters
+        own = {k: v for k, v in own.items() if k not in planning and not k.startswith("inference.triton_")}
+        served = self.config.parameters("export") if self.config.inference.asks_the_repository else {}
+        return self.made_model | self.made_injections | own | served
+
+    @property
+    def made_events(self) -> dict[str, Any]:
+        """Parameters of the merged events."""
+        return self.made_units | self.config.parameters("inference.Tb")
+
+    @property
+    def made_clean(self) -> dict[str, Any]:
+        """Parameters of the events outside vetoed time; those of all events where nothing is vetoed."""
+        return self.made_events | (self.config.parameters("vetoes") if self.config.vetoes.given else {})
+
+    @property
+    def made_answers(self) -> dict[str, Any]:
+        """Parameters of the sensitive volume, the candidates and the report."""
+        return self.made_clean | self.config.parameters("sensitivity", "candidates")
+
+
+def _source_of(path: str) -> str | None:
+    """The file of the module in a python path, where it is not this package's own."""
+    module = path.rpartition(".")[0]
+    if not module or module.split(".")[0] == "aframe":
+        return None
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return found.origin if found else None
+
+
+def training_parameters(path: str) -> dict[str, Any]:
+    """Keys and values of a training YAML, as ``train.<key>``.
+
+    Args:
+        path: The YAML.
+
+    Raises:
+        ConfigurationError: If it cannot be read.
+    """
+    try:
+        content = yaml.safe_load(storage.read_text(path))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
+    return _flatten(content or {}, "train")
+
+
+def _flatten(tree: Any, prefix: str) -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    result: dict[str, Any] = {}
+    for name, value in tree.items():
+        result |= _flatten(value, f"{prefix}.{name}")
+    return result

@@ -1,0 +1,266 @@
+"""The numbers of a new run that its data decide: detectors, times, shifts, and how much background they can give."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aframe.settings.sections import Config
+from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
+from aframe.errors import ConfigurationError, DataError
+from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
+from aframe.strain.recordings import check_recordings, format_gps, in_directory
+from aframe.strain.segments import Segment, recorded_segments
+
+TRAINING_DURATION, TESTING_DURATION = 10 * SECONDS_PER_DAY, 30 * SECONDS_PER_DAY
+"""Seconds of a search of open data, where there are as many; of less, a quarter trains."""
+
+BACKGROUND_OF_AN_INJECTION = 64.0
+"""Seconds of background that there are at least for each injection, of which one takes 16."""
+
+SHORTEST, SHORT = 1024.0, 128.0
+"""Seconds of the shortest segment that is used, of open data and of a few files: a PSD takes 64 of them."""
+
+LONGEST = 20000.0
+"""Seconds of the longest segment: longer ones are cut."""
+
+LEAST = 4 * SHORT
+"""Seconds of coincident strain, at least: a part to train with and a part to search."""
+
+BYTES_OF_A_SAMPLE = 8
+
+CORE_RATE, GPU_RATE = 60000 * 2048.0, GPU_FLOPS / 2.14e9
+"""Windows a second (docs/performance.md): of a core and a factorised network, times the sample rate (Hz); of a GPU and
+the joint network of ``--config bbh``, by its operations a window."""
+
+TYPICAL_SHARE = 0.6
+"""Part of a run in which both LIGO detectors observe, about; two thirds of it with Virgo."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What is particular to a new run.
+
+    Attributes:
+        title: What it searches, for the first line of its ``.cfg``.
+        changes: Keys of the shipped ``.cfg`` that have other values, as ``section.key``.
+        told: What was found, and how it was checked, for the terminal.
+        livetime: Seconds of coincident strain, about.
+        base: The configuration that is changed.
+    """
+
+    title: str
+    changes: dict[str, str]
+    told: str
+    livetime: float
+    base: Config
+
+    @property
+    def heading(self) -> str:
+        """The first lines of its ``.cfg``: what it is, what one would change first, and what each costs."""
+        rate, made = float(self.changes["search.sample_rate"]), self.base.waveforms
+        strain = len(self.changes["search.ifos"].split(", ")) * rate * BYTES_OF_A_SAMPLE
+        signals = 2 * BYTES_OF_A_SAMPLE / 2 * made.waveform_duration * rate * made.num_training_waveforms
+        windows = float(self.changes["inference.Tb"]) * self.base.search.inference_sampling_rate
+        core, gpu = _minutes(windows / (CORE_RATE / rate)), _minutes(windows / GPU_RATE)
+        return f"""# {self.title}
+# Every key stands once; stages take from here what they need. Paths are relative to this file.
+#
+# What one would change first, and what it costs:
+#   train_start, train_stop, test_stop   disk: {strain * SECONDS_PER_DAY / 1e9:.1f} GB a day of coincident strain, {strain * self.livetime / 1e9:.2g} GB as it stands
+#   num_training_waveforms               disk: {signals / 1e9:.2g} GB; none where the training draws its own (train.yaml)
+#   num_injections                       scoring of some 40 windows each; their parameters take 0.2 kB each
+#   Tb                                   {windows:.2g} windows to score: {core} of a core with a factorised network in bfloat16,
+#                                        {gpu} of a GPU with a joint one (docs/performance.md)
+#   architecture, max_epochs             in train.yaml: hours of a GPU, or minutes of two cores for the demo's
+# `aframe run DIR --check` says what is wrong, `aframe doctor DIR` what the run will cost here, stage by stage.
+"""  # noqa: E501 - lines of the file
+
+
+def _minutes(seconds: float) -> str:
+    return f"{math.ceil(seconds / 60)} minute{'s' if seconds > 60 else ''}"
+
+
+def open_data(base: Config, run: str | None, start: str | None, stop: str | None, ifos: Sequence[str]) -> Blueprint:
+    """A search of open data.
+
+    Args:
+        base: The configuration that is changed, of which no number is exceeded.
+        run: Name of an observing run; None where the times say it.
+        start: When the training data begin, GPS s or UTC; None for the run's start.
+        stop: When the testing data end; None for forty days later, or the run's end.
+        ifos: Detectors.
+
+    Raises:
+        ConfigurationError: If there are no such run, times or data.
+    """
+    span = None if run is None else _span_of(observing_run(run), ifos)
+    if span is None and (start is None or stop is None):
+        raise ConfigurationError("--start and --stop need each other, or --observing-run")
+    first = gps_of(start) if start else span.start if span else 0.0
+    last = gps_of(stop) if stop else min(span.stop, first + TRAINING_DURATION + TESTING_DURATION) if span else 0.0
+    if start and stop and last <= first:
+        raise ConfigurationError(
+            f"--start and --stop: {first:.0f} (GPS s) is not before {last:.0f}: exchange or mend them"
+        )
+    if not last - first >= 4 * SHORTEST:
+        raise ConfigurationError(
+            f"--start and --stop: from {first:.0f} to {last:.0f} (GPS s) are {last - first:.0f} s: give at least "
+            f"{4 * SHORTEST:.0f} s, of which a quarter trains"
+        )
+    if span and not span.start <= first < last <= span.stop:
+        raise ConfigurationError(
+            f"--start and --stop: {first:.0f} to {last:.0f} is not in {run}, in which {', '.join(ifos)} have data from "
+            f"{span.start:.0f} to {span.stop:.0f} (GPS s)"
+        )
+    names = " and ".join(check_open_data(ifos, first, last))
+    share = coincident_share(ifos, first, last)
+    checked = (
+        f"GWOSC has {share:.0%} of it" if share is not None else "GWOSC did not answer: checked against the runs' dates"
+    )
+    if share is not None and share * (last - first) < 4 * SHORTEST:
+        raise ConfigurationError(
+            f"GWOSC has {share * (last - first):.0f} s of {', '.join(ifos)} together from {first:.0f} to {last:.0f} "
+            "(GPS s): choose another time"
+        )
+    livetime = (last - first) * (TYPICAL_SHARE * (2 / 3) ** (len(ifos) - 2) if share is None else share)
+    times = (first, _whole(first + min(TRAINING_DURATION, (last - first) / 4)), last)
+    changes = _numbers(
+        base, ifos, base.search.sample_rate, times, livetime=livetime, shortest=SHORTEST, longest=LONGEST
+    )
+    days = (last - first) / SECONDS_PER_DAY
+    return Blueprint(
+        f"A search for binary black holes in open data: {names}, {days:.3g} days of {', '.join(ifos)}.",
+        {"data.source": "gwosc", **changes},
+        f"{names}: {days:.3g} days of {', '.join(ifos)} from {first:.0f} to {last:.0f} (GPS s); {checked}",
+        livetime,
+        base,
+    )
+
+
+def _span_of(run: ObservingRun, ifos: Sequence[str]) -> Segment:
+    span = run.span(ifos)
+    if span is None:
+        raise ConfigurationError(
+            f"--observing-run {run.name} has open data of {', '.join(run.spans)}, not of all of {', '.join(ifos)}: "
+            "choose other --ifos, or another run"
+        )
+    return span
+
+
+def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str | None, stop: str | None) -> Blueprint:
+    """A search of the files in a directory.
+
+    Args:
+        base: The configuration that is changed, of which no number is exceeded.
+        directory: Of the files; absolute.
+        ifos: Detectors; all of which there are files where empty.
+        start: When the training data begin, GPS s or UTC; None for where the detectors' files begin.
+        stop: When the testing data end; None for where they end.
+
+    Raises:
+        DataError: If there are no such files, or not enough of them.
+        StorageError: If a file is damaged.
+        ConfigurationError: If a time is none.
+    """
+    if not Path(directory).is_dir():
+        raise DataError(f"--frames {directory} is no directory: give one that holds .hdf5 or .gwf files of strain")
+    found = in_directory(directory, f"--frames {directory}")
+    there = tuple(ifos) or tuple(sorted({recording.ifo for recording in found}))
+    if len(there) < 2:
+        raise DataError(f"--frames {directory} holds strain of {', '.join(there)} alone: a search needs two detectors")
+    lowest = min(recording.sample_rate for recording in found if recording.ifo in there or not ifos)
+    rate = min(base.search.sample_rate, lowest)
+    check_recordings(found, there, rate, f"--frames {directory}", "give another directory, or other --ifos")
+    begin, end = gps_of(start) if start else 0.0, gps_of(stop) if stop else math.inf
+    within = [(max(piece.start, begin), min(piece.stop, end)) for piece in recorded_segments(found, there)]
+    pieces = [Segment(low, high) for low, high in within if high - low > 1]
+    livetime = sum(piece.duration for piece in pieces)
+    if livetime < LEAST:
+        raise DataError(
+            f"--frames {directory} has {livetime:.0f} s of {', '.join(there)} together: give at least {LEAST:.0f} s, "
+            "of which a part trains"
+        )
+    first, last = pieces[0].start, pieces[-1].stop
+    shortest = SHORT if max(piece.duration for piece in pieces) < 8 * SHORTEST else SHORTEST
+    times = (-_whole(-first), _after(pieces, max(livetime / 4, SHORT + 8)), _whole(last))
+    longest = max(min(LONGEST, max(piece.duration for piece in pieces)), shortest)
+    changes = _numbers(base, there, rate, times, livetime=livetime, shortest=shortest, longest=longest)
+    seen = f"{livetime:.6g} s of {', '.join(there)} together, in {len(pieces)} piece{'s' if len(pieces) > 1 else ''}"
+    span = f"from {format_gps(first)} to {format_gps(last)} (GPS s), recorded at {lowest:g} Hz"
+    return Blueprint(
+        f"A search for binary black holes in the files of {directory}: {livetime:.6g} s of {', '.join(there)}.",
+        {"data.source": "local", "data.frames": directory, **changes},
+        f"{directory}: {seen}, {span}",
+        livetime,
+        base,
+    )
+
+
+def _whole(time: float) -> float:
+    """The whole second before a time."""
+    return float(math.floor(time))
+
+
+def _after(pieces: Sequence[Segment], livetime: float) -> float:
+    """The GPS second before which there is some live time."""
+    for piece in pieces:
+        if piece.duration >= livetime:
+            return -_whole(-piece.start - livetime)
+        livetime -= piece.duration
+    return _whole(pieces[-1].stop)
+
+
+def _numbers(
+    base: Config,
+    ifos: Sequence[str],
+    rate: float,
+    times: tuple[float, float, float],
+    *,
+    livetime: float,
+    shortest: float,
+    longest: float,
+) -> dict[str, str]:
+    """Keys that are as large as the data allow.
+
+    Pieces of T seconds, of which neighbouring detectors are shifted by one second a slide, have T / (N - 1) slides of N
+    detectors, which are T / 2 long on average. Half of that is asked for.
+    """
+    start, middle, stop = times
+    slides = (len(ifos) - 1) * 2
+    tested = livetime * (stop - middle) / (stop - start)
+    piece = max(shortest, min(longest, tested)) - 100
+    capacity = 0.5 * tested / piece * piece**2 / slides
+    background = min(base.inference.Tb, _rounded(capacity))
+    injections = min(base.injections.num_injections, max(1, int(_rounded(background / BACKGROUND_OF_AN_INJECTION))))
+    return {
+        "search.ifos": ", ".join(ifos),
+        "search.sample_rate": format_gps(rate),
+        "data.train_start": format_gps(start),
+        "data.train_stop": format_gps(middle),
+        "data.test_stop": format_gps(stop),
+        "data.min_duration": format_gps(shortest),
+        "data.max_duration": format_gps(longest),
+        "inference.shifts": ", ".join(str(number) for number in range(len(ifos))),
+        "inference.Tb": format_gps(background),
+        "injections.num_injections": str(injections),
+    }
+
+
+def _rounded(number: float) -> float:
+    """The number with one digit, rounded down."""
+    scale = 10 ** math.floor(math.log10(max(number, 1)))
+    return float(math.floor(number / scale) * scale)
+
+
+def detectors(words: str) -> tuple[str, ...]:
+    """Detectors of a list such as ``H1,L1``.
+
+    Raises:
+        ConfigurationError: If they are not at least two, each once.
+    """
+    ifos = tuple(word for word in re.split(r"[\s,]+", words) if word)
+    if len(ifos) < 2 or len(set(ifos)) < len(ifos):
+        raise ConfigurationError(f"--ifos {words}: give two or more detectors, each once, as H1,L1 or H1,L1,V1")
+    return ifos

@@ -1,0 +1,89 @@
+"""A ``.cfg`` file as it stands: sections, keys, and in which line each is."""
+
+import configparser
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aframe.errors import MistakesError
+from aframe.settings.keys import Mistake
+
+SECTION = re.compile(r"^\[(.+)\]")
+
+KEY = re.compile(r"^([^\s=:#;\[][^=:]*?)\s*[=:]")
+"""A key and what follows it; lines that continue a value are indented."""
+
+
+@dataclass(frozen=True)
+class CfgFile:
+    """Sections and keys of a file.
+
+    Attributes:
+        path: The file.
+        sections: Keys and values of each section; of a key that stands twice the last.
+        lines: Number of the line of each section, and of each key in it.
+        repeated: Keys that stand twice in a section.
+    """
+
+    path: str
+    sections: Mapping[str, Mapping[str, str]]
+    lines: Mapping[tuple[str, str], int]
+    repeated: list[Mistake]
+
+    @classmethod
+    def read(cls, path: str) -> "CfgFile":
+        """Read a file.
+
+        Raises:
+            MistakesError: If there is no such file, or it has no sections and keys.
+        """
+        parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"), strict=False)
+        parser.optionxform = str  # type: ignore[assignment,method-assign] # keys are case-sensitive: Tb
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            parser.read_string(text, path)
+        except FileNotFoundError:
+            raise MistakesError([f"{path} does not exist: `aframe init DIR` writes a configuration"]) from None
+        except IsADirectoryError:
+            raise MistakesError([f"{path} is a directory: give the .cfg file in it"]) from None
+        except OSError as error:
+            raise MistakesError([f"{path} cannot be read ({error.strerror}): mend its permissions"]) from None
+        except (configparser.MissingSectionHeaderError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise MistakesError([f"{path} is no configuration file ({reason}): `aframe init DIR` writes one"]) from None
+        except configparser.ParsingError as error:
+            told = [f"{path}:{number}: {line} is no `key = value`: mend the line" for number, line in error.errors]
+            raise MistakesError(told) from None
+        lines, repeated = _numbered(text)
+        return cls(path, {name: dict(parser[name]) for name in parser.sections()}, lines, repeated)
+
+    def located(self, mistake: Mistake) -> Mistake:
+        """The mistake with file and line in its text: of its key; or of the section where the file has no such key."""
+        section, key = f"luigi_{mistake.section}", mistake.written or mistake.key
+        line = self.lines.get((section, key)) or self.lines.get((key, "")) or self.lines.get((section, ""))
+        where = self.path if line is None else f"{self.path}:{line}"
+        return replace(mistake, text=f"{where}: {mistake.text}")
+
+    def located_text(self, text: str) -> str:
+        """A text that begins with one of the file's keys and its value, with file and line; any other as it is."""
+        found = re.match(r"(\w+) = ", text)
+        lines = [line for (_, key), line in self.lines.items() if found and key == found[1]]
+        return f"{self.path}:{lines[0]}: {text}" if lines else text
+
+
+def _numbered(text: str) -> tuple[dict[tuple[str, str], int], list[Mistake]]:
+    """Lines of sections and keys, and the keys that stand twice."""
+    lines: dict[tuple[str, str], int] = {}
+    repeated, section = [], ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := SECTION.match(line):
+            section = found[1]
+            lines.setdefault((section, ""), number)
+        elif found := KEY.match(line):
+            first = lines.setdefault((section, found[1]), number)
+            if first != number:
+                told = f"{found[1]} in [{section}] stands in line {first} too: keep one of the two"
+                repeated.append(Mistake(section.removeprefix("luigi_"), found[1], told))
+                lines[section, found[1]] = number
+    return lines, repeated

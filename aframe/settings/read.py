@@ -1,0 +1,111 @@
+"""Read a ``.cfg`` into its typed sections, and find all mistakes in it at once."""
+
+import dataclasses
+import functools
+import sys
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aframe.errors import MistakesError
+from aframe.settings.cfg_file import CfgFile
+from aframe.settings.jobs import BATCH_TASKS, Batch
+from aframe.settings.keys import Mistake, closest, fields_of, nearest
+from aframe.settings.sections import Config
+from aframe.settings.together import impossible
+
+LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
+                "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip
+"""Sections that belong to law and luigi themselves; they pass unread."""
+
+
+@functools.cache
+def load_config(path: str) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        MistakesError: One line for every unknown key (with the nearest valid one), missing key, value of the wrong type
+            and impossible combination.
+    """
+    config, mistakes = read_config(path)
+    if mistakes:
+        raise MistakesError([mistake.text for mistake in mistakes])
+    return config
+
+
+def read_config(path: str) -> tuple[Config, list[Mistake]]:
+    """Read a configuration file, as far as that can be done.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The configuration, in whose sections keys that are missing or wrong are not there (as attributes); and all that
+        is wrong, each with file and line.
+
+    Raises:
+        MistakesError: If there is no such file, or it has no sections and keys.
+    """
+    file = CfgFile.read(path)
+    kinds = _kinds()
+    renamed = _unknown_sections(file, kinds)
+    mistakes = [*file.repeated, *renamed]
+    values = {name: dict(file.sections.get(f"luigi_{name}", {})) for name in kinds}
+    mistakes += [
+        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, "
+                "stops: rename it")
+        for name in values
+        for key, value in values[name].items()
+        if "%" in value
+    ]  # fmt: skip
+    meant = {mistake.section for mistake in renamed}
+    sections: dict[str, Any] = {
+        name: fields_of(name, kinds[name], values[name], mistakes, name in meant) for name in kinds
+    }
+    is_whole = not mistakes
+    for name in BATCH_TASKS:
+        del sections[name]
+    sections["batch_of"] = {
+        name: fields_of(name, Batch, values["batch"] | values[name], []) for name in BATCH_TASKS if values[name]
+    }
+    config = Config(**sections, path=Path(path).absolute())
+    folder = str(config.path.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # a python path of the file may name a module beside it
+    mistakes += impossible(config, is_whole)
+    return config, [file.located(mistake) for mistake in mistakes]
+
+
+def key_problem(section: str, name: str, value: str) -> str:
+    """What is wrong with a key's name, or with its value on its own; empty where nothing is.
+
+    >>> key_problem("search", "highpas", "32")
+    "unknown key 'highpas' in [luigi_search] (did you mean 'highpass'?)"
+    >>> key_problem("search", "highpass", "low")
+    "highpass = 'low' in [luigi_search] is no number"
+    """
+    kinds = _kinds()
+    if section not in kinds:
+        return f"unknown section [luigi_{section}]{nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
+    found: list[Mistake] = []
+    fields_of(section, kinds[section], {name: value}, found, is_renamed=True)
+    return found[0].text if found else ""
+
+
+def _kinds() -> dict[str, Any]:
+    """The class of each section; a task's own has the keys of ``[luigi_batch]``."""
+    kinds = {name: kind for name, kind in typing.get_type_hints(Config).items() if dataclasses.is_dataclass(kind)}
+    return kinds | dict.fromkeys(BATCH_TASKS, Batch)
+
+
+def _unknown_sections(file: CfgFile, kinds: Mapping[str, Any]) -> list[Mistake]:
+    """Sections that there are not; each stands for the one that is most like it, if the file does not have that too."""
+    valid = [f"luigi_{name}" for name in kinds]
+    found = []
+    for name in file.sections:
+        if name not in valid and name not in LAW_SECTIONS:
+            meant = closest(name, set(valid) - file.sections.keys()) or name
+            text = f"unknown section [{name}]{nearest(name, valid)}"
+            found.append(Mistake(meant.removeprefix("luigi_"), "", text, name))
+    return found

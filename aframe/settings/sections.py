@@ -1,0 +1,243 @@
+"""Sections and keys of the ``.cfg``: each key is declared once, here or in ``jobs``."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from aframe.constants import AUTO
+from aframe.preprocessing import Whitening, to_samples
+from aframe.settings.jobs import Batch, Kubernetes
+from aframe.settings.keys import key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What training, export and inference share."""
+
+    ifos: tuple[str, ...] = key("detectors, by LAL's two-letter names")
+    sample_rate: float = key("sample rate of all strain", "Hz")
+    kernel_length: float = key("length of the window that the network sees", "s")
+    psd_length: float = key("strain just before each block from which its PSD is estimated", "s")
+    fftlength: float = key("length of a Welch segment; equal to fduration unless lines are known to be absent", "s")
+    fduration: float = key("length of the whitening filter", "s")
+    block_length: float = key("length of the strain that shares one PSD", "s")
+    highpass: float = key("frequency below which whitened strain is empty", "Hz")
+    lowpass: float | None = key("frequency above which whitened strain is empty; none for no limit", "Hz", None)
+    inference_sampling_rate: float = key("windows per second of strain", "Hz")
+    seed: int = key("seed of everything random")
+
+    @property
+    def whitening(self) -> Whitening:
+        """The whitening that all stages share."""
+        return Whitening(
+            self.sample_rate,
+            self.psd_length,
+            self.fftlength,
+            self.fduration,
+            self.block_length,
+            self.highpass,
+            self.lowpass,
+        )
+
+    @property
+    def kernel_size(self) -> int:
+        """Samples in a window."""
+        return to_samples(self.kernel_length, self.sample_rate, "kernel_length")
+
+    @property
+    def stride_size(self) -> int:
+        """Samples from one window to the next."""
+        return to_samples(1 / self.inference_sampling_rate, self.sample_rate, "1 / inference_sampling_rate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where strain comes from, and when."""
+
+    source: str = key("gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise)")
+    train_start: float = key("start of the training data", "GPS s")
+    train_stop: float = key("end of the training data and start of the testing data", "GPS s")
+    test_stop: float = key("end of the testing data", "GPS s")
+    min_duration: float = key("shortest segment that is used", "s")
+    max_duration: float = key("longest segment; longer ones are cut", "s")
+    segments: str | None = key("segwizard file of analysable time, instead of the source's own", "path", None)
+    frames: str | None = key("directory of .hdf5 or .gwf files, for source = local", "path", None)
+    asd: str | None = key("noise curve for source = simulated: a file, or a name in bilby's collection", "path", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waveforms:
+    """The population and how its signals are made."""
+
+    prior: str = key("population: python path of a function, a call of one with numbers, or a bilby .prior file")
+    approximant: str = key("LAL waveform approximant")
+    waveform_duration: float = key("length of a generated waveform", "s")
+    right_pad: float = key("time from coalescence to the generated waveform's end", "s")
+    minimum_frequency: float = key("frequency at which waveforms begin", "Hz")
+    reference_frequency: float = key("frequency at which spins are defined", "Hz")
+    num_training_waveforms: int = key("polarizations to train with")
+    num_validation_waveforms: int = key("signals above the SNR threshold to validate with")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injections:
+    """The testing injections."""
+
+    num_injections: int = key("accepted signals in the testing set")
+    snr_threshold: float = key("network SNR below which a draw is rejected")
+    spacing: float = key("time from one injection to the next", "s")
+    buffer: float = key("time kept free at both ends of a segment, after the PSD's", "s")
+    jitter: float = key("largest random offset from the regular spacing", "s", 0.0)
+    store_waveforms: bool = key(
+        "true: the table has the waveforms; false: they are made again when needed", default=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Training."""
+
+    config: str = key("Lightning YAML; a relative path starts at the .cfg's directory", "path")
+    use_wandb: bool = key("true: log to Weights & Biases too, as WANDB_* say; needs aframe[wandb]", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """The served model."""
+
+    model_name: str = key("name in the Triton model repository", default="aframe")
+    platform: str = key("onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)", default="onnxruntime")
+    export_precision: str = key("float32, float16 or bfloat16, in which a server computes", default="float32")
+    max_batch_size: int = key("windows that the server takes at once", default=1024)
+    block_windows: int = key("windows in a block of strain that is sent at once", default=256)
+    instances: int = key("copies of a model side by side, on each GPU or on the CPU", default=1)
+    threads: int = key("of each copy on the CPU; 0: all cores", default=1)
+    queue_delay: float = key("time that the server waits for a batch to fill", "s", 0.0005)
+    accelerator: str = key("of onnxruntime on a GPU: tensorrt, cuda or none", default="tensorrt")
+    engine_cache: str = key("directory, on the server, of TensorRT's engines", "path", "/tmp/tensorrt_engines")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference:
+    """Scoring and clustering."""
+
+    Tb: float = key("livetime of time-slid background to score", "s")
+    shifts: tuple[float, ...] = key("shift of each detector from one slide to the next", "s")
+    background_per_job: float = key("livetime of background that makes one unit of work", "s", 1e6)
+    return_timeseries: bool = key("true: keep all scores, beside the units' events", default=False)
+    engine: str = key("what scores: torch, compiled, onnx (ONNX Runtime), auto or triton", default="torch")
+    triton_address: str | None = key("HOST:PORT of a server's gRPC; none: start one for the run", default=None)
+    triton_launcher: str = key("what starts it: auto, tritonserver, apptainer, docker or podman", default="auto")
+    triton_image: str | None = key("its container image; none: NVIDIA's", default=None)
+    triton_host: str = key("name of this machine for the jobs that ask it", default="127.0.0.1")
+    triton_in_flight: int = key("requests of a job that are on their way at the same time", default=16)
+    triton_deadline: float = key("time in which a request must be answered before it is sent again", "s", 60.0)
+    triton_retries: int = key("times that a request is sent again", default=8)
+    precision: str = key("float32, bfloat16, float16 or auto: bfloat16 if the device has instructions for it",
+                         default=AUTO)  # fmt: skip
+    batch_size: int | Literal["auto"] = key("windows that a joint network scores at once; auto: measured", default=128)
+    embeddings_cache: float = key("disk space for a factorised network's embeddings, for later slides; 0: none kept",
+                                  "GB", 0.0)  # fmt: skip
+    integration_window_length: float = key("length over which scores are averaged", "s")
+    cluster_window_length: float = key("length within which only the loudest event is kept", "s")
+
+    @property
+    def asks_the_repository(self) -> bool:
+        """Whether the exported model scores, or may."""
+        return self.engine not in ("torch", "compiled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """The sensitive volume."""
+
+    mass_combos: tuple[tuple[float, float], ...] = key("source-frame mass pairs, as 35-35, 20-10", "M_sun")
+    mass_width: float = key("width of the log-normal mass distributions", default=0.1)
+    populations: tuple[str, ...] = key(
+        "more target populations, each given as prior is, separated by commas", default=()
+    )
+    recovery_window: float = key("largest distance from an injection to the event that recovers it", "s", 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """The candidates: docs/results.md says what each key does to their table."""
+
+    removal_far_per_year: float | None = key(
+        "rate below which candidates leave the background; none: stay", "1/yr", None
+    )
+    removal_window: float | None = key("time removed on either side; none: as far as a signal reaches", "s", None)
+    astrophysical_prior: str | None = key(
+        "python path of the prior of signals' masses; none: the injections'", default=None
+    )
+    merger_rate_density: tuple[float, ...] = key("its 90 % interval at redshift 0.2", "1/(Gpc^3 yr)", (17.9, 44.0))
+    merger_rate_evolution: float = key("power of 1 + z with which it grows", default=2.9)
+    rate_prior: str = key("lognormal (with that interval) or jeffreys (this search alone)", default="lognormal")
+    catalogue: str | None = key("list of known events instead of GWOSC's: .csv with name and gps", "path", None)
+    catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0)
+    num_timed: int = key("loudest candidates whose arrival at each detector is measured", default=50)
+    num_shown: int = key("loudest candidates of which the report shows strain and scores, at most 50", default=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vetoes:
+    """Time that is not to be trusted; without any of these keys, all time is."""
+
+    gates: tuple[str, ...] | None = key("lists of gates, as H1:FILE, L1:FILE", "path", None)
+    veto_segments: tuple[str, ...] | None = key("lists of time to veto, as H1:FILE, L1:FILE", "path", None)
+    good_segments: tuple[str, ...] | None = key("lists outside which to veto, as H1:FILE, L1:FILE", "path", None)
+    veto_definer: str | None = key("LIGO_LW veto definer", "path", None)
+    veto_categories: tuple[int, ...] | None = key("categories of the definer's flags that veto", default=None)
+    flag_segments: str | None = key("segments of its flags: directory, LIGO_LW file, or dqsegdb", "path", None)
+    dq_bits: tuple[str, ...] | None = key("GWOSC's bits that must be set, as CBC_CAT2, NO_CBC_HW_INJ", default=None)
+    dq_files: str | None = key("directory of GWOSC HDF5 files with these bits; else GWOSC's timelines", "path", None)
+    known_events: tuple[str, ...] | None = key("GPS times, or files of such: a list, or a table with a column gps",
+                                               "GPS s", None)  # fmt: skip
+    known_event_window: float | None = key("time to veto on either side of a known event", "s", None)
+    known_event_scope: str = key("background (known events stay candidates), or all", default="background")
+    veto_margin: float = key("time by which all vetoes but known events are longer at both ends", "s", 0.0)
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is vetoed."""
+        sources = (self.gates, self.veto_segments, self.good_segments, self.veto_definer, self.dq_bits)
+        return any(source is not None for source in (*sources, self.known_events))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole configuration file."""
+
+    search: Search
+    data: Data
+    waveforms: Waveforms
+    injections: Injections
+    Train: Train
+    export: Export
+    inference: Inference
+    sensitivity: Sensitivity
+    candidates: Candidates
+    vetoes: Vetoes
+    batch: Batch
+    kubernetes: Kubernetes
+    batch_of: Mapping[str, Batch]
+    path: Path
+
+    def parameters(self, *names: str) -> dict[str, Any]:
+        """Keys and values of some sections, or of single keys given as ``section.key``."""
+        result: dict[str, Any] = {}
+        for name in names:
+            section, _, single = name.partition(".")
+            values = dataclasses.asdict(getattr(self, section))
+            result |= {f"{section}.{k}": v for k, v in values.items() if not single or k == single}
+        return result
+
+    def batch_for(self, task: str) -> Batch:
+        """Where and how a task runs: what its own section says, and for the rest ``[luigi_batch]``."""
+        return self.batch_of.get(task, self.batch)
+
+    def resolve(self, path: str) -> str:
+        """A path of the file, relative to the file's own directory."""
+        return str(path) if "://" in path else str(self.path.parent / Path(path).expanduser())

@@ -1,0 +1,116 @@
+"""A run's answers: sensitive volumes, candidates, the report."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from aframe import storage
+from aframe.candidates.catalogue import EventCatalogue
+from aframe.candidates.foreground import Populations
+from aframe.candidates.rank import Slides, add_arrival_times, loudest_closeups, rank
+from aframe.candidates.removal import COLUMNS, LiveSpans
+from aframe.candidates.table import CandidateTable, write_candidates
+from aframe.events.significance import Background
+from aframe.inference.closeup import Closeup
+from aframe.inference.closeup_files import write_closeups
+from aframe.inference.slides import Slide
+from aframe.runs.artifacts import Artifacts
+from aframe.sensitivity import volume
+from aframe.steps.planning import plan_slides, time_slides
+from aframe.steps.scoring import clustering, trained_model
+from aframe.steps.targets import target_populations, weigh_draws
+from aframe.steps.vetoes import livetimes
+from aframe.strain.files import parse_background_path
+from aframe.tables import EventTable, RecoveredTable, Table
+from aframe.train.model import load
+from aframe.waveforms.loading import load_population
+
+
+def estimate_sensitivity(run: Artifacts) -> None:
+    """Write sensitive volumes, their figures, and the candidates."""
+    from aframe.report.inputs import rates_to_show
+    from aframe.report.page import sensitive_volume_html
+
+    background, zero_lag = Background.read(run.clean("background")), EventTable.read(run.clean("0lag"))
+    source, wanted = target_populations(run)
+    recovered = RecoveredTable.read(run.clean("foreground"))
+    draws = weigh_draws(run, recovered, source, wanted)
+    rates = volume.default_far_grid(background)
+    curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
+    found = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    for remark in volume.remarks(curves):
+        print(f"warning: {remark}", file=sys.stderr)
+    masses = run.config.candidates.astrophysical_prior
+    judged_by = Populations(source, load_population(masses, run.config.resolve) if masses else None)
+    ranked = rank_run(run, background, recovered, judged_by)
+    ranked.attributes |= livetimes(run)
+    write_candidates(ranked, run.directories.results, run.made_answers)
+    write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.made_answers)
+    storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
+    page = sensitive_volume_html(curves, run.config.data.source == "simulated")
+    storage.write_text(run.plot("sensitive_volume.html"), page)
+    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers, livetimes(run))
+
+
+def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:
+    """What the loudest candidates look like, by rank; nothing where the model is no longer there."""
+    number = run.config.candidates.num_shown
+    if number == 0 or not storage.exists(run.model):
+        return []
+    trained = trained_model(run)
+    return loudest_closeups(ranked, run.background_files("test"), trained, clustering(run, trained), number)
+
+
+def build_report(run: Artifacts) -> None:
+    """Write the report of what there is, and its figures for papers in ``figures`` beside it."""
+    from aframe.report.gather import gather
+    from aframe.report.page import build_report as build
+    from aframe.report.paper import write_figures
+
+    where = run.directories
+    inputs = gather(where.results, where.train_run, where.train_data, where.test_data)
+    names = write_figures(inputs, run.result("figures"))
+    page = build(inputs, [f"figures/{name}" for name in names])
+    storage.sign(run.result("report.html"), run.made_answers)
+    storage.write_text(run.result("report.html"), page)
+
+
+def rank_run(
+    run: Artifacts, background: Background, recovered: RecoveredTable, populations: Populations
+) -> CandidateTable:
+    """The candidates of a run, with all that is known of them.
+
+    Args:
+        run: The run.
+        background: Its events of time slides.
+        recovered: Its accepted injections and the events that recovered them.
+        populations: What was injected, and what is out there.
+    """
+    wanted = run.config.candidates
+    slides = None if wanted.removal_far_per_year is None else _slides(run, plan_slides(run))
+    table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, wanted, slides)
+    known = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise holds no known event
+    if run.config.data.source != "simulated":
+        own = wanted.catalogue
+        known = EventCatalogue.gwosc() if own is None else EventCatalogue.read(run.config.resolve(own))
+    table.parameters["catalogue_event"] = known.coincident(table["detection_time"], wanted.catalogue_window)
+    add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, wanted.num_timed)
+    return table
+
+
+def _slides(run: Artifacts, slides: Sequence[Slide]) -> Slides:
+    """The background's events with their times, and the live time in which events of its slides are dated."""
+    search, inference = run.config.search, run.config.inference
+    stride = 1 / search.inference_sampling_rate
+    first = search.psd_length + load(run.model).preprocessing.coalescence_offset - stride / 2
+    starts = [parse_background_path(path)[0] for path in run.background_files("test")]
+    start = np.array([starts[slide.segment] + first - min(slide.shifts) for slide in slides])
+    stop = start + stride * np.array([slide.windows for slide in slides])
+    spans = LiveSpans(start, stop, np.array([slide.shifts for slide in slides]))
+    if run.config.vetoes.given:
+        live = Table.read(run.clean("live"))
+        spans = LiveSpans(live["start"], live["start"] + live["duration"], live["shift"])
+    reach = search.kernel_length + search.fduration / 2 + inference.integration_window_length
+    window = run.config.candidates.removal_window or reach + inference.cluster_window_length / 2
+    return Slides(EventTable.read(run.clean("background"), list(COLUMNS)), spans, window)

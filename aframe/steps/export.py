@@ -1,0 +1,19 @@
+"""A run's exported model."""
+
+from typing import TYPE_CHECKING
+
+from aframe import storage
+from aframe.runs.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    pass
+
+
+def export_model(run: Artifacts) -> None:
+    """Export the trained model to the run's Triton model repository."""
+    from aframe.export.repository import publish
+    from aframe.steps.engines import serving_options
+    from aframe.train import model
+
+    options = serving_options(run.config.export)
+    publish(model.load(run.model), storage.sha256(run.model), run.repository, options, run.made_repository)

@@ -1,0 +1,142 @@
+"""A run's slides and injections, scored and clustered into events."""
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING
+
+from aframe import storage
+from aframe.errors import ConfigurationError, DataError
+from aframe.events.cluster import Clustering
+from aframe.inference.slides import Grid
+from aframe.inference.timeseries import read_series, write_series
+from aframe.runs.artifacts import Artifacts
+from aframe.steps.planning import (
+    WorkUnit,
+    background_files,
+    plan_units,
+    time_slides,
+    unit_outputs,
+)
+from aframe.strain.files import parse_background_path
+from aframe.tables import EventTable, RecoveredTable, merge_tables
+from aframe.train.model import Model
+
+if TYPE_CHECKING:
+    from aframe.inference.run import Searcher
+    from aframe.inference.stretch import SlideStretch
+from aframe.steps.waveforms import ProgressReport
+
+
+def score_unit(
+    run: Artifacts, unit: WorkUnit, device: str, address: str | None = None, progress: ProgressReport | None = None
+) -> None:
+    """Write the events of one unit, scored here or by the Triton server at an address; score series where wanted."""
+    from aframe.inference.run import InjectionIndex, Unit
+    from aframe.inference.run import score_unit as score
+
+    search, outputs, files = searcher(run, device, address), unit_outputs(run, unit), background_files(run, "test")
+    injections, done = InjectionIndex(run.injections), 0.0
+    total = search.grid.livetime(unit.of_kind(zero_lag=False))
+    tables = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(search.scorer.close)
+        keep = None
+        if "timeseries" in outputs:
+            file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.made_units))
+            keep = functools.partial(write_series, file)
+        for segment, slides in unit.by_segment():
+            own = None if progress is None else functools.partial(_after, progress, done, total)
+            tables.append(score(search, Unit(files[segment], slides, injections), own, keep))
+            done += search.grid.livetime([slide for slide in slides if slide.number != 0])
+    if "foreground" in outputs:
+        recovered = RecoveredTable.concatenate([table for _, table in tables if table is not None])
+        recovered.write(outputs["foreground"], run.made_units)
+    together = EventTable.concatenate([events for events, _ in tables])
+    for kind, is_zero_lag in (("background", False), ("0lag", True)):
+        if kind in outputs:
+            table = together.rows((together["shift"] == 0).all(axis=1) == is_zero_lag)
+            table.attributes["Tb"] = search.grid.livetime(unit.of_kind(is_zero_lag))
+            table.write(outputs[kind], run.made_units)
+
+
+def _after(progress: ProgressReport, before: float, total: float, done: float, _: float) -> None:
+    """Report a segment's progress as a part of its unit's."""
+    progress(before + done, total)
+
+
+def trained_model(run: Artifacts) -> Model:
+    """The trained model.
+
+    Raises:
+        ConfigurationError: If it was trained for another preprocessing.
+    """
+    from aframe.train import model
+    from aframe.train.architectures import JointResNet
+
+    trained, made = model.load(run.model), time_slides(run).preprocessing
+    for name in ("ifos", "kernel_length", "inference_sampling_rate", "whitening"):
+        if getattr(trained.preprocessing, name) != getattr(made, name):
+            raise ConfigurationError(
+                f"{run.model} was trained with {name} = {getattr(trained.preprocessing, name)}, the configuration says "
+                f"{getattr(made, name)}: restore the configuration, or train again"
+            )
+    size = run.config.inference.batch_size
+    if isinstance(trained.network, JointResNet) and size != "auto":
+        trained.network.batch_size = size
+    return trained
+
+
+def clustering(run: Artifacts, model: Model) -> Clustering:
+    """How scores of a model become events."""
+    return Clustering(
+        run.config.search.inference_sampling_rate,
+        run.config.inference.integration_window_length,
+        run.config.inference.cluster_window_length,
+        model.preprocessing.coalescence_offset,
+    )
+
+
+def searcher(run: Artifacts, device: str, address: str | None) -> "Searcher":
+    """What scores with the trained model (asking the server at an address, if any), and how scores become events."""
+    from aframe.inference.run import Searcher
+    from aframe.steps.engines import embedding_cache, make_scorer
+
+    trained = trained_model(run)
+    grid, scorer = Grid(trained.preprocessing, run.config.inference.shifts), make_scorer(run, trained, device, address)
+    cache = embedding_cache(run, scorer, device)
+    return Searcher(scorer, grid, clustering(run, trained), run.config.sensitivity.recovery_window, cache)
+
+
+def merge_events(run: Artifacts) -> None:
+    """Join the events of all units, in order, each kind in one table."""
+    units = [unit_outputs(run, unit) for unit in plan_units(run)]
+    for kind, table in (("0lag", EventTable), ("foreground", RecoveredTable), ("background", EventTable)):
+        paths = [unit[kind] for unit in units if kind in unit]
+        merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
+
+
+def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bool) -> "SlideStretch":
+    """What a stretch of a slide looks like; its scores are those that were kept, or else computed anew.
+
+    Args:
+        run: The run.
+        number: Of the slide; 0 is zero lag.
+        span: Slide times between which it is shown, GPS s.
+        injected: Whether with the slide's injections, of which only kept scores tell.
+
+    Raises:
+        DataError: If there is no strain then, or no scores with injections were kept.
+    """
+    from aframe.inference.stretch import slide_stretch
+
+    trained, middle = trained_model(run), sum(span) / 2
+    grid = Grid(trained.preprocessing, run.config.inference.shifts)
+    kept = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
+    for segment, path in enumerate(background_files(run, "test")):
+        start, duration = parse_background_path(path)
+        there = grid.span(start, duration, number)
+        if there is not None and there[0] <= middle < there[1]:
+            series = read_series(kept, segment, number, "foreground") if injected else None
+            slide = grid.slide(segment, duration, number)
+            return slide_stretch(trained, clustering(run, trained), path, slide, *span, series)
+    raise DataError(f"slide {number} has no whitened strain at {middle:.3f}: choose another --time or --slide")

@@ -1,0 +1,47 @@
+"""A run's training, in a process of its own or on a cluster."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from aframe.errors import TrainingError
+from aframe.machine.processes import die_with
+from aframe.progress import activity
+from aframe.runs.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    pass
+
+
+def train_model(run: Artifacts, gpus: str) -> None:
+    """Train in a process of its own, which is asked to end when this one does: it keeps a checkpoint first.
+
+    Where ``[luigi_kubernetes]`` names an image, that process is a cluster's.
+
+    Args:
+        run: The run.
+        gpus: As in CUDA_VISIBLE_DEVICES.
+
+    Raises:
+        TrainingError: If it fails.
+    """
+    if run.config.kubernetes.trains:
+        from aframe.kubernetes import lifecycle
+
+        lifecycle.train(run)
+        return
+    command = [sys.executable, "-P", "-m", "aframe.cli", "train", "fit", "--config", run.training_yaml]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": gpus, "LAW_CONFIG_FILE": str(run.config.path)}
+    environment[activity.FILE] = run.activity("Train")
+    die = functools.partial(die_with, os.getpid(), signal.SIGTERM)
+    process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
+    if process.returncode > 0:
+        raise TrainingError("training failed: what it printed says why", is_told=True)
+    if process.returncode < 0:
+        raise TrainingError(
+            f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again to continue "
+            "from its last checkpoint, with data.background_memory and data.waveform_memory: disk if it comes back"
+        )

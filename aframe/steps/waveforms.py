@@ -1,0 +1,93 @@
+"""A run's signals: to train, to validate and to test with."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from aframe import seeding, storage
+from aframe.errors import DataError
+from aframe.runs.artifacts import Artifacts
+from aframe.spectral import power_spectral_density
+from aframe.steps.planning import (
+    InjectionBatch,
+    background_files,
+    placement,
+    plan_injections,
+)
+from aframe.strain.files import open_background, parse_background_path
+from aframe.tables import InjectionTable, RejectedTable, merge_tables, write_tables
+from aframe.waveforms.injections import injection_set
+from aframe.waveforms.loading import load_population
+from aframe.waveforms.polarizations import WaveformGenerator
+from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
+from aframe.waveforms.source import SignalSource, polarization_batches
+
+if TYPE_CHECKING:
+    pass
+
+ProgressReport = Callable[[float, float], None]
+
+
+def signal_source(run: Artifacts) -> SignalSource:
+    """The run's population and waveforms."""
+    made = run.config.waveforms
+    generator = WaveformGenerator(
+        made.approximant,
+        run.config.search.sample_rate,
+        made.waveform_duration,
+        made.right_pad,
+        made.minimum_frequency,
+        made.reference_frequency,
+    )
+    return SignalSource(load_population(made.prior, run.config.resolve), generator)
+
+
+def selection(run: Artifacts, background: str) -> Selection:
+    """Which signals are loud enough in the noise of a background file."""
+    search = run.config.search
+    with open_background(background) as file:
+        strain = [torch.from_numpy(file.read(ifo)) for ifo in search.ifos]
+    psds = torch.stack([power_spectral_density(s, search.sample_rate, search.fftlength) for s in strain])
+    return Selection(search.ifos, psds, search.highpass, search.lowpass, run.config.injections.snr_threshold)
+
+
+def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
+    """Write the polarizations to train with."""
+    rng = seeding.generator(run.config.search.seed, "training waveforms")
+    number = run.config.waveforms.num_training_waveforms
+    batches = polarization_batches(signal_source(run), number, rng, progress=progress)
+    write_tables([run.training_waveforms], ((batch,) for batch in batches), run.made_training_waveforms, COUNTS)
+
+
+def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
+    """Write the responses to validate with, loud enough in the last training segment's noise."""
+    rng = seeding.generator(run.config.search.seed, "validation waveforms")
+    chosen = selection(run, background_files(run, "train")[-1])
+    number = run.config.waveforms.num_validation_waveforms
+    batches = accepted_signals(signal_source(run), chosen, number, rng, progress=progress)
+    accepted = ((batch,) for batch, _ in batches)
+    write_tables([run.validation_waveforms], accepted, run.made_validation_waveforms, COUNTS)
+
+
+def generate_injections(run: Artifacts, batch: InjectionBatch, progress: ProgressReport | None = None) -> None:
+    """Write the injections of one slide of one segment, and the draws rejected on the way."""
+    path = background_files(run, "test")[batch.segment]
+    place = placement(run, parse_background_path(path), batch.slide)
+    if place is None:
+        raise DataError(f"slide {batch.slide} of {path} holds no injections: the data changed since they were planned")
+    rng = seeding.generator(run.config.search.seed, "injections", batch.segment, batch.slide)
+    source, chosen, store = signal_source(run), selection(run, path), run.config.injections.store_waveforms
+    batches = injection_set(source, chosen, place, batch.count, rng, store_waveforms=store, progress=progress)
+    parts = [run.injection_part(kind, batch.segment, batch.slide) for kind in ("accepted", "rejected")]
+    write_tables(parts, batches, run.made_injections, COUNTS)
+
+
+def merge_injections(run: Artifacts) -> None:
+    """Join the parts, in order; they are deleted only when both tables are complete."""
+    parts = plan_injections(run)
+    paths = {kind: [run.injection_part(kind, b.segment, b.slide) for b in parts] for kind in ("rejected", "accepted")}
+    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections, COUNTS)
+    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections, COUNTS)
+    for path in paths["rejected"] + paths["accepted"]:
+        storage.remove(path)

@@ -1,0 +1,47 @@
+"""Files on disk and on S3 alike: paths, reading, writing whole or not at all, and the parameters that made them."""
+
+from aframe.storage.files import (
+    PARAMETERS_ATTRIBUTE,
+    Parameters,
+    atomic,
+    create_hdf5,
+    exists,
+    fingerprint,
+    glob,
+    is_remote,
+    join,
+    open_hdf5,
+    read_text,
+    remove,
+    sha256,
+    sizes,
+    sweep,
+    why_not_written,
+    write_first,
+    write_text,
+)
+from aframe.storage.provenance import check_parameters, made_with, sign
+
+__all__ = [
+    "PARAMETERS_ATTRIBUTE",
+    "Parameters",
+    "atomic",
+    "check_parameters",
+    "create_hdf5",
+    "exists",
+    "fingerprint",
+    "glob",
+    "is_remote",
+    "join",
+    "made_with",
+    "open_hdf5",
+    "read_text",
+    "remove",
+    "sha256",
+    "sign",
+    "sizes",
+    "sweep",
+    "why_not_written",
+    "write_first",
+    "write_text",
+]

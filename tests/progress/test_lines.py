@@ -1,0 +1,48 @@
+import multiprocessing
+import re
+from collections.abc import Callable
+
+import pytest
+
+from aframe.progress.ledger import Ledger
+from aframe.progress.lines import Progress
+
+LINE = (
+    r"(\w+ \d/3): (\d+) of (\d+) \(\d+ %\) s of background, \d+ windows/s, \d+ s left; "
+    r"all 3 jobs: (\d+) of (\d+) \((\d+) %\) s, \d+ s left"
+)
+
+
+def in_a_fork(work: Callable[[], None]) -> None:
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def test_a_job_tells_its_own_background_and_that_of_all_workers(capfd: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger([1000.0, 3000.0, 4000.0], 4.0, lambda index: index == 0, interval=0.0)
+    in_a_fork(lambda: ledger.job(1, "ScoreSlides 2/3")(1500.0, 3000.0))
+    in_a_fork(lambda: ledger.job(2, "ScoreSlides 3/3")(1000.0, 4000.0))
+    in_a_fork(lambda: ledger.job(1, "ScoreSlides 2/3")(3000.0, 3000.0))
+    found = [re.fullmatch(LINE, line) for line in capfd.readouterr().out.splitlines()]
+    assert [match and match.groups() for match in found] == [
+        ("ScoreSlides 2/3", "1500", "3000", "2500", "8000", "31"),
+        ("ScoreSlides 3/3", "1000", "4000", "3500", "8000", "44"),
+        ("ScoreSlides 2/3", "3000", "3000", "5000", "8000", "62"),
+    ]
+
+
+def test_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Ledger([9.0] * 3, 4.0, lambda _: False).job(0, "Job 1/3")
+    for done in range(1, 10):
+        report(float(done), 9.0)
+    assert capsys.readouterr().out == ""
+
+
+def test_no_background_and_nothing_done_is_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    Ledger([0.0], 4.0, lambda _: False, interval=0.0).job(0, "Job 1/1")(0.0, 0.0)
+    Progress("strain", " s", interval=0.0)(0, 10)
+    assert capsys.readouterr().out == ""
+    Progress("strain", " s", interval=0.0)(5, 10)
+    assert re.fullmatch(r"strain: 5 of 10 \(50 %\) s, \d+ s left\n", capsys.readouterr().out)

@@ -1,0 +1,84 @@
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from terminal import write_run
+
+from aframe import storage
+from aframe.errors import ParameterMismatchError
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.stages import check_outputs
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
+
+
+def test_a_changed_prior_file_is_noticed(tmp_path: Path) -> None:
+    """Its name in the ``.cfg`` stays the same, what it says does not."""
+    directory = write_run(tmp_path / "run", "waveforms.prior=my.prior")
+    directories = _directories(tmp_path)
+    run = Artifacts(load_config(str(directory / "sandbox.cfg")), directories)
+    (directory / "my.prior").write_text("mass_1 = Uniform(5, 100)\n")
+    before = run.made_signals()
+    (directory / "my.prior").write_text("mass_1 = Uniform(5, 50)\n")
+    assert before != run.made_signals()
+    assert before["waveforms.prior"] == run.made_signals()["waveforms.prior"] == "my.prior"
+
+
+def test_a_changed_module_is_noticed(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", "waveforms.prior=my_own_populations.heavy")
+    run = Artifacts(load_config(str(directory / "sandbox.cfg")), _directories(tmp_path))
+    (directory / "my_own_populations.py").write_text("heavy = 50\n")
+    before = run.made_signals()
+    (directory / "my_own_populations.py").write_text("heavy = 20\n")
+    assert before != run.made_signals()
+    shipped = Artifacts(load_config(str(write_run(tmp_path / "demo") / "sandbox.cfg")), _directories(tmp_path))
+    assert not [name for name in shipped.made_signals() if "SHA" in name]
+
+
+def test_events_depend_on_what_scores_and_not_on_which_server_does(tmp_path: Path) -> None:
+    def made(*changes: str) -> dict[str, object]:
+        directory = write_run(tmp_path / "-".join(["run", *changes]).replace("/", "_"))
+        path, keys = directory / "sandbox.cfg", "".join(f"{change}\n" for change in changes)
+        path.write_text(path.read_text().replace("[luigi_inference]\n", f"[luigi_inference]\n{keys}"))
+        return Artifacts(load_config(str(path)), _directories(tmp_path)).made_units
+
+    torch, triton = made(), made("engine = triton")
+    assert torch["inference.engine"] != triton["inference.engine"]
+    assert triton == made("engine = triton", "triton_address = gpu1:8001", "triton_in_flight = 3", "triton_retries = 1")
+    assert "export.export_precision" in triton
+    assert "export.export_precision" not in torch
+
+
+def _directories(path: Path) -> Directories:
+    return Directories(**dict.fromkeys(("train_data", "test_data", "train_run", "condor", "results"), str(path)))
+
+
+def test_a_changed_key_names_all_that_is_to_be_deleted_and_no_more(tmp_path: Path) -> None:
+    """Also where the results lie in a directory that is named as a part of them is."""
+    directory = write_run(tmp_path / "run")
+    where = dataclasses.replace(_directories(tmp_path), results=str(tmp_path / "my units" / "units"))
+    before = Artifacts(load_config(str(directory / "sandbox.cfg")), where)
+    units = [before.unit("0lag", (0, 0), (0, number), 1) for number in (1, 2)]
+    made = {
+        **dict.fromkeys(units, before.made_units),
+        before.events("background"): before.made_events,
+        before.result("candidates.hdf5"): before.made_answers,
+        before.validation_waveforms: before.made_validation_waveforms,
+    }
+    for path, parameters in made.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with storage.create_hdf5(path, parameters):
+            pass
+    check_outputs(before)
+    inference = dataclasses.replace(before.config.inference, integration_window_length=2.0)
+    after = Artifacts(dataclasses.replace(before.config, inference=inference), where)
+    with pytest.raises(ParameterMismatchError) as refused:
+        check_outputs(after)
+    told = re.search(
+        r"inference\.integration_window_length = 1\.0, .* = 2\.0: restore .* \((rm -r .*)\)$", str(refused.value)
+    )
+    assert told
+    gone = [str(Path(units[0]).parent), before.events("background"), before.result("candidates.hdf5")]
+    assert shlex.split(told[1]) == ["rm", "-r", *gone]

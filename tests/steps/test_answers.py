@@ -1,0 +1,64 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy_run import run_with_populations, write_events
+
+from aframe.checks.run import mistakes_of
+from aframe.errors import ConfigurationError
+from aframe.inference.closeup_files import read_closeups
+from aframe.report.gather import gather
+from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
+from aframe.steps.answers import estimate_sensitivity
+from aframe.steps.devices import use_one_gpu
+
+
+def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert use_one_gpu("") == "cpu"
+    assert capsys.readouterr().err == ""
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert [use_one_gpu("3,1"), use_one_gpu("3,1")] == ["cpu", "cpu"]
+    assert "there is no GPU 3 here" in capsys.readouterr().err
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "my_populations.py").write_text(
+        "from aframe.waveforms.priors import demo_bbh, log_normal_bbh\n"
+        "def alike():\n    return log_normal_bbh(35.0, 20.0, 0.1, 1.0)\n"
+        "def light():\n    return log_normal_bbh(9.0, 5.0, 0.3, 1.0)\n"
+    )
+    run = run_with_populations(tmp_path / "run", "my_populations.alike, my_populations.light")
+    write_events(run)
+    estimate_sensitivity(run)
+    told = capsys.readouterr().err.splitlines()
+    assert "% of the population light lies inside the injections' prior" in told[0]
+    assert "fewer than 100 effective injections" in told[1]
+    assert all(line.startswith("warning: ") for line in told)
+    curves = read_volumes(run.plot("sensitive_volume.h5"))
+    assert list(curves) == ["35-35", "35-20", "20-20", "20-10", "alike", "light"]
+    np.testing.assert_allclose(curves["alike"].volume_gpc3, curves["35-20"].volume_gpc3, rtol=1e-6)
+    assert [name for name, curve in curves.items() if not curve.scope.is_covered] == ["light"]
+    assert curves["light"].scope.livetime == 5e4
+    share = read_efficiencies(run.plot("sensitive_volume.h5"))[ALL_DRAWS]["luminosity_distance"]
+    assert share.edges[-1] == pytest.approx(4000, rel=0.05)
+    assert gather(run.directories.results, None).efficiencies is not None
+    assert "light" in Path(run.plot("sensitive_volume.html")).read_text()
+    assert read_closeups(run.result("closeups.hdf5")) == {}  # there is neither a model nor strain
+
+
+def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "fixed_populations.py").write_text(
+        "from bilby.core.prior import DeltaFunction\nfrom aframe.waveforms.priors import Population, demo_bbh\n"
+        "def slow():\n    prior = demo_bbh().prior\n    prior['a_1'] = DeltaFunction(0.0)\n"
+        "    return Population(prior, False)\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"population slow cannot be weighed .* a_1 has one value"):
+        raise mistakes_of(run_with_populations(tmp_path / "run", "fixed_populations.slow"))[0]
