@@ -1,0 +1,209 @@
+"""Where each file of a run lies."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+from aframe import storage
+from aframe.constants import AUTO, PRECISION_CHOICES
+from aframe.errors import StorageError
+from aframe.runs.directories import Directories
+from aframe.runs.precision_record import recorded
+from aframe.settings.sections import Config
+from aframe.strain.files import parse_background_path
+from aframe.strain.recordings import format_gps
+from aframe.strain.segments import Segment
+
+Stage = Literal["train", "test"]
+
+Computation = Literal["training", "scoring"]
+"""What a network does in a run; each is done in one precision."""
+
+ELSEWHERE = ("batch", "export", "kubernetes")
+"""Sections of the ``.cfg`` whose paths are those of other machines: of images, servers and clusters."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of everything that a run makes.
+
+    Attributes:
+        config: The run's configuration.
+        directories: Its directories.
+    """
+
+    config: Config
+    directories: Directories
+
+    @property
+    def local_paths(self) -> list[str]:
+        """Where on this machine the run's work reads and writes, absolute.
+
+        First the directory of its ``.cfg``, then what the values of the ``.cfg`` name, then the run's directories.
+        """
+        sections = [getattr(self.config, field.name) for field in fields(self.config) if field.name not in ELSEWHERE]
+        known = [section for section in sections if is_dataclass(section) and not isinstance(section, type)]
+        values = [value for section in known for value in astuple(section)]
+        texts = [text for value in values for text in (value if isinstance(value, tuple) else [value])]
+        named = [part for text in texts if isinstance(text, str) for part in (text, text.partition(":")[2]) if part]
+        there = [path for part in named if os.path.exists(path := self.config.resolve(part))]
+        made = [path for path in astuple(self.directories) if not storage.is_remote(path)]
+        return [os.path.abspath(path) for path in (self.config.path.parent, *there, *made)]
+
+    def data_directory(self, stage: Stage) -> str:
+        """Directory of a stage's strain and signals."""
+        return self.directories.train_data if stage == "train" else self.directories.test_data
+
+    def interval(self, stage: Stage) -> tuple[float, float]:
+        """Start and stop of a stage's data, GPS s."""
+        data = self.config.data
+        return (data.train_start, data.train_stop) if stage == "train" else (data.train_stop, data.test_stop)
+
+    def segments(self, stage: Stage) -> str:
+        """Segwizard list of a stage's segments."""
+        return storage.join(self.data_directory(stage), "segments.txt")
+
+    def strain_index(self, stage: Stage, segment: Segment) -> str:
+        """List of the background files of a segment: one, or several where samples are missing."""
+        name = f"segment-{format_gps(segment.start)}-{format_gps(segment.duration)}.txt"
+        return storage.join(self.data_directory(stage), "background", name)
+
+    def background_files(self, stage: Stage) -> list[str]:
+        """Background files of a stage, in order of time: those that the lists of its segments name.
+
+        Raises:
+            StorageError: If one of them is missing.
+        """
+        directory = storage.join(self.data_directory(stage), "background")
+        paths = []
+        for index in storage.glob(storage.join(directory, "segment-*.txt")):
+            for name in storage.read_text(index).split():
+                paths.append(storage.join(directory, name))
+                if not storage.exists(paths[-1]):
+                    raise StorageError(f"{paths[-1]} is missing: delete {index}, so that it is made again")
+        return sorted(paths, key=parse_background_path)
+
+    @property
+    def training_waveforms(self) -> str:
+        """Polarizations to train with."""
+        return storage.join(self.directories.train_data, "training_waveforms.hdf5")
+
+    @property
+    def validation_waveforms(self) -> str:
+        """Responses to validate with."""
+        return storage.join(self.directories.train_data, "val_waveforms.hdf5")
+
+    def injection_part(self, kind: str, segment: int, slide: int) -> str:
+        """Injections, or rejected draws, of one segment and slide."""
+        return storage.join(self.directories.test_data, "injections", f"{kind}-{segment:05d}-{slide:05d}.hdf5")
+
+    @property
+    def injections(self) -> str:
+        """All testing injections."""
+        return storage.join(self.directories.test_data, "waveforms.hdf5")
+
+    @property
+    def rejected(self) -> str:
+        """All rejected draws."""
+        return storage.join(self.directories.test_data, "rejected-parameters.hdf5")
+
+    @property
+    def training_yaml(self) -> str:
+        """The training's YAML."""
+        return self.config.resolve(self.config.Train.config)
+
+    @property
+    def model(self) -> str:
+        """The trained model."""
+        return storage.join(self.directories.train_run, "model.pt")
+
+    def precision_record(self, computation: Computation) -> str:
+        """Record of the precision that ``precision = auto`` came to, fixed for all of a computation."""
+        directory = self.directories.train_run if computation == "training" else self.directories.results
+        return storage.join(directory, "precision.json")
+
+    def precision(self, computation: Computation, configured: Any = None) -> str:
+        """The precision of a computation: as configured, or what ``auto`` came to; ``auto`` until that is fixed.
+
+        Args:
+            computation: Training, whose precisions have Lightning's names, or scoring.
+            configured: What the training's YAML says; None where it says nothing.
+        """
+        if computation == "scoring":
+            configured = self.config.inference.precision
+        if configured not in (AUTO, None):
+            return str(configured)
+        return recorded(self.precision_record(computation), PRECISION_CHOICES[computation]) or AUTO
+
+    @property
+    def checkpoints(self) -> str:
+        """Directory of the training's checkpoints."""
+        return storage.join(self.directories.train_run, "checkpoints")
+
+    @property
+    def repository(self) -> str:
+        """Triton model repository."""
+        return storage.join(self.directories.results, "model_repo")
+
+    @property
+    def served_model(self) -> str:
+        """Configuration of the exported model, written after the model itself."""
+        return storage.join(self.repository, self.config.export.model_name, "config.pbtxt")
+
+    def unit(self, kind: str, first: tuple[int, int], last: tuple[int, int], count: int) -> str:
+        """Events of one unit of work.
+
+        Args:
+            kind: What is in it.
+            first: Segment and number of its first slide.
+            last: Of its last one.
+            count: How many slides it has: between its ends lie more of them where ``Tb`` is longer.
+        """
+        ends = "-".join(f"{segment:05d}.{number:05d}" for segment, number in (first, last))
+        return storage.join(self.directories.results, "units", f"{kind}-{ends}-{count}.hdf5")
+
+    @property
+    def embeddings(self) -> str:
+        """Directory of embeddings that are kept for further slides."""
+        return storage.join(self.directories.results, "embeddings")
+
+    def events(self, kind: str) -> str:
+        """All events of a kind: background, foreground or 0lag."""
+        return storage.join(self.directories.results, f"{kind}.hdf5")
+
+    def run_time(self, title: str) -> str:
+        """Record of how long a task took."""
+        return storage.join(self.directories.results, "times", _file_of(title))
+
+    def activity(self, title: str) -> str:
+        """What a task is at work on, or why it failed."""
+        return storage.join(self.activities, _file_of(title))
+
+    @property
+    def activities(self) -> str:
+        """Directory of what tasks are at work on."""
+        return storage.join(self.directories.results, "activity")
+
+    def clean(self, kind: str) -> str:
+        """Events of a kind without those in vetoed time; the same as all events where nothing is vetoed.
+
+        Beside background, foreground and 0lag: ``live``, the stretches of slides in which nothing is vetoed, and
+        ``vetoed``, the unshifted events in vetoed time and who vetoes each.
+        """
+        if not self.config.vetoes.given:
+            return self.events(kind)
+        return storage.join(self.directories.results, "clean", f"{kind}.hdf5")
+
+    def plot(self, name: str) -> str:
+        """A file among the plots."""
+        return storage.join(self.directories.results, "plots", name)
+
+    def result(self, name: str) -> str:
+        """A file among the results."""
+        return storage.join(self.directories.results, name)
+
+
+def _file_of(title: str) -> str:
+    """Name of a task's file."""
+    return f"{title.replace(' ', '-').replace('/', '-of-')}.json"

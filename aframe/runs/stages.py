@@ -1,0 +1,199 @@
+"""The stages of a run: one table, of which tasks, checks of outputs, status and costs are made."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aframe import storage
+from aframe.constants import AUTO
+from aframe.errors import ParameterMismatchError
+from aframe.runs.artifacts import SCORING_PRECISION, TRAINER_PRECISION, Artifacts, training_parameters
+from aframe.runs.paths import Stage
+
+EVENT_KINDS = ("background", "foreground", "0lag")
+"""Tables of events that a search leaves."""
+
+
+def _always(run: Artifacts) -> bool:
+    del run
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStage:
+    """A stage of a run, as law does it and as the user sees it.
+
+    Attributes:
+        task: Title of its law task, without the branch.
+        part: Part of the pipeline.
+        name: What the user calls it.
+        made_with: Parameters that make its outputs.
+        outputs: Its outputs, by name; None for a stage of many units of work, whose number depends on the data.
+        units: What its units of work are called; empty where there is one.
+        unit_files: Outputs of all units that are there.
+        merged_by: Task whose outputs replace those of the units; empty if the units' outputs stay.
+        is_lasting: Whether a finished run needs its outputs.
+        is_needed: Whether a run has this stage.
+    """
+
+    task: str
+    part: str
+    name: str
+    made_with: Callable[[Artifacts], storage.Parameters]
+    outputs: Callable[[Artifacts], Mapping[str, str]] | None = None
+    units: str = ""
+    unit_files: Callable[[Artifacts], list[str]] | None = None
+    merged_by: str = ""
+    is_lasting: bool = False
+    is_needed: Callable[[Artifacts], bool] = _always
+
+    def files(self, run: Artifacts) -> list[str]:
+        """Outputs that there may be."""
+        single = [] if self.outputs is None else list(self.outputs(run).values())
+        return single + ([] if self.unit_files is None else self.unit_files(run))
+
+
+def _strain(stage: Stage) -> tuple[RunStage, RunStage]:
+    def made_with(run: Artifacts) -> storage.Parameters:
+        return run.made_strain(stage)
+
+    return (
+        RunStage(
+            task=f"FindSegments {stage}", part="data", name=f"{stage}ing segments", made_with=made_with,
+            outputs=lambda run: {"segments": run.segments(stage)},
+        ),
+        RunStage(
+            task=f"FetchStrain {stage}", part="data", name=f"{stage}ing strain", made_with=made_with,
+            units="segments", unit_files=lambda run: run.background_files(stage),
+        ),
+    )  # fmt: skip
+
+
+def _checkpoints(run: Artifacts) -> list[str]:
+    return [run.checkpoints] if storage.exists(storage.join(run.checkpoints, "last.ckpt")) else []
+
+
+def _in(directory: str, *names: str) -> list[str]:
+    return storage.glob(storage.join(directory, *names))
+
+
+STAGES = (
+    *_strain("train"),
+    *_strain("test"),
+    RunStage(
+        task="GenerateTrainingWaveforms", part="waveforms", name="training waveforms",
+        made_with=lambda run: run.made_training_waveforms,
+        outputs=lambda run: {"waveforms": run.training_waveforms},
+        is_needed=lambda run: run.stores_training_waveforms,
+    ),
+    RunStage(
+        task="GenerateValidationWaveforms", part="waveforms", name="validation waveforms",
+        made_with=lambda run: run.made_validation_waveforms,
+        outputs=lambda run: {"waveforms": run.validation_waveforms},
+    ),
+    RunStage(
+        task="GenerateInjections", part="waveforms", name="testing injections",
+        made_with=lambda run: run.made_injections,
+        units="parts", unit_files=lambda run: _in(run.directories.test_data, "injections", "*-*.hdf5"),
+        merged_by="MergeInjections",
+    ),
+    RunStage(
+        task="MergeInjections", part="waveforms", name="injections, merged",
+        made_with=lambda run: run.made_injections,
+        outputs=lambda run: {"injections": run.injections, "rejected": run.rejected},
+    ),
+    RunStage(
+        task="Train", part="train", name="trained model", made_with=lambda run: run.made_model,
+        outputs=lambda run: {"model": run.model}, unit_files=_checkpoints, is_lasting=True,
+    ),
+    RunStage(
+        task="Export", part="export", name="exported model", made_with=lambda run: run.made_repository,
+        outputs=lambda run: {"configuration": run.served_model}, is_lasting=True,
+    ),
+    RunStage(
+        task="ScoreSlides", part="inference", name="scored slides", made_with=lambda run: run.made_units,
+        units="units", unit_files=lambda run: _in(run.directories.results, "units", "*.hdf5"),
+    ),
+    RunStage(
+        task="MergeEvents", part="inference", name="events, merged", made_with=lambda run: run.made_events,
+        outputs=lambda run: {kind: run.events(kind) for kind in EVENT_KINDS}, is_lasting=True,
+    ),
+    RunStage(
+        task="VetoEvents", part="inference", name="events outside vetoed time", made_with=lambda run: run.made_clean,
+        outputs=lambda run: {kind: run.clean(kind) for kind in (*EVENT_KINDS, "live", "vetoed")},
+        unit_files=lambda run: _in(run.directories.results, "clean", "*.hdf5"), is_lasting=True,
+        is_needed=lambda run: run.config.vetoes.given,
+    ),
+    RunStage(
+        task="SensitiveVolume", part="sensitivity", name="sensitive volume and candidates",
+        made_with=lambda run: run.made_answers, is_lasting=True,
+        outputs=lambda run: {
+            "table": run.plot("sensitive_volume.h5"), "figures": run.plot("sensitive_volume.html"),
+            "candidates": run.result("candidates.hdf5"), "closeups": run.result("closeups.hdf5"),
+        },
+    ),
+    RunStage(
+        task="Report", part="report", name="report", made_with=lambda run: run.made_answers,
+        outputs=lambda run: {"report": run.result("report.html")}, is_lasting=True,
+    ),
+)  # fmt: skip
+"""All stages, in the order of the data's journey."""
+
+BY_TASK: Mapping[str, RunStage] = {stage.task: stage for stage in STAGES}
+
+
+def stages_of(run: Artifacts) -> list[RunStage]:
+    """The stages that a run has, in the order of the data's journey."""
+    return [stage for stage in STAGES if stage.is_needed(run)]
+
+
+def lasting_outputs(run: Artifacts) -> list[str]:
+    """Files of a finished run; strain, waveforms and scored slides may be deleted once these are there."""
+    return [
+        path
+        for stage in STAGES
+        if stage.is_lasting and stage.is_needed(run) and stage.outputs is not None
+        for path in stage.outputs(run).values()
+    ]
+
+
+def is_finished(run: Artifacts) -> bool:
+    """Whether all files of a finished run are there."""
+    return all(map(storage.exists, reversed(lasting_outputs(run))))
+
+
+def check_outputs(run: Artifacts) -> None:
+    """Refuse outputs that were made with other parameters than those of the present configuration.
+
+    Raises:
+        ParameterMismatchError: Naming the first that differs, both values, and all files to delete otherwise.
+    """
+    where = run.directories
+    of_one_kind = [
+        *(storage.join(where.results, name) for name in ("units", "clean")),
+        *(storage.join(directory, "background") for directory in (where.train_data, where.test_data)),
+        storage.join(where.test_data, "injections"),
+    ]
+    refusal, stale = None, []
+    for stage in STAGES:
+        files = [path for path in dict.fromkeys(stage.files(run)) if storage.exists(path)]
+        parameters = stage.made_with(run) if files else {}
+        for path in files:
+            try:
+                storage.check_parameters(path, parameters)
+            except ParameterMismatchError as error:
+                refusal = refusal or error
+                directory = path.rpartition("/")[0]
+                stale.append(directory if directory in of_one_kind else path)
+    if refusal is not None:
+        command = "these are" if any(map(storage.is_remote, stale)) else "rm -r"
+        paths = f"{shlex.join(dict.fromkeys(stale))}{_source_of_auto(run, refusal.parameter)}"
+        raise ParameterMismatchError(f"{refusal} ({command} {paths})")
+
+
+def _source_of_auto(run: Artifacts, parameter: str) -> str:
+    """Which record the value of a precision comes from, where the configuration leaves it to the machine."""
+    configured = {SCORING_PRECISION: run.config.inference.precision} | training_parameters(run.training_yaml)
+    record = run.precision_record("scoring" if parameter == SCORING_PRECISION else "training")
+    is_auto = parameter in (SCORING_PRECISION, TRAINER_PRECISION) and configured.get(parameter, AUTO) == AUTO
+    return f"; {AUTO} is what {record} says: delete or mend it" if is_auto and storage.exists(record) else ""
