@@ -20,7 +20,7 @@ from aframe.runs.paths import Stage
 from aframe.runs.stages import check_outputs, is_finished
 from aframe.settings.cfg_file import CfgFile
 from aframe.settings.jobs import BATCH_TASKS, COMMANDS, QUESTIONS
-from aframe.settings.keys import Mistake
+from aframe.settings.keys import Mistake, UnknownValueError
 from aframe.settings.read import read_config
 from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
@@ -356,7 +356,7 @@ class Check:
             return False
         try:
             path = self.settled_by(run)
-        except AttributeError:
+        except UnknownValueError:
             return False
         return storage.exists(path)
 

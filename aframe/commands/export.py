@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict, fields
 
 from aframe import storage
-from aframe.settings.together import CHOICES
+from aframe.settings.read import choices_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("accelerator", str, "tensorrt", "of onnxruntime on a GPU: tensorrt, cuda or none"),
         ("engine-cache", str, "/tmp/tensorrt_engines", "directory, on the server, of TensorRT's engines"),
     ):
-        choices = CHOICES.get(f"export.{name}", CHOICES.get(f"export.export_{name}"))
+        choices = choices_of("export", name) or choices_of("export", f"export_{name}") or None
         shown = f"{help_text} (default: {default})"
         parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=shown)
 

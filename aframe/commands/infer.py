@@ -14,7 +14,7 @@ from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.progress.lines import Progress
 from aframe.runs.artifacts import SCORING_PRECISION
-from aframe.settings.together import CHOICES
+from aframe.settings.read import choices_of
 
 if TYPE_CHECKING:
     from aframe.inference.recorded import Span
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}-window-length", type=float, help=told)
     parser.add_argument(
         "--precision",
-        choices=CHOICES["inference.precision"],
+        choices=choices_of("inference", "precision"),
         help="in which the network computes; auto: bfloat16 if the device has instructions for it, else float32 "
         "(default: the background's, else auto)",
     )

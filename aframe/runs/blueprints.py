@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aframe.settings.sections import Config
 from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
+from aframe.settings.sections import Config
 from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
 from aframe.strain.recordings import check_recordings, format_gps, in_directory
 from aframe.strain.segments import Segment, recorded_segments

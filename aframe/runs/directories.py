@@ -1,22 +1,12 @@
-"""The directories of a run, from the environment."""
+"""The directories of a run, as the environment names them."""
 
 import dataclasses
-import functools
 import os
-import sys
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
-from aframe.settings.jobs import BATCH_TASKS, Batch, Kubernetes
-from aframe.settings.cfg_file import CfgFile
-from aframe.settings.together import impossible
-from aframe.constants import AUTO
 from aframe.errors import MistakesError
-from aframe.settings.keys import Mistake, closest, fields_of, key, nearest
-from aframe.preprocessing import Whitening, to_samples
+from aframe.settings.keys import partial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +33,11 @@ class Directories:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> tuple["Directories", list[str]]:
-        """The directories, of which some are not there (as attributes) if there are mistakes; and these."""
+        """Read the variables, and list what is wrong with them.
+
+        Returns:
+            The directories, of which an unknown one raises ``UnknownValueError``; and the mistakes.
+        """
         names = {f.name: f"AFRAME_{f.name.upper()}_DIR" for f in dataclasses.fields(cls)}
         missing = [variable for variable in names.values() if not environment.get(variable)]
         mistakes = []
@@ -52,7 +46,7 @@ class Directories:
                 f"environment variable {', '.join(missing)} is not set: set it to a directory or s3:// prefix, "
                 "or load the .env file that `aframe init` wrote, with `set -a; . DIR/.env; set +a`"
             )
-        directories = object.__new__(cls)
+        values = {}
         for name, variable in names.items():
             value = environment.get(variable, "")
             scheme, found, _ = value.partition("://")
@@ -60,5 +54,5 @@ class Directories:
                 kinds = "local directory" if name == "condor" else "local directory or s3://bucket/prefix"
                 mistakes.append(f"{variable} = {value} is no {kinds}: choose one")
             elif value:
-                object.__setattr__(directories, name, value.rstrip("/"))
-        return directories, mistakes
+                values[name] = value.rstrip("/")
+        return (partial(cls, values) if mistakes else cls(**values)), mistakes

@@ -1,7 +1,6 @@
 """Where each file of a run lies."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields, is_dataclass
 from typing import Any, Literal
 

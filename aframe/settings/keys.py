@@ -7,7 +7,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,24 +39,82 @@ class Mistake:
     written: str = ""
 
 
-def key(description: str, unit: str = "", default: Any = dataclasses.MISSING) -> Any:
-    """A configuration key: its description, its unit, and its default where it is no physics choice."""
-    return field(default=default, metadata={"description": description, "unit": unit})
+@dataclass(frozen=True)
+class Limit:
+    """The numbers that a key may have.
+
+    Attributes:
+        holds: Whether a number is one of them.
+        message: What an error says of any other, after the key and its value.
+    """
+
+    holds: Callable[[float], bool]
+    message: str
+
+
+POSITIVE = Limit(lambda number: number > 0, "must be positive")
+NOT_NEGATIVE = Limit(lambda number: number >= 0, "must not be negative")
+
+
+def at_least(least: float) -> Limit:
+    """Numbers from a least one on."""
+    return Limit(lambda number: number >= least, f"must not be less than {least:g}")
+
+
+def key(
+    description: str,
+    unit: str = "",
+    default: Any = dataclasses.MISSING,
+    *,
+    limit: Limit | None = None,
+    choices: Collection[str] = (),
+) -> Any:
+    """A configuration key.
+
+    Args:
+        description: What it is.
+        unit: Its unit; empty where it has none.
+        default: Its default, where it is no physics choice.
+        limit: The numbers that it may have; None for all.
+        choices: The words that it may be; empty for any.
+    """
+    return field(
+        default=default, metadata={"description": description, "unit": unit, "limit": limit, "choices": choices}
+    )
+
+
+class UnknownValueError(Exception):
+    """A value was needed that is missing in the file, or wrong there: the user learns of that already."""
+
+
+def partial(kind: Any, values: Mapping[str, Any]) -> Any:
+    """A dataclass with some of its values; asking for another one raises ``UnknownValueError``.
+
+    Args:
+        kind: The dataclass.
+        values: The values that are known, by name.
+    """
+
+    def refuse(section: Any, name: str) -> Any:
+        raise UnknownValueError(f"{kind.__name__}.{name}")
+
+    section: Any = object.__new__(type(kind.__name__, (kind,), {"__getattr__": refuse}))
+    for name, value in values.items():
+        object.__setattr__(section, name, value)
+    return section
 
 
 def fields_of(
     name: str, kind: Any, values: Mapping[str, str], mistakes: list[Mistake], is_renamed: bool = False
 ) -> Any:
-    """A section's dataclass, filled with its values.
-
-    Where keys are missing or wrong, these attributes are not there: what asks for one learns that it is not known.
+    """A section's dataclass, filled with its values; where some are missing or wrong, it knows the others alone.
 
     Args:
         name: Of the section, without ``luigi_``.
         kind: The dataclass; ``key`` made its fields.
         values: What the file says.
-        mistakes: To which what is wrong is added: unknown and missing keys, values of the wrong type. A key that is
-            missing as it is misspelled is told once.
+        mistakes: A list to which unknown and missing keys and wrong values are added. A key that is missing because it
+            is misspelled is added once.
         is_renamed: Whether the file has the section under a wrong name, which is told elsewhere.
     """
     fields = {f.name: f for f in dataclasses.fields(kind)}
@@ -75,14 +133,46 @@ def fields_of(
                 mistakes.append(Mistake(name, field_name, text))
             continue
         try:
-            parsed[field_name] = _parse(values[field_name], hints[field_name])
+            value = _parse(values[field_name], hints[field_name])
         except ValueError as error:
             text = f"{field_name} = {values[field_name]!r} in {where} {error}"
             mistakes.append(Mistake(name, field_name, text))
-    section = object.__new__(kind)
-    for field_name, value in parsed.items():
-        object.__setattr__(section, field_name, value)
-    return section
+            continue
+        refusal = _refusal(value, spec)
+        if refusal:
+            text = f"{field_name} = {with_unit(value, spec)} in {where} {refusal}"
+            mistakes.append(Mistake(name, field_name, text))
+        else:
+            parsed[field_name] = value
+    return kind(**parsed) if parsed.keys() == fields.keys() else partial(kind, parsed)
+
+
+def _refusal(value: Any, spec: "dataclasses.Field[Any]") -> str:
+    """Why a key may not have a value; empty if it may."""
+    choices, limit = spec.metadata["choices"], spec.metadata["limit"]
+    if choices and value not in choices:
+        return f"is none of {', '.join(choices)}"
+    if limit is not None and not all(map(limit.holds, _numbers(value))):
+        return str(limit.message)
+    return ""
+
+
+def _numbers(value: Any) -> list[int | float]:
+    """All numbers of a value."""
+    if isinstance(value, tuple):
+        return [number for item in value for number in _numbers(item)]
+    return [] if value is None or isinstance(value, str) else [value]
+
+
+def with_unit(value: Any, spec: "dataclasses.Field[Any]") -> str:
+    """A key's value, as one would write it in the file, with its unit.
+
+    Args:
+        value: The value.
+        spec: The key's field of its section.
+    """
+    unit = spec.metadata["unit"]
+    return shown(value) if unit in ("", "path") else f"{shown(value)} {unit}"
 
 
 def shown(value: Any) -> str:

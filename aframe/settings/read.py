@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from aframe.settings.cfg_file import CfgFile
 from aframe.settings.jobs import BATCH_TASKS, Batch
 from aframe.settings.keys import Mistake, closest, fields_of, nearest
 from aframe.settings.sections import Config
-from aframe.settings.together import impossible
+from aframe.settings.together import conflicts
 
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
                 "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip
@@ -41,8 +41,8 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
         path: The file.
 
     Returns:
-        The configuration, in whose sections keys that are missing or wrong are not there (as attributes); and all that
-        is wrong, each with file and line.
+        The configuration, of which a key that is missing or wrong raises ``UnknownValueError``; and all that is wrong,
+        each with file and line.
 
     Raises:
         MistakesError: If there is no such file, or it has no sections and keys.
@@ -63,7 +63,6 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
     sections: dict[str, Any] = {
         name: fields_of(name, kinds[name], values[name], mistakes, name in meant) for name in kinds
     }
-    is_whole = not mistakes
     for name in BATCH_TASKS:
         del sections[name]
     sections["batch_of"] = {
@@ -73,7 +72,7 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
     folder = str(config.path.parent)
     if folder not in sys.path:
         sys.path.append(folder)  # a python path of the file may name a module beside it
-    mistakes += impossible(config, is_whole)
+    mistakes += conflicts(config)
     return config, [file.located(mistake) for mistake in mistakes]
 
 
@@ -91,6 +90,16 @@ def key_problem(section: str, name: str, value: str) -> str:
     found: list[Mistake] = []
     fields_of(section, kinds[section], {name: value}, found, is_renamed=True)
     return found[0].text if found else ""
+
+
+def choices_of(section: str, name: str) -> Collection[str]:
+    """The words that a key may be; none where it may be any.
+
+    >>> choices_of("data", "source")
+    ('gwosc', 'local', 'simulated')
+    """
+    fields = {field.name: field for field in dataclasses.fields(_kinds()[section])}
+    return tuple(fields[name].metadata["choices"]) if name in fields else ()
 
 
 def _kinds() -> dict[str, Any]:

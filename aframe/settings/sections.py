@@ -9,7 +9,10 @@ from typing import Any, Literal
 from aframe.constants import AUTO
 from aframe.preprocessing import Whitening, to_samples
 from aframe.settings.jobs import Batch, Kubernetes
-from aframe.settings.keys import key
+from aframe.settings.keys import NOT_NEGATIVE, POSITIVE, Limit, key
+
+MOST_SHOWN = 50
+"""Candidates of which strain and scores are shown, at most: each takes some 0.1 MB of the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +20,18 @@ class Search:
     """What training, export and inference share."""
 
     ifos: tuple[str, ...] = key("detectors, by LAL's two-letter names")
-    sample_rate: float = key("sample rate of all strain", "Hz")
-    kernel_length: float = key("length of the window that the network sees", "s")
-    psd_length: float = key("strain just before each block from which its PSD is estimated", "s")
-    fftlength: float = key("length of a Welch segment; equal to fduration unless lines are known to be absent", "s")
-    fduration: float = key("length of the whitening filter", "s")
-    block_length: float = key("length of the strain that shares one PSD", "s")
+    sample_rate: float = key("sample rate of all strain", "Hz", limit=POSITIVE)
+    kernel_length: float = key("length of the window that the network sees", "s", limit=POSITIVE)
+    psd_length: float = key("strain just before each block from which its PSD is estimated", "s", limit=POSITIVE)
+    fftlength: float = key(
+        "length of a Welch segment; equal to fduration unless lines are known to be absent", "s", limit=POSITIVE
+    )
+    fduration: float = key("length of the whitening filter", "s", limit=POSITIVE)
+    block_length: float = key("length of the strain that shares one PSD", "s", limit=POSITIVE)
     highpass: float = key("frequency below which whitened strain is empty", "Hz")
     lowpass: float | None = key("frequency above which whitened strain is empty; none for no limit", "Hz", None)
-    inference_sampling_rate: float = key("windows per second of strain", "Hz")
-    seed: int = key("seed of everything random")
+    inference_sampling_rate: float = key("windows per second of strain", "Hz", limit=POSITIVE)
+    seed: int = key("seed of everything random", limit=NOT_NEGATIVE)
 
     @property
     def whitening(self) -> Whitening:
@@ -56,11 +61,14 @@ class Search:
 class Data:
     """Where strain comes from, and when."""
 
-    source: str = key("gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise)")
+    source: str = key(
+        "gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise)",
+        choices=("gwosc", "local", "simulated"),
+    )
     train_start: float = key("start of the training data", "GPS s")
     train_stop: float = key("end of the training data and start of the testing data", "GPS s")
     test_stop: float = key("end of the testing data", "GPS s")
-    min_duration: float = key("shortest segment that is used", "s")
+    min_duration: float = key("shortest segment that is used", "s", limit=POSITIVE)
     max_duration: float = key("longest segment; longer ones are cut", "s")
     segments: str | None = key("segwizard file of analysable time, instead of the source's own", "path", None)
     frames: str | None = key("directory of .hdf5 or .gwf files, for source = local", "path", None)
@@ -76,19 +84,19 @@ class Waveforms:
     waveform_duration: float = key("length of a generated waveform", "s")
     right_pad: float = key("time from coalescence to the generated waveform's end", "s")
     minimum_frequency: float = key("frequency at which waveforms begin", "Hz")
-    reference_frequency: float = key("frequency at which spins are defined", "Hz")
-    num_training_waveforms: int = key("polarizations to train with")
-    num_validation_waveforms: int = key("signals above the SNR threshold to validate with")
+    reference_frequency: float = key("frequency at which spins are defined", "Hz", limit=POSITIVE)
+    num_training_waveforms: int = key("polarizations to train with", limit=POSITIVE)
+    num_validation_waveforms: int = key("signals above the SNR threshold to validate with", limit=POSITIVE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Injections:
     """The testing injections."""
 
-    num_injections: int = key("accepted signals in the testing set")
-    snr_threshold: float = key("network SNR below which a draw is rejected")
-    spacing: float = key("time from one injection to the next", "s")
-    buffer: float = key("time kept free at both ends of a segment, after the PSD's", "s")
+    num_injections: int = key("accepted signals in the testing set", limit=POSITIVE)
+    snr_threshold: float = key("network SNR below which a draw is rejected", limit=POSITIVE)
+    spacing: float = key("time from one injection to the next", "s", limit=POSITIVE)
+    buffer: float = key("time kept free at both ends of a segment, after the PSD's", "s", limit=NOT_NEGATIVE)
     jitter: float = key("largest random offset from the regular spacing", "s", 0.0)
     store_waveforms: bool = key(
         "true: the table has the waveforms; false: they are made again when needed", default=True
@@ -108,14 +116,24 @@ class Export:
     """The served model."""
 
     model_name: str = key("name in the Triton model repository", default="aframe")
-    platform: str = key("onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)", default="onnxruntime")
-    export_precision: str = key("float32, float16 or bfloat16, in which a server computes", default="float32")
-    max_batch_size: int = key("windows that the server takes at once", default=1024)
-    block_windows: int = key("windows in a block of strain that is sent at once", default=256)
-    instances: int = key("copies of a model side by side, on each GPU or on the CPU", default=1)
-    threads: int = key("of each copy on the CPU; 0: all cores", default=1)
-    queue_delay: float = key("time that the server waits for a batch to fill", "s", 0.0005)
-    accelerator: str = key("of onnxruntime on a GPU: tensorrt, cuda or none", default="tensorrt")
+    platform: str = key(
+        "onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)",
+        default="onnxruntime",
+        choices=("onnxruntime", "tensorrt", "torch"),
+    )
+    export_precision: str = key(
+        "float32, float16 or bfloat16, in which a server computes",
+        default="float32",
+        choices=("float32", "float16", "bfloat16"),
+    )
+    max_batch_size: int = key("windows that the server takes at once", default=1024, limit=POSITIVE)
+    block_windows: int = key("windows in a block of strain that is sent at once", default=256, limit=POSITIVE)
+    instances: int = key("copies of a model side by side, on each GPU or on the CPU", default=1, limit=POSITIVE)
+    threads: int = key("of each copy on the CPU; 0: all cores", default=1, limit=NOT_NEGATIVE)
+    queue_delay: float = key("time that the server waits for a batch to fill", "s", 0.0005, limit=NOT_NEGATIVE)
+    accelerator: str = key(
+        "of onnxruntime on a GPU: tensorrt, cuda or none", default="tensorrt", choices=("tensorrt", "cuda", "none")
+    )
     engine_cache: str = key("directory, on the server, of TensorRT's engines", "path", "/tmp/tensorrt_engines")
 
 
@@ -123,25 +141,33 @@ class Export:
 class Inference:
     """Scoring and clustering."""
 
-    Tb: float = key("livetime of time-slid background to score", "s")
+    Tb: float = key("livetime of time-slid background to score", "s", limit=POSITIVE)
     shifts: tuple[float, ...] = key("shift of each detector from one slide to the next", "s")
-    background_per_job: float = key("livetime of background that makes one unit of work", "s", 1e6)
+    background_per_job: float = key("livetime of background that makes one unit of work", "s", 1e6, limit=POSITIVE)
     return_timeseries: bool = key("true: keep all scores, beside the units' events", default=False)
-    engine: str = key("what scores: torch, compiled, onnx (ONNX Runtime), auto or triton", default="torch")
+    engine: str = key(
+        "what scores: torch, compiled, onnx (ONNX Runtime), auto or triton",
+        default="torch",
+        choices=("torch", "compiled", "onnx", "auto", "triton"),
+    )
     triton_address: str | None = key("HOST:PORT of a server's gRPC; none: start one for the run", default=None)
     triton_launcher: str = key("what starts it: auto, tritonserver, apptainer, docker or podman", default="auto")
     triton_image: str | None = key("its container image; none: NVIDIA's", default=None)
     triton_host: str = key("name of this machine for the jobs that ask it", default="127.0.0.1")
-    triton_in_flight: int = key("requests of a job that are on their way at the same time", default=16)
-    triton_deadline: float = key("time in which a request must be answered before it is sent again", "s", 60.0)
-    triton_retries: int = key("times that a request is sent again", default=8)
+    triton_in_flight: int = key("requests of a job that are on their way at the same time", default=16, limit=POSITIVE)
+    triton_deadline: float = key(
+        "time in which a request must be answered before it is sent again", "s", 60.0, limit=POSITIVE
+    )
+    triton_retries: int = key("times that a request is sent again", default=8, limit=NOT_NEGATIVE)
     precision: str = key("float32, bfloat16, float16 or auto: bfloat16 if the device has instructions for it",
-                         default=AUTO)  # fmt: skip
-    batch_size: int | Literal["auto"] = key("windows that a joint network scores at once; auto: measured", default=128)
+                         default=AUTO, choices=(AUTO, "float32", "bfloat16", "float16"))  # fmt: skip
+    batch_size: int | Literal["auto"] = key(
+        "windows that a joint network scores at once; auto: measured", default=128, limit=POSITIVE
+    )
     embeddings_cache: float = key("disk space for a factorised network's embeddings, for later slides; 0: none kept",
-                                  "GB", 0.0)  # fmt: skip
-    integration_window_length: float = key("length over which scores are averaged", "s")
-    cluster_window_length: float = key("length within which only the loudest event is kept", "s")
+                                  "GB", 0.0, limit=NOT_NEGATIVE)  # fmt: skip
+    integration_window_length: float = key("length over which scores are averaged", "s", limit=POSITIVE)
+    cluster_window_length: float = key("length within which only the loudest event is kept", "s", limit=POSITIVE)
 
     @property
     def asks_the_repository(self) -> bool:
@@ -153,12 +179,16 @@ class Inference:
 class Sensitivity:
     """The sensitive volume."""
 
-    mass_combos: tuple[tuple[float, float], ...] = key("source-frame mass pairs, as 35-35, 20-10", "M_sun")
-    mass_width: float = key("width of the log-normal mass distributions", default=0.1)
+    mass_combos: tuple[tuple[float, float], ...] = key(
+        "source-frame mass pairs, as 35-35, 20-10", "M_sun", limit=POSITIVE
+    )
+    mass_width: float = key("width of the log-normal mass distributions", default=0.1, limit=POSITIVE)
     populations: tuple[str, ...] = key(
         "more target populations, each given as prior is, separated by commas", default=()
     )
-    recovery_window: float = key("largest distance from an injection to the event that recovers it", "s", 1.0)
+    recovery_window: float = key(
+        "largest distance from an injection to the event that recovers it", "s", 1.0, limit=POSITIVE
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,19 +196,34 @@ class Candidates:
     """The candidates: docs/results.md says what each key does to their table."""
 
     removal_far_per_year: float | None = key(
-        "rate below which candidates leave the background; none: stay", "1/yr", None
+        "rate below which candidates leave the background; none: stay", "1/yr", None, limit=POSITIVE
     )
-    removal_window: float | None = key("time removed on either side; none: as far as a signal reaches", "s", None)
+    removal_window: float | None = key(
+        "time removed on either side; none: as far as a signal reaches", "s", None, limit=POSITIVE
+    )
     astrophysical_prior: str | None = key(
         "python path of the prior of signals' masses; none: the injections'", default=None
     )
     merger_rate_density: tuple[float, ...] = key("its 90 % interval at redshift 0.2", "1/(Gpc^3 yr)", (17.9, 44.0))
     merger_rate_evolution: float = key("power of 1 + z with which it grows", default=2.9)
-    rate_prior: str = key("lognormal (with that interval) or jeffreys (this search alone)", default="lognormal")
+    rate_prior: str = key(
+        "lognormal (with that interval) or jeffreys (this search alone)",
+        default="lognormal",
+        choices=("lognormal", "jeffreys"),
+    )
     catalogue: str | None = key("list of known events instead of GWOSC's: .csv with name and gps", "path", None)
-    catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0)
-    num_timed: int = key("loudest candidates whose arrival at each detector is measured", default=50)
-    num_shown: int = key("loudest candidates of which the report shows strain and scores, at most 50", default=10)
+    catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0, limit=POSITIVE)
+    num_timed: int = key(
+        "loudest candidates whose arrival at each detector is measured", default=50, limit=NOT_NEGATIVE
+    )
+    num_shown: int = key(
+        "loudest candidates of which the report shows strain and scores, at most 50",
+        default=10,
+        limit=Limit(
+            lambda number: 0 <= number <= MOST_SHOWN,
+            f"is not between 0 and {MOST_SHOWN}: the report would be too large",
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +240,13 @@ class Vetoes:
     dq_files: str | None = key("directory of GWOSC HDF5 files with these bits; else GWOSC's timelines", "path", None)
     known_events: tuple[str, ...] | None = key("GPS times, or files of such: a list, or a table with a column gps",
                                                "GPS s", None)  # fmt: skip
-    known_event_window: float | None = key("time to veto on either side of a known event", "s", None)
-    known_event_scope: str = key("background (known events stay candidates), or all", default="background")
-    veto_margin: float = key("time by which all vetoes but known events are longer at both ends", "s", 0.0)
+    known_event_window: float | None = key("time to veto on either side of a known event", "s", None, limit=POSITIVE)
+    known_event_scope: str = key(
+        "background (known events stay candidates), or all", default="background", choices=("background", "all")
+    )
+    veto_margin: float = key(
+        "time by which all vetoes but known events are longer at both ends", "s", 0.0, limit=NOT_NEGATIVE
+    )
 
     @property
     def given(self) -> bool:

@@ -1,5 +1,6 @@
 """Checks of values that are valid alone but contradict each other."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -7,44 +8,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from aframe.constants import AUTO, LIGHT_TRAVEL_TIME_MAX, SPEED_OF_LIGHT
+from aframe.constants import LIGHT_TRAVEL_TIME_MAX, SPEED_OF_LIGHT
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import to_samples
-from aframe.settings.keys import Mistake, shown
+from aframe.settings.keys import Mistake, UnknownValueError, shown, with_unit
 
 if TYPE_CHECKING:
     from aframe.settings.sections import Config
 from aframe.preprocessing import check_shifts
-
-CHOICES = {
-    "data.source": ("gwosc", "local", "simulated"),
-    "inference.precision": (AUTO, "float32", "bfloat16", "float16"),
-    "inference.engine": ("torch", "compiled", "onnx", "auto", "triton"),
-    "export.platform": ("onnxruntime", "tensorrt", "torch"),
-    "export.export_precision": ("float32", "float16", "bfloat16"),
-    "export.accelerator": ("tensorrt", "cuda", "none"),
-    "candidates.rate_prior": ("lognormal", "jeffreys"),
-    "vetoes.known_event_scope": ("background", "all"),
-}
-"""Words that some keys may have."""
-
-POSITIVE = (
-    "search.sample_rate", "search.kernel_length", "search.psd_length", "search.fftlength", "search.fduration",
-    "search.block_length", "search.inference_sampling_rate", "data.min_duration", "waveforms.reference_frequency",
-    "waveforms.num_training_waveforms", "waveforms.num_validation_waveforms", "injections.num_injections",
-    "injections.snr_threshold", "injections.spacing", "export.max_batch_size", "export.block_windows",
-    "export.instances", "inference.Tb", "inference.background_per_job", "inference.triton_in_flight",
-    "inference.triton_deadline", "inference.batch_size", "inference.integration_window_length",
-    "inference.cluster_window_length", "sensitivity.mass_combos", "sensitivity.mass_width",
-    "sensitivity.recovery_window", "candidates.removal_far_per_year", "candidates.removal_window",
-    "candidates.catalogue_window", "vetoes.known_event_window",
-)  # fmt: skip
-"""Keys whose numbers, where there are any, are above zero."""
-
-NOT_NEGATIVE = (
-    "search.seed", "injections.buffer", "export.threads", "export.queue_delay", "inference.triton_retries",
-    "inference.embeddings_cache", "candidates.num_timed", "vetoes.veto_margin",
-)  # fmt: skip
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 """Hosts that are each machine's own."""
@@ -52,68 +23,36 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 LEAST_BEFORE = 0.5
 """Seconds of a waveform before coalescence, at least: it rises from zero over half of them."""
 
-MOST_SHOWN = 50
-"""Candidates of which strain and scores are shown, at most: each takes some 0.1 MB of the report."""
-
 Found = Iterator[Mistake]
 
 
-def impossible(config: "Config", is_whole: bool = True) -> list[Mistake]:
-    """What each value says on its own is right, but not together.
+def conflicts(config: "Config") -> list[Mistake]:
+    """Values that contradict each other.
 
     Args:
-        config: The configuration.
-        is_whole: Whether all of its values are known; where not, what takes an unknown one is not looked at.
+        config: The configuration. A check that needs a value that is missing or wrong finds nothing.
     """
-    found: list[Mistake] = []
+    mistakes: list[Mistake] = []
     for check in CHECKS:
-        try:
+        with contextlib.suppress(UnknownValueError):
             for mistake in check(config):
-                found.append(mistake)
-        except AttributeError:
-            if is_whole:
-                raise
-    wrong = {f"{mistake.section}.{mistake.key}" for mistake in found}
-    if is_whole and not wrong & {*POSITIVE, "inference.shifts", "search.ifos"}:
-        found += _between_samples(config)
-    return found
+                mistakes.append(mistake)
+    if not mistakes:
+        with contextlib.suppress(UnknownValueError):
+            mistakes += _between_samples(config)
+    return mistakes
 
 
 def _wrong(config: "Config", name: str, text: str) -> Mistake:
     """What is wrong with the value of a key, given as ``section.key``."""
     section, _, key = name.partition(".")
     spec = next(field for field in dataclasses.fields(getattr(config, section)) if field.name == key)
-    unit = "" if spec.metadata["unit"] in ("", "path") else f" {spec.metadata['unit']}"
-    return Mistake(section, key, f"{key} = {shown(_value(config, name))}{unit} in [luigi_{section}] {text}")
+    return Mistake(section, key, f"{key} = {with_unit(_value(config, name), spec)} in [luigi_{section}] {text}")
 
 
 def _value(config: "Config", name: str) -> Any:
     section, _, key = name.partition(".")
     return getattr(getattr(config, section), key)
-
-
-def _ranges(config: "Config") -> Found:
-    """Numbers and words that are not what their keys can have."""
-    for name, among in CHOICES.items():
-        if _known(config, name, among[0]) not in among:
-            yield _wrong(config, name, f"is none of {', '.join(among)}")
-    for names, least, told in ((POSITIVE, None, "must be positive"), (NOT_NEGATIVE, 0.0, "must not be negative")):
-        for name in names:
-            numbers = _numbers(_known(config, name, None))
-            if any(number < least if least is not None else number <= 0 for number in numbers):
-                yield _wrong(config, name, told)
-
-
-def _known(config: "Config", name: str, otherwise: Any) -> Any:
-    section, _, key = name.partition(".")
-    return getattr(getattr(config, section), key, otherwise)
-
-
-def _numbers(value: Any) -> list[int | float]:
-    """The numbers of a key, of which there may be none or many."""
-    if isinstance(value, tuple):
-        return [number for item in value for number in _numbers(item)]
-    return [] if value is None or isinstance(value, str) else [value]
 
 
 def _detectors(config: "Config") -> Found:
@@ -233,9 +172,6 @@ def _candidates(config: "Config") -> Found:
     rates = config.candidates.merger_rate_density
     if not (len(rates) == 2 and 0 < rates[0] <= rates[-1]):
         yield _wrong(config, "candidates.merger_rate_density", "is no interval: give its two ends, the lower one first")
-    if not 0 <= config.candidates.num_shown <= MOST_SHOWN:
-        told = f"is not between 0 and {MOST_SHOWN}: the report would be too large"
-        yield _wrong(config, "candidates.num_shown", told)
 
 
 def _vetoes(config: "Config") -> Found:
@@ -260,13 +196,12 @@ def _vetoes(config: "Config") -> Found:
 
 
 def _batch(config: "Config") -> Found:
-    """Where tasks run: what they have from ``[luigi_batch]`` is told once."""
-    told = config.batch.problems("batch")
-    yield from told
-    if not told:
-        own = {task: batch for task, batch in config.batch_of.items() if batch != config.batch}
-        for task, batch in own.items():
-            yield from batch.problems(task)
+    """Where tasks run; a conflict within ``[luigi_batch]`` is not repeated for each task."""
+    mistakes = config.batch.conflicts("batch")
+    yield from mistakes
+    if not mistakes:
+        for task, batch in config.batch_of.items():
+            yield from batch.conflicts(task)
     scoring, made = config.batch_for("ScoreSlides"), config.inference
     if scoring.is_remote and made.engine == "triton":
         name = "triton_host" if made.triton_address is None else "triton_address"
@@ -280,11 +215,11 @@ def _batch(config: "Config") -> Found:
 
 
 def _kubernetes(config: "Config") -> Found:
-    yield from config.kubernetes.problems()
+    yield from config.kubernetes.conflicts()
 
 
 CHECKS: tuple[Callable[["Config"], Found], ...] = (
-    _ranges, _detectors, _frequencies, _windows, _times, _segments, _shifts, _source, _injections, _export, _candidates,
+    _detectors, _frequencies, _windows, _times, _segments, _shifts, _source, _injections, _export, _candidates,
     _vetoes, _batch, _kubernetes,
 )  # fmt: skip
 

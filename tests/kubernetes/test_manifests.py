@@ -71,9 +71,9 @@ def test_evictions_do_not_count_and_failures_do() -> None:
 
 
 def test_shared_memory_is_a_part_of_the_memory() -> None:
-    assert "shared_memory = 40000 MiB" in Kubernetes(shared_memory=40000).problems()[0].text
+    assert "shared_memory = 40000 MiB" in Kubernetes(shared_memory=40000).conflicts()[0].text
     texts = [
-        mistake.text for mistake in Kubernetes(node_labels=("zone",), training_gpus=0, min_gpu_memory=1).problems()
+        mistake.text for mistake in Kubernetes(node_labels=("zone",), training_gpus=0, min_gpu_memory=1).conflicts()
     ]
     assert any("'zone': give KEY=VALUE" in text for text in texts)
     assert any("needs training_gpus > 0" in text for text in texts)

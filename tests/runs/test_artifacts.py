@@ -9,8 +9,8 @@ from terminal import write_run
 from aframe import storage
 from aframe.errors import ParameterMismatchError
 from aframe.runs.artifacts import Artifacts
-from aframe.runs.stages import check_outputs
 from aframe.runs.directories import Directories
+from aframe.runs.stages import check_outputs
 from aframe.settings.read import load_config
 
 

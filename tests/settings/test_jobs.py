@@ -51,7 +51,7 @@ def test_all_mistakes_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> N
     [
         ("pbs", "", {}, r"workflow = 'pbs' in \[luigi_batch\] is none of local, htcondor, slurm"),
         ("slurm", "[luigi_ScoreSlides]\nworkflow = lsf\n", {}, r"workflow = 'lsf' in \[luigi_ScoreSlides\] is none of"),
-        ("slurm", "", {"memory": 0}, r"memory = 0 in \[luigi_batch\] must be positive"),
+        ("slurm", "", {"memory": 0}, r"memory = 0 MiB in \[luigi_batch\] must be positive"),
         ("slurm", "", {"max_jobs": 0}, r"max_jobs = 0 in \[luigi_batch\] must be positive"),
         ("slurm", "", {"retries": -1}, r"retries = -1 in \[luigi_batch\] must not be negative"),
         ("slurm", "", {"memory_factor": 0.5}, r"memory_factor = 0\.5 in \[luigi_batch\] must not be less than 1"),

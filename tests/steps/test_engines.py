@@ -8,7 +8,7 @@ import torch
 from terminal import environment_of, write_run
 
 from aframe import storage
-from aframe.errors import ConfigurationError, ParameterMismatchError
+from aframe.errors import ParameterMismatchError
 from aframe.inference.scorers import TorchScorer, choice
 from aframe.inference.scorers.onnx_runtime import OnnxScorer
 from aframe.runs.artifacts import Artifacts
@@ -103,15 +103,6 @@ def test_embeddings_are_kept_of_what_is_encoded_and_where_it_is_wanted(run):
     assert cache.directory.startswith(f"{run.directories.results}/embeddings/")
     assert cache.made_by["model"] == storage.sha256(run.model)
     assert wanted.made_units == run.made_units  # how much is kept changes no result
-
-
-def test_an_engine_that_does_not_exist_is_refused(tmp_path):
-    directory = write_run(tmp_path / "run", "inference.engine=jax")
-    with pytest.raises(
-        ConfigurationError,
-        match=r"engine = 'jax' in \[luigi_inference\] is none of torch, compiled, onnx, auto, triton",
-    ):
-        load_config(str(directory / "sandbox.cfg"))
 
 
 def pretend(monkeypatch, factor):
