@@ -30,11 +30,11 @@ from _rows import at_least, sized, tell
 from torch import Tensor
 
 from aframe import cli, storage
+from aframe.steps.training_data import RunDataModule
 from aframe.tables import PolarizationTable
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
 from aframe.train.architectures.cost import cost
 from aframe.train.augmentation import make_incoherent, network_snr
-from aframe.train.data import AframeDataModule
 from aframe.train.metrics import partial_auroc
 from aframe.train.model import Model, load, save
 from aframe.train.module import AframeModule
@@ -139,7 +139,7 @@ def use(directory: Path) -> None:
         os.environ[f"AFRAME_{name.upper()}_DIR"] = str(directory / name)
 
 
-def data_module(directory: Path, kernel_length: float, seed: int, **arguments: Any) -> AframeDataModule:
+def data_module(directory: Path, kernel_length: float, seed: int, **arguments: Any) -> RunDataModule:
     """The demo's data module, of another window, with coalescences as far from its end as ever."""
     use(directory)
     text = (directory / "sandbox.cfg").read_text(encoding="utf-8")
@@ -148,7 +148,7 @@ def data_module(directory: Path, kernel_length: float, seed: int, **arguments: A
         text = text.replace(line, f"{name} = {value}")
     path = directory / f"{kernel_length}-{seed}.cfg"
     path.write_text(text, encoding="utf-8")
-    data = AframeDataModule(
+    data = RunDataModule(
         str(path), batch_size=128, batches_per_epoch=10**9, waveform_prob=0.5, swap_prob=0.0625, mute_prob=0.0625,
         first_coalescence=kernel_length - EARLIEST, last_coalescence=kernel_length - LATEST, **arguments,
     )  # fmt: skip
@@ -156,7 +156,7 @@ def data_module(directory: Path, kernel_length: float, seed: int, **arguments: A
     return data
 
 
-def fit(candidate: Candidate, data: AframeDataModule, steps: int) -> tuple[Network, list[float]]:
+def fit(candidate: Candidate, data: RunDataModule, steps: int) -> tuple[Network, list[float]]:
     """Train for so many steps; the network, and the processor time at the end of each."""
     clock = Clock()
     module = AframeModule(candidate.build, learning_rate=2e-3, repairings=candidate.repairings)
@@ -191,13 +191,13 @@ def step_times(names: Sequence[str], directory: Path) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def noise_scores(network: Network, data: AframeDataModule) -> Tensor:
+def noise_scores(network: Network, data: RunDataModule) -> Tensor:
     """Scores of windows that begin at independent times in each detector: the same times for each network."""
     assert data.background is not None
     streams, generator = data.background.streams, torch.Generator().manual_seed(TEST_SEED)
-    room = (streams.shape[-1] - data.search.kernel_size) // GRAIN
+    room = (streams.shape[-1] - data.inputs.kernel_size) // GRAIN
     starts = torch.randint(0, room, (NOISE_WINDOWS, len(streams)), generator=generator) * GRAIN
-    starts += data.search.kernel_size - network.kernel_size  # all windows of a draw end together
+    starts += data.inputs.kernel_size - network.kernel_size  # all windows of a draw end together
     size, step = network.window_steps, network.step_size
     views = [embedded.unfold(-1, size, 1) for embedded in encoded(network, streams)]
     scores = []
@@ -219,7 +219,7 @@ def encoded(network: Network, streams: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def signal_scores(network: Network, data: AframeDataModule) -> dict[str, Tensor]:
+def signal_scores(network: Network, data: RunDataModule) -> dict[str, Tensor]:
     """Scores of injections and of incoherent signals in noise, and the injections' SNRs and chirp masses."""
     assert data.background is not None
     assert isinstance(data.signals, Catalogue)
@@ -231,7 +231,7 @@ def signal_scores(network: Network, data: AframeDataModule) -> dict[str, Tensor]
         return network(windows[..., -network.kernel_size :].contiguous())
 
     for number in range(INJECTIONS // BATCH):
-        noise, responses = data.background.sample(BATCH, data.search.kernel_size, generator, data.device)
+        noise, responses = data.background.sample(BATCH, data.inputs.kernel_size, generator, data.device)
         signals = data.make_signals(responses, generator, generator, data.snr)
         result["score"].append(score(noise + signals))
         result["snr"].append(network_snr(signals))
@@ -258,7 +258,7 @@ def thresholds(noise: Tensor, rate: float) -> tuple[float, float, float]:
     return tuple(float(ordered[max(0, round(rank))]) for rank in ranks)  # type: ignore[return-value]
 
 
-def evaluate(network: Network, data: AframeDataModule) -> dict[str, Any]:
+def evaluate(network: Network, data: RunDataModule) -> dict[str, Any]:
     """Everything that is said of a network; each fraction with its binomial and its threshold error."""
     noise, signals = noise_scores(network, data), signal_scores(network, data)
     score, snr, mass = signals["score"], signals["snr"], signals["chirp_mass"]
@@ -277,9 +277,9 @@ def evaluate(network: Network, data: AframeDataModule) -> dict[str, Any]:
     return result
 
 
-def catalogue(data: AframeDataModule) -> Catalogue:
+def catalogue(data: RunDataModule) -> Catalogue:
     """The test signals, with the chirp masses that detectors see."""
-    path = storage.join(data.directory, "training_waveforms.hdf5")
+    path = storage.join(data.inputs.directory, "training_waveforms.hdf5")
     table = PolarizationTable.read(path, ["mass_1", "mass_2"])
     assert isinstance(data.signals, StoredSignals)
     product, total = table["mass_1"] * table["mass_2"], table["mass_1"] + table["mass_2"]
@@ -301,7 +301,7 @@ def measure(name: str, directory: Path, steps: int, seconds: float) -> dict[str,
     found = evaluate(network, test)
     print(f"    evaluated in {time.process_time() - start:.0f} s", flush=True)
     training = {"seconds": seconds, "samples": steps * data.batch_size}
-    return {"training": training, "cost": asdict(cost(network, data.search.stride_size)), **found}
+    return {"training": training, "cost": asdict(cost(network, data.inputs.stride_size)), **found}
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

@@ -25,7 +25,8 @@ from aframe.costs.amounts import network, repairings
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.settings.read import load_config
-from aframe.train.data import AframeDataModule, Batch
+from aframe.steps.training_data import RunDataModule
+from aframe.train.data import Batch
 from aframe.train.memory import Memory
 from aframe.train.module import AframeModule
 
@@ -55,13 +56,13 @@ class Case:
     memories: Sequence[Memory]
 
 
-class Timed(AframeDataModule):
+class Timed(RunDataModule):
     """Counts the time in which batches are made."""
 
     making: float = 0.0
 
     def make_batch(self, step: int, rank: int = 0) -> Batch:
-        """See ``AframeDataModule``."""
+        """See ``RunDataModule``."""
         start = clock(self.device.type)
         batch = super().make_batch(step, rank)
         self.making += clock(self.device.type) - start

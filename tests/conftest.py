@@ -50,7 +50,7 @@ _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module  # type
 LONGEST = (
     "end_to_end/test_whole.py",
     "end_to_end/test_served.py",
-    "train/test_cli.py",
+    "steps/test_training_cli.py",
     "end_to_end/test_bad_input.py",
     "serving/test_client.py",
     "export/test_onnx.py",

@@ -25,16 +25,17 @@ LAYERS = (
     ("storage", "spectral", "progress"),
     ("settings", "tables"),
     ("strain", "waveforms"),
-    ("events", "batch"),
-    ("runs",),
-    ("train", "kubernetes"),
+    ("events",),
+    ("train",),
     ("export", "serving"),
     ("inference", "sensitivity"),
     ("candidates",),
     ("report",),
-    ("steps",),
+    ("batch", "runs"),
+    ("kubernetes", "steps"),
     ("notebook", "checks", "costs"),
-    ("tasks", "pipelines", "commands", "cli"),
+    ("tasks", "pipelines"),
+    ("commands", "cli"),
 )
 """Rooms from the ground up: each imports from its own layer and those before it."""
 

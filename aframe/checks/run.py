@@ -292,7 +292,7 @@ def check_training(run: Artifacts) -> None:
         MistakesError: All of them.
         StorageError: If there is no such file.
     """
-    from aframe.train.yaml_file import yaml_mistakes
+    from aframe.steps.training_yaml import yaml_mistakes
 
     wrong = yaml_mistakes(run.training_yaml)
     if wrong:
@@ -306,7 +306,7 @@ def check_training_together(run: Artifacts) -> None:
         MistakesError: All of them.
         StorageError: If there is no such file.
     """
-    from aframe.train.yaml_file import yaml_conflicts, yaml_mistakes
+    from aframe.steps.training_yaml import yaml_conflicts, yaml_mistakes
 
     wrong = [] if yaml_mistakes(run.training_yaml) else yaml_conflicts(run.training_yaml, run.config)
     if wrong:
@@ -369,7 +369,7 @@ CHECKS = (
     Check(lambda run: detector_geometry(run.config.search.ifos), ("search.ifos",)),
     Check(check_population, ("waveforms.prior",), lambda run: run.injections),
     Check(target_populations, ("waveforms.prior", "sensitivity")),
-    Check(lambda run: signal_source(run).check(), SIGNAL_KEYS, lambda run: run.injections),
+    Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
     Check(check_noise_curve, ("data.source", "data.asd")),
     Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
     Check(check_local_strain, ("data.source", "data.frames", "search.ifos", "search.sample_rate")),

@@ -36,7 +36,7 @@ def run(options: Sequence[str]) -> None:
     if options and options[0] == "submit":
         submit(options[1:])
         return
-    from aframe.train.cli import main
+    from aframe.steps.training_cli import main
 
     directory, is_first = os.environ.get("AFRAME_TRAIN_RUN_DIR"), os.environ.get("LOCAL_RANK", "0") == "0"
     told = os.environ.get(activity.FILE, "") if is_first else ""

@@ -119,7 +119,7 @@ def training_seconds(run: Artifacts, training_yaml: str, precision: str, device:
 
 def _signals(run: Artifacts, noise: list[torch.Tensor]) -> tuple[float, float, float]:
     """Seconds for a waveform, and for a signal that is loud enough; draws that are rejected for each of these."""
-    search, source, rng = run.config.search, replace(signal_source(run), workers=1), np.random.default_rng(0)
+    search, source, rng = run.config.search, replace(signal_source(run.config), workers=1), np.random.default_rng(0)
     columns = draw(source.population, WAVES, rng)
     begun = time.process_time()
     source.generator.generate(columns, 1)

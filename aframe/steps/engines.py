@@ -25,10 +25,10 @@ from aframe.runs.precision_record import record_first
 from aframe.serving.launch import IMAGE, Endpoint, Launch
 from aframe.serving.shared import shared_server, stop_shared_server
 from aframe.settings.sections import Export
+from aframe.steps.training_precision import settle as settle_training
+from aframe.steps.training_precision import warn_of_emulated_training
 from aframe.train.architectures import JointResNet
 from aframe.train.model import Model
-from aframe.train.precision import settle as settle_training
-from aframe.train.precision import warn_of_emulated_training
 
 
 def serving_options(made: Export) -> ServingOptions:

@@ -8,6 +8,7 @@ import torch
 from aframe import seeding, storage
 from aframe.errors import DataError
 from aframe.runs.artifacts import Artifacts
+from aframe.settings.sections import Config
 from aframe.spectral import power_spectral_density
 from aframe.steps.planning import (
     InjectionBatch,
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
 ProgressReport = Callable[[float, float], None]
 
 
-def signal_source(run: Artifacts) -> SignalSource:
-    """The run's population and waveforms."""
-    made = run.config.waveforms
+def signal_source(config: Config) -> SignalSource:
+    """The population and the waveforms of a configuration."""
+    made = config.waveforms
     generator = WaveformGenerator(
         made.approximant,
-        run.config.search.sample_rate,
+        config.search.sample_rate,
         made.waveform_duration,
         made.right_pad,
         made.minimum_frequency,
         made.reference_frequency,
     )
-    return SignalSource(load_population(made.prior, run.config.resolve), generator)
+    return SignalSource(load_population(made.prior, config.resolve), generator)
 
 
 def selection(run: Artifacts, background: str) -> Selection:
@@ -56,7 +57,7 @@ def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None 
     """Write the polarizations to train with."""
     rng = seeding.generator(run.config.search.seed, "training waveforms")
     number = run.config.waveforms.num_training_waveforms
-    batches = polarization_batches(signal_source(run), number, rng, progress=progress)
+    batches = polarization_batches(signal_source(run.config), number, rng, progress=progress)
     write_tables([run.training_waveforms], ((batch,) for batch in batches), run.made_training_waveforms, COUNTS)
 
 
@@ -65,7 +66,7 @@ def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | Non
     rng = seeding.generator(run.config.search.seed, "validation waveforms")
     chosen = selection(run, background_files(run, "train")[-1])
     number = run.config.waveforms.num_validation_waveforms
-    batches = accepted_signals(signal_source(run), chosen, number, rng, progress=progress)
+    batches = accepted_signals(signal_source(run.config), chosen, number, rng, progress=progress)
     accepted = ((batch,) for batch, _ in batches)
     write_tables([run.validation_waveforms], accepted, run.made_validation_waveforms, COUNTS)
 
@@ -77,7 +78,7 @@ def generate_injections(run: Artifacts, batch: InjectionBatch, progress: Progres
     if place is None:
         raise DataError(f"slide {batch.slide} of {path} holds no injections: the data changed since they were planned")
     rng = seeding.generator(run.config.search.seed, "injections", batch.segment, batch.slide)
-    source, chosen, store = signal_source(run), selection(run, path), run.config.injections.store_waveforms
+    source, chosen, store = signal_source(run.config), selection(run, path), run.config.injections.store_waveforms
     batches = injection_set(source, chosen, place, batch.count, rng, store_waveforms=store, progress=progress)
     parts = [run.injection_part(kind, batch.segment, batch.slide) for kind in ("accepted", "rejected")]
     write_tables(parts, batches, run.made_injections, COUNTS)

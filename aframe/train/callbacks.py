@@ -95,7 +95,7 @@ class KeepRecord(Callback):
         if trainer.is_global_zero and not storage.exists(path):
             data, batch = pl_module.data, pl_module.data.make_batch(0)
             parts = (x[:EXAMPLES].cpu().numpy() for x in (batch.windows, batch.labels, batch.is_noise))
-            example = record.ExampleBatch(data.search.ifos, data.search.sample_rate, *parts)
+            example = record.ExampleBatch(data.inputs.ifos, data.inputs.sample_rate, *parts)
             record.write_example_batch(path, example)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,10 +16,6 @@ from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.events.cluster import Clustering
 from aframe.preprocessing import Preprocessing
 from aframe.progress.lines import Progress
-from aframe.runs.artifacts import Artifacts
-from aframe.runs.directories import Directories
-from aframe.settings.read import load_config
-from aframe.settings.sections import Search
 from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background, parse_background_path
 from aframe.train.augmentation import (
@@ -38,6 +33,7 @@ from aframe.train.augmentation import (
     whiten_responses,
 )
 from aframe.train.background import WhitenedBackground, to_device
+from aframe.train.inputs import TrainingInputs
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
@@ -97,11 +93,8 @@ class Steps(IterableDataset[int]):
 class AframeDataModule(lightning.LightningDataModule):
     """Batches of whitened windows, half of them drawn from signals and half from noise, or as configured.
 
-    What training shares with the other stages (detectors, rates, whitening) comes from the run's ``.cfg``;
-    the keys here are training's own.
-
     Args:
-        configuration: The run's ``.cfg``; default: the environment variable LAW_CONFIG_FILE.
+        inputs: What training shares with the other stages of the search.
         waveforms: Signals to train with: stored (the file made beforehand) or generated (drawn anew for each batch and
             made on the device: IMRPhenomD or IMRPhenomPv2, needs ml4gw). Those to validate with are always stored.
         background_memory: Where the whitened background lies: device, host (memory, locked where there is a GPU), disk
@@ -126,7 +119,7 @@ class AframeDataModule(lightning.LightningDataModule):
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
-        configuration: str = "",
+        inputs: TrainingInputs,
         waveforms: WaveformSource = "stored",
         background_memory: Memory = "auto",
         waveform_memory: Memory = "auto",
@@ -147,13 +140,7 @@ class AframeDataModule(lightning.LightningDataModule):
         validation_background: float = 200000.0,
     ) -> None:
         super().__init__()
-        configuration = configuration or os.environ.get("LAW_CONFIG_FILE", "")
-        if not configuration:
-            raise ConfigurationError("give the run's .cfg as --data.configuration, or in LAW_CONFIG_FILE")
-        self.config = load_config(configuration)
-        self.search = self.config.search
-        self.directories = Directories.from_environment()
-        self.directory = self.directories.train_data
+        self.inputs = inputs
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
         self.mixture = Mixture(waveform_prob, swap_prob, mute_prob)
         self.snr = SnrDistribution(snr_minimum, snr_maximum, snr_index)
@@ -161,29 +148,29 @@ class AframeDataModule(lightning.LightningDataModule):
         self.memory = (background_memory, waveform_memory)
         self.waveform_dtype: torch.dtype = getattr(torch, waveform_precision)
         self.coalescence = (first_coalescence, last_coalescence)
-        check_coalescence(first_coalescence, last_coalescence, self.search.kernel_length)
+        check_coalescence(first_coalescence, last_coalescence, self.inputs.kernel_length)
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.signals: Signals | None = None
         if waveforms == "generated":
-            self.signals = generated_signals(self.config)
+            self.signals = generated_signals(*inputs.signal_model())
         self.background: WhitenedBackground | None = None
         self.validation: ValidationSet | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
         """What a network trained on these data needs to know."""
-        s = self.search
+        s = self.inputs
         return Preprocessing(s.ifos, s.kernel_length, s.inference_sampling_rate, self.coalescence, s.whitening)
 
     @property
     def margin_size(self) -> int:
         """Samples of signal needed on each side of a window: half the whitening filter and the light's travel."""
-        return self.search.whitening.crop_size + math.ceil(DELAY_MARGIN * self.search.sample_rate)
+        return self.inputs.whitening.crop_size + math.ceil(DELAY_MARGIN * self.inputs.sample_rate)
 
     @property
     def fft_size(self) -> int:
         """Samples of the transforms in which signals are whitened."""
-        return self.search.kernel_size + 2 * self.margin_size
+        return self.inputs.kernel_size + 2 * self.margin_size
 
     @property
     def device(self) -> torch.device:
@@ -194,16 +181,16 @@ class AframeDataModule(lightning.LightningDataModule):
         """Read and whiten the background, read the signals that are stored."""
         if self.validation is not None:
             return
-        search = self.search
-        paths = Artifacts(self.config, self.directories).background_files("train")
+        search = self.inputs
+        paths = list(search.background_files())
         if not paths:
-            raise DataError(f"no background files in {self.directory}/background: make the training data first")
-        stored, held = (storage.join(self.directory, f"{name}_waveforms.hdf5") for name in ("training", "val"))
+            raise DataError(f"no background files in {self.inputs.directory}/background: make the training data first")
+        stored, held = (storage.join(self.inputs.directory, f"{name}_waveforms.hdf5") for name in ("training", "val"))
         wanted = [*paths, held, *([stored] if stage == "fit" and self.signals is None else [])]
-        local = local_copies(self.directory, wanted)
+        local = local_copies(self.inputs.directory, wanted)
         paths = [local[path] for path in paths]
         sizes = [round(parse_background_path(path)[1] * search.sample_rate) for path in paths]
-        training, held_out = split(sizes, self.validation_fraction, search)
+        training, held_out = split(sizes, self.validation_fraction, self.inputs)
         if stage == "fit":
             self.background = self._whitened_background([(paths[part.file], part) for part in training])
             if self.signals is None:
@@ -214,41 +201,41 @@ class AframeDataModule(lightning.LightningDataModule):
             local[held],
             self.preprocessing,
             Clustering(
-                search.inference_sampling_rate, self.config.inference.integration_window_length,
-                self.config.inference.cluster_window_length, self.preprocessing.coalescence_offset,
+                search.inference_sampling_rate, search.integration_window_length,
+                search.cluster_window_length, self.preprocessing.coalescence_offset,
             ),
             search.seed,
         )  # fmt: skip
 
     def _whiten(self, path: str, part: "Part") -> list[WhitenedStream]:
         """Whitened streams, one per detector, of a part of a background file."""
-        rate = self.search.sample_rate
+        rate = self.inputs.sample_rate
         with open_background(path) as file:
             span = (file.start + part.start / rate, file.start + part.stop / rate)
-            strain = [torch.from_numpy(file.read(ifo, *span)) for ifo in self.search.ifos]
+            strain = [torch.from_numpy(file.read(ifo, *span)) for ifo in self.inputs.ifos]
         streams = []
-        for ifo, channel in zip(self.search.ifos, strain, strict=True):
+        for ifo, channel in zip(self.inputs.ifos, strain, strict=True):
             with strain_of(f"{ifo} in {path}"):
-                streams.append(whiten_stream(channel, self.search.whitening))
+                streams.append(whiten_stream(channel, self.inputs.whitening))
         return streams
 
     def _whitened_background(self, parts: list[tuple[str, "Part"]]) -> WhitenedBackground:
-        lost = self.search.whitening.psd_size + self.search.whitening.crop_size
+        lost = self.inputs.whitening.psd_size + self.inputs.whitening.crop_size
         sizes = [part.stop - part.start - lost for _, part in parts]
-        shape = (len(self.search.ifos), sum(sizes))
+        shape = (len(self.inputs.ifos), sum(sizes))
         streams = self._allocate("whitened background", self.memory[0], torch.float32, shape)
         progress = Progress("Whitening background", " s")
 
         def stretches() -> Iterator[list[WhitenedStream]]:
             for number, (path, part) in enumerate(parts):
-                progress(sum(sizes[:number]) / self.search.sample_rate, shape[1] / self.search.sample_rate)
+                progress(sum(sizes[:number]) / self.inputs.sample_rate, shape[1] / self.inputs.sample_rate)
                 yield self._whiten(path, part)
 
         return WhitenedBackground.from_streams(stretches(), streams, self.fft_size).on(self.device)
 
     def _stored_signals(self, path: str) -> StoredSignals:
         allocate = functools.partial(self._allocate, "waveforms", self.memory[1], self.waveform_dtype)
-        return StoredSignals.read(path, self.search.sample_rate, allocate)
+        return StoredSignals.read(path, self.inputs.sample_rate, allocate)
 
     def _allocate(self, what: str, wanted: Memory, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
         """Room for an array, where it fits; says where that is if it is not the obvious place."""
@@ -278,12 +265,12 @@ class AframeDataModule(lightning.LightningDataModule):
         """Windows and labels, which depend on the run's seed, the step and the process's rank alone."""
         if self.background is None:
             raise ConfigurationError("call setup() before make_batch()")
-        device, source = self.device, seeding.generator(self.search.seed, "batch", step, rank)
+        device, source = self.device, seeding.generator(self.inputs.seed, "batch", step, rank)
         on_host, on_device = (
             torch.Generator(where).manual_seed(int(source.integers(2**63))) for where in ("cpu", device)
         )
         there = on_device if self.background.streams.device == device else on_host
-        windows, responses = self.background.sample(self.batch_size, self.search.kernel_size, there, device)
+        windows, responses = self.background.sample(self.batch_size, self.inputs.kernel_size, there, device)
         windows = invert_and_reverse(windows, on_device)
         kind = self.mixture.draw(self.batch_size, on_host)  # on the processor, so that none waits to learn how many
         rows = (kind != NOISE).nonzero()[:, 0]
@@ -311,7 +298,7 @@ class AframeDataModule(lightning.LightningDataModule):
         """
         if self.signals is None:
             raise ConfigurationError("call setup() before make_signals()")
-        number, device, rate = responses.shape[0], responses.device, self.search.sample_rate
+        number, device, rate = responses.shape[0], responses.device, self.inputs.sample_rate
         uniform = torch.rand((4, number), generator=on_device, device=device)
         angle, declination = uniform[0] * 2 * torch.pi, torch.asin(2 * uniform[1] - 1)
         f_plus, f_cross = antenna_patterns(self.geometry, angle, declination, uniform[2] * torch.pi)
@@ -321,7 +308,7 @@ class AframeDataModule(lightning.LightningDataModule):
         place = ((first + (last - first) * uniform[3]) * rate).long()
         pieces = crop_at(waveforms, self.signals.coalescence_sample - place - self.margin_size, self.fft_size)
         whitened = whiten_responses(pieces, f_plus, f_cross, delays, responses, rate)
-        signals = whitened[..., self.margin_size : self.margin_size + self.search.kernel_size]
+        signals = whitened[..., self.margin_size : self.margin_size + self.inputs.kernel_size]
         return signals * (snr.sample(number, on_device) / network_snr(signals).clamp_min(1e-6))[:, None, None]
 
 
@@ -334,13 +321,13 @@ class Part:
     stop: int
 
 
-def split(sizes: Sequence[int], validation_fraction: float, search: Search) -> tuple[list[Part], list[Part]]:
+def split(sizes: Sequence[int], validation_fraction: float, inputs: TrainingInputs) -> tuple[list[Part], list[Part]]:
     """Keep the last part of the time for validation; a cut leaves two parts that can be used.
 
     Args:
         sizes: Samples of each background file.
         validation_fraction: Of all samples, to be held out at least.
-        search: What a usable part must be long enough for.
+        inputs: What a usable part must be long enough for.
 
     Returns:
         Parts to train with, and parts to validate with.
@@ -348,7 +335,7 @@ def split(sizes: Sequence[int], validation_fraction: float, search: Search) -> t
     Raises:
         DataError: If nothing is left to train with.
     """
-    usable = search.whitening.psd_size + 4 * search.kernel_size + search.whitening.filter_size
+    usable = inputs.whitening.psd_size + 4 * inputs.kernel_size + inputs.whitening.filter_size
     wanted = max(usable, round(validation_fraction * sum(sizes)))
     training, held_out = [Part(number, 0, size) for number, size in enumerate(sizes)], []
     while wanted > 0 and training:
@@ -362,6 +349,6 @@ def split(sizes: Sequence[int], validation_fraction: float, search: Search) -> t
     if not training:
         raise DataError(
             f"the training background is too short to train and validate with: {len(sizes)} stretches of "
-            f"{sum(sizes) / search.sample_rate:.0f} s in all; take more data or a shorter psd_length"
+            f"{sum(sizes) / inputs.sample_rate:.0f} s in all; take more data or a shorter psd_length"
         )
     return training, held_out

@@ -64,7 +64,7 @@ class AframeModule(lightning.LightningModule):
     def configure_model(self) -> None:
         """Build the network once the data's detectors and window are known."""
         if self.network is None:
-            search = self.data.search
+            search = self.data.inputs
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(search.seed)
                 self.network = self.architecture(len(search.ifos), search.kernel_size)

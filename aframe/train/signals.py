@@ -11,10 +11,8 @@ from torch import Tensor
 from aframe import storage
 from aframe.errors import DataError
 from aframe.preprocessing import to_samples
-from aframe.settings.sections import Config
 from aframe.tables import PolarizationTable
 from aframe.train.background import to_device
-from aframe.waveforms.loading import load_population
 from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import Population, draw
@@ -145,18 +143,17 @@ class GeneratedSignals:
         return dict(zip(COLUMNS, values, strict=True))
 
 
-def generated_signals(run: Config) -> GeneratedSignals:
-    """The run's population and waveforms, made on the device.
+def generated_signals(population: Population, conventions: WaveformGenerator) -> GeneratedSignals:
+    """Signals that are drawn anew for each batch, and made on the device.
+
+    Args:
+        population: What to draw from.
+        conventions: Approximant, length and frequencies of the polarizations.
 
     Raises:
         ConfigurationError: If the approximant cannot be made on the device, or ml4gw is not installed.
         DataError: If the population has nothing that the approximant can make.
     """
-    made = run.waveforms
-    conventions = WaveformGenerator(
-        made.approximant, run.search.sample_rate, made.waveform_duration, made.right_pad, made.minimum_frequency,
-        made.reference_frequency,
-    )  # fmt: skip
-    signals = GeneratedSignals(load_population(made.prior, run.resolve), OnDeviceGenerator(conventions))
+    signals = GeneratedSignals(population, OnDeviceGenerator(conventions))
     signals.sample(1, torch.Generator().manual_seed(0), torch.device("cpu"))
     return signals

@@ -13,12 +13,12 @@ import aframe
 from aframe.errors import ConfigurationError, StorageError
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.settings.read import load_config
+from aframe.steps.training_yaml import yaml_conflicts, yaml_mistakes
 from aframe.train import model
 from aframe.train.architectures import Network
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.network import pool
 from aframe.train.model import Model
-from aframe.train.yaml_file import yaml_conflicts, yaml_mistakes
 
 SHIPPED = Path(aframe.__file__).parent / "pipelines" / "sandbox"
 

@@ -6,8 +6,9 @@ from scipy import stats
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.spectral import whiten_stream
+from aframe.steps.training_data import RunDataModule
 from aframe.strain.files import open_background
-from aframe.train.data import AframeDataModule, Part, split
+from aframe.train.data import Part, split
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def data(run):
     run("data")
 
     def build(**changes):
-        return AframeDataModule(**({"batch_size": 4000} | changes))
+        return RunDataModule(**({"batch_size": 4000} | changes))
 
     return build
 
@@ -24,7 +25,7 @@ def test_a_batch_has_the_fractions_and_labels_that_were_asked_for(data):
     made = data(waveform_prob=0.3, swap_prob=0.1, mute_prob=0.1)
     made.setup("fit")
     batch = made.make_batch(1)
-    assert batch.windows.shape == (4000, 2, made.search.kernel_size)
+    assert batch.windows.shape == (4000, 2, made.inputs.kernel_size)
     assert stats.binomtest(int(batch.labels.sum()), 4000, 0.3).pvalue > 1e-3
     assert torch.isfinite(batch.windows).all()
     again = made.make_batch(1)
@@ -50,7 +51,7 @@ def test_signals_have_the_snrs_of_the_power_law_in_their_windows(data):
     made = data()
     made.setup("fit")
     generator = torch.Generator().manual_seed(1)
-    _, responses = made.background.sample(3000, made.search.kernel_size, generator, torch.device("cpu"))
+    _, responses = made.background.sample(3000, made.inputs.kernel_size, generator, torch.device("cpu"))
     signals = made.make_signals(responses, generator, generator, made.snr)
     snr = signals.double().square().sum((1, 2)).sqrt().numpy()
     assert stats.kstest(snr, lambda x: (x**-2.0 - 4**-2.0) / (100**-2.0 - 4**-2.0)).pvalue > 1e-3
@@ -85,7 +86,7 @@ def test_where_the_data_lie_changes_no_batch(data, precision, capsys):
 
 
 def test_validation_takes_the_end_and_leaves_both_parts_usable(data):
-    search, rate = data().search, 512
+    search, rate = data().inputs, 512
     training, held_out = split([300 * rate, 100 * rate], 0.1, search)
     assert held_out == [Part(1, 60 * rate, 100 * rate)]
     assert training == [Part(0, 0, 300 * rate), Part(1, 0, 60 * rate)]
@@ -100,15 +101,15 @@ def test_validation_takes_the_end_and_leaves_both_parts_usable(data):
 def test_the_streams_are_whitened_as_a_search_does(data):
     made = data(validation_fraction=0.3)
     made.setup("fit")
-    path = made.directory + "/background"
+    path = made.inputs.directory + "/background"
     (file,) = [name for name in os.listdir(path) if name.endswith(".hdf5")]
     with open_background(f"{path}/{file}") as background:
         strain = torch.from_numpy(background.read("L1"))
-    (training,), (held_out,) = split([len(strain)], 0.3, made.search)
+    (training,), (held_out,) = split([len(strain)], 0.3, made.inputs)
     for part, found in ((training, made.background.streams[1]), (held_out, made.validation.streams[0][1])):
-        whitened = whiten_stream(strain[part.start : part.stop], made.search.whitening).data
+        whitened = whiten_stream(strain[part.start : part.stop], made.inputs.whitening).data
         assert torch.equal(found, whitened[: len(found)])
-        assert len(whitened) - len(found) < made.search.kernel_size
+        assert len(whitened) - len(found) < made.inputs.kernel_size
 
 
 def test_places_outside_the_window_are_refused(data):

@@ -3,7 +3,8 @@ import re
 import pytest
 import torch
 
-from aframe.train import cli, forecast
+from aframe.steps import training_cli
+from aframe.train import forecast
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def at_once(monkeypatch):
 @pytest.mark.usefixtures("at_once")
 def test_a_training_says_once_how_long_it_will_take(prepared, run, capsys):
     run("told")
-    cli.main(["fit", "--config", str(prepared / "train.yaml")])
+    training_cli.main(["fit", "--config", str(prepared / "train.yaml")])
     told = capsys.readouterr()
     lines = [line for line in told.out.splitlines() if " a step" in line]
     assert len(lines) == 1
@@ -34,7 +35,7 @@ def test_a_training_slower_than_the_machine_says_what_to_change(prepared, run, c
         asked.append((path, precision, device))
         return possible
 
-    cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
+    training_cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
     assert asked == [(str(prepared / "train.yaml"), "32-true", "cpu")]
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: training will take")]
     assert len(told) == is_slow
@@ -49,7 +50,7 @@ def test_a_training_goes_on_where_there_is_no_memory_to_measure(prepared, run, c
     def window_seconds(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
+    training_cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
     assert (directory / "model.pt").exists()
     assert "training will take" not in capsys.readouterr().err
 

@@ -10,11 +10,12 @@ from scipy import stats
 from aframe.constants import SOLAR_MASS_SECONDS
 from aframe.errors import ConfigurationError, DataError
 from aframe.settings.read import load_config
+from aframe.steps import training_cli
+from aframe.steps.training_data import RunDataModule, signal_model
+from aframe.steps.training_yaml import yaml_conflicts, yaml_mistakes
 from aframe.tables import PolarizationTable
-from aframe.train import cli, model
-from aframe.train.data import AframeDataModule
+from aframe.train import model
 from aframe.train.signals import GeneratedSignals, StoredSignals, generated_signals
-from aframe.train.yaml_file import yaml_conflicts, yaml_mistakes
 from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population, demo_bbh
@@ -107,14 +108,14 @@ def test_a_batch_depends_on_the_generator_alone(prepared, run, monkeypatch, tmp_
         if path.name != "training_waveforms.hdf5":
             (tmp_path / path.name).symlink_to(path)
     monkeypatch.setenv("AFRAME_TRAIN_DATA_DIR", str(tmp_path))
-    data = AframeDataModule(waveforms="generated", batch_size=64, waveform_prob=0.5)
+    data = RunDataModule(waveforms="generated", batch_size=64, waveform_prob=0.5)
     data.setup("fit")
     batch = data.make_batch(1)
     assert torch.equal(batch.windows, data.make_batch(1).windows)
     assert not torch.equal(batch.windows, data.make_batch(2).windows)
     generator = seeded(3)
     assert data.background is not None
-    _, responses = data.background.sample(1000, data.search.kernel_size, generator, CPU)
+    _, responses = data.background.sample(1000, data.inputs.kernel_size, generator, CPU)
     snr = data.make_signals(responses, generator, generator, data.snr).double().square().sum((1, 2)).sqrt().numpy()
     assert stats.kstest(snr, lambda x: (x**-2.0 - 4**-2.0) / (100**-2.0 - 4**-2.0)).pvalue > 1e-3
 
@@ -125,10 +126,10 @@ def test_training_on_generated_signals_is_reproducible(prepared, run):
     trained = []
     for name in ("once", "again"):
         directory = run(name)
-        cli.main(["fit", "--config", path, "--trainer.max_epochs", "2"])
+        training_cli.main(["fit", "--config", path, "--trainer.max_epochs", "2"])
         trained.append(model.load(str(directory / "model.pt")).network.state_dict())
     directory = run("stored")
-    cli.main(["fit", "--config", str(prepared / "train.yaml"), "--trainer.max_epochs", "2"])
+    training_cli.main(["fit", "--config", str(prepared / "train.yaml"), "--trainer.max_epochs", "2"])
     stored = model.load(str(directory / "model.pt")).network.state_dict()
     assert all(torch.equal(tensor, trained[1][name]) for name, tensor in trained[0].items())
     assert any(not torch.equal(tensor, stored[name]) for name, tensor in trained[0].items())
@@ -136,7 +137,7 @@ def test_training_on_generated_signals_is_reproducible(prepared, run):
 
 def test_the_choice_is_shown_with_all_others(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["fit", "--print_config"])
+        training_cli.main(["fit", "--print_config"])
     assert "  waveforms: stored\n" in capsys.readouterr().out
 
 
@@ -153,10 +154,10 @@ def test_an_approximant_that_cannot_be_generated_is_an_error_before_anything_is_
     other = dataclasses.replace(whole.waveforms, approximant="IMRPhenomXPHM")
     message = "IMRPhenomXPHM cannot be made on the device: IMRPhenomD and IMRPhenomPv2 can"
     with pytest.raises(ConfigurationError, match=message):
-        generated_signals(dataclasses.replace(whole, waveforms=other))
+        generated_signals(*signal_model(dataclasses.replace(whole, waveforms=other)))
     (told,) = yaml_conflicts(yaml(prepared, "generated"), dataclasses.replace(whole, waveforms=other))
     assert message in told
     path = prepared / "other.cfg"
     path.write_text((prepared / "sandbox.cfg").read_text().replace("= IMRPhenomPv2", "= IMRPhenomXPHM"))
     with pytest.raises(ConfigurationError, match=message):
-        AframeDataModule(str(path), waveforms="generated")
+        RunDataModule(str(path), waveforms="generated")

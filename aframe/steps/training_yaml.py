@@ -17,11 +17,12 @@ from aframe.errors import AframeError
 from aframe.machine.precision import check_trainer_supported, training_device
 from aframe.settings.keys import nearest
 from aframe.settings.sections import Config, Search
+from aframe.steps.training_data import RunDataModule, signal_model
 from aframe.train import architectures
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.loading import network_class
 from aframe.train.augmentation import Mixture, SnrDistribution, SnrSchedule
-from aframe.train.data import AframeDataModule, check_coalescence
+from aframe.train.data import check_coalescence
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
 from aframe.train.trainer import AframeTrainer
@@ -72,12 +73,12 @@ def yaml_mistakes(path: str) -> list[str]:
     return _located(path, [*found, *_refused(_parser(), tree)], lines)
 
 
-def yaml_conflicts(path: str, run: Config) -> list[str]:
+def yaml_conflicts(path: str, config: Config) -> list[str]:
     """All values of a training YAML without mistakes that are impossible together, or with the run's ``.cfg``."""
     lines: dict[str, int] = {}
     list(_repeated(yaml.compose(storage.read_text(path), Loader=yaml.SafeLoader), "", lines))
     chosen = _parser().parse_object(yaml.safe_load(storage.read_text(path)))
-    return _located(path, _impossible(chosen, run), lines)
+    return _located(path, _impossible(chosen, config), lines)
 
 
 def _located(path: str, found: Iterable[tuple[str, str]], lines: Mapping[str, int]) -> list[str]:
@@ -120,7 +121,7 @@ def _parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
     parser.add_lightning_class_args(AframeTrainer, "trainer")
     parser.add_lightning_class_args(AframeModule, "model")
-    parser.add_lightning_class_args(AframeDataModule, "data")
+    parser.add_lightning_class_args(RunDataModule, "data")
     parser.add_argument("--ckpt_path")
     return parser
 
@@ -218,14 +219,14 @@ def _not_constructed(key: str, value: Any, told: str) -> str:
     return f"{key} = {name!r} cannot be used ({' '.join(told.split())})"
 
 
-def _impossible(chosen: Any, run: Config) -> Iterator[tuple[str, str]]:
+def _impossible(chosen: Any, config: Config) -> Iterator[tuple[str, str]]:
     """What each value says on its own is right, but not together, or not here."""
-    data, search = chosen.data, run.search
+    data, search = chosen.data, config.search
     known = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
     name = chosen.trainer.accelerator
     if isinstance(name, str) and name not in known:
         yield "trainer.accelerator", f"trainer.accelerator = {name!r} is none of {', '.join(known)}"
-    elif name in ("gpu", "cuda") and not run.kubernetes.trains and not torch.accelerator.is_available():
+    elif name in ("gpu", "cuda") and not config.kubernetes.trains and not torch.accelerator.is_available():
         yield "trainer.accelerator", f"trainer.accelerator = {name!r}, but torch finds no GPU here: set auto or cpu"
 
     for key, (is_right, told) in LIMITS.items():
@@ -240,7 +241,7 @@ def _impossible(chosen: Any, run: Config) -> Iterator[tuple[str, str]]:
         """On a GPU the training itself looks: a run's first process must not open one."""
         device = training_device(name)
         chosen_name = chosen.trainer.precision
-        if device == "cpu" and not run.kubernetes.trains and chosen_name not in (AUTO, None):
+        if device == "cpu" and not config.kubernetes.trains and chosen_name not in (AUTO, None):
             check_trainer_supported(chosen_name, device)
 
     checks: dict[str, Callable[[], Any]] = {
@@ -251,7 +252,11 @@ def _impossible(chosen: Any, run: Config) -> Iterator[tuple[str, str]]:
             data.first_coalescence, data.last_coalescence, search.kernel_length
         ),
         "model.architecture": lambda: _build_network(chosen.model, search),
-        **({"data.waveforms": lambda: generated_signals(run)} if data.waveforms == "generated" else {}),
+        **(
+            {"data.waveforms": lambda: generated_signals(*signal_model(config))}
+            if data.waveforms == "generated"
+            else {}
+        ),
     }
     for key, check in checks.items():
         try:

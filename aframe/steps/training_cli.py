@@ -22,6 +22,9 @@ from aframe.machine.processes import die_with
 from aframe.runs.artifacts import Artifacts, training_parameters
 from aframe.runs.directories import Directories
 from aframe.settings.read import load_config
+from aframe.steps.training_data import RunDataModule
+from aframe.steps.training_precision import announce, settle
+from aframe.steps.training_yaml import understood, yaml_conflicts, yaml_mistakes
 from aframe.train.callbacks import (
     CheckpointWhenTerminated,
     EpochLines,
@@ -32,13 +35,10 @@ from aframe.train.callbacks import (
     TellSteps,
     WholeCheckpoints,
 )
-from aframe.train.data import AframeDataModule
 from aframe.train.forecast import Forecast
 from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
-from aframe.train.precision import announce, settle
 from aframe.train.trainer import AframeTrainer
-from aframe.train.yaml_file import understood, yaml_conflicts, yaml_mistakes
 
 RunWindowSeconds = Callable[[Artifacts, str, str, str], float]
 """Seconds in which this machine can train with a window: of a run, its training's YAML, Lightning's name of a
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = Non
     try:
         LightningCLI(
             AframeModule,
-            AframeDataModule,
+            RunDataModule,
             trainer_class=AframeTrainer,
             args=options,
             trainer_defaults=defaults,

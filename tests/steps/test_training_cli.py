@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from aframe import storage
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
 from aframe.machine import precision
-from aframe.train import cli, model
-from aframe.train.data import AframeDataModule
+from aframe.steps import training_cli
+from aframe.steps.training_data import RunDataModule
+from aframe.train import model
 from aframe.train.metrics import validation_metrics
 from aframe.train.module import AframeModule
 
@@ -63,11 +64,11 @@ def changed(prepared, name, *changes):
 def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, run):
     yaml = str(prepared / "train.yaml")
     whole = run("whole")
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     killed = run("killed")
     kill_after_first_epoch(yaml, killed)
     assert not (killed / "model.pt").exists()
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     expected, found = (model.load(str(d / "model.pt")) for d in (whole, killed))
     assert expected.preprocessing == found.preprocessing
     for name, tensor in expected.network.state_dict().items():
@@ -86,18 +87,18 @@ def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, ru
     # complete: training again changes nothing; other parameters are refused
     before = (whole / "model.pt").read_bytes()
     run("whole")
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     assert model.load(str(whole / "model.pt")).network.state_dict().keys() == expected.network.state_dict().keys()
     assert rows(whole / "metrics.csv") == table
     assert len((whole / "model.pt").read_bytes()) == len(before)
     other = prepared / "other.yaml"
     other.write_text((prepared / "train.yaml").read_text().replace("weight_decay: 0.02", "weight_decay: 0.03"))
     with pytest.raises(ParameterMismatchError, match=r"train\.model\.weight_decay = 0\.02"):
-        cli.main(["fit", "--config", str(other)])
+        training_cli.main(["fit", "--config", str(other)])
     for option in (["--model.weight_decay", "0.03"], ["--model.weight_decay=0.03"]):  # given there, it counts as well
         with pytest.raises(ParameterMismatchError, match=r"now says train\.model\.weight_decay = 0\.03"):
-            cli.main(["fit", "--config", yaml, *option])
-    cli.main(["fit", "--config", yaml, "--model.weight_decay", "0.02", "--data.background_memory=disk"])
+            training_cli.main(["fit", "--config", yaml, *option])
+    training_cli.main(["fit", "--config", yaml, "--model.weight_decay", "0.02", "--data.background_memory=disk"])
 
 
 def test_a_preempted_training_continues_from_the_very_step(prepared, run):
@@ -105,7 +106,7 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
     yaml = changed(prepared, "steps", ("max_epochs", "3\n  log_every_n_steps: 1"), ("batches_per_epoch", 40))
     whole, ended = run("uninterrupted"), run("preempted")
     run("uninterrupted")
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     run("preempted")
     with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         while not (ended / "checkpoints" / "last.ckpt").exists():
@@ -120,7 +121,7 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
     assert 40 < step < 120
     assert step % 40, "the signal came between two epochs: the test shows nothing"
     assert max(losses(ended)) == step - 1
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     assert losses(ended) == losses(whole)
     assert list(losses(whole)) == list(range(120))
     assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
@@ -177,7 +178,7 @@ def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, 
     checkpoint = torch.load(last, weights_only=True)["state_dict"]
     trained = model.load(str(directory / "model.pt"))
     assert all(torch.equal(checkpoint[f"network.{name}"], x) for name, x in trained.network.state_dict().items())
-    data = AframeDataModule(validation_background=float("inf"))
+    data = RunDataModule(validation_background=float("inf"))
     data.setup("validate")
     validated = data.validation.joined([data.validation.score(trained.network, 200000.0, torch.device("cpu"), (0, 1))])
     expected = validation_metrics(validated, 1e-3)
@@ -189,7 +190,7 @@ def test_a_loss_that_is_no_number_is_told_and_spoils_no_checkpoint(prepared, run
     yaml = changed(prepared, "nan", ("learning_rate", "1.0e+38"), ("max_epochs", 2), ("gradient_clip_val", "0.0"))
     directory = run("nan")
     with pytest.raises(TrainingError, match=r"no longer a number, at step \d+: .* half the model.learning_rate"):
-        cli.main(["fit", "--config", yaml])
+        training_cli.main(["fit", "--config", yaml])
     assert not (directory / "checkpoints" / "last.ckpt").exists()
 
 
@@ -197,25 +198,25 @@ def test_memory_that_runs_out_is_told(prepared, run, monkeypatch):
     run("memory")
     monkeypatch.setattr(AframeModule, "training_step", lambda *_: torch.empty(2**46))
     with pytest.raises(TrainingError, match=r"memory ran out \(.*\): set data.background_memory"):
-        cli.main(["fit", "--config", str(prepared / "train.yaml")])
+        training_cli.main(["fit", "--config", str(prepared / "train.yaml")])
 
 
 def test_other_errors_are_not_hidden(prepared, run, monkeypatch):
     run("other")
     monkeypatch.setattr(AframeModule, "training_step", lambda *_: torch.zeros(3) + torch.zeros(4))
     with pytest.raises(RuntimeError, match="size of tensor"):
-        cli.main(["fit", "--config", str(prepared / "train.yaml")])
+        training_cli.main(["fit", "--config", str(prepared / "train.yaml")])
 
 
 def test_where_a_training_runs_may_change(prepared, run):
     """Memory and compiling are no parameters of the result: a training continues with others."""
     whole, directory = run("whole memory"), run("memory changes")
-    cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
+    training_cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
     kill_after_first_epoch(changed(prepared, "two", ("max_epochs", 2)), directory)
     other = changed(prepared, "disk", ("max_epochs", 2), ("batch_size", "16\n  background_memory: disk"))
-    cli.main(["fit", "--config", other])
+    training_cli.main(["fit", "--config", other])
     run("whole memory")
-    cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
+    training_cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
     assert rows(directory / "metrics.csv") == rows(whole / "metrics.csv")
 
 
@@ -224,13 +225,13 @@ def test_an_unknown_key_is_an_error(prepared, run):
     path = prepared / "unknown.yaml"
     path.write_text((prepared / "train.yaml").read_text().replace("batch_size:", "batchsize:"))
     with pytest.raises(MistakesError, match=r"unknown\.yaml:\d+: unknown key 'batchsize' in data .*'batch_size'"):
-        cli.main(["fit", "--config", str(path)])
+        training_cli.main(["fit", "--config", str(path)])
 
 
 def test_a_training_without_yaml_is_an_error(run):
     run("none")
     with pytest.raises(ConfigurationError, match="needs --config FILE"):
-        cli.main(["fit"])
+        training_cli.main(["fit"])
 
 
 @pytest.mark.parametrize("moment", ["validation_step", "on_train_batch_end"])
@@ -239,7 +240,7 @@ def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run
     yaml = changed(prepared, "between", ("max_epochs", 3))
     whole, ended = run("whole between"), run(f"ended in {moment}")
     run("whole between")
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     run(f"ended in {moment}")
     original = getattr(AframeModule, moment)
 
@@ -251,8 +252,8 @@ def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run
     with monkeypatch.context() as patch:
         patch.setattr(AframeModule, moment, then_end)
         with pytest.raises(TrainingError, match="asked to end"):
-            cli.main(["fit", "--config", yaml])
-    cli.main(["fit", "--config", yaml])
+            training_cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
     expected, found = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
@@ -261,22 +262,22 @@ def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run
 def test_a_training_keeps_the_precision_that_it_began_with(prepared, run, monkeypatch, capsys):
     yaml, directory = changed(prepared, "auto", ("precision", "auto"), ("max_epochs", 1)), run("auto")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     told = "Train: precision 32-true; this processor emulates bfloat16: products take about 50 times as long"
     assert told in capsys.readouterr().out
     assert model.load(str(directory / "model.pt")).trained_in == "32-true"
     assert storage.made_with(str(directory / "model.pt"))["train.trainer.precision"] == "32-true"
     monkeypatch.setattr(precision, "slowdown", lambda *_: 0.5)  # goes on on a machine of another kind
-    cli.main(["fit", "--config", yaml])
+    training_cli.main(["fit", "--config", yaml])
     assert "Train: precision 32-true; this processor has instructions for bfloat16" in capsys.readouterr().out
     with pytest.raises(ParameterMismatchError, match=r"train\.trainer\.precision = '32-true'"):
-        cli.main(["fit", "--config", yaml, "--trainer.precision", "bf16-mixed"])
+        training_cli.main(["fit", "--config", yaml, "--trainer.precision", "bf16-mixed"])
 
 
 def test_a_precision_by_name_is_obeyed_and_warned_of(prepared, run, monkeypatch, capsys):
     yaml, directory = changed(prepared, "named", ("precision", "bf16-mixed"), ("max_epochs", 1)), run("named")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
-    cli.main(["fit", "--config", yaml, "--data.batches_per_epoch", "2"])
+    training_cli.main(["fit", "--config", yaml, "--data.batches_per_epoch", "2"])
     told = capsys.readouterr()
     assert "Train: precision bf16-mixed" in told.out
     emulated = "bfloat16, which this processor emulates: products take about 50 times as long"
@@ -289,7 +290,7 @@ def test_a_precision_that_cannot_be_computed_in_is_refused_with_its_line(prepare
     yaml = changed(prepared, "wrong", ("precision", "16-mixed"))
     run("wrong")
     with pytest.raises(MistakesError) as refusal:
-        cli.main(["fit", "--config", yaml])
+        training_cli.main(["fit", "--config", yaml])
     [line] = refusal.value.mistakes
     assert re.fullmatch(
         rf"{yaml}:\d+: trainer.precision = 16-mixed is for GPUs, and this training is on a processor: set auto", line

@@ -1,0 +1,3 @@
+from small_training import prepared, run
+
+__all__ = ["prepared", "run"]
