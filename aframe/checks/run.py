@@ -13,7 +13,6 @@ import torch
 from aframe import storage
 from aframe.batch import container
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
-from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.runs.paths import Stage
@@ -24,9 +23,10 @@ from aframe.settings.keys import Mistake, UnknownValueError
 from aframe.settings.read import read_config
 from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
+from aframe.steps.strain import curve_path, strain_source
 from aframe.steps.targets import target_populations
+from aframe.steps.veto_sources import asks_the_network, load_vetoes
 from aframe.steps.waveforms import signal_source
-from aframe.strain.fetch import curve_path
 from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import check_band, load_asd
@@ -256,7 +256,7 @@ def check_noise_curve(run: Artifacts) -> None:
     """
     data = run.config.data
     if data.source == "simulated":
-        load_asd(curve_path(data.asd or "", run.config.resolve))
+        load_asd(curve_path(run.config, data.asd or ""))
 
 
 def check_noise_band(run: Artifacts) -> None:
@@ -268,7 +268,7 @@ def check_noise_band(run: Artifacts) -> None:
     """
     data, search = run.config.data, run.config.search
     if data.source == "simulated":
-        path = curve_path(data.asd or "", run.config.resolve)
+        path = curve_path(run.config, data.asd or "")
         check_band(load_asd(path), path, search.highpass, search.lowpass or search.sample_rate / 2)
 
 
@@ -326,7 +326,7 @@ def check_plans(run: Artifacts) -> None:
     if known:
         stages: tuple[Stage, ...] = ("train", "test")
         for stage in stages:
-            segments = analysable(data, run.config.search, *run.interval(stage), run.config.resolve)
+            segments = analysable(strain_source(run.config), *run.interval(stage))
         if not run.background_files("test"):
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
     if run.config.vetoes.given and not asks_the_network(run.config) and (known or run.config.vetoes.dq_bits is None):

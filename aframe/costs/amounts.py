@@ -14,6 +14,7 @@ from aframe.machine.precision import resolve_trainer, trainer_dtype
 from aframe.runs.artifacts import Artifacts, training_parameters
 from aframe.runs.paths import Stage
 from aframe.steps import planning
+from aframe.steps.strain import strain_source
 from aframe.strain.segments import Segment, analysable, cut, divide, read_segments
 from aframe.train.architectures import Network
 from aframe.train.architectures.loading import network_class
@@ -94,7 +95,7 @@ def _segments(run: Artifacts, stage: Stage) -> tuple[list[Segment], bool]:
         return read_segments(path), False
     start, stop = run.interval(stage)
     if data.source != "gwosc" or data.segments is not None:
-        return analysable(data, run.config.search, start, stop, run.config.resolve), False
+        return analysable(strain_source(run.config), start, stop), False
     observed = cut([Segment(start, start + math.floor(ASSUMED_SHARE * (stop - start)))], start, stop)
     return divide(observed, data.min_duration, data.max_duration), True
 

@@ -15,8 +15,8 @@ from aframe.machine.processes import cores
 from aframe.runs.artifacts import Artifacts
 from aframe.spectral import power_spectral_density, whiten_stream
 from aframe.steps.planning import time_slides
+from aframe.steps.strain import curve_path
 from aframe.steps.waveforms import signal_source
-from aframe.strain.fetch import curve_path
 from aframe.strain.simulate import load_asd, simulate
 from aframe.train.architectures import Network
 from aframe.train.architectures.cost import cost
@@ -75,7 +75,7 @@ def measure(run: Artifacts) -> Rates:
     """Do a little of each stage's work: some ten seconds, more with slow waveforms."""
     search, made = run.config.search, network(run)
     asd = run.config.data.asd if run.config.data.source == "simulated" else None
-    curve = load_asd(curve_path(asd or CURVE, run.config.resolve))
+    curve = load_asd(curve_path(run.config, asd or CURVE))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     devices = dict.fromkeys(("cpu", device))
     trained = {each: _step(made, training_dtype(run, each), 1 + repairings(run) / 2, each) for each in devices}

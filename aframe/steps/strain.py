@@ -5,18 +5,51 @@ from typing import TYPE_CHECKING
 from aframe import storage
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.paths import Stage
+from aframe.settings.sections import Config
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
+from aframe.strain.source import StrainSource
 
 if TYPE_CHECKING:
     pass
 
 
+def strain_source(config: Config) -> StrainSource:
+    """Where a configuration says that strain comes from."""
+    data, search = config.data, config.search
+
+    def resolve(path: str | None) -> str | None:
+        return None if path is None else config.resolve(path)
+
+    return StrainSource(
+        kind=data.source,
+        ifos=search.ifos,
+        sample_rate=search.sample_rate,
+        min_duration=data.min_duration,
+        max_duration=data.max_duration,
+        segments=resolve(data.segments),
+        frames=resolve(data.frames),
+        asd=None if data.asd is None else curve_path(config, data.asd),
+        band=(search.highpass, search.lowpass or search.sample_rate / 2),
+        seed=search.seed,
+    )
+
+
+def curve_path(config: Config, asd: str) -> str:
+    """Path of a noise curve beside the configuration if there is one, else its name in bilby's collection.
+
+    Args:
+        config: The configuration.
+        asd: What its key ``asd`` says, or another file or name.
+    """
+    return config.resolve(asd) if storage.exists(config.resolve(asd)) else asd
+
+
 def find_segments(run: Artifacts, stage: Stage) -> None:
     """List the segments of a stage."""
     start, stop = run.interval(stage)
-    segments = analysable(run.config.data, run.config.search, start, stop, run.config.resolve)
+    segments = analysable(strain_source(run.config), start, stop)
     write_segments(run.segments(stage), segments, run.made_strain(stage))
 
 
@@ -28,7 +61,7 @@ def segments_of(run: Artifacts, stage: Stage) -> list[Segment]:
 def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
     """Write the strain of a segment, and last of all the list of its files."""
     search = run.config.search
-    pieces = strain_for_segment(run.config.data, search, segment.start, segment.stop, run.config.resolve)
+    pieces = strain_for_segment(strain_source(run.config), segment.start, segment.stop)
     names = []
     for piece in pieces:
         path = background_path(run.data_directory(stage), piece.start, piece.duration)

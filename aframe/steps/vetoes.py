@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from aframe.events.veto_sources import load_vetoes
 from aframe.events.vetoes import SlideSpans, Veto, clean_events, clean_injections, clean_rejected, reasons, union
 from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import plan_slides
 from aframe.steps.scoring import trained_model
+from aframe.steps.veto_sources import load_vetoes
 from aframe.strain.files import parse_background_path
 from aframe.strain.segments import Segment
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable, Table

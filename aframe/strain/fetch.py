@@ -1,4 +1,4 @@
-"""Strain of a segment, from wherever the configuration says."""
+"""Strain of a segment: open data, local files, or simulated noise."""
 
 import math
 import time
@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aframe import storage
 from aframe.errors import DataError
-from aframe.settings.sections import Data, Search
 from aframe.strain import recordings, simulate
 from aframe.strain.recordings import Coincident
 from aframe.strain.resample import EDGE_DURATION, Stretch, resample, split_at_gaps
+from aframe.strain.source import StrainSource
 
 OPEN_DATA_RATES = (4096, 16384)
 """Hz at which GWOSC publishes strain."""
@@ -97,17 +96,13 @@ def _local(directory: str, ifo: str, start: float, stop: float, sample_rate: flo
     return _cut(recordings.assemble(found, sample_rate, start - EDGE_DURATION, stop + EDGE_DURATION), start, stop)
 
 
-def strain_for_segment(
-    data: Data, search: Search, start: float, stop: float, resolve: Callable[[str], str]
-) -> list[Coincident]:
-    """Strain of all detectors in a segment, from the configured source.
+def strain_for_segment(source: StrainSource, start: float, stop: float) -> list[Coincident]:
+    """Strain of all detectors in a segment.
 
     Args:
-        data: The source.
-        search: Detectors, sample rate and seed.
+        source: Where it comes from.
         start: GPS seconds.
         stop: GPS seconds.
-        resolve: Makes a path of the configuration absolute (``Config.resolve``).
 
     Returns:
         One piece that is the whole segment; where samples are missing, the pieces between the gaps that are at least
@@ -116,26 +111,20 @@ def strain_for_segment(
     Raises:
         DataError: If the source has nothing that is long enough.
     """
-    if data.source == "simulated":
-        path, rate, seed = curve_path(data.asd or "", resolve), search.sample_rate, search.seed
-        curve = simulate.load_asd(path)
-        simulate.check_band(curve, path, search.highpass, search.lowpass or rate / 2)
-        noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=seed) for ifo in search.ifos}
-        return [Coincident(start, search.sample_rate, noise)]
-    if data.source == "gwosc":
-        stretches = {ifo: fetch_open_data(ifo, start, stop, search.sample_rate) for ifo in search.ifos}
+    ifos, rate = source.ifos, source.sample_rate
+    if source.kind == "simulated":
+        curve = simulate.load_asd(source.asd or "")
+        simulate.check_band(curve, source.asd or "", *source.band)
+        noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=source.seed) for ifo in ifos}
+        return [Coincident(start, rate, noise)]
+    if source.kind == "gwosc":
+        stretches = {ifo: fetch_open_data(ifo, start, stop, rate) for ifo in ifos}
     else:
-        frames = resolve(data.frames or "")
-        stretches = {ifo: _local(frames, ifo, start, stop, search.sample_rate) for ifo in search.ifos}
-    pieces = [piece for piece in recordings.coincident(stretches) if piece.duration >= data.min_duration]
+        stretches = {ifo: _local(source.frames or "", ifo, start, stop, rate) for ifo in ifos}
+    pieces = [piece for piece in recordings.coincident(stretches) if piece.duration >= source.min_duration]
     if not pieces:
         raise DataError(
-            f"strain of {','.join(search.ifos)} from {start:.0f} to {stop:.0f} has gaps that leave no piece of "
-            f"min_duration = {data.min_duration:g} s: leave this segment out (key segments), or lower min_duration"
+            f"strain of {','.join(ifos)} from {start:.0f} to {stop:.0f} has gaps that leave no piece of "
+            f"min_duration = {source.min_duration:g} s: leave this segment out (key segments), or lower min_duration"
         )
     return pieces
-
-
-def curve_path(asd: str, resolve: Callable[[str], str]) -> str:
-    """A file beside the configuration where there is one, else a name in bilby's collection."""
-    return resolve(asd) if storage.exists(resolve(asd)) else asd

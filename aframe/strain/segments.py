@@ -2,15 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aframe import storage
 from aframe.errors import DataError
-from aframe.settings.sections import Data, Search
 from aframe.strain import recordings
 from aframe.strain.resample import EDGE_DURATION
+from aframe.strain.source import StrainSource
 
 
 @dataclass(frozen=True, order=True)
@@ -207,7 +207,7 @@ def recorded_segments(found: Iterable[recordings.Recording], ifos: Sequence[str]
     return intersect(*([Segment(r.start, r.stop) for r in found if r.ifo == ifo] for ifo in ifos))
 
 
-def analysable(data: Data, search: Search, start: float, stop: float, resolve: Callable[[str], str]) -> list[Segment]:
+def analysable(source: StrainSource, start: float, stop: float) -> list[Segment]:
     """The pieces of coincident time that a stage works on, one after the other and disjoint.
 
     They come from the user's own list where there is one; else from GWOSC, from what local files cover, or are all
@@ -215,34 +215,32 @@ def analysable(data: Data, search: Search, start: float, stop: float, resolve: C
     anti-alias filter has no data to work on; it then starts and ends on a whole second.
 
     Args:
-        data: Source, and bounds of the durations.
-        search: Detectors and sample rate.
+        source: Where strain comes from.
         start: GPS seconds.
         stop: GPS seconds.
-        resolve: Makes a path of the configuration absolute (``Config.resolve``).
 
     Raises:
         DataError: If nothing is left.
     """
-    if data.segments is not None:
-        segments = read_segments(resolve(data.segments))
-    elif data.source == "gwosc":
-        segments = open_data_segments(search.ifos, start - 1, stop + 1)
-    elif data.source == "local":
-        directory = resolve(data.frames or "")
-        found = recordings.in_directory(directory)
-        recordings.check_recordings(found, search.ifos, search.sample_rate, directory)
-        segments = recorded_segments(found, search.ifos)
+    if source.segments is not None:
+        segments = read_segments(source.segments)
+    elif source.kind == "gwosc":
+        segments = open_data_segments(source.ifos, start - 1, stop + 1)
+    elif source.kind == "local":
+        directory = source.frames or ""
+        files = recordings.in_directory(directory)
+        recordings.check_recordings(files, source.ifos, source.sample_rate, directory)
+        segments = recorded_segments(files, source.ifos)
     else:
         segments = [Segment(start, stop)]
-    if data.source != "simulated":
+    if source.kind != "simulated":
         segments = _shrink(segments)
-    segments = _on_samples(cut(segments, start, stop), search.sample_rate)
-    pieces = divide(segments, data.min_duration, data.max_duration)
+    segments = _on_samples(cut(segments, start, stop), source.sample_rate)
+    pieces = divide(segments, source.min_duration, source.max_duration)
     if not pieces:
         longest = max((segment.duration for segment in segments), default=0.0)
         raise DataError(
-            f"{','.join(search.ifos)} have no coincident segment of min_duration = {data.min_duration:g} s from "
+            f"{','.join(source.ifos)} have no coincident segment of min_duration = {source.min_duration:g} s from "
             f"{start:.0f} to {stop:.0f} (the longest is {longest:g} s): lower min_duration, widen the time, or mend "
             "the source of data"
         )

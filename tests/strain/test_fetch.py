@@ -61,34 +61,32 @@ def test_transient_failures_are_retried_and_lasting_ones_told(monkeypatch):
     assert len(attempts) == 4
 
 
-def test_segment_of_open_data_is_split_around_gaps(monkeypatch, search, data):
+def test_segment_of_open_data_is_split_around_gaps(monkeypatch, source):
     monkeypatch.setattr(fetch, "_request", served)
-    first, second = fetch.strain_for_segment(data(source="gwosc"), search, 1000.0, 1060.0, str)
+    first, second = fetch.strain_for_segment(source(kind="gwosc"), 1000.0, 1060.0)
     assert first.start == 1000
     assert first.start + first.duration == pytest.approx(1030.125, abs=1e-3)
     assert second.start == pytest.approx(1031.125, abs=1e-3)
     assert second.start + second.duration == 1060
     with pytest.raises(DataError, match="gaps that leave no piece"):
-        fetch.strain_for_segment(data(source="gwosc", min_duration=40.0), search, 1000.0, 1060.0, str)
+        fetch.strain_for_segment(source(kind="gwosc", min_duration=40.0), 1000.0, 1060.0)
 
 
-def test_simulated_segment(search, data):
-    settings = data(asd="aLIGO_O4_high_asd.txt")
-    (piece,) = fetch.strain_for_segment(settings, search, 1000.5, 1010.5, lambda path: f"/nowhere/{path}")
+def test_simulated_segment(source):
+    settings = source(asd="aLIGO_O4_high_asd.txt")
+    (piece,) = fetch.strain_for_segment(settings, 1000.5, 1010.5)
     curve = simulate.load_asd("aLIGO_O4_high_asd.txt")
-    for ifo in search.ifos:
-        expected = simulate.simulate(curve, ifo, 1000.5, 1010.5, 2048.0, seed=search.seed)
+    for ifo in settings.ifos:
+        expected = simulate.simulate(curve, ifo, 1000.5, 1010.5, 2048.0, seed=settings.seed)
         np.testing.assert_array_equal(piece.strain[ifo], expected)
     assert (piece.start, piece.duration) == (1000.5, 10)
 
 
-def test_local_segment_of_either_format(search, data, data_directory, tmp_path):
+def test_local_segment_of_either_format(source, data_directory, tmp_path):
     names = ("H-H1_LOSC_4_V2-1126259446-32.gwf", "L-L1_LOSC_4_V2-1126259446-32.hdf5")
     for name in names:
         shutil.copy(data_directory / "strain" / name, tmp_path)
-    (piece,) = fetch.strain_for_segment(
-        data(source="local", frames="."), search, EVENT + 1, EVENT + 31, lambda _: str(tmp_path)
-    )
+    (piece,) = fetch.strain_for_segment(source(kind="local", frames=str(tmp_path)), EVENT + 1, EVENT + 31)
     assert (piece.start, piece.duration) == (EVENT + 1, 30)
     (whole,) = read_strain([str(tmp_path / names[0])], None, 2048.0)["H1"]
     first = round((1 - (whole.start - EVENT)) * 2048)

@@ -89,38 +89,38 @@ def test_overlapping_rows_and_missing_files_are_refused(tmp_path):
         segments.read_segments(str(tmp_path / "none.txt"))
 
 
-def test_simulated_time_is_analysable_throughout(search, data):
-    settings = data(min_duration=16.0, max_duration=40.0)
-    pieces = segments.analysable(settings, search, 1000.5, 1100.5, str)
+def test_simulated_time_is_analysable_throughout(source):
+    settings = source(min_duration=16.0, max_duration=40.0)
+    pieces = segments.analysable(settings, 1000.5, 1100.5)
     assert pieces == [Segment(1000.5, 1040.5), Segment(1040.5, 1080.5), Segment(1080.5, 1100.5)]
 
 
-def test_own_list_of_simulated_time_moves_in_to_the_samples(search, data, tmp_path):
+def test_own_list_of_simulated_time_moves_in_to_the_samples(source, tmp_path):
     path = str(tmp_path / "own.txt")
     segments.write_segments(path, [Segment(1000.0001, 1050.7)])
-    (piece,) = segments.analysable(data(segments=path), search, 900.0, 1100.0, str)
+    (piece,) = segments.analysable(source(segments=path), 900.0, 1100.0)
     assert piece == Segment(1000 + 1 / 2048, 1050 + 1433 / 2048)
 
 
-def test_measured_segments_leave_room_for_the_filter(search, data, data_directory):
+def test_measured_segments_leave_room_for_the_filter(source, data_directory):
     path = str(data_directory / "segments" / "S6-H1segments-cat1.txt")
     own = segments.read_segments(path)
-    settings = data(source="gwosc", segments=path, min_duration=64.0)
-    pieces = segments.analysable(settings, search, S6_START, S6_STOP, str)
+    settings = source(kind="gwosc", segments=path, min_duration=64.0)
+    pieces = segments.analysable(settings, S6_START, S6_STOP)
     assert {(p.start, p.stop) for p in pieces} == {(s.start + 1, s.stop - 1) for s in own if s.duration >= 66}
 
 
-def test_local_coverage_is_the_time_of_all_detectors(search, data, tmp_path):
+def test_local_coverage_is_the_time_of_all_detectors(source, tmp_path):
     for ifo, start, duration in (("H1", 1000, 30), ("H1", 1030, 30), ("L1", 1010, 60)):
         path = str(tmp_path / f"{ifo}-{start}.hdf5")
         files.write_background(path, {ifo: np.ones(duration * 2048)}, float(start), 2048.0)
-    settings = data(source="local", frames=str(tmp_path))
-    assert segments.analysable(settings, search, 0.0, 2000.0, str) == [Segment(1011.0, 1059.0)]
+    settings = source(kind="local", frames=str(tmp_path))
+    assert segments.analysable(settings, 0.0, 2000.0) == [Segment(1011.0, 1059.0)]
 
 
-def test_nothing_analysable_says_what_to_do(search, data):
+def test_nothing_analysable_says_what_to_do(source):
     with pytest.raises(DataError, match=r"H1,L1 have no coincident .*longest is 5 s.*lower min_duration"):
-        segments.analysable(data(), search, 1000.0, 1005.0, str)
+        segments.analysable(source(), 1000.0, 1005.0)
 
 
 def test_no_network_says_what_to_do(monkeypatch):

@@ -5,10 +5,10 @@ import pytest
 
 import aframe
 from aframe.errors import DataError, StorageError
-from aframe.events.veto_sources import asks_the_network, load_vetoes
 from aframe.events.vetoes import Veto, reasons, union
 from aframe.settings.read import load_config
 from aframe.settings.sections import Config
+from aframe.steps.veto_sources import asks_the_network, load_vetoes
 from aframe.strain.segments import Segment
 
 IFOS = ("H1", "L1")

@@ -1,0 +1,32 @@
+"""Where strain comes from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrainSource:
+    """A source of strain, and what a search asks of it.
+
+    Attributes:
+        kind: ``gwosc`` (open data), ``local`` (files) or ``simulated`` (Gaussian noise).
+        ifos: Detectors.
+        sample_rate: Hz.
+        min_duration: Shortest segment that is used, s.
+        max_duration: Longest segment, s; longer ones are cut.
+        segments: Segwizard file of analysable time, instead of the source's own; None for that.
+        frames: Directory of local files; None for any other kind.
+        asd: Noise curve of simulated strain: a file, or a name in bilby's collection; None for any other kind.
+        band: Frequencies between which the noise curve is needed, Hz.
+        seed: Of simulated noise.
+    """
+
+    kind: str
+    ifos: tuple[str, ...]
+    sample_rate: float
+    min_duration: float
+    max_duration: float
+    segments: str | None
+    frames: str | None
+    asd: str | None
+    band: tuple[float, float]
+    seed: int
