@@ -4,27 +4,24 @@ import argparse
 import functools
 import json
 import logging
-import mmap
-import multiprocessing.managers
+import multiprocessing
 import os
 import re
 import signal
 import sys
-import traceback
-import zlib
 from datetime import UTC, datetime
 from typing import Any
 
 import law
 import luigi
+import luigi.configuration
 import luigi.interface
-import luigi.worker
-from luigi.retcodes import retcode
 
 from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, ProcessError
 from aframe.machine import versions
 from aframe.machine.processes import cores, die_with_parent
+from aframe.machine.shared_set import SharedSet
 from aframe.progress import activity
 from aframe.progress.lines import Progress
 from aframe.runs.artifacts import Artifacts
@@ -34,17 +31,35 @@ from aframe.settings.read import load_config
 from aframe.steps.devices import use_one_gpu, use_one_thread
 from aframe.storage.files import Parameters
 
-for failure in ("already_running", "missing_data", "not_run", "task_failed", "scheduling_error", "unhandled_exception"):
-    getattr(retcode, failure)._default = 1
-luigi.interface.core.local_scheduler._default = True
-luigi.interface.core.log_level._default = "INFO" if os.environ.get("AFRAME_DEBUG") else "WARNING"
-luigi.interface.core.no_lock._default = True  # it locks a command line, not a directory: see processes.lock
-luigi.interface.core.workers._default = cores()
+FAILURES = (
+    "already_running", "missing_data", "not_run", "task_failed", "scheduling_error", "unhandled_exception",
+)  # fmt: skip
+"""Ends of luigi's that are no success."""
+
+DEFAULTS = {
+    "retcode": dict.fromkeys(FAILURES, "1"),
+    "core": {
+        "local_scheduler": "true",
+        "log_level": "INFO" if os.environ.get("AFRAME_DEBUG") else "WARNING",
+        "no_lock": "true",  # luigi locks a command line, not a directory: see machine.locks
+        "workers": str(cores()),
+    },
+    "worker": {"task_process_context": "aframe.tasks.base.TaskProcess"},
+}
+"""Settings of luigi, where the user's configuration of it says nothing."""
+
+for section, settings in DEFAULTS.items():
+    for name, value in settings.items():
+        if not luigi.configuration.get_config().has_option(section, name):
+            luigi.configuration.get_config().set(section, name, value)
 luigi.interface.core.workers.always_in_help = True
-luigi.worker.worker.task_process_context._default = "aframe.tasks.base.TaskProcess"
 
 TRACEBACK_END = re.compile(r"^aframe\.errors\.\w+: (.+)", re.MULTILINE)
 """Where an error for the user stands in a traceback that luigi has made text of."""
+
+
+VARIABLE = re.compile(r"\S*[/\d]\S*")
+"""Words in which errors of one cause differ: paths and numbers."""
 
 
 class TaskProcess:
@@ -67,23 +82,12 @@ class TaskProcess:
         pass
 
 
-def start_manager() -> None:
-    """Start the process in which law's workflows note what they have yielded: once for all tasks, to die with this one.
-
-    Law would start it in each task's process, where it outlives a killed run and knows nothing of the other tasks.
-    """
-    manager = multiprocessing.managers.SyncManager(address=("localhost", 0))
-    manager.start(initializer=die_with_parent)
-    law.util.mp_manager._manager = manager
-    law.util.mp_manager.get("local_workflow_tasks_yielded", "dict")
-
-
 class OneLineErrors(logging.Filter):
     """Prints of a failed task the one line that is for the user, and of many tasks that fail alike the first one's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = mmap.mmap(-1, 4096)  # shared with forked processes
+        self.printed = SharedSet()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Print the line; keep the record only where it is none for the user."""
@@ -91,20 +95,17 @@ class OneLineErrors(logging.Filter):
             return True
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, AframeError):
-            place = traceback.extract_tb(error.__traceback__)[-1]
             if not (isinstance(error, ProcessError) and error.is_told):
-                self.tell(str(error), f"{place.filename} {place.lineno}")
+                self.tell(str(error))
             return False
         texts = TRACEBACK_END.findall(record.getMessage())
         if texts:
-            self.tell(texts[-1], texts[-1])
+            self.tell(texts[-1])
         return not texts
 
-    def tell(self, text: str, cause: str) -> None:
-        """Print an error unless one of the same cause was."""
-        index = zlib.crc32(cause.encode()) % len(self.told)
-        if not self.told[index]:
-            self.told[index] = 1
+    def tell(self, text: str) -> None:
+        """Print an error, unless one was printed that differs only in paths and numbers."""
+        if self.printed.add(VARIABLE.sub("…", text)):
             print(f"error: {text}", file=sys.stderr, flush=True)
 
 
@@ -274,7 +275,7 @@ def tell_killed(task: AframeTask, message: str) -> None:
     if message.endswith(f"exit code {-signal.SIGINT}"):
         return
     told = f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers"
-    ERRORS.tell(told, message)
+    ERRORS.tell(told)
     activity.fail(task.artifacts.activity(task.title), task.title, told)
 
 

@@ -25,10 +25,10 @@ from aframe import cli, storage
 from aframe.commands import infer
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.machine import precision
-from aframe.pipelines import sandbox
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.settings.read import load_config
 from aframe.tables import EventTable
+from aframe.tasks.law_internals import interrupt
 from aframe.tasks.report import Report
 from aframe.train import model
 from aframe.train.architectures import FactorisedNetwork
@@ -181,7 +181,7 @@ def tell_an_event() -> None:
 @pytest.mark.parametrize("work", [log_a_line, tell_an_event])
 def test_an_interruption_never_comes_where_it_does_harm(work: Callable[[], None]) -> None:
     """Else logging's lock stays taken, and the run waits for a thread that waits for it; or luigi drops it."""
-    before = signal.signal(signal.SIGINT, functools.partial(sandbox._interrupt, os.getpid()))
+    before = signal.signal(signal.SIGINT, functools.partial(interrupt, os.getpid()))
     try:
         work()
         with pytest.raises(KeyboardInterrupt):
@@ -202,7 +202,7 @@ def test_a_process_that_was_killed_is_told_of_unless_by_an_interruption(
 
 
 def test_a_process_just_forked_ends_without_a_word_at_an_interruption() -> None:
-    before = signal.signal(signal.SIGINT, functools.partial(sandbox._interrupt, os.getpid()))
+    before = signal.signal(signal.SIGINT, functools.partial(interrupt, os.getpid()))
     try:
         child = multiprocessing.get_context("fork").Process(target=signal.raise_signal, args=(signal.SIGINT,))
         child.start()

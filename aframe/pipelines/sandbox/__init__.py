@@ -7,9 +7,8 @@ import os
 import shlex
 import signal
 import sys
-import threading
 from datetime import UTC, datetime
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import law
 
@@ -24,11 +23,9 @@ from aframe.runs.stages import is_finished
 from aframe.steps import overview
 from aframe.steps.engines import settle_precisions
 from aframe.storage.leases import claim
-from aframe.tasks.base import AframeTask, configuration_path, start_manager
+from aframe.tasks.base import AframeTask, configuration_path
+from aframe.tasks.law_internals import interrupt, start_manager
 from aframe.tasks.report import Report
-
-LATER = 0.05
-"""Seconds until an interruption that came at a bad moment is tried again."""
 
 
 class Sandbox(AframeTask, law.WrapperTask):
@@ -70,7 +67,7 @@ def begin(gpus: str) -> None:
         sys.exit(error.told)
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
-        signal.signal(signal.SIGINT, functools.partial(_interrupt, os.getpid()))
+        signal.signal(signal.SIGINT, functools.partial(interrupt, os.getpid()))
     if not has_finished:  # a complete run does nothing, and leaves no trace
         keep_log(run)
         storage.remove(run.activities)  # what earlier runs failed at, or were at work on
@@ -95,24 +92,6 @@ def keep_log(run: Artifacts) -> None:
     os.environ[activity.LOG] = str(path)
     console.start(str(path))
     atexit.register(console.stop)
-
-
-def _interrupt(owner: int, number: int, frame: FrameType | None) -> None:
-    """End the run at Ctrl-C; a little later where a line is being logged, or luigi tells of an event.
-
-    An exception between taking and using logging's lock leaves it taken, and luigi, which waits for a thread of its own
-    that logs, would never end; one in what luigi calls at an event is dropped. A process just forked from the owner,
-    which has not come to set aside this handler, ends without a word: the owner tells the user.
-    """
-    if os.getpid() != owner:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "logging" or frame.f_code.co_name == "trigger_event":
-            threading.Timer(LATER, os.kill, (os.getpid(), number)).start()
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def _tell_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
