@@ -19,8 +19,6 @@ DOCS = Path(__file__).parents[1]
 PACKAGE = DOCS.parent / "aframe"
 DRAWING = DOCS / "architecture.svg"
 
-LOOKS = {"svg.hashsalt": "aframe", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 12}
-
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
 """Colours of arrows, by the layer of the room that imports (Okabe and Ito)."""
 
@@ -124,7 +122,9 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], numb
 def main() -> None:
     """Draw it."""
     rows = layers()
-    with mpl.rc_context(LOOKS):
+    with mpl.rc_context(
+        {"svg.hashsalt": "aframe", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 12}
+    ):
         drawn = Figure(figsize=(ACROSS, APART * (len(rows) + 0.3)))
         axes = drawn.add_axes((0, 0, 1, 1), xlim=(0, ACROSS), ylim=(0, APART * (len(rows) + 0.3)))
         axes.set_axis_off()
