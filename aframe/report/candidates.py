@@ -102,7 +102,8 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
     elif "p_astro" in has:
         told["p_astro"] = (
             f"the probability to be a signal: not told, as that takes {EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} "
-            f"background events, and recovered injections worth {FEWEST_SIGNALS} equal ones of the astrophysical population."
+            f"background events, and recovered injections worth {FEWEST_SIGNALS} equal ones of the astrophysical "
+            "population."
         )
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         told["Extrapolated rate"] = "what an exponential tail of the background says; no measurement."
