@@ -5,32 +5,34 @@ from typing import Final
 
 SECONDS_PER_DAY: Final = 86400.0
 SECONDS_PER_YEAR: Final = 31557600.0
-"""Julian year (365.25 d), in seconds: every rate per year in this project uses it."""
+"""Julian year (365.25 d), in seconds. All rates per year in this project use it."""
 
 SPEED_OF_LIGHT: Final = 299792458.0
-"""m/s."""
+"""Speed of light in vacuum, in m/s."""
 
 SOLAR_MASS_SECONDS: Final = 4.925490947641267e-06
 """G M_sun / c^3, in seconds (IAU 2015 nominal solar mass parameter)."""
 
 LIGHT_TRAVEL_TIME_MAX: Final = 0.0427
-"""Earth's diameter over the speed of light, in seconds: no two detectors are further apart."""
+"""Earth's diameter over the speed of light, in seconds. It bounds the light travel time between two detectors."""
 
 AUTO: Final = "auto"
-"""Value of a key that leaves the choice to the machine that computes."""
+"""Value of a configuration key. The machine that runs the computation chooses the setting."""
 
 GPU_FLOPS: Final = 4e13
-"""Operations a second that a data centre's GPU is taken to do in half precision, a twentieth of what it can at most: by
-count (docs/performance.md), not by measurement."""
+"""Assumed operations per second of a data centre's GPU in half precision.
+
+It is a twentieth of the peak rate. It follows from a count (docs/performance.md), not from a measurement.
+"""
 
 GPU_WINDOWS: Final = 1e6
-"""Windows a second that a GPU is taken to do at most: what the process around it keeps up with."""
+"""Assumed maximum of windows per second on a GPU. The host process limits this rate."""
 
 TRAINER_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-"""The precisions from which ``auto`` chooses, and Lightning's names of them."""
+"""Precisions from which ``auto`` chooses, and Lightning's name for each."""
 
 PRECISION_CHOICES: Mapping[str, Collection[str]] = {
     "training": tuple(TRAINER_PRECISIONS.values()),
     "scoring": tuple(TRAINER_PRECISIONS),
 }
-"""What ``auto`` may come to, by what is computed."""
+"""Precisions from which ``auto`` chooses, for training and for scoring."""

@@ -1,15 +1,15 @@
-"""Errors that a user can act on: each says what is wrong, where, and what to do."""
+"""Errors that a user can correct. Each message says what is wrong, where, and what to do."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
 
 
 class AframeError(Exception):
-    """Base of all errors that are printed as one line, without a traceback."""
+    """Base class of all errors that the command line prints as one line, without a traceback."""
 
     @property
     def told(self) -> str:
-        """What the terminal shows of it."""
+        """The line that the terminal shows for this error."""
         return f"error: {self}"
 
 
@@ -18,10 +18,10 @@ class ConfigurationError(AframeError):
 
 
 class MistakesError(ConfigurationError):
-    """All mistakes that were found at once.
+    """All mistakes of a configuration, reported together.
 
     Args:
-        mistakes: One line each: what is wrong, where, and what to do.
+        mistakes: One line per mistake. Each line says what is wrong, where, and what to do.
     """
 
     def __init__(self, mistakes: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class MistakesError(ConfigurationError):
 
     @property
     def told(self) -> str:
-        """One line; of several mistakes one line each, under a heading."""
+        """The text that the terminal shows: one line, or a heading and one line per mistake."""
         if len(self.mistakes) == 1:
             return super().told
         lines = "".join(f"\n  {mistake}" for mistake in self.mistakes)
@@ -41,18 +41,25 @@ class MistakesError(ConfigurationError):
 
 
 class DataError(AframeError):
-    """Strain, segments or waveforms that cannot be used as they are."""
+    """Strain, segments or waveforms are not usable."""
 
 
 class UnknownNameError(DataError, KeyError):
-    """Something was asked for by a name that it does not have."""
+    """A table or group has no entry of the requested name."""
 
-    __str__ = Exception.__str__  # a KeyError's would put it in quotation marks
+    __str__ = Exception.__str__  # KeyError.__str__ adds quotation marks
 
 
 @contextlib.contextmanager
 def strain_of(what: str) -> Iterator[None]:
-    """Say of strain that cannot be used whose, and where, it is."""
+    """Name the detector and the place of the strain in each ``DataError`` raised within the context.
+
+    Args:
+        what: The detector, and where its strain is from.
+
+    Raises:
+        DataError: With ``what`` in front of the original message.
+    """
     try:
         yield
     except DataError as error:
@@ -60,33 +67,33 @@ def strain_of(what: str) -> Iterator[None]:
 
 
 class StorageError(AframeError):
-    """A file that is missing, truncated or not what its name promises."""
+    """A file is missing, truncated or of the wrong kind."""
 
 
 class ParameterMismatchError(AframeError):
-    """An existing output was made with other parameters than the present ones.
+    """An existing output has other parameters than the present configuration.
 
     Attributes:
-        parameter: Name of the first that differs, where it is known.
+        parameter: Name of the first parameter that differs; empty if unknown.
     """
 
     parameter = ""
 
 
 class ServerError(AframeError):
-    """A server that does not answer, refuses, or cannot be started."""
+    """A server does not answer, refuses a request, or cannot start."""
 
 
 class BatchError(AframeError):
-    """Jobs that failed for good, or a batch system that does not answer."""
+    """Jobs failed in all their attempts, or the batch system does not answer."""
 
 
 class ProcessError(AframeError):
-    """A process, started for a part of the work, that did not do it.
+    """A subprocess failed.
 
     Args:
         message: What happened.
-        is_told: Whether the process itself has already told the user.
+        is_told: Whether the subprocess has already printed its error.
     """
 
     def __init__(self, message: str, is_told: bool = False) -> None:
@@ -95,12 +102,12 @@ class ProcessError(AframeError):
 
 
 class TrainingError(ProcessError):
-    """Training that did not reach its end."""
+    """Training stopped before its end."""
 
 
 class ContainerError(ProcessError):
-    """A container that did not do its task."""
+    """A container failed."""
 
 
 class InterruptionError(TrainingError):
-    """Training that was asked to end before its time, and goes on when it is run again."""
+    """A signal interrupted training. The next run resumes from the last checkpoint."""

@@ -1,1 +1,1 @@
-"""The candidates of a search: their table, significance, origin and order."""
+"""Rank the candidates of a search, and estimate their significance and origin."""

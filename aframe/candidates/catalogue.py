@@ -1,8 +1,9 @@
-"""Events that are known already: which of them a candidate coincides with.
+"""Catalogues of known events, and their coincidence with candidates.
 
 ``gwosc_events.csv`` lists the events of the Gravitational Wave Open Science Center (https://gwosc.org/eventapi, CC BY
-4.0; R. Abbott et al., arXiv:1912.11716 and arXiv:2302.03676) up to GWTC-3 and GW230529, marginal ones and the blind
-injection too, each with the GPS time (s, to a tenth) of its latest version and the catalogue that this belongs to.
+4.0; R. Abbott et al., arXiv:1912.11716 and arXiv:2302.03676) up to GWTC-3 and GW230529. The list includes marginal
+events and the blind injection. Each row has the GPS time (s, to a tenth) of the event's latest version, and the
+catalogue of that version.
 """
 
 import csv
@@ -23,11 +24,11 @@ PAGE = "https://gwosc.org/eventapi/html/{catalog}/{name}/v{version}/"
 
 @dataclass(frozen=True)
 class EventCatalogue:
-    """Names and times of events.
+    """Names and times of known events.
 
     Attributes:
-        names: Shape (events,).
-        times: GPS s, shape (events,).
+        names: Event names, shape (events,).
+        times: Event times, GPS s, shape (events,).
     """
 
     names: Array
@@ -35,16 +36,16 @@ class EventCatalogue:
 
     @classmethod
     def gwosc(cls) -> "EventCatalogue":
-        """The list that comes with this package."""
+        """Load the list that this package contains."""
         return cls._parse((resources.files("aframe.candidates") / GWOSC).read_text(encoding="utf-8"), GWOSC)
 
     @classmethod
     def read(cls, path: str) -> "EventCatalogue":
-        """Any list of comma-separated values with the columns ``name`` and ``gps``, such as GWOSC's own.
+        """Read comma-separated values with the columns ``name`` and ``gps`` (GPS s), such as GWOSC's tables.
 
         Raises:
-            DataError: If a column is missing or a time is no number.
-            StorageError: If there is no such file.
+            DataError: If a column is missing or a time is not a number.
+            StorageError: If the file does not exist.
         """
         return cls._parse(storage.read_text(path), path)
 
@@ -55,7 +56,7 @@ class EventCatalogue:
             names, times = [row["name"] for row in rows], [float(row["gps"]) for row in rows]
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(
-                f"{path} is no list of events ({type(error).__name__}: {error}): "
+                f"{path} is not a list of events ({type(error).__name__}: {error}): "
                 "it must be comma-separated values with the columns name and gps (GPS seconds)"
             ) from None
         if not np.isfinite(times).all():
@@ -63,11 +64,14 @@ class EventCatalogue:
         return cls(np.array(names, dtype=np.str_), np.array(times, dtype=np.float64))
 
     def coincident(self, times: Float[Array, " candidates"], window: float) -> Array:
-        """Name of the event nearest to each time, empty where none is within the window.
+        """Find the name of the nearest event to each time.
 
         Args:
-            times: GPS s.
-            window: Largest distance, s.
+            times: Times of candidates, GPS s, shape (candidates,).
+            window: Largest time difference, s.
+
+        Returns:
+            Names, shape (candidates,); empty without an event within the window.
         """
         if not len(self.times):
             return np.full(len(times), "", dtype=np.str_)
@@ -80,7 +84,7 @@ class EventCatalogue:
 
 
 def gwosc_page(name: str) -> str:
-    """Address of an event's page at GWOSC; empty for an event that is not in the list of this package.
+    """Address of an event's page at GWOSC. It is empty for events outside the list of this package.
 
     >>> gwosc_page("GW170817")
     'https://gwosc.org/eventapi/html/GWTC-1-confident/GW170817/v3/'

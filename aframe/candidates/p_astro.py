@@ -1,7 +1,7 @@
-"""The probability that a candidate is a signal, from how signals and noise are distributed in the statistic.
+"""Estimate the probability p_astro that a candidate is a signal.
 
-Farr et al., arXiv:1302.5341: events at statistic x come at the rates λ_f(x) from signals and λ_b(x) from noise, so that
-p_astro(x) = λ_f(x) / (λ_f(x) + λ_b(x)), averaged over what is known of the signals' rate before and after the search.
+Farr et al., arXiv:1302.5341: signals and noise produce events of statistic x at the rates λ_f(x) and λ_b(x). Then
+p_astro(x) = λ_f(x) / (λ_f(x) + λ_b(x)), averaged over the posterior of the signals' rate.
 """
 
 import functools
@@ -18,42 +18,51 @@ from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail, fit_tail
 from aframe.types import Array
 
-HIGHEST_FAR_PER_YEAR = 24 * 365.25
-"""One an hour: quieter events than that say nothing of the rate of signals, and are left out of its estimate."""
+FLOOR_FAR_PER_YEAR = 24 * 365.25
+"""False alarm rate of the quietest events in the estimate of the signals' rate: one an hour.
+
+Quieter events hold no information on this rate.
+"""
 
 FEWEST_SIGNALS = 20
-"""Effective number of recovered injections, (Σ w)² / Σ w², below which their density is not estimated."""
+"""Smallest effective number of recovered injections, (Σ w)² / Σ w², for an estimate of their density."""
 
-KNOTS_PER_BANDWIDTH, MOST_KNOTS = 8, 2**20
-"""Of the grid on which a density is tabulated; linear interpolation between them is good to one in 500."""
+KNOTS_PER_BANDWIDTH = 8
+"""Grid points of a tabulated density per kernel bandwidth. Linear interpolation is accurate to one in 500."""
+
+MOST_KNOTS = 2**20
+"""Largest number of grid points of a tabulated density."""
 
 INTEGRATION_KNOTS = 20_000
-"""Of the integral over the signals' density."""
+"""Number of grid points of the integral over the signals' density."""
 
 RATE_KNOTS = 1000
-"""Of the grid over the signals' rate."""
+"""Number of grid points in the signals' rate."""
 
-NEGLIGIBLE = 30.0
-"""How far below its maximum, in its logarithm, a posterior density ends."""
+NEGLIGIBLE_LOG_DENSITY = 30.0
+"""Difference in ln density from the maximum at which the grid over the rate ends."""
 
 CHUNK_ROWS = 2**12
-"""Events that are summed over at once."""
+"""Number of events in one chunk of the likelihood's sum."""
 
-HIGHEST_LOG_RATIO, RATIO_KNOTS = 60.0, 8000
-"""Of the table of p_astro against ln λ_f / λ_b; beyond it p_astro is 0 or 1."""
+HIGHEST_LOG_RATIO = 60.0
+"""Largest |ln λ_f / λ_b| in the table of p_astro. Beyond it, p_astro is 0 or 1."""
+
+RATIO_KNOTS = 8000
+"""Number of grid points in the table of p_astro."""
 
 LEAST_EXPECTED = 1e-8
-"""Expected signals at which the grid over the rate begins where the prior does not say."""
+"""Expected number of signals at the lower end of the rate grid for Jeffreys' prior."""
 
 
 @dataclass(frozen=True)
 class Foreground:
-    """Signals as the search is expected to see them, at a reference rate.
+    """Expected signals of the search at a reference rate.
 
     Attributes:
-        statistic: Detection statistic of recovered injections.
-        expected: Astrophysical signals in the time of observation that each stands for: its share of the astrophysical
-            population times their number. Its sum is the expected number of signals with an event.
+        statistic: Detection statistic of recovered injections, shape (injections,).
+        expected: Number of astrophysical signals during the observation that each injection represents, shape
+            (injections,). The sum is the expected number of signals with an event.
     """
 
     statistic: Float[Array, " injections"]
@@ -64,15 +73,16 @@ class Foreground:
 class Mixture:
     """Densities of signals and noise in the detection statistic.
 
-    Signals' density is a Gaussian kernel estimate over the recovered injections. Noise's is one over the background
-    events up to the loudest few hundred, from where on it is the exponential tail of ``fit_tail``, which joins within a
-    factor of two in rate. Bandwidths are half of Silverman's, of what lies above ``floor``.
+    The density of signals is a Gaussian kernel estimate over the recovered injections. The density of noise is a
+    Gaussian kernel estimate over the background events. At the loudest few hundred events it passes into the
+    exponential tail of ``fit_tail``, within a factor of two in rate. Bandwidths are half of Silverman's, computed from
+    the values above ``floor``.
 
     Attributes:
         foreground: Signals at the reference rate.
         background: Events of time slides.
-        tail: Their tail.
-        livetime: Seconds of observation without time slides.
+        tail: Fit to the background's tail.
+        livetime: Observing time without time slides, s.
     """
 
     foreground: Foreground
@@ -82,23 +92,24 @@ class Mixture:
 
     @functools.cached_property
     def floor(self) -> float:
-        """Statistic at a background rate of one an hour, or lower if there are few background events."""
-        events, highest = self.background.statistics, HIGHEST_FAR_PER_YEAR * self.background.livetime_years
-        return float(events[-min(len(events), max(int(highest), 10 * self.tail.number))])
+        """Statistic at a background rate of one an hour, or lower for few background events."""
+        events = self.background.statistics
+        number = FLOOR_FAR_PER_YEAR * self.background.livetime_years
+        return float(events[-min(len(events), max(int(number), 10 * self.tail.number))])
 
     @functools.cached_property
     def expected_foreground(self) -> float:
-        """Signals above the floor at the reference rate: the integral of their density, so that the two agree."""
+        """Expected number of signals above the floor at the reference rate: the integral of their density."""
         loudest = max(self.floor, float(self.foreground.statistic.max()))
         grid = np.linspace(self.floor, loudest + (loudest - self.floor), INTEGRATION_KNOTS)
         return float(np.trapezoid(self.foreground_density(grid), grid))
 
     def foreground_density(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
-        """Expected signals per unit of the statistic in the time of observation, at the reference rate."""
+        """Expected signals per unit of the statistic during the observation, at the reference rate."""
         return self._signals(statistic)
 
     def background_density(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
-        """Expected noise events per unit of the statistic in the time of observation."""
+        """Expected noise events per unit of the statistic during the observation."""
         tail, x = self.tail, np.asarray(statistic, dtype=np.float64)
         join: float = self.background.statistics[-2 * tail.number - 1].item()
         gap = tail.threshold - join
@@ -110,10 +121,10 @@ class Mixture:
         return np.asarray(np.exp(np.where(share > 0, (1 - share) * kernel + share * fitted, kernel)))
 
     def log_ratio(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
-        """The logarithm of λ_f / λ_b at the reference rate.
+        """Natural logarithm of λ_f / λ_b at the reference rate.
 
-        Beyond its maximum above the floor, where there are no injections to say more, it stays as it is there: a louder
-        event is no less a signal. Below the floor it does not exceed what it is at the floor.
+        The ratio is constant beyond its maximum above the floor, so that a louder event is never less likely a signal.
+        Below the floor, the ratio does not exceed its value at the floor.
         """
         x = np.clip(np.asarray(statistic, dtype=np.float64), self.background.statistics[0], self._loudest)
         ratio = self._log_ratio(x)
@@ -140,57 +151,67 @@ class Mixture:
 
 @dataclass(frozen=True)
 class RatePosterior:
-    """What prior and search together say of the signals' rate.
+    """Posterior of the signals' rate on a grid.
 
     Attributes:
-        scale: Rates, in units of the reference rate.
-        weight: Probability of each; they sum to one.
+        scale: Rates in units of the reference rate, shape (rates,).
+        weight: Probability of each rate, shape (rates,). The sum is one.
     """
 
     scale: Float[Array, " rates"]
     weight: Float[Array, " rates"]
 
     def quantile(self, share: float) -> float:
-        """Rate below which the given share of the posterior lies, in units of the reference rate."""
+        """Quantile of the rate at a ``share`` of the posterior, in units of the reference rate."""
         inner = np.cumsum(self.weight) - self.weight / 2
         return float(np.exp(np.interp(share, inner, np.log(self.scale))))
 
     def p_astro(self, log_ratio: Float[Array, " events"]) -> Float[Array, " events"]:
-        """Probability of each event to be a signal, averaged over the rate: tabulated, good to one in 10⁴."""
+        """Probability that each event is a signal, averaged over the rate.
+
+        The function interpolates a table. The result is accurate to one in 10⁴.
+        """
         knots = np.linspace(-HIGHEST_LOG_RATIO, HIGHEST_LOG_RATIO, RATIO_KNOTS)
         mean = np.concatenate([expit(part[:, None] + np.log(self.scale)) @ self.weight for part in np.split(knots, 8)])
         return np.asarray(np.interp(log_ratio, knots, mean, left=0.0, right=1.0))
 
 
 def mixture(foreground: Foreground, background: Background, livetime: float) -> Mixture | None:
-    """Densities of signals and noise, or None where there are too few events of either to tell.
+    """Estimate the densities of signals and noise.
 
     Args:
         foreground: Signals at the reference rate.
         background: Events of time slides.
-        livetime: Seconds of observation without time slides.
+        livetime: Observing time without time slides, s.
+
+    Returns:
+        The densities; None with too few background events or recovered injections.
     """
     tail = fit_tail(background)
     if tail is None:
         return None
-    made = Mixture(foreground, background, tail, livetime)
-    weight = foreground.expected[foreground.statistic >= made.floor]
-    return made if _effective_number(weight) >= FEWEST_SIGNALS else None
+    densities = Mixture(foreground, background, tail, livetime)
+    weight = foreground.expected[foreground.statistic >= densities.floor]
+    return densities if _effective_number(weight) >= FEWEST_SIGNALS else None
 
 
 def rate_posterior(
     log_ratio: Float[Array, " events"], expected_foreground: float, prior: str, width: float
 ) -> RatePosterior:
-    """Posterior of the signals' rate, given all events above the floor (arXiv:1302.5341).
+    """Compute the posterior of the signals' rate from all events above the floor (arXiv:1302.5341).
 
-    ln L(s) = −s Λ_f + Σ ln(1 + s λ_f(x) / λ_b(x)), with s the rate in units of the reference rate and Λ_f the signals
-    expected at that one. The noise's rate is taken as known: there is many times more background than observation.
+    ln L(s) = −s Λ_f + Σ ln(1 + s λ_f(x) / λ_b(x)), with s the rate in units of the reference rate, and Λ_f the expected
+    number of signals at the reference rate. The rate of noise has no uncertainty here, because the background is many
+    times longer than the observation.
 
     Args:
-        log_ratio: ln λ_f / λ_b of each event above the floor, at the reference rate.
-        expected_foreground: Λ_f, signals above the floor at the reference rate.
-        prior: ``lognormal`` about the reference rate, or ``jeffreys``, proportional to s^−1/2.
-        width: Standard deviation of ln s under the log-normal prior; 0 if the rate is known.
+        log_ratio: ln λ_f / λ_b of each event above the floor, at the reference rate, shape (events,).
+        expected_foreground: Expected signals above the floor at the reference rate, Λ_f.
+        prior: ``lognormal`` around the reference rate, or ``jeffreys``, proportional to s^−1/2.
+        width: Standard deviation of ln s under the log-normal prior; 0 fixes the rate.
+
+    Returns:
+        Rates and their probabilities.
     """
     if prior == "lognormal" and width == 0:
         return RatePosterior(np.ones(1), np.ones(1))
@@ -199,13 +220,13 @@ def rate_posterior(
     else:
         most = len(log_ratio) + 10 * np.sqrt(len(log_ratio)) + 30
         low, high = np.log(LEAST_EXPECTED / expected_foreground), np.log(most / expected_foreground)
-    for _ in range(2):  # once over all that the prior allows, once over where the posterior is
+    for _ in range(2):  # first over the range of the prior, then over the range of the posterior
         log_scale = np.linspace(low, high, RATE_KNOTS)
         density = -0.5 * (log_scale / width) ** 2 if prior == "lognormal" else 0.5 * log_scale
         density -= np.exp(log_scale) * expected_foreground
         for first in range(0, len(log_ratio), CHUNK_ROWS):
             density += np.logaddexp(0.0, log_ratio[first : first + CHUNK_ROWS, None] + log_scale).sum(axis=0)
-        likely = np.flatnonzero(density > density.max() - NEGLIGIBLE)
+        likely = np.flatnonzero(density > density.max() - NEGLIGIBLE_LOG_DENSITY)
         low, high = log_scale[max(likely[0] - 1, 0)], log_scale[min(likely[-1] + 1, RATE_KNOTS - 1)]
     weight = np.exp(density - density.max())
     return RatePosterior(np.exp(log_scale), weight / weight.sum())
@@ -217,10 +238,10 @@ def _effective_number(weight: Array) -> float:
 
 
 def _kernel_density(value: Array, weight: Array, floor: float) -> Callable[[Array], Array]:
-    """Weighted Gaussian kernel density, tabulated; zero beyond eight bandwidths from all values.
+    """Tabulate a weighted Gaussian kernel density. It is zero beyond eight bandwidths from all values.
 
-    The bandwidth is half of Silverman's, 0.45 min(σ, IQR / 1.34) n^−1/5, of the values from the floor on: the bulk
-    below it would ask for a wider one, and the whole of Silverman's flattens what is steeper than a Gaussian.
+    The bandwidth is half of Silverman's, 0.45 min(σ, IQR / 1.34) n^−1/5, computed from the values above the floor. The
+    bulk below the floor would widen it. Silverman's full bandwidth would flatten distributions steeper than a Gaussian.
     """
     above = value >= floor
     bandwidth = _bandwidth(value[above], weight[above])

@@ -1,11 +1,11 @@
-"""The candidates of a search, with all that is known of them: rates, p_astro, arrival times, close-ups."""
+"""Rank the candidates of a search, and add p_astro, arrival times and close-ups."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from aframe.candidates.arrival import SEARCH, arrival_times
+from aframe.candidates.arrival import ARRIVAL_WINDOW, arrival_times
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
 from aframe.candidates.p_astro import mixture, rate_posterior
 from aframe.candidates.removal import LiveSpans, remove_candidates
@@ -19,18 +19,18 @@ from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable
 from aframe.train.model import Model
 
-MARGIN = 0.1
-"""Seconds of strain beyond those in which an arrival is looked for."""
+ARRIVAL_MARGIN = 0.1
+"""Strain on both sides of the search window for arrival times, s."""
 
 
 @dataclass(frozen=True)
 class Slides:
-    """Background events with their times, and the slides' live time: what removal needs.
+    """Background events and live time of the slides, for the removal of candidates.
 
     Attributes:
-        events: Columns ``detection_statistic``, ``detection_time`` and ``shift``.
-        spans: Live time.
-        window: Seconds about a removed candidate.
+        events: Background events with columns ``detection_statistic``, ``detection_time`` and ``shift``.
+        spans: Live time of the slides.
+        window: Time to remove on either side of a candidate, s.
     """
 
     events: EventTable
@@ -38,49 +38,54 @@ class Slides:
     window: float
 
 
-def rank(  # noqa: PLR0917 - what was searched, what it was measured with, and what is wanted
+def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the configuration
     zero_lag: EventTable,
     background: Background,
     recovered: RecoveredTable,
     populations: Populations,
-    wanted: Candidates,
+    settings: Candidates,
     slides: Slides | None,
 ) -> CandidateTable:
-    """Candidates with false alarm rates and p_astro.
+    """Rank candidates, and compute their false alarm rates and p_astro.
 
     Args:
         zero_lag: Events of unshifted data.
         background: Events of time slides.
         recovered: Accepted injections and the events that recovered them.
-        populations: What was injected, and what is out there.
-        wanted: The configuration's keys.
-        slides: The background's events again, to remove loud candidates from it; None where that is not wanted.
+        populations: Populations of injections and of astrophysical binaries.
+        settings: Configuration of the candidates.
+        slides: Background events and live time, to remove loud candidates; None for no removal.
+
+    Returns:
+        Candidates, loudest first.
     """
     removal = None
-    if slides is not None and wanted.removal_far_per_year is not None:
+    if slides is not None and settings.removal_far_per_year is not None:
         order = loudest_first(zero_lag)
         loudest = zero_lag["detection_statistic"][order], zero_lag["detection_time"][order]
-        removal = remove_candidates(loudest, slides.events, slides.spans, slides.window, wanted.removal_far_per_year)
+        removal = remove_candidates(loudest, slides.events, slides.spans, slides.window, settings.removal_far_per_year)
     table = candidates(zero_lag, background, removal)
     noise = background if removal is None else removal.background
-    _add_p_astro(table, noise, recovered, populations, wanted)
-    told = zero_lag.parameters.get("vetoes", np.full(len(table), "", dtype=np.str_))
-    table.parameters["vetoes"] = told[loudest_first(zero_lag)]
+    _add_p_astro(table, noise, recovered, populations, settings)
+    vetoes = zero_lag.parameters.get("vetoes", np.full(len(table), "", dtype=np.str_))
+    table.parameters["vetoes"] = vetoes[loudest_first(zero_lag)]
     return table
 
 
 def add_arrival_times(table: CandidateTable, files: Sequence[str], preprocessing: Preprocessing, number: int) -> None:
-    """Measure when the loudest candidates reached each detector; NaN for the others and where there is no strain.
+    """Add the arrival times of the loudest candidates in each detector to the table.
+
+    Other candidates, and candidates without strain, get NaN.
 
     Args:
         table: Candidates, loudest first.
-        files: Background files.
-        preprocessing: Of the search.
-        number: How many.
+        files: Paths of background files.
+        preprocessing: Preprocessing of the search.
+        number: Number of candidates.
     """
     ifos = preprocessing.ifos
     arrivals = np.full((len(table), len(ifos)), np.nan)
-    reach = SEARCH + MARGIN
+    reach = ARRIVAL_WINDOW + ARRIVAL_MARGIN
     for row, time, path in _loudest_with_strain(table, files, number):
         stretch = whitened_background(path, preprocessing, time - reach, time + reach)
         arrivals[row] = arrival_times(stretch.streams, stretch.sample_rate, stretch.start, ifos, time)
@@ -91,24 +96,27 @@ def add_arrival_times(table: CandidateTable, files: Sequence[str], preprocessing
 def loudest_closeups(
     table: CandidateTable, files: Sequence[str], model: Model, clustering: Clustering, number: int
 ) -> Iterator[tuple[int, Closeup]]:
-    """Ranks of the loudest candidates, from 1, and what they look like; without those of which there is no strain.
+    """Compute close-ups of the loudest candidates. Candidates without strain are left out.
 
     Args:
         table: Candidates, loudest first.
-        files: Background files.
-        model: Of the search.
-        clustering: How its scores become events.
-        number: How many.
+        files: Paths of background files.
+        model: Model of the search.
+        clustering: Settings of the clustering of its scores.
+        number: Number of candidates.
+
+    Yields:
+        Rank of a candidate, from 1, and its close-up.
     """
     extent = usual_extent(clustering)
     for row, time, path in _loudest_with_strain(table, files, number):
-        wanted = needed_stretch(time, extent, model, clustering)
-        stretch = whitened_background(path, model.preprocessing, *wanted)
+        limits = needed_stretch(time, extent, model, clustering)
+        stretch = whitened_background(path, model.preprocessing, *limits)
         yield row + 1, closeup(model, stretch, clustering, time, extent)
 
 
 def _loudest_with_strain(table: CandidateTable, files: Sequence[str], number: int) -> Iterator[tuple[int, float, str]]:
-    """Rows and times of the loudest candidates, and the background file in which each lies."""
+    """Row, time and background file of each of the loudest candidates."""
     spans = [(*parse_background_path(path), path) for path in files]
     for row, time in enumerate(table["detection_time"][:number].tolist()):
         path = next((path for start, duration, path in spans if start <= time < start + duration), None)
@@ -121,19 +129,19 @@ def _add_p_astro(
     background: Background,
     recovered: RecoveredTable,
     populations: Populations,
-    wanted: Candidates,
+    settings: Candidates,
 ) -> None:
     livetime, statistic = float(table.attributes["T0"]), table["detection_statistic"].astype(np.float64)
-    median, width = merger_rate_prior(wanted.merger_rate_density)
-    foreground = astrophysical_foreground(recovered, populations, median, wanted.merger_rate_evolution, livetime)
+    median, width = merger_rate_prior(settings.merger_rate_density)
+    foreground = astrophysical_foreground(recovered, populations, median, settings.merger_rate_evolution, livetime)
     densities = mixture(foreground, background, livetime)
-    table.attributes["rate_prior"] = wanted.rate_prior
+    table.attributes["rate_prior"] = settings.rate_prior
     if densities is None:
         table.parameters["p_astro"] = np.full(len(table), np.nan)
         return
     ratio = densities.log_ratio(statistic)
     posterior = rate_posterior(
-        ratio[statistic >= densities.floor], densities.expected_foreground, wanted.rate_prior, width
+        ratio[statistic >= densities.floor], densities.expected_foreground, settings.rate_prior, width
     )
     table.parameters["p_astro"] = posterior.p_astro(ratio)
     rates = median * np.array([posterior.quantile(share) for share in (0.05, 0.5, 0.95)])

@@ -1,10 +1,10 @@
-"""A background without the loud candidates themselves: hierarchical removal.
+"""Remove loud candidates from the background, one after the other (hierarchical removal).
 
-A signal is in each detector's data in every time slide, where it meets the others' noise: loud candidates make the
-background of all quieter ones louder than noise alone. The loudest candidate is ranked against the whole background; if
-it is significant, its surroundings in each detector are taken out of the time slides before the next one is ranked, and
-so on. What that gives and costs: with the candidates left in, rates are conservative and self-consistent; with them
-removed they are unbiased in the mean (Capano et al., arXiv:1708.06710). Hence both are reported.
+Every time slide contains the signals of each detector, next to noise of the other detectors. Loud candidates thus make
+the background louder than noise alone. The loudest candidate is ranked against the whole background. If it is
+significant, the data around it in each detector leave the time slides. Then the next candidate is ranked, and so on.
+With all candidates in the background, rates are conservative and self-consistent. With candidates removed, rates are
+unbiased in the mean (Capano et al., arXiv:1708.06710). The search reports both.
 """
 
 from dataclasses import dataclass
@@ -18,23 +18,26 @@ from aframe.events.significance import Background
 from aframe.tables import EventTable
 from aframe.types import Array
 
-COLUMNS = ("detection_statistic", "detection_time", "shift")
+REMOVAL_COLUMNS = ("detection_statistic", "detection_time", "shift")
+"""Columns of the background events that the removal reads."""
 
-LEAST_LEFT = 0.5
-"""Share of the background's live time that must be left."""
+LEAST_REMAINING_SHARE = 0.5
+"""Smallest share of the background's live time that must remain."""
 
-TOLERANCE = 1e-6
-"""Relative difference between a background's live time and that of its spans that rounding may make."""
+LIVETIME_TOLERANCE = 1e-6
+"""Relative difference by which rounding may change a sum of live times."""
 
 
 @dataclass(frozen=True)
 class LiveSpans:
-    """Stretches of slide time in which there can be events: at time t, detector k's data of time t + shift[k] are seen.
+    """Stretches of live time of time slides.
+
+    Slide time t corresponds to the time t + shift[k] in the data of detector k.
 
     Attributes:
-        start: Slide time of each stretch's start, s.
-        stop: Slide time of its end, s.
-        shift: Shift of each detector, s.
+        start: Start of each stretch, slide time, s, shape (spans,).
+        stop: End of each stretch, slide time, s, shape (spans,).
+        shift: Shift of each detector, s, shape (spans, ifos).
     """
 
     start: Float[Array, " spans"]
@@ -43,19 +46,19 @@ class LiveSpans:
 
     @property
     def livetime(self) -> float:
-        """Seconds of all stretches together."""
+        """Live time of all stretches, s."""
         return float((self.stop - self.start).sum())
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Candidates ranked against a background without the louder ones.
+    """Ranking of candidates against a background without the louder candidates.
 
     Attributes:
-        background: The background without any of the removed candidates.
+        background: Background without all removed candidates.
         removed: Whether each candidate was removed.
-        count: Background events at least as loud, n_b, when it was the candidate's turn.
-        livetime: Seconds of background at that time.
+        count: Number of background events at least as loud, n_b, after the removal of louder candidates.
+        livetime: Live time of that background, s.
     """
 
     background: Background
@@ -69,7 +72,7 @@ class Removal:
         return np.asarray(np.maximum(self.count, 1) / self.livetime * SECONDS_PER_YEAR)
 
     def significance(self, livetime: float) -> Float[Array, " candidates"]:
-        """Probability that noise makes one such event in some seconds of observation (arXiv:1508.02357, eq. 17)."""
+        """Probability of at least one noise event as loud during ``livetime`` s (arXiv:1508.02357, eq. 17)."""
         return np.asarray(-np.expm1(-livetime * (1 + self.count) / self.livetime))
 
 
@@ -80,84 +83,88 @@ def remove_candidates(
     window: float,
     far_per_year: float,
 ) -> Removal:
-    """Rank candidates, the loudest first, each against a background without those before it.
+    """Rank candidates, loudest first, and remove each significant one from the background of the next.
 
-    A candidate whose false alarm rate, when it is its turn, is at most ``far_per_year`` is removed before the next one:
-    all background events that see, in any detector, data within ``window`` of its time, and that time itself from the
-    slides' live time. The first candidate with a higher rate ends the removal.
+    A candidate is significant if its false alarm rate is at most ``far_per_year``. Its removal takes away background
+    events whose time in any detector is within ``window`` of the candidate, and the same time from the slides' live
+    time. The first candidate with a higher rate ends the removal.
 
     Args:
-        candidates: Statistics and times (GPS s), loudest first.
-        events: Background events with ``detection_time`` and ``shift``.
+        candidates: Statistics and times (GPS s), loudest first, each of shape (candidates,).
+        events: Background events with ``detection_statistic``, ``detection_time`` and ``shift``.
         spans: Live time of the slides.
-        window: Seconds on either side of a candidate.
-        far_per_year: Events per Julian year.
+        window: Time to remove on either side of a candidate, s.
+        far_per_year: Largest false alarm rate of a removed candidate, events per Julian year.
+
+    Returns:
+        Ranking of all candidates, and the remaining background.
 
     Raises:
-        DataError: If the spans are not the background's.
-        ConfigurationError: If so many candidates are removed that half of the background goes with them.
+        DataError: If the live times of spans and events differ.
+        ConfigurationError: If the removal takes more than half of the background.
     """
-    if abs(spans.livetime - events.livetime) > TOLERANCE * events.livetime:
+    if abs(spans.livetime - events.livetime) > LIVETIME_TOLERANCE * events.livetime:
         raise DataError(
-            f"the time slides have {spans.livetime:.1f} s, the background says {events.livetime:.1f} s: it was made of "
-            "other segments or slides; make it anew"
+            f"the time slides have {spans.livetime:.1f} s, but the background has {events.livetime:.1f} s: it comes "
+            "from other segments or slides; generate it again"
         )
     statistic, time = candidates
     whole = Background(events["detection_statistic"], events.livetime)
     near, live = _Surroundings(events, window), _LiveTime(spans, window)
     loudness, in_whole = events["detection_statistic"], whole.count(statistic)
-    gone, taken = np.zeros(len(events), dtype=bool), np.empty(0)
+    is_removed, removed_statistics = np.zeros(len(events), dtype=bool), np.empty(0)
     removed = np.zeros(len(statistic), dtype=bool)
     count, livetime = np.empty(len(statistic), dtype=np.int64), np.empty(len(statistic))
     for k in range(len(statistic)):
-        count[k:] = in_whole[k:] - (len(taken) - np.searchsorted(taken, statistic[k:], side="left"))
-        livetime[k:] = live.left
-        if max(count[k], 1) / live.left * SECONDS_PER_YEAR > far_per_year:
+        removed_count = len(removed_statistics) - np.searchsorted(removed_statistics, statistic[k:], side="left")
+        count[k:] = in_whole[k:] - removed_count
+        livetime[k:] = live.remaining
+        if max(count[k], 1) / live.remaining * SECONDS_PER_YEAR > far_per_year:
             break
         removed[k] = True
         rows = near.rows(time[k])
-        taken = np.sort(np.append(taken, loudness[rows[~gone[rows]]]))
-        gone[rows] = True
+        removed_statistics = np.sort(np.append(removed_statistics, loudness[rows[~is_removed[rows]]]))
+        is_removed[rows] = True
         live.remove(time[k])
-        if live.left < LEAST_LEFT * events.livetime:
+        if live.remaining < LEAST_REMAINING_SHARE * events.livetime:
             raise ConfigurationError(
                 f"removing {k + 1} candidates with false alarm rates up to {far_per_year:g} per year takes more than "
                 "half of the background: lower removal_far_per_year or removal_window"
             )
-    return Removal(Background(loudness[~gone], live.left), removed, count, livetime)
+    return Removal(Background(loudness[~is_removed], live.remaining), removed, count, livetime)
 
 
 class _Surroundings:
-    """Background events by the time at which each detector sees them.
+    """Background events, sorted by their time in each detector.
 
     Args:
-        events: With ``detection_time`` and ``shift``.
-        window: Seconds.
+        events: Events with ``detection_time`` and ``shift``.
+        window: Half width of the time around a candidate, s.
     """
 
     def __init__(self, events: EventTable, window: float) -> None:
         self.window = window
-        self._seen = events["detection_time"][:, None] + events["shift"]
+        self._times = events["detection_time"][:, None] + events["shift"]
         self._order: list[Array] = []
 
     def rows(self, time: float) -> Array:
-        """Rows that see, in any detector, data within the window of a time."""
-        if not self._order:  # sorted when first asked: most backgrounds have nothing to be removed
-            self._order = [np.argsort(seen) for seen in self._seen.T]
-            self._seen = np.take_along_axis(self._seen, np.stack(self._order, axis=-1), axis=0)
-        found = []
-        for seen, order in zip(self._seen.T, self._order, strict=True):
-            low = np.searchsorted(seen, time - self.window, side="left")
-            found.append(order[low : np.searchsorted(seen, time + self.window, side="right")])
-        return np.unique(np.concatenate(found))
+        """Rows of events whose time in any detector is within the window of ``time``."""
+        if not self._order:  # the first call sorts, because most searches remove no candidate
+            self._order = [np.argsort(times) for times in self._times.T]
+            self._times = np.take_along_axis(self._times, np.stack(self._order, axis=-1), axis=0)
+        rows = []
+        for times, order in zip(self._times.T, self._order, strict=True):
+            low = np.searchsorted(times, time - self.window, side="left")
+            rows.append(order[low : np.searchsorted(times, time + self.window, side="right")])
+        return np.unique(np.concatenate(rows))
 
 
 class _LiveTime:
-    """What is left of the slides' live time.
+    """Remaining live time of the slides.
 
     Args:
-        spans: The slides.
-        window: Seconds.
+        spans: Live time of the slides before any removal.
+        window: Half width of the time around a candidate, s.
     """
 
     def __init__(self, spans: LiveSpans, window: float) -> None:
@@ -166,12 +173,12 @@ class _LiveTime:
         self.removed = np.zeros(len(spans.start))
 
     @property
-    def left(self) -> float:
-        """Seconds."""
+    def remaining(self) -> float:
+        """Remaining live time, s."""
         return self.spans.livetime - float(self.removed.sum())
 
     def remove(self, time: float) -> None:
-        """Remove the window about a time as each detector sees it: the union of all windows, cut to each stretch."""
+        """Remove the window around a time in each detector: the union of all windows, clipped to each stretch."""
         self.times = np.append(self.times, time)
         centre = time - self.spans.shift
         touches = (centre > self.spans.start[:, None] - self.window) & (centre < self.spans.stop[:, None] + self.window)
@@ -180,5 +187,5 @@ class _LiveTime:
         centres = np.sort(centres.reshape(len(rows), centres.shape[1] * centres.shape[2]), axis=1)
         start, stop = self.spans.start[rows, None], self.spans.stop[rows, None]
         low, high = (np.clip(centres + sign * self.window, start, stop) for sign in (-1, 1))
-        low[:, 1:] = np.maximum(low[:, 1:], high[:, :-1])  # windows are equally long: the one before ends last
+        low[:, 1:] = np.maximum(low[:, 1:], high[:, :-1])  # all windows have equal lengths: ends are in order
         self.removed[rows] = np.maximum(high - low, 0.0).sum(axis=1)

@@ -1,4 +1,4 @@
-"""The zero-lag events of a search, loudest first, with their significance."""
+"""Table of candidates: the zero-lag events of a search, loudest first, with their significance."""
 
 import csv
 import io
@@ -18,16 +18,16 @@ from aframe.storage.files import Parameters
 from aframe.tables import EventTable, Table
 from aframe.types import Array
 
-TAIL = "tail_"
-"""Beginning of the attributes that hold the fit to the loudest background events."""
+TAIL_PREFIX = "tail_"
+"""Prefix of the attributes that hold the fit to the loudest background events."""
 
 
 class CandidateTable(Table):
     """Zero-lag events, loudest first.
 
-    Columns ``detection_time`` (GPS s), ``detection_statistic``, ``far_per_year`` and ``significance`` (probability that
-    noise alone makes one such event in the observation); attributes ``Tb`` and ``T0`` (s of background and zero lag).
-    docs/results.md explains the other columns, which a table need not have.
+    Columns: ``detection_time`` (GPS s), ``detection_statistic``, ``far_per_year`` and ``significance`` (probability of
+    at least one noise event as loud during the observation). Attributes: ``Tb`` and ``T0``, live times of background
+    and zero lag in s. docs/results.md explains the optional columns.
     """
 
     required_columns: ClassVar = ("detection_time", "detection_statistic", "far_per_year", "significance")
@@ -35,21 +35,24 @@ class CandidateTable(Table):
 
     @property
     def tail(self) -> ExponentialTail | None:
-        """What was fitted to the loudest background events; None where there were too few."""
+        """Fit to the loudest background events; None if they were too few."""
         names = [field.name for field in fields(ExponentialTail)]
-        if f"{TAIL}{names[0]}" not in self.attributes:
+        if f"{TAIL_PREFIX}{names[0]}" not in self.attributes:
             return None
-        return ExponentialTail(**{name: self.attributes[f"{TAIL}{name}"] for name in names})
+        return ExponentialTail(**{name: self.attributes[f"{TAIL_PREFIX}{name}"] for name in names})
 
 
 def candidates(zero_lag: EventTable, background: Background, removal: Removal | None = None) -> CandidateTable:
     """Rank the events of unshifted data against the background.
 
     Args:
-        zero_lag: Events of unshifted data; their ``Tb`` is the observing time.
+        zero_lag: Events of unshifted data. Their ``Tb`` is the observing time.
         background: Events of time slides.
-        removal: Their false alarm rates without the louder candidates, in the order of ``loudest_first``. Rates beyond
-            the background are then extrapolated from what is left of it.
+        removal: Ranking against the background without louder candidates, in the order of ``loudest_first``. Rates
+            beyond the background are then extrapolated from the remaining background.
+
+    Returns:
+        Candidates, loudest first.
     """
     order = loudest_first(zero_lag)
     statistic, livetime = zero_lag["detection_statistic"][order], zero_lag.livetime
@@ -69,7 +72,7 @@ def candidates(zero_lag: EventTable, background: Background, removal: Removal | 
     }
     attributes = {"Tb": background.livetime, "T0": livetime}
     if tail is not None:
-        attributes |= {f"{TAIL}{name}": value for name, value in vars(tail).items()}
+        attributes |= {f"{TAIL_PREFIX}{name}": value for name, value in vars(tail).items()}
     if removal is not None:
         columns |= {
             "far_cleaned_per_year": removal.far_per_year,
@@ -82,7 +85,7 @@ def candidates(zero_lag: EventTable, background: Background, removal: Removal | 
 
 
 def loudest_first(zero_lag: EventTable) -> Array:
-    """Rows in the order in which candidates are ranked."""
+    """Rows of the events in descending order of their statistic."""
     return np.argsort(-zero_lag["detection_statistic"], kind="stable")
 
 
@@ -109,7 +112,7 @@ def _number(value: Any) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
+CSV_COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
     "detection_time": (("utc", utc), ("gps_time_s", _seconds)),
     **{
         name: ((name, _number),)
@@ -123,15 +126,18 @@ COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
                      "catalogue_event")
     },
 }  # fmt: skip
-"""What stands in the comma-separated values for each column of a table, and how it is written; NaN is empty."""
+"""Headers and formats of each table column in the comma-separated values. NaN becomes an empty text."""
 
 
 def to_csv(table: CandidateTable) -> str:
-    """The candidates as comma-separated values with a header: the required columns first, times of detectors last."""
+    """Format candidates as comma-separated values with a header.
+
+    The required columns come first, and arrival times in the detectors last.
+    """
     fields: list[tuple[str, Callable[[Any], str], Array]] = []
-    optional = [name for name in COLUMNS if name in table.parameters and name not in table.required_columns]
+    optional = [name for name in CSV_COLUMNS if name in table.parameters and name not in table.required_columns]
     for name in (*table.required_columns, *optional):
-        fields += [(header, write, table[name]) for header, write in COLUMNS[name]]
+        fields += [(header, write, table[name]) for header, write in CSV_COLUMNS[name]]
     if "detector_time" in table.parameters:
         for ifo, times in zip(table.attributes["ifos"], table["detector_time"].T, strict=True):
             fields.append((f"gps_time_{ifo.lower()}_s", _arrival, times))
@@ -144,6 +150,12 @@ def to_csv(table: CandidateTable) -> str:
 
 
 def write_candidates(table: CandidateTable, directory: str, made_with: Parameters | None = None) -> None:
-    """Write ``candidates.csv`` and ``candidates.hdf5``, each whole or not at all, the latter last."""
+    """Write ``candidates.csv``, then ``candidates.hdf5``. Each file appears only when complete.
+
+    Args:
+        table: Candidates.
+        directory: Local or s3 directory.
+        made_with: Parameters of the table.
+    """
     storage.write_text(storage.join(directory, "candidates.csv"), to_csv(table))
     table.write(storage.join(directory, "candidates.hdf5"), made_with)

@@ -1,1 +1,1 @@
-"""From scores to events, and from events to significance."""
+"""Cluster scores into events, veto events and estimate their significance."""

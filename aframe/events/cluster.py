@@ -1,4 +1,7 @@
-"""From a series of scores to events: integrate, keep local maxima, estimate when each signal merged."""
+"""Cluster a series of scores into events.
+
+The functions average the scores, keep local maxima, and estimate the coalescence time of each signal.
+"""
 
 from dataclasses import dataclass
 
@@ -11,19 +14,20 @@ from aframe.preprocessing import to_samples
 from aframe.types import Array
 
 GROUP_SIZE = 2**18
-"""Windows that are clustered at once where there are several rows: fits a cache, changes no result."""
+"""Number of windows in one group of time slides. A group fits a CPU cache; the size does not affect results."""
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """How scores become events.
+    """Settings of the clustering of scores into events.
 
     Attributes:
         sampling_rate: Windows per second, Hz.
-        integration_window_length: Seconds over which scores are averaged.
-        cluster_window_length: Seconds; an event is the largest within half of it on either side.
-        coalescence_offset: Seconds from a window's start to the middle of the interval in which training
-            places coalescences.
+        integration_window_length: Length of the moving average over scores, s.
+        cluster_window_length: Length of the clustering window, s. An event is the largest average in a window of
+            this length around it.
+        coalescence_offset: Time in s from the start of a window to the middle of the interval in which training places
+            coalescences.
     """
 
     sampling_rate: float
@@ -33,7 +37,11 @@ class Clustering:
 
     @property
     def integration_size(self) -> int:
-        """Scores in an average."""
+        """Number of scores in an average.
+
+        Raises:
+            ConfigurationError: If the integration window holds no score.
+        """
         size = to_samples(self.integration_window_length, self.sampling_rate, "integration_window_length")
         if size < 1:
             raise ConfigurationError(
@@ -44,22 +52,22 @@ class Clustering:
 
     @property
     def half_width_size(self) -> int:
-        """Averages on either side of an event that must not exceed it."""
+        """Number of averages on either side of an event that must not exceed it."""
         return to_samples(self.cluster_window_length / 2, self.sampling_rate, "cluster_window_length / 2")
 
 
 def cluster(
     scores: Float32[Array, " windows"], start_time: float, clustering: Clustering
 ) -> tuple[Float[Array, " events"], Float[Array, " events"]]:
-    """Events in the scores of one time slide of one segment.
+    """Cluster the scores of one time slide of one segment into events.
 
     Args:
-        scores: Score i belongs to the window that starts at ``start_time + i / sampling_rate``.
-        start_time: GPS seconds.
-        clustering: Lengths and rates.
+        scores: Shape (windows,). Score i belongs to the window that starts at ``start_time + i / sampling_rate``.
+        start_time: Start of the first window, GPS s.
+        clustering: Window lengths and sampling rate.
 
     Returns:
-        Detection statistic (average score) and time of coalescence (GPS s) of each event, in order of time.
+        Detection statistic (average score) and coalescence time (GPS s) of each event, in order of time.
 
     Raises:
         DataError: If a score is not a number.
@@ -71,26 +79,26 @@ def cluster(
 def cluster_slides(
     scores: Float32[Array, "slides windows"], start_time: float, clustering: Clustering
 ) -> tuple[Float[Array, " events"], Float[Array, " events"], Int[Array, " events"]]:
-    """Events in the scores of several time slides of one segment, each slide on its own.
+    """Cluster the scores of several time slides of one segment into events. Slides do not affect each other.
 
-    The average takes full integration windows only: a shorter average at the edge would have a larger variance, and
-    padding a value that noise does not have, so both would make events out of nothing. The averages of a slide of n
-    windows are therefore ``n - integration_size + 1``, each at the centre of the windows that it averages; a signal at
-    the edge is found as far as full averages contain it. A slide shorter than the integration has no events.
+    Averages cover full integration windows only. A shorter average at the edge would have a larger variance, and
+    padding would insert values that noise does not produce. Both would create false events. A slide of n windows
+    therefore has ``n - integration_size + 1`` averages, each at the centre of its windows. A slide shorter than the
+    integration window has no events.
 
-    An average is an event if it is larger than all that precede it, and no smaller than all that follow it, within
-    half of ``cluster_window_length``. The response to a signal is about a boxcar in window start, so the averages
-    make a trapezoid whose largest sample lies anywhere on its plateau: the time is therefore the middle
-    between the two places where the averages cross half of the peak's prominence, interpolated linearly. For any
-    symmetric response that is its centre.
+    An average is an event if it exceeds all earlier averages, and no later average exceeds it, within half of
+    ``cluster_window_length``. The response to a signal is approximately a boxcar in window start. The averages
+    therefore form a trapezoid, and their maximum can lie anywhere on its plateau. The time estimate is the middle
+    between the two points where the averages cross half of the peak's prominence, with linear interpolation. For a
+    symmetric response this is the centre.
 
     Args:
         scores: Shape (slides, windows), all on one time axis.
-        start_time: GPS seconds of the first window's start.
-        clustering: Lengths and rates.
+        start_time: Start of the first window, GPS s.
+        clustering: Window lengths and sampling rate.
 
     Returns:
-        Detection statistic, time of coalescence (GPS s) and row of ``scores`` of each event, in order of row and time.
+        Detection statistic, coalescence time (GPS s) and row of ``scores`` of each event, in order of row and time.
 
     Raises:
         DataError: If a score is not a number.
@@ -105,7 +113,7 @@ def cluster_slides(
 
 
 def _cluster_group(scores: Array, clustering: Clustering) -> tuple[Array, Array, Array]:
-    """Statistic, position (in windows from the first one's start) and row of the events of some rows."""
+    """Statistic, position (in windows from the start of the first window) and row of each event."""
     size, half = clustering.integration_size, clustering.half_width_size
     if scores.shape[1] < size:
         return np.empty(0), np.empty(0), np.empty(0, np.int64)
@@ -119,30 +127,39 @@ def _cluster_group(scores: Array, clustering: Clustering) -> tuple[Array, Array,
 
 
 def moving_average(scores: Float32[Array, "slides windows"], size: int) -> Float[Array, "slides averages"]:
-    """Averages over ``size`` successive scores, in double precision, full windows only.
+    """Average ``size`` successive scores in double precision.
 
-    The sums are built by doubling, so that equal windows have equal averages to the last bit, wherever they stand.
+    Sums of 2, 4, 8, … scores build the total. Equal sequences of scores therefore have bitwise equal averages at any
+    position.
+
+    Args:
+        scores: Shape (slides, windows).
+        size: Number of scores in an average.
+
+    Returns:
+        Shape (slides, windows − size + 1).
     """
-    power = scores.astype(np.float64)
+    partial_sum = scores.astype(np.float64)
     total: Array | None = None
-    done, width = 0, 1
+    summed, width = 0, 1
     count = scores.shape[1] - size + 1
     while True:
         if size & width:
-            piece = power[:, done : done + count]
-            total = piece.copy() if total is None else np.add(total, piece, out=total)
-            done += width
+            term = partial_sum[:, summed : summed + count]
+            total = term.copy() if total is None else np.add(total, term, out=total)
+            summed += width
         width *= 2
         if width > size:
             assert total is not None
             return np.divide(total, size, out=total)
-        power = power[:, : -width // 2] + power[:, width // 2 :]
+        partial_sum = partial_sum[:, : -width // 2] + partial_sum[:, width // 2 :]
 
 
 def _local_maxima(series: Array, half: int) -> tuple[Array, Array, Array]:
     """Neighbourhoods (events, 2 * half + 1), rows and columns of the local maxima.
 
-    Two events are more than ``half`` apart, so of ``half + 1`` successive values only the first largest can be one.
+    Two events are more than ``half`` apart. Among ``half + 1`` successive values, only the first maximum can therefore
+    be an event.
     """
     rows, count = series.shape
     block = half + 1
@@ -156,27 +173,27 @@ def _local_maxima(series: Array, half: int) -> tuple[Array, Array, Array]:
     peak = neighbourhood[:, half]
     before = neighbourhood[:, :half].max(-1, initial=-np.inf)
     after = neighbourhood[:, half + 1 :].max(-1, initial=-np.inf)
-    found = (before < peak) & (after <= peak)
-    return neighbourhood[found], row[found], column[found]
+    is_event = (before < peak) & (after <= peak)
+    return neighbourhood[is_event], row[is_event], column[is_event]
 
 
 def _centre(neighbourhood: Array, half: int) -> Array:
-    """Offset (in windows) from each peak to the middle between its crossings of half its prominence.
+    """Offset (in windows) from each peak to the middle between the crossings of half its prominence.
 
-    Prominence is the height over the higher of the two lowest values on either side. A peak at the very edge has
-    none on one side and is left where it is.
+    Each side of the peak has a lowest value. The prominence is the height of the peak above the higher of the two. A
+    peak at the edge of the series has no values on one side; its offset is zero.
     """
     peak = neighbourhood[:, half]
-    measured = np.where(np.isfinite(neighbourhood), neighbourhood, np.inf)
+    finite = np.where(np.isfinite(neighbourhood), neighbourhood, np.inf)
     left, right = neighbourhood[:, half::-1], neighbourhood[:, half:]
-    base = np.maximum(measured[:, : half + 1].min(-1, initial=np.inf), measured[:, half:].min(-1, initial=np.inf))
+    base = np.maximum(finite[:, : half + 1].min(-1, initial=np.inf), finite[:, half:].min(-1, initial=np.inf))
     prominent = base < peak
     level = np.where(prominent, (peak + base) / 2, peak)
     return np.where(prominent, (_crossing(right, level) - _crossing(left, level)) / 2, 0.0)
 
 
 def _crossing(side: Array, level: Array) -> Array:
-    """Distance (in windows) from the peak, ``side[:, 0]``, to where the values first fall below a level."""
+    """Distance (in windows) from the peak, ``side[:, 0]``, to the first crossing below a level."""
     below = side < level[:, None]
     outer = below.argmax(-1)
     index = np.arange(len(side))

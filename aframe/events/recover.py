@@ -1,4 +1,4 @@
-"""Which event, if any, recovered each injection."""
+"""Match injections with the events that recover them."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -7,7 +7,7 @@ from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.types import Array
 
 SHIFT_RESOLUTION = 1e-6
-"""Seconds; two shifts that agree to this are the same time slide, whatever arithmetic made them."""
+"""Tolerance in seconds. Two shifts that agree to it belong to the same time slide, despite rounding."""
 
 
 def recover(
@@ -16,19 +16,21 @@ def recover(
     statistic: Float[Array, " events"],
     window: float,
 ) -> Int[Array, " injections"]:
-    """The event that recovers each injection: the nearest one in time, in the same time slide.
+    """Find the event that recovers each injection: the nearest in time in the same time slide.
 
-    An event recovers one injection at most: of those that it is nearest to, the nearest in time, then the first row.
-    Of two events equally far from an injection the louder one counts, then the earlier one.
+    If two events are equally far from an injection, the louder one is nearest, then the earlier one. An event
+    recovers at most one injection. If it is nearest to several injections, it recovers the closest, then the first
+    row. The cost is O((N + M) log(N + M)) for N injections and M events.
 
     Args:
-        injections: Times (GPS s) and shifts (s).
-        events: Times (GPS s) and shifts (s); the events of one slide have different times.
-        statistic: Detection statistic of each event.
-        window: Largest distance in seconds from an injection to its event.
+        injections: Times (GPS s), shape (injections,), and shifts (s), shape (injections, ifos).
+        events: Times (GPS s), shape (events,), and shifts (s), shape (events, ifos). Events of one slide have
+            different times.
+        statistic: Detection statistic of each event, shape (events,).
+        window: Largest time difference between an injection and its event, s.
 
     Returns:
-        Row of the event for each injection, −1 where there is none. O((N + M) log(N + M)).
+        Row of the event for each injection, −1 without an event; shape (injections,).
     """
     injection_time, event_time = injections[0], events[0]
     before, after = _neighbours(injections, events)
@@ -36,9 +38,9 @@ def recover(
     distance = np.full(candidates.shape, np.inf)
     loudness = np.full(candidates.shape, -np.inf)
     for k, candidate in enumerate(candidates):
-        there = candidate >= 0
-        distance[k, there] = np.abs(event_time[candidate[there]] - injection_time[there])
-        loudness[k, there] = statistic[candidate[there]]
+        exists = candidate >= 0
+        distance[k, exists] = np.abs(event_time[candidate[exists]] - injection_time[exists])
+        loudness[k, exists] = statistic[candidate[exists]]
     later = (distance[1] < distance[0]) | ((distance[1] == distance[0]) & (loudness[1] > loudness[0]))
     chosen, gap = np.where(later, after, before), np.where(later, distance[1], distance[0])
     chosen = np.where(gap <= window, chosen, -1)
@@ -51,14 +53,18 @@ def recover(
 
 
 def recovered_table(injections: InjectionTable, events: EventTable, window: float) -> RecoveredTable:
-    """All injections, each with the statistic and time of the event that recovered it, without waveforms.
+    """Add to each injection the statistic and time of the event that recovers it, and drop waveforms.
 
-    An injection without an event stays, with statistic −inf and time NaN: it belongs to the denominator.
+    An injection without an event stays in the table, because the sensitive volume counts all injections. Its statistic
+    is −inf and its time NaN.
 
     Args:
         injections: Accepted injections with ``injection_time`` and ``shift``.
         events: Events of the same time slides.
-        window: Largest distance in seconds from an injection to its event.
+        window: Largest time difference between an injection and its event, s.
+
+    Returns:
+        One row per injection, in the order of ``injections``.
     """
     index = recover(
         (injections["injection_time"], injections["shift"]),
@@ -66,16 +72,16 @@ def recovered_table(injections: InjectionTable, events: EventTable, window: floa
         events["detection_statistic"],
         window,
     )
-    found = index >= 0
+    is_recovered = index >= 0
     statistic, time = np.full(len(index), -np.inf), np.full(len(index), np.nan)
-    statistic[found] = events["detection_statistic"][index[found]]
-    time[found] = events["detection_time"][index[found]]
+    statistic[is_recovered] = events["detection_statistic"][index[is_recovered]]
+    time[is_recovered] = events["detection_time"][index[is_recovered]]
     columns = {"detection_statistic": statistic, "detection_time": time, **injections.parameters}
     return RecoveredTable(columns, attributes=dict(injections.attributes))
 
 
 def _neighbours(injections: tuple[Array, Array], events: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Rows of the last event not after, and of the first event after, each injection in its slide; −1 if none."""
+    """Rows of the last event up to, and the first event after, each injection in its slide; −1 without one."""
     (injection_time, injection_shift), (event_time, event_shift) = injections, events
     count, total = len(event_time), len(event_time) + len(injection_time)
     slide = _slides(np.concatenate([event_shift, injection_shift]))
@@ -85,21 +91,21 @@ def _neighbours(injections: tuple[Array, Array], events: tuple[Array, Array]) ->
     position = np.arange(total)
     last = np.maximum.accumulate(np.where(is_event, position, -1))
     following = np.minimum.accumulate(np.where(is_event, position, total)[::-1])[::-1]
-    wanted = np.flatnonzero(~is_event)
-    rows = order[wanted] - count
+    injection_positions = np.flatnonzero(~is_event)
+    rows = order[injection_positions] - count
 
-    def in_the_same_slide(neighbour: Array, there: Array) -> Array:
-        inside = np.where(there, neighbour, 0)
+    def in_the_same_slide(neighbour: Array, exists: Array) -> Array:
+        inside = np.where(exists, neighbour, 0)
         row = np.full(len(injection_time), -1, dtype=np.int64)
-        row[rows] = np.where(there & (slide[inside] == slide[wanted]), order[inside], -1)
+        row[rows] = np.where(exists & (slide[inside] == slide[injection_positions]), order[inside], -1)
         return row
 
-    last, following = last[wanted], following[wanted]
+    last, following = last[injection_positions], following[injection_positions]
     return in_the_same_slide(last, last >= 0), in_the_same_slide(following, following < total)
 
 
 def _slides(shift: Array) -> Array:
-    """A number for each row, equal where all shifts are equal."""
+    """Number of the time slide of each row. Rows with equal shifts have equal numbers."""
     result = np.zeros(len(shift), dtype=np.int64)
     for column in np.rint(shift / SHIFT_RESOLUTION).astype(np.int64).T:
         values, code = np.unique(column, return_inverse=True)

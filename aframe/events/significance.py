@@ -1,4 +1,4 @@
-"""How often noise alone makes an event as loud."""
+"""False alarm rates and significance of events from a background of time slides."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,20 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.tables import EventTable
 from aframe.types import Array
 
-ROUNDING = 1e-12
-"""Relative tolerance within which a false alarm rate is a whole number of events per livetime."""
+FAR_TOLERANCE = 1e-12
+"""Relative tolerance of the test whether a false alarm rate is a whole number of events per livetime."""
 
 
 @dataclass(frozen=True)
 class Background:
-    """Events of time-slid data, which hold no coincident signals.
+    """Events of time-slid data. Time slides hold no coincident signals.
 
     Attributes:
-        statistics: Detection statistics, in any order; kept in ascending order.
-        livetime: Seconds of all time slides together, T_b.
+        statistics: Detection statistics, shape (events,). The constructor takes any order and sorts them.
+        livetime: Live time of all time slides, T_b, in s.
+
+    Raises:
+        DataError: If the live time is not positive or a statistic is not a number.
     """
 
     statistics: Float[Array, " events"]
@@ -36,40 +39,40 @@ class Background:
 
     @classmethod
     def read(cls, path: str) -> "Background":
-        """Background of an event table; only the statistics are read."""
+        """Read the statistics and the live time of an event table."""
         table = EventTable.read(path, columns=["detection_statistic"])
         return cls(table["detection_statistic"], table.livetime)
 
     @property
     def livetime_years(self) -> float:
-        """T_b in Julian years."""
+        """Live time of all time slides, T_b, in Julian years."""
         return self.livetime / SECONDS_PER_YEAR
 
     @property
     def lowest_far_per_year(self) -> float:
-        """One event per livetime: no lower rate can be measured."""
+        """Lowest rate that this background can measure: one event per live time."""
         return 1 / self.livetime_years
 
     def count(self, statistic: Float[Array, "*shape"] | float) -> Int[Array, "*shape"]:
-        """Background events at least as loud, n_b."""
+        """Number of background events at least as loud, n_b."""
         return np.asarray(len(self.statistics) - np.searchsorted(self.statistics, statistic, side="left"))
 
     def far_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
         """False alarm rate, max(n_b(≥ x), 1) / T_b, in events per Julian year.
 
-        At ``lowest_far_per_year`` it is an upper limit.
+        The rate of an event louder than all background, 1 / T_b, is an upper limit.
         """
         return np.asarray(np.maximum(self.count(statistic), 1) / self.livetime_years)
 
     def is_upper_limit(self, statistic: Float[Array, "*shape"] | float) -> Bool[Array, "*shape"]:
-        """Whether no background event is as loud, so that the false alarm rate is only known to be lower."""
+        """Whether no background event is as loud. The false alarm rate is then an upper limit."""
         return np.asarray(self.count(statistic) == 0)
 
     def far_interpolated_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
         """False alarm rate as a continuous function of the statistic, in events per Julian year.
 
-        At a background event it is ``far_per_year``, between two the logarithm is linear in the statistic, so it is
-        never below ``far_per_year``; beyond the loudest and the quietest it stays as it is there.
+        The rate at a background event is ``far_per_year``. Between two events, its logarithm is linear in the
+        statistic. The rate is constant beyond the loudest and the quietest event. It is never below ``far_per_year``.
         """
         events = self.statistics.astype(np.float64)
         if not len(events):
@@ -83,37 +86,43 @@ class Background:
         return np.asarray(np.exp(at_upper + share * (at_lower - at_upper)))
 
     def significance(self, statistic: Float[Array, "*shape"] | float, livetime: float) -> Float[Array, "*shape"]:
-        """Probability that noise makes one event at least as loud in some time of observation.
+        """Probability of at least one noise event as loud during the observation.
 
         Usman et al., arXiv:1508.02357, eq. 17: 1 − exp(−T (1 + n_b) / T_b).
 
         Args:
             statistic: Detection statistics.
-            livetime: Seconds of observation without time slides, T.
+            livetime: Observing time without time slides, T, in s.
+
+        Returns:
+            One probability per statistic.
         """
         return np.asarray(-np.expm1(-livetime * (1 + self.count(statistic)) / self.livetime))
 
     def threshold_at_far(self, far_per_year: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
-        """Smallest statistic whose false alarm rate is at most the given one.
+        """Smallest statistic with a false alarm rate of at most ``far_per_year``.
 
-        With k the whole number of background events that the rate allows, it is the next number above the (k + 1)-th
-        loudest background statistic. Where the rate allows all the events that there are, it is the lowest finite
-        number: −inf, which marks injections without an event, is below every threshold.
+        Let the rate allow k background events. The threshold is the next floating-point number above the (k + 1)-th
+        loudest background statistic. If the rate allows all background events, the threshold is the lowest finite
+        number. Every threshold is thus above −inf, the statistic of injections without an event.
 
         Args:
             far_per_year: Events per Julian year.
+
+        Returns:
+            One threshold per rate.
 
         Raises:
             ConfigurationError: If a rate is below ``lowest_far_per_year``.
         """
         rate = np.asarray(far_per_year, dtype=np.float64)
-        allowed = np.floor(np.minimum(rate * self.livetime_years * (1 + ROUNDING), len(self.statistics) + 1))
+        allowed = np.floor(np.minimum(rate * self.livetime_years * (1 + FAR_TOLERANCE), len(self.statistics) + 1))
         allowed = np.nan_to_num(allowed, nan=0.0).astype(np.int64)
         if not (allowed >= 1).all():
             raise ConfigurationError(
                 f"false alarm rate {rate.min():.4g} per year cannot be measured with {self.livetime_years:.4g} years "
                 f"of background, whose lowest is {self.lowest_far_per_year:.4g} per year: "
-                "ask for that or score more time slides"
+                "use that rate or score more time slides"
             )
         lowest = np.finfo(np.float64).min
         padded = np.concatenate([[-np.inf], self.statistics.astype(np.float64)])

@@ -1,7 +1,7 @@
-"""How often noise would make an event louder than all that were measured, if its tail is exponential.
+"""Extrapolate false alarm rates beyond the loudest background event with an exponential tail.
 
-Peaks over threshold: above a high threshold u the statistics of noise are taken to be exponentially distributed, so
-that FAR(x) = FAR(u) exp(−(x − u) / β). This is a model, not a measurement, and everything here says so in its name.
+The method is peaks over threshold: above a high threshold u, noise statistics follow an exponential distribution, and
+FAR(x) = FAR(u) exp(−(x − u) / β). This is a model, not a measurement. Names of extrapolated quantities say so.
 """
 
 from dataclasses import dataclass
@@ -12,26 +12,29 @@ from jaxtyping import Bool, Float
 from aframe.events.significance import Background
 from aframe.types import Array
 
-MOST_EXCEEDANCES, FEWEST_EXCEEDANCES = 1000, 25
-"""Background events in a fit: more would reach into the bulk, fewer leave the slope uncertain by more than a fifth."""
+MOST_EXCEEDANCES = 1000
+"""Largest number of background events in a fit. More events would reach into the bulk of the distribution."""
 
-LARGEST_SHARE = 10
-"""At most one background event in this many belongs to the tail."""
+FEWEST_EXCEEDANCES = 25
+"""Smallest number of background events in a fit. Fewer events leave the slope uncertain by more than a fifth."""
+
+EVENTS_PER_EXCEEDANCE = 10
+"""Smallest ratio of all background events to those in the tail."""
 
 CRITICAL_DEVIATION = 1.645
-"""Standard deviations of the Gini statistic beyond which a tail is not called exponential (10 %, two-sided)."""
+"""Largest deviation of the Gini statistic, in standard deviations, of an exponential tail (10 %, two-sided)."""
 
 
 @dataclass(frozen=True)
 class ExponentialTail:
-    """An exponential fitted to the loudest background events.
+    """Exponential fit to the loudest background events.
 
     Attributes:
-        threshold: Statistic u above which it holds: itself a background event.
+        threshold: Statistic u above which the fit holds. It is the statistic of a background event.
         rate_per_year: Measured false alarm rate at u, events per Julian year.
         scale: Maximum-likelihood β, the mean exceedance, in units of the statistic.
-        number: Events above u, k.
-        deviation: How far the exceedances are from an exponential, in standard deviations of the Gini statistic.
+        number: Number of events above u, k.
+        deviation: Deviation of the exceedances from an exponential, in standard deviations of the Gini statistic.
     """
 
     threshold: float
@@ -42,22 +45,21 @@ class ExponentialTail:
 
     @property
     def is_exponential(self) -> bool:
-        """Whether the exceedances look like draws from an exponential; if not, nothing justifies extrapolating."""
+        """Whether the exceedances are consistent with an exponential. Extrapolation requires this."""
         return abs(self.deviation) < CRITICAL_DEVIATION
 
     def far_extrapolated_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
-        """FAR(u) exp(−(x − u) / β) in events per Julian year, for x above the threshold."""
+        """False alarm rate FAR(u) exp(−(x − u) / β), in events per Julian year, for x above the threshold."""
         return np.asarray(self.rate_per_year * np.exp(-(np.asarray(statistic) - self.threshold) / self.scale))
 
     def statistic_at_far(self, far_per_year: float) -> float:
-        """Statistic with a false alarm rate below that at the threshold: u + β ln(FAR(u) / FAR)."""
+        """Statistic u + β ln(FAR(u) / FAR) of a false alarm rate below that at the threshold."""
         return float(self.threshold + self.scale * np.log(self.rate_per_year / far_per_year))
 
     def log_error(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
-        """One standard deviation of ln FAR, if the tail is exponential.
+        """Standard deviation of ln FAR, if the tail is exponential: σ² = 1 / (k + 1) + ((x − u) / β)² / k.
 
-        The rate at u is a count of k + 1 and the slope a mean of k exceedances, independent of each other:
-        σ² = 1 / (k + 1) + ((x − u) / β)² / k.
+        The rate at u is a count of k + 1 events. The slope is a mean of k exceedances. The two are independent.
         """
         lengths = (np.asarray(statistic) - self.threshold) / self.scale
         return np.asarray(np.sqrt(1 / (self.number + 1) + lengths**2 / self.number))
@@ -65,13 +67,13 @@ class ExponentialTail:
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """False alarm rates that are continued beyond the background, all of shape (events,).
+    """False alarm rates of events, extrapolated beyond the background. All arrays have shape (events,).
 
     Attributes:
-        far_per_year: Interpolated up to the tail's threshold, fitted above it; NaN where it is neither measured nor to
-            be extrapolated, because the tail is not exponential.
-        log_error: Standard deviation of its natural logarithm where it is fitted, NaN elsewhere.
-        is_extrapolated: Whether the event is louder than all background, so that its rate is the model's alone.
+        far_per_year: Events per Julian year: interpolated up to the tail's threshold, fitted above it. NaN for an event
+            beyond the background if the tail is not exponential.
+        log_error: Standard deviation of the natural logarithm of a fitted rate, NaN elsewhere.
+        is_extrapolated: Whether the event is louder than all background, so that its rate follows from the model alone.
     """
 
     far_per_year: Float[Array, " events"]
@@ -80,18 +82,19 @@ class Extrapolation:
 
 
 def fit_tail(background: Background) -> ExponentialTail | None:
-    """Fit the loudest events of a background.
+    """Fit an exponential to the loudest events of a background.
 
-    The tail is the loudest k of n events, k = min(1000, n / 10), if their excesses over the next event look
-    exponential: if Gini's statistic, which for k draws from any exponential has mean 1/2 and variance 1 / (12 (k − 1)),
-    is within 1.645 standard deviations (Gail & Gastwirth, J. R. Stat. Soc. B 40, 350, 1978). Otherwise k is halved,
-    down to 25.
+    The first fit takes the loudest k of n events, k = min(1000, n / 10), and their excesses over the next event. It
+    passes if Gini's statistic is within 1.645 standard deviations of its mean (Gail & Gastwirth, J. R. Stat. Soc. B 40,
+    350, 1978). For k draws from any exponential, this statistic has mean 1/2 and variance 1 / (12 (k − 1)). If the fit
+    fails, k is halved, down to 25.
 
     Returns:
-        The first fit that passes, or the last one, whose ``is_exponential`` is then False; None for fewer than 250
-        events or if the loudest are all alike.
+        The first fit that passes. If none passes, the last fit, whose ``is_exponential`` is False. None for fewer than
+        250 events, or if the loudest events have equal statistics.
     """
-    events, number = background.statistics, min(MOST_EXCEEDANCES, len(background.statistics) // LARGEST_SHARE)
+    events = background.statistics
+    number = min(MOST_EXCEEDANCES, len(events) // EVENTS_PER_EXCEEDANCE)
     tail = None
     while number >= FEWEST_EXCEEDANCES and (tail is None or not tail.is_exponential):
         threshold = float(events[-number - 1])
@@ -107,12 +110,15 @@ def fit_tail(background: Background) -> ExponentialTail | None:
 def extrapolate(
     background: Background, tail: ExponentialTail | None, statistic: Float[Array, " events"]
 ) -> Extrapolation:
-    """False alarm rates of events, those beyond the background by the tail's model.
+    """Estimate false alarm rates of events, also beyond the background.
 
     Args:
         background: Events of time slides.
-        tail: Its fit.
-        statistic: Detection statistics.
+        tail: Fit to the background's tail; None without one.
+        statistic: Detection statistics, shape (events,).
+
+    Returns:
+        Interpolated rates up to the tail's threshold, and the tail's rates above it.
     """
     beyond = background.is_upper_limit(statistic)
     rate, error = background.far_interpolated_per_year(statistic), np.full(len(statistic), np.nan)
@@ -125,7 +131,10 @@ def extrapolate(
 
 
 def _deviation(excess: Array) -> float:
-    """Standard deviations from 1/2 of Gini's statistic, Σ i (k − i)(x_{i+1} − x_i) / ((k − 1) Σ x), x ascending."""
+    """Deviation of Gini's statistic from 1/2, in standard deviations.
+
+    The statistic is Σ i (k − i)(x_{i+1} − x_i) / ((k − 1) Σ x), with x in ascending order.
+    """
     number = len(excess)
     index = np.arange(1, number)
     gini = (index * (number - index) * np.diff(excess)).sum() / ((number - 1) * excess.sum())

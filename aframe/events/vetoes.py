@@ -1,8 +1,8 @@
-"""Vetoes: which events happen in time that is not trusted, and how much live time goes with them.
+"""Remove events and live time in vetoed time.
 
-At slide time t, detector k's data of time t + shifts[k] are seen. So an event at t is vetoed if t + shifts[k] lies in
-vetoed time of detector k, for any k; and a slide loses the measure of the union of all detectors' intervals, each
-shifted by −shifts[k]. Times are those of coalescence: a window that merely touches vetoed time is kept.
+Slide time t corresponds to the time t + shifts[k] in the data of detector k. An event at t is vetoed if t + shifts[k]
+lies in vetoed time of any detector k. A slide loses the union of all detectors' intervals, each shifted by −shifts[k].
+Vetoes apply to coalescence times. A window that only touches vetoed time stays.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,24 +17,25 @@ from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTa
 from aframe.types import Array
 
 CHUNK_ROWS = 2**20
-"""Events, or intervals of slides, that are looked at together: bounds memory, changes no result."""
+"""Number of events, or of intervals of slides, in one chunk. It bounds memory and does not affect results."""
 
 LIVETIME_TOLERANCE = 1e-6
-"""Relative; two sums of the same live times may differ by rounding."""
+"""Relative difference by which rounding may change a sum of live times."""
 
 Intervals = Mapping[str, Float[Array, "n 2"]]
-"""Vetoed time of each detector: start and stop (GPS s, half open), in order and disjoint, as ``merged`` makes it."""
+"""Vetoed time of each detector: start and stop (GPS s, half open), in order and disjoint, as ``merged`` returns it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Veto:
-    """Time of one detector that one source vetoes.
+    """Vetoed time of one detector from one source.
 
     Attributes:
-        name: What a person calls the source.
+        name: Display name of the source.
         ifo: Detector.
-        intervals: Start and stop, GPS s, half open; in any order, and they may overlap or be infinite.
-        in_zero_lag: Whether it holds for unshifted data, too, and not for time slides alone.
+        intervals: Start and stop, GPS s, half open, shape (intervals, 2). They may be unordered, overlap, or be
+            infinite.
+        in_zero_lag: Whether the veto also applies to unshifted data. Otherwise it applies to time slides alone.
     """
 
     name: str
@@ -44,19 +45,27 @@ class Veto:
 
     @classmethod
     def of(cls, name: str, ifo: str, segments: Iterable[Segment], margin: float, in_zero_lag: bool = True) -> "Veto":
-        """A veto of segments, each made longer by ``margin`` seconds at both ends."""
+        """Veto segments and a margin on both sides of each.
+
+        Args:
+            name: Display name of the source.
+            ifo: Detector.
+            segments: Vetoed segments, GPS s.
+            margin: Extension of each segment at both ends, s.
+            in_zero_lag: Whether the veto also applies to unshifted data.
+        """
         times = [(segment.start - margin, segment.stop + margin) for segment in segments]
         return cls(name, ifo, np.array(times, dtype=np.float64).reshape(-1, 2), in_zero_lag)
 
 
 @dataclass(frozen=True, eq=False)
 class SlideSpans:
-    """The stretches of slide time in which the events of some slides can be.
+    """Stretches of live time of time slides.
 
     Attributes:
-        start: GPS seconds.
-        duration: Seconds: a slide's live time.
-        shift: Seconds by which each detector's data are shifted.
+        start: Start of each stretch, slide time, GPS s.
+        duration: Live time of each stretch, s.
+        shift: Shift of each detector's data, s, shape (slides, ifos).
     """
 
     start: Float[Array, " slides"]
@@ -65,7 +74,7 @@ class SlideSpans:
 
 
 def merged(intervals: Float[Array, "n 2"]) -> Float[Array, "m 2"]:
-    """The same time in order and disjoint: what touches or overlaps is made one, what is empty is dropped.
+    """Sort intervals, merge those that touch or overlap, and drop empty ones.
 
     >>> merged(np.array([[5.0, 6.0], [1.0, 3.0], [2.0, 4.0], [8.0, 8.0]])).tolist()
     [[1.0, 4.0], [5.0, 6.0]]
@@ -80,12 +89,15 @@ def merged(intervals: Float[Array, "n 2"]) -> Float[Array, "m 2"]:
 
 
 def union(vetoes: Iterable[Veto], ifos: Sequence[str], zero_lag: bool) -> dict[str, Array]:
-    """All vetoed time of each detector.
+    """Combine vetoes into the vetoed time of each detector.
 
     Args:
-        vetoes: Of any detectors; those of others are left out.
+        vetoes: Vetoes of any detectors. Those of detectors not in ``ifos`` have no effect.
         ifos: Detectors.
-        zero_lag: Whether for unshifted data.
+        zero_lag: True for unshifted data, False for time slides.
+
+    Returns:
+        Merged intervals of each detector.
     """
     chosen = [veto for veto in vetoes if veto.in_zero_lag or not zero_lag]
     empty = np.empty((0, 2))
@@ -95,17 +107,20 @@ def union(vetoes: Iterable[Veto], ifos: Sequence[str], zero_lag: bool) -> dict[s
 def vetoed(
     time: Float[Array, " events"], shift: Float[Array, "events ifos"], ifos: Sequence[str], vetoes: Intervals
 ) -> Bool[Array, " events"]:
-    """Which events happen in vetoed time of any detector, in O(N log V).
+    """Whether each event lies in vetoed time of any detector. The cost is O(N log V) for N events and V intervals.
 
     Args:
-        time: Slide time, GPS s; one that is not a number is never vetoed.
-        shift: Seconds by which each detector's data are shifted.
+        time: Slide time of each event, GPS s, shape (events,). NaN is never vetoed.
+        shift: Shift of each detector's data, s, shape (events, ifos).
         ifos: Detectors, in the order of ``shift``.
-        vetoes: Vetoed time of each.
+        vetoes: Vetoed time of each detector.
+
+    Returns:
+        Shape (events,).
     """
     result = np.zeros(len(time), dtype=bool)
     for ifo, column in zip(ifos, shift.T, strict=True):
-        edges = vetoes[ifo].ravel()  # start, stop, start, stop, …: an odd number of edges passed is inside
+        edges = vetoes[ifo].ravel()  # start, stop, start, stop, …: a time after an odd number of edges is inside
         for first in range(0, len(time) if len(edges) else 0, CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             result[rows] |= np.searchsorted(edges, time[rows] + column[rows], side="right") % 2 == 1
@@ -115,50 +130,56 @@ def vetoed(
 def reasons(
     time: Float[Array, " events"], shift: Float[Array, "events ifos"], ifos: Sequence[str], vetoes: Iterable[Veto]
 ) -> list[str]:
-    """By whom each event is vetoed, such as ``L1 gate; L1 CBC_CAT2``; empty where by nobody.
+    """List the detectors and sources that veto each event, such as ``L1 gate; L1 CBC_CAT2``.
 
     Args:
-        time: Slide time, GPS s.
-        shift: Seconds by which each detector's data are shifted.
+        time: Slide time of each event, GPS s, shape (events,).
+        shift: Shift of each detector's data, s, shape (events, ifos).
         ifos: Detectors, in the order of ``shift``.
-        vetoes: Sources.
+        vetoes: Vetoes of all sources.
+
+    Returns:
+        One text per event, empty for an event without a veto.
     """
-    found: list[list[str]] = [[] for _ in time]
+    names_of_events: list[list[str]] = [[] for _ in time]
     for veto in vetoes:
         if veto.ifo not in ifos:
             continue
         column = shift[:, [list(ifos).index(veto.ifo)]]
         for row in np.flatnonzero(vetoed(time, column, [veto.ifo], {veto.ifo: merged(veto.intervals)})):
-            found[row].append(f"{veto.ifo} {veto.name}")
-    return ["; ".join(names) for names in found]
+            names_of_events[row].append(f"{veto.ifo} {veto.name}")
+    return ["; ".join(names) for names in names_of_events]
 
 
 def live_spans(
     spans: SlideSpans, ifos: Sequence[str], vetoes: Intervals
 ) -> tuple[SlideSpans, Int[Array, " stretches"]]:
-    """The stretches of slides in which no detector's data are vetoed, and the slide that each is of.
+    """Remove vetoed time from slides.
 
-    Exact, each second once. Only the intervals that a slide can see are looked at, about a million at a time:
-    O(n log n) in their number.
+    The result is exact and counts each second once. Each slide is compared only with the intervals that overlap it. A
+    chunk holds about a million intervals. The cost is O(n log n) for n intervals.
 
     Args:
-        spans: Slides.
+        spans: Live time of the slides.
         ifos: Detectors, in the order of the slides' shifts.
-        vetoes: Vetoed time of each.
+        vetoes: Vetoed time of each detector.
+
+    Returns:
+        Stretches without vetoed time in any detector, and the row of ``spans`` of each stretch.
     """
-    ranges, seen = [], np.full(len(spans.start), 2)
+    ranges, edge_count = [], np.full(len(spans.start), 2)
     for ifo, column in zip(ifos, spans.shift.T, strict=True):
         low = spans.start + column
         first = np.searchsorted(vetoes[ifo][:, 1], low, side="right")
         last = np.searchsorted(vetoes[ifo][:, 0], low + spans.duration, side="left")
         ranges.append((first, np.maximum(last, first)))
-        seen += 2 * (ranges[-1][1] - first)
-    groups = np.cumsum(seen) // CHUNK_ROWS
+        edge_count += 2 * (ranges[-1][1] - first)
+    groups = np.cumsum(edge_count) // CHUNK_ROWS
     parts = [(SlideSpans(spans.start[:0], spans.duration[:0], spans.shift[:0]), groups[:0])]
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
-        own = SlideSpans(spans.start[rows], spans.duration[rows], spans.shift[rows])
-        live, slide = _live_spans(own, [(first[rows], last[rows]) for first, last in ranges], ifos, vetoes)
+        chunk = SlideSpans(spans.start[rows], spans.duration[rows], spans.shift[rows])
+        live, slide = _live_spans(chunk, [(first[rows], last[rows]) for first, last in ranges], ifos, vetoes)
         parts.append((live, rows[slide]))
     columns = [np.concatenate([getattr(p, name) for p, _ in parts]) for name in ("start", "duration", "shift")]
     return SlideSpans(*columns), np.concatenate([slide for _, slide in parts])
@@ -167,13 +188,13 @@ def live_spans(
 def _live_spans(
     spans: SlideSpans, ranges: Sequence[tuple[Array, Array]], ifos: Sequence[str], vetoes: Intervals
 ) -> tuple[SlideSpans, Array]:
-    """The stretches between edges behind which no interval is open; a slide's own ends are edges, too."""
-    every = np.arange(len(spans.start))
-    slides, edges = [every, every], [np.zeros(len(every)), spans.duration]
-    steps = [np.zeros(len(every), np.int64)] * 2
+    """Gaps between vetoed intervals in each slide, limited by the slide's start and end."""
+    all_slides = np.arange(len(spans.start))
+    slides, edges = [all_slides, all_slides], [np.zeros(len(all_slides)), spans.duration]
+    steps = [np.zeros(len(all_slides), np.int64)] * 2
     for column, (ifo, (first, last)) in enumerate(zip(ifos, ranges, strict=True)):
         count = last - first
-        slide = np.repeat(every, count)
+        slide = np.repeat(all_slides, count)
         interval = np.arange(len(slide)) - np.repeat(np.cumsum(count) - count - first, count)
         offset = spans.start[slide] + spans.shift[slide, column]
         inside = np.clip(vetoes[ifo][interval] - offset[:, None], 0.0, spans.duration[slide][:, None])
@@ -192,67 +213,70 @@ def _live_spans(
 def clean_events(
     events: EventTable, spans: SlideSpans, ifos: Sequence[str], vetoes: Intervals
 ) -> tuple[EventTable, SlideSpans]:
-    """The events outside vetoed time, and the stretches of live time that are left.
+    """Remove events and live time in vetoed time.
 
     Args:
-        events: Of all the slides.
-        spans: The slides.
+        events: Events of all slides.
+        spans: Live time of the slides.
         ifos: Detectors, in the order of the shifts.
-        vetoes: Vetoed time of each.
+        vetoes: Vetoed time of each detector.
 
     Returns:
-        The events: attribute ``Tb`` is what is left of the live time, ``Tb_before_vetoes`` what it was, s; and the live
-        time.
+        Events outside vetoed time, and the remaining live time. Attribute ``Tb`` of the events is the remaining live
+        time in s, and ``Tb_before_vetoes`` the original one.
 
     Raises:
-        DataError: If the live times of events and slides differ, or nothing is left.
+        DataError: If the live times of events and slides differ, or no live time remains.
     """
     total = float(spans.duration.sum())
     if abs(total - events.livetime) > LIVETIME_TOLERANCE * max(total, events.livetime):
         raise DataError(
-            f"the events are of {events.livetime:g} s, the slides that the configuration plans are {total:g} s long: "
-            "score the slides anew, or restore the configuration"
+            f"the events have a live time of {events.livetime:g} s, but the slides of the configuration have "
+            f"{total:g} s: score the slides again, or restore the configuration"
         )
     live, _ = live_spans(spans, ifos, vetoes)
-    left = float(live.duration.sum())
-    if left <= LIVETIME_TOLERANCE * total:
+    remaining = float(live.duration.sum())
+    if remaining <= LIVETIME_TOLERANCE * total:
         raise DataError(
-            f"all of the {total:.0f} s of live time are vetoed: give fewer vetoes in [luigi_vetoes], or other data"
+            f"all {total:.0f} s of live time are vetoed: give fewer vetoes in [luigi_vetoes], or other data"
         )
     table = events.rows(~vetoed(events["detection_time"], events["shift"], ifos, vetoes))
-    table.attributes |= {"Tb": left, "Tb_before_vetoes": events.livetime}
+    table.attributes |= {"Tb": remaining, "Tb_before_vetoes": events.livetime}
     return table, live
 
 
 def clean_injections(recovered: RecoveredTable, ifos: Sequence[str], vetoes: Intervals) -> RecoveredTable:
-    """The injections outside vetoed time, as if no other had been made.
+    """Remove injections in vetoed time, together with their draws.
 
-    An injection stands for all the draws that were made for it (``num_draws``): itself and those rejected on the way,
-    which have no time but its. So they leave together, ``num_injections`` counts the draws that stay, and the sensitive
-    volume is that of the time that is left, whatever share of it is vetoed and in which segments. An injection outside
-    vetoed time whose event lies inside is not found: the search would not report that event.
+    An injection represents ``num_draws`` draws: itself and the draws rejected before it. Rejected draws have no time of
+    their own, so they leave with their injection. ``num_injections`` counts the remaining draws. The sensitive volume
+    is therefore that of the remaining time, for any vetoed share in any segments. If an injection lies outside vetoed
+    time but its event lies inside, the injection is missed, because the search does not report that event.
 
     Args:
         recovered: All injections, with the events that recovered them.
         ifos: Detectors, in the order of the shifts.
-        vetoes: Vetoed time of each.
+        vetoes: Vetoed time of each detector.
+
+    Returns:
+        Injections outside vetoed time. A missed injection has statistic −inf and time NaN.
 
     Raises:
-        DataError: If the injections do not tell their draws, or none is left.
+        DataError: If the injections lack the column ``num_draws``, or none remains.
     """
     if "num_draws" not in recovered.parameters:
         raise DataError(
-            "the injections do not tell how many draws were made for each (column num_draws), without which vetoes "
-            "cannot take rejected draws away: an earlier version made them; make them anew"
+            "the injections lack the column num_draws, which vetoes need to remove rejected draws: an earlier version "
+            "wrote them; generate them again"
         )
     table = recovered.rows(~vetoed(recovered["injection_time"], recovered["shift"], ifos, vetoes))
     if len(table) == 0 < len(recovered):
         raise DataError(
             f"all {len(recovered)} injections lie in vetoed time: give fewer vetoes in [luigi_vetoes], or other data"
         )
-    lost = vetoed(table["detection_time"], table["shift"], ifos, vetoes)
+    is_missed = vetoed(table["detection_time"], table["shift"], ifos, vetoes)
     columns = {"detection_statistic": -np.inf, "detection_time": np.nan}
-    table.parameters |= {name: np.where(lost, value, table[name]) for name, value in columns.items()}
+    table.parameters |= {name: np.where(is_missed, value, table[name]) for name, value in columns.items()}
     table.attributes["num_injections"] = int(table["num_draws"].sum())
     return table
 
@@ -260,15 +284,18 @@ def clean_injections(recovered: RecoveredTable, ifos: Sequence[str], vetoes: Int
 def clean_rejected(
     rejected: Iterable[RejectedTable], injections: InjectionTable, kept: RecoveredTable
 ) -> Iterator[RejectedTable]:
-    """The rejected draws that were made for the injections that stay.
+    """Select the rejected draws that belong to the remaining injections.
 
     Args:
-        rejected: All rejected draws, in the order in which they were drawn, in pieces.
-        injections: Columns ``injection_time``, ``shift`` and ``num_draws`` of all injections, in that order, too.
-        kept: The injections that stay, in any order.
+        rejected: All rejected draws in pieces, in the order of drawing.
+        injections: Columns ``injection_time``, ``shift`` and ``num_draws`` of all injections, in the same order.
+        kept: Remaining injections, in any order.
+
+    Yields:
+        The selected draws of each piece.
 
     Raises:
-        DataError: If the draws are not those of the injections.
+        DataError: If the draws do not belong to the injections.
     """
     stays = np.isin(_placements(injections), _placements(kept))
     mask = np.repeat(stays, injections["num_draws"] - 1)
@@ -281,12 +308,13 @@ def clean_rejected(
         yield piece.rows(stay)
     if row != len(mask):
         raise DataError(
-            f"the rejected draws are not the {len(mask)} that were made for the injections: the two files belong to "
-            "different sets of injections; make both anew"
+            f"the rejected draws are not the {len(mask)} that belong to the injections: the two files come from "
+            "different sets of injections; generate both again"
         )
 
 
 def _placements(table: InjectionTable | RecoveredTable) -> Array:
     """Time and shifts of each row as one comparable value."""
-    columns = np.column_stack([table["injection_time"], table["shift"]]) + 0.0  # no negative zero: bytes are compared
+    # adding zero removes negative zeros, because the comparison is of bytes
+    columns = np.column_stack([table["injection_time"], table["shift"]]) + 0.0
     return np.ascontiguousarray(columns).view(f"V{columns.itemsize * columns.shape[1]}").ravel()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from aframe.candidates.table import CandidateTable
 from aframe.errors import ConfigurationError, DataError
-from aframe.events.significance import ROUNDING, Background
+from aframe.events.significance import FAR_TOLERANCE, Background
 from aframe.events.tail import ExponentialTail, fit_tail
 from aframe.notebook.asked import numbers
 from aframe.notebook.shown import Shown, show, with_units
@@ -87,7 +87,7 @@ class SearchBackground(Shown, Background):
         """
         far = numbers(far_per_year, "a false alarm rate")
         highest = self.highest_far_per_year
-        if (far > highest * (1 + ROUNDING)).any():
+        if (far > highest * (1 + FAR_TOLERANCE)).any():
             raise ConfigurationError(
                 f"no threshold has a false alarm rate as high as {np.max(far):.4g} per year: this background has "
                 f"{len(self.statistics)} events, {highest:.4g} per year; ask for no more than that"

@@ -9,7 +9,7 @@ from aframe.candidates.catalogue import gwosc_page
 from aframe.candidates.p_astro import FEWEST_SIGNALS
 from aframe.candidates.table import CandidateTable, utc
 from aframe.events.significance import Background
-from aframe.events.tail import FEWEST_EXCEEDANCES, LARGEST_SHARE
+from aframe.events.tail import EVENTS_PER_EXCEEDANCE, FEWEST_EXCEEDANCES
 from aframe.report.closeups import closeups
 from aframe.report.html import Cell, Figures, missing, sortable_table
 from aframe.report.inputs import ReportInputs
@@ -101,8 +101,9 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
             told["p_astro"] += " It takes the rate of noise as known, which so little background does not make true."
     elif "p_astro" in has:
         told["p_astro"] = (
-            f"the probability to be a signal: not told, as that takes {LARGEST_SHARE * FEWEST_EXCEEDANCES} background "
-            f"events, and recovered injections worth {FEWEST_SIGNALS} equal ones of the astrophysical population."
+            f"the probability to be a signal: not told, as that takes {EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} "
+            f"background events, and recovered injections worth {FEWEST_SIGNALS} equal ones of the astrophysical "
+            "population."
         )
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         told["Extrapolated rate"] = "what an exponential tail of the background says; no measurement."

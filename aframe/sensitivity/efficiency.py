@@ -1,4 +1,4 @@
-"""Share of binaries that a search finds, against their loudness, distance and mass."""
+"""Detection efficiency: the share of binaries that a search recovers, against SNR, distance and chirp mass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from aframe.sensitivity.weights import Binaries
 from aframe.types import Array
 
 BINS = 20
-"""Of each axis, evenly in the logarithm (of redshift for distances)."""
+"""Number of bins of each axis, even in the logarithm (of redshift for distances)."""
 
-NEAREST = 0.002
-"""Share of the accepted injections that may lie below the first bin: a few strays would make most bins empty."""
+SHARE_BELOW_BINS = 0.002
+"""Share of the accepted injections below the first bin. It prevents that a few outliers leave most bins empty."""
 
 UNITS: Mapping[str, str] = {
     "snr": "",
@@ -27,16 +27,16 @@ UNITS: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Efficiency:
-    """Share found in bins of one quantity, at some false alarm rates, with 68 % intervals.
+    """Efficiency in bins of one quantity, at one or more false alarm rates, with 68 % intervals.
 
     Attributes:
-        axis: One of ``UNITS``.
-        edges: Borders of the bins, in the axis' unit.
-        far_per_year: Events per Julian year.
-        share: Share found; not a number where a bin has no binaries.
-        low: Lower end of its interval.
-        high: Upper end.
-        number: Effective number of binaries in each bin, (Σ w)² / Σ w².
+        axis: Name of the quantity, a key of ``UNITS``.
+        edges: Edges of the bins in the quantity's unit, shape (bins + 1,).
+        far_per_year: False alarm rates, events per Julian year, shape (rates,).
+        share: Share of recovered binaries, shape (rates, bins); NaN in a bin without binaries.
+        low: Lower end of the share's interval, shape (rates, bins).
+        high: Upper end of the share's interval, shape (rates, bins).
+        number: Effective number of binaries in each bin, (Σ w)² / Σ w², shape (bins,).
     """
 
     axis: str
@@ -53,8 +53,8 @@ class BinSums:
     """Sums over the weights of binaries in each bin.
 
     Attributes:
-        total: Σ w.
-        squares: Σ w².
+        total: Σ w, shape (bins,).
+        squares: Σ w², shape (bins,).
     """
 
     total: Float[Array, " bins"]
@@ -62,7 +62,12 @@ class BinSums:
 
     @classmethod
     def of(cls, index: Int[Array, " n"], weight: Float[Array, " n"] | None) -> "BinSums":
-        """Sums by bin (see ``Bins.index``); without weights each binary counts once."""
+        """Sum the weights in each bin.
+
+        Args:
+            index: Bin of each binary (see ``Bins.index``), shape (n,).
+            weight: Weight of each binary, shape (n,); None for unit weights.
+        """
         powers = (None, None) if weight is None else (weight, weight**2)
         sums = (np.bincount(index + 1, values, minlength=BINS + 2)[1:-1].astype(np.float64) for values in powers)
         return cls(*sums)
@@ -76,9 +81,9 @@ class Bins:
     """Bins that are even in the logarithm of a quantity.
 
     Attributes:
-        axis: One of ``UNITS``.
-        start: Logarithm of the first border.
-        width: Of a bin.
+        axis: Name of the quantity, a key of ``UNITS``.
+        start: Logarithm of the first edge.
+        width: Width of a bin in the logarithm.
     """
 
     axis: str
@@ -87,24 +92,29 @@ class Bins:
 
     @classmethod
     def around(cls, axis: str, logarithm: Float[Array, " n"]) -> "Bins":
-        """Bins that hold some injections, without the lowest few."""
-        start, stop = float(np.quantile(logarithm, NEAREST)), float(logarithm.max())
+        """Choose bins that hold a set of injections, except for the lowest few.
+
+        Args:
+            axis: Name of the quantity, a key of ``UNITS``.
+            logarithm: Natural logarithm of the quantity (of redshift for distances), shape (n,).
+        """
+        start, stop = float(np.quantile(logarithm, SHARE_BELOW_BINS)), float(logarithm.max())
         stop = max(stop, start + 0.1) + 1e-9
         return cls(axis, start, (stop - start) / BINS)
 
     @property
     def edges(self) -> Float[Array, " edges"]:
-        """Borders in the axis' unit."""
+        """Edges of the bins in the quantity's unit."""
         edge = np.exp(self.start + self.width * np.arange(BINS + 1))
         return luminosity_distance_mpc(edge, float(edge[-1])) if self.axis == "luminosity_distance" else edge
 
     def index(self, logarithm: Float[Array, " n"]) -> Int[Array, " n"]:
-        """The bin that each value lies in, −1 below and ``BINS`` above them all."""
+        """Bin of each value: −1 below all bins, ``BINS`` above all bins."""
         return np.clip((logarithm - self.start) / self.width + 1, 0, BINS + 1).astype(np.intp) - 1
 
 
 def coordinates(binaries: Binaries) -> dict[str, Float[Array, " n"]]:
-    """Logarithm of redshift, which stands for distance, and of chirp masses (solar masses), by axis."""
+    """Natural logarithms of redshift (for the distance) and of chirp masses (solar masses), by axis."""
     chirp_mass, scale = binaries.log_chirp_mass_source, np.log1p(binaries.redshift)
     with np.errstate(divide="ignore"):
         redshift = np.log(binaries.redshift)
@@ -114,20 +124,24 @@ def coordinates(binaries: Binaries) -> dict[str, Float[Array, " n"]]:
 def efficiency(
     bins: Bins,
     everything: BinSums,
-    found: tuple[Float[Array, " injections"], Float[Array, " injections"], Float[Array, " injections"]],
+    injections: tuple[Float[Array, " injections"], Float[Array, " injections"], Float[Array, " injections"]],
     thresholds: Mapping[float, float],
 ) -> Efficiency:
-    """Share found in each bin.
+    """Compute the share of recovered binaries in each bin.
 
-    A weighted share has the interval of a binomial one of as many binaries as the bin's effective number.
+    The interval of a weighted share is that of a binomial share, with the bin's effective number of binaries.
 
     Args:
-        bins: The bins.
-        everything: Sums over all binaries, injected or not.
-        found: Of the injected ones: the quantity's logarithm, weight, and detection statistic.
-        thresholds: Detection threshold for each false alarm rate (1 / yr).
+        bins: Bins of the quantity.
+        everything: Sums over all draws, accepted and rejected.
+        injections: Logarithm of the quantity, weight, and detection statistic of the accepted injections, each of shape
+            (injections,).
+        thresholds: Detection threshold for each false alarm rate (events per Julian year).
+
+    Returns:
+        Shares and their intervals.
     """
-    logarithm, weight, statistic = found
+    logarithm, weight, statistic = injections
     index = bins.index(logarithm)
     number = np.divide(everything.total**2, everything.squares, out=np.zeros(BINS), where=everything.squares > 0)
     rows = []
@@ -143,12 +157,15 @@ def efficiency(
 def snr_efficiency(
     snr: Float[Array, " injections"], statistic: Float[Array, " injections"], thresholds: Mapping[float, float]
 ) -> Efficiency:
-    """Share of injections found against their network SNR.
+    """Compute the share of recovered injections against network SNR.
 
     Args:
-        snr: Network SNR of accepted injections.
-        statistic: Their detection statistic, −inf where no event recovered one.
-        thresholds: Detection threshold for each false alarm rate (1 / yr).
+        snr: Network SNR of accepted injections, shape (injections,).
+        statistic: Detection statistic of accepted injections, −inf without an event, shape (injections,).
+        thresholds: Detection threshold for each false alarm rate (events per Julian year).
+
+    Returns:
+        Shares and their intervals.
     """
     logarithm = np.log(snr)
     bins = Bins.around("snr", logarithm)
@@ -156,15 +173,23 @@ def snr_efficiency(
     return efficiency(bins, everything, (logarithm, np.ones(len(snr)), statistic), thresholds)
 
 
-def wilson_interval(found: Array, number: Array) -> tuple[Array, Array, Array]:
-    """Share and its 68 % interval (Wilson 1927) for counts out of numbers; out of none, NaN within 0 to 1."""
-    known = number > 0
-    n = np.where(known, number, 1.0)
-    share = np.where(known, found / n, np.nan)
+def wilson_interval(successes: Array, number: Array) -> tuple[Array, Array, Array]:
+    """Compute binomial shares and their 68 % intervals (Wilson 1927).
+
+    Args:
+        successes: Number of successes, possibly fractional, any shape.
+        number: Number of trials, same shape.
+
+    Returns:
+        Share, lower end and upper end. Without trials these are NaN, 0 and 1.
+    """
+    has_trials = number > 0
+    n = np.where(has_trials, number, 1.0)
+    share = np.where(has_trials, successes / n, np.nan)
     centre = (share + 1 / (2 * n)) / (1 + 1 / n)
     half = np.sqrt(np.maximum(share * (1 - share), 0.0) / n + 1 / (4 * n**2)) / (1 + 1 / n)
     return (
         share,
-        np.where(known, np.minimum(centre - half, share), 0.0),
-        np.where(known, np.maximum(centre + half, share), 1.0),
+        np.where(has_trials, np.minimum(centre - half, share), 0.0),
+        np.where(has_trials, np.maximum(centre + half, share), 1.0),
     )

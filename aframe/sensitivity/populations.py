@@ -1,7 +1,8 @@
-"""Target populations given as bilby priors, weighed over everything in which they differ from the injected one.
+"""Target populations from bilby priors.
 
-A population's own law of redshift does not count: a volume is one for a constant rate per comoving volume and source
-time, so only the masses that the population has at each redshift, its spins and its angles enter.
+Weights cover all parameters in which target and source population differ. A sensitive volume assumes a constant rate
+per comoving volume and source time. It therefore depends on a population's masses at each redshift, its spins and its
+angles, but not on its redshift distribution.
 """
 
 import functools
@@ -21,26 +22,29 @@ from aframe.waveforms.priors import Population
 SOURCE_FRAME = "_source"
 RATIOS = ("mass_ratio", "symmetric_mass_ratio")
 MASSES = ("mass_1", "mass_2", "chirp_mass", "total_mass", *RATIOS)
-"""Names of masses in bilby's priors, in the source frame also with the ending ``_source``."""
+"""Names of masses in bilby's priors. Source-frame masses have the suffix ``_source``."""
 
-COSINE, ALIGNED = "cos_", "chi_"
-"""Beginnings of bilby's names of an angle's cosine and of a spin along the orbit's axis."""
+COSINE_PREFIX = "cos_"
+"""Prefix of bilby's name for an angle's cosine."""
+
+ALIGNED_PREFIX = "chi_"
+"""Prefix of bilby's name for a spin component along the orbital angular momentum."""
 
 LABELS = ("name", "latex_label", "unit", "boundary")
-"""What two equal distributions may differ in."""
+"""Arguments of a prior that do not affect its distribution."""
 
 
 @dataclass(frozen=True, eq=False)
 class PopulationTarget:
-    """The binaries of a bilby prior, at a constant rate per comoving volume and source time.
+    """Target population of a bilby prior, at a constant rate per comoving volume and source time.
 
     Attributes:
-        name: What it is called in files and figures.
-        population: The binaries; their redshifts count by their range alone.
-        source: The population from which injections were drawn.
+        name: Name in files and figures.
+        population: Binaries of the prior. Only the range of their redshifts matters.
+        source: Population from which injections were drawn.
 
     Raises:
-        ConfigurationError: If no weights can lead from the one to the other; says why.
+        ConfigurationError: If weights from source to target are not possible. The message gives the reason.
     """
 
     name: str
@@ -50,16 +54,16 @@ class PopulationTarget:
     def __post_init__(self) -> None:
         redshift = self.population.prior["redshift"]
         if _depends(redshift):
-            raise self._refusal("its redshift depends on other parameters, so its masses at a redshift are not known")
+            raise self._refusal("its redshift depends on other parameters, so its masses at a redshift are unknown")
         masses = {name: prior for name, prior in self.population.prior.items() if _is_mass(name)}
         constrained = {name for name, prior in masses.items() if isinstance(prior, priors.Constraint)}
         frames = {name.endswith(SOURCE_FRAME) for name in masses.keys() - constrained - {*RATIOS}}
         for name, prior in masses.items():
             if name in constrained - {*RATIOS} and name.endswith(SOURCE_FRAME) not in frames:
-                raise self._refusal(f"its constraint on {name} is none on masses in the frame of its prior alone")
+                raise self._refusal(f"its constraint on {name} is in another frame than the masses of its prior")
             if isinstance(prior, priors.DeltaFunction):
                 raise self._refusal(f"its {name} has a single value, which no draw has")
-        self._ratios  # noqa: B018 - refuses what cannot be weighed before any draw is read
+        self._ratios  # noqa: B018 - raises an error for impossible weights before any draw is read
 
     @property
     def redshift_range(self) -> tuple[float, float]:
@@ -68,19 +72,19 @@ class PopulationTarget:
 
     @property
     def sky_fraction(self) -> float:
-        """Share of the sphere in which there are sources."""
+        """Share of the celestial sphere with sources."""
         return self.population.sky_fraction
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Spins and angles that are distributed otherwise than the source population's."""
+        """Spins and angles whose distributions differ from those of the source population."""
         return tuple(dict.fromkeys(name for ratio in self._ratios for name in ratio.columns))
 
     def relative_density(self, binaries: Binaries) -> Float[Array, " n"]:
-        """Density of masses given redshift, times the ratio of densities of all ``columns``.
+        """Density of masses at each redshift, times the ratio of densities of all ``columns``.
 
         Raises:
-            DataError: If the source population cannot have made a draw.
+            DataError: If a draw is outside the source population.
         """
         log_density = self.population.log_density(binaries.mass_1_source, binaries.mass_2_source, binaries.redshift)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -93,9 +97,9 @@ class PopulationTarget:
     @functools.cached_property
     def _ratios(self) -> tuple["DensityRatio", ...]:
         ours, theirs = (_spins_and_angles(population.prior) for population in (self.population, self.source))
-        if lacking := sorted(ours.keys() ^ theirs.keys()):
+        if unmatched := sorted(ours.keys() ^ theirs.keys()):
             raise self._refusal(
-                f"{', '.join(lacking)} is given by one of the two alone: spins along the orbit's axis are no share of "
+                f"only one of the two has {', '.join(unmatched)}: spins along the orbit's axis are no share of "
                 "spins in all directions"
             )
         ratios = []
@@ -105,18 +109,18 @@ class PopulationTarget:
             if name == other_name and same_masses and _alike(prior, other):
                 continue
             if quantity == "ra":
-                raise self._refusal("it has another prior of ra, which is that of a draw only once it is accepted")
+                raise self._refusal("it has another prior of ra, but only accepted draws have their final ra")
             for unfit in (prior, other):
                 if _depends(unfit):
-                    raise self._refusal(f"{name} depends on other parameters and is not the injected one's")
+                    raise self._refusal(f"{name} depends on other parameters and differs from that of the injections")
                 if isinstance(unfit, priors.DeltaFunction):
                     raise self._refusal(f"{name} has one value in one of the two and another law in the other")
             ratios.append(DensityRatio(quantity, (name, prior), (other_name, other)))
         return tuple(ratios)
 
-    def _refusal(self, why: str) -> ConfigurationError:
+    def _refusal(self, reason: str) -> ConfigurationError:
         return ConfigurationError(
-            f"the population {self.name} cannot be weighed against the injections' prior: {why}; "
+            f"the population {self.name} cannot be weighed against the injections' prior: {reason}; "
             "name another population, or make injections from a prior that contains it"
         )
 
@@ -126,9 +130,9 @@ class DensityRatio:
     """Target density over source density of one spin or angle.
 
     Attributes:
-        quantity: What differs: a column of the draws, or ``chi_1`` or ``chi_2``.
-        target: Name and prior of the parameter that gives it in the target population.
-        source: Likewise in the source population.
+        quantity: Name of the spin or angle: a column of the draws, or ``chi_1`` or ``chi_2``.
+        target: Name and prior of its parameter in the target population.
+        source: Name and prior of its parameter in the source population.
     """
 
     quantity: str
@@ -137,20 +141,20 @@ class DensityRatio:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the draws from which the quantity follows."""
-        if self.quantity.startswith(ALIGNED):
-            body = self.quantity.removeprefix(ALIGNED)
+        """Columns of the draws that determine the quantity."""
+        if self.quantity.startswith(ALIGNED_PREFIX):
+            body = self.quantity.removeprefix(ALIGNED_PREFIX)
             return f"a_{body}", f"tilt_{body}"
         return (self.quantity,)
 
     def __call__(self, binaries: Binaries) -> Float[Array, " n"]:
-        """The ratio at each draw.
+        """Ratio of densities of each draw.
 
         Raises:
-            DataError: If the source population cannot have made a draw.
+            DataError: If a draw is outside the source population.
         """
-        given = [np.asarray(binaries.columns[name], dtype=np.float64) for name in self.columns]
-        value = given[0] * np.cos(given[1]) if len(given) == 2 else given[0]
+        columns = [np.asarray(binaries.columns[name], dtype=np.float64) for name in self.columns]
+        value = columns[0] * np.cos(columns[1]) if len(columns) == 2 else columns[0]
         numerator, denominator = (_density(name, prior, value) for name, prior in (self.target, self.source))
         impossible = ~(denominator > 0)
         if impossible.any():
@@ -163,14 +167,17 @@ class DensityRatio:
 
 
 def population_targets(populations: Mapping[str, Population], source: Population) -> list[PopulationTarget]:
-    """A target for each population.
+    """Create a target for each population.
 
     Args:
-        populations: By the word that a configuration has for each.
-        source: The population from which injections were drawn.
+        populations: Populations by their word in the configuration.
+        source: Population from which injections were drawn.
+
+    Returns:
+        Targets, in the order of ``populations``.
 
     Raises:
-        ConfigurationError: If two have one name, or weights cannot lead to one from the source.
+        ConfigurationError: If two populations have the same name, or weights from the source are not possible.
     """
     named: dict[str, str] = {}
     for word in populations:
@@ -184,7 +191,7 @@ def population_targets(populations: Mapping[str, Population], source: Population
 
 
 def population_name(word: str) -> str:
-    """What a population is called in files and figures.
+    """Name of a population in files and figures.
 
     >>> population_name("aframe.waveforms.priors.demo_bbh"), population_name("my.priors.heavy(35, 30)")
     ('demo_bbh', 'heavy(35, 30)')
@@ -202,29 +209,29 @@ def _is_mass(name: str) -> bool:
 
 
 def _spins_and_angles(prior: priors.PriorDict) -> dict[str, tuple[str, priors.Prior]]:
-    """Name and prior of all that is neither mass nor redshift, by quantity: an angle, whether or not by its cosine."""
+    """Name and prior of each spin and angle, by quantity. An angle and its cosine are the same quantity."""
     kept = {
         name: value
         for name, value in prior.items()
         if not isinstance(value, priors.Constraint) and name != "redshift" and not _is_mass(name)
     }
-    return {name.removeprefix(COSINE): (name, value) for name, value in kept.items()}
+    return {name.removeprefix(COSINE_PREFIX): (name, value) for name, value in kept.items()}
 
 
 def _density(name: str, prior: priors.Prior, value: Array) -> Array:
-    """Density of a quantity whose prior may be given in its cosine."""
-    if name.startswith(COSINE):
+    """Density of a quantity, also if its prior is one of the quantity's cosine."""
+    if name.startswith(COSINE_PREFIX):
         return np.asarray(prior.prob(np.cos(value)) * np.abs(np.sin(value)))
     return np.asarray(prior.prob(value))
 
 
 def _depends(prior: priors.Prior) -> bool:
-    """Whether a density is not one of its own parameter alone."""
+    """Whether a density depends on other parameters."""
     return bool(getattr(prior, "required_variables", ())) or isinstance(prior, priors.JointPrior)
 
 
 def _alike(one: priors.Prior, other: priors.Prior) -> bool:
-    """Whether two priors are one distribution, by their class and arguments."""
+    """Whether two priors have the same class and arguments, and hence the same distribution."""
     first, second = (_arguments(prior) for prior in (one, other))
     return (
         type(one) is type(other)

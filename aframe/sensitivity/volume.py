@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 import h5py
 import numpy as np
 from jaxtyping import Float
-from scipy.special import gammaincinv
 
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
@@ -14,25 +13,20 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
 from aframe.sensitivity import efficiency
 from aframe.sensitivity.efficiency import Efficiency
+from aframe.sensitivity.interval import LEAST_EFFECTIVE_NUMBER, Scope, Volume, confidence_interval
 from aframe.sensitivity.weighing import WeighedDraws, WeightSums
 from aframe.sensitivity.weights import LogNormalTarget, Target
 from aframe.storage.files import Parameters
 from aframe.types import Array
 
-HIGHEST_FAR_PER_YEAR = 1e6
-"""End of the default grid: an event every half minute."""
-
-LEAST_COVERAGE = 0.98
-"""Share of a target that must lie inside the source prior, or it is said that it does not."""
-
-ENOUGH = 100
-"""Effective number of draws from which the share is judged, and of found injections from which errors are."""
+GRID_HIGHEST_FAR_PER_YEAR = 1e6
+"""Highest false alarm rate of the default grid: an event every half minute."""
 
 CONFIDENCE = 0.95
-"""Probability with which an interval holds the volume."""
+"""Probability that an interval contains the volume."""
 
 ALL_DRAWS = "all draws"
-"""Whose efficiency counts each draw once: the source prior's binaries, with its own law of redshift."""
+"""Name of the efficiency with unit weights. It averages over binaries and redshifts of the source prior."""
 
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
@@ -49,55 +43,13 @@ UNITS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Volume:
-    """Sensitive volumes at some thresholds, all of shape (thresholds,).
-
-    Attributes:
-        volume_gpc3: V in Gpc³.
-        standard_error: One standard deviation of V in Gpc³.
-        effective_sample_size: (Σ w)² / Σ w² over the found injections: how many equal ones tell as much.
-    """
-
-    volume_gpc3: Float[Array, " thresholds"]
-    standard_error: Float[Array, " thresholds"]
-    effective_sample_size: Float[Array, " thresholds"]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a volume is one of.
-
-    Attributes:
-        v0_gpc3: Volume that a perfect search would see: no V is larger.
-        redshift_range: Smallest and largest redshift in it.
-        livetime: Seconds of unshifted data that were searched, T.
-        coverage: Share of the target population that the injections' prior can draw.
-        coverage_error: One standard deviation of it.
-        effective_draws: (Σ w)² / Σ w² over all draws: how many draws from the target itself tell as much.
-    """
-
-    v0_gpc3: float
-    redshift_range: tuple[float, float]
-    livetime: float
-    coverage: float
-    coverage_error: float
-    effective_draws: float
-
-    @property
-    def is_covered(self) -> bool:
-        """Whether the injections' prior holds all of the target; where too few draws tell, nothing says that not."""
-        enough = self.effective_draws > ENOUGH  # fewer cannot tell their own error
-        return not (enough and self.coverage + 5 * self.coverage_error < LEAST_COVERAGE)
-
-
-@dataclass(frozen=True)
 class VolumeCurve(Volume):
     """Sensitive volume against false alarm rate.
 
     Attributes:
-        far_per_year: False alarm rates in events per Julian year.
-        threshold: Smallest detection statistic at each rate.
-        scope: What the volume is one of.
+        far_per_year: False alarm rates in events per Julian year, shape (thresholds,).
+        threshold: Smallest detection statistic at each rate, shape (thresholds,).
+        scope: Limits of the measurement.
     """
 
     far_per_year: Float[Array, " thresholds"]
@@ -106,36 +58,36 @@ class VolumeCurve(Volume):
 
     @property
     def volume_time_gpc3_yr(self) -> Float[Array, " thresholds"]:
-        """V T, with T in Julian years."""
+        """Sensitive volume times observing time, V T, in Gpc³ Julian years."""
         return self.volume_gpc3 * (self.scope.livetime / SECONDS_PER_YEAR)
 
     @property
     def volume_time_standard_error(self) -> Float[Array, " thresholds"]:
-        """One standard deviation of V T."""
+        """Standard deviation of V T, in Gpc³ Julian years."""
         return self.standard_error * (self.scope.livetime / SECONDS_PER_YEAR)
 
     @property
     def sensitive_distance_mpc(self) -> Float[Array, " thresholds"]:
-        """Radius (3 V / 4π)^(1/3) of a Euclidean sphere with the sensitive volume."""
+        """Radius (3 V / 4π)^(1/3) of a Euclidean sphere with the sensitive volume, in Mpc."""
         return np.asarray(1e3 * np.cbrt(3 * self.volume_gpc3 / (4 * np.pi)))
 
     def quantity(self, name: str) -> Float[Array, " thresholds"]:
-        """A quantity of ``UNITS``, by the name that its dataset in a file has."""
+        """Values of a quantity of ``UNITS``, by the name of its dataset in a file."""
         ends = {"volume_low_gpc3": 0, "volume_high_gpc3": 1}
         return self.interval_gpc3[ends[name]] if name in ends else np.asarray(getattr(self, name))
 
     def at(self, far_per_year: float, values: Float[Array, " thresholds"]) -> float:
-        """One of the curve's quantities at a rate, linearly in the rate's logarithm.
+        """Interpolate a quantity of the curve at a rate, linearly in the rate's logarithm.
 
         Args:
-            far_per_year: Events per Julian year.
-            values: The quantity.
+            far_per_year: False alarm rate, events per Julian year.
+            values: Values of the quantity along the curve, shape (thresholds,).
         """
         return float(np.interp(np.log(far_per_year), np.log(self.far_per_year), values))
 
     @property
     def interval_gpc3(self) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
-        """Ends of the interval that holds V with 95 % probability (see ``confidence_interval``)."""
+        """Lower and upper ends of the 95 % interval of V in Gpc³ (see ``confidence_interval``)."""
         return confidence_interval(self, self.scope, CONFIDENCE)
 
 
@@ -146,17 +98,22 @@ def sensitive_volume(
     v0_gpc3: float,
     threshold: Float[Array, " thresholds"],
 ) -> Volume:
-    """V = V₀ Σ_found w / Σ_all w for all thresholds at once, O((N + T) log N).
+    """Compute the sensitive volume V = V₀ Σ_found w / Σ_all w at each threshold.
 
-    The standard error is that of a ratio of two correlated sums (delta method): with r = Σ_found w / Σ_all w,
+    The standard error is that of a ratio of two correlated sums (delta method). With r = Σ_found w / Σ_all w, and f = 1
+    for found draws and 0 for all others,
     var(r) = Σ (w f − w r)² / (Σ_all w)² = [(1 − 2 r) Σ_found w² + r² Σ_all w²] / (Σ_all w)².
+    The cost is O((N + T) log N) for N injections and T thresholds.
 
     Args:
-        statistic: Detection statistic of the accepted injections, −inf where no event recovered one.
-        weight: Their importance weights.
+        statistic: Detection statistic of the accepted injections, −inf without an event, shape (injections,).
+        weight: Importance weight of the accepted injections, shape (injections,).
         everything: Sums over the weights of all draws, accepted and rejected.
-        v0_gpc3: Volume that a perfect search would see.
-        threshold: Injections with at least this statistic are found.
+        v0_gpc3: Volume of a search that recovers all signals, V₀, in Gpc³.
+        threshold: Smallest statistic of a found injection, shape (thresholds,).
+
+    Returns:
+        Volumes and their standard errors.
 
     Raises:
         DataError: If no draw has a weight.
@@ -168,55 +125,45 @@ def sensitive_volume(
         )
     order = np.argsort(statistic)
     first = np.searchsorted(statistic[order], threshold, side="left")
-    found, squares = (_sum_from_the_end(values[order])[first] for values in (weight, weight**2))
-    ratio = found / everything.total
+    recovered, squares = (_sum_from_the_end(values[order])[first] for values in (weight, weight**2))
+    ratio = recovered / everything.total
     variance = (1 - 2 * ratio) * squares + ratio**2 * everything.squares
     error = np.sqrt(np.maximum(variance, 0.0)) / everything.total
-    effective = np.divide(found**2, squares, out=np.zeros_like(found), where=squares > 0)
+    effective = np.divide(recovered**2, squares, out=np.zeros_like(recovered), where=squares > 0)
     return Volume(v0_gpc3 * ratio, v0_gpc3 * error, effective)
 
 
-def confidence_interval(
-    volume: Volume, scope: Scope, probability: float
-) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
-    """Ends of an interval that holds the volume with some probability, also where few injections are found.
-
-    V is taken as a Poisson number times a constant, of V's own mean and variance (Bohm and Zech, arXiv:1309.1287): a
-    number k = (V / σ)², which for equal weights and rare detections is that of the found injections. The interval is
-    Garwood's for a Poisson number, from quantiles of gamma distributions of shapes k and k + 1. Where none is found
-    the constant is V₀ over the effective number of draws; no upper end is below the one of that case, because a few
-    found injections of small weights say nothing of the heavy ones that were not found.
-    """
-    unseen = volume.standard_error <= 0
-    number = (volume.volume_gpc3 / np.where(unseen, 1.0, volume.standard_error)) ** 2
-    number[unseen] = 0.0
-    each = np.full_like(number, scope.v0_gpc3 / scope.effective_draws)
-    np.divide(volume.standard_error**2, volume.volume_gpc3, out=each, where=~unseen)
-    low = each * gammaincinv(np.where(unseen, 1.0, number), (1 - probability) / 2)
-    of_none = scope.v0_gpc3 / scope.effective_draws * gammaincinv(1.0, (1 + probability) / 2)
-    high = np.maximum(each * gammaincinv(number + 1, (1 + probability) / 2), of_none)
-    return np.where(unseen, volume.volume_gpc3, low), np.minimum(np.maximum(high, volume.volume_gpc3), scope.v0_gpc3)
-
-
 def default_far_grid(background: Background, points: int = 500) -> Float[Array, " rates"]:
-    """Rates from one per livetime up to where all background events count, or a million a year, evenly in logarithm."""
+    """Choose false alarm rates, even in the logarithm.
+
+    The lowest rate is one event per live time. The highest is the rate of all background events, at most a million per
+    year.
+
+    Args:
+        background: Events of time slides.
+        points: Number of rates.
+
+    Returns:
+        Events per Julian year, shape (points,).
+    """
     lowest = background.lowest_far_per_year
-    return np.geomspace(lowest, max(lowest, min(HIGHEST_FAR_PER_YEAR, lowest * len(background.statistics))), points)
+    highest = max(lowest, min(GRID_HIGHEST_FAR_PER_YEAR, lowest * len(background.statistics)))
+    return np.geomspace(lowest, highest, points)
 
 
 def volume_against_far(
     draws: WeighedDraws, background: Background, far_per_year: Float[Array, " rates"], livetime: float
 ) -> dict[str, VolumeCurve]:
-    """Sensitive volume against false alarm rate for each target population.
+    """Compute the sensitive volume against false alarm rate for each target population.
 
     Args:
-        draws: Accepted and rejected injections, weighed.
+        draws: Accepted and rejected injections with weights.
         background: Events of time slides.
-        far_per_year: Events per Julian year.
-        livetime: Seconds of unshifted data that were searched.
+        far_per_year: False alarm rates, events per Julian year, shape (rates,).
+        livetime: Observing time, s.
 
     Returns:
-        A curve for each target, by its name.
+        Curve of each target, by its name.
 
     Raises:
         DataError: If no draw has a weight in a target.
@@ -240,15 +187,15 @@ def volume_against_far(
 def efficiencies(
     draws: WeighedDraws, background: Background, far_per_year: Float[Array, " rates"]
 ) -> dict[str, dict[str, Efficiency]]:
-    """Share of all binaries that are found, injected or not, against distance and chirp mass.
+    """Compute the share of all draws that the search recovers, against distance and chirp mass.
 
     Args:
-        draws: Accepted and rejected injections, weighed.
+        draws: Accepted and rejected injections with weights.
         background: Events of time slides.
-        far_per_year: A few rates, in events per Julian year.
+        far_per_year: False alarm rates, events per Julian year, shape (rates,).
 
     Returns:
-        By axis, for each target by its name, and for ``ALL_DRAWS``; none without injections.
+        Efficiencies by axis, for each target by its name and for ``ALL_DRAWS``. They are empty without injections.
 
     Raises:
         ConfigurationError: If a rate is below what the background can measure.
@@ -268,10 +215,10 @@ def efficiencies(
 
 
 def check_names(targets: Sequence[Target]) -> None:
-    """Refuse populations that files and figures could not tell apart, or would take for a pair of masses.
+    """Check that names of populations are unique, and that only pairs of masses look like pairs of masses.
 
     Raises:
-        ConfigurationError: Naming the population.
+        ConfigurationError: With the name of the first ambiguous population.
     """
     names = [target.name for target in targets]
     for target in targets:
@@ -284,39 +231,42 @@ def check_names(targets: Sequence[Target]) -> None:
 
 
 def remarks(curves: Mapping[str, VolumeCurve]) -> list[str]:
-    """What a reader of these volumes should know: populations outside the prior, and too few injections."""
-    told = [
+    """State the limits of the volumes: populations outside the prior, and too few injections."""
+    sentences = [
         f"{100 * curve.scope.coverage:.0f} % of the population {name} lies inside the injections' prior: its volume is "
         "that of this part; take a wider prior or another population"
         for name, curve in curves.items()
         if not curve.scope.is_covered
     ]
     few = {name: curve.effective_sample_size[curve.far_per_year.argmin()] for name, curve in curves.items()}
-    few = {name: number for name, number in few.items() if number < ENOUGH}
+    few = {name: number for name, number in few.items() if number < LEAST_EFFECTIVE_NUMBER}
     if few:
         lowest = next(iter(curves.values())).far_per_year.min()
         listed = ", ".join(f"{name} ({number:.0f})" for name, number in few.items())
-        told.append(
-            f"fewer than {ENOUGH} effective injections are found at a false alarm rate of {lowest:.3g} per year: "
-            f"{listed}; their errors are rough, their 95 % intervals are to be preferred; make more injections"
+        sentences.append(
+            f"fewer than {LEAST_EFFECTIVE_NUMBER} effective injections are found at a false alarm rate of {lowest:.3g} "
+            f"per year: {listed}; their errors are rough, their 95 % intervals are to be preferred; make more "
+            "injections"
         )
-    return told
+    return sentences
 
 
 def write_volumes(
     path: str,
     curves: Mapping[str, VolumeCurve],
-    found: Mapping[str, Mapping[str, Efficiency]],
+    shares: Mapping[str, Mapping[str, Efficiency]],
     made_with: Parameters | None = None,
     attributes: Mapping[str, float] | None = None,
 ) -> None:
-    """Write a group per population, whole or not at all (docs/sensitivity.md lists its datasets).
+    """Write volumes and efficiencies, a group per population (docs/sensitivity.md lists the datasets).
+
+    The file appears only when complete.
 
     Args:
         path: Local or s3 path.
         curves: Sensitive volumes by population.
-        found: Efficiencies by population and axis.
-        made_with: Parameters that made them.
+        shares: Efficiencies by population and axis.
+        made_with: Parameters of the file.
         attributes: Attributes of the file.
     """
     with storage.create_hdf5(path, made_with) as file:
@@ -328,26 +278,26 @@ def write_volumes(
             for field in fields(Scope):
                 group.attrs[field.name] = getattr(curve.scope, field.name)
             group.attrs["is_covered"] = curve.scope.is_covered
-        for name, by_axis in found.items():
-            for axis, one in by_axis.items():
-                _write_efficiency(file.require_group(f"{name}/efficiency").create_group(axis), one)
+        for name, by_axis in shares.items():
+            for axis, share in by_axis.items():
+                _write_efficiency(file.require_group(f"{name}/efficiency").create_group(axis), share)
 
 
 def read_volumes(path: str) -> dict[str, VolumeCurve]:
-    """Curves by population: mass pairs first, the heaviest chirp mass before all."""
+    """Read the curve of each population: mass pairs first, in descending order of chirp mass."""
     with storage.open_hdf5(path) as file:
         curves = {name: _read_curve(group) for name, group in file.items() if "volume_gpc3" in group}
     return dict(sorted(curves.items(), key=lambda item: chirp_mass(item[0]), reverse=True))
 
 
 def read_efficiencies(path: str) -> dict[str, dict[str, Efficiency]]:
-    """Efficiencies by population and axis."""
+    """Read efficiencies by population and axis."""
     names = [field.name for field in fields(Efficiency) if field.name != "axis"]
     with storage.open_hdf5(path) as file:
         return {
             name: {
-                axis: Efficiency(axis, **{each: one[each][:] for each in names})
-                for axis, one in group["efficiency"].items()
+                axis: Efficiency(axis, **{dataset: share[dataset][:] for dataset in names})
+                for axis, share in group["efficiency"].items()
             }
             for name, group in file.items()
             if "efficiency" in group
@@ -365,7 +315,7 @@ def chirp_mass(name: str) -> float:
 
 
 def mass_pair(name: str) -> tuple[float, float] | None:
-    """Masses in solar masses, the heavier first, of a pair such as ``35-20``; None of any other population."""
+    """Masses in solar masses, the heavier first, of a pair such as ``35-20``; None for any other population."""
     try:
         mass_1, mass_2 = (float(mass) for mass in name.split("-"))
     except ValueError:
@@ -374,7 +324,7 @@ def mass_pair(name: str) -> tuple[float, float] | None:
 
 
 def population_label(name: str) -> str:
-    """A population's name for readers: a mass pair with its unit."""
+    """Label of a population in figures. A mass pair has its unit."""
     return f"{name} M☉" if chirp_mass(name) else name
 
 
@@ -386,13 +336,13 @@ def _read_curve(group: h5py.Group) -> VolumeCurve:
     return VolumeCurve(**values, scope=Scope(redshift_range=(float(low), float(high)), **numbers))
 
 
-def _write_efficiency(group: h5py.Group, one: Efficiency) -> None:
-    units = {"edges": efficiency.UNITS[one.axis], "far_per_year": "1 / yr"}
+def _write_efficiency(group: h5py.Group, share: Efficiency) -> None:
+    units = {"edges": efficiency.UNITS[share.axis], "far_per_year": "1 / yr"}
     for field in fields(Efficiency):
         if field.name != "axis":
-            group.create_dataset(field.name, data=getattr(one, field.name)).attrs["unit"] = units.get(field.name, "")
+            group.create_dataset(field.name, data=getattr(share, field.name)).attrs["unit"] = units.get(field.name, "")
 
 
 def _sum_from_the_end(values: Array) -> Array:
-    """Sums of the values from each index on, and 0 beyond the last."""
+    """Sum of the values from each index to the end, and 0 after the last index."""
     return np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])

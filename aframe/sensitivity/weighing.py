@@ -1,4 +1,4 @@
-"""All that was drawn to measure a search, accepted or not, weighed as each target population asks for."""
+"""Weigh all draws of a search, accepted and rejected, for each target population."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,12 +15,12 @@ from aframe.tables import RecoveredTable, RejectedTable
 from aframe.types import Array
 
 CHUNK_ROWS = 2**17
-"""Rejected draws that are weighed at once: bounds memory, fits caches, changes no result."""
+"""Number of rejected draws in one chunk. It bounds memory, fits caches, and does not affect results."""
 
 
 @dataclass(frozen=True)
 class WeightSums:
-    """Sums over the weights of draws, found or not: the denominator.
+    """Sums over the weights of all draws, the denominator of a volume.
 
     Attributes:
         total: Σ w.
@@ -39,13 +39,16 @@ class WeightSums:
 
     @property
     def coverage(self) -> tuple[float, float]:
-        """Share of the target that the source can draw (the mean weight of normalised densities), and its error."""
+        """Share of the target inside the source population, and its standard error.
+
+        The share is the mean weight, because both densities are normalised.
+        """
         mean = self.total / self.count
         return mean, math.sqrt(max(0.0, self.squares / self.count - mean**2) / self.count)
 
     @property
     def effective_number(self) -> float:
-        """(Σ w)² / Σ w²: how many draws from the target itself tell as much."""
+        """Effective number of draws from the target, (Σ w)² / Σ w²."""
         return self.total**2 / self.squares if self.squares > 0 else 0.0
 
     def __add__(self, other: "WeightSums") -> "WeightSums":
@@ -54,12 +57,12 @@ class WeightSums:
 
 @dataclass(frozen=True)
 class Draws:
-    """All that was drawn to measure the volume.
+    """All draws of the measurement of a volume.
 
     Attributes:
-        recovered: Accepted injections; attribute ``num_injections`` counts them and all rejected draws.
-        rejected: The other draws, in pieces of any length (see ``read_rejected``).
-        source: The population that they are drawn from.
+        recovered: Accepted injections. Attribute ``num_injections`` is the number of all draws, accepted and rejected.
+        rejected: Rejected draws, in pieces of any length (see ``read_rejected``).
+        source: Population of the draws.
     """
 
     recovered: RecoveredTable
@@ -69,12 +72,12 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class TargetDraws:
-    """The draws as one target population sees them.
+    """Weights of all draws for one target population.
 
     Attributes:
-        v0_gpc3: Volume in Gpc³ that a perfect search would see.
+        v0_gpc3: Volume of a search that recovers all signals, in Gpc³.
         redshift_range: Smallest and largest redshift of that volume.
-        weight: Of the accepted injections, shape (injections,).
+        weight: Weight of each accepted injection, shape (injections,).
         everything: Sums over all draws.
         bins: Sums over all draws in the bins of each axis (``WeighedDraws.bins``).
     """
@@ -88,14 +91,14 @@ class TargetDraws:
 
 @dataclass(frozen=True, eq=False)
 class WeighedDraws:
-    """The draws as each target population sees them.
+    """Weights of all draws for each target population.
 
     Attributes:
-        statistic: Detection statistic of the accepted injections, −inf where no event recovered one.
-        targets: By name.
-        as_drawn: Sums over all draws, each counted once, in the bins of each axis.
-        bins: Axes of the efficiency; none where there are no injections.
-        coordinates: Of the accepted injections, by axis.
+        statistic: Detection statistic of the accepted injections, −inf without an event, shape (injections,).
+        targets: Weights for each target, by its name.
+        as_drawn: Sums over all draws with unit weights, in the bins of each axis.
+        bins: Bins of each axis of the efficiency; empty without injections.
+        coordinates: Coordinates of the accepted injections, by axis (see ``efficiency.coordinates``).
     """
 
     statistic: Float[Array, " injections"]
@@ -106,19 +109,23 @@ class WeighedDraws:
 
 
 def weigh(draws: Draws, targets: Sequence[Target]) -> WeighedDraws:
-    """Weigh all draws for each target population, reading the rejected ones once.
+    """Weigh all draws for each target population. It reads the rejected draws once.
 
     Args:
         draws: Accepted and rejected injections.
-        targets: The populations; each has a name of its own.
+        targets: Target populations with unique names.
+
+    Returns:
+        Weights of the accepted injections, and sums over all draws.
 
     Raises:
-        DataError: If accepted and rejected draws do not add up, or cannot come from the source population.
+        DataError: If accepted and rejected draws do not add up to ``num_injections``, or a draw is outside the source
+            population.
     """
     recovered, source = Binaries.of(draws.recovered), draws.source
     weight = weights(recovered, source, targets)
-    there = coordinates(recovered)
-    bins = tuple(Bins.around(axis, values) for axis, values in there.items()) if len(recovered) else ()
+    positions = coordinates(recovered)
+    bins = tuple(Bins.around(axis, values) for axis, values in positions.items()) if len(recovered) else ()
     tally, count = _Tally.of(recovered, weight, bins), len(recovered)
     for piece in draws.rejected:
         binaries = Binaries.of(piece)
@@ -128,7 +135,7 @@ def weigh(draws: Draws, targets: Sequence[Target]) -> WeighedDraws:
     if count != expected:
         raise DataError(
             f"{len(recovered)} accepted and {count - len(recovered)} rejected draws are not the {expected} that "
-            "num_injections counts: the two files belong to different sets of injections; make both anew"
+            "num_injections counts: the two files come from different sets of injections; generate both again"
         )
     weighed = {}
     for row, target in enumerate(targets):
@@ -136,11 +143,21 @@ def weigh(draws: Draws, targets: Sequence[Target]) -> WeighedDraws:
         sky = 1.0 if target.sky_fraction is None else target.sky_fraction
         v0 = comoving_volume_time(limits, min(sky, source.sky_fraction))
         weighed[target.name] = TargetDraws(v0, limits, weight[row], tally.sums[row], tally.bins[row])
-    return WeighedDraws(draws.recovered["detection_statistic"], weighed, tally.bins[-1], bins, there)
+    return WeighedDraws(draws.recovered["detection_statistic"], weighed, tally.bins[-1], bins, positions)
 
 
 def read_rejected(path: str, targets: Sequence[Target]) -> Iterator[RejectedTable]:
-    """What weights need of the rejected draws, piece by piece: tens of millions need not be in memory."""
+    """Read the columns of the rejected draws that weights need, piece by piece.
+
+    Tens of millions of draws thus do not need to fit in memory.
+
+    Args:
+        path: Table of rejected draws.
+        targets: Target populations.
+
+    Yields:
+        Tables of at most ``CHUNK_ROWS`` rows.
+    """
     columns = dict.fromkeys([*RejectedTable.required_columns, *(name for t in targets for name in t.columns)])
     for start in range(0, RejectedTable.count(path), CHUNK_ROWS):
         yield RejectedTable.read(path, columns=list(columns), rows=slice(start, start + CHUNK_ROWS))
@@ -148,21 +165,21 @@ def read_rejected(path: str, targets: Sequence[Target]) -> Iterator[RejectedTabl
 
 @dataclass(frozen=True, eq=False)
 class _Tally:
-    """Sums over draws: of each target, and in each target's bins; the last row of bins counts each draw once."""
+    """Sums over draws for each target, in total and in bins. The last row of ``bins`` has unit weights."""
 
     sums: tuple[WeightSums, ...]
     bins: tuple[tuple[BinSums, ...], ...]
 
     @classmethod
     def of(cls, binaries: Binaries, weight: Float[Array, "targets n"], bins: Sequence[Bins]) -> "_Tally":
-        where = coordinates(binaries) if bins else {}
-        index = [each.index(where[each.axis]) for each in bins]
+        positions = coordinates(binaries) if bins else {}
+        index = [each.index(positions[each.axis]) for each in bins]
         rows = [np.flatnonzero(row) for row in weight]
         binned = [
             tuple(BinSums.of(i[chosen], row[chosen]) for i in index) for row, chosen in zip(weight, rows, strict=True)
         ]
-        once = tuple(BinSums.of(i, None) for i in index)
-        return cls(tuple(WeightSums.of(row) for row in weight), (*binned, once))
+        unweighted = tuple(BinSums.of(i, None) for i in index)
+        return cls(tuple(WeightSums.of(row) for row in weight), (*binned, unweighted))
 
     def __add__(self, other: "_Tally") -> "_Tally":
         return _Tally(

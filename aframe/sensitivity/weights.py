@@ -1,7 +1,7 @@
-"""Importance weights that turn draws from one population into draws from another.
+"""Compute importance weights that turn draws from one population into draws from another.
 
-Tiwari, arXiv:1712.00482; Farr, arXiv:1904.10879. A weight is the ratio of two joint densities over everything that the
-populations disagree on: both source-frame masses, redshift, and whichever spins and angles differ.
+Tiwari, arXiv:1712.00482; Farr, arXiv:1904.10879. A weight is the ratio of two joint densities of source-frame masses,
+redshift, and those spins and angles whose distributions differ.
 """
 
 import functools
@@ -17,17 +17,17 @@ from aframe.sensitivity.cosmology import comoving_volume_time, source_time_volum
 from aframe.tables import Table
 from aframe.types import Array
 
-NEGLIGIBLE = 36.0
-"""Exponent from which on a log-normal density is none: e⁻³⁶ of its peak is less than rounding."""
+NEGLIGIBLE_EXPONENT = 36.0
+"""Exponent beyond which a log-normal density counts as zero. e⁻³⁶ of the peak is below rounding."""
 
 
 PROBES = 4096
-"""Binaries by which it is judged whether a population lies outside another."""
+"""Number of random binaries in the test whether two populations overlap."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """The population from which injections were drawn."""
+    """Population from which injections were drawn."""
 
     @property
     def redshift_range(self) -> tuple[float, float]:
@@ -35,21 +35,27 @@ class Source(Protocol):
 
     @property
     def sky_fraction(self) -> float:
-        """Share of the sphere in which there are sources."""
+        """Share of the celestial sphere with sources."""
 
     def log_density(self, mass_1_source: Array, mass_2_source: Array, redshift: Array) -> Array:
-        """Joint log density of source-frame masses (mass_1 >= mass_2, solar masses) and redshift."""
+        """Joint log density of source-frame masses and redshift.
+
+        Args:
+            mass_1_source: Heavier mass, solar masses, shape (n,).
+            mass_2_source: Lighter mass, solar masses, shape (n,).
+            redshift: Redshift, shape (n,).
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class Binaries:
-    """What weights depend on, of some draws; all arrays of shape (n,).
+    """Parameters of draws that determine their weights. All arrays have shape (n,).
 
     Attributes:
-        mass_1_source: Heavier component, source frame, solar masses.
-        mass_2_source: Lighter component.
+        mass_1_source: Mass of the heavier component, source frame, solar masses.
+        mass_2_source: Mass of the lighter component, source frame, solar masses.
         redshift: Redshift.
-        columns: All columns of the draws, as they are stored.
+        columns: All columns of the stored draws.
     """
 
     mass_1_source: Float[Array, " n"]
@@ -59,7 +65,7 @@ class Binaries:
 
     @classmethod
     def of(cls, draws: Table) -> "Binaries":
-        """From columns ``mass_1``, ``mass_2`` (detector frame, solar masses) and ``redshift``."""
+        """Convert a table with columns ``mass_1``, ``mass_2`` (detector frame, solar masses) and ``redshift``."""
         redshift = np.asarray(draws["redshift"], dtype=np.float64)
         return cls(draws["mass_1"] / (1 + redshift), draws["mass_2"] / (1 + redshift), redshift, draws.parameters)
 
@@ -80,14 +86,14 @@ class Binaries:
 
 @runtime_checkable
 class Target(Protocol):
-    """A population for which a volume is wanted.
+    """Population of a sensitive volume.
 
-    Whatever its masses and spins are, it is taken to merge at a constant rate per comoving volume and source time.
+    Its merger rate per comoving volume and source time is constant, for any distribution of masses and spins.
     """
 
     @property
     def name(self) -> str:
-        """What it is called in files and figures."""
+        """Name in files and figures."""
 
     @property
     def redshift_range(self) -> tuple[float, float]:
@@ -95,27 +101,27 @@ class Target(Protocol):
 
     @property
     def sky_fraction(self) -> float | None:
-        """Share of the sphere in which there are sources; None for the source population's."""
+        """Share of the celestial sphere with sources; None for that of the source population."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the draws on which it depends besides masses and redshift."""
+        """Columns of the draws that determine the density, besides masses and redshift."""
 
     def relative_density(self, binaries: Binaries) -> Float[Array, " n"]:
-        """Density of source-frame masses (mass_1 >= mass_2) given redshift, per squared solar mass.
+        """Density of source-frame masses (mass_1 >= mass_2) at each redshift, per squared solar mass.
 
-        Multiplied by the ratio of target and source density of all ``columns``.
+        It includes the ratio of target and source density of all ``columns``.
         """
 
 
 @dataclass(frozen=True)
 class LogNormalTarget:
-    """Binaries about one pair of source-frame masses; spins and angles are those of the source population.
+    """Log-normal distribution around a pair of source-frame masses. Spins and angles follow the source population.
 
     Attributes:
-        mass_1: Median of one component, source frame, solar masses.
-        mass_2: Median of the other.
-        width: Standard deviation of the masses' natural logarithms.
+        mass_1: Median mass of one component, source frame, solar masses.
+        mass_2: Median mass of the other component, source frame, solar masses.
+        width: Standard deviation of the natural logarithm of each mass.
         redshift_range: Smallest and largest redshift.
     """
 
@@ -126,26 +132,26 @@ class LogNormalTarget:
 
     @property
     def name(self) -> str:
-        """The pair as in ``35-20``."""
+        """Pair of masses, such as ``35-20``."""
         return f"{self.mass_1:g}-{self.mass_2:g}"
 
     @property
     def sky_fraction(self) -> None:
-        """The source population's."""
+        """None: the share is that of the source population."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """None besides masses and redshift."""
+        """Empty: the density depends on masses alone."""
         return ()
 
     def check_reached(self, source: Source) -> None:
-        """Refuse masses that no draw can have.
+        """Check that draws of a source population can have these masses.
 
         Args:
-            source: The population of the draws.
+            source: Population of the draws.
 
         Raises:
-            ConfigurationError: If none of ``PROBES`` binaries of this population lies in the other.
+            ConfigurationError: If none of ``PROBES`` binaries of this population lies in the source population.
         """
         rng = np.random.default_rng(0)
         scatter = np.exp(self.width * rng.standard_normal((2, PROBES)))
@@ -162,7 +168,7 @@ class LogNormalTarget:
         (first, second), both = binaries.log_masses, np.zeros(len(binaries))
         for one, other in ((self.mass_1, self.mass_2), (self.mass_2, self.mass_1)):
             exponent = ((first - np.log(one)) ** 2 + (second - np.log(other)) ** 2) / (2 * self.width**2)
-            near = np.flatnonzero(exponent < NEGLIGIBLE)
+            near = np.flatnonzero(exponent < NEGLIGIBLE_EXPONENT)
             both[near] += np.exp(-exponent[near])
         area = 2 * np.pi * self.width**2 * binaries.mass_1_source * binaries.mass_2_source
         return np.where(binaries.mass_1_source >= binaries.mass_2_source, both / area, 0.0)
@@ -171,15 +177,25 @@ class LogNormalTarget:
 def mass_targets(
     mass_combos: Sequence[tuple[float, float]], width: float, redshift_range: tuple[float, float]
 ) -> list[LogNormalTarget]:
-    """A target population for each pair of source-frame masses."""
+    """Create a target population for each pair of source-frame masses.
+
+    Args:
+        mass_combos: Pairs of masses, source frame, solar masses.
+        width: Standard deviation of the natural logarithm of each mass.
+        redshift_range: Smallest and largest redshift.
+    """
     return [LogNormalTarget(mass_1, mass_2, width, redshift_range) for mass_1, mass_2 in mass_combos]
 
 
 def common_redshifts(source: Source, target: Target) -> tuple[float, float]:
-    """Redshifts at which there are draws and binaries of the target: a volume is one within these.
+    """Smallest and largest redshift that source and target share. They limit a volume.
+
+    Args:
+        source: Population of the draws.
+        target: Target population.
 
     Raises:
-        DataError: If there are none.
+        DataError: If source and target share no redshifts.
     """
     (low, high), (lowest, highest) = source.redshift_range, target.redshift_range
     if not max(low, lowest) < min(high, highest):
@@ -191,15 +207,21 @@ def common_redshifts(source: Source, target: Target) -> tuple[float, float]:
 
 
 def weights(draws: Table | Binaries, source: Source, targets: Sequence[Target]) -> Float[Array, "targets n"]:
-    """p_target / p_source of each draw for each target, with the target's redshifts uniform in dV_c / (1 + z).
+    """Compute the weight p_target / p_source of each draw for each target.
+
+    The redshifts of a target are uniform in dV_c / (1 + z).
 
     Args:
-        draws: Columns ``mass_1``, ``mass_2`` (detector frame, solar masses), ``redshift``, and the targets' columns.
-        source: The population that the draws come from.
-        targets: The populations that they shall stand for.
+        draws: Draws with columns ``mass_1``, ``mass_2`` (detector frame, solar masses), ``redshift``, and the targets'
+            columns.
+        source: Population of the draws.
+        targets: Target populations.
+
+    Returns:
+        Weights, shape (targets, n).
 
     Raises:
-        DataError: If the source population cannot have made a draw, or has no redshifts in common with a target.
+        DataError: If a draw is outside the source population, or source and target share no redshifts.
     """
     binaries = draws if isinstance(draws, Binaries) else Binaries.of(draws)
     mass_1, mass_2, redshift = binaries.mass_1_source, binaries.mass_2_source, binaries.redshift
@@ -210,21 +232,21 @@ def weights(draws: Table | Binaries, source: Source, targets: Sequence[Target]) 
         raise DataError(
             f"{impossible.sum()} of {len(redshift)} draws are outside the population that they should come from (the "
             f"first: row {row}, source-frame masses {mass_1[row]:.6g} and {mass_2[row]:.6g}, redshift "
-            f"{redshift[row]:.6g}): name the prior with which the injections were made, or make them anew"
+            f"{redshift[row]:.6g}): name the prior of the injections, or generate them again"
         )
     inverse = np.exp(-log_source)
     ratios = np.empty((len(targets), len(redshift)))
-    of_redshift: dict[tuple[float, float], Array] = {}
+    redshift_ratios: dict[tuple[float, float], Array] = {}
     for row, target in enumerate(targets):
         limits = common_redshifts(source, target)
-        if limits not in of_redshift:
-            of_redshift[limits] = inverse * _redshift_density(redshift, limits)
-        np.multiply(target.relative_density(binaries), of_redshift[limits], out=ratios[row])
+        if limits not in redshift_ratios:
+            redshift_ratios[limits] = inverse * _redshift_density(redshift, limits)
+        np.multiply(target.relative_density(binaries), redshift_ratios[limits], out=ratios[row])
     return ratios
 
 
 def _redshift_density(redshift: Array, limits: tuple[float, float]) -> Array:
-    """Normalised density of sources at a constant rate per comoving volume and source time."""
+    """Normalised redshift density of sources with a constant rate per comoving volume and source time."""
     low, high = limits
     inside = np.clip(redshift, low, high)
     density = source_time_volume_density(inside, high) / comoving_volume_time(limits, 1.0)

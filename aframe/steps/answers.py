@@ -9,7 +9,7 @@ from aframe import storage
 from aframe.candidates.catalogue import EventCatalogue
 from aframe.candidates.foreground import Populations
 from aframe.candidates.rank import Slides, add_arrival_times, loudest_closeups, rank
-from aframe.candidates.removal import COLUMNS, LiveSpans
+from aframe.candidates.removal import REMOVAL_COLUMNS, LiveSpans
 from aframe.candidates.table import CandidateTable, write_candidates
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
@@ -113,4 +113,4 @@ def _slides(run: Artifacts, slides: Sequence[Slide]) -> Slides:
         spans = LiveSpans(live["start"], live["start"] + live["duration"], live["shift"])
     reach = search.kernel_length + search.fduration / 2 + inference.integration_window_length
     window = run.config.candidates.removal_window or reach + inference.cluster_window_length / 2
-    return Slides(EventTable.read(run.clean("background"), list(COLUMNS)), spans, window)
+    return Slides(EventTable.read(run.clean("background"), list(REMOVAL_COLUMNS)), spans, window)

@@ -1,4 +1,4 @@
-"""The typed columnar tables in which the stages hand events, injections and waveforms to each other."""
+"""Typed columnar tables of events, injections and waveforms, for exchange between the stages of a run."""
 
 from aframe.tables.events import EventTable, RecoveredTable
 from aframe.tables.injections import InjectionTable, PolarizationTable, RejectedTable, ResponseTable

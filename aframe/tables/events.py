@@ -1,4 +1,4 @@
-"""Tables of events: what a search says happened, and what it says about injections."""
+"""Tables of events and of recovered injections."""
 
 from typing import ClassVar
 
@@ -8,8 +8,8 @@ from aframe.tables.table import Table
 class EventTable(Table):
     """Clustered events.
 
-    Columns ``detection_statistic``, ``detection_time`` (GPS s, slide time) and ``shift`` (rows × ifos, s);
-    attribute ``Tb``, the live time in seconds of all slides together.
+    Columns: ``detection_statistic``, ``detection_time`` (GPS s, slide time) and ``shift`` (rows × ifos, s). Attribute
+    ``Tb``: live time of all slides, s.
     """
 
     required_columns: ClassVar[tuple[str, ...]] = ("detection_statistic", "detection_time", "shift")
@@ -17,12 +17,12 @@ class EventTable(Table):
 
     @property
     def livetime(self) -> float:
-        """Seconds of all slides together."""
+        """Live time of all slides, s."""
         return float(self.attributes["Tb"])
 
 
 class RecoveredTable(Table):
-    """Injections, each with the event that recovered it: statistic −inf and time NaN where there is none."""
+    """Injections and the events that recovered them. Without an event, the statistic is −inf and the time NaN."""
 
     required_columns: ClassVar[tuple[str, ...]] = (
         "detection_statistic",

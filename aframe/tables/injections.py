@@ -6,19 +6,19 @@ from aframe.tables.table import Table
 
 
 class PolarizationTable(Table):
-    """Signals by their parameters and polarizations ``plus`` and ``cross``.
+    """Parameters and polarizations ``plus`` and ``cross`` of signals.
 
-    Attributes of the file: ``sample_rate`` (Hz), ``duration`` (s), ``right_pad`` (s from coalescence to the end).
+    Attributes of the file: ``sample_rate`` (Hz), ``duration`` (s), ``right_pad`` (time from coalescence to the end, s).
     """
 
     required_attributes: ClassVar[tuple[str, ...]] = ("sample_rate", "duration", "right_pad")
 
 
 class ResponseTable(PolarizationTable):
-    """Signals by their parameters and responses of the detectors (lower-case names as channels).
+    """Parameters of signals and responses of the detectors. Channels have lower-case names of detectors.
 
-    Adds columns ``snr`` and ``ifo_snrs`` (rows, ifos), and the attributes ``ifos`` and ``num_injections``
-    (all draws, accepted and rejected).
+    Additional columns: ``snr`` and ``ifo_snrs`` (rows, ifos). Additional attributes: ``ifos`` and ``num_injections``
+    (number of all draws, accepted and rejected).
     """
 
     required_columns: ClassVar[tuple[str, ...]] = ("snr", "ifo_snrs")
@@ -26,12 +26,12 @@ class ResponseTable(PolarizationTable):
 
 
 class InjectionTable(ResponseTable):
-    """Signals and the time (``injection_time``, GPS s) and time slide (``shift``, rows × ifos, s) they belong to."""
+    """Signals with their time (``injection_time``, GPS s) and time slide (``shift``, rows × ifos, s)."""
 
     required_columns: ClassVar[tuple[str, ...]] = ("snr", "ifo_snrs", "injection_time", "shift")
 
 
 class RejectedTable(Table):
-    """Parameters of the draws that fell below the SNR threshold: the rest of the denominator."""
+    """Parameters of the rejected draws, below the SNR threshold. They count in the denominator of a volume."""
 
     required_columns: ClassVar[tuple[str, ...]] = ("mass_1", "mass_2", "redshift")

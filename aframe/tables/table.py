@@ -1,6 +1,6 @@
-"""Columns of equal length with units and scalar attributes, in HDF5 files that other tools read.
+"""Tables of equally long columns with units and scalar attributes, stored in HDF5 files.
 
-Layout: attribute ``length``; group ``parameters`` with a dataset per column, each with a ``unit`` attribute;
+Layout of a file: attribute ``length``; group ``parameters`` with a dataset per column, each with a ``unit`` attribute;
 group ``waveforms`` with a dataset per channel; scalars as attributes of the file.
 """
 
@@ -45,27 +45,33 @@ UNITS: Mapping[str, str] = {
         ("ra", "dec", "psi", "phase", "theta_jn", "tilt_1", "tilt_2", "phi_12", "phi_jl", "zenith", "azimuth"), "rad"
     ),
 }
-"""Units of the columns that have one; every other column is dimensionless."""
+"""Units of columns. All other columns are dimensionless."""
 
 
 AnyTable = TypeVar("AnyTable", bound="Table")
 
 
 MERGE_BYTES = 2**26
-"""Bytes of a table in memory while it is being joined to others."""
+"""Largest piece of a table in memory during a merge, in bytes."""
 
-CHUNK_BYTES, FEWEST_CHUNK_ROWS = 2**20, 256
-"""Largest piece of a column that is written at once, and rows for which a short column leaves room."""
+CHUNK_BYTES = 2**20
+"""Largest HDF5 chunk of a column, in bytes."""
+
+FEWEST_CHUNK_ROWS = 256
+"""Smallest number of rows of an HDF5 chunk, unless ``CHUNK_BYTES`` limits it."""
 
 
 @dataclass
 class Table:
-    """Rows of parameters, and of waveforms where there are any.
+    """Rows of parameters and optional waveforms.
 
     Attributes:
-        parameters: Column name to array of shape (rows,) or (rows, ifos).
-        waveforms: Channel name to array of shape (rows, samples).
-        attributes: Scalars that hold for all rows.
+        parameters: Columns by name, of shape (rows,) or (rows, ifos).
+        waveforms: Channels by name, of shape (rows, samples).
+        attributes: Values that hold for all rows.
+
+    Raises:
+        StorageError: If the columns have different lengths.
     """
 
     parameters: dict[str, Array]
@@ -88,7 +94,7 @@ class Table:
         return self.parameters[column]
 
     def rows(self: AnyTable, selection: Array | slice) -> AnyTable:
-        """The table of the selected rows, with the same attributes."""
+        """Select rows. The attributes do not change."""
         return type(self)(
             {name: column[selection] for name, column in self.parameters.items()},
             {name: channel[selection] for name, channel in self.waveforms.items()},
@@ -97,16 +103,16 @@ class Table:
 
     @classmethod
     def concatenate(cls: type[AnyTable], tables: Sequence[AnyTable], additive: Sequence[str] = ()) -> AnyTable:
-        """Tables below each other.
+        """Concatenate the rows of tables.
 
         Args:
-            tables: At least one, of the same columns.
-            additive: Attributes of which the whole has the sum; of the others it has the last one's.
+            tables: At least one table; all have the same columns.
+            additive: Attributes to sum over all tables. Other attributes have the value of the last table.
         """
         first = tables[0]
         attributes: dict[str, Any] = {}
         for table in tables:
-            attributes = _joined(attributes, table.attributes, additive)
+            attributes = _merged_attributes(attributes, table.attributes, additive)
         return cls(
             {name: np.concatenate([t.parameters[name] for t in tables]) for name in first.parameters},
             {name: np.concatenate([t.waveforms[name] for t in tables]) for name in first.waveforms},
@@ -114,11 +120,11 @@ class Table:
         )
 
     def write(self, path: str, made_with: Parameters | None = None) -> None:
-        """Write the table, whole or not at all.
+        """Write the table to a file. The file appears only when complete.
 
         Args:
             path: Local or s3 path.
-            made_with: Parameters that made the table.
+            made_with: Parameters of the table.
         """
         with storage.create_hdf5(path, made_with) as file:
             writer = TableWriter(file)
@@ -133,16 +139,22 @@ class Table:
         rows: slice = slice(None),
         waveforms: bool = False,
     ) -> AnyTable:
-        """Read a table, or some of its columns and rows; waveforms only when asked for.
+        """Read a table, or a selection of its columns and rows.
+
+        Args:
+            path: Local or s3 path.
+            columns: Names of the columns; None for all.
+            rows: Rows.
+            waveforms: Whether to read waveforms.
 
         Raises:
-            StorageError: If the file is missing, truncated, or lacks what this kind of table must have.
+            StorageError: If the file is missing or truncated, or lacks a required column or attribute.
         """
         with storage.open_hdf5(path) as file:
             group = file.get("parameters", {})
-            wanted = list(group) if columns is None else list(columns)
+            names = list(group) if columns is None else list(columns)
             required = cls.required_columns if columns is None else ()
-            missing = [name for name in {*wanted, *required} if name not in group]
+            missing = [name for name in {*names, *required} if name not in group]
             missing += [name for name in cls.required_attributes if name not in file.attrs]
             if missing:
                 raise StorageError(
@@ -151,27 +163,35 @@ class Table:
                 )
             channels = file.get("waveforms", {}) if waveforms else {}
             return cls(
-                {name: _column(group[name], rows) for name in wanted},
+                {name: _column(group[name], rows) for name in names},
                 {name: channels[name][rows] for name in channels},
                 _attributes(file),
             )
 
     @classmethod
     def count(cls, path: str) -> int:
-        """Number of rows, without reading any."""
+        """Number of rows in a file. It reads no columns."""
         with storage.open_hdf5(path) as file:
             return int(file.attrs["length"])
 
 
 class TableWriter:
-    """Appends tables to an open HDF5 file, so that a long table never has to be in memory."""
+    """Append tables to an open HDF5 file. A long table thus does not need to fit in memory.
+
+    Args:
+        file: Empty file, open for writing.
+    """
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
         self._file.attrs["length"] = 0
 
     def append(self, table: Table) -> None:
-        """Add the rows of ``table``; every table must have the same columns."""
+        """Append the rows of a table. All tables must have the same columns.
+
+        Raises:
+            StorageError: If a text is longer than the longest text of the first table.
+        """
         start = int(self._file.attrs["length"])
         for group, columns in (("parameters", table.parameters), ("waveforms", table.waveforms)):
             for name, column in columns.items():
@@ -201,8 +221,8 @@ class TableWriter:
         dataset = self._file[name]
         if column.dtype.kind == "S" and column.dtype.itemsize > dataset.dtype.itemsize:
             raise StorageError(
-                f"{name} holds texts of {dataset.dtype.itemsize} bytes at most, as its first rows did, and is given "
-                f"one of {column.dtype.itemsize}: append the longest first"
+                f"{name} holds texts of at most {dataset.dtype.itemsize} bytes, as in its first rows, but the new rows "
+                f"have {column.dtype.itemsize} bytes: append the longest text first"
             )
         dataset.resize(start + len(column), axis=0)
         dataset[start:] = column
@@ -211,13 +231,13 @@ class TableWriter:
 def write_tables(
     paths: Sequence[str], batches: Iterable[Sequence[Table]], made_with: Parameters | None, additive: Sequence[str]
 ) -> None:
-    """Write tables that come in batches, so that none of them is ever in memory as a whole.
+    """Write tables in batches, without a whole table in memory.
 
     Args:
-        paths: Where the tables go; they appear there only when all are complete.
-        batches: For each batch, the rows that it adds to each table; at least one batch.
-        made_with: Parameters that made the tables.
-        additive: Attributes of which the whole has the sum; of the others it has the last one's.
+        paths: Paths of the tables. The files appear only when all are complete.
+        batches: Rows to append to each table, in one or more batches.
+        made_with: Parameters of the tables.
+        additive: Attributes to sum over all batches. Other attributes have the value of the last batch.
     """
     with contextlib.ExitStack() as stack:
         writers = [TableWriter(stack.enter_context(storage.create_hdf5(path, made_with))) for path in paths]
@@ -225,7 +245,7 @@ def write_tables(
         for batch in batches:
             for k, (writer, table) in enumerate(zip(writers, batch, strict=True)):
                 writer.append(table)
-                totals[k] = _joined(totals[k], table.attributes, additive)
+                totals[k] = _merged_attributes(totals[k], table.attributes, additive)
         for writer, attributes in zip(writers, totals, strict=True):
             writer.attributes(attributes)
 
@@ -233,21 +253,24 @@ def write_tables(
 def merge_tables(
     kind: type[Table], sources: Sequence[str], path: str, made_with: Parameters, additive: Sequence[str]
 ) -> None:
-    """Join tables in order, 64 MB of them in memory at a time.
+    """Merge tables in order, with at most 64 MB in memory.
 
     Args:
-        kind: The tables' kind.
-        sources: Their paths.
-        path: Where the whole goes; it appears there only when complete.
-        made_with: Its parameters.
-        additive: Attributes of which the whole has the sum; of the others it has the last one's.
+        kind: Class of the tables.
+        sources: Paths of the tables.
+        path: Path of the merged table. The file appears only when complete.
+        made_with: Parameters of the merged table.
+        additive: Attributes to sum over all tables. Other attributes have the value of the last table.
     """
     pieces = (piece for source in sources for piece in _pieces(kind, source, additive))
     write_tables([path], ((piece,) for piece in pieces), made_with, additive)
 
 
 def _pieces(kind: type[Table], path: str, additive: Sequence[str]) -> Iterator[Table]:
-    """A table in pieces of ``MERGE_BYTES``, at least one; the first one's additive attributes are the whole table's."""
+    """Pieces of a table of at most ``MERGE_BYTES``, at least one.
+
+    The first piece has the additive attributes of the whole table; in the others they are 0.
+    """
     with storage.open_hdf5(path) as file:
         total = int(file.attrs["length"])
         columns = [column for group in ("parameters", "waveforms") for column in file.get(group, {}).values()]
@@ -260,15 +283,15 @@ def _pieces(kind: type[Table], path: str, additive: Sequence[str]) -> Iterator[T
         yield piece
 
 
-def _joined(known: Mapping[str, Any], new: Mapping[str, Any], additive: Sequence[str]) -> dict[str, Any]:
-    """Attributes of two tables together."""
-    return dict(known) | {
-        name: known.get(name, 0) + value if name in additive else value for name, value in new.items()
+def _merged_attributes(first: Mapping[str, Any], second: Mapping[str, Any], additive: Sequence[str]) -> dict[str, Any]:
+    """Attributes of two tables after a merge."""
+    return dict(first) | {
+        name: first.get(name, 0) + value if name in additive else value for name, value in second.items()
     }
 
 
 def _column(dataset: h5py.Dataset, rows: slice) -> Array:
-    """Rows of a column; texts as numpy's own, not as bytes."""
+    """Rows of a column. Texts are decoded."""
     values = np.asarray(dataset[rows])
     return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
 

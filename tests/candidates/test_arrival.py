@@ -19,7 +19,7 @@ WHITENING = Whitening(RATE, 16.0, 1.0, 1.0, 16.0, 32.0, None)
 
 
 def noise(ifos: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """What is left of white noise by the whitening filter's high-pass."""
+    """White noise after the high-pass of the whitening filter."""
     spectrum = np.fft.rfft(rng.normal(size=(ifos, size)))
     spectrum[:, np.fft.rfftfreq(size, 1 / RATE) < WHITENING.highpass] = 0
     return np.fft.irfft(spectrum)
@@ -27,7 +27,7 @@ def noise(ifos: int, size: int, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def errors() -> tuple[np.ndarray, np.ndarray]:
-    """Network SNR, and errors (s) of both detectors' times, of binary black holes from all over the sky."""
+    """Network SNR, and errors (s) of both detectors' arrival times, of binary black holes across the sky."""
     ifos, rng = ("H1", "L1"), np.random.default_rng(0)
     curve = PowerSpectralDensity(asd_file="aLIGO_O4_high_asd.txt")
     frequency = np.linspace(0, RATE / 2, 1025)
@@ -44,12 +44,12 @@ def errors() -> tuple[np.ndarray, np.ndarray]:
     signals *= (snr / np.sqrt((signals**2).sum(axis=(1, 2))))[:, None, None]
     delays = arrival_delays(geometry, *angles[:2]).numpy()
     coalescence = START + signals.shape[-1] / RATE - RIGHT_PAD
-    found = []
+    arrivals = []
     for signal, delay in zip(signals, delays, strict=True):
         whitened = signal + noise(2, signal.shape[-1], rng)
         time = coalescence + rng.normal(0, 0.05)  # a search's own error
-        found.append(arrival_times(whitened, RATE, START, ifos, time) - coalescence - delay)
-    return snr, np.array(found)
+        arrivals.append(arrival_times(whitened, RATE, START, ifos, time) - coalescence - delay)
+    return snr, np.array(arrivals)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_pulses_are_timed_within_what_light_allows(ifos: tuple[str, ...]) -> Non
         delays = location @ direction / np.linalg.norm(direction) / 299792458.0
         times = 1.0 + delays - delays[0]
         strain = np.stack([pulse(time, size) for time in times]) + 0.3 * noise(len(ifos), size, rng)
-        found = arrival_times(strain, RATE, START, ifos, START + 1.1)
-        np.testing.assert_allclose(found - START, times, atol=1.5 / RATE)
+        arrivals = arrival_times(strain, RATE, START, ifos, START + 1.1)
+        np.testing.assert_allclose(arrivals - START, times, atol=1.5 / RATE)
     apart = np.stack([pulse(1.0 + 0.06 * k, size) for k in range(len(ifos))])
-    found = arrival_times(apart, RATE, START, ifos, START + 1.0)
+    arrivals = arrival_times(apart, RATE, START, ifos, START + 1.0)
     light = np.linalg.norm(location - location[0], axis=1) / 299792458.0
-    assert (np.abs(found - found[0]) <= 2 * light.max() + 2 / RATE).all()
+    assert (np.abs(arrivals - arrivals[0]) <= 2 * light.max() + 2 / RATE).all()
 
 
 def test_whatever_the_phase_and_sign() -> None:
@@ -94,8 +94,9 @@ def test_whatever_the_phase_and_sign() -> None:
     envelope = 8 * np.exp(-((t / 0.01) ** 2))
     strain = np.stack([envelope * np.cos(2 * np.pi * 120 * t + phase) for phase in (0.0, np.pi / 2)])
     strain[1] *= -0.5
-    found = arrival_times(strain + 0.1 * noise(2, size, np.random.default_rng(2)), RATE, START, ("H1", "L1"), START + 1)
-    np.testing.assert_allclose(found, START + 1, atol=1.5 / RATE)
+    strain = strain + 0.1 * noise(2, size, np.random.default_rng(2))
+    arrivals = arrival_times(strain, RATE, START, ("H1", "L1"), START + 1)
+    np.testing.assert_allclose(arrivals, START + 1, atol=1.5 / RATE)
 
 
 def test_strain_that_ends_near_the_event_is_enough() -> None:
@@ -110,6 +111,6 @@ def test_gw150914_reached_livingston_seven_milliseconds_before_hanford(data_dire
     preprocessing = Preprocessing(("H1", "L1"), 1.5, 8.0, (0.25, 1.45), WHITENING)
     recordings = recordings_of(paths, preprocessing.ifos)
     stretch = whitened_recording(recordings, preprocessing, time - 0.4, time + 0.4)
-    found = arrival_times(stretch.streams, RATE, stretch.start, ("H1", "L1"), time)
-    assert found[0] - found[1] == pytest.approx(0.0069, abs=0.0015)
-    np.testing.assert_allclose(found, 1126259462.42, atol=0.03)
+    arrivals = arrival_times(stretch.streams, RATE, stretch.start, ("H1", "L1"), time)
+    assert arrivals[0] - arrivals[1] == pytest.approx(0.0069, abs=0.0015)
+    np.testing.assert_allclose(arrivals, 1126259462.42, atol=0.03)

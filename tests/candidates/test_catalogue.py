@@ -8,35 +8,37 @@ from aframe.errors import DataError, StorageError
 
 
 def test_gwosc_events_come_with_the_package() -> None:
-    known = EventCatalogue.gwosc()
-    assert len(known.names) == len(set(known.names)) == 122
-    times = dict(zip(known.names.tolist(), known.times.tolist(), strict=True))
+    catalogue = EventCatalogue.gwosc()
+    assert len(catalogue.names) == len(set(catalogue.names)) == 122
+    times = dict(zip(catalogue.names.tolist(), catalogue.times.tolist(), strict=True))
     assert times["GW150914"] == 1126259462.4
     assert times["GW200129_065458"] == 1264316116.4
-    assert (np.diff(known.times) > 0).all()
+    assert (np.diff(catalogue.times) > 0).all()
 
 
 def test_the_list_is_gwoscs_latest_versions(data_directory: Path) -> None:
-    own, theirs = EventCatalogue.gwosc(), EventCatalogue.read(str(data_directory / "catalog/gwosc_event_versions.csv"))
-    assert set(own.names) == set(theirs.names)
-    assert set(zip(own.names, own.times, strict=True)) <= set(zip(theirs.names, theirs.times, strict=True))
+    packaged = EventCatalogue.gwosc()
+    published = EventCatalogue.read(str(data_directory / "catalog/gwosc_event_versions.csv"))
+    assert set(packaged.names) == set(published.names)
+    published_events = set(zip(published.names, published.times, strict=True))
+    assert set(zip(packaged.names, packaged.times, strict=True)) <= published_events
 
 
 def test_the_nearest_event_within_the_window_is_named() -> None:
-    known = EventCatalogue(np.array(["late", "early", "next"]), np.array([300.0, 100.0, 101.5]))
+    catalogue = EventCatalogue(np.array(["late", "early", "next"]), np.array([300.0, 100.0, 101.5]))
     times = np.array([0.0, 99.2, 100.6, 100.9, 101.0, 250.0, 300.9, 301.1, 1e9])
-    named = known.coincident(times, 1.0)
+    named = catalogue.coincident(times, 1.0)
     assert named.tolist() == ["", "early", "early", "next", "next", "", "late", "", ""]
     assert EventCatalogue(np.empty(0, np.str_), np.empty(0)).coincident(times, 1.0).tolist() == [""] * len(times)
 
 
 def test_a_list_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("gps,kind,name\n12.5,test,first\n")
-    known = EventCatalogue.read(str(tmp_path / "own.csv"))
-    assert (known.names.tolist(), known.times.tolist()) == (["first"], [12.5])
+    catalogue = EventCatalogue.read(str(tmp_path / "own.csv"))
+    assert (catalogue.names.tolist(), catalogue.times.tolist()) == (["first"], [12.5])
     for text in ("name,time\na,1\n", "name,gps\na,soon\n", "name,gps\na\n"):
         (tmp_path / "bad.csv").write_text(text)
-        with pytest.raises(DataError, match=r"bad\.csv is no list of events .* columns name and gps"):
+        with pytest.raises(DataError, match=r"bad\.csv is not a list of events .* columns name and gps"):
             EventCatalogue.read(str(tmp_path / "bad.csv"))
     with pytest.raises(StorageError, match="does not exist"):
         EventCatalogue.read(str(tmp_path / "none.csv"))

@@ -19,14 +19,14 @@ def signals(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def densities(seed: int) -> Mixture:
-    """What a search has: importance-weighted injections, and time slides."""
+    """Densities from importance-weighted injections and time slides."""
     rng = np.random.default_rng(seed)
     noise = NOISE.rvs(rng.poisson(NOISE_PER_YEAR * BACKGROUND_LIVETIME / SECONDS_PER_YEAR), random_state=rng)
     weight = rng.lognormal(0, 0.5, 4000)
     expected = weight / weight.sum() * SIGNALS_PER_YEAR * LIVETIME / SECONDS_PER_YEAR
-    made = mixture(Foreground(signals(4000, rng), expected), Background(noise, BACKGROUND_LIVETIME), LIVETIME)
-    assert made is not None
-    return made
+    densities = mixture(Foreground(signals(4000, rng), expected), Background(noise, BACKGROUND_LIVETIME), LIVETIME)
+    assert densities is not None
+    return densities
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_known_rate_is_the_ratio_of_densities() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 7, 400])
 def test_rate_from_certain_signals_is_a_gamma_distribution(number: int) -> None:
-    """With Jeffreys' prior and n events that can only be signals, Λ_f is Gamma(n + 1/2)."""
+    """With Jeffreys' prior and n certain signals, Λ_f follows Gamma(n + 1/2)."""
     expected = 3.0
     posterior = rate_posterior(np.full(number, 60.0), expected, "jeffreys", 0.0)
     mean = float((posterior.scale * posterior.weight).sum()) * expected

@@ -30,7 +30,7 @@ DRAWS = 100_000
 
 
 def injections(population: Population, horizon: float, seed: int = 0) -> RecoveredTable:
-    """All draws within a redshift are found, with statistics from 0 on that are the larger the nearer."""
+    """The search recovers all draws within a redshift; nearer draws have larger statistics, from 0 up."""
     columns = draw(population, DRAWS, np.random.default_rng(seed))
     accepted = columns["redshift"] < 1.2 * horizon
     table = {name: columns[name][accepted] for name in ("mass_1", "mass_2", "redshift")}
@@ -59,7 +59,7 @@ def test_expected_signals_are_rate_times_volume_times_time(evolution: float) -> 
 
 
 def test_masses_can_be_anothers_populations() -> None:
-    """Of a search that finds heavy primaries only, an astrophysical population of fewer heavy ones expects fewer."""
+    """If a search recovers heavy primaries only, a population with fewer heavy primaries has fewer expected signals."""
     source, target = demo_bbh(), rates_and_populations_bbh()
     table = injections(source, 0.5)
     light = table["mass_1"] / (1 + table["redshift"]) < 30
@@ -90,7 +90,7 @@ def test_rate_prior_has_the_interval_that_it_is_given() -> None:
 
 @pytest.fixture(scope="module")
 def search() -> tuple[EventTable, EventTable, RecoveredTable, Populations]:
-    """Zero lag with a loud event, slides that it pollutes, and injections."""
+    """Zero lag with a loud event, slides that contain its signal, and injections."""
     rng, source = np.random.default_rng(1), demo_bbh()
     statistic = np.concatenate([rng.exponential(size=900) - 6, [9.0, 3.0]])
     time = np.concatenate([1e9 + np.sort(rng.uniform(0, LIVETIME, 900)), [1e9 + 5e6, 1e9 + 2e6]])
@@ -109,10 +109,10 @@ def search() -> tuple[EventTable, EventTable, RecoveredTable, Populations]:
     return zero_lag, background, injections(source, 0.4), Populations(source, None)
 
 
-def ranked(search: tuple, wanted: Candidates, slides: Slides | None = None) -> CandidateTable:
+def ranked(search: tuple, settings: Candidates, slides: Slides | None = None) -> CandidateTable:
     zero_lag, events, recovered, populations = search
     background = Background(events["detection_statistic"], events.livetime)
-    return rank(zero_lag, background, recovered, populations, wanted, slides)
+    return rank(zero_lag, background, recovered, populations, settings, slides)
 
 
 def test_a_signal_is_told_from_noise(search: tuple) -> None:

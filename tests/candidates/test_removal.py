@@ -19,7 +19,7 @@ def spans_of(segments: list[tuple[float, float]], shifts: list[tuple[float, ...]
 
 
 def by_brute_force(spans: LiveSpans, times: list[float], step: float) -> float:
-    """Seconds of the spans that see no removed time, on a grid finer than anything."""
+    """Live time of the spans without removed time, s, on a fine grid."""
     total = 0.0
     for start, stop, shift in zip(spans.start, spans.stop, spans.shift, strict=True):
         grid = np.arange(start + step / 2, stop, step)
@@ -51,10 +51,10 @@ def test_livetime_is_exact_to_the_union_of_windows(seed: int, ifos: int) -> None
 
 
 def search(loud: dict[float, float], seed: int) -> tuple[EventTable, EventTable, LiveSpans]:
-    """A toy: each detector has one Gaussian value a second, an event's statistic is their sum at slide time t + s_k.
+    """Toy search: each detector has one Gaussian value per second; an event's statistic is their sum at time t + s_k.
 
     Args:
-        loud: Value that both detectors have at some seconds.
+        loud: Values of both detectors at some seconds.
     """
     rng = np.random.default_rng(seed)
     size, slides = 4000, 250
@@ -85,7 +85,7 @@ def loudest(zero_lag: EventTable) -> tuple[np.ndarray, np.ndarray]:
 
 
 def true_rate(statistic: float) -> float:
-    """Per Julian year, of the sum of two Gaussian values a second."""
+    """False alarm rate per Julian year of the sum of two Gaussian values per second."""
     return float(norm(scale=2**0.5).sf(statistic)) * SECONDS_PER_YEAR
 
 
@@ -140,7 +140,7 @@ def test_nothing_is_removed_that_is_not_significant() -> None:
 
 
 def test_removal_takes_as_much_noise_as_time() -> None:
-    """Removing times that have nothing to do with the noise leaves its rate as it is."""
+    """Removal of times independent of the noise does not change its rate."""
     _, events, spans = search({}, 3)
     times = np.linspace(100, 3900, 30)
     result = remove_candidates((np.arange(30.0, 0, -1) + 99, times), events, spans, WINDOW, np.inf)
@@ -158,5 +158,5 @@ def test_removing_most_of_the_background_is_refused() -> None:
 def test_spans_of_another_background_are_refused() -> None:
     zero_lag, events, spans = search({}, 4)
     events.attributes["Tb"] = events.livetime + 60
-    with pytest.raises(DataError, match="it was made of other segments or slides"):
+    with pytest.raises(DataError, match="it comes from other segments or slides"):
         remove_candidates(loudest(zero_lag), events, spans, WINDOW, 1.0)

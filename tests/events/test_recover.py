@@ -9,14 +9,14 @@ from aframe.tables import EventTable, InjectionTable
 def by_brute_force(
     injections: tuple[NDArray, NDArray], events: tuple[NDArray, NDArray], statistic: NDArray, window: float
 ) -> list[int]:
-    wanted: dict[int, list[tuple[float, int]]] = {}
+    claims_of_events: dict[int, list[tuple[float, int]]] = {}
     for i, (time, shift) in enumerate(zip(*injections, strict=True)):
         same = [j for j in range(len(events[0])) if np.allclose(events[1][j], shift, atol=1e-9)]
         near = sorted((abs(events[0][j] - time), -statistic[j], events[0][j], j) for j in same)
         if near and near[0][0] <= window:
-            wanted.setdefault(near[0][3], []).append((near[0][0], i))
+            claims_of_events.setdefault(near[0][3], []).append((near[0][0], i))
     result = [-1] * len(injections[0])
-    for event, claims in wanted.items():
+    for event, claims in claims_of_events.items():
         result[min(claims)[1]] = event
     return result
 

@@ -40,7 +40,7 @@ def test_slope_and_number_follow_the_rule() -> None:
 
 
 def test_the_bulk_is_left_out() -> None:
-    """A bend in the tail: a tenth as many events fall off half as fast, and are the loudest 200."""
+    """A tail with a bend: the loudest 200 events fall off more slowly than the other 20,000."""
     rng = np.random.default_rng(2)
     steep = rng.exponential(size=20_000) * 0.2
     shallow = 1.5 + rng.exponential(size=200)

@@ -37,7 +37,7 @@ NOTHING = np.empty((0, 2))
 
 
 def at(*intervals: tuple[float, float]) -> Array:
-    """Intervals by seconds after ``START``."""
+    """Intervals with edges in seconds after ``START``."""
     return START + np.array(intervals, dtype=float).reshape(-1, 2)
 
 
@@ -46,7 +46,7 @@ def one_slide(duration: float, *shift: float) -> SlideSpans:
 
 
 def random_case(rng: np.random.Generator, ifos: int) -> tuple[SlideSpans, dict[str, Array]]:
-    """Slides and vetoes whose edges are whole seconds, so that counting seconds measures them."""
+    """Slides and vetoes with edges at whole seconds, for measurement by counting seconds."""
     count = int(rng.integers(1, 12))
     spans = SlideSpans(
         START + rng.integers(0, 60, count).astype(float),
@@ -99,7 +99,7 @@ def test_an_event_is_seen_where_its_detectors_are_shifted_to() -> None:
 
 
 def vetoed_livetime(spans: SlideSpans, ifos: Sequence[str], vetoes: Intervals) -> Array:
-    """Seconds of each slide in which an event would be vetoed."""
+    """Vetoed live time of each slide, s."""
     live, slide = live_spans(spans, ifos, vetoes)
     return spans.duration - np.bincount(slide, live.duration, len(spans.duration))
 
@@ -148,8 +148,8 @@ def test_share_of_vetoed_events_is_that_of_vetoed_live_time_with_the_gates_of_o3
     segments = {
         ifo: read_gates(str(data_directory / f"segments/{ifo}-O3_GATES_1238166018-31197600.txt")) for ifo in IFOS
     }
-    found = [Veto.of("gate", ifo, segments[ifo], 30.0) for ifo in IFOS]
-    vetoes = union(found, IFOS, zero_lag=False)
+    chosen = [Veto.of("gate", ifo, segments[ifo], 30.0) for ifo in IFOS]
+    vetoes = union(chosen, IFOS, zero_lag=False)
     number = np.repeat(np.arange(5.0), 40)
     shift = np.stack([0 * number, number], axis=1)
     spans = SlideSpans(1238166018 + np.tile(np.arange(40) * 20_000.0, 5), 20_000 - number, shift)
@@ -183,32 +183,32 @@ def test_events_of_other_slides_and_a_search_of_which_nothing_is_left_are_refuse
     spans = one_slide(100.0, 0.0, 1.0)
     events = uniform_events(spans, 10, np.random.default_rng(0))
     with pytest.raises(
-        DataError, match="the events are of 100 s, the slides that the configuration plans are 90 s long"
+        DataError, match="the events have a live time of 100 s, but the slides of the configuration have 90 s"
     ):
         clean_events(events, one_slide(90.0, 0.0, 1.0), IFOS, {"H1": NOTHING, "L1": NOTHING})
-    with pytest.raises(DataError, match="all of the 100 s of live time are vetoed"):
+    with pytest.raises(DataError, match="all 100 s of live time are vetoed"):
         clean_events(events, spans, IFOS, {"H1": at((-1, 50)), "L1": at((50, 200))})
 
 
 def test_known_events_may_be_vetoed_in_slides_alone() -> None:
     window = Segment(START + 10, START + 12)
-    found = [Veto.of("known event", ifo, [window], 0.0, in_zero_lag=False) for ifo in IFOS]
-    found += [Veto.of("gate", "L1", [Segment(START + 50, START + 51)], 1.0), Veto.of("gate", "V1", [window], 0.0)]
-    assert union(found, IFOS, zero_lag=True)["H1"].tolist() == []
-    assert union(found, IFOS, zero_lag=True)["L1"].tolist() == at((49, 52)).tolist()
-    assert union(found, IFOS, zero_lag=False)["L1"].tolist() == at((10, 12), (49, 52)).tolist()
+    chosen = [Veto.of("known event", ifo, [window], 0.0, in_zero_lag=False) for ifo in IFOS]
+    chosen += [Veto.of("gate", "L1", [Segment(START + 50, START + 51)], 1.0), Veto.of("gate", "V1", [window], 0.0)]
+    assert union(chosen, IFOS, zero_lag=True)["H1"].tolist() == []
+    assert union(chosen, IFOS, zero_lag=True)["L1"].tolist() == at((49, 52)).tolist()
+    assert union(chosen, IFOS, zero_lag=False)["L1"].tolist() == at((10, 12), (49, 52)).tolist()
     time, shift = START + np.array([11.0, 49.5, 80.0]), np.zeros((3, 2))
-    assert reasons(time, shift, IFOS, found) == ["H1 known event; L1 known event", "L1 gate", ""]
-    assert reasons(time - 30, shift + np.array([0.0, 30.0]), IFOS, found) == ["L1 known event", "L1 gate", ""]
+    assert reasons(time, shift, IFOS, chosen) == ["H1 known event; L1 known event", "L1 gate", ""]
+    assert reasons(time - 30, shift + np.array([0.0, 30.0]), IFOS, chosen) == ["L1 known event", "L1 gate", ""]
 
 
 HORIZON, DRAWS = {"good": 0.4, "bad": 0.15}, {"good": 16, "bad": 400}
 
 
 def campaign(counts: dict[str, int], rng: np.random.Generator) -> tuple[RecoveredTable, RejectedTable]:
-    """A toy search: draws until enough are accepted in each segment, each accepted one a second after the one before.
+    """Toy search that draws until each segment has enough accepted signals, at intervals of one second.
 
-    Signals are accepted within 1.5 horizons of their segment, and found within one.
+    Signals are accepted within 1.5 horizons of their segment, and recovered within one.
     """
     accepted_parts, rejected_parts, time = [], [], START
     for segment, count in counts.items():
@@ -243,7 +243,7 @@ def placed(recovered: RecoveredTable) -> InjectionTable:
 
 @functools.cache
 def populations() -> tuple[Population, LogNormalTarget, float]:
-    """Where injections come from, which binaries the volume is for, and V₀."""
+    """Source population, target population and V₀."""
     source = demo_bbh()
     target = LogNormalTarget(35.0, 20.0, 0.3, source.redshift_range)
     return source, target, comoving_volume_time(source.redshift_range, 1.0)
@@ -263,7 +263,7 @@ def volume(recovered: RecoveredTable, rejected: Sequence[RejectedTable]) -> tupl
 def without_vetoed(
     recovered: RecoveredTable, rejected: RejectedTable, vetoes: dict[str, Array], rng: np.random.Generator
 ):
-    """What is left: the recovered in another order, as inference writes them; the rejected read in pieces."""
+    """Remaining injections, shuffled as inference writes them, and remaining rejected draws, in pieces."""
     kept = clean_injections(recovered.rows(rng.permutation(len(recovered))), IFOS, vetoes)
     pieces = [rejected.rows(slice(first, first + 1000)) for first in range(0, len(rejected), 1000)]
     return kept, list(clean_rejected(pieces, placed(recovered), kept))
@@ -289,7 +289,7 @@ def test_volume_does_not_depend_on_vetoes_that_know_nothing_of_signals() -> None
 
 
 def test_a_bad_stretch_that_is_vetoed_takes_its_own_draws_along() -> None:
-    """Where acceptance differs, thinning all rejected draws by one share would leave those of the bad stretch."""
+    """If acceptance varies, removing one share of all rejected draws would keep those of the bad stretch."""
     rng = np.random.default_rng(4)
     recovered, rejected = campaign({"good": 300, "bad": 60}, rng)
     vetoes = {"H1": at((300, 360)), "L1": NOTHING}
@@ -315,7 +315,7 @@ def test_injections_that_cannot_be_cleaned_are_refused() -> None:
     with pytest.raises(DataError, match="all 20 injections lie in vetoed time"):
         clean_injections(recovered, IFOS, {"H1": at((-1, 99)), "L1": NOTHING})
     for wrong in (rejected.rows(slice(1, None)), RejectedTable.concatenate([rejected, rejected.rows(slice(1))])):
-        with pytest.raises(DataError, match=f"are not the {len(rejected)} that were made for the injections"):
+        with pytest.raises(DataError, match=f"are not the {len(rejected)} that belong to the injections"):
             list(clean_rejected([wrong], placed(recovered), recovered))
     del recovered.parameters["num_draws"]
     with pytest.raises(DataError, match="column num_draws"):

@@ -14,7 +14,8 @@ from aframe.report.figures import (
     volume_figure,
 )
 from aframe.sensitivity.efficiency import snr_efficiency
-from aframe.sensitivity.volume import Scope, VolumeCurve
+from aframe.sensitivity.interval import Scope
+from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import EventTable
 
 

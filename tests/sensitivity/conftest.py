@@ -7,5 +7,5 @@ from aframe.events.significance import Background
 
 @pytest.fixture
 def background() -> Background:
-    """At one event a year the threshold is just above 1: where the toy search finds with its detection probability."""
+    """Background with a threshold just above 1 at one event per year, the toy search's detection threshold."""
     return Background(np.array([1.0 - 1e-9, 1.0 + 1e-9]), SECONDS_PER_YEAR)

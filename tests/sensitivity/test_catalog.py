@@ -18,7 +18,7 @@ def test_published_volumes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("simulated", "days", "said", "unsaid"),
+    ("simulated", "days", "included", "excluded"),
     [
         (True, 149.0, ["not like for like", "simulated Gaussian noise"], ["days of data"]),
         (False, 30.0, ["not like for like", "30 days of data", "149.4 days"], ["simulated"]),
@@ -27,8 +27,8 @@ def test_published_volumes() -> None:
     ],
 )
 def test_readers_are_told_what_is_not_like_for_like(
-    simulated: bool, days: float, said: list[str], unsaid: list[str]
+    simulated: bool, days: float, included: list[str], excluded: list[str]
 ) -> None:
-    told = " ".join(comparison_remarks(simulated, days * SECONDS_PER_DAY))
-    assert all(words in told for words in said)
-    assert not any(words in told for words in unsaid)
+    text = " ".join(comparison_remarks(simulated, days * SECONDS_PER_DAY))
+    assert all(words in text for words in included)
+    assert not any(words in text for words in excluded)

@@ -16,8 +16,8 @@ from aframe.tables import Table
 
 
 def test_wilson_interval() -> None:
-    found, number = np.array([0, 5, 10]), np.array([10, 10, 10])
-    share, low, high = wilson_interval(found, number)
+    successes, number = np.array([0, 5, 10]), np.array([10, 10, 10])
+    share, low, high = wilson_interval(successes, number)
     np.testing.assert_array_equal(share, [0, 0.5, 1])
     # the interval's ends solve |share - p| = sqrt(p (1 - p) / n)
     for end, index in ((low, 1), (high, 1), (high, 0), (low, 2)):

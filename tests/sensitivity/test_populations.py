@@ -20,7 +20,7 @@ SOURCE = demo_bbh()
 
 
 def changed(population: Population, **parameters: priors.Prior) -> Population:
-    """The population with some other priors."""
+    """The population with different priors of some parameters."""
     prior = population.prior.copy()
     prior.update(parameters)
     return Population(prior, population.detector_frame)
@@ -65,7 +65,7 @@ def test_detector_frame_masses_are_those_of_each_redshift() -> None:
     masses = {name: priors.Uniform(40.0, 60.0, name=name) for name in ("mass_1", "mass_2")}
     population = Population(priors.PriorDict({**SOURCE.prior, **masses}), True)
     table = drawn(SOURCE, 200_000, 3)
-    weight = weights(table, SOURCE, [PopulationTarget("there", population, SOURCE)])[0]
+    weight = weights(table, SOURCE, [PopulationTarget("near", population, SOURCE)])[0]
     share, error = WeightSums.of(weight).coverage
     assert abs(share - 1) < 4 * error
     inside = (table["mass_2"] >= 40) & (table["mass_1"] <= 60)
@@ -77,7 +77,7 @@ def test_detector_frame_masses_are_those_of_each_redshift() -> None:
 
 
 def spin_search(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Finds what is near and spins slowly."""
+    """Statistic of a search that recovers near, slowly spinning binaries."""
     return ((columns["luminosity_distance"] < HORIZON_MPC) & (columns["a_1"] < 0.2)).astype(np.float64)
 
 
@@ -154,7 +154,7 @@ def conditional(reference: dict[str, float], mass_1: float) -> dict[str, float]:
 
 
 def light_at_the_source() -> Population:
-    """Detector-frame masses that are cut together with redshifts."""
+    """Detector-frame masses with a joint cut on masses and redshifts."""
 
     def convert(sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {**sample, "mass_1_source": np.asarray(sample["mass_1"]) / (1 + np.asarray(sample["redshift"]))}
@@ -177,7 +177,7 @@ def light_at_the_source() -> Population:
             "its redshift depends on other parameters",
         ),
         (lambda: changed(SOURCE, mass_1=priors.DeltaFunction(30.0)), "its mass_1 has a single value"),
-        (light_at_the_source, "its constraint on mass_1_source is none on masses in the frame"),
+        (light_at_the_source, "its constraint on mass_1_source is in another frame"),
     ],
 )
 def test_what_cannot_be_weighed_is_refused(population: Callable[[], Population], why: str) -> None:

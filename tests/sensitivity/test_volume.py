@@ -13,17 +13,15 @@ from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
 from aframe.sensitivity.cosmology import comoving_volume_time
+from aframe.sensitivity.interval import Scope, Volume, confidence_interval
 from aframe.sensitivity.populations import PopulationTarget
 from aframe.sensitivity.volume import (
     ALL_DRAWS,
     CONFIDENCE,
     UNITS,
-    Scope,
-    Volume,
     VolumeCurve,
     check_names,
     chirp_mass,
-    confidence_interval,
     default_far_grid,
     efficiencies,
     population_label,
@@ -58,7 +56,7 @@ def column(curves: Sequence[VolumeCurve], name: str) -> Array:
 
 
 @pytest.mark.parametrize(
-    ("population", "number", "found"),
+    ("population", "number", "effective_number"),
     [
         (demo_bbh(), 2000, 100),
         (demo_bbh(), 200, 10),
@@ -68,12 +66,12 @@ def column(curves: Sequence[VolumeCurve], name: str) -> Array:
     ids=["near-100", "near-10", "usual-10", "alike-120"],
 )
 def test_intervals_hold_the_true_volume_as_often_as_they_say(
-    population: Population, number: int, found: float, background: Background
+    population: Population, number: int, effective_number: float, background: Background
 ) -> None:
-    """Whatever the source prior, with some hundred effective found injections and with ten."""
+    """For any source prior, with about a hundred effective recovered injections and with ten."""
     curves = over_seeds(population, number, background)
     volume, error = column(curves, "volume_gpc3"), column(curves, "standard_error")
-    assert column(curves, "effective_sample_size").mean() == pytest.approx(found, rel=0.2)
+    assert column(curves, "effective_sample_size").mean() == pytest.approx(effective_number, rel=0.2)
     assert abs(volume.mean() - TRUTH) < 3 * volume.std() / 10
     assert error.mean() == pytest.approx(volume.std(), rel=0.25)
     assert 88 <= (np.abs(volume - TRUTH) < 1.96 * error).sum() <= 99
@@ -82,20 +80,20 @@ def test_intervals_hold_the_true_volume_as_often_as_they_say(
 
 
 def test_rare_detections_are_held_by_the_interval_and_not_by_two_standard_errors() -> None:
-    """Eight of a thousand equal draws are found on average: a Poisson number, whose error follows it down."""
-    found = np.random.default_rng(0).poisson(8.0, 4000).astype(np.float64)
-    volume = Volume(found / 1000, np.sqrt(found * (1 - found / 1000)) / 1000, found)
+    """On average, the search recovers eight of a thousand equal draws: a Poisson number."""
+    counts = np.random.default_rng(0).poisson(8.0, 4000).astype(np.float64)
+    volume = Volume(counts / 1000, np.sqrt(counts * (1 - counts / 1000)) / 1000, counts)
     low, high = confidence_interval(volume, Scope(1.0, (0.0, 1.0), 1.0, 1.0, 0.0, 1000.0), CONFIDENCE)
     assert np.mean(np.abs(volume.volume_gpc3 - 0.008) < 1.96 * volume.standard_error) < 0.935
     assert 0.945 < np.mean((low <= 0.008) & (high >= 0.008)) < 0.985
 
 
 def test_the_interval_of_equal_weights_is_garwoods() -> None:
-    found = np.array([0.0, 1.0, 7.0, 100.0])
-    volume = Volume(found * 1e-6, np.sqrt(found) * 1e-6, found)  # of a million draws
+    counts = np.array([0.0, 1.0, 7.0, 100.0])
+    volume = Volume(counts * 1e-6, np.sqrt(counts) * 1e-6, counts)  # of a million draws
     low, high = confidence_interval(volume, Scope(1.0, (0.0, 1.0), 1.0, 1.0, 0.0, 1e6), 0.9)
-    np.testing.assert_allclose(high, 1e-6 * chi2.ppf(0.95, 2 * (found + 1)) / 2, rtol=1e-6)
-    np.testing.assert_allclose(low[1:], 1e-6 * chi2.ppf(0.05, 2 * found[1:]) / 2, rtol=1e-6)
+    np.testing.assert_allclose(high, 1e-6 * chi2.ppf(0.95, 2 * (counts + 1)) / 2, rtol=1e-6)
+    np.testing.assert_allclose(low[1:], 1e-6 * chi2.ppf(0.05, 2 * counts[1:]) / 2, rtol=1e-6)
     assert low[0] == 0
 
 
@@ -182,9 +180,9 @@ def test_all_thresholds_at_once_equal_one_by_one() -> None:
     thresholds = np.concatenate([statistic[np.isfinite(statistic)][:50], [-1e308, 1e9]])
     volume = sensitive_volume(statistic, weight, everything, 3.0, thresholds)
     for k, threshold in enumerate(thresholds):
-        found = weight[statistic >= threshold]
-        ratio = found.sum() / everything.total
-        variance = (found**2).sum() * (1 - ratio) ** 2 + ratio**2 * (everything.squares - (found**2).sum())
+        recovered = weight[statistic >= threshold]
+        ratio = recovered.sum() / everything.total
+        variance = (recovered**2).sum() * (1 - ratio) ** 2 + ratio**2 * (everything.squares - (recovered**2).sum())
         assert volume.volume_gpc3[k] == pytest.approx(3 * ratio)
         assert volume.standard_error[k] == pytest.approx(3 * variance**0.5 / everything.total)
     again = sensitive_volume(
@@ -212,15 +210,15 @@ def test_a_population_outside_the_prior_is_told_of(background: Background) -> No
     scope = curves["10-5"].scope
     assert abs(scope.coverage - 0.5) < 5 * scope.coverage_error  # half of the lighter masses is below 5
     assert [curve.scope.is_covered for curve in curves.values()] == [False, True]
-    told = remarks(curves)
-    assert "% of the population 10-5 lies inside the injections' prior" in told[0]
-    assert "35-35" not in told[0]
+    sentences = remarks(curves)
+    assert "% of the population 10-5 lies inside the injections' prior" in sentences[0]
+    assert "35-35" not in sentences[0]
 
 
 def test_few_effective_injections_are_told_of(background: Background) -> None:
     few = {"few": curve_of(toy_draws(demo_bbh(), 1, 200), background)}
-    (told,) = remarks(few)
-    assert "fewer than 100 effective injections are found at a false alarm rate of 1 per year: few (" in told
+    (sentences,) = remarks(few)
+    assert "fewer than 100 effective injections are found at a false alarm rate of 1 per year: few (" in sentences
     assert not remarks({"many": curve_of(toy_draws(demo_bbh(), 1, 4000), background)})
 
 
@@ -235,9 +233,9 @@ def test_written_curves_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     grid = default_far_grid(background)
     streamed = weigh(Draws(draws.recovered, read_rejected(path, targets), draws.source), targets)
     curves = volume_against_far(streamed, background, grid, LIVETIME)
-    found = efficiencies(streamed, background, np.array([12.0, 365.25]))
+    written = efficiencies(streamed, background, np.array([12.0, 365.25]))
     volumes = str(tmp_path / "plots" / "sensitive_volume.h5")
-    write_volumes(volumes, curves, found, {"seed": 1})
+    write_volumes(volumes, curves, written, {"seed": 1})
     again = read_volumes(volumes)
     assert list(again) == ["35-35", "20-10", "heavy"]
     assert storage.made_with(volumes) == {"seed": 1}
@@ -252,7 +250,7 @@ def test_written_curves_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert list(shares) == sorted([*curves, ALL_DRAWS])
     for name, by_axis in shares.items():
         assert sorted(by_axis) == ["chirp_mass", "chirp_mass_source", "luminosity_distance"]
-        np.testing.assert_array_equal(by_axis["chirp_mass"].share, found[name]["chirp_mass"].share)
+        np.testing.assert_array_equal(by_axis["chirp_mass"].share, written[name]["chirp_mass"].share)
     with h5py.File(volumes) as file:
         assert {name: dataset.attrs["unit"] for name, dataset in file["35-35"].items() if name in UNITS} == UNITS
         assert file["35-35/efficiency/luminosity_distance/edges"].attrs["unit"] == "Mpc"
@@ -262,13 +260,13 @@ def test_written_curves_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_efficiency_of_all_draws_is_the_detection_probability(background: Background) -> None:
-    """In a bin of distance it is the mean over the masses that are drawn, which Monte Carlo can tell as well."""
+    """The efficiency in a bin of distance is the mean over the drawn masses; Monte Carlo gives the reference."""
     population = demo_bbh()
     weighed = weigh(toy_draws(population, 9, 60_000), [TARGET])
-    found = efficiencies(weighed, background, ONE_A_YEAR)
+    shares = efficiencies(weighed, background, ONE_A_YEAR)
     many = draw(population, 200_000, np.random.default_rng(10))
     probable = detection_probability(many["luminosity_distance"], many["chirp_mass"])
-    one = found[ALL_DRAWS]["luminosity_distance"]
+    one = shares[ALL_DRAWS]["luminosity_distance"]
     index = np.digitize(many["luminosity_distance"], one.edges) - 1
     pulls = []
     for k in np.flatnonzero(one.number > 100):
@@ -296,7 +294,7 @@ def test_names_of_populations() -> None:
 
 
 def test_few_injections_of_small_weights_do_not_exclude_what_none_would_not() -> None:
-    """Heavy weights that happen not to be found are not known to be absent."""
+    """Missed draws of large weight may exist although the search recovers none."""
     scope = Scope(100.0, (0.0, 1.0), 1e7, 1.0, 0.1, 3.0)
     nothing, little = (Volume(np.array([v]), np.array([v]), np.array([n])) for v, n in ((0.0, 0.0), (2e-6, 1.0)))
     ends = [confidence_interval(volume, scope, 0.95)[1][0] for volume in (nothing, little)]
@@ -311,9 +309,9 @@ def test_intervals_cover_also_where_weights_are_very_unlike(draws: int, width: f
     rng, covered, trials = np.random.default_rng(1), 0, 400
     for _ in range(trials):
         weight = np.exp(rng.normal(0, width, draws) - width**2 / 2)
-        found = np.where(rng.random(draws) < share, 1.0, -1.0)
+        statistic = np.where(rng.random(draws) < share, 1.0, -1.0)
         sums = WeightSums.of(weight)
-        volume = sensitive_volume(found, weight, sums, 1.0, np.array([0.0]))
+        volume = sensitive_volume(statistic, weight, sums, 1.0, np.array([0.0]))
         scope = Scope(1.0, (0.0, 1.0), 1e7, *sums.coverage, sums.effective_number)
         low, high = confidence_interval(volume, scope, 0.95)
         covered += bool(low[0] <= share <= high[0])

@@ -14,7 +14,7 @@ def drawn(population: Population, number: int, seed: int) -> Table:
 
 
 def at(mass_1: Array, mass_2: Array, redshift: Array) -> Table:
-    """Binaries of source-frame masses."""
+    """Binaries with source-frame masses."""
     return Table({"mass_1": mass_1 * (1 + redshift), "mass_2": mass_2 * (1 + redshift), "redshift": redshift})
 
 
