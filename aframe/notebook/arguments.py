@@ -1,4 +1,4 @@
-"""What a user asks an object of a run for, checked: numbers, columns, populations."""
+"""Checks of the arguments that users give to objects of a run: numbers, columns, populations."""
 
 import math
 import reprlib
@@ -18,22 +18,25 @@ Population = str | tuple[float | int, float | int]
 """A population by name, or a pair of source-frame masses, M☉."""
 
 
-def numbers(given: object, what: str) -> Array:
-    """What was given as one number or several, as an array.
+def numbers(argument: object, what: str) -> Array:
+    """Convert an argument to an array of numbers.
 
     Args:
-        given: A number, or numbers of any shape.
-        what: Its name, for the error.
+        argument: A number, or numbers of any shape.
+        what: Name of the quantity, for the error.
+
+    Returns:
+        Array of the argument's shape.
 
     Raises:
-        DataError: If it is text or anything else that is no number, or holds a NaN.
+        DataError: If the argument is no number, or holds a NaN.
     """
     try:
-        values = np.asarray(given)
+        values = np.asarray(argument)
     except ValueError:  # rows of unequal lengths
         values = np.asarray(None)
     if values.dtype.kind not in "iuf":
-        raise DataError(f"{what} is {shortly(given)}, which is no number: give a number, or an array of numbers")
+        raise DataError(f"{what} is {shortened(argument)}, which is no number: give a number, or an array of numbers")
     unknown = int(np.isnan(values).sum())
     if unknown:
         several = f" in {unknown} of {values.size} places: leave those out" if values.ndim else ": give a number"
@@ -41,73 +44,81 @@ def numbers(given: object, what: str) -> Array:
     return values
 
 
-def one_number(given: object, what: str) -> float:
-    """What was given as one number.
+def one_number(argument: object, what: str) -> float:
+    """Convert an argument to one number.
+
+    Args:
+        argument: A number.
+        what: Name of the quantity, for the error.
 
     Raises:
-        DataError: If it is none, a NaN, or several.
+        DataError: If the argument is no number, a NaN, or several numbers.
     """
-    value = numbers(given, what)
+    value = numbers(argument, what)
     if value.ndim:
-        raise DataError(f"{what} is {shortly(given)}, which is no single number: give one at a time")
+        raise DataError(f"{what} is {shortened(argument)}, which is no single number: give one at a time")
     return float(value)
 
 
 def column_of(table: Table, name: object) -> Array:
-    """A column of a table.
+    """Column of a table.
+
+    Args:
+        table: A table of a run.
+        name: Name of the column.
 
     Raises:
-        UnknownNameError: If it has none of that name; says which it has.
-        DataError: If it is not asked for by a name.
+        UnknownNameError: If the table has no such column. The message lists its columns.
+        DataError: If ``name`` is no string.
     """
     if not isinstance(name, str):
         raise DataError(
-            f"{shortly(name)} is no column's name: give one, such as 'detection_statistic', or take rows, or several "
+            f"{shortened(name)} is no column's name: give one, such as 'detection_statistic', or take rows, or several "
             "columns, of `.to_astropy()`, as in `.to_astropy()[:3]`"
         )
-    return table[known("column", name, table.parameters)]
+    return table[existing_name("column", name, table.parameters)]
 
 
-def known(what: str, name: object, there: Collection[str]) -> str:
-    """A name, if there is something of that name.
+def existing_name(what: str, name: object, names: Collection[str]) -> str:
+    """Check that a name exists, and return it.
 
     Args:
-        what: What it names.
-        name: The name.
-        there: All names.
+        what: Kind of thing that the name stands for, for the error.
+        name: The name to check.
+        names: All existing names.
 
     Raises:
-        UnknownNameError: If it is none of them; says which there are.
+        UnknownNameError: If the name does not exist. The message lists those that do.
     """
-    if isinstance(name, str) and name in there:
+    if isinstance(name, str) and name in names:
         return name
-    meant = nearest(name, there) if isinstance(name, str) else ""
-    raise UnknownNameError(f"there is no {what} {shortly(name)}{meant}; there are {', '.join(there) or 'none'}")
+    suggestion = nearest(name, names) if isinstance(name, str) else ""
+    raise UnknownNameError(f"there is no {what} {shortened(name)}{suggestion}; there are {', '.join(names) or 'none'}")
 
 
-def named(populations: object) -> dict[str, Population]:
-    """Populations by what they are called in files and figures.
+def by_name(populations: object) -> dict[str, Population]:
+    """Populations by their names in files and figures.
 
     Args:
-        populations: Names and pairs of masses, or one of either.
+        populations: Names and pairs of masses (source frame, M☉), or one of either.
 
     Raises:
-        DataError: If one is neither.
+        DataError: If one is neither a name nor a pair of masses.
     """
-    words = [populations] if isinstance(populations, str) or _is_pair(populations) else populations
+    several = [populations] if isinstance(populations, str) or _is_pair(populations) else populations
     try:
-        return {_name(word): word for word in words}  # type: ignore[attr-defined] # what cannot be gone through is told
+        return {_name(each): each for each in several}  # type: ignore[attr-defined] # TypeError if it is not iterable
     except TypeError:
         raise _no_population(populations) from None
 
 
-def shortly(given: object) -> str:
-    """What was given, on a part of a line."""
-    return " ".join(reprlib.repr(given).split())
+def shortened(argument: object) -> str:
+    """Representation of an argument, shortened to a part of a line."""
+    return " ".join(reprlib.repr(argument).split())
 
 
 def _name(population: object) -> str:
-    """What a population is called in files and figures."""
+    """Name of a population in files and figures."""
     if not isinstance(population, str) and not _is_pair(population):
         raise _no_population(population)
     pair = mass_pair(population) if isinstance(population, str) else population
@@ -118,14 +129,15 @@ def _name(population: object) -> str:
     return f"{max(pair):g}-{min(pair):g}"  # type: ignore[call-overload]
 
 
-def _is_pair(given: object) -> bool:
-    """Whether it is two numbers."""
+def _is_pair(argument: object) -> bool:
+    """Whether an argument is two numbers."""
     return (
-        isinstance(given, tuple | list | np.ndarray)
-        and len(given) == 2
-        and all(isinstance(mass, Real) for mass in given)
+        isinstance(argument, tuple | list | np.ndarray)
+        and len(argument) == 2
+        and all(isinstance(mass, Real) for mass in argument)
     )
 
 
-def _no_population(given: object) -> DataError:
-    return DataError(f'{shortly(given)} is no population: give names and pairs of masses, as in ["35-20", (40, 30)]')
+def _no_population(argument: object) -> DataError:
+    text = shortened(argument)
+    return DataError(f'{text} is no population: give names and pairs of masses, as in ["35-20", (40, 30)]')
