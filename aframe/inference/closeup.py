@@ -1,4 +1,4 @@
-"""What one candidate looks like: whitened strain, Q transform and scores, from no more strain than that takes."""
+"""Close-up of one candidate: whitened strain, Q transform and scores. It reads only the strain that these need."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,22 +28,23 @@ from aframe.strain.recordings import Recording, format_gps
 from aframe.train.model import Model
 from aframe.types import Array
 
-QS = (4.0, 8.0, 16.0, 32.0)
-"""Of the Q transforms, of which the loudest is shown."""
+Q_VALUES = (4.0, 8.0, 16.0, 32.0)
+"""Qs of the transforms that are computed. A close-up has the loudest."""
 
-ROWS = 100
-"""Frequencies of a Q transform, evenly in logarithm."""
+FREQUENCIES = 100
+"""Number of frequencies of a Q transform, evenly spaced in logarithm."""
 
-MARGIN = 3.5
-"""Seconds of strain on either side of a Q transform, which takes it to be periodic, and of which each row's median
-must be that of noise: the narrowest bands have one independent value in half a second."""
+Q_TRANSFORM_MARGIN = 3.5
+"""Seconds of strain on either side of the Q transform that is shown.
 
+A Q transform takes the strain to be periodic, so both ends are cut. The median of each row must be that of noise, and
+the narrowest bands have one independent value in half a second."""
 
 SHOWN_STRAIN = 0.5
-"""Seconds of strain shown on either side of a candidate: its time is known to some 0.3 s."""
+"""Seconds of strain shown on either side of a candidate. Its time is accurate to about 0.3 s."""
 
 SHOWN_SCORES = 4.0
-"""Seconds of scores shown on either side, at least."""
+"""Smallest number of seconds of scores shown on either side of a candidate."""
 
 TIME_STEP = 1 / 256
 """Seconds from one column of a Q transform to the next."""
@@ -51,7 +52,7 @@ TIME_STEP = 1 / 256
 
 @dataclass(frozen=True)
 class WhitenedStretch:
-    """Whitened strain of all detectors about some time, its windows those of the search.
+    """Whitened strain of all detectors around a time. Its windows are windows of the search.
 
     Attributes:
         streams: Whitened strain, in units of the standard deviation of white noise of that PSD, shape (ifos, time).
@@ -65,11 +66,16 @@ class WhitenedStretch:
 
     @property
     def stop(self) -> float:
-        """GPS s, one sample after the last."""
+        """GPS s of the end: one sample after the last sample."""
         return self.start + self.streams.shape[-1] / self.sample_rate
 
     def between(self, start: float, stop: float) -> "WhitenedStretch":
-        """What of it lies between two GPS times."""
+        """The part between two times, as far as the stretch has it.
+
+        Args:
+            start: GPS s.
+            stop: GPS s.
+        """
         size = self.streams.shape[-1]
         low, high = (int(np.clip(round((t - self.start) * self.sample_rate), 0, size)) for t in (start, stop))
         return WhitenedStretch(self.streams[:, low:high], self.start + low / self.sample_rate, self.sample_rate)
@@ -80,14 +86,14 @@ class Closeup:
     """Data of a candidate's figures. Times are GPS s; whitened strain is in standard deviations of the noise.
 
     Attributes:
-        time: Of each sample of ``whitened``.
-        whitened: Per detector.
-        q_transforms: Per detector, all with the Q at which the detectors' loudest tiles sum to most.
-        score_time: When a signal would merge that stands in the middle of each window: window start plus coalescence
-            offset.
-        score: Each window's logit, dimensionless.
-        statistic_time: Of each average of scores.
-        statistic: The average over ``integration_window_length``, of which an event is a local maximum, dimensionless.
+        time: Time of each sample of ``whitened``.
+        whitened: Whitened strain of each detector.
+        q_transforms: Q transform of each detector. All have the same Q: it maximises the sum of the detectors' loudest
+            tiles.
+        score_time: Coalescence time that each window stands for: window start plus coalescence offset.
+        score: Logit of each window, dimensionless.
+        statistic_time: Time of each average of scores.
+        statistic: Average of scores over ``integration_window_length``, dimensionless. Events are its local maxima.
     """
 
     time: Float[Array, " samples"]
@@ -101,12 +107,12 @@ class Closeup:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is shown on either side of a candidate, in seconds.
+    """Lengths that a close-up shows, in seconds.
 
     Attributes:
-        strain: Of whitened strain and Q transform.
-        scores: Of the scores.
-        time_step: From one column of the Q transform to the next.
+        strain: Length of whitened strain and Q transform on either side of the candidate.
+        scores: Length of the scores on either side of the candidate.
+        time_step: Time from one column of the Q transform to the next.
     """
 
     strain: float
@@ -115,30 +121,37 @@ class Extent:
 
 
 def usual_extent(clustering: Clustering) -> Extent:
-    """How much is shown of a candidate: of the scores all among which it outdoes other events."""
+    """Lengths that a close-up shows by default. Its scores cover at least the cluster window."""
     return Extent(SHOWN_STRAIN, max(SHOWN_SCORES, clustering.cluster_window_length / 2), TIME_STEP)
 
 
 def needed_stretch(time: float, extent: Extent, model: Model, clustering: Clustering) -> tuple[float, float]:
-    """GPS s between which a close-up needs whitened strain."""
+    """Start and end (GPS s) of the whitened strain that a close-up needs.
+
+    Args:
+        time: GPS s of the candidate.
+        extent: Lengths that the close-up shows.
+        model: Network and preprocessing.
+        clustering: Settings that turn scores into events.
+    """
     reach = extent.scores + clustering.integration_window_length
     before = reach + model.preprocessing.coalescence_offset
     after = reach + model.preprocessing.kernel_length - model.preprocessing.coalescence_offset
-    strain = extent.strain + MARGIN
+    strain = extent.strain + Q_TRANSFORM_MARGIN
     return time - max(before, strain), time + max(after, strain)
 
 
 def whitened_background(path: str, preprocessing: Preprocessing, start: float, stop: float) -> WhitenedStretch:
-    """Whitened strain of a background file as the search had it, read block by block where it is needed.
+    """Whitened strain of a background file, equal to that of the search. It reads only the blocks that it needs.
 
     Args:
         path: Background file.
-        preprocessing: Of the model.
-        start: GPS s from which on strain is wanted, if the file has it whitened.
-        stop: GPS s up to which it is wanted.
+        preprocessing: Preprocessing of the model.
+        start: GPS s at which the strain starts, or later if the file has no whitened strain there.
+        stop: GPS s at which the strain ends, or earlier if the file has no whitened strain there.
 
     Raises:
-        DataError: If the file has nothing of it whitened.
+        DataError: If the file has no whitened strain between these times.
     """
     whitening = preprocessing.whitening
     with open_background(path) as file:
@@ -160,18 +173,18 @@ def whitened_background(path: str, preprocessing: Preprocessing, start: float, s
 def whitened_recording(
     recordings: Mapping[str, Sequence[Recording]], preprocessing: Preprocessing, start: float, stop: float
 ) -> WhitenedStretch:
-    """Whitened strain of recordings, as ``search_recorded`` has it.
+    """Whitened strain of recordings, whitened as in ``search_recorded``.
 
-    Its PSDs are those of the search to the bit up to ``PIECE_LENGTH`` after a gap; later they begin at other times.
+    Up to ``PIECE_LENGTH`` after a gap, its PSDs equal those of the search to the bit. Later they start at other times.
 
     Args:
-        recordings: Of each detector.
-        preprocessing: Of the model.
-        start: GPS s from which on strain is wanted, if there is any.
-        stop: GPS s up to which it is wanted.
+        recordings: Recordings of each detector.
+        preprocessing: Preprocessing of the model.
+        start: GPS s at which the strain starts, or later where recordings lack it.
+        stop: GPS s at which the strain ends, or earlier where recordings lack it.
 
     Raises:
-        DataError: If there is none of it.
+        DataError: If the recordings have no strain in the middle of these times.
     """
     whitening, middle = preprocessing.whitening, (start + stop) / 2
     rate = whitening.sample_rate
@@ -192,25 +205,25 @@ def whitened_recording(
 
 
 def recorded_closeups(
-    found: SearchedRecordings,
+    searched: SearchedRecordings,
     recordings: Mapping[str, Sequence[Recording]],
     model: Model,
     clustering: Clustering,
     number: int,
 ) -> Iterator[tuple[int, Closeup]]:
-    """Ranks of the loudest events in recordings, from 1, and what they look like.
+    """Close-ups of the loudest events in recordings, each with its rank. Ranks start at 1.
 
     Args:
-        found: What ``search_recorded`` found.
-        recordings: In which.
-        model: By which.
-        clustering: How its scores became events.
-        number: How many.
+        searched: Result of ``search_recorded``.
+        recordings: Recordings that it searched, by detector.
+        model: Network and preprocessing that it used.
+        clustering: Settings that turned scores into events.
+        number: Largest number of events.
     """
     extent = usual_extent(clustering)
-    for row, time in enumerate(found.events["detection_time"][:number].tolist()):
-        wanted = needed_stretch(time, extent, model, clustering)
-        stretch = whitened_recording(recordings, model.preprocessing, *wanted)
+    for row, time in enumerate(searched.events["detection_time"][:number].tolist()):
+        start, stop = needed_stretch(time, extent, model, clustering)
+        stretch = whitened_recording(recordings, model.preprocessing, start, stop)
         yield row + 1, closeup(model, stretch, clustering, time, extent)
 
 
@@ -221,16 +234,18 @@ def closeup(  # noqa: PLR0917 - a model and its settings, strain, and where to l
 
     Args:
         model: Network and preprocessing.
-        stretch: Whitened strain about it, at least where ``needed_stretch`` says; less gives less.
-        clustering: How scores become events.
-        time: GPS s.
-        extent: How much is shown.
-        device: cpu or cuda.
+        stretch: Whitened strain around the candidate. ``needed_stretch`` tells its start and end; the close-up of a
+            shorter stretch shows less.
+        clustering: Settings that turn scores into events.
+        time: GPS s of the candidate.
+        extent: Lengths that the close-up shows.
+        device: Device that scores: cpu or cuda.
     """
     ifos = model.preprocessing.ifos
     shown = stretch.between(time - extent.strain, time + extent.strain)
-    wide = stretch.between(time - extent.strain - MARGIN, time + extent.strain + MARGIN)
-    transforms = [[_transform(wide, row, q, model, extent) for row in wide.streams] for q in QS]
+    reach = extent.strain + Q_TRANSFORM_MARGIN
+    wide = stretch.between(time - reach, time + reach)
+    transforms = [[_transform(wide, row, q, model, extent) for row in wide.streams] for q in Q_VALUES]
     best = transforms[loudest(transforms, time - extent.strain, time + extent.strain)]
     score_time, score = scores(model, stretch, device)
     statistic_time, statistic = averages(score_time, score, clustering)
@@ -238,26 +253,44 @@ def closeup(  # noqa: PLR0917 - a model and its settings, strain, and where to l
     return Closeup(
         shown.start + np.arange(shown.streams.shape[-1]) / shown.sample_rate,
         dict(zip(ifos, shown.streams, strict=True)),
-        {ifo: _shown(t, time, extent) for ifo, t in zip(ifos, best, strict=True)},
+        {ifo: _without_margins(t, time, extent) for ifo, t in zip(ifos, best, strict=True)},
         score_time[near], score[near], statistic_time[averaged], statistic[averaged],
     )  # fmt: skip
 
 
 def averages(time: Array, score: Array, clustering: Clustering) -> tuple[Array, Array]:
-    """Times and values of the averages of scores, of which events are local maxima; none of too few scores."""
+    """Times and values of the averages of scores. Events are local maxima of these averages.
+
+    Args:
+        time: GPS s that each score stands for, shape (windows,).
+        score: Logits, dimensionless, shape (windows,).
+        clustering: Settings that turn scores into events.
+
+    Returns:
+        Times (GPS s) and averages, both of shape (averages,); empty if there are too few scores for one average.
+    """
     size, rate = clustering.integration_size, clustering.sampling_rate
     statistic = moving_average(score[None], size)[0] if len(score) >= size else np.empty(0)
     return time[: len(statistic)] + (size - 1) / 2 / rate, statistic
 
 
 def scores(model: Model, stretch: WhitenedStretch, device: str = "cpu") -> tuple[Array, Array]:
-    """Coalescence times (GPS s) that the windows of a stretch stand for, and their scores."""
+    """Score all windows of a stretch.
+
+    Args:
+        model: Network and preprocessing.
+        stretch: Whitened strain.
+        device: Device that scores: cpu or cuda.
+
+    Returns:
+        Coalescence times (GPS s) that the windows stand for, and their logits, both of shape (windows,).
+    """
     preprocessing = model.preprocessing
     grid = Grid(preprocessing, (0.0,) * len(preprocessing.ifos))
     windows = grid.windows(stretch.streams.shape[-1])
     if windows == 0:
         return np.empty(0), np.empty(0, np.float32)
-    taps = torch.empty(0)  # no signals are added here
+    taps = torch.empty(0)  # only injections need the filter, and there are none here
     streams = [WhitenedStream(torch.from_numpy(s.copy()), taps, 0, len(s)) for s in stretch.streams]
     engine = Engine(TorchScorer(model, torch.float32, device), lambda: streams, grid)
     time = stretch.start + np.arange(windows) / preprocessing.inference_sampling_rate
@@ -269,14 +302,17 @@ def _cut(
     start: float,
     grid_start: float,
     preprocessing: Preprocessing,
-    wanted: tuple[float, float],
+    span: tuple[float, float],
 ) -> WhitenedStretch:
-    """What is wanted, from a window of the search on: there is one every stride from ``grid_start``."""
+    """Cut streams to a span of time (GPS s), extended back to the start of a window of the search.
+
+    The search has a window every stride from ``grid_start`` on.
+    """
     rate, stride = preprocessing.whitening.sample_rate, preprocessing.stride_size
     before = round((start - grid_start) * rate)
-    low = (before + max(0, round((wanted[0] - start) * rate))) // stride * stride - before
+    low = (before + max(0, round((span[0] - start) * rate))) // stride * stride - before
     low += stride if low < 0 else 0
-    high = max(low, round((wanted[1] - start) * rate))
+    high = max(low, round((span[1] - start) * rate))
     data = np.stack([stream.data[low:high].numpy() for stream in streams])
     return WhitenedStretch(data, start + low / rate, rate)
 
@@ -284,10 +320,10 @@ def _cut(
 def _transform(wide: WhitenedStretch, row: Array, q: float, model: Model, extent: Extent) -> QTransform:
     whitening = model.preprocessing.whitening
     highest = min(highest_frequency(wide.sample_rate, q), whitening.lowpass or np.inf)
-    frequency = np.geomspace(whitening.highpass, highest, ROWS)
+    frequency = np.geomspace(whitening.highpass, highest, FREQUENCIES)
     return q_transform(row, wide.sample_rate, wide.start, q, frequency, extent.time_step)
 
 
-def _shown(transform: QTransform, time: float, extent: Extent) -> QTransform:
+def _without_margins(transform: QTransform, time: float, extent: Extent) -> QTransform:
     near = np.abs(transform.time - time) <= extent.strain
     return QTransform(transform.time[near], transform.frequency, transform.energy[:, near], transform.q)

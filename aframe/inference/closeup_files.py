@@ -1,4 +1,4 @@
-"""Close-ups of candidates in a file: ``closeups.hdf5``, with a group for each candidate, named by its rank."""
+"""Files of close-ups: ``closeups.hdf5`` has a group for each candidate, and the group's name is its rank."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,18 +13,19 @@ from aframe.storage.files import Parameters
 from aframe.types import Array
 
 HIGHEST_ENERGY = float(np.finfo(np.float16).max)
-"""Energies are kept to three digits, in half precision; what is beyond it, an SNR of 360, is kept as this."""
+"""Largest energy that a file holds: that of an SNR of 360. Files hold energies to three digits, in half precision."""
 
 SERIES = ("score_time", "score", "statistic_time", "statistic")
+"""Datasets of a candidate's group that are no detector's."""
 
 
 def write_closeups(path: str, closeups: Iterable[tuple[int, Closeup]], made_with: Parameters | None = None) -> None:
-    """Write close-ups one by one, as they are made; the file appears when it is complete.
+    """Write close-ups one by one. The file appears when it is complete.
 
     Args:
         path: Local or s3 path.
-        closeups: Ranks of candidates, the loudest being 1, and their close-ups.
-        made_with: Parameters that made them.
+        closeups: Ranks of candidates and their close-ups. The loudest candidate has rank 1.
+        made_with: Parameters of the run that made them.
     """
     with storage.create_hdf5(path, made_with) as file:
         for rank, closeup in closeups:
@@ -34,17 +35,17 @@ def write_closeups(path: str, closeups: Iterable[tuple[int, Closeup]], made_with
             for name in SERIES:
                 _put(group, name, getattr(closeup, name), "GPS s" if name.endswith("time") else "1")
             for ifo, transform in closeup.q_transforms.items():
-                own = group.create_group(ifo)
-                own.attrs["q"] = transform.q
-                _put(own, "whitened", np.asarray(closeup.whitened[ifo], np.float32), "standard deviation of the noise")
-                _put(own, "energy_time", transform.time, "GPS s")
-                _put(own, "energy_frequency", transform.frequency, "Hz")
+                detector, whitened = group.create_group(ifo), np.asarray(closeup.whitened[ifo], np.float32)
+                detector.attrs["q"] = transform.q
+                _put(detector, "whitened", whitened, "standard deviation of the noise")
+                _put(detector, "energy_time", transform.time, "GPS s")
+                _put(detector, "energy_frequency", transform.frequency, "Hz")
                 energy = np.minimum(transform.energy, HIGHEST_ENERGY).astype(np.float16)
-                _put(own, "energy", energy, "mean energy of the noise")
+                _put(detector, "energy", energy, "mean energy of the noise")
 
 
 def read_closeups(path: str) -> dict[int, Closeup]:
-    """Close-ups of a file, by the candidate's rank.
+    """Read the close-ups of a file, by the candidate's rank.
 
     Raises:
         StorageError: If the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Embeddings of segments, kept on disk: further slides of a segment then cost neither whitening nor encoding."""
+"""Embeddings of segments on disk. Later slides of a segment need neither whitening nor encoding."""
 
 import json
 import math
@@ -17,22 +17,23 @@ from aframe.strain.files import parse_background_path
 from aframe.strain.recordings import format_gps
 
 CHUNK_SIZE = 2**18
-"""Steps in a chunk, of which each has a checksum."""
+"""Steps in a chunk of an HDF5 dataset. Each chunk has a checksum."""
 
-STORED = {torch.float32: torch.int32, torch.float16: torch.int16, torch.bfloat16: torch.int16}
-"""Types as which the bits of embeddings are written: HDF5 knows no bfloat16."""
+STORED_TYPES = {torch.float32: torch.int32, torch.float16: torch.int16, torch.bfloat16: torch.int16}
+"""Integer types that hold the bits of embeddings in a file, as HDF5 has no bfloat16."""
 
 
 @dataclass(frozen=True)
 class EmbeddingCache:
-    """A directory of embeddings, a file for each background file; it may be deleted at any time.
+    """A directory with a file of embeddings for each background file. It may be deleted at any time.
 
-    Several workers may use it at once: files appear whole, and all workers write the same content.
+    Several workers may use it at once: files appear when they are complete, and all workers write the same content.
 
     Attributes:
-        directory: Local or s3.
-        limit: Bytes that all files together may take; what does not fit is not kept.
-        made_by: Model, engine and processor; embeddings of another one, or of other strain, are replaced.
+        directory: Local or s3 path.
+        limit: Bytes that all files together may take. Embeddings that do not fit are not written.
+        made_by: Model, engine and processor that computed the embeddings. Those of others, or of other strain, are
+            replaced.
     """
 
     directory: str
@@ -40,12 +41,20 @@ class EmbeddingCache:
     made_by: Mapping[str, str]
 
     def path(self, background: str) -> str:
-        """File of a background file's embeddings."""
+        """Path of the file of a background file's embeddings."""
         start, duration = map(format_gps, parse_background_path(background))
         return storage.join(self.directory, f"embeddings-{start}-{duration}.hdf5")
 
     def read(self, background: str, ifos: Sequence[str]) -> list[Tensor] | None:
-        """Each detector's embedding, shape (channels, steps); None where there is none that can be trusted."""
+        """Read the embedding of each detector.
+
+        Args:
+            background: Path of the background file.
+            ifos: Detectors, in the order of the result.
+
+        Returns:
+            Embeddings of shape (channels, steps); None if the directory has none, or only damaged or outdated ones.
+        """
         path = self.path(background)
         if not storage.exists(path):
             return None
@@ -56,11 +65,16 @@ class EmbeddingCache:
                 return [_read(file[ifo]) for ifo in ifos]
         except (StorageError, OSError, LookupError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            print(f"note: {path} is damaged and is made anew ({reason})", file=sys.stderr)
+            print(f"note: {path} is damaged and is computed again ({reason})", file=sys.stderr)
             return None
 
     def write(self, background: str, embeddings: Mapping[str, Tensor]) -> None:
-        """Keep each detector's embedding, unless the directory is full."""
+        """Write the embedding of each detector, unless the directory is full.
+
+        Args:
+            background: Path of the background file.
+            embeddings: Embedding of each detector, shape (channels, steps).
+        """
         path = self.path(background)
         others = storage.sizes(storage.join(self.directory, "*.hdf5"))
         others.pop(path, None)
@@ -71,7 +85,7 @@ class EmbeddingCache:
                 for ifo, embedding in embeddings.items():
                     _write(file, ifo, embedding)
         except StorageError as error:
-            print(f"note: embeddings are not kept: {error}", file=sys.stderr)
+            print(f"note: embeddings are not stored: {error}", file=sys.stderr)
 
     def _signature(self, background: str) -> dict[str, str]:
         return {**self.made_by, "strain": storage.fingerprint(background)}
@@ -80,7 +94,7 @@ class EmbeddingCache:
 def _write(file: h5py.File, name: str, embedding: Tensor) -> None:
     steps = embedding.shape[-1]
     chunks = (1, math.ceil(steps / math.ceil(steps / CHUNK_SIZE)))
-    bits = embedding.cpu().contiguous().view(STORED[embedding.dtype]).numpy()
+    bits = embedding.cpu().contiguous().view(STORED_TYPES[embedding.dtype]).numpy()
     file.create_dataset(name, data=bits, chunks=chunks, fletcher32=True)
     file[name].attrs["type"] = str(embedding.dtype).removeprefix("torch.")
 

@@ -1,7 +1,7 @@
 """The time-slide engine: whiten once, encode once, fuse per slide.
 
-A slide is an offset between embedded streams. An injection adds its whitened signal to the whitened streams, and only
-the windows that it touches are scored again.
+A slide is an offset between embedded streams. An injection adds its whitened signal to the whitened streams. The engine
+then scores only the windows that the signal touches again.
 """
 
 import functools
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from aframe.errors import DataError
@@ -19,8 +20,8 @@ from aframe.preprocessing import to_samples
 from aframe.spectral import WhitenedStream, whiten_signals, whiten_stream
 from aframe.types import Array
 
-SLACK = 4
-"""Windows by which stretches that are scored together may differ in length: the shorter ones are scored further."""
+LENGTH_DIFFERENCE = 4
+"""Windows by which stretches that are scored together may differ in length. The shorter ones are lengthened."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Injection:
     """A signal in a slide.
 
     Attributes:
-        responses: Strain in each detector, shape (ifos, time).
-        start: Slide sample (on the whitened stream's axis) of the responses' first sample; may be negative.
+        responses: Strain in each detector, dimensionless.
+        start: Sample of the whitened stream at which the responses start. It may be negative.
     """
 
-    responses: Tensor
+    responses: Float[Tensor, "ifos time"]
     start: int
 
 
@@ -42,29 +43,30 @@ class Stretch:
 
     Attributes:
         first: Number of the first window.
-        last: One more than that of the last.
+        stop: Number of the window after the last.
         injections: The signals.
     """
 
     first: int
-    last: int
+    stop: int
     injections: tuple[Injection, ...]
 
     @property
     def windows(self) -> int:
-        """How many there are."""
-        return self.last - self.first
+        """Number of windows."""
+        return self.stop - self.first
 
 
 class Engine:
     """Scores of one segment.
 
     Args:
-        scorer: What encodes and fuses.
-        whiten: Makes each detector's whitened strain, from the same GPS time on and on the scorer's device; called
-            when that is first needed.
-        grid: How windows and slides lie on the streams.
-        embeddings: Of the streams, where they are at hand: strain is then whitened only for injections.
+        scorer: Encodes streams and fuses embeddings.
+        whiten: Returns the whitened strain of each detector on the scorer's device. All streams start at the same GPS
+            time. The engine calls it when it first needs this strain.
+        grid: Positions of windows and slides on the streams.
+        embeddings: Embedding of each detector, shape (channels, steps), if already computed. Strain is then whitened
+            only for injections.
 
     Raises:
         DataError: If the streams hold no window.
@@ -84,14 +86,23 @@ class Engine:
 
     @classmethod
     def from_strain(cls, scorer: Scorer, strain: Mapping[str, Array], grid: Grid) -> "Engine":
-        """Whiten a segment's strain, given per detector, and encode it."""
-        made = scorer.preprocessing
-        streams = [whiten_stream(scorer.to_device(strain[ifo]), made.whitening) for ifo in made.ifos]
+        """Whiten the strain of a segment and encode it.
+
+        Args:
+            scorer: Encodes streams and fuses embeddings.
+            strain: Strain of each detector, dimensionless, shape (time,).
+            grid: Positions of windows and slides on the streams.
+
+        Raises:
+            DataError: If the segment holds no window.
+        """
+        preprocessing = scorer.preprocessing
+        streams = [whiten_stream(scorer.to_device(strain[ifo]), preprocessing.whitening) for ifo in preprocessing.ifos]
         return cls(scorer, lambda: streams, grid)
 
     @functools.cached_property
     def streams(self) -> Sequence[WhitenedStream]:
-        """Each detector's whitened strain."""
+        """Whitened strain of each detector."""
         return self._whiten()
 
     def _embed(self) -> Sequence[Tensor]:
@@ -104,15 +115,15 @@ class Engine:
         return next(self.scorer.encode_each(iter([streams[None]])))[0].unbind(0)
 
     def scores(self, slide: Slide) -> Array:
-        """Scores of all windows of a slide.
+        """Score all windows of a slide.
 
         Returns:
-            float32, shape (windows,): window i begins i strides after the slide's first whitened sample.
+            Logits, float32, shape (windows,). Window i starts i strides after the slide's first whitened sample.
         """
         return next(self.scores_each([slide]))
 
     def scores_each(self, slides: Sequence[Slide]) -> Iterator[Array]:
-        """Scores of slides, in order: the next one is on its way to a GPU or a server while one is looked at."""
+        """Score slides in order. A GPU or a server computes the next slide while the caller uses one."""
         scored = self.scorer.fuse_each(self._views(slide) for slide in slides if slide.windows > 0)
         for slide in slides:
             yield next(scored) if slide.windows > 0 else np.empty(0, np.float32)
@@ -123,15 +134,15 @@ class Engine:
         return [e[:, start : start + size] for e, start in zip(self.embeddings, starts, strict=True)]
 
     def scores_with(self, slide: Slide, background: Array, injections: Sequence[Injection]) -> Array:
-        """Scores of a slide with signals in it.
+        """Score a slide with injections.
 
         Args:
             slide: The slide.
-            background: Its scores without signals.
-            injections: Signals, which may overlap each other and reach beyond the slide.
+            background: Scores of the slide without signals, float32, shape (windows,).
+            injections: Signals. They may overlap and reach beyond the slide.
 
         Returns:
-            float32, shape (windows,): equal to ``background`` but for the windows that a signal touches.
+            Logits, float32, shape (windows,). They equal ``background`` except in windows that a signal touches.
         """
         result = background.copy()
         groups = list(_grouped(self._stretches(slide, injections), self.scorer.stretches_at_once))
@@ -139,38 +150,38 @@ class Engine:
         views = (e.unbind(1) for e in embedded)
         single = ([view[0] for view in each] if len(each[0]) == 1 else each for each in views)
         for group, scores in zip(groups, self.scorer.fuse_each(single), strict=True):
-            for stretch, own in zip(group, np.atleast_2d(scores), strict=True):
+            for stretch, stretch_scores in zip(group, np.atleast_2d(scores), strict=True):
                 first = stretch.first - self._first(slide, stretch, group)
-                result[stretch.first : stretch.last] = own[first : first + stretch.windows]
+                result[stretch.first : stretch.stop] = stretch_scores[first : first + stretch.windows]
         return result
 
     def _first(self, slide: Slide, stretch: Stretch, group: Sequence[Stretch]) -> int:
-        """First window that is scored of a stretch, which is made as long as the longest of its group."""
+        """First window to score, where a stretch is lengthened to the longest of its group."""
         return min(stretch.first, slide.windows - max(each.windows for each in group))
 
     def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[Stretch]:
-        """The stretches that signals touch, in order, without overlap."""
+        """Stretches that signals touch, in order and without overlap."""
         half = self.preprocessing.whitening.crop_size
         touched: list[tuple[int, int, Injection]] = []
         for injection in injections:
             begin, end = injection.start - half, injection.start + injection.responses.shape[-1] + half
             first = max(0, (begin - self.kernel_size) // self.stride_size + 1)
-            last = min(slide.windows, -(-end // self.stride_size))
-            if last > first:
-                touched.append((first, last, injection))
+            stop = min(slide.windows, -(-end // self.stride_size))
+            if stop > first:
+                touched.append((first, stop, injection))
         touched.sort(key=lambda item: item[:2])
         while touched:
-            first, last, injection = touched.pop(0)
+            first, stop, injection = touched.pop(0)
             group = [injection]
-            # signals share a stretch where their windows do
-            while touched and touched[0][0] < last:
-                _, other, injection = touched.pop(0)
-                last = max(last, other)
+            # two signals that touch the same window share a stretch
+            while touched and touched[0][0] < stop:
+                _, next_stop, injection = touched.pop(0)
+                stop = max(stop, next_stop)
                 group.append(injection)
-            yield Stretch(first, last, tuple(group))
+            yield Stretch(first, stop, tuple(group))
 
-    def _strain(self, slide: Slide, group: Sequence[Stretch]) -> Tensor:
-        """Whitened strain, signals added, of a group of stretches: shape (stretches, ifos, time)."""
+    def _strain(self, slide: Slide, group: Sequence[Stretch]) -> Float[Tensor, "stretches ifos time"]:
+        """Whitened strain of a group of stretches, with their signals."""
         offsets, half = self.grid.offsets(slide.number), self.preprocessing.whitening.crop_size
         size = (max(stretch.windows for stretch in group) - 1) * self.stride_size + self.kernel_size
         rows = []
@@ -190,10 +201,10 @@ class Engine:
 
 
 def _grouped(stretches: Iterable[Stretch], most: int) -> Iterator[list[Stretch]]:
-    """Stretches in groups, in order, each of stretches of about one length."""
+    """Stretches in groups of about the same length, in order."""
     group: list[Stretch] = []
     for stretch in stretches:
-        if len(group) == most or (group and abs(stretch.windows - group[0].windows) > SLACK):
+        if len(group) == most or (group and abs(stretch.windows - group[0].windows) > LENGTH_DIFFERENCE):
             yield group
             group = []
         group.append(stretch)
@@ -202,13 +213,13 @@ def _grouped(stretches: Iterable[Stretch], most: int) -> Iterator[list[Stretch]]
 
 
 def injection_start(time: float, first_sample: float, sample_rate: float, size: int, right_pad: float) -> int:
-    """Sample, on a slide's axis, of a response's first sample.
+    """Sample of a slide at which a response starts.
 
     Args:
-        time: Coalescence at the geocentre, s; taken to the nearest sample.
+        time: Coalescence time at the geocentre, s. It is rounded to the nearest sample.
         first_sample: Time of the slide's first whitened sample, s.
-        sample_rate: Hz.
-        size: Samples of the response.
-        right_pad: Seconds from coalescence to the response's end.
+        sample_rate: Sample rate, Hz.
+        size: Number of samples of the response.
+        right_pad: Seconds from coalescence to the end of the response.
     """
     return round((time - first_sample) * sample_rate) - (size - to_samples(right_pad, sample_rate, "right_pad"))

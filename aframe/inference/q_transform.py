@@ -1,6 +1,7 @@
-"""The Q transform: how the power of whitened strain is spread over time and frequency.
+"""The Q transform: power of whitened strain over time and frequency.
 
-Chatterji et al., arXiv:gr-qc/0412119. Each row is a band about one frequency whose width is a fixed share of it.
+Chatterji et al., arXiv:gr-qc/0412119. Each row is a band around one frequency. The bandwidth is a fixed fraction of the
+frequency.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ class QTransform:
     Attributes:
         time: GPS s of each column.
         frequency: Hz of each row.
-        energy: Shape (rows, columns), in units of its mean over stationary Gaussian noise: dimensionless, exponentially
-            distributed with mean 1 in noise, and about ρ² / 2 at the best tile of a signal of SNR ρ.
+        energy: Energy of each tile, in units of its mean over stationary Gaussian noise, dimensionless. In noise it is
+            exponentially distributed with mean 1. The best tile of a signal of SNR ρ has about ρ² / 2.
         q: Centre frequency over bandwidth.
     """
 
@@ -31,7 +32,7 @@ class QTransform:
     q: float
 
 
-def q_transform(  # noqa: PLR0917 - a series and its axis, and the axes of what becomes of it
+def q_transform(  # noqa: PLR0917 - a series with its axis, and the axes of the result
     whitened: Float[Array, " time"],
     sample_rate: float,
     start: float,
@@ -39,18 +40,19 @@ def q_transform(  # noqa: PLR0917 - a series and its axis, and the axes of what 
     frequency: Float[Array, " rows"],
     time_step: float,
 ) -> QTransform:
-    """Energies of whitened strain.
+    """Compute the Q transform of whitened strain.
 
-    Windows are bisquare in frequency, of half width f √11 / Q. Each row is divided by its median over time over ln 2,
-    so the strain should be longer than what is in it; it is taken to be periodic, so some of both ends should be cut.
+    Windows are bisquare in frequency, with half width f √11 / Q. Each row is divided by its median over time over ln 2.
+    The strain should therefore be longer than a signal in it. The transform takes the strain to be periodic, so the
+    caller should cut both ends.
 
     Args:
         whitened: Whitened strain.
-        sample_rate: Hz.
-        start: GPS s of its first sample.
+        sample_rate: Sample rate, Hz.
+        start: GPS s of the first sample.
         q: Centre frequency over bandwidth, at least √11.
-        frequency: Hz, each at most ``highest_frequency``.
-        time_step: Seconds from one column to the next; the strain's length in these is rounded down.
+        frequency: Frequency of each row, Hz, at most ``highest_frequency``.
+        time_step: Seconds from one column to the next. The strain is cut to a whole number of steps.
 
     Raises:
         DataError: If a frequency's band does not fit between 0 and the Nyquist frequency.
@@ -72,24 +74,29 @@ def q_transform(  # noqa: PLR0917 - a series and its axis, and the axes of what 
         bins = bins[(bins >= 0) & (bins < len(spectrum))]
         window = (1 - ((bins / duration - centre) / half) ** 2) ** 2
         folded = np.zeros(columns, dtype=np.complex128)
-        np.add.at(folded, bins % columns, spectrum[bins] * window)  # sampling in time folds frequencies
+        np.add.at(folded, bins % columns, spectrum[bins] * window)  # sampling in time aliases frequencies
         power = np.abs(np.fft.ifft(folded)) ** 2
         energy[row] = power * np.log(2) / max(float(np.median(power)), np.finfo(np.float64).tiny)
     return QTransform(start + np.arange(columns) * time_step, frequency, energy, q)
 
 
 def highest_frequency(sample_rate: float, q: float) -> float:
-    """Hz of the highest row whose band fits under the Nyquist frequency."""
+    """Highest frequency (Hz) whose band lies below the Nyquist frequency.
+
+    Args:
+        sample_rate: Sample rate, Hz.
+        q: Centre frequency over bandwidth.
+    """
     return float(sample_rate / 2 / (1 + np.sqrt(11) / q))
 
 
 def loudest(transforms: Sequence[Sequence[QTransform]], start: float, stop: float) -> int:
-    """Which of several sets of transforms (one per detector) has the loudest tiles, summed over detectors.
+    """Index of the Q whose loudest tiles, summed over detectors, have the most energy.
 
     Args:
-        transforms: Per Q, per detector.
-        start: GPS s from which tiles count.
-        stop: GPS s until which they count.
+        transforms: Transforms of each Q, each a sequence with one per detector.
+        start: GPS s of the first tiles that count.
+        stop: GPS s of the last tiles that count.
     """
     peaks = [
         sum(float(t.energy[:, (t.time >= start) & (t.time <= stop)].max(initial=0.0)) for t in per_detector)

@@ -1,4 +1,4 @@
-"""Apply a model to recorded strain: zero lag alone, of any length that holds a window, a piece at a time."""
+"""Search recorded strain at zero lag, piece by piece. The strain may have any length that holds a window."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,20 +24,20 @@ from aframe.types import Array
 Whiten = Callable[[torch.Tensor, Whitening], WhitenedStream]
 
 PIECE_LENGTH = 4096.0
-"""Seconds of strain that are in memory at once."""
+"""Seconds of strain in memory at once."""
 
-MARGIN = 1.0
-"""Seconds read beyond either end of a piece, more than resampling takes."""
+RESAMPLING_MARGIN = 1.0
+"""Seconds read beyond either end of a piece. It is longer than what resampling cuts off."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of recorded time and what became of it.
+    """A stretch of recorded time, either searched or not.
 
     Attributes:
         start: GPS s.
         stop: GPS s.
-        reason: Why it was not searched; empty where it was: there an event's coalescence would be found.
+        reason: Why it was not searched. It is empty where the search covers coalescence times.
     """
 
     start: float
@@ -47,10 +47,10 @@ class Span:
 
 @dataclass(frozen=True)
 class SearchedRecordings:
-    """What was found in recordings.
+    """Result of a search of recordings.
 
     Attributes:
-        events: Loudest first; ``Tb`` is the time that was searched, s.
+        events: Events, loudest first. ``Tb`` is the searched time, s.
         spans: All time from the first sample to the last, in order.
     """
 
@@ -60,7 +60,7 @@ class SearchedRecordings:
 
 @dataclass
 class _Series:
-    """Scores of a stretch without gaps, as far as it has been read."""
+    """Scores of a stretch without gaps, up to the last piece read so far."""
 
     strain_start: float
     strain_stop: float
@@ -73,21 +73,21 @@ class _Series:
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
-    """Files that paths, directories and patterns such as ``data/*.hdf5`` stand for, each once.
+    """Paths of the files that paths, directories and patterns such as ``data/*.hdf5`` name. Each appears once.
 
     Raises:
-        StorageError: If one stands for no file.
+        StorageError: If a pattern matches no file.
     """
     paths: dict[str, None] = {}
     for pattern in patterns:
-        inside = [found for suffix in SUFFIXES for found in storage.glob(storage.join(pattern, f"*{suffix}"))]
-        found = inside or ([str(pattern)] if storage.exists(pattern) else storage.glob(pattern))
-        if not found or (found == [str(pattern)] and not str(pattern).endswith(SUFFIXES)):
+        inside = [path for suffix in SUFFIXES for path in storage.glob(storage.join(pattern, f"*{suffix}"))]
+        matches = inside or ([str(pattern)] if storage.exists(pattern) else storage.glob(pattern))
+        if not matches or (matches == [str(pattern)] and not str(pattern).endswith(SUFFIXES)):
             raise StorageError(
                 f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
                 "mend the path (it does not exist, or holds other files)"
             )
-        paths |= dict.fromkeys(found)
+        paths |= dict.fromkeys(matches)
     return list(paths)
 
 
@@ -97,16 +97,16 @@ def search_recorded(
     clustering: Clustering,
     progress: Callable[[float, float], None] | None = None,
 ) -> SearchedRecordings:
-    """Events in recorded strain.
+    """Search recorded strain for events.
 
     Args:
-        scorer: What scores, with the model's preprocessing.
+        scorer: Scores windows. It has the model's preprocessing.
         paths: HDF5 or GWF files, one or more per detector.
-        clustering: How scores become events.
-        progress: Called with the seconds of strain done and to do.
+        clustering: Settings that turn scores into events.
+        progress: Called with the seconds of strain that are done, and with the total.
 
     Raises:
-        DataError: If a detector is missing or not the model's, or nothing is long enough to search.
+        DataError: If a detector is missing or not the model's, or no stretch is long enough to search.
         StorageError: If a file is missing or damaged.
     """
     recordings = recordings_of(paths, scorer.preprocessing.ifos)
@@ -136,30 +136,44 @@ def search_recorded(
 
 
 def shortest_duration(model: Model, clustering: Clustering) -> float:
-    """Seconds of strain that give a single average of scores."""
+    """Seconds of strain that give a single average of scores.
+
+    Args:
+        model: Network and preprocessing.
+        clustering: Settings that turn scores into events.
+    """
     preprocessing = model.preprocessing
     averaged = (clustering.integration_size - 1) / clustering.sampling_rate
     return preprocessing.kernel_length + preprocessing.whitening.fduration + averaged
 
 
 def whitened_streams(piece: Coincident, preprocessing: Preprocessing, device: str = "cpu") -> list[WhitenedStream]:
-    """Whitened strain of one stretch: as in a search where it can give ``psd_length`` away, else by its own PSD."""
+    """Whiten a stretch of strain.
+
+    A stretch of at least twice ``psd_length`` is whitened as in a search, with PSDs of the strain before each block. A
+    shorter one is whitened with the PSD of the whole stretch.
+
+    Args:
+        piece: Strain of all detectors.
+        preprocessing: Preprocessing of the model.
+        device: Device that whitens: cpu or cuda.
+    """
     if piece.duration >= 2 * preprocessing.whitening.psd_length:
         return _streams(piece, preprocessing, device)
     return _streams(piece, preprocessing, device, whiten_whole)
 
 
 def common_time(recordings: Mapping[str, Sequence[Recording]]) -> list[tuple[float, float]]:
-    """Stretches of time (GPS s) for which all detectors have files, however many follow each other.
+    """Stretches of time (GPS s) for which all detectors have files. Consecutive files make one stretch.
 
     Raises:
-        DataError: If there are none.
+        DataError: If the detectors have no time in common.
     """
-    covered = {ifo: _covered(own) for ifo, own in recordings.items()}
+    covered = {ifo: _covered(detector_recordings) for ifo, detector_recordings in recordings.items()}
     common = _intersection(list(covered.values()))
     if not common:
-        told = "; ".join(f"{ifo} {spans[0][0]:.3f} to {spans[-1][1]:.3f}" for ifo, spans in covered.items())
-        raise DataError(f"the detectors have no time in common ({told}): give files of the same time")
+        ranges = "; ".join(f"{ifo} {spans[0][0]:.3f} to {spans[-1][1]:.3f}" for ifo, spans in covered.items())
+        raise DataError(f"the detectors have no time in common ({ranges}): give files of the same time")
     return common
 
 
@@ -182,28 +196,41 @@ def _covered(recordings: Sequence[Recording]) -> list[tuple[float, float]]:
 
 
 def recordings_of(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Recording]]:
-    """What files hold of each detector.
+    """Recordings in files, by detector.
+
+    Args:
+        paths: HDF5 or GWF files, one or more per detector.
+        ifos: Detectors of the model.
 
     Raises:
-        DataError: If a detector is missing, or is none of these.
+        DataError: If the files lack a detector of the model, or have others.
         StorageError: If a file is missing or damaged.
     """
-    found = [recording for path in paths for recording in inventory(path)]
-    have = {recording.ifo for recording in found}
-    if have != set(ifos):
+    recordings = [recording for path in paths for recording in inventory(path)]
+    recorded_ifos = {recording.ifo for recording in recordings}
+    if recorded_ifos != set(ifos):
         raise DataError(
-            f"the model searches {', '.join(ifos)} together, the files hold {', '.join(sorted(have)) or 'none'}: "
+            f"the model searches {', '.join(ifos)} together, "
+            f"the files hold {', '.join(sorted(recorded_ifos)) or 'none'}: "
             "give files of each of the model's detectors and of no other"
         )
-    return {ifo: [recording for recording in found if recording.ifo == ifo] for ifo in ifos}
+    return {ifo: [recording for recording in recordings if recording.ifo == ifo] for ifo in ifos}
 
 
 def strain_between(
     recordings: Mapping[str, Sequence[Recording]], sample_rate: float, start: float, stop: float
 ) -> list[Coincident]:
-    """Strain of all detectors between two GPS times, at a sample rate (Hz), split at gaps."""
-    strain = {ifo: assemble(own, sample_rate, start - MARGIN, stop + MARGIN) for ifo, own in recordings.items()}
-    if not _intersection([[(piece.start, piece.stop) for piece in own] for own in strain.values()]):
+    """Strain of all detectors between two times, split at gaps.
+
+    Args:
+        recordings: Recordings of each detector.
+        sample_rate: Sample rate of the result, Hz.
+        start: GPS s.
+        stop: GPS s.
+    """
+    low, high = start - RESAMPLING_MARGIN, stop + RESAMPLING_MARGIN
+    strain = {ifo: assemble(parts, sample_rate, low, high) for ifo, parts in recordings.items()}
+    if not _intersection([[(piece.start, piece.stop) for piece in pieces] for pieces in strain.values()]):
         return []
     cut = []
     for piece in coincident(strain):
@@ -216,17 +243,17 @@ def strain_between(
 
 @dataclass(frozen=True)
 class _Search:
-    """A model, what it is applied to, and how scores become events."""
+    """A search: scorer, recordings of each detector, and the settings that turn scores into events."""
 
     scorer: Scorer
     recordings: Mapping[str, Sequence[Recording]]
     clustering: Clustering
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[_Series, float]]:
-        """Score a stretch of time piece by piece; each series that grows, and up to where strain is done (GPS s).
+        """Score a stretch of time piece by piece. Yield the growing series, and the end (GPS s) of the piece.
 
-        A piece begins ``psd_length`` before the first window that the one before it does not hold, so that the windows
-        of both make one series, in which nothing is lost or counted twice.
+        A piece starts ``psd_length`` before the first window that the previous piece does not hold. The windows of both
+        then make one series, without missing or repeated windows.
         """
         whitening = self.scorer.preprocessing.whitening
         length, sample = max(PIECE_LENGTH, 8 * whitening.psd_length), 1 / whitening.sample_rate
@@ -239,7 +266,7 @@ class _Search:
                 is_later = piece.start > low + sample / 2
                 series = None if is_later else series
                 if goes_on and is_later and piece.duration < length / 4:
-                    following = piece.start  # a beginning: it is read again, with what follows it
+                    following = piece.start  # the next read starts here, so that this strain joins what follows it
                     break
                 series = self._scored(piece, series)
                 yield series, piece.start + piece.duration
@@ -253,7 +280,7 @@ class _Search:
             low = following
 
     def _scored(self, piece: Coincident, series: _Series | None) -> _Series:
-        """A new series, or one that goes on, with a piece's scores; without where the piece is too short."""
+        """Add the scores of a piece to a series, or to a new one. A piece that is too short adds no scores."""
         preprocessing = self.scorer.preprocessing
         whitening, rate = preprocessing.whitening, preprocessing.whitening.sample_rate
         stop = piece.start + piece.duration
@@ -273,7 +300,7 @@ class _Search:
         return engine.scores(Slide(0, 0, grid.shifts, grid.windows(streams[0].data.shape[-1])))
 
     def events(self, series: _Series) -> EventTable:
-        """Events of a series."""
+        """Cluster the scores of a series into events."""
         statistic, time = cluster(np.concatenate(series.scores), series.start, self.clustering)
         shift = np.zeros((len(time), len(self.recordings)))
         columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}
@@ -296,8 +323,8 @@ def _account(
     searched: Sequence[_Series],
     clustering: Clustering,
 ) -> Iterator[Span]:
-    """What became of all time from the first sample to the last."""
-    covered = {ifo: _covered(own) for ifo, own in recordings.items()}
+    """Spans from the first sample to the last, in order, each with the reason if it was not searched."""
+    covered = {ifo: _covered(detector_recordings) for ifo, detector_recordings in recordings.items()}
     edges = sorted({edge for spans in covered.values() for span in spans for edge in span})
     stride = 1 / clustering.sampling_rate
     done: list[Span] = []

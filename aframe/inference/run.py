@@ -1,4 +1,4 @@
-"""Units of work: events of some time slides of one segment, with and without injections; and events of plain strain."""
+"""Units of work: score some time slides of one segment, with and without injections, and cluster the scores."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -21,20 +21,20 @@ from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.types import Array
 from aframe.waveforms.injections import with_responses
 
-BATCH = 128
-"""Injections whose waveforms are in memory at once: in two detectors 17 MB of 8 s at 2048 Hz."""
+INJECTIONS_AT_ONCE = 128
+"""Injections whose waveforms are in memory at once: 17 MB for two detectors and 8 s at 2048 Hz."""
 
 
 @dataclass(frozen=True)
 class Searcher:
-    """A network and how its scores become events.
+    """A network, and the settings that turn its scores into events.
 
     Attributes:
-        scorer: What scores, and the preprocessing that it needs.
-        grid: How windows and slides lie on a segment.
-        clustering: How scores become events.
-        recovery_window: Largest distance from an injection to the event that recovers it, s.
-        cache: Where embeddings are kept for later units; None keeps none.
+        scorer: Scores windows. It has the model's preprocessing.
+        grid: Positions of windows and slides on a segment.
+        clustering: Settings that turn scores into events.
+        recovery_window: Largest time from an injection to the event that recovers it, s.
+        cache: Directory that keeps embeddings for later units; None keeps none.
     """
 
     scorer: Scorer
@@ -51,7 +51,7 @@ class Unit:
     Attributes:
         background: Path of the segment's strain.
         slides: Slides to score.
-        injections: The injections, or None to score the background alone.
+        injections: Injections; None scores the background alone.
     """
 
     background: str
@@ -60,10 +60,10 @@ class Unit:
 
 
 class InjectionIndex:
-    """Where the injections of a table are, read once; their other columns and waveforms are read as they are needed.
+    """Times and shifts of the injections of a table. Other columns and waveforms are read when they are needed.
 
     Args:
-        path: Of the ``InjectionTable``.
+        path: Path of the ``InjectionTable``.
     """
 
     def __init__(self, path: str) -> None:
@@ -72,9 +72,9 @@ class InjectionIndex:
         self._time, self._shift = table["injection_time"], table["shift"]
 
     def rows(self, slide: Slide, start: float, stop: float) -> Array:
-        """Rows of the injections of a segment's slide, in order of time.
+        """Rows of the injections in a slide of a segment, in order of time.
 
-        An injection belongs to the segment that the detector with the smallest shift sees at its time: slides that
+        An injection belongs to the segment that the detector with the smallest shift sees at its time. Slides that
         shift all detectors forwards reach times before the segment's start.
 
         Args:
@@ -82,30 +82,35 @@ class InjectionIndex:
             start: GPS s of the segment's start.
             stop: GPS s of its end.
         """
-        seen = self._time + self._shift.min(axis=1)
-        wanted = (seen >= start) & (seen < stop)
-        wanted &= np.isclose(self._shift, slide.shifts, rtol=0, atol=SHIFT_RESOLUTION).all(axis=1)
-        rows = np.flatnonzero(wanted)
+        strain_time = self._time + self._shift.min(axis=1)
+        is_in_slide = (strain_time >= start) & (strain_time < stop)
+        is_in_slide &= np.isclose(self._shift, slide.shifts, rtol=0, atol=SHIFT_RESOLUTION).all(axis=1)
+        rows = np.flatnonzero(is_in_slide)
         return rows[np.argsort(self._time[rows], kind="stable")]
 
     def read(self, rows: Array, waveforms: bool = False) -> InjectionTable:
-        """Some rows: all parameters, and the responses where asked for, which may have to be made anew."""
+        """Read rows with all their parameters.
+
+        Args:
+            rows: Numbers of the rows, shape (rows,).
+            waveforms: Whether to read the responses too. Those that are not in the file are computed again.
+        """
         low, high = (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
         table = InjectionTable.read(self.path, rows=slice(low, high), waveforms=waveforms).rows(rows - low)
         return with_responses(table, self.path) if waveforms else table
 
     def batches(self, rows: Array, reach: float) -> Iterator[Array]:
-        """Rows in batches of about ``BATCH``, of which no two share a window.
+        """Split rows into batches of about ``INJECTIONS_AT_ONCE``. No two batches share a window.
 
         Args:
-            rows: In order of time.
-            reach: Seconds between two injections beyond which they share no window.
+            rows: Numbers of the rows in order of time, shape (rows,).
+            reach: Seconds beyond which two injections share no window.
         """
-        free = np.flatnonzero(np.diff(self._time[rows]) > reach) + 1
+        possible_cuts = np.flatnonzero(np.diff(self._time[rows]) > reach) + 1
         cuts = [0]
-        for place in free.tolist():
-            if place - cuts[-1] >= BATCH:
-                cuts.append(place)
+        for cut in possible_cuts.tolist():
+            if cut - cuts[-1] >= INJECTIONS_AT_ONCE:
+                cuts.append(cut)
         for first, last in itertools.pairwise([*cuts, len(rows)]):
             yield rows[first:last]
 
@@ -116,13 +121,17 @@ def score_unit(
     progress: Callable[[float, float], None] | None = None,
     keep: Callable[[ScoreSeries], None] | None = None,
 ) -> tuple[EventTable, RecoveredTable | None]:
-    """Events of a unit's slides, and its injections with the events that recovered them.
+    """Score a unit and cluster its scores into events.
 
     Args:
         searcher: Network and clustering.
-        unit: What to score.
-        progress: Called with the seconds of background done and to do.
-        keep: Called with the scores of each slide, and again with injections in it.
+        unit: Slides to score.
+        progress: Called with the seconds of background that are done, and with the total.
+        keep: Called with the scores of each slide, and again with those of the slide with injections.
+
+    Returns:
+        Events of the slides, and the injections with the events that recovered them; None if the unit has no
+        injections.
 
     Raises:
         DataError: If the segment is too short to analyse.
@@ -136,17 +145,17 @@ def score_unit(
     done, total = 0.0, searcher.grid.livetime(shifted)
     for slide, scores in zip(unit.slides, engine.scores_each(unit.slides), strict=True):
         begin = start + preprocessing.whitening.psd_length - min(slide.shifts)
-        made = _Scored(searcher, slide, begin)
-        backgrounds.append(made.events(scores))
+        scored = _ScoredSlide(searcher, slide, begin)
+        backgrounds.append(scored.events(scores))
         if keep:
-            keep(made.series("background", scores))
+            keep(scored.series("background", scores))
         rows = unit.injections.rows(slide, start, stop) if unit.injections else np.empty(0)
         if unit.injections and len(rows):
-            injected = _with_injections(engine, made, scores, unit.injections, rows)
+            injected = _with_injections(engine, scored, scores, unit.injections, rows)
             table = unit.injections.read(rows)
-            foregrounds.append(recovered_table(table, made.events(injected), searcher.recovery_window))
+            foregrounds.append(recovered_table(table, scored.events(injected), searcher.recovery_window))
             if keep:
-                keep(made.series("foreground", injected))
+                keep(scored.series("foreground", injected))
         if progress and slide.number != 0:
             done += searcher.grid.livetime([slide])
             progress(done, total)
@@ -159,35 +168,39 @@ def score_unit(
 
 
 def segment_engine(searcher: Searcher, background: str) -> Engine:
-    """The engine of a background file; its embeddings are taken from the cache, or kept there, where there is one.
+    """Create the engine of a background file. It reads embeddings from the cache if there is one, else it writes them.
+
+    Args:
+        searcher: Network and cache.
+        background: Path of the background file.
 
     Raises:
         DataError: If the segment is too short to analyse.
     """
     scorer, cache = searcher.scorer, searcher.cache
-    made = scorer.preprocessing
+    preprocessing = scorer.preprocessing
 
     def whiten() -> list[WhitenedStream]:
         with open_background(background) as file:
-            # one detector's strain at a time: in double precision it is twice as long as all that is kept of it
+            # one detector at a time: its strain in double precision takes twice the memory of its whitened strain
             streams = []
-            for ifo in made.ifos:
+            for ifo in preprocessing.ifos:
                 with strain_of(f"{ifo} in {background}"):
-                    streams.append(whiten_stream(scorer.to_device(file.read(ifo)), made.whitening))
+                    streams.append(whiten_stream(scorer.to_device(file.read(ifo)), preprocessing.whitening))
             return streams
 
-    kept = cache.read(background, made.ifos) if cache else None
-    if kept is not None:
-        return Engine(scorer, whiten, searcher.grid, [scorer.to_device(embedding) for embedding in kept])
+    cached = cache.read(background, preprocessing.ifos) if cache else None
+    if cached is not None:
+        return Engine(scorer, whiten, searcher.grid, [scorer.to_device(embedding) for embedding in cached])
     engine = Engine(scorer, whiten, searcher.grid)
     if cache:
-        cache.write(background, dict(zip(made.ifos, engine.embeddings, strict=True)))
+        cache.write(background, dict(zip(preprocessing.ifos, engine.embeddings, strict=True)))
     return engine
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """A slide's place in time, by which scores become events."""
+class _ScoredSlide:
+    """A slide and the time (slide time, GPS s) of its first window. It clusters scores into events."""
 
     searcher: Searcher
     slide: Slide
@@ -204,15 +217,15 @@ class _Scored:
         return ScoreSeries(kind, slide.segment, slide.number, slide.shifts, self.begin, rate, scores)
 
 
-def _with_injections(engine: Engine, made: _Scored, scores: Array, index: InjectionIndex, rows: Array) -> Array:
-    """Scores of a slide with its injections in it, of which few are in memory at a time."""
-    preprocessing = made.searcher.grid.preprocessing
+def _with_injections(engine: Engine, scored: _ScoredSlide, scores: Array, index: InjectionIndex, rows: Array) -> Array:
+    """Scores of a slide with its injections. Only one batch of injections is in memory at a time."""
+    preprocessing = scored.searcher.grid.preprocessing
     attributes = index.read(rows[:0]).attributes
     reach = float(attributes["duration"]) + preprocessing.whitening.fduration + preprocessing.kernel_length
     for batch in index.batches(rows, reach + 1 / preprocessing.inference_sampling_rate):
         table = index.read(batch, waveforms=True)
-        signals = [_injection(table, row, made.begin, preprocessing.ifos) for row in range(len(table))]
-        scores = engine.scores_with(made.slide, scores, signals)
+        signals = [_injection(table, row, scored.begin, preprocessing.ifos) for row in range(len(table))]
+        scores = engine.scores_with(scored.slide, scores, signals)
     return scores
 
 

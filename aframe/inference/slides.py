@@ -1,4 +1,4 @@
-"""Time slides: which shifts of which segments make up a background, and how much live time they give."""
+"""Time slides: the shifts and segments of a background, and their live time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from aframe.preprocessing import Preprocessing, check_shifts, to_samples
 
 @dataclass(frozen=True)
 class Slide:
-    """One segment with its detectors shifted against each other; slide 0 is zero lag.
+    """One segment with its detectors shifted against each other. Slide 0 is zero lag.
 
     Attributes:
         segment: Index of the segment.
         number: Multiple of the configured shifts.
-        shifts: Shift of each detector, s: at slide time t, detector k's data of time t + shifts[k] are seen.
+        shifts: Shift of each detector, s. Slide time t has the data of detector k from time t + shifts[k].
         windows: Number of windows.
     """
 
@@ -29,14 +29,14 @@ class Slide:
 
 @dataclass(frozen=True)
 class Grid:
-    """How windows lie on whitened streams.
+    """Positions of windows on whitened streams.
 
     Attributes:
         preprocessing: Window, stride and whitening.
         shifts: Shift of each detector from one slide to the next, s.
 
     Raises:
-        ConfigurationError: If a shift is no whole number of windows' strides.
+        ConfigurationError: If a shift is not a whole number of strides.
     """
 
     preprocessing: Preprocessing
@@ -46,23 +46,23 @@ class Grid:
         check_shifts(self.shifts, self.preprocessing.inference_sampling_rate)
 
     def stream_size(self, duration: float) -> int:
-        """Whitened samples of a segment of ``duration`` seconds."""
+        """Number of whitened samples of a segment of ``duration`` seconds."""
         whitening = self.preprocessing.whitening
         total = to_samples(duration, whitening.sample_rate, "the segment's duration")
         return total - whitening.psd_size - whitening.crop_size
 
     def offsets(self, number: int) -> tuple[int, ...]:
-        """Samples by which each detector's stream is ahead in a slide; the smallest is 0."""
+        """Sample of each detector's stream at which a slide starts. The smallest is 0."""
         rate = self.preprocessing.whitening.sample_rate
         first = min(shift * number for shift in self.shifts)
         return tuple(to_samples(shift * number - first, rate, "shift") for shift in self.shifts)
 
     def span(self, start: float, duration: float, number: int) -> tuple[float, float] | None:
-        """Slide times between which all detectors have whitened strain; None where there is no such time.
+        """Slide times (GPS s) between which all detectors have whitened strain; None if there are none.
 
         Args:
-            start: GPS seconds of the segment's start.
-            duration: Seconds.
+            start: GPS s of the segment's start.
+            duration: Length of the segment, s.
             number: Number of the slide.
         """
         whitening = self.preprocessing.whitening
@@ -71,13 +71,13 @@ class Grid:
         return (low, high) if high > low else None
 
     def event_spans(self, starts: Sequence[float], slides: Sequence[Slide]) -> SlideSpans:
-        """Slide times in which the events of slides can be, as long as their live time: a stride per window.
+        """Slide times of possible events. Their length is the live time: a stride per window.
 
-        A window stands for the stride around its coalescence time (start + coalescence offset); averages of windows and
-        the middles of peaks lie between those of the first and the last one.
+        A window stands for the stride around its coalescence time (start + coalescence offset). Averages of windows and
+        the middles of peaks lie between the coalescence times of the first and the last window.
 
         Args:
-            starts: GPS seconds of each segment's start.
+            starts: GPS s of each segment's start.
             slides: Slides of the segments.
         """
         stride = 1 / self.preprocessing.inference_sampling_rate
@@ -87,7 +87,13 @@ class Grid:
         return SlideSpans(start, np.array([slide.windows for slide in slides]) * stride, shift)
 
     def slide(self, segment: int, duration: float, number: int) -> Slide:
-        """A slide of a segment, with as many windows as its overlapping streams hold (perhaps none)."""
+        """Slide of a segment. It has all windows that its overlapping streams hold, perhaps none.
+
+        Args:
+            segment: Index of the segment.
+            duration: Length of the segment, s.
+            number: Number of the slide.
+        """
         windows = self.windows(self.stream_size(duration) - max(self.offsets(number)))
         return Slide(segment, number, tuple(shift * number for shift in self.shifts), windows)
 
@@ -96,19 +102,19 @@ class Grid:
         return max(0, (size - self.preprocessing.kernel_size) // self.preprocessing.stride_size + 1)
 
     def livetime(self, slides: Sequence[Slide]) -> float:
-        """Seconds that slides add to the background: a stride for each window."""
+        """Live time (s) of slides: a stride for each window."""
         return sum(slide.windows for slide in slides) / self.preprocessing.inference_sampling_rate
 
     def background(self, durations: Sequence[float], Tb: float) -> list[Slide]:
-        """The fewest slides, the smallest shifts first, that reach a live time.
+        """Choose the fewest slides that reach a live time, smallest shifts first.
 
         Args:
             durations: Length of each segment, s.
-            Tb: Live time wanted, s.
+            Tb: Live time to reach, s.
 
         Raises:
             ConfigurationError: If two detectors have the same shift.
-            DataError: If the segments cannot give as much; says what they can give.
+            DataError: If the segments give less live time. The message tells how much they give.
         """
         if len(set(self.shifts)) < len(self.shifts):
             raise ConfigurationError(f"shifts = {self.shifts}: two detectors with one shift are never slid apart")

@@ -1,4 +1,4 @@
-"""One stretch of one time slide: strain, whitened strain, scores and events, as the search had them."""
+"""One stretch of one time slide: strain, whitened strain, scores and events of the search."""
 
 import math
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from aframe.types import Array
 
 @dataclass(frozen=True)
 class SlideStretch:
-    """A stretch of a slide. Times are slide times, GPS s: detector k is seen at t + shifts[k].
+    """A stretch of a slide. Times are slide times, GPS s. Slide time t has detector k's data from t + shifts[k].
 
     Attributes:
-        shifts: Of each detector, s.
-        time: Of each sample.
-        strain: Per detector.
-        whitened: Per detector, in standard deviations of the noise.
-        score_time: When a signal would merge that stands in the middle of each window.
-        score: Each window's logit, dimensionless.
-        statistic_time: Of each average of scores.
-        statistic: The averages, of which events are local maxima, dimensionless.
-        event_time: Of each event.
-        event_statistic: Of each event.
+        shifts: Shift of each detector, s.
+        time: Time of each sample.
+        strain: Strain of each detector, dimensionless, shape (samples,).
+        whitened: Whitened strain of each detector, in standard deviations of the noise, shape (samples,).
+        score_time: Coalescence time that each window stands for.
+        score: Logit of each window, dimensionless.
+        statistic_time: Time of each average of scores.
+        statistic: Average of scores, dimensionless. Events are its local maxima.
+        event_time: Time of each event.
+        event_statistic: Detection statistic of each event, dimensionless.
     """
 
     shifts: tuple[float, ...]
@@ -56,19 +56,19 @@ def slide_stretch(  # noqa: PLR0917 - a model and its settings, a slide, and whe
     stop: float,
     kept: ScoreSeries | None = None,
 ) -> SlideStretch:
-    """What a stretch of a slide looks like.
+    """Compute the strain, whitened strain, scores and events of a stretch of a slide.
 
     Args:
         model: Network and preprocessing.
-        clustering: How scores become events.
+        clustering: Settings that turn scores into events.
         path: Background file.
-        slide: Of that file.
-        start: Slide time from which on it is shown, GPS s.
-        stop: Slide time up to which it is shown.
-        kept: The slide's scores, where they were kept; else they are computed anew.
+        slide: Slide of that file.
+        start: Slide time at which the stretch starts, GPS s.
+        stop: Slide time at which the stretch ends, GPS s.
+        kept: Stored scores of the slide; None computes them.
 
     Raises:
-        DataError: If the slide has nothing scored there.
+        DataError: If the slide has no window in this time.
     """
     preprocessing = model.preprocessing
     with open_background(path) as file:
@@ -104,9 +104,9 @@ def slide_stretch(  # noqa: PLR0917 - a model and its settings, a slide, and whe
 
 
 def _whitened(model: Model, path: str, shifts: Sequence[float], start: float, stop: float) -> WhitenedStretch:
-    """Whitened strain of a slide, from a window of the search on."""
-    own = [whitened_background(path, model.preprocessing, start + s, stop + s) for s in shifts]
-    # rounding may give a detector a sample more
-    size = min(stretch.streams.shape[-1] for stretch in own)
-    streams = np.stack([stretch.streams[k, :size] for k, stretch in enumerate(own)])
-    return replace(own[0], streams=streams, start=own[0].start - shifts[0])
+    """Whitened strain of a slide. It starts with a window of the search."""
+    stretches = [whitened_background(path, model.preprocessing, start + s, stop + s) for s in shifts]
+    # rounding may make one detector's stretch a sample longer than another's
+    size = min(stretch.streams.shape[-1] for stretch in stretches)
+    streams = np.stack([stretch.streams[k, :size] for k, stretch in enumerate(stretches)])
+    return replace(stretches[0], streams=streams, start=stretches[0].start - shifts[0])

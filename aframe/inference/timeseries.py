@@ -1,4 +1,4 @@
-"""Score series, kept where they are asked for (``return_timeseries``): compressed, by segment and slide."""
+"""Compressed files of score series, by segment and slide. A run writes them with ``return_timeseries = true``."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from aframe.errors import DataError
 from aframe.types import Array
 
 Kind = Literal["background", "foreground"]
-"""Without injections, or with them."""
+"""background is without injections, foreground is with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +21,10 @@ class ScoreSeries:
     """Scores of one slide of one segment.
 
     Attributes:
-        kind: background (zero lag and time slides), or foreground: the same with the slide's injections.
+        kind: background (zero lag and time slides), or foreground (the same with the slide's injections).
         segment: Index of the background file, in order of time.
-        number: Of the slide; 0 is zero lag.
-        shifts: Of each detector, s.
+        number: Number of the slide; 0 is zero lag.
+        shifts: Shift of each detector, s.
         start: Slide time (GPS s) at which the first window starts.
         sampling_rate: Windows per second, Hz.
         scores: Logits, dimensionless.
@@ -40,14 +40,18 @@ class ScoreSeries:
 
     @property
     def times(self) -> Float[Array, " windows"]:
-        """Slide time (GPS s) at which each window starts."""
+        """Slide times (GPS s) at which the windows start."""
         return self.start + np.arange(len(self.scores)) / self.sampling_rate
 
 
 def write_series(file: h5py.File, series: ScoreSeries) -> None:
-    """Add a series to an open file: dataset ``<segment>/<slide>/<kind>``, single precision, in gwpy's layout.
+    """Write a series to an open file: dataset ``<segment>/<slide>/<kind>``, single precision, in gwpy's layout.
 
-    Scores of noise hold little that repeats, so that the file shrinks by a tenth or two and no more.
+    Scores of noise hardly compress: the file shrinks by 10 to 20 %.
+
+    Args:
+        file: File open for writing.
+        series: Scores of one slide of one segment.
     """
     dataset = file.create_dataset(
         _name(series.segment, series.number, series.kind),
@@ -62,16 +66,16 @@ def write_series(file: h5py.File, series: ScoreSeries) -> None:
 
 
 def read_series(paths: Iterable[str], segment: int, number: int, kind: Kind = "background") -> ScoreSeries:
-    """Scores of one slide of one segment.
+    """Read the scores of one slide of one segment.
 
     Args:
-        paths: Files that may have them: a run's are ``units/timeseries-*.hdf5``.
+        paths: Files of score series. Those of a run are ``units/timeseries-*.hdf5``.
         segment: Index of the background file, in order of time.
-        number: Of the slide.
+        number: Number of the slide.
         kind: background or foreground.
 
     Raises:
-        DataError: If no file has them.
+        DataError: If no file has these scores.
     """
     name = _name(segment, number, kind)
     paths = list(paths)

@@ -1,4 +1,4 @@
-"""A run, or its background alone, as objects to look at and to compute with; nothing here writes (docs/notebook.md)."""
+"""Objects for notebooks: a run, or its background alone. Nothing here writes files (docs/notebook.md)."""
 
 from aframe.notebook.background import SearchBackground, read_background
 from aframe.notebook.candidates import Candidates

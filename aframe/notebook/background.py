@@ -1,4 +1,4 @@
-"""The background of a search: events of time slides, and what rates follow from them."""
+"""The background of a search: events of time slides, and false alarm rates measured with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from aframe.candidates.table import CandidateTable
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import FAR_TOLERANCE, Background
 from aframe.events.tail import ExponentialTail, fit_tail
-from aframe.notebook.asked import numbers
-from aframe.notebook.shown import Shown, show, with_units
+from aframe.notebook.arguments import numbers
+from aframe.notebook.display import DisplayedObject, show, with_units
 from aframe.report import panels
 from aframe.report.text import duration, number, rate
 from aframe.tables import EventTable
@@ -22,12 +22,12 @@ from aframe.types import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SearchBackground(Shown, Background):
-    """Events of time slides: a ``Background`` that can be looked at, and refuses what is no number.
+class SearchBackground(DisplayedObject, Background):
+    """Events of time slides: a ``Background`` that displays itself and refuses arguments that are no numbers.
 
     Attributes:
-        path: File that they are in.
-        zero_lag: Events of unshifted data, loudest first, to draw beside them.
+        path: File of the events.
+        zero_lag: Events of unshifted data, loudest first. Figures show them with the background.
     """
 
     path: str
@@ -35,17 +35,17 @@ class SearchBackground(Shown, Background):
 
     @cached_property
     def tail(self) -> ExponentialTail | None:
-        """What is fitted to the loudest events, if that is an exponential."""
+        """Exponential fit to the loudest events; None if they are not exponentially distributed."""
         tail = fit_tail(self) if self.zero_lag is None else self.zero_lag.tail
         return tail if tail is not None and tail.is_exponential else None
 
     @property
     def highest_far_per_year(self) -> float:
-        """All events per livetime: no event of the background is found more often."""
+        """Number of events over livetime: the false alarm rate of the quietest event."""
         return self.lowest_far_per_year * max(1, len(self.statistics))
 
     def count(self, statistic: Float[Array, "*shape"] | float) -> Int[Array, "*shape"]:
-        """Events at least as loud; ``far_per_year``, ``is_upper_limit`` and ``significance`` are made of it.
+        """Number of events at least as loud. ``far_per_year``, ``is_upper_limit`` and ``significance`` use it.
 
         Raises:
             DataError: If a statistic is no number.
@@ -61,7 +61,7 @@ class SearchBackground(Shown, Background):
         return super().far_interpolated_per_year(numbers(statistic, "a detection statistic"))
 
     def significance(self, statistic: Float[Array, "*shape"] | float, livetime: float) -> Float[Array, "*shape"]:
-        """Probability that noise makes one event at least as loud in some time of observation.
+        """Probability that noise makes at least one event as loud during an observation.
 
         Args:
             statistic: Detection statistics.
@@ -75,11 +75,11 @@ class SearchBackground(Shown, Background):
         return super().significance(statistic, livetime)
 
     def threshold_at_far(self, far_per_year: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
-        """Smallest statistic whose false alarm rate is at most the given one.
+        """Smallest statistic whose false alarm rate is at most ``far_per_year``.
 
         Args:
-            far_per_year: Events per Julian year, from ``lowest_far_per_year`` to ``highest_far_per_year``; at the
-                latter any statistic will do: it is the lowest finite number.
+            far_per_year: Events per Julian year, from ``lowest_far_per_year`` to ``highest_far_per_year``. Any
+                statistic has at most the latter rate, so its threshold is the lowest finite number.
 
         Raises:
             DataError: If a rate is no number.
@@ -90,12 +90,12 @@ class SearchBackground(Shown, Background):
         if (far > highest * (1 + FAR_TOLERANCE)).any():
             raise ConfigurationError(
                 f"no threshold has a false alarm rate as high as {np.max(far):.4g} per year: this background has "
-                f"{len(self.statistics)} events, {highest:.4g} per year; ask for no more than that"
+                f"{len(self.statistics)} events, {highest:.4g} per year; give a rate up to that"
             )
         return super().threshold_at_far(far)
 
     def facts(self) -> Mapping[str, str]:
-        """How much there is of it."""
+        """Number of events, live time, loudest event, lowest rate and file."""
         loudest = f"{self.statistics[-1]:.3f}" if len(self.statistics) else "none"
         return {
             "events": number(len(self.statistics)),
@@ -109,24 +109,27 @@ class SearchBackground(Shown, Background):
         """Events per year at least as loud, as in the report's figure ``background``.
 
         Args:
-            axes: Where it is drawn; a new figure where None.
+            axes: Axes to draw on; None makes a new figure.
         """
         draw = partial(panels.background, slides=self, zero_lag=self.zero_lag, tail=self.tail)
         return show(draw, axes, ncols=2)
 
     def to_astropy(self) -> QTable:
-        """All columns of all events, with units; read anew at each call, as a year's are some hundred megabytes."""
+        """All columns of all events, with units.
+
+        Each call reads the file, as the events of a year take some hundred megabytes of memory.
+        """
         return with_units(EventTable.read(self.path).parameters)
 
 
 def read_background(path: str) -> SearchBackground:
-    """The background in a file: ``background.hdf5`` of a run's results.
+    """Read the background in a file: ``background.hdf5`` of a run's results.
 
     Args:
-        path: Local or ``s3://``.
+        path: Local or s3 path.
 
     Raises:
-        StorageError: If it is missing or no table of events.
+        StorageError: If the file is missing or holds no table of events.
     """
     events = Background.read(str(path))
     return SearchBackground(events.statistics, events.livetime, str(path))

@@ -12,23 +12,23 @@ from aframe.errors import DataError
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
-from aframe.notebook.shown import ShownTable, show, show_all
+from aframe.notebook.display import DisplayedTable, show, show_all
 from aframe.report import html, panels
 from aframe.report.candidates import candidate_columns
 from aframe.report.text import duration, number, rate
 
-LOUDEST = 10
-"""Rows that a notebook shows of itself."""
+DISPLAYED_ROWS = 10
+"""Loudest candidates that a notebook displays."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Candidates(ShownTable):
-    """Unshifted events, loudest first; docs/results.md says what each column is.
+class Candidates(DisplayedTable):
+    """Unshifted events, loudest first. docs/results.md describes the columns.
 
     Attributes:
-        table: Their columns.
-        background: What their rates are measured with.
-        closeups_path: File of what the loudest look like, which need not exist.
+        table: Columns of the events.
+        background: Background that measures their false alarm rates.
+        closeups_path: File of close-ups of the loudest events. It need not exist.
     """
 
     table: CandidateTable
@@ -36,47 +36,47 @@ class Candidates(ShownTable):
     closeups_path: str
 
     def facts(self) -> Mapping[str, str]:
-        """How many there are, and the loudest."""
-        told = {"events": number(len(self)), "unshifted data": duration(float(self.table.attributes["T0"]))}
+        """Number of events, duration of unshifted data, the loudest event, and the columns."""
+        facts = {"events": number(len(self)), "unshifted data": duration(float(self.table.attributes["T0"]))}
         if len(self):
             time, statistic, far = (float(self.table[name][0]) for name in self.table.required_columns[:3])
             is_limit = bool(self.background.is_upper_limit(statistic))
-            told["loudest"] = f"{utc(time)} UTC, statistic {statistic:.3f}, FAR {rate(far, is_limit)}"
-        return told | {"columns": ", ".join(self.columns)}
+            facts["loudest"] = f"{utc(time)} UTC, statistic {statistic:.3f}, FAR {rate(far, is_limit)}"
+        return facts | {"columns": ", ".join(self.columns)}
 
     def _repr_html_(self) -> str:
         columns = candidate_columns(self.table, self.background)
-        rows = [[cell(row).text for _, cell in columns] for row in range(min(LOUDEST, len(self)))]
-        told = f"<p>The {len(rows)} loudest of {len(self)}:</p>"
-        return super()._repr_html_() + told + html.table([heading for heading, _ in columns], rows, 2)
+        rows = [[cell(row).text for _, cell in columns] for row in range(min(DISPLAYED_ROWS, len(self)))]
+        caption = f"<p>The {len(rows)} loudest of {len(self)}:</p>"
+        return super()._repr_html_() + caption + html.table([heading for heading, _ in columns], rows, 2)
 
     def plot(self, axes: Axes | None = None) -> Axes:
-        """Their number against the inverse of their false alarm rate, as in the report's figure ``candidates``.
+        """Number of candidates against inverse false alarm rate, as in the report's figure ``candidates``.
 
         Args:
-            axes: Where it is drawn; a new figure where None.
+            axes: Axes to draw on; None makes a new figure.
 
         Raises:
-            DataError: If there are none.
+            DataError: If there are no candidates.
         """
         if not len(self):
             raise DataError("there are no candidates to draw: the search saw no event in its unshifted data")
         return show(partial(panels.candidates, table=self.table), axes, ncols=2)
 
     def plot_closeup(self, rank: int = 1) -> list[Axes]:
-        """What one of the loudest looks like: Q transforms, whitened strain, scores.
+        """Draw a close-up of one of the loudest candidates: Q transforms, whitened strain, scores.
 
         Args:
-            rank: 1 is the loudest.
+            rank: Rank of the candidate. 1 is the loudest.
 
         Raises:
-            DataError: If nothing was kept of that one.
+            DataError: If the run has no close-up of this candidate.
         """
         if rank not in self.closeups:
-            kept = ", ".join(map(str, self.closeups)) or "none"
+            ranks = ", ".join(map(str, self.closeups)) or "none"
             raise DataError(
-                f"nothing is kept of what candidate {rank} looks like (only of: {kept}): `num_shown` in "
-                "[luigi_candidates] says of how many the sensitivity step keeps it"
+                f"there is no close-up of candidate {rank} (only of: {ranks}): `num_shown` in "
+                "[luigi_candidates] is the number of close-ups that the sensitivity step makes"
             )
         closeup = self.closeups[rank]
         time, statistic = (float(self.table[name][rank - 1]) for name in ("detection_time", "detection_statistic"))
@@ -95,5 +95,5 @@ class Candidates(ShownTable):
 
     @cached_property
     def closeups(self) -> Mapping[int, Closeup]:
-        """Whitened strain, Q transforms and scores of the loudest, by rank."""
+        """Close-ups of the loudest candidates, by rank: whitened strain, Q transforms and scores."""
         return read_closeups(self.closeups_path) if storage.exists(self.closeups_path) else {}

@@ -1,4 +1,4 @@
-"""The injections of a search, and which of them it finds."""
+"""The injections of a search, found and missed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from jaxtyping import Bool
 from matplotlib.axes import Axes
 
 from aframe.events.significance import Background
-from aframe.notebook.asked import numbers, one_number
-from aframe.notebook.shown import ShownTable, show
+from aframe.notebook.arguments import numbers, one_number
+from aframe.notebook.display import DisplayedTable, show
 from aframe.report import panels, paper
 from aframe.report.inputs import rates_to_show, reference_far_per_year
 from aframe.report.text import number, rate
@@ -20,12 +20,12 @@ from aframe.types import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Injections(ShownTable):
+class Injections(DisplayedTable):
     """All accepted injections, each with the event that recovered it.
 
     Attributes:
-        table: Their parameters; statistic −inf where there is no event.
-        background: What false alarm rates are measured with.
+        table: Parameters of the injections and statistics of the events. The statistic is −inf where there is no event.
+        background: Background that measures false alarm rates.
     """
 
     table: RecoveredTable
@@ -33,82 +33,85 @@ class Injections(ShownTable):
 
     @property
     def reference_far_per_year(self) -> float:
-        """Rate at which the report calls one found: one a year, or the lowest that the background can measure."""
+        """False alarm rate below which the report counts an injection as found.
+
+        It is one per year, or the lowest rate that the background can measure.
+        """
         return reference_far_per_year(self.background)
 
     def found(self, far_per_year: float | None = None) -> Bool[Array, " injections"]:
-        """Which of them are louder than the threshold of a false alarm rate.
+        """Whether each injection is at least as loud as the threshold of a false alarm rate.
 
         Args:
-            far_per_year: Events per Julian year; ``reference_far_per_year`` where None.
+            far_per_year: Events per Julian year; None takes ``reference_far_per_year``.
 
         Raises:
-            DataError: If it is no number.
+            DataError: If the rate is no number.
             ConfigurationError: If the background cannot measure that rate.
         """
         far = self.reference_far_per_year if far_per_year is None else one_number(far_per_year, "a false alarm rate")
         return np.asarray(self.table["detection_statistic"] >= self._threshold(far))
 
     def efficiency(self, far_per_year: Sequence[float] | float | None = None) -> Efficiency:
-        """Share of injections found, in bins of network SNR.
+        """Fraction of injections found, in bins of network SNR.
 
         Args:
-            far_per_year: Rates in events per Julian year, or one; those of the report where None.
+            far_per_year: One or several false alarm rates, events per Julian year; None takes those of the report.
 
         Raises:
-            DataError: If one is no number.
-            ConfigurationError: If the background cannot measure one of them.
+            DataError: If a rate is no number.
+            ConfigurationError: If the background cannot measure one of the rates.
         """
-        lowest = self.background.lowest_far_per_year
-        given = rates_to_show(lowest, np.inf) if far_per_year is None else far_per_year
-        rates = numbers(given, "a false alarm rate").astype(np.float64).ravel().tolist()
+        if far_per_year is None:
+            far_per_year = rates_to_show(self.background.lowest_far_per_year, np.inf)
+        rates = numbers(far_per_year, "a false alarm rate").astype(np.float64).ravel().tolist()
         thresholds = {far: self._threshold(far) for far in rates}
         snr, statistic = (self.table[name].astype(np.float64) for name in ("snr", "detection_statistic"))
         return snr_efficiency(snr, statistic, thresholds)
 
     def facts(self) -> Mapping[str, str]:
-        """How many there are, of how many draws, and how many are found."""
+        """Numbers of injections, of draws and of found injections, and the columns."""
         far, total = self.reference_far_per_year, len(self)
-        found = int(self.found().sum())
+        found_count = int(self.found().sum())
         return {
             "injections": number(total),
             "draws": number(int(self.table.attributes["num_injections"])),
-            f"found at {rate(far)}": f"{number(found)} ({100 * found / max(1, total):.3g} %)",
+            f"found at {rate(far)}": f"{number(found_count)} ({100 * found_count / max(1, total):.3g} %)",
             "columns": ", ".join(self.columns),
         }
 
     def plot(self, far_per_year: float | None = None, axes: Axes | None = None) -> Axes:
-        """Found and missed ones by network SNR and chirp mass, as in the report's figure ``found_and_missed``.
+        """Draw found and missed injections by network SNR and chirp mass, as in the report's ``found_and_missed``.
 
         Args:
             far_per_year: See ``found``.
-            axes: Where it is drawn; a new figure where None.
+            axes: Axes to draw on; None makes a new figure.
         """
         draw = partial(panels.found_by_mass, table=self.table, found=self.found(far_per_year))
         return show(draw, axes, ncols=2, title=self._found_at(far_per_year))
 
     def plot_detectors(self, far_per_year: float | None = None, axes: Axes | None = None) -> Axes:
-        """Found and missed ones by the SNRs of two detectors, as in ``found_and_missed-detectors``.
+        """Draw found and missed injections by the SNRs of two detectors, as in ``found_and_missed-detectors``.
 
         Args:
             far_per_year: See ``found``.
-            axes: Where it is drawn; a new figure where None.
+            axes: Axes to draw on; None makes a new figure.
         """
         draw = partial(panels.found_by_detectors, table=self.table, found=self.found(far_per_year))
         return show(draw, axes, ncols=2, title=self._found_at(far_per_year))
 
     def plot_efficiency(self, far_per_year: Sequence[float] | float | None = None, axes: Axes | None = None) -> Axes:
-        """Share found against network SNR, as in the report's figure ``efficiency-snr``.
+        """Draw the fraction found against network SNR, as in the report's figure ``efficiency-snr``.
 
         Args:
             far_per_year: See ``efficiency``.
-            axes: Where it is drawn; a new figure where None.
+            axes: Axes to draw on; None makes a new figure.
         """
         draw = partial(panels.efficiency, shares=self.efficiency(far_per_year), label=paper.SHARE_OF_INJECTIONS)
         return show(draw, axes, ncols=3, title=paper.EFFICIENCY_LEGEND)
 
     def _threshold(self, far_per_year: float) -> float:
-        """Least statistic of one found; at rates that allow all of the background, that of any event."""
+        """Lowest statistic of a found injection. At rates above that of the whole background, any event is found."""
         return float(Background.threshold_at_far(self.background, far_per_year))
 
     def _found_at(self, far_per_year: float | None) -> str:

@@ -1,4 +1,4 @@
-"""A run as a whole, found by its directory."""
+"""A whole run, loaded from its directory."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from aframe import storage
 from aframe.candidates.table import CandidateTable, candidates
 from aframe.errors import ConfigurationError, StorageError
-from aframe.notebook.asked import Population, named
+from aframe.notebook.arguments import Population, by_name
 from aframe.notebook.background import SearchBackground, read_background
 from aframe.notebook.candidates import Candidates
+from aframe.notebook.display import DisplayedObject
 from aframe.notebook.injections import Injections
-from aframe.notebook.shown import Shown
 from aframe.notebook.volumes import SensitiveVolumes
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
@@ -28,12 +28,12 @@ from aframe.tables import EventTable, RecoveredTable
 CONFIGURATION, ENVIRONMENT = "sandbox.cfg", ".env"
 
 
-class Search(Shown):
-    """A run's answers, each read when it is first asked for, from disk or from S3; nothing is written.
+class Search(DisplayedObject):
+    """Results of a run. Each is read from disk or S3 when it is first used; nothing is written.
 
     Args:
-        run: Where everything lies.
-        name: What it is called.
+        run: Paths of the run's files.
+        name: Name of the run in messages.
     """
 
     def __init__(self, run: Artifacts, name: str) -> None:
@@ -41,13 +41,13 @@ class Search(Shown):
 
     @classmethod
     def load(cls, path: str | Path) -> "Search":
-        """The run of a directory.
+        """Load the run of a directory.
 
-        Variables of its ``.env`` that say how S3 is reached (``AWS_…``) are set where this process has none.
+        It sets variables of the run's ``.env`` for access to S3 (``AWS_…``), unless this process already has them.
 
         Args:
-            path: The directory that ``aframe init`` made, or a ``.cfg``; without an ``.env`` beside it the environment
-                says where the run's directories are.
+            path: The directory that ``aframe init`` made, or a ``.cfg`` file. If there is no ``.env`` beside it, the
+                environment gives the run's directories.
 
         Raises:
             ConfigurationError: If there is no run, or its configuration has mistakes.
@@ -56,21 +56,21 @@ class Search(Shown):
             raise ConfigurationError(
                 f"{path}: a run's configuration lies in a local directory, also where its results are on S3: give that"
             )
-        given = Path(path).expanduser().absolute()
-        file = given if given.suffix == ".cfg" else given / CONFIGURATION
+        full_path = Path(path).expanduser().absolute()
+        file = full_path if full_path.suffix == ".cfg" else full_path / CONFIGURATION
         if not file.is_file():
             raise ConfigurationError(f"{file} does not exist: give the directory that `aframe init` made, or a .cfg")
-        beside = file.parent / ENVIRONMENT
-        set_here = env_file.read(str(beside)) if beside.is_file() else {}
-        for name, value in set_here.items():
+        environment_file = file.parent / ENVIRONMENT
+        variables = env_file.read(str(environment_file)) if environment_file.is_file() else {}
+        for name, value in variables.items():
             if name.startswith("AWS_"):
                 os.environ.setdefault(name, value)
-        directories = Directories.from_environment({**os.environ, **set_here})
-        load_config.cache_clear()  # a notebook outlives changes of the file
+        directories = Directories.from_environment({**os.environ, **variables})
+        load_config.cache_clear()  # the file may have changed since an earlier load
         return cls(Artifacts(load_config(str(file)), directories), str(path))
 
     def facts(self) -> Mapping[str, str]:
-        """Where it lies, and how far it has come."""
+        """Directories of the run, and the results that exist."""
         search = self.run.config.search
         parts = {
             "background": self.run.clean("background"),
@@ -78,31 +78,31 @@ class Search(Shown):
             "candidates": self.run.clean("0lag"),
             "sensitive volume": self.run.plot("sensitive_volume.h5"),
         }
-        there = [name for name, path in parts.items() if storage.exists(path)]
+        existing = [name for name, path in parts.items() if storage.exists(path)]
         return {
             "run": self.name,
             "detectors": ", ".join(search.ifos),
             "results": self.run.directories.results,
-            "there is": ", ".join(there) or "nothing yet",
+            "there is": ", ".join(existing) or "nothing yet",
         }
 
     @cached_property
     def background(self) -> SearchBackground:
         """Events of time slides, outside vetoed time."""
-        made = read_background(self._made("background", self.run.clean("background")))
-        zero_lag = self._candidate_table(made) if storage.exists(self.run.clean("0lag")) else None
-        return SearchBackground(made.statistics, made.livetime, made.path, zero_lag)
+        slides = read_background(self._existing("background", self.run.clean("background")))
+        zero_lag = self._candidate_table(slides) if storage.exists(self.run.clean("0lag")) else None
+        return SearchBackground(slides.statistics, slides.livetime, slides.path, zero_lag)
 
     @cached_property
     def injections(self) -> Injections:
         """Accepted injections outside vetoed time, and the events that recovered them."""
-        table = RecoveredTable.read(self._made("recovered injections", self.run.clean("foreground")))
+        table = RecoveredTable.read(self._existing("recovered injections", self.run.clean("foreground")))
         return Injections(table, self.background)
 
     @cached_property
     def candidates(self) -> Candidates:
         """Unshifted events outside vetoed time, loudest first."""
-        self._made("unshifted events", self.run.clean("0lag"))
+        self._existing("unshifted events", self.run.clean("0lag"))
         zero_lag = self.background.zero_lag
         assert zero_lag is not None
         return Candidates(zero_lag, self.background, self.run.result("closeups.hdf5"))
@@ -110,63 +110,66 @@ class Search(Shown):
     def sensitive_volume(self, populations: Sequence[Population] | Population | None = None) -> SensitiveVolumes:
         """Sensitive volumes against false alarm rate.
 
-        Those that the sensitivity step has made are read; others are computed from the run's injections, as it would.
+        It reads the volumes that the sensitivity step computed. It computes others from the run's injections in the
+        same way.
 
         Args:
-            populations: Names that the run knows, pairs of masses (``"35-30"`` or ``(35, 30)``, source frame, M☉), or
-                whatever ``populations`` in ``[luigi_sensitivity]`` takes, or one such; all that the run has where None.
+            populations: One or several populations: names that the run has, pairs of masses (``"35-30"`` or
+                ``(35, 30)``, source frame, M☉), or any value of ``populations`` in ``[luigi_sensitivity]``. None takes
+                all populations of the run.
 
         Raises:
-            StorageError: If the run has not come so far.
-            DataError: If one is neither a name nor a pair of positive masses.
-            ConfigurationError: If there is no such population, or it cannot be weighed.
-            ParameterMismatchError: If the injections were made with another configuration than there is now.
+            StorageError: If the run has not made the files that it needs.
+            DataError: If a population is neither a name nor a pair of positive masses.
+            ConfigurationError: If a population does not exist, or the injections cannot be weighted to it.
+            ParameterMismatchError: If the injections were made with another configuration than the present one.
         """
-        wanted = None if populations is None else named(populations)
+        chosen = None if populations is None else by_name(populations)
         path = self.run.plot("sensitive_volume.h5")
         simulated = self.run.config.data.source == "simulated"
-        if wanted is None:
-            self._made("sensitive volumes", path)
-        known = read_volumes(path) if storage.exists(path) else {}
-        shares = read_efficiencies(path).get(ALL_DRAWS, {}) if known else {}
-        if wanted is None:
-            return SensitiveVolumes(known, shares, simulated)
-        new = {name: word for name, word in wanted.items() if name not in known}
-        curves = known | (self._volumes_of(new) if new else {})
-        return SensitiveVolumes({name: curves[name] for name in wanted}, shares, simulated)
+        if chosen is None:
+            self._existing("sensitive volumes", path)
+        stored = read_volumes(path) if storage.exists(path) else {}
+        efficiencies = read_efficiencies(path).get(ALL_DRAWS, {}) if stored else {}
+        if chosen is None:
+            return SensitiveVolumes(stored, efficiencies, simulated)
+        new = {name: population for name, population in chosen.items() if name not in stored}
+        curves = stored | (self._volumes_of(new) if new else {})
+        return SensitiveVolumes({name: curves[name] for name in chosen}, efficiencies, simulated)
 
     def figures(self) -> dict[str, Figure]:
-        """All figures of the report, by name: those beside it in ``figures``."""
+        """Draw all figures of the report, by name: those of its directory ``figures``."""
         from aframe.report.gather import gather
         from aframe.report.paper import draw_figures
 
-        where = self.run.directories
-        return dict(draw_figures(gather(where.results, where.train_run, where.train_data, where.test_data)))
+        directories = self.run.directories
+        inputs = gather(directories.results, directories.train_run, directories.train_data, directories.test_data)
+        return dict(draw_figures(inputs))
 
     def _candidate_table(self, background: SearchBackground) -> CandidateTable:
-        """The ranked candidates, or as far as they can be ranked without the sensitivity step."""
+        """Candidates of the sensitivity step. Before that step, candidates ranked by false alarm rate alone."""
         ranked = self.run.result("candidates.hdf5")
         if storage.exists(ranked):
             return CandidateTable.read(ranked)
         zero_lag = EventTable.read(self.run.clean("0lag"), ["detection_statistic", "detection_time"])
         return candidates(zero_lag, background)
 
-    def _volumes_of(self, named: Mapping[str, Population]) -> dict[str, VolumeCurve]:
-        """Volumes of populations that the run has none of, by their names."""
-        self._made("recovered injections", self.run.clean("foreground"))
-        storage.check_parameters(self._made("rejected draws", self.run.rejected), self.run.made_injections)
-        pairs = [pair for name in named if (pair := volume.mass_pair(name)) is not None]
-        others = [str(word) for name, word in named.items() if volume.mass_pair(name) is None]
-        source, wanted = populations(self.run, pairs, others)
-        draws = weigh_draws(self.run, self.injections.table, source, wanted)
+    def _volumes_of(self, new: Mapping[str, Population]) -> dict[str, VolumeCurve]:
+        """Compute the volumes of populations, by name, that the sensitivity step has not computed."""
+        self._existing("recovered injections", self.run.clean("foreground"))
+        storage.check_parameters(self._existing("rejected draws", self.run.rejected), self.run.made_injections)
+        pairs = [pair for name in new if (pair := volume.mass_pair(name)) is not None]
+        others = [str(population) for name, population in new.items() if volume.mass_pair(name) is None]
+        source, targets = populations(self.run, pairs, others)
+        draws = weigh_draws(self.run, self.injections.table, source, targets)
         livetime = EventTable.read(self.run.clean("0lag"), [], slice(0)).livetime
         return volume.volume_against_far(draws, self.background, volume.default_far_grid(self.background), livetime)
 
-    def _made(self, what: str, path: str) -> str:
-        """The path of a part of the run.
+    def _existing(self, what: str, path: str) -> str:
+        """Check that a file of the run exists, and return its path.
 
         Raises:
-            StorageError: If the run has not come so far.
+            StorageError: If the run has not made it.
         """
         if not storage.exists(path):
             raise StorageError(

@@ -1,1 +1,1 @@
-"""Figures and the report: arrays in, figures out."""
+"""The report of a run, and figures for papers."""

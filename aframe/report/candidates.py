@@ -1,4 +1,4 @@
-"""The report's list of candidates: when, how loud, how likely noise, and what else is known of each."""
+"""The report's table of candidates: time, statistic, false alarm rate, p_astro and more."""
 
 from collections.abc import Callable
 from html import escape
@@ -17,23 +17,28 @@ from aframe.report.text import duration, number, rate
 from aframe.tables import EventTable
 
 LOUDEST = 200
-"""Events in a table; all are in candidates.csv."""
+"""Largest number of events in a table. candidates.csv has all."""
 
-ENOUGH_BACKGROUND = 10
-"""Times the searched time from which the noise's rate may be taken as known."""
+SUFFICIENT_BACKGROUND = 10
+"""Ratio of background to searched time from which the error of the noise's rate is negligible."""
 
-RARE = 1e-7
+LOWEST_WRITTEN_RATE = 1e-7
 """Events per year below which a rate is written as a power of ten."""
 
-NEVER = 1e300
-"""By what a cell without a number is sorted: after all others."""
+SORTED_LAST = 1e300
+"""Sort value of a cell without a number. It comes after all others."""
 
 Column = tuple[str, Callable[[int], Cell]]
-"""A heading, and the cell of each row."""
+"""Heading of a column, and the function that makes the cell of a row."""
 
 
 def candidates(inputs: ReportInputs, plots: Figures) -> str:
-    """The loudest events of unshifted data, and those in vetoed time."""
+    """HTML of the loudest events of unshifted data, and of those in vetoed time.
+
+    Args:
+        inputs: Inputs of the report.
+        plots: Figures of the page. Those of the close-ups are added.
+    """
     table, background = inputs.candidates, inputs.background
     if table is None or background is None:
         return missing("The list of unshifted events", "the inference step")
@@ -55,7 +60,12 @@ def candidates(inputs: ReportInputs, plots: Figures) -> str:
 
 
 def candidate_columns(table: CandidateTable, background: Background) -> list[Column]:
-    """What is told of each candidate, as far as it is known."""
+    """Columns of the table of candidates. Those without data are left out.
+
+    Args:
+        table: Candidates, loudest first.
+        background: Background that measures their false alarm rates.
+    """
     has, is_limit = table.parameters.keys(), background.is_upper_limit(table["detection_statistic"])
     time, statistic = table["detection_time"], table["detection_statistic"]
     columns: list[Column] = [
@@ -68,7 +78,7 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
         columns.append(("p_astro", lambda row: _number(float(table["p_astro"][row]))))
     columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
     if "catalogue_event" in has and (table["catalogue_event"] != "").any():
-        columns.append(("Known event", lambda row: _known(str(table["catalogue_event"][row]))))
+        columns.append(("Known event", lambda row: _catalogue_event(str(table["catalogue_event"][row]))))
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         columns.append(("Extrapolated rate", lambda row: _extrapolated(table, row)))
     if "far_cleaned_per_year" in has:
@@ -82,52 +92,54 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
 
 
 def _explanations(table: CandidateTable, background: Background) -> dict[str, str]:
-    """What columns mean, by their headings."""
+    """Explanations of the columns, by their headings."""
     attributes, has = table.attributes, table.parameters.keys()
-    told = {
+    texts = {
         "False alarm rate": f"as measured: down to {rate(background.lowest_far_per_year)}, the upper limit for "
-        "whatever is louder than all time slides.",
-        "By chance": "the probability that noise alone makes one such event in the time that was searched.",
+        "events that are louder than all time slides.",
+        "By chance": "the probability that noise alone makes such an event in the searched time.",
     }
     if "merger_rate_gpc3_yr" in attributes:
         low, middle, high = (number(value) for value in attributes["merger_rate_gpc3_yr"])
         prior = {"lognormal": "the published rate of mergers", "jeffreys": "no other search"}[attributes["rate_prior"]]
-        told["p_astro"] = (
+        texts["p_astro"] = (
             f"the probability to be a signal. {middle} ({low} to {high}) mergers per Gpc³ and year, with {prior} as "
             f"prior, make {number(attributes['expected_signals'])} signals above a statistic of "
             f"{attributes['statistic_floor']:.2f} in that time."
         )
-        if attributes["Tb"] < ENOUGH_BACKGROUND * attributes["T0"]:
-            told["p_astro"] += " It takes the rate of noise as known, which so little background does not make true."
+        if attributes["Tb"] < SUFFICIENT_BACKGROUND * attributes["T0"]:
+            texts["p_astro"] += (
+                " It neglects the error of the noise's rate, which is large with this little background."
+            )
     elif "p_astro" in has:
-        told["p_astro"] = (
-            f"the probability to be a signal: not told, as that takes {EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} "
-            f"background events, and recovered injections worth {FEWEST_SIGNALS} equal ones of the astrophysical "
-            "population."
+        texts["p_astro"] = (
+            f"the probability to be a signal. It is not estimated, as it needs "
+            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events, and recovered injections with the weight of {FEWEST_SIGNALS} equal ones of the "
+            "astrophysical population."
         )
     if "is_extrapolated" in has and table["is_extrapolated"].any():
-        told["Extrapolated rate"] = "what an exponential tail of the background says; no measurement."
+        texts["Extrapolated rate"] = "extrapolated with an exponential tail of the background; no measurement."
     if "Tb_cleaned" in attributes:
-        told["Rate without the louder"] = (
-            "in the background from which louder candidates are removed, "
-            f"{number(int(table['is_removed'].sum()))} in all; {duration(attributes['Tb_cleaned'])} of it are left. "
-            "Only candidates whose own rate is at most removal_far_per_year are removed."
+        texts["Rate without the louder"] = (
+            "in the background without louder candidates. "
+            f"{number(int(table['is_removed'].sum()))} are removed in all; {duration(attributes['Tb_cleaned'])} of "
+            "background remain. Only candidates with a rate of at most removal_far_per_year are removed."
         )
     if "detector_time" in has:
-        told[f"At {', '.join(table.attributes['ifos'])}"] = (
-            "when the whitened power at the detector was largest, after the event's GPS time."
+        texts[f"At {', '.join(table.attributes['ifos'])}"] = (
+            "time of the largest whitened power at the detector, after the event's GPS time."
         )
     if "vetoes" in has and (table["vetoes"] != "").any():
-        told["Vetoes in time slides"] = "those that hold for the background alone."
-    return told
+        texts["Vetoes in time slides"] = "vetoes that apply to the background alone."
+    return texts
 
 
 def _vetoed(table: EventTable, background: Background) -> str:
-    """The loudest events in vetoed time, which are no candidates."""
+    """HTML of the loudest events in vetoed time. They are no candidates."""
     order = np.argsort(-table["detection_statistic"], kind="stable")[:LOUDEST]
-    told = (
+    text = (
         f"<h3>Vetoed events</h3><p>{number(len(table))} more events lie in the {escape(duration(table.livetime))} of "
-        "unshifted data that are vetoed; they are no candidates, and their rates are only to compare with."
+        "vetoed unshifted data. They are no candidates, and their rates are for comparison only."
     )
     rows = []
     for row in order:
@@ -136,7 +148,7 @@ def _vetoed(table: EventTable, background: Background) -> str:
         cells = [Cell(utc(time)), Cell(f"{time:.3f}", time), Cell(f"{statistic:.3f}", statistic), far]
         rows.append([*cells, Cell(str(table["vetoes"][row]))])
     header = ("UTC", "GPS (s)", "Statistic", "False alarm rate", "Vetoed by")
-    return told + "</p>" + (sortable_table("vetoed", header, rows) if rows else "")
+    return text + "</p>" + (sortable_table("vetoed", header, rows) if rows else "")
 
 
 def _rate(far: float, is_upper_limit: bool) -> Cell:
@@ -151,20 +163,20 @@ def _cleaned(table: CandidateTable, row: int) -> Cell:
 
 def _extrapolated(table: CandidateTable, row: int) -> Cell:
     if not table["is_extrapolated"][row]:
-        return Cell("", NEVER)
+        return Cell("", SORTED_LAST)
     far, error = float(table["far_extrapolated_per_year"][row]), float(table["far_extrapolated_log_error"][row])
-    text = rate(far) if far > RARE else f"{far:.0e} per year"
+    text = rate(far) if far > LOWEST_WRITTEN_RATE else f"{far:.0e} per year"
     return Cell(f"≈ {text}", far, title=f"uncertain by a factor of {np.exp(error):.2g} if the tail is exponential")
 
 
 def _number(value: float) -> Cell:
-    return Cell("", NEVER) if np.isnan(value) else Cell(f"{value:.3g}", value)
+    return Cell("", SORTED_LAST) if np.isnan(value) else Cell(f"{value:.3g}", value)
 
 
-def _known(name: str) -> Cell:
+def _catalogue_event(name: str) -> Cell:
     return Cell(name, link=gwosc_page(name))
 
 
 def _arrival(table: CandidateTable, row: int, index: int) -> Cell:
     late = 1e3 * float(table["detector_time"][row, index] - table["detection_time"][row])
-    return Cell("", NEVER) if np.isnan(late) else Cell(f"{late:+.1f}", late)
+    return Cell("", SORTED_LAST) if np.isnan(late) else Cell(f"{late:+.1f}", late)

@@ -1,4 +1,4 @@
-"""What the loudest candidates look like: Q transforms, whitened strain, scores."""
+"""The report's close-ups of the loudest candidates: Q transforms, whitened strain, scores."""
 
 from collections.abc import Mapping
 from html import escape
@@ -14,15 +14,20 @@ from aframe.report.text import rate
 from aframe.tables import Table
 
 EXPLANATION = (
-    "Energies of the Q transform are in units of their mean in Gaussian noise, in which they are exponentially "
-    "distributed; at the best place of a signal of SNR ρ they are about ρ²/2. All detectors share one scale. Whitened "
-    "strain is in standard deviations of the noise. A window's score stands where a signal in the middle of the "
-    "window's training interval would merge; the statistic is an average of scores, and a candidate its local maximum."
+    "Energies of the Q transform are in units of their mean in Gaussian noise, where they are exponentially "
+    "distributed. The best tile of a signal of SNR ρ has about ρ²/2. All detectors share one scale. Whitened strain is "
+    "in standard deviations of the noise. The score of a window is drawn at the coalescence time that the window "
+    "stands for. The statistic is an average of scores, and candidates are its local maxima."
 )
 
 
 def closeups(inputs: ReportInputs, plots: Figures) -> str:
-    """A part that unfolds for each of the loudest candidates, the first one open; empty where nothing is shown."""
+    """HTML of the close-ups, each in a part that unfolds. The first is open. Empty if there are no close-ups.
+
+    Args:
+        inputs: Inputs of the report.
+        plots: Figures of the page. Those of the close-ups are added.
+    """
     table, background = inputs.candidates, inputs.background
     if not inputs.closeups or table is None or background is None:
         return ""
@@ -34,13 +39,13 @@ def closeups(inputs: ReportInputs, plots: Figures) -> str:
 
 
 def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, str], plots: Figures) -> str:
-    """A part that unfolds for each of the loudest events, the first one open.
+    """HTML of the close-ups of events, each in a part that unfolds. The first is open.
 
     Args:
-        shown: What events look like, by rank, which begins at 1.
+        shown: Close-ups by rank. Ranks start at 1.
         table: All events, loudest first.
-        rates: False alarm rates in words, by rank; none where they are not known.
-        plots: Figures of the page, to which those of the events are added.
+        rates: False alarm rates as texts, by rank; empty if there are none.
+        plots: Figures of the page. Those of the events are added.
     """
     parts: list[str] = []
     for rank, closeup in shown.items():
@@ -49,7 +54,7 @@ def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, st
         content = grid(plots, _figures(closeup, time, statistic), f"closeup-{rank}")
         opened = "" if parts else " open"
         parts.append(f"<details{opened}><summary>{escape(heading)}</summary>{content}</details>")
-    return f'<h3>The loudest, looked at closely</h3><p class="note">{escape(EXPLANATION)}</p>' + "".join(parts)
+    return f'<h3>Close-ups of the loudest</h3><p class="note">{escape(EXPLANATION)}</p>' + "".join(parts)
 
 
 def _figures(closeup: Closeup, time: float, statistic: float) -> dict[str, figure]:

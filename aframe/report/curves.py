@@ -1,4 +1,4 @@
-"""Numbers that figures are drawn from, whatever draws them."""
+"""Curves and groups that both the report's and the papers' figures draw."""
 
 import re
 from collections.abc import Iterable
@@ -11,20 +11,25 @@ from scipy.stats import norm, poisson
 from aframe.events.tail import ExponentialTail
 from aframe.types import Array
 
-CURVE_POINTS, TAIL_POINTS = 600, 100
+CURVE_POINTS = 600
+"""Largest number of points of a cumulative curve."""
+
+TAIL_POINTS = 100
+"""Points of an exponential tail."""
+
 EXTRAPOLATED_DECADES = 2.0
-"""Decades below the lowest measured rate down to which an extrapolation is drawn."""
+"""Decades of rate that an extrapolation is drawn below the lowest measured rate."""
 
 
 @dataclass(frozen=True)
 class TailCurve:
-    """A background's exponential tail, all of shape (points,).
+    """Exponential tail of a background.
 
     Attributes:
-        statistic: From the tail's threshold on.
+        statistic: Detection statistics, from the tail's threshold on.
         far_per_year: Extrapolated rate, events per Julian year.
-        low: Rate less one standard deviation of its logarithm.
-        high: Rate more one standard deviation.
+        low: Rate at one standard deviation of its logarithm below, events per Julian year.
+        high: Rate at one standard deviation of its logarithm above, events per Julian year.
     """
 
     statistic: Float[Array, " points"]
@@ -34,10 +39,10 @@ class TailCurve:
 
 
 def cumulative(ordered: Float[Array, " events"]) -> tuple[Float[Array, " points"], Int[Array, " points"]]:
-    """Statistic and number of events at least as loud, at numbers evenly spaced in logarithm.
+    """Statistics, and numbers of events at least as loud. The numbers are evenly spaced in logarithm.
 
     Args:
-        ordered: Detection statistics, the loudest last.
+        ordered: Detection statistics in ascending order.
     """
     total = len(ordered)
     if not total:
@@ -47,20 +52,21 @@ def cumulative(ordered: Float[Array, " events"]) -> tuple[Float[Array, " points"
 
 
 def poisson_band(expected: Float[Array, " points"], sigma: float) -> tuple[Array, Array]:
-    """Smallest and largest number of events that are not surprising where some are expected.
+    """Central interval of a Poisson distribution: its lowest and highest numbers of events.
 
     Args:
-        expected: Mean of the Poisson number.
-        sigma: The tails have the probability of a Gaussian's beyond so many standard deviations.
+        expected: Means of the distribution.
+        sigma: Width of the interval. Each tail has the probability of a Gaussian's beyond this many standard
+            deviations.
     """
     return poisson.ppf(norm.sf(sigma), expected), poisson.isf(norm.sf(sigma), expected)
 
 
 def tail_curve(tail: ExponentialTail, lowest_far_per_year: float) -> TailCurve:
-    """An exponential tail down to rates that the background cannot measure.
+    """Curve of an exponential tail, down to rates that the background cannot measure.
 
     Args:
-        tail: What was fitted to the background.
+        tail: Fit to the background.
         lowest_far_per_year: Lowest rate that the background measures, events per Julian year.
     """
     length = tail.scale * np.log(tail.rate_per_year / lowest_far_per_year * 10**EXTRAPOLATED_DECADES)
@@ -76,11 +82,11 @@ TRAINING_GROUPS = {
     "Signals found at one false alarm a month, by chirp mass (detector frame, M☉)": r"valid_found_chirp_mass_",
     "Efficiency of windows at a false-positive rate of 1e-4, by network SNR": r"valid_efficiency_snr_",
 }
-"""Which metrics of a training are drawn together."""
+"""Patterns of the metrics that one figure of a training shows, by its heading."""
 
 
 def training_groups(metrics: Iterable[str]) -> dict[str, list[str]]:
-    """Metrics that belong in one figure, each under the first heading that fits; without those that fit none."""
+    """Group metrics by figure. Each is under the first heading that matches; others are left out."""
     groups: dict[str, list[str]] = {}
     for name in metrics:
         heading = next((key for key, pattern in TRAINING_GROUPS.items() if re.search(pattern, name)), None)
@@ -90,7 +96,7 @@ def training_groups(metrics: Iterable[str]) -> dict[str, list[str]]:
 
 
 def metric_label(name: str) -> str:
-    """A metric's name for readers.
+    """Label of a metric in a figure.
 
     >>> metric_label("valid_found_chirp_mass_40_up"), metric_label("valid_efficiency_snr_5_7")
     ('above 40', '5–7')

@@ -1,4 +1,4 @@
-"""Where drawn binaries lie: histograms of tables that need not fit into memory."""
+"""Histograms of drawn binaries. The tables need not fit into memory."""
 
 from collections.abc import Iterator
 
@@ -9,22 +9,29 @@ from aframe.tables import InjectionTable, RejectedTable, Table
 from aframe.types import Array
 
 CHUNK_ROWS = 2**20
-"""Rows that are read at once."""
+"""Rows of a table that are read at once."""
 
 MASS_GRID = np.geomspace(0.1, 1e4, 401)
+"""Edges of fine bins in source-frame mass, M☉."""
+
 REDSHIFT_GRID = np.linspace(0.0, 20.0, 20001)
+"""Edges of fine bins in redshift."""
+
 SNR_GRID = np.geomspace(1e-3, 1e5, 321)
-"""Fine bins, of which those that hold draws are kept, and joined to ``MOST_BINS`` at most."""
+"""Edges of fine bins in network SNR."""
 
 MOST_BINS = 40
-SHOWN = 1500
-"""Accepted draws whose masses are shown one by one."""
+"""Largest number of bins of a histogram. Fine bins are joined, and empty ends cut off."""
 
-COLUMNS = ("mass_1", "mass_2", "redshift", "snr")
+SHOWN_DRAWS = 1500
+"""Accepted draws whose masses are drawn as points."""
+
+DRAW_COLUMNS = ("mass_1", "mass_2", "redshift", "snr")
+"""Columns that the histograms need."""
 
 
 def draw_histograms(injections: str, rejected: str) -> DrawHistograms:
-    """Histograms of all draws, and of the accepted ones, in one pass over the tables.
+    """Histogram all draws and the accepted ones, in one pass over the tables.
 
     Args:
         injections: Path of the ``InjectionTable``.
@@ -33,13 +40,13 @@ def draw_histograms(injections: str, rejected: str) -> DrawHistograms:
     masses = np.zeros((len(MASS_GRID) - 1,) * 2)
     redshifts, snrs = np.zeros((2, len(REDSHIFT_GRID) - 1)), np.zeros((2, len(SNR_GRID) - 1))
     shown: list[Array] = []
-    step = max(1, -(-InjectionTable.count(injections) // SHOWN))
+    step = max(1, -(-InjectionTable.count(injections) // SHOWN_DRAWS))
     for kind, path, row in ((RejectedTable, rejected, 0), (InjectionTable, injections, 1)):
         for table in _pieces(kind, path):
             redshift, snr = table["redshift"], table["snr"]
             pair = np.stack([table["mass_1"], table["mass_2"]]) / (1 + redshift)
-            places = np.searchsorted(MASS_GRID, pair, side="right") - 1
-            flat = np.ravel_multi_index(tuple(places), masses.shape, mode="clip")
+            bins = np.searchsorted(MASS_GRID, pair, side="right") - 1
+            flat = np.ravel_multi_index(tuple(bins), masses.shape, mode="clip")
             masses += np.bincount(flat, minlength=masses.size).reshape(masses.shape)
             redshifts[row] += np.histogram(redshift, REDSHIFT_GRID)[0]
             snrs[row] += np.histogram(snr[np.isfinite(snr)], SNR_GRID)[0]
@@ -58,13 +65,13 @@ def draw_histograms(injections: str, rejected: str) -> DrawHistograms:
 
 def _pieces(kind: type[Table], path: str) -> Iterator[Table]:
     for start in range(0, kind.count(path), CHUNK_ROWS):
-        yield kind.read(path, columns=COLUMNS, rows=slice(start, start + CHUNK_ROWS))
+        yield kind.read(path, columns=DRAW_COLUMNS, rows=slice(start, start + CHUNK_ROWS))
 
 
 def _span(counts: Array) -> tuple[int, int, int]:
-    """First and last of the bins that hold anything, and how many of them to join so that a whole number is left."""
-    held = np.flatnonzero(counts)
-    first, last = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 1)
+    """Start and end of the bins that hold draws, and number of fine bins to join. The span is a multiple of it."""
+    filled = np.flatnonzero(counts)
+    first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 1)
     join = -(-(last - first) // MOST_BINS)
     last = first + join * -(-(last - first) // join)
     over = max(0, last - len(counts))

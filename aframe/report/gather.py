@@ -1,4 +1,4 @@
-"""Read what a run has left so far."""
+"""Read the results that a run has made so far."""
 
 import contextlib
 import csv
@@ -30,11 +30,14 @@ INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
 )  # fmt: skip
 VETOED_COLUMNS = ("detection_statistic", "detection_time", "vetoes")
-NOISE_DURATION, NOISE_FREQUENCY = 512.0, 10.0
-"""Seconds of strain of which the noise's spectrum is shown, and Hz from which on."""
+NOISE_DURATION = 512.0
+"""Seconds of strain whose spectrum the report shows."""
 
+NOISE_FREQUENCY = 10.0
+"""Lowest frequency of that spectrum, Hz."""
 
-SIGNALS = {"training": "training_waveforms.hdf5", "validation": "val_waveforms.hdf5", "testing": "waveforms.hdf5"}
+SIGNAL_FILES = {"training": "training_waveforms.hdf5", "validation": "val_waveforms.hdf5", "testing": "waveforms.hdf5"}
+"""Files of the sets of signals, by the name of the set."""
 
 
 def gather(
@@ -44,21 +47,21 @@ def gather(
     test_data: str | None = None,
     title: str = "Search for compact binary mergers",
 ) -> ReportInputs:
-    """Whatever there is of a run's artifacts; background events are read by their statistic alone.
+    """Read all results of a run that exist. Of background events it reads only the statistic.
 
     Args:
         results: Directory of the event tables, ``candidates.hdf5``, ``closeups.hdf5`` and
             ``plots/sensitive_volume.h5``.
-        train_run: Directory of ``metrics.csv``; None where a ready model was used.
-        train_data: Directory of ``training_waveforms.hdf5`` and ``val_waveforms.hdf5``, if known.
-        test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if known.
+        train_run: Directory of ``metrics.csv``; None if the run used a trained model.
+        train_data: Directory of ``training_waveforms.hdf5`` and ``val_waveforms.hdf5``, if any.
+        test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if any.
         title: Heading of the page.
 
     Raises:
-        StorageError: If an artifact is there but cannot be read.
+        StorageError: If a file exists but cannot be read.
     """
     names = ("background.hdf5", "foreground.hdf5", "0lag.hdf5", "candidates.hdf5", "plots/sensitive_volume.h5")
-    paths = {name: _answering(results, name) for name in names}
+    paths = {name: _without_vetoed_time(results, name) for name in names}
     present = {name: path for name, path in paths.items() if storage.exists(path)}
     vetoed = storage.join(results, "clean", "vetoed.hdf5")
     background = Background.read(present["background.hdf5"]) if "background.hdf5" in present else None
@@ -96,7 +99,7 @@ def gather(
 def _candidates(
     ranked: str | None, zero_lag: EventTable | None, background: Background | None
 ) -> CandidateTable | None:
-    """The ranked candidates, or as far as they can be ranked without the sensitivity step."""
+    """Candidates of the sensitivity step. Before that step, candidates ranked by false alarm rate alone."""
     if ranked is not None:
         return CandidateTable.read(ranked)
     return None if zero_lag is None or background is None else candidates(zero_lag, background)
@@ -106,14 +109,14 @@ def _closeups(path: str) -> dict[int, Closeup]:
     return read_closeups(path) if storage.exists(path) else {}
 
 
-def _answering(results: str, name: str) -> str:
-    """The file that the answers come from: that without events in vetoed time, where there is one."""
+def _without_vetoed_time(results: str, name: str) -> str:
+    """Path of a result without events in vetoed time, if it exists, else of the result with all events."""
     clean = storage.join(results, "clean", name)
     return clean if storage.exists(clean) else storage.join(results, name)
 
 
 def _data_files(train_data: str | None, test_data: str | None, train_run: str | None) -> list[str]:
-    """Files that are there before any event, and that say with which parameters they were made."""
+    """Existing files that a run makes before any event. They hold the parameters that made them."""
     names = {
         "segments.txt": (train_data, test_data),
         "training_waveforms.hdf5": (train_data,),
@@ -125,10 +128,10 @@ def _data_files(train_data: str | None, test_data: str | None, train_run: str | 
 
 
 def read_metrics(path: str) -> TrainingCurves:
-    """Metrics of a training: rows with ``epoch`` and whichever metrics were known then, others empty.
+    """Read the metrics of a training. Each row has ``epoch`` and the metrics of that epoch; others are empty.
 
     Raises:
-        StorageError: If something in it is no number.
+        StorageError: If a value is no number.
     """
     rows = list(csv.DictReader(storage.read_text(path).splitlines()))
     names = [name for name in (rows[0] if rows else {}) if name not in ("epoch", "step")]
@@ -145,10 +148,10 @@ def read_metrics(path: str) -> TrainingCurves:
 
 
 def _signals(directories: Mapping[str, str | None]) -> dict[str, SignalCounts]:
-    """Counts of the sets of signals that are there."""
+    """Counts of the sets of signals that exist."""
     result: dict[str, SignalCounts] = {}
     for name, directory in directories.items():
-        path = storage.join(directory, SIGNALS[name]) if directory else ""
+        path = storage.join(directory, SIGNAL_FILES[name]) if directory else ""
         if path and storage.exists(path):
             attributes = Table.read(path, [], rows=slice(0)).attributes
             counts = {key: int(value) for key, value in attributes.items() if key.startswith("num_")}
@@ -157,7 +160,7 @@ def _signals(directories: Mapping[str, str | None]) -> dict[str, SignalCounts]:
 
 
 def _segments(directories: Mapping[str, str | None]) -> dict[str, Array]:
-    """Start and stop of each stage's segments, where they are listed."""
+    """Start and stop (GPS s) of each stage's segments, shape (segments, 2), if the stage has a list of segments."""
     result = {}
     for stage, directory in directories.items():
         path = storage.join(directory, "segments.txt") if directory else ""
@@ -186,17 +189,17 @@ def _noise(directory: str, configuration: Mapping[str, Any]) -> dict[str, tuple[
 
 
 def read_run_times(results: str) -> dict[str, tuple[int, float, str]]:
-    """Number, seconds in all and latest end of each kind of task, in order of their ends."""
-    found: dict[str, tuple[int, float, str]] = {}
+    """Number, total seconds and latest end (UTC) of each kind of task, in order of their ends."""
+    run_times: dict[str, tuple[int, float, str]] = {}
     for record in _time_records(results):
-        task, took, at = str(record["task"]), float(record["seconds"]), str(record["ended"])
-        count, seconds, ended = found.get(task, (0, 0.0, ""))
-        found[task] = (count + 1, seconds + took, max(ended, at))
-    return dict(sorted(found.items(), key=lambda item: item[1][2]))
+        task, task_seconds, end = str(record["task"]), float(record["seconds"]), str(record["ended"])
+        count, seconds, last_end = run_times.get(task, (0, 0.0, ""))
+        run_times[task] = (count + 1, seconds + task_seconds, max(last_end, end))
+    return dict(sorted(run_times.items(), key=lambda item: item[1][2]))
 
 
 def _time_records(results: str) -> list[dict[str, Any]]:
-    """What tasks noted at their ends; a note that was cut short is no reason to have no report."""
+    """Records that tasks write at their ends. Incomplete ones are left out."""
     records = []
     for path in storage.glob(storage.join(results, "times", "*.json")):
         with contextlib.suppress(ValueError):

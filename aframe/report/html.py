@@ -1,4 +1,4 @@
-"""Pieces of the report's page: tables, places for figures, words for what is missing."""
+"""HTML of the report's page: tables, placeholders of figures, notes on missing parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from bokeh.model import Model
 from bokeh.plotting import figure
 
 Figures = dict[str, Model]
-"""Figures of a page, by the key of their place."""
+"""Figures of a page, by the key of their placeholder."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that can be sorted.
+    """Cell of a sortable table.
 
     Attributes:
-        text: What is shown.
-        value: What it is sorted by; the text where None.
-        link: Where it leads; nowhere where empty.
-        title: What is shown when it is pointed at.
+        text: Text in the cell.
+        value: Value that sorts the rows; None sorts by the text.
+        link: URL that the text links to; empty for none.
+        title: Tooltip of the cell; empty for none.
     """
 
     text: str
@@ -29,37 +29,61 @@ class Cell:
 
 
 def placeholder(key: str) -> str:
-    """Mark of a figure's place."""
+    """HTML comment that a figure replaces."""
     return f"<!--figure {key}-->"
 
 
 def anchor(title: str) -> str:
-    """Name under which a section can be linked to."""
+    """Anchor of a section in links."""
     return title.lower().replace(" ", "-")
 
 
 def place(plots: Figures, key: str, plot: figure) -> str:
-    """Put a figure among those of the page; its place."""
+    """Add a figure to the page, and return the HTML of its placeholder.
+
+    Args:
+        plots: Figures of the page. The figure is added.
+        key: Key of the figure on the page.
+        plot: The figure.
+    """
     plots[key] = plot
     return f"<div>{placeholder(key)}</div>"
 
 
-def grid(plots: Figures, named: dict[str, figure], key: str, columns: str = "") -> str:
-    """Figures beside each other, each under its title."""
+def grid(plots: Figures, titled: dict[str, figure], key: str, columns: str = "") -> str:
+    """Add figures to the page, and return the HTML of a grid of them, each under its title.
+
+    Args:
+        plots: Figures of the page. Those of the grid are added.
+        titled: Figures by their titles.
+        key: Start of the figures' keys on the page.
+        columns: Style class of the grid: ``three`` for narrow columns, empty for the usual ones.
+    """
     content = "".join(
         f"<div><h3>{escape(title)}</h3>{place(plots, f'{key}-{anchor(title)}', plot)}</div>"
-        for title, plot in named.items()
+        for title, plot in titled.items()
     )
     return f'<div class="grid {columns}">{content}</div>'
 
 
 def missing(what: str, step: str) -> str:
-    """A line in the place of a part that is not there yet."""
+    """HTML of a note on a missing part.
+
+    Args:
+        what: The missing part.
+        step: Step that makes it.
+    """
     return f'<p class="missing">{escape(what)} is not there yet: {escape(step)} makes it.</p>'
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """Rows of text; columns after the first ``text_columns`` are numbers, aligned to the right."""
+    """HTML of a table.
+
+    Args:
+        header: Headings.
+        rows: Texts of the cells.
+        text_columns: Number of leading columns with text. The others are numbers, aligned to the right.
+    """
     kind = ['class="wrap"' if len(header) == 2 else "" if k < text_columns else 'class="r"' for k in range(len(header))]
     head = "".join(f"<th {kind[k]}>{escape(name)}</th>" for k, name in enumerate(header))
     body = "".join(
@@ -69,12 +93,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: in
 
 
 def sortable_table(name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table that sorts by the column whose heading is pressed, and shows the rows that hold what is typed above it.
+    """HTML of a table that sorts by a column when its heading is clicked, and has a filter for rows.
 
     Args:
-        name: The table's name in the page.
+        name: Identifier of the table in the page.
         header: Headings.
-        rows: Cells; a column of values is aligned to the right and sorts by value, one of texts by text.
+        rows: Cells. A column of values is aligned to the right and sorts by value; a column of texts sorts by text.
     """
     right = ["r" if rows and rows[0][k].value is not None else "" for k in range(len(header))]
     head = "".join(
@@ -111,7 +135,7 @@ document.querySelectorAll('.sortable').forEach(box => {
     rows.sort((a, b) => (up ? 1 : -1) * compare(key(a, k), key(b, k)));
     body.append(...rows);
   }));
-  const field = box.querySelector('input'), told = box.querySelector('[role=status]');
+  const field = box.querySelector('input'), count = box.querySelector('[role=status]');
   field.addEventListener('input', () => {
     const words = field.value.toLowerCase().split(/\\s+/).filter(Boolean);
     let shown = 0;
@@ -120,7 +144,7 @@ document.querySelectorAll('.sortable').forEach(box => {
       row.hidden = !words.every(word => text.includes(word));
       shown += !row.hidden;
     }
-    told.textContent = words.length ? `${shown} of ${body.rows.length} rows` : '';
+    count.textContent = words.length ? `${shown} of ${body.rows.length} rows` : '';
   });
 });
 """

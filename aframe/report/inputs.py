@@ -1,4 +1,4 @@
-"""What a report shows; anything that is not there yet is None."""
+"""Inputs of a report. Results that do not exist yet are None."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from aframe.tables import EventTable, RecoveredTable
 from aframe.types import Array
 
 SignalCounts = Mapping[str, int]
-"""Of a set of signals: how many there are and, by the names of its table's attributes, how many draws that took."""
+"""Number of signals of a set (``length``), and numbers of draws by the names of the table's attributes."""
 
 RunTimes = Mapping[str, tuple[int, float, str]]
-"""Of each kind of task: how many there were, seconds that they took together, and when the last one ended (UTC)."""
+"""Number of tasks, their total seconds, and the end of the last one (UTC), by kind of task."""
 
 TrainingCurves = Mapping[str, tuple[Array, Array]]
 """Epochs and values of each metric."""
@@ -25,16 +25,16 @@ TrainingCurves = Mapping[str, tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class DrawHistograms:
-    """Where the testing injections' draws lie: all of them, and those accepted.
+    """Histograms of the draws of testing injections: all draws, and the accepted ones.
 
     Attributes:
-        mass_edges: Edges of bins in source-frame mass, M☉, evenly in logarithm.
-        masses: Physical draws in bins of mass_1 (rows) and mass_2, shape (masses, masses).
-        accepted_masses: Some of the accepted, source-frame mass_1 and mass_2 in M☉, shape (2, n).
-        redshift_edges: Edges of bins in redshift.
-        redshifts: Physical draws, and accepted ones, in bins of redshift, shape (2, redshifts).
-        snr_edges: Edges of bins in network SNR, evenly in logarithm.
-        snrs: Draws of which a waveform was made, and accepted ones, in bins of network SNR, shape (2, snrs).
+        mass_edges: Edges of bins in source-frame mass, M☉, evenly spaced in logarithm, shape (masses + 1,).
+        masses: Numbers of physical draws in bins of mass_1 (rows) and mass_2, shape (masses, masses).
+        accepted_masses: Source-frame mass_1 and mass_2 (M☉) of some accepted draws, shape (2, n).
+        redshift_edges: Edges of bins in redshift, shape (redshifts + 1,).
+        redshifts: Numbers of physical and of accepted draws in bins of redshift, shape (2, redshifts).
+        snr_edges: Edges of bins in network SNR, evenly spaced in logarithm, shape (snrs + 1,).
+        snrs: Numbers of draws with a waveform and of accepted draws in bins of network SNR, shape (2, snrs).
     """
 
     mass_edges: Array
@@ -48,7 +48,7 @@ class DrawHistograms:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """All that a report is made of.
+    """Inputs of a report.
 
     Attributes:
         title: Heading of the page.
@@ -56,16 +56,16 @@ class ReportInputs:
         training: Epochs and values of each metric.
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
-        vetoed: Zero-lag events in vetoed time, and by whom they are vetoed; None where nothing is vetoed.
-        closeups: What the loudest of them look like, by rank, which begins at 1.
-        signals: Counts of each set of signals (training, validation, testing) that there is.
-        draws: Where the testing injections' draws lie.
+        vetoed: Zero-lag events in vetoed time, with the names of their vetoes; None without vetoes.
+        closeups: Close-ups of the loudest candidates, by rank. Ranks start at 1.
+        signals: Counts of each existing set of signals (training, validation, testing).
+        draws: Histograms of the testing injections' draws.
         injections: All accepted injections and the events that recovered them.
         volumes: Sensitive volume curves by population.
-        efficiencies: Shares found by population and axis.
+        efficiencies: Fractions of injections found, by population and axis.
         segments: Start and stop (GPS s) of the segments of each stage, shape (segments, 2).
-        noise: Frequency (Hz) and amplitude spectral density (1/√Hz) of each detector.
-        run_times: How long tasks took.
+        noise: Frequency (Hz) and amplitude spectral density (1/√Hz) of each detector, both of shape (frequency,).
+        run_times: Run times of tasks.
         provenance: Versions, commit, date, seed and hashes.
     """
 
@@ -93,23 +93,27 @@ class ReportInputs:
 
     @property
     def tail(self) -> ExponentialTail | None:
-        """What is fitted to the loudest background events, if that is an exponential."""
+        """Exponential fit to the loudest background events; None if they are not exponentially distributed."""
         tail = self.candidates.tail if self.candidates is not None else None
         return tail if tail is not None and tail.is_exponential else None
 
     @property
     def reference_far_per_year(self) -> float | None:
-        """Rate at which the report calls an injection found: one a year, or the lowest that can be measured."""
+        """False alarm rate below which the report counts an injection as found; None without background."""
         return None if self.background is None else reference_far_per_year(self.background)
 
 
 def reference_far_per_year(background: Background) -> float:
-    """Rate at which an injection is called found: one a year, or the lowest that can be measured."""
+    """False alarm rate below which an injection counts as found: one per year, or the lowest measurable rate."""
     return max(1.0, background.lowest_far_per_year)
 
 
 def rates_to_show(lowest: float, highest: float) -> list[float]:
-    """False alarm rates per year at which numbers are given: one per year, month and day, as far as they are measured.
+    """False alarm rates in tables and figures: one per year, month and day, as far as they can be measured.
+
+    Args:
+        lowest: Lowest rate of the background, events per Julian year.
+        highest: Highest rate of the background, events per Julian year.
 
     >>> rates_to_show(10.0, 1e6), rates_to_show(0.1, 1e6)
     ([10.0, 365.25], [1.0, 12.0, 365.25])

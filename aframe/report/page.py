@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, on any screen and without a network."""
+"""The report: one self-contained HTML file. It needs no network and fits any screen."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -16,10 +16,10 @@ from aframe.sensitivity.volume import VolumeCurve
 
 
 def build_report(inputs: ReportInputs, paper_figures: Sequence[str] = ()) -> str:
-    """A self-contained HTML page of whatever the run has made so far.
+    """Build the self-contained HTML page of a run.
 
     Args:
-        inputs: See ``ReportInputs``; a part that is None is replaced by a line that says which step makes it.
+        inputs: Results of the run. A note replaces each part that is None, and names the step that makes it.
         paper_figures: Paths of figures for papers, relative to the page and without ``.png`` and ``.pdf``.
     """
     plots: Figures = {}
@@ -32,7 +32,7 @@ def build_report(inputs: ReportInputs, paper_figures: Sequence[str] = ()) -> str
 
 
 def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) -> str:
-    """A self-contained HTML page with one interactive figure per population.
+    """Build a self-contained HTML page with one interactive figure per population.
 
     Args:
         curves: Sensitive volume curves by population.
@@ -43,35 +43,35 @@ def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) ->
 
 
 def simple_page(title: str, content: str, plots: Figures) -> str:
-    """A self-contained HTML page of one section.
+    """Build a self-contained HTML page of one section.
 
     Args:
-        title: Its heading.
-        content: Its body, with placeholders for figures.
-        plots: The figures.
+        title: Heading of the page.
+        content: HTML of the section, with placeholders of figures.
+        plots: The figures, by the key of their placeholder.
     """
     return _page(title, f"<main><section><h1>{escape(title)}</h1>{content}</section></main>", plots)
 
 
 def _paper_figures(paths: Sequence[str]) -> str:
-    """Links to the figures that lie beside the page; nothing where there are none."""
+    """HTML of links to the figures beside the page; empty without figures."""
     items = "".join(
         f"<li>{escape(path.rpartition('/')[2].replace('_', ' '))}: "
         + ", ".join(f'<a href="{quote(path)}.{ending}">{ending.upper()}</a>' for ending in ("png", "pdf"))
         + "</li>"
         for path in paths
     )
-    told = "<p>They lie beside this page, and have to be copied with it.</p>"
-    return f'<section id="paper-figures"><h2>Figures for papers</h2>{told}<ul>{items}</ul></section>' if items else ""
+    note = "<p>The files are beside this page. Copy them together with it.</p>"
+    return f'<section id="paper-figures"><h2>Figures for papers</h2>{note}<ul>{items}</ul></section>' if items else ""
 
 
 def _page(title: str, body: str, plots: Figures) -> str:
-    """Put scripts and figures where the body's placeholders stand."""
+    """Replace the placeholders of a body with figures, and add styles and scripts."""
     resources = script = ""
     if plots:
         resources = Resources(mode="inline", components=["bokeh"]).render()
         document = Document()
-        with document.models.freeze():  # bokeh would else go through all figures again at each one that is added
+        with document.models.freeze():  # otherwise bokeh updates all figures each time that one is added
             for plot in plots.values():
                 document.add_root(plot)
         script, divs = components(plots)

@@ -1,4 +1,4 @@
-"""What a model found in strain files, as a page of its own: what was searched, events, and the loudest closely."""
+"""Page of a search of strain files: events, close-ups of the loudest, and the searched time."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,36 +14,37 @@ from aframe.report.text import duration, number, rate
 from aframe.strain.recordings import format_gps
 from aframe.tables import EventTable
 
-SPANS = 100
-"""Stretches of time in the table, at most."""
+MOST_SPANS = 100
+"""Largest number of stretches of time in the table."""
 
 
-def recordings_html(found: SearchedRecordings, closeups: Mapping[int, Closeup], model: str) -> str:
-    """A self-contained HTML page of what was found in recordings.
+def recordings_html(result: SearchedRecordings, closeups: Mapping[int, Closeup], model: str) -> str:
+    """Build the self-contained HTML page of a search of recordings.
 
     Args:
-        found: Events, loudest first, with ``far_per_year`` and ``far_is_upper_limit`` where they are known.
-        closeups: What the loudest of them look like, by rank, which begins at 1.
-        model: By which they were found.
+        result: Events, loudest first, and searched time. The events may have ``far_per_year`` and
+            ``far_is_upper_limit``.
+        closeups: Close-ups of the loudest events, by rank. Ranks start at 1.
+        model: Name of the model that searched.
     """
     plots: Figures = {}
-    events = found.events
+    events = result.events
     rates = _rates(events, max([LOUDEST, *closeups]))
     shown = {rank: text for rank, text in enumerate(rates, 1) if rank in closeups}
     searched = duration(events.attributes["Tb"])
     content = (
         f"<p>{escape(model)} finds {number(len(events))} events in {escape(searched)} of strain. An event is a local "
-        "maximum of the detection statistic, so that there are always some: how rare one is in noise, background tells."
-        "</p>"
+        "maximum of the detection statistic, so noise makes events too. A background measures how rare an event is in "
+        "noise.</p>"
         + _events(events, rates)
         + (unfolding(closeups, events, shown, plots) if closeups else "")
-        + _spans(found.spans)
+        + _spans(result.spans)
     )
     return simple_page("Events in strain files", content, plots)
 
 
 def _rates(events: EventTable, size: int) -> list[str]:
-    """False alarm rates in words; none where they are not known."""
+    """False alarm rates as texts; empty if the events have none."""
     if "far_per_year" not in events.parameters:
         return []
     columns = (events[name][:size] for name in ("far_per_year", "far_is_upper_limit"))
@@ -63,11 +64,11 @@ def _events(events: EventTable, rates: Sequence[str]) -> str:
 
 
 def _spans(spans: Sequence[Span]) -> str:
-    """What became of all time in the files."""
+    """HTML of the table of searched time, and of the reasons why other time was not searched."""
     rows = [
         [span.reason or "searched", format_gps(span.start), format_gps(span.stop), f"{span.stop - span.start:.6g}"]
-        for span in spans[:SPANS]
+        for span in spans[:MOST_SPANS]
     ]
-    more = f"<p>And {number(len(spans) - SPANS)} more.</p>" if len(spans) > SPANS else ""
+    more = f"<p>And {number(len(spans) - MOST_SPANS)} more.</p>" if len(spans) > MOST_SPANS else ""
     header = ["", "From (GPS s)", "To (GPS s)", "Length (s)"]
-    return "<h3>What was searched, and why the rest was not</h3>" + table(header, rows) + more
+    return "<h3>Searched time, and reasons for other time</h3>" + table(header, rows) + more

@@ -1,4 +1,4 @@
-"""The report's sections: what the run found, in words, figures and tables."""
+"""The report's sections: texts, figures and tables of a run's results."""
 
 from collections.abc import Callable, Mapping
 from html import escape
@@ -17,36 +17,39 @@ from aframe.sensitivity.efficiency import snr_efficiency
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, remarks
 from aframe.tables import RecoveredTable
 
-MISSED = 50
-"""Missed injections in the table."""
+MOST_MISSED = 50
+"""Largest number of missed injections in the table."""
 
-SEEN, LONG = 4.0, 10.0
-"""SNR from which a detector is said to see a signal, and chirp mass (M☉) below which a signal is called long."""
+LOWEST_SEEN_SNR = 4.0
+"""SNR from which a detector counts as seeing a signal."""
+
+LONG_SIGNAL_MASS = 10.0
+"""Detector-frame chirp mass (M☉) below which a signal counts as long."""
 
 OTHER_LIVETIMES = {
     "Tb_before_vetoes": "Background, vetoed time included",
     "T0_before_vetoes": "Unshifted data, vetoed time included",
     "Tb_cleaned": "Background without the loudest candidates",
 }
-"""Live times that a search need not have, by attribute of the table of candidates."""
+"""Descriptions of live times that only some searches have, by attribute of the table of candidates."""
 
 UNPHYSICAL_TEXT = (
     ("not_finite", "Refused or not finite"),
     ("below_minimum_frequency", "Ringdown below minimum_frequency"),
     ("too_loud", "SNR above 10⁴"),
 )
-"""Reasons for which a draw is no signal, and what the report says of them."""
+"""Reasons why a draw is no physical signal, and their headings in the report."""
 
 
 def subtitle(inputs: ReportInputs) -> str:
-    """Detectors, date, and whether the noise is simulated."""
+    """Text of detectors, date, and whether the noise is simulated."""
     ifos = (inputs.configuration or {}).get("search.ifos", [])
     noise = " · simulated noise" if inputs.simulated else ""
     return f"{' · '.join(ifos)}{' · ' if ifos else ''}{inputs.provenance.get('date', '')}{noise}"
 
 
 def headline(inputs: ReportInputs) -> str:
-    """What a reader wants to know first, on cards."""
+    """HTML of cards with the main results."""
     cards: list[tuple[str, str]] = []
     far = inputs.reference_far_per_year
     if inputs.volumes and far is not None:
@@ -54,21 +57,21 @@ def headline(inputs: ReportInputs) -> str:
         volume, error = curve.at(far, curve.volume_gpc3), curve.at(far, curve.standard_error)
         text = f"sensitive volume, {population_label(pair)}, FAR {rate(far)}"
         highest = curve.at(far, curve.interval_gpc3[1])
-        told = f"{number(volume)} ± {number(error, 2)} Gpc³" if volume > 0 else f"< {number(highest)} Gpc³ (95 %)"
-        cards.append((told, text))
+        value = f"{number(volume)} ± {number(error, 2)} Gpc³" if volume > 0 else f"< {number(highest)} Gpc³ (95 %)"
+        cards.append((value, text))
     if inputs.candidates is not None and inputs.background is not None:
         cards.append((duration(float(inputs.candidates.attributes["T0"])), "of coincident data searched"))
         if len(inputs.candidates):
-            loudest, its_far = (float(inputs.candidates[name][0]) for name in ("detection_statistic", "far_per_year"))
-            text = rate(its_far, bool(inputs.background.is_upper_limit(loudest)))
+            loudest, lowest_far = (float(inputs.candidates[n][0]) for n in ("detection_statistic", "far_per_year"))
+            text = rate(lowest_far, bool(inputs.background.is_upper_limit(loudest)))
             cards.append((text, "FAR of the loudest event"))
     if inputs.background is not None:
         cards.append((duration(inputs.background.livetime), "of background from time slides"))
     if inputs.injections is not None and inputs.background is not None and far is not None:
-        found = int((inputs.injections["detection_statistic"] >= inputs.background.threshold_at_far(far)).sum())
+        is_found = inputs.injections["detection_statistic"] >= inputs.background.threshold_at_far(far)
         total = max(1, len(inputs.injections))
         text = f"of {number(len(inputs.injections))} injections found, FAR {rate(far)}"
-        cards.append((f"{number(100 * found / total)} %", text))
+        cards.append((f"{number(100 * int(is_found.sum()) / total)} %", text))
     content = "".join(f'<div class="card"><b>{escape(b)}</b><span>{escape(s)}</span></div>' for b, s in cards)
     return f'<div class="cards">{content}</div>' if cards else ""
 
@@ -82,10 +85,10 @@ def _data(inputs: ReportInputs, plots: Figures) -> str:
         first, last = float(spans.min(initial=np.inf)), float(spans.max(initial=-np.inf))
         between = f"{utc(first)[:16]} to {utc(last)[:16]}" if len(spans) else ""
         rows.append([f"{stage}ing", between, number(len(spans)), duration(length)])
-    named = {"When": figures.segment_figure(inputs.segments)}
+    titled = {"When": figures.segment_figure(inputs.segments)}
     if inputs.noise is not None:
-        named["Noise of the first tested segment"] = figures.noise_figure(inputs.noise)
-    return grid(plots, named, "data") + html.table(("", "Between (UTC)", "Segments", "Length"), rows, 2)
+        titled["Noise of the first tested segment"] = figures.noise_figure(inputs.noise)
+    return grid(plots, titled, "data") + html.table(("", "Between (UTC)", "Segments", "Length"), rows, 2)
 
 
 def _volumes(inputs: ReportInputs, plots: Figures) -> str:
@@ -109,9 +112,9 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
     )
     return (
         "<p>Comoving volume within which the search would find binaries that merge at a constant rate per comoving "
-        "volume and source time; with one standard error, a 95 % interval, its product with the live time, and the "
-        "radius of a sphere as large. Effective injections are those found, counted by their weights. A pair of masses "
-        "stands for log-normal source-frame masses about it.</p>"
+        "volume and source time. The table has its standard error, a 95 % interval, its product with the live time, "
+        "and the radius of a sphere of that volume. Effective injections are the found injections, counted by their "
+        "weights. A pair of masses stands for log-normal source-frame masses around it.</p>"
         + notes
         + volume_figures(inputs.volumes, inputs.simulated, plots)
         + html.table(header, rows, 2)
@@ -119,7 +122,13 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
 
 
 def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures) -> str:
-    """A figure for each population, and in what the published searches are not like this one."""
+    """HTML of a figure for each population, and of the differences between published searches and this one.
+
+    Args:
+        curves: Sensitive volume curves by population.
+        simulated: Whether the search ran on simulated noise.
+        plots: Figures of the page. Those of the volumes are added.
+    """
     content = ""
     for pair, curve in curves.items():
         plot = figures.volume_figure(curve, catalog.published_volumes(pair))
@@ -144,7 +153,7 @@ def _background(inputs: ReportInputs, plots: Figures) -> str:
             times.append([text, duration(float(attributes[name])), ""])
     return (
         f"<p>In time slides no signal can be coincident. The lowest false alarm rate that they measure is "
-        f"{escape(rate(background.lowest_far_per_year))}; anything louder than all of them has that as upper limit.</p>"
+        f"{escape(rate(background.lowest_far_per_year))}. It is the upper limit for events louder than all of them.</p>"
         + place(plots, "background", figures.background_figure(background, zero_lag, inputs.tail))
         + html.table(("", "Live time", "Events"), times)
     )
@@ -157,53 +166,53 @@ def _injections(inputs: ReportInputs, plots: Figures) -> str:
     statistic, snr = table["detection_statistic"].astype(np.float64), table["snr"].astype(np.float64)
     rates = rates_to_show(background.lowest_far_per_year, np.inf)
     thresholds = {value: float(background.threshold_at_far(value)) for value in rates}
-    found = statistic >= thresholds[far]
+    is_found = statistic >= thresholds[far]
     drawn = int(table.attributes["num_injections"])
     of_all = (inputs.efficiencies or {}).get(ALL_DRAWS, {})
     shares = {"snr": snr_efficiency(snr, statistic, thresholds), **of_all}
-    named = {
+    titled = {
         **{figures.EFFICIENCY_TITLES[axis]: figures.efficiency_figure(share) for axis, share in shares.items()},
-        "Found and missed": figures.found_figure(snr, chirp_mass(table["mass_1"], table["mass_2"]), found),
-        "What the quieter detector sees": figures.quieter_figure(table["ifo_snrs"], found),
+        "Found and missed": figures.found_figure(snr, chirp_mass(table["mass_1"], table["mass_2"]), is_found),
+        "What the quieter detector sees": figures.quieter_figure(table["ifo_snrs"], is_found),
     }
     return (
         f"<p>{number(drawn)} binaries were drawn, {number(len(table))} of them loud enough to be injected; "
-        f"{number(int(np.isfinite(statistic).sum()))} have an event nearby and {number(int(found.sum()))} are found "
+        f"{number(int(np.isfinite(statistic).sum()))} have an event nearby and {number(int(is_found.sum()))} are found "
         f"at a false alarm rate of {escape(rate(far))}.</p>"
-        + grid(plots, named, "injections")
+        + grid(plots, titled, "injections")
         + _missed(table, thresholds[far])
     )
 
 
 def _missed(table: RecoveredTable, threshold: float) -> str:
-    """The loudest injections that were missed, and why."""
+    """HTML of the table of the loudest missed injections, each with the reason."""
     statistic = table["detection_statistic"]
     missed = np.flatnonzero(statistic < threshold)
     rows = []
-    for row in missed[np.argsort(-table["snr"][missed], kind="stable")][:MISSED]:
-        each, mass = table["ifo_snrs"][row], chirp_mass(table["mass_1"][row], table["mass_2"][row])
+    for row in missed[np.argsort(-table["snr"][missed], kind="stable")][:MOST_MISSED]:
+        ifo_snrs, mass = table["ifo_snrs"][row], chirp_mass(table["mass_1"][row], table["mass_2"][row])
         if not np.isfinite(statistic[row]):
-            why = "no event within the recovery window"
-        elif np.sort(each)[-2] < SEEN:
-            why = f"a single detector sees it: the others have an SNR below {SEEN:g}"
-        elif mass < LONG:
-            why = f"a long signal: chirp mass below {LONG:g} M☉"
+            reason = "no event within the recovery window"
+        elif np.sort(ifo_snrs)[-2] < LOWEST_SEEN_SNR:
+            reason = f"a single detector sees it: the others have an SNR below {LOWEST_SEEN_SNR:g}"
+        elif mass < LONG_SIGNAL_MASS:
+            reason = f"a long signal: chirp mass below {LONG_SIGNAL_MASS:g} M☉"
         else:
-            why = "the network does not tell it from noise"
+            reason = "the network does not distinguish it from noise"
         cells = [html.Cell(f"{table['injection_time'][row]:.3f}", float(table["injection_time"][row]))]
         cells += [
             html.Cell(f"{value:.3g}", float(value))
-            for value in (table["snr"][row], *each, mass, table["redshift"][row])
+            for value in (table["snr"][row], *ifo_snrs, mass, table["redshift"][row])
         ]
         cells += [
             html.Cell("–" if statistic[row] == -np.inf else f"{statistic[row]:.2f}", float(max(statistic[row], -1e9)))
         ]
-        rows.append([*cells, html.Cell(why)])
+        rows.append([*cells, html.Cell(reason)])
     ifos = [f"SNR {ifo}" for ifo in table.attributes["ifos"]]
     header = ["GPS (s)", "SNR", *ifos, "Detector-frame chirp mass (M☉)", "Redshift", "Statistic", "Why"]
     rule = f"An injection is found if its statistic is at least {threshold:.2f}."
-    told = f"<h3>The loudest that were missed</h3><p>{rule}</p>"
-    return told + html.sortable_table("missed", header, rows) if rows else ""
+    heading = f"<h3>The loudest missed injections</h3><p>{rule}</p>"
+    return heading + html.sortable_table("missed", header, rows) if rows else ""
 
 
 def _signals(inputs: ReportInputs, plots: Figures) -> str:
@@ -217,9 +226,9 @@ def _signals(inputs: ReportInputs, plots: Figures) -> str:
         cells = (counts["length"], total, counts.get("num_waveforms"), *dropped)
         rows.append([name, *("" if count is None else number(count) for count in cells)])
     text = (
-        "<p>Binaries are drawn until enough are loud enough (for training, until enough have a waveform). A draw too "
-        "far away to be loud is rejected without a waveform. What is no physical signal is in none of the other counts "
-        "and in neither the numerator nor the denominator of the sensitive volume.</p>"
+        "<p>Binaries are drawn until enough are loud enough (for training, until enough have a waveform). Draws too "
+        "far away to be loud are rejected without a waveform. Draws that are no physical signals do not count in the "
+        "other columns, nor in the numerator or denominator of the sensitive volume.</p>"
     )
     return text + _draws(inputs, plots) + html.table(header, rows)
 
@@ -227,12 +236,12 @@ def _signals(inputs: ReportInputs, plots: Figures) -> str:
 def _draws(inputs: ReportInputs, plots: Figures) -> str:
     if inputs.draws is None:
         return ""
-    figure_of = {
+    titled = {
         "Masses: all draws grey, accepted blue": figures.mass_figure(inputs.draws),
         "Redshift": figures.redshift_figure(inputs.draws),
         "Loudness": figures.snr_figure(inputs.draws),
     }
-    return grid(plots, figure_of, "draws", "three")
+    return grid(plots, titled, "draws", "three")
 
 
 def _training(inputs: ReportInputs, plots: Figures) -> str:
@@ -261,11 +270,11 @@ def _run_times(inputs: ReportInputs, plots: Figures) -> str:
     if not inputs.run_times:
         return missing("The record of run times", "any task of the pipeline")
     rows = [
-        [html.Cell(name), html.Cell(number(count), float(count)), html.Cell(duration(seconds), seconds), html.Cell(at)]
-        for name, (count, seconds, at) in inputs.run_times.items()
+        [html.Cell(name), html.Cell(number(count), float(count)), html.Cell(duration(seconds), seconds), html.Cell(end)]
+        for name, (count, seconds, end) in inputs.run_times.items()
     ]
-    told = "<p>Of each kind of task: how many there were, how long they took together, and when the last one ended.</p>"
-    return told + html.sortable_table("times", ("Task", "Number", "Time in all", "Ended (UTC)"), rows)
+    text = "<p>Number of tasks of each kind, their total time, and the end of the last one.</p>"
+    return text + html.sortable_table("times", ("Task", "Number", "Time in all", "Ended (UTC)"), rows)
 
 
 def _provenance(inputs: ReportInputs, plots: Figures) -> str:
@@ -285,4 +294,4 @@ SECTIONS: Mapping[str, Callable[[ReportInputs, Figures], str]] = {
     "Configuration": _configuration,
     "Provenance": _provenance,
 }
-"""What builds each section, in their order on the page."""
+"""Functions that build the sections, in their order on the page."""

@@ -1,4 +1,4 @@
-"""One stretch of one time slide as a page of its own: strain, whitened strain, scores and events."""
+"""Page of one stretch of one time slide: strain, whitened strain, scores and events."""
 
 from collections.abc import Sequence
 
@@ -14,21 +14,22 @@ from aframe.inference.stretch import SlideStretch
 from aframe.report.figures import styled_plot
 from aframe.report.palette import BLACK, BLUE, ORANGE, PALETTE, VERMILION
 
-HEIGHT = 230
+FIGURE_HEIGHT = 230
+"""Height of each figure, pixels."""
 
 
 def stretch_html(stretch: SlideStretch, title: str) -> str:
-    """A self-contained HTML page of a stretch, its figures on one axis of time.
+    """Build the self-contained HTML page of a stretch. Its figures share one axis of time.
 
     Args:
-        stretch: What to show.
-        title: Of the page.
+        stretch: Strain, scores and events.
+        title: Title of the page.
     """
     return str(file_html(column(*stretch_figures(stretch), sizing_mode="stretch_width"), INLINE, title))
 
 
 def stretch_figures(stretch: SlideStretch) -> list[figure]:
-    """Strain, whitened strain, and scores with their events, against time since the stretch's middle."""
+    """Figures of strain, whitened strain, and scores with events, against time since the middle of the stretch."""
     middle = round(float(stretch.time[len(stretch.time) // 2]), 3)
     shifts = ", ".join(f"{ifo} {shift:+g} s" for ifo, shift in zip(stretch.strain, stretch.shifts, strict=True))
     label = f"Time (s) since {utc(middle)} UTC, GPS {middle:.3f}; shifts {shifts}"
@@ -51,7 +52,7 @@ def stretch_figures(stretch: SlideStretch) -> list[figure]:
         legend_label="event",
     )  # fmt: skip
     for plot in plots:
-        plot.height = HEIGHT
+        plot.height = FIGURE_HEIGHT
         plot.legend.click_policy, plot.legend.orientation = "hide", "horizontal"
         plot.legend.background_fill_alpha = 0.7
     return plots

@@ -1,4 +1,4 @@
-"""Looks of the report: one style sheet, within the page."""
+"""Style sheet of the report. The page includes it."""
 
 CSS = """
 :root { --ink: #1c2430; --soft: #5b6675; --line: #e1e5ea; --page: #f5f7f9; --card: #fff; --accent: #0072B2; }

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers, durations and rates as text."""
 
 import dataclasses
 import math
@@ -11,7 +11,11 @@ SCALES = ((SECONDS_PER_YEAR, "year"), (SECONDS_PER_DAY, "day"), (3600.0, "hour")
 
 
 def number(value: float | int, digits: int = 3) -> str:
-    """A number to some significant digits, with thin spaces between thousands.
+    """Text of a number, with thin spaces between thousands.
+
+    Args:
+        value: The number.
+        digits: Significant digits, unless the number is whole.
 
     >>> number(0.012345), number(1234567)
     ('0.0123', '1\u202f234\u202f567')
@@ -26,7 +30,7 @@ def number(value: float | int, digits: int = 3) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in the largest unit of which it is at least one.
+    """Text of a duration, in the largest unit that it is not shorter than.
 
     >>> duration(7200.0), duration(40 * 31557600.0)
     ('2 hours', '40 years')
@@ -37,7 +41,11 @@ def duration(seconds: float) -> str:
 
 
 def rate(far_per_year: float, is_upper_limit: bool = False) -> str:
-    """A false alarm rate in words.
+    """Text of a false alarm rate.
+
+    Args:
+        far_per_year: Events per Julian year.
+        is_upper_limit: Whether the rate is an upper limit.
 
     >>> rate(0.5), rate(0.5, is_upper_limit=True), rate(730.5)
     ('1 per 2 years', '< 1 per 2 years', '2 per day')
@@ -50,7 +58,11 @@ def rate(far_per_year: float, is_upper_limit: bool = False) -> str:
 
 
 def unit(section: str, name: str) -> str:
-    """Unit of a configuration key; empty where it has none or is unknown.
+    """Unit of a configuration key; empty if the key has no unit or does not exist.
+
+    Args:
+        section: Section of the configuration.
+        name: Name of the key.
 
     >>> unit("search", "kernel_length")
     's'

@@ -1,4 +1,4 @@
-"""What a training looks like: its curves and an example batch, as figures that lie beside the model."""
+"""Figures of a training beside its model: metrics by epoch, and an example batch."""
 
 from collections.abc import Mapping
 
@@ -14,85 +14,96 @@ from aframe.report.page import simple_page
 from aframe.report.palette import BLUE, VERMILION
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
 from aframe.train.metrics import MONTHLY
-from aframe.train.record import EXAMPLE_BATCH, VALIDATION, ExampleBatch, Validated, read_example_batch, read_validation
+from aframe.train.record import (
+    EXAMPLE_BATCH,
+    VALIDATION,
+    ExampleBatch,
+    LastValidation,
+    read_example_batch,
+    read_validation,
+)
 from aframe.types import Array
 
-ROWS, COLUMNS = 4, 3
-"""Example windows that are drawn, and kinds of them."""
+WINDOWS_PER_KIND = 4
+"""Example windows of each kind in the figure."""
+
+WINDOW_KINDS = 3
+"""Kinds of example windows: signals, noise, and other negatives."""
 
 
 def draw_training(directory: str) -> list[str]:
-    """Write ``training.png``, ``training.html`` and ``example_batch.png``, as far as there is what they show.
+    """Write ``training.png``, ``training.html`` and ``example_batch.png``. Those without data are left out.
 
-    The first two have loss, AUROC and signals found by epoch, SNR and chirp mass; the third some windows of each kind.
+    The first two show loss, AUROC and signals found by epoch, SNR and chirp mass. The third shows some windows of each
+    kind.
 
     Args:
-        directory: Of the training, local or s3.
+        directory: Directory of the training, local or s3.
 
     Returns:
-        Their paths.
+        Paths of the written files.
     """
     path = {name: storage.join(directory, name) for name in ("metrics.csv", VALIDATION, EXAMPLE_BATCH)}
-    made = []
+    written = []
     if storage.exists(path["metrics.csv"]):
         curves = read_metrics(path["metrics.csv"])
-        validated = read_validation(path[VALIDATION]) if storage.exists(path[VALIDATION]) else None
-        efficiency = None if validated is None else _efficiency(validated)
-        made += [storage.join(directory, f"training.{ending}") for ending in ("png", "html")]
+        validation = read_validation(path[VALIDATION]) if storage.exists(path[VALIDATION]) else None
+        efficiency = None if validation is None else _efficiency(validation)
+        written += [storage.join(directory, f"training.{ending}") for ending in ("png", "html")]
         with paper.looks():
             drawn = paper.training_figure(curves, efficiency)
-        paper.save(drawn, made[0])
-        storage.write_text(made[1], training_html(curves, efficiency, validated))
+        paper.save(drawn, written[0])
+        storage.write_text(written[1], training_html(curves, efficiency, validation))
     if storage.exists(path[EXAMPLE_BATCH]):
-        made.append(storage.join(directory, "example_batch.png"))
+        written.append(storage.join(directory, "example_batch.png"))
         with paper.looks():
             drawn = example_figure(read_example_batch(path[EXAMPLE_BATCH]))
-        paper.save(drawn, made[-1])
-    return made
+        paper.save(drawn, written[-1])
+    return written
 
 
 def training_html(
-    curves: Mapping[str, tuple[Array, Array]], efficiency: Efficiency | None, validated: Validated | None
+    curves: Mapping[str, tuple[Array, Array]], efficiency: Efficiency | None, validation: LastValidation | None
 ) -> str:
-    """A page of a training's curves that needs nothing else.
+    """Build the self-contained HTML page of a training.
 
     Args:
         curves: Epochs and values of each metric.
-        efficiency: Share of signals found against network SNR in the last validation.
-        validated: What that scored.
+        efficiency: Fraction of signals found against network SNR in the last validation, if any.
+        validation: Signals and background events of the last validation, if any.
     """
     plots: Figures = {}
     content = grid(plots, figures.training_figures(curves), "training")
     if efficiency is not None:
         content += grid(plots, {"Signals found against network SNR": figures.efficiency_figure(efficiency)}, "found")
-    if validated is not None:
-        days = validated.background.livetime / SECONDS_PER_DAY
-        told = (
+    if validation is not None:
+        days = validation.background.livetime / SECONDS_PER_DAY
+        origin = (
             "is the exponential tail's extrapolation, as the background is too short to measure that rate"
-            if validated.is_extrapolated
+            if validation.is_extrapolated
             else "is measured"
         )
         content += (
-            f'<p class="note">Last validation: {len(validated.snr)} signals, {days:.3g} days of time-slid background; '
-            f"the threshold at one false alarm a month {told}.</p>"
+            f'<p class="note">Last validation: {len(validation.snr)} signals, {days:.3g} days of time-slid background; '
+            f"the threshold at one false alarm a month {origin}.</p>"
         )
     return simple_page("Training", content, plots)
 
 
 def example_figure(batch: ExampleBatch) -> Figure:
-    """Windows of each kind (signal, noise, other negative), a column each, whitened strain against time."""
+    """Draw windows of each kind (signal, noise, other negative) in a column: whitened strain against time."""
     kinds = {
         "signal": batch.labels > 0,
         "noise": batch.is_noise,
         "no coincident signal": (batch.labels == 0) & ~batch.is_noise,
     }
-    drawn = Figure(figsize=(paper.BOTH_COLUMNS, 1.3 * ROWS))
-    axes = drawn.subplots(ROWS, COLUMNS, sharex=True, squeeze=False)
+    drawn = Figure(figsize=(paper.BOTH_COLUMNS, 1.3 * WINDOWS_PER_KIND))
+    axes = drawn.subplots(WINDOWS_PER_KIND, WINDOW_KINDS, sharex=True, squeeze=False)
     time = np.arange(batch.windows.shape[-1]) / batch.sample_rate
     for column, (kind, inside) in enumerate(kinds.items()):
         axes[0, column].set_title(kind, fontsize=9)
         axes[-1, column].set_xlabel("Time in the window (s)")
-        for row, window in zip(range(ROWS), batch.windows[np.flatnonzero(inside)], strict=False):
+        for row, window in zip(range(WINDOWS_PER_KIND), batch.windows[np.flatnonzero(inside)], strict=False):
             for ifo, strain, color in zip(batch.ifos, window, (VERMILION, BLUE, "#777777"), strict=False):
                 axes[row, column].plot(time, strain, color=color, linewidth=0.4, alpha=0.8, label=ifo)
     drawn.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
@@ -100,7 +111,7 @@ def example_figure(batch: ExampleBatch) -> Figure:
     return drawn
 
 
-def _efficiency(validated: Validated) -> Efficiency | None:
-    if np.isnan(validated.threshold) or not len(validated.snr):
+def _efficiency(validation: LastValidation) -> Efficiency | None:
+    if np.isnan(validation.threshold) or not len(validation.snr):
         return None
-    return snr_efficiency(validated.snr, validated.statistic, {MONTHLY: validated.threshold})
+    return snr_efficiency(validation.snr, validation.statistic, {MONTHLY: validation.threshold})

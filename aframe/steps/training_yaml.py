@@ -21,7 +21,7 @@ from aframe.steps.training_data import RunDataModule, signal_model
 from aframe.train import architectures
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.loading import network_class
-from aframe.train.augmentation import Mixture, SnrDistribution, SnrSchedule
+from aframe.train.augmentation import BatchMixture, SnrDistribution, SnrSchedule
 from aframe.train.data import check_coalescence
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
@@ -246,7 +246,7 @@ def _impossible(chosen: Any, config: Config) -> Iterator[tuple[str, str]]:
 
     checks: dict[str, Callable[[], Any]] = {
         "trainer.precision": precision,
-        "data.waveform_prob": lambda: Mixture(data.waveform_prob, data.swap_prob, data.mute_prob),
+        "data.waveform_prob": lambda: BatchMixture(data.waveform_prob, data.swap_prob, data.mute_prob),
         "data.snr_minimum": snrs,
         "data.first_coalescence": lambda: check_coalescence(
             data.first_coalescence, data.last_coalescence, search.kernel_length

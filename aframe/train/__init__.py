@@ -1,1 +1,1 @@
-"""Training a network."""
+"""Training of networks."""

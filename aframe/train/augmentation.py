@@ -1,9 +1,10 @@
-"""What turns background windows and polarizations into labelled training examples, on whatever device they lie."""
+"""Augmentations that turn background windows and polarizations into labelled training examples, on any device."""
 
 import math
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from aframe.errors import ConfigurationError
@@ -11,7 +12,7 @@ from aframe.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class SnrDistribution:
-    """Power law of network SNRs.
+    """Power-law distribution of network SNRs.
 
     Attributes:
         minimum: Smallest SNR, above 0.
@@ -30,8 +31,13 @@ class SnrDistribution:
                 "smaller one"
             )
 
-    def sample(self, size: int, generator: torch.Generator) -> Tensor:
-        """Draw SNRs by inversion of the cumulative distribution, shape (size,)."""
+    def sample(self, size: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
+        """Draw SNRs by inversion of the cumulative distribution.
+
+        Args:
+            size: Number of SNRs.
+            generator: Random generator. The SNRs are on its device.
+        """
         u = torch.rand(size, generator=generator, device=generator.device)
         power = self.index + 1.0
         if power == 0.0:
@@ -42,12 +48,12 @@ class SnrDistribution:
 
 @dataclass(frozen=True)
 class SnrSchedule:
-    """Loud signals first: the smallest SNR falls linearly with the steps of a training.
+    """Schedule from loud to quiet signals: the smallest SNR falls linearly with the steps of a training.
 
     Attributes:
-        final: Distribution that training comes to.
+        final: Distribution at the end of the schedule.
         initial_minimum: Smallest SNR in the first step.
-        steps: Steps in which it falls to that of ``final``; 0 for no schedule.
+        steps: Steps until the smallest SNR reaches that of ``final``; 0 for no schedule.
     """
 
     final: SnrDistribution
@@ -62,20 +68,20 @@ class SnrSchedule:
             )
 
     def at(self, step: int) -> SnrDistribution:
-        """Distribution in a step, which depends on nothing else: a training that is resumed goes on with it."""
+        """Distribution in a step. It depends on the step alone, so a resumed training continues the schedule."""
         share = max(0.0, 1.0 - step / self.steps) if self.steps else 0.0
         minimum = self.final.minimum + share * (self.initial_minimum - self.final.minimum)
         return replace(self.final, minimum=minimum)
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """Fractions of a batch; what is none of them is noise.
+class BatchMixture:
+    """Fractions of the kinds of windows in a batch. The rest is noise.
 
     Attributes:
-        waveform_prob: Signals seen by all detectors: the positives.
-        swap_prob: Negatives in which each detector sees another signal.
-        mute_prob: Negatives in which one detector sees no signal.
+        waveform_prob: Fraction of positives: all detectors see the same signal.
+        swap_prob: Fraction of negatives in which each detector sees a different signal.
+        mute_prob: Fraction of negatives in which one detector sees no signal.
     """
 
     waveform_prob: float
@@ -89,19 +95,31 @@ class Mixture:
                 f"waveform_prob, swap_prob and mute_prob = {fractions} must not be negative, nor exceed 1 together"
             )
 
-    def draw(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """What each window is: 0 a signal, 1 swapped, 2 muted, 3 noise; shape (batch,)."""
+    def draw(self, batch_size: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
+        """Draw the kind of each window: 0 a signal, 1 swapped, 2 muted, 3 noise.
+
+        Args:
+            batch_size: Number of windows.
+            generator: Random generator. The kinds are on its device.
+        """
         fractions = (self.waveform_prob, self.swap_prob, self.mute_prob)
         edges = torch.tensor(fractions, device=generator.device).cumsum(0)
         return torch.bucketize(torch.rand(batch_size, generator=generator, device=generator.device), edges, right=True)
 
 
 SIGNAL, SWAPPED, MUTED, NOISE = range(4)
-"""What a window can be."""
+"""Kinds of windows."""
 
 
-def invert_and_reverse(windows: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip the sign, and the direction of time, of each detector's noise with probability 1/2 each."""
+def invert_and_reverse(
+    windows: Float[Tensor, "batch ifos time"], generator: torch.Generator
+) -> Float[Tensor, "batch ifos time"]:
+    """Flip the sign and the direction of time of each detector's noise, each with probability 1/2.
+
+    Args:
+        windows: Whitened noise.
+        generator: Random generator on the device of the windows.
+    """
     shape, device = windows.shape[:2], windows.device
     sign = torch.randint(0, 2, shape, generator=generator, device=device) * 2 - 1
     reverse = torch.randint(0, 2, shape, generator=generator, device=device).bool()
@@ -109,15 +127,20 @@ def invert_and_reverse(windows: Tensor, generator: torch.Generator) -> Tensor:
     return windows * sign[..., None]
 
 
-def make_incoherent(responses: Tensor, swapped: Tensor, muted: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn some signals into what no astrophysical source gives.
+def make_incoherent(
+    responses: Float[Tensor, "batch ifos time"],
+    swapped: Bool[Tensor, " batch"],
+    muted: Bool[Tensor, " batch"],
+    generator: torch.Generator,
+) -> Float[Tensor, "batch ifos time"]:
+    """Turn some signals into glitch-like ones that no astrophysical source emits.
 
     Args:
-        responses: Detectors' responses, shape (batch, ifos, time).
-        swapped: Rows, shape (batch,), in which the detectors are to see different signals; nothing where too few
-            signals are at hand. Best on the processor, as it must know how many they are.
-        muted: Rows, shape (batch,), in which one detector, drawn at random, is to see nothing. Likewise.
-        generator: Randomness, where the responses are.
+        responses: Responses of the detectors.
+        swapped: Rows in which each detector sees a different signal, or none if there are too few signals. The mask
+            should be on the CPU, as counting the rows of a mask on a GPU waits for the GPU.
+        muted: Rows in which one random detector sees no signal. The mask should be on the CPU too.
+        generator: Random generator on the device of the responses.
     """
     result = responses.clone()
     rows = swapped.nonzero()[:, 0].to(responses.device)
@@ -132,13 +155,15 @@ def make_incoherent(responses: Tensor, swapped: Tensor, muted: Tensor, generator
     return result
 
 
-def crop_at(waveforms: Tensor, starts: Tensor, size: int) -> Tensor:
-    """Cut a piece from each waveform, zero where it reaches beyond the waveform.
+def crop_at(
+    waveforms: Float[Tensor, "batch channels time"], starts: Int[Tensor, " batch"], size: int
+) -> Float[Tensor, "batch channels size"]:
+    """Cut a piece from each waveform. The piece is zero where it reaches beyond the waveform.
 
     Args:
-        waveforms: Shape (batch, channels, time).
-        starts: First sample of each piece, shape (batch,); may be negative.
-        size: Samples of a piece.
+        waveforms: Waveforms.
+        starts: First sample of each piece. It may be negative.
+        size: Number of samples of a piece.
     """
     index = starts[:, None] + torch.arange(size, device=waveforms.device)
     inside = (index >= 0) & (index < waveforms.shape[-1])
@@ -146,26 +171,31 @@ def crop_at(waveforms: Tensor, starts: Tensor, size: int) -> Tensor:
     return waveforms.gather(-1, index) * inside[:, None]
 
 
-def network_snr(whitened: Tensor) -> Tensor:
-    """Optimal SNR of whitened signals in their windows: shape (batch, ifos, time) to (batch,)."""
+def network_snr(whitened: Float[Tensor, "batch ifos time"]) -> Float[Tensor, " batch"]:
+    """Optimal network SNR of whitened signals in their windows."""
     return whitened.square().sum((-2, -1)).sqrt()
 
 
 def whiten_responses(  # noqa: PLR0917 - two quantities per row of the equation
-    polarizations: Tensor, f_plus: Tensor, f_cross: Tensor, delays: Tensor, responses: Tensor, sample_rate: float
-) -> Tensor:
+    polarizations: Float[Tensor, "batch 2 time"],
+    f_plus: Float[Tensor, "batch ifos"],
+    f_cross: Float[Tensor, "batch ifos"],
+    delays: Float[Tensor, "batch ifos"],
+    responses: Float[Tensor, "batch ifos frequency"],
+    sample_rate: float,
+) -> Float[Tensor, "batch ifos time"]:
     """Project polarizations onto detectors and whiten them, in one pass through the frequency domain.
 
     Args:
-        polarizations: Plus and cross, shape (batch, 2, fft_size).
-        f_plus: Antenna pattern, shape (batch, ifos).
-        f_cross: Antenna pattern, shape (batch, ifos).
-        delays: Arrival time relative to the geocentre, s, shape (batch, ifos).
-        responses: Zero-phase whitening responses, shape (batch, ifos, frequency).
-        sample_rate: Hz.
+        polarizations: Plus and cross polarizations, dimensionless.
+        f_plus: Antenna patterns of the plus polarization, dimensionless.
+        f_cross: Antenna patterns of the cross polarization, dimensionless.
+        delays: Arrival times relative to the geocentre, s.
+        responses: Zero-phase frequency responses of the whitening filters.
+        sample_rate: Sample rate, Hz.
 
     Returns:
-        Whitened responses, shape (batch, ifos, fft_size); they wrap around at the edges by the filter's length.
+        Whitened responses of the detectors. They wrap around at the edges by the filter's length.
     """
     size = polarizations.shape[-1]
     spectra = torch.fft.rfft(polarizations)

@@ -1,4 +1,4 @@
-"""What happens around the training loop: curves and records on disk, checkpoints, and the finished model."""
+"""Callbacks of the training loop: metrics and records on disk, checkpoints, and the finished model."""
 
 import csv
 import io
@@ -22,15 +22,15 @@ from aframe.train import model, record
 from aframe.train.architectures.batch_norm import synchronise
 from aframe.train.module import AframeModule
 
-EXAMPLES = 64
-"""Windows of the example batch that are kept."""
+EXAMPLE_WINDOWS = 64
+"""Windows in the file of the example batch."""
 
 
 class MetricsFile(Callback):
-    """Keeps ``metrics.csv``, a row per epoch; a resumed training continues it without gap or repetition.
+    """Writes ``metrics.csv``, a row per epoch. A resumed training continues it without gap or repetition.
 
     Args:
-        path: Where the file lies.
+        path: Path of the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -38,11 +38,11 @@ class MetricsFile(Callback):
         self.rows: list[dict[str, float]] = []
 
     def state_dict(self) -> dict[str, object]:
-        """Rows so far, kept with the checkpoint."""
+        """Rows so far, for the checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """Take up the rows of a checkpoint."""
+        """Restore the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])  # type: ignore[call-overload]
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -64,7 +64,7 @@ class SaveModel(Callback):
     """Writes ``model.pt`` when training is complete, from one process only.
 
     Args:
-        path: Where the file goes.
+        path: Path of the file.
         made_with: Parameters of the training.
     """
 
@@ -79,10 +79,10 @@ class SaveModel(Callback):
 
 
 class KeepRecord(Callback):
-    """Keeps the first batch, to be looked at, and what the last validation scored.
+    """Writes the first batch as an example, and the results of the last validation.
 
     Args:
-        directory: Of the training.
+        directory: Directory of the training.
     """
 
     def __init__(self, directory: str) -> None:
@@ -94,65 +94,65 @@ class KeepRecord(Callback):
         assert isinstance(pl_module, AframeModule)
         if trainer.is_global_zero and not storage.exists(path):
             data, batch = pl_module.data, pl_module.data.make_batch(0)
-            parts = (x[:EXAMPLES].cpu().numpy() for x in (batch.windows, batch.labels, batch.is_noise))
+            parts = (x[:EXAMPLE_WINDOWS].cpu().numpy() for x in (batch.windows, batch.labels, batch.is_noise))
             example = record.ExampleBatch(data.inputs.ifos, data.inputs.sample_rate, *parts)
             record.write_example_batch(path, example)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the validation."""
         assert isinstance(pl_module, AframeModule)
-        if trainer.is_global_zero and pl_module.validated is not None:
-            record.write_validation(storage.join(self.directory, record.VALIDATION), pl_module.validated)
+        if trainer.is_global_zero and pl_module.last_validation is not None:
+            record.write_validation(storage.join(self.directory, record.VALIDATION), pl_module.last_validation)
 
 
 class CheckpointWhenTerminated(Callback):
-    """Keeps a checkpoint of the very step at which the process is asked to end, as a preempted job is.
+    """Writes a checkpoint of the current step when the process receives SIGTERM, as a preempted job does.
 
     Args:
-        path: Of the checkpoint.
+        path: Path of the checkpoint.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.is_asked = False
+        self.has_sigterm = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Have a signal to one of several processes noted, and no more.
+        """Install a handler that only notes the signal, if several processes train.
 
-        Lightning's own handler waits for the other processes in the midst of whatever all of them do: none would end.
+        Lightning's own handler waits for the other processes during collective operations, so no process would end.
         """
         if trainer.world_size > 1:
-            signal.signal(signal.SIGTERM, lambda *_: setattr(self, "is_asked", True))
+            signal.signal(signal.SIGTERM, lambda *_: setattr(self, "has_sigterm", True))
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
     ) -> None:
-        """Have several processes learn before the same step that one of them is asked to end."""
+        """Share the signal of one process with all processes before the same step."""
         if trainer.world_size > 1:
-            is_asked = self.is_asked or trainer.received_sigterm  # the latter before training began
-            asked = torch.tensor(float(is_asked), device=pl_module.device)
-            trainer._signal_connector.received_sigterm = bool(trainer.strategy.reduce(asked, reduce_op="max"))
+            has_sigterm = self.has_sigterm or trainer.received_sigterm  # Lightning's own handler ran before training
+            flag = torch.tensor(float(has_sigterm), device=pl_module.device)
+            trainer._signal_connector.received_sigterm = bool(trainer.strategy.reduce(flag, reduce_op="max"))
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        """Save it; after any other exception the state may not be that of a complete step."""
+        """Write the checkpoint after SIGTERM. After other exceptions the state may be that of an incomplete step."""
         if isinstance(exception, SIGTERMException):
             trainer.save_checkpoint(self.path)
 
 
 class EpochLines(Callback):
-    """A plain line per epoch, where there is no terminal for a progress bar."""
+    """Prints a line per epoch, for output without a progress bar."""
 
     def __init__(self) -> None:
         self.start, self.first = 0.0, 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note when training began, or went on."""
+        """Note the time and epoch at which this process starts to train."""
         self.start, self.first = time.monotonic(), trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Print loss, AUROC, the share of signals found and the time left."""
+        """Print loss, AUROC, the fraction of signals found and the time left."""
         if trainer.is_global_zero:
             done, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
             left = (time.monotonic() - self.start) / (done - self.first) * max(0, epochs - done)
@@ -168,24 +168,24 @@ class EpochLines(Callback):
 
 
 class TellSteps(Callback):
-    """Tells those who look on how many steps are done."""
+    """Reports the number of finished steps to monitors of the process."""
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Tell it."""
+        """Report the steps."""
         steps = int(trainer.num_training_batches) * (trainer.max_epochs or 0)
         activity.note("training", trainer.global_step, steps, " steps")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are written whole or not at all."""
+    """Writes checkpoints atomically."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write one.
+        """Write a checkpoint.
 
         Args:
-            checkpoint: What lightning wants to keep.
+            checkpoint: State of the training, as Lightning collects it.
             path: Local or s3 path.
             storage_options: Not used.
         """
@@ -194,10 +194,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class SynchronisedNorms(TorchSyncBatchNorm):
-    """Batch norms over the batches of all processes: torch's own on GPUs, one that does the same elsewhere."""
+    """Batch norms over the batches of all processes: torch's on GPUs, and an equal one on other devices."""
 
     def apply(self, model: Module) -> Module:
-        """Exchange the norms of a model that is to be trained by several processes."""
+        """Replace the norms of a model that several processes train."""
         if next(model.parameters()).device.type == "cuda":
             return super().apply(model)
         synchronise(model)

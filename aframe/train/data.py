@@ -23,7 +23,7 @@ from aframe.train.augmentation import (
     NOISE,
     SIGNAL,
     SWAPPED,
-    Mixture,
+    BatchMixture,
     SnrDistribution,
     SnrSchedule,
     crop_at,
@@ -142,7 +142,7 @@ class AframeDataModule(lightning.LightningDataModule):
         super().__init__()
         self.inputs = inputs
         self.batch_size, self.batches_per_epoch = batch_size, batches_per_epoch
-        self.mixture = Mixture(waveform_prob, swap_prob, mute_prob)
+        self.mixture = BatchMixture(waveform_prob, swap_prob, mute_prob)
         self.snr = SnrDistribution(snr_minimum, snr_maximum, snr_index)
         self.schedule = SnrSchedule(self.snr, initial_snr_minimum, snr_schedule_epochs * batches_per_epoch)
         self.memory = (background_memory, waveform_memory)

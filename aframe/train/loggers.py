@@ -1,4 +1,4 @@
-"""Where curves go besides ``metrics.csv``: TensorBoard, and Weights & Biases for who asks for it."""
+"""Loggers of metrics besides ``metrics.csv``: TensorBoard, and optionally Weights & Biases."""
 
 import hashlib
 import importlib.util
@@ -16,15 +16,15 @@ TENSORBOARD = "tensorboard"
 
 
 def loggers(directory: str, checkpoint: str | None, use_wandb: bool) -> list[Logger]:
-    """Loggers of a training, which continue those of its earlier processes.
+    """Create the loggers of a training. They continue the logs of its earlier processes.
 
     Args:
-        directory: Of the training, local or s3.
-        checkpoint: That it continues from, if it does: what was logged later than it is taken back.
+        directory: Directory of the training, local or s3.
+        checkpoint: Checkpoint that the training continues from, if any. Later log entries are removed.
         use_wandb: Whether to log to Weights & Biases too.
 
     Raises:
-        ConfigurationError: If Weights & Biases is wanted and not installed.
+        ConfigurationError: If Weights & Biases is requested but not installed.
     """
     step = _step(checkpoint) if checkpoint else None
     chosen: list[Logger] = [TensorBoardLogger(directory, name=None, version=TENSORBOARD, purge_step=step)]
@@ -45,6 +45,6 @@ def loggers(directory: str, checkpoint: str | None, use_wandb: bool) -> list[Log
 
 
 def _step(checkpoint: str) -> int:
-    """Steps that a checkpoint has behind it."""
+    """Number of finished steps of a checkpoint."""
     with fsspec.open(checkpoint, "rb") as stream:
         return int(torch.load(stream, map_location="cpu", weights_only=True)["global_step"])

@@ -1,4 +1,4 @@
-"""Where the large arrays of a training lie: on the device, else in host memory, else on disk."""
+"""Memory of the large arrays of a training: on the device, else in host memory, else on disk."""
 
 import os
 import shutil
@@ -15,55 +15,55 @@ from aframe.errors import DataError
 Place = Literal["device", "host", "disk"]
 Memory = Literal["auto", "device", "host", "disk"]
 
-SHARE = 0.5
-"""Most of the free memory that data may take: the network, and what made the data, need the rest."""
+MEMORY_SHARE = 0.5
+"""Largest fraction of the free memory for data. The network, and the preparation of the data, need the rest."""
 
 
 def free_on_device(device: torch.device) -> int:
-    """Bytes that are free on a GPU; for the CPU, in host memory."""
+    """Free bytes of a GPU's memory; for the CPU, of host memory."""
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_on_host()
 
 
 def free_on_host() -> int:
-    """Bytes of memory that this process may still take: what the machine has free, or what a job's limit leaves."""
+    """Free bytes of host memory, or of the memory limit of the job if that is less."""
     free = _available()
     limit, used = (_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
     return free if limit is None or used is None else min(free, max(0, limit - used))
 
 
-def choose_place(wanted: Memory, size: int, device: torch.device, sharers: int = 1) -> Place:
-    """The first place with room for an array.
+def choose_place(memory: Memory, size: int, device: torch.device, sharers: int = 1) -> Place:
+    """Choose the place of an array: the first with enough memory, unless one is configured.
 
     Args:
-        wanted: A place to take in any case, or auto.
-        size: Bytes.
-        device: Where the network trains.
-        sharers: Processes on this machine that each have such an array.
+        memory: Configured place, or auto.
+        size: Size of the array, bytes.
+        device: Device that trains the network.
+        sharers: Number of processes on this machine that each have such an array.
     """
-    if wanted != "auto":
-        return wanted
-    if device.type != "cpu" and size <= SHARE * free_on_device(device):
+    if memory != "auto":
+        return memory
+    if device.type != "cpu" and size <= MEMORY_SHARE * free_on_device(device):
         return "device"
-    return "host" if size * sharers <= SHARE * free_on_host() else "disk"
+    return "host" if size * sharers <= MEMORY_SHARE * free_on_host() else "disk"
 
 
 def allocate(
     shape: Iterable[int], dtype: torch.dtype, place: Place, device: torch.device, directory: str | None = None
 ) -> Tensor:
-    """An array of any content.
+    """Allocate an array without setting its content.
 
-    On disk it is a file without a name, mapped into memory, which vanishes however the process ends; parts that are
-    used often stay in memory as long as there is room. In host memory it is locked where there is a GPU to copy to.
+    On disk it is a file without a name, mapped into memory. The file vanishes however the process ends, and frequently
+    used parts stay in memory while there is room. In host memory it is pinned if the network trains on a GPU.
 
     Args:
-        shape: Of the array.
-        dtype: Of its elements.
-        place: Where it lies.
-        device: Where the network trains.
-        directory: For arrays on disk; None for that of temporary files.
+        shape: Shape of the array.
+        dtype: Type of its elements.
+        place: Place of the array.
+        device: Device that trains the network.
+        directory: Directory of arrays on disk; None for that of temporary files.
 
     Raises:
-        DataError: If the disk has no room for it.
+        DataError: If the disk has too little free space.
     """
     shape = tuple(shape)
     if place == "device":
@@ -80,7 +80,7 @@ def allocate(
         )
     handle, path = tempfile.mkstemp(prefix=".aframe-", dir=folder)
     try:
-        os.posix_fallocate(handle, 0, max(1, needed))  # a full disk is told now, and not by a signal later
+        os.posix_fallocate(handle, 0, max(1, needed))  # a full disk raises here, not as a signal later
         return torch.from_file(path, shared=True, size=number, dtype=dtype).reshape(shape)
     finally:
         os.close(handle)
@@ -88,7 +88,7 @@ def allocate(
 
 
 def _available() -> int:
-    """MemAvailable where there is one: pages that only cache files are free, too."""
+    """Available bytes of memory, including pages that only cache files where the system reports them."""
     meminfo = Path("/proc/meminfo")
     for line in meminfo.read_text(encoding="ascii").splitlines() if meminfo.exists() else ():
         if line.startswith("MemAvailable:"):

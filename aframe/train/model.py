@@ -1,4 +1,4 @@
-"""``model.pt``: a trained network with all that is needed to apply it."""
+"""``model.pt``: a trained network, with its preprocessing and provenance."""
 
 import dataclasses
 import json
@@ -16,6 +16,7 @@ from aframe.train.architectures import Network
 from aframe.train.architectures.loading import network_class
 
 FORMAT = 1
+"""Version of the format of ``model.pt``."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,8 @@ class Model:
 
     Attributes:
         network: The network.
-        preprocessing: What its windows are.
-        trained_in: Lightning's name of the precision of its training; empty where it is not known. Weights are
-            float32 whatever it was.
+        preprocessing: Preprocessing of its windows.
+        trained_in: Lightning's name of the precision of its training; empty if unknown. Weights are always float32.
     """
 
     network: Network
@@ -35,14 +35,14 @@ class Model:
 
 
 def save(model: Model, path: str, made_with: storage.Parameters, in_half_precision: bool = False) -> None:
-    """Write ``model.pt``, whole or not at all.
+    """Write ``model.pt`` atomically.
 
     Args:
-        model: What to save.
+        model: Model to save.
         path: Local or s3 path.
-        made_with: Parameters of the training, kept for provenance.
-        in_half_precision: Whether to round the weights to half precision, which halves the file; they are computed with
-            in single precision all the same.
+        made_with: Parameters of the training, for provenance.
+        in_half_precision: Whether to round the weights to half precision. This halves the size of the file. The network
+            still computes in single precision.
     """
     weights = {name: tensor.detach().cpu() for name, tensor in model.network.state_dict().items()}
     if in_half_precision:
@@ -62,12 +62,12 @@ def save(model: Model, path: str, made_with: storage.Parameters, in_half_precisi
 
 
 def load(path: str) -> Model:
-    """Read ``model.pt``; nothing in it is executed. Of a class of the user's it has the name, which is imported.
+    """Read ``model.pt``. Nothing in it is executed, but a user's network class is imported by its name.
 
     Raises:
         ConfigurationError: If the network's class is not of this package and cannot be imported.
-        StorageError: If the file is missing, damaged, of another format version, unlike its class, or not the one that
-            the record beside it is of.
+        StorageError: If the file is missing, damaged or of another format, or does not match its class or the record
+            beside it.
     """
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
@@ -92,20 +92,23 @@ def load(path: str) -> Model:
     try:
         network.load_state_dict(content["weights"])
     except RuntimeError as error:
-        told = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise StorageError(
-            f"{path} does not fit the class {architecture['name']} as it is now ({told}): put back the one that it was "
-            "trained with"
+            f"{path} does not fit the class {architecture['name']} as it is now ({message}): restore the class that it "
+            "was trained with"
         ) from None
     return Model(network.eval().requires_grad_(False), Preprocessing(**fields), content.get("trained_in", ""))
 
 
-def _check_record(path: str, own: storage.Parameters) -> None:
-    """Refuse a model that was put in the place of the one that the record beside it is of; there may be none."""
+def _check_record(path: str, parameters: storage.Parameters) -> None:
+    """Refuse a model whose parameters differ from those of the record beside it, if there is one."""
     recorded = storage.made_with(path)
-    names = sorted(name for name in own.keys() | (recorded or {}).keys() if own.get(name) != (recorded or {}).get(name))
-    if recorded is not None and names:
+    if recorded is None:
+        return
+    names = sorted(name for name in parameters.keys() | recorded if parameters.get(name) != recorded.get(name))
+    if names:
         raise StorageError(
-            f"{path} is not the model that was made here: it was trained with {names[0]} = {own.get(names[0])!r}, the "
-            f"record beside it says {recorded.get(names[0])!r}: put that one back, or delete it to train anew"
+            f"{path} is not the model that was made here: it was trained with {names[0]} = "
+            f"{parameters.get(names[0])!r}, the record beside it has {recorded.get(names[0])!r}: restore that model, "
+            "or delete the file to train again"
         )

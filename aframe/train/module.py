@@ -1,4 +1,4 @@
-"""The LightningModule: one network, binary cross-entropy, AdamW on a one-cycle schedule."""
+"""The LightningModule: a network, binary cross-entropy, and AdamW on a one-cycle schedule."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,24 +16,24 @@ from aframe.train.architectures.contract import check_network
 from aframe.train.data import AframeDataModule, Batch
 from aframe.train.metrics import Validation, validation_metrics
 from aframe.train.model import Model
-from aframe.train.validation import Scored
+from aframe.train.validation import ValidationScores
 
-CHECK_EVERY = 50
-"""Steps between two looks at whether the loss is still a number."""
+LOSS_CHECK_STEPS = 50
+"""Steps between two checks that the loss is a number."""
 
 
 class AframeModule(lightning.LightningModule):
-    """Trains a network to tell signals from noise.
+    """Trains a network to distinguish signals from noise.
 
     Args:
-        architecture: Class of the network and its arguments; detectors and window come from the data.
+        architecture: Class of the network and its arguments. Detectors and window come from the data.
         learning_rate: Peak learning rate.
-        weight_decay: Of AdamW.
-        warmup_fraction: Part of the steps in which the learning rate rises.
-        compiled: Whether to compile the network: minutes at the beginning, faster steps on a GPU.
-        repairings: Further negatives per window of noise, made by fusing its embedding of one detector with other such
-            windows' embeddings of the others: nearly free for a factorised network, a whole evaluation for a joint one.
-        max_fpr: False-positive rate up to which the validation AUROC is taken.
+        weight_decay: Weight decay of AdamW.
+        warmup_fraction: Fraction of the steps in which the learning rate rises.
+        compiled: Whether to compile the network. Compiling takes minutes, and steps on a GPU are then faster.
+        repairings: Additional negatives per window of noise. Each fuses the embeddings of different windows of noise,
+            one per detector. This costs little for a factorised network, and a whole evaluation for a joint one.
+        max_fpr: Largest false-positive rate of the validation AUROC.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -52,17 +52,17 @@ class AframeModule(lightning.LightningModule):
         self.warmup_fraction, self.max_fpr, self.repairings = warmup_fraction, max_fpr, repairings
         self.compiled = compiled
         self.network: Network | None = None
-        self._parts: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None  # once compiled
-        self.losses = torch.zeros(2, dtype=torch.float64)  # their sum in this epoch, and their number
-        self.validated: Validation | None = None
+        self._parts: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None  # if compiled
+        self.losses = torch.zeros(2, dtype=torch.float64)  # sum and number of the losses in this epoch
+        self.last_validation: Validation | None = None
 
     @property
     def data(self) -> AframeDataModule:
-        """The data module that this module is trained with."""
+        """Data module of the training."""
         return self.trainer.datamodule  # type: ignore[attr-defined] # set by the Trainer
 
     def configure_model(self) -> None:
-        """Build the network once the data's detectors and window are known."""
+        """Build the network for the detectors and window of the data."""
         if self.network is None:
             search = self.data.inputs
             with torch.random.fork_rng(devices=[]):
@@ -71,12 +71,17 @@ class AframeModule(lightning.LightningModule):
             check_network(self.network, search.stride_size)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Logits of whitened windows, shape (batch, ifos, time) to (batch,)."""
+        """Logits of whitened windows: shape (batch, ifos, time) to (batch,)."""
         assert self.network is not None
         return self.network(windows)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Binary cross-entropy of a batch and its re-paired negatives."""
+        """Binary cross-entropy of a batch and its re-paired negatives.
+
+        Args:
+            batch: Windows and labels.
+            batch_idx: Number of the step in the epoch.
+        """
         assert self.network is not None
         encode, fuse = self._parts or (self.network.encode_windows, self.network.fuse_windows)
         embeddings, labels = encode(batch.windows), batch.labels
@@ -91,7 +96,7 @@ class AframeModule(lightning.LightningModule):
         return loss
 
     def on_fit_start(self) -> None:
-        """Compile the network where that is wanted."""
+        """Compile the network if this is configured."""
         assert self.network is not None
         self.losses = self.losses.to(self.device)
         if self.compiled:
@@ -99,26 +104,28 @@ class AframeModule(lightning.LightningModule):
             self._parts = torch.compile(encode), torch.compile(fuse, dynamic=self.repairings > 0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sum of the losses of an epoch that is not complete."""
+        """Save the sum of the losses of an incomplete epoch."""
         checkpoint["losses"] = self.losses.cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore the sum of the losses."""
         self.losses = checkpoint["losses"]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Begin the epoch's mean loss anew; now and then, as it makes the processor wait, see that it is a number.
+        """Reset the mean loss at the start of an epoch, and check from time to time that the loss is a number.
+
+        Each check waits for the GPU, so it does not run in every step.
 
         Raises:
-            TrainingError: If it is none.
+            TrainingError: If the loss is no number.
         """
         if batch_idx == 0:
             self.losses.zero_()
-        if batch_idx % CHECK_EVERY == 0:
+        if batch_idx % LOSS_CHECK_STEPS == 0:
             self._check_loss()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Log the epoch's mean loss over all processes: of all its steps, whether or not they ran in this process."""
+        """Log the epoch's mean loss over all steps and processes, including steps before a restart."""
         if self.trainer.is_last_batch:
             self._check_loss()
             total, number = self.trainer.strategy.reduce(self.losses.clone(), reduce_op="sum")
@@ -133,34 +140,39 @@ class AframeModule(lightning.LightningModule):
             )
 
     def on_validation_start(self) -> None:
-        """Give all processes the first one's running statistics: those that ``model.pt`` will have."""
+        """Copy the running statistics of the first process to all processes. ``model.pt`` will have these."""
         if self.network is not None and self.trainer.world_size > 1:
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        """Score the validation set, each process a share of it, and log what a search would find."""
+        """Score the validation set, each process a share of it, and log its metrics.
+
+        Args:
+            batch: Not used.
+            batch_idx: Not used.
+        """
         data = self.data
         assert self.network is not None
         assert data.validation is not None
         share = (self.trainer.global_rank, self.trainer.world_size)
         with torch.autocast(self.device.type, enabled=False):
-            mine = data.validation.score(self.network, data.validation_background, self.device, share)
-        self.validated = data.validation.joined(self._gather(mine))
-        for name, value in validation_metrics(self.validated, self.max_fpr).items():
+            scores = data.validation.score(self.network, data.validation_background, self.device, share)
+        self.last_validation = data.validation.joined(self._gather(scores))
+        for name, value in validation_metrics(self.last_validation, self.max_fpr).items():
             self.log(name, value, prog_bar=name in ("valid_auroc", "valid_found"), batch_size=1)
 
-    def _gather(self, mine: Scored) -> list[Scored]:
-        """What all processes have, in order of rank."""
+    def _gather(self, scores: ValidationScores) -> list[ValidationScores]:
+        """Scores of all processes, in order of rank."""
         if self.trainer.world_size == 1:
-            return [mine]
-        everyone: list[Scored] = [mine] * self.trainer.world_size
-        torch.distributed.all_gather_object(everyone, mine)
-        return everyone
+            return [scores]
+        gathered: list[ValidationScores] = [scores] * self.trainer.world_size
+        torch.distributed.all_gather_object(gathered, scores)
+        return gathered
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW, learning rate up and down once over the whole training."""
-        is_scaled = self.trainer.precision == "16-mixed"  # unscaling before clipping is not for fused optimizers
+        """AdamW, with a learning rate that rises and falls once over the whole training."""
+        is_scaled = self.trainer.precision == "16-mixed"  # fused optimizers cannot unscale before clipping
         optimizer = torch.optim.AdamW(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=not is_scaled
         )
@@ -171,11 +183,11 @@ class AframeModule(lightning.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip the gradient's norm, which lightning refuses to do for fused optimizers."""
+        """Clip the norm of the gradient. Lightning refuses to do this for fused optimizers."""
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def model(self) -> Model:
-        """The network as it stands, ready to be saved."""
+        """Present state of the network, with its preprocessing and precision, for ``model.pt``."""
         assert self.network is not None
         return Model(self.network, self.data.preprocessing, str(self.trainer.precision))

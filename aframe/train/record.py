@@ -1,8 +1,8 @@
-"""What a training leaves beside its model: an example batch, and what the last validation scored."""
+"""Records of a training beside its model: an example batch, and the results of the last validation."""
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from aframe import storage
 from aframe.events.significance import Background
@@ -15,34 +15,34 @@ EXAMPLE_BATCH, VALIDATION = "example_batch.hdf5", "validation.hdf5"
 
 @dataclass(frozen=True)
 class ExampleBatch:
-    """Windows that a network was trained with.
+    """Windows from the training of a network.
 
     Attributes:
         ifos: Detectors.
-        sample_rate: Hz.
-        windows: Whitened strain, shape (batch, ifos, time).
-        labels: 1 for a signal, 0 for anything else, shape (batch,).
-        is_noise: Whether there is no signal in any detector, shape (batch,).
+        sample_rate: Sample rate, Hz.
+        windows: Whitened strain, in standard deviations of the noise.
+        labels: 1 for a signal, 0 for all other windows.
+        is_noise: Whether no detector sees a signal.
     """
 
     ifos: tuple[str, ...]
     sample_rate: float
     windows: Float[Array, "batch ifos time"]
     labels: Float[Array, " batch"]
-    is_noise: Array
+    is_noise: Bool[Array, " batch"]
 
 
 @dataclass(frozen=True)
-class Validated:
-    """What the last validation scored.
+class LastValidation:
+    """Results of the last validation.
 
     Attributes:
-        statistic: Detection statistic of each signal, shape (signals,).
-        snr: Network SNR of each.
-        chirp_mass: Of each, detector frame, solar masses.
+        statistic: Detection statistic of each signal.
+        snr: Network SNR of each signal.
+        chirp_mass: Detector-frame chirp mass of each signal, solar masses.
         background: Events of the time-slid background.
-        threshold: Statistic at one false alarm a month; NaN where there is none.
-        is_extrapolated: Whether that is the tail's model, as the background is too short to measure it.
+        threshold: Statistic at one false alarm a month; NaN if there is none.
+        is_extrapolated: Whether the threshold is extrapolated, as the background is too short to measure it.
     """
 
     statistic: Float[Array, " signals"]
@@ -54,7 +54,12 @@ class Validated:
 
 
 def write_example_batch(path: str, batch: ExampleBatch) -> None:
-    """Write windows as ``windows``, with ``labels`` and ``is_noise`` beside them."""
+    """Write an example batch: datasets ``windows``, ``labels`` and ``is_noise``.
+
+    Args:
+        path: Local or s3 path.
+        batch: The batch.
+    """
     with storage.create_hdf5(path) as file:
         file.create_dataset("windows", data=batch.windows, compression="gzip", shuffle=True)
         file["windows"].attrs["unit"] = "standard deviations of whitened noise"
@@ -63,7 +68,7 @@ def write_example_batch(path: str, batch: ExampleBatch) -> None:
 
 
 def read_example_batch(path: str) -> ExampleBatch:
-    """Read what ``write_example_batch`` wrote."""
+    """Read an example batch that ``write_example_batch`` wrote."""
     with storage.open_hdf5(path) as file:
         ifos = tuple(str(ifo) for ifo in file.attrs["ifos"])
         names = ("windows", "labels", "is_noise")
@@ -71,7 +76,12 @@ def read_example_batch(path: str) -> ExampleBatch:
 
 
 def write_validation(path: str, validation: Validation) -> None:
-    """Write a table of the signals (group ``signals``) and the background's events (``background``)."""
+    """Write a table of the signals (group ``signals``) and one of the background's events (``background``).
+
+    Args:
+        path: Local or s3 path.
+        validation: The last validation.
+    """
     threshold = monthly_threshold(validation.background)
     columns = {
         "detection_statistic": validation.statistics, "snr": validation.snr, "chirp_mass": validation.chirp_mass,
@@ -86,8 +96,8 @@ def write_validation(path: str, validation: Validation) -> None:
         file.attrs["threshold_is_extrapolated"] = threshold.is_extrapolated
 
 
-def read_validation(path: str) -> Validated:
-    """Read what ``write_validation`` wrote."""
+def read_validation(path: str) -> LastValidation:
+    """Read a validation that ``write_validation`` wrote."""
     with storage.open_hdf5(path) as file:
         statistic, snr, chirp_mass = (
             file[f"signals/{name}"][:] for name in ("detection_statistic", "snr", "chirp_mass")
@@ -95,4 +105,4 @@ def read_validation(path: str) -> Validated:
         background = Background(file["background/detection_statistic"][:], float(file.attrs["Tb"]))
         threshold = float(file.attrs["threshold_at_one_per_month"])
         is_extrapolated = bool(file.attrs["threshold_is_extrapolated"])
-        return Validated(statistic, snr, chirp_mass, background, threshold, is_extrapolated)
+        return LastValidation(statistic, snr, chirp_mass, background, threshold, is_extrapolated)

@@ -1,4 +1,4 @@
-"""Lightning's trainer, in the precision that the device has instructions for."""
+"""Lightning's trainer, in a precision that the device has instructions for."""
 
 from typing import Literal
 
@@ -17,12 +17,13 @@ Bits = Literal[16, 32, 64]
 
 
 class AframeTrainer(lightning.Trainer):
-    """Lightning's trainer, of which ``precision`` may be ``auto``.
+    """Lightning's trainer, with ``precision`` auto.
 
     Args:
-        precision: Lightning's names, or auto: bf16-mixed where the device has instructions for bfloat16, else 32-true.
-        accelerator: Lightning's names.
-        kwargs: All else is Lightning's.
+        precision: Lightning's name of the precision, or auto: bf16-mixed if the device has instructions for bfloat16,
+            else 32-true.
+        accelerator: Lightning's name of the accelerator.
+        kwargs: Other arguments of Lightning's trainer.
     """
 
     def __init__(

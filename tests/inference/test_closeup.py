@@ -150,12 +150,12 @@ def test_each_event_of_a_recording_is_shown_with_its_statistic(model, path, clus
     if gap is not None:
         with h5py.File(path, "r+") as file:
             file["L1"][round(gap[0] * RATE) : round(gap[1] * RATE)] = np.nan
-    found = search_recorded(TorchScorer(model), [path], clustering)
+    searched = search_recorded(TorchScorer(model), [path], clustering)
     recordings = recordings_of([path], model.preprocessing.ifos)
-    shown = dict(recorded_closeups(found, recordings, model, clustering, 5))
-    assert list(shown) == [1, 2, 3, 4, 5][: len(found.events)]
+    shown = dict(recorded_closeups(searched, recordings, model, clustering, 5))
+    assert list(shown) == [1, 2, 3, 4, 5][: len(searched.events)]
     for rank, event in shown.items():
-        time, statistic = (found.events[name][rank - 1] for name in ("detection_time", "detection_statistic"))
+        time, statistic = (searched.events[name][rank - 1] for name in ("detection_time", "detection_statistic"))
         near = np.abs(event.statistic_time - time) <= clustering.cluster_window_length / 2
         assert event.statistic[near].max() == pytest.approx(statistic, rel=1e-4, abs=1e-5)
 
@@ -165,7 +165,7 @@ def test_a_long_recording_is_read_about_the_event_alone(model, path, monkeypatch
     read = []
     between = closeups.strain_between
     monkeypatch.setattr(closeups, "PIECE_LENGTH", 10.0)
-    monkeypatch.setattr(closeups, "strain_between", lambda *given: read.append(given[2:]) or between(*given))
+    monkeypatch.setattr(closeups, "strain_between", lambda *args: read.append(args[2:]) or between(*args))
     stretch = whitened_recording(recordings, model.preprocessing, 5020.0, 5022.0)
     assert read == [(5011.0, 5030.0)]  # psd_length is 4 s, of which the search has two behind and before
     assert stretch.start == pytest.approx(5020.0, abs=0.25)

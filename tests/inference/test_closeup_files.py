@@ -15,7 +15,7 @@ from aframe.strain.files import write_background
 
 @pytest.fixture
 def shown(make_model, make_strain, tmp_path: Path) -> Closeup:
-    """What noise looks like."""
+    """Close-up of noise."""
     model = make_model("factorised")
     clustering = Clustering(4.0, 0.5, 4.0, model.preprocessing.coalescence_offset)
     path, time, extent = str(tmp_path / "background-5000-40.hdf5"), 5021.0, Extent(0.5, 3.0, 1 / 128)
@@ -39,11 +39,11 @@ def test_what_is_read_is_what_was_written(shown: Closeup, tmp_path: Path) -> Non
     assert list(again[2].whitened) == list(again[2].q_transforms) == ["H1", "L1"]
     for ifo, series in shown.whitened.items():
         np.testing.assert_array_equal(again[2].whitened[ifo], series)
-    found, made = again[2].q_transforms["H1"], shown.q_transforms["H1"]
-    np.testing.assert_array_equal(found.time, made.time)
-    np.testing.assert_array_equal(found.frequency, made.frequency)
-    np.testing.assert_allclose(found.energy, made.energy, rtol=1e-3, atol=1e-6)
-    assert found.q == made.q
+    read, written = again[2].q_transforms["H1"], shown.q_transforms["H1"]
+    np.testing.assert_array_equal(read.time, written.time)
+    np.testing.assert_array_equal(read.frequency, written.frequency)
+    np.testing.assert_allclose(read.energy, written.energy, rtol=1e-3, atol=1e-6)
+    assert read.q == written.q
     assert len(again[10].statistic) == 0
     assert again[10].q_transforms["L1"].energy.max() == HIGHEST_ENERGY  # and not infinite
 

@@ -51,20 +51,20 @@ def search(make_model, tmp_path):
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float16])
-def test_kept_embeddings_are_those_that_were_made_and_cost_nothing(precision, search, segment):
+def test_cached_embeddings_equal_the_computed_ones_and_cost_nothing(precision, search, segment):
     first, second = search(precision), search(precision)
-    made, kept = segment_engine(first, segment), segment_engine(second, segment)
+    computed, cached = segment_engine(first, segment), segment_engine(second, segment)
     assert (first.scorer.encoded, second.scorer.encoded) == (1, 0)
-    for one, other in zip(made.embeddings, kept.embeddings, strict=True):
+    for one, other in zip(computed.embeddings, cached.embeddings, strict=True):
         assert other.dtype == precision
         assert torch.equal(one, other)
     slide = first.grid.slide(0, DURATION, 2)
-    scores = kept.scores(slide)
-    assert "streams" not in vars(kept)  # nothing was whitened
-    assert (scores == made.scores(slide)).all()
+    scores = cached.scores(slide)
+    assert "streams" not in vars(cached)  # nothing was whitened
+    assert (scores == computed.scores(slide)).all()
     signal = Injection(2e-20 * torch.randn(2, 300, generator=torch.Generator().manual_seed(0)), 900)
-    injected = kept.scores_with(slide, scores, [signal])  # for which strain is whitened after all
-    assert (injected == made.scores_with(slide, scores, [signal])).all()
+    injected = cached.scores_with(slide, scores, [signal])  # injections need whitened strain
+    assert (injected == computed.scores_with(slide, scores, [signal])).all()
     assert (injected != scores).any()
 
 
@@ -96,25 +96,25 @@ def garble(path: Path, _: str) -> None:
 
 
 def other_strain(_: Path, segment: str) -> None:
-    """Strain of the same length, written anew."""
+    """Write other strain of the same length."""
     random = np.random.default_rng(1)
     size = round(RATE * DURATION)
     write_background(segment, {ifo: 1e-21 * random.standard_normal(size) for ifo in IFOS}, START, RATE)
 
 
-@pytest.mark.parametrize("happened", [truncate, flip, leave_out, unsign, garble, other_strain])
-def test_stale_or_damaged_embeddings_are_made_anew(happened, search, segment, capsys):
+@pytest.mark.parametrize("change", [truncate, flip, leave_out, unsign, garble, other_strain])
+def test_stale_or_damaged_embeddings_are_computed_again(change, search, segment, capsys):
     searcher = search()
     segment_engine(searcher, segment)
     path = Path(searcher.cache.path(segment))
-    happened(path, segment)
+    change(path, segment)
     again, after, plain = search(), search(), replace(search(), cache=None)
     expected = segment_engine(plain, segment).embeddings
     for tested, encoded in ((again, 1), (after, 0)):
         for one, other in zip(segment_engine(tested, segment).embeddings, expected, strict=True):
             assert torch.equal(one, other)
         assert tested.scorer.encoded == encoded
-    assert ("is damaged and is made anew" in capsys.readouterr().err) == (happened is not other_strain)
+    assert ("is damaged and is computed again" in capsys.readouterr().err) == (change is not other_strain)
 
 
 def test_embeddings_of_another_model_are_replaced(search, segment):
@@ -126,7 +126,7 @@ def test_embeddings_of_another_model_are_replaced(search, segment):
     assert len(list(Path(searcher.cache.directory).iterdir())) == 1
 
 
-def test_no_more_is_kept_than_there_is_room_for(search, segment, make_strain, tmp_path):
+def test_the_cache_stays_below_its_limit(search, segment, make_strain, tmp_path):
     size = sum(e.nbytes for e in segment_engine(search(limit=1.0), segment).embeddings)
     assert not (tmp_path / "embeddings").exists()
     other = background_path(str(tmp_path), START + 100, DURATION)
@@ -141,21 +141,21 @@ def test_where_nothing_can_be_written_the_search_goes_on(search, segment, tmp_pa
     (tmp_path / "embeddings").write_text("in the way")
     for _ in range(2):
         assert len(segment_engine(search(), segment).embeddings) == 2
-    assert "note: embeddings are not kept" in capsys.readouterr().err
+    assert "note: embeddings are not stored" in capsys.readouterr().err
 
 
 def test_workers_may_make_the_same_embeddings_at_once(search, segment):
-    start, made = threading.Barrier(4), []
+    start, results = threading.Barrier(4), []
 
     def work(searcher: Searcher) -> None:
         start.wait()
-        made.extend(segment_engine(searcher, segment).embeddings for _ in range(3))
+        results.extend(segment_engine(searcher, segment).embeddings for _ in range(3))
 
     workers = [threading.Thread(target=work, args=(search(),)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert len(made) == 12
-    assert all(torch.equal(one, other) for each in made for one, other in zip(each, made[0], strict=True))
+    assert len(results) == 12
+    assert all(torch.equal(one, other) for each in results for one, other in zip(each, results[0], strict=True))
     assert search().cache.read(segment, IFOS) is not None

@@ -34,12 +34,12 @@ SIGNALS = st.lists(
     ),
     min_size=0,
     max_size=5,
-)  # about where, where there, samples from there, samples, amplitude in standard deviations of the noise
+)  # place, fraction of the span, distance in samples, length in samples, amplitude in standard deviations of the noise
 PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def plain_scores(model, strain, slide, offsets, injections=()):
-    """The definition: whiten the raw samples, each with the filter of its block; score each window on its own."""
+    """The definition: whiten each raw sample with the filter of its block, and score each window separately."""
     whitening, streams = model.preprocessing.whitening, []
     for index, (ifo, offset) in enumerate(zip(model.preprocessing.ifos, offsets, strict=True)):
         quiet = torch.from_numpy(strain[ifo])
@@ -88,17 +88,18 @@ def test_streaming_equals_whole(kind, case, make_model, make_strain):
 
 
 def placed(signals, engine, slide, seed):
-    """Injections: some lie across the border of a detector's block, beyond the slide's ends, or upon each other."""
-    random, made, offsets = torch.Generator().manual_seed(seed), engine.preprocessing, engine.grid.offsets(slide.number)
-    span = max(0, slide.windows - 1) * made.stride_size + made.kernel_size
+    """Injections: some cross the border of a detector's block, some reach beyond the slide's ends, some overlap."""
+    random, preprocessing = torch.Generator().manual_seed(seed), engine.preprocessing
+    offsets = engine.grid.offsets(slide.number)
+    span = max(0, slide.windows - 1) * preprocessing.stride_size + preprocessing.kernel_size
     injections: list[Injection] = []
-    for about, where, distance, size, amplitude in signals:
-        block = made.whitening.block_size
-        border = block * (1 + int(where * span / block)) - offsets[size % len(offsets)]
+    for place, fraction, distance, size, amplitude in signals:
+        block = preprocessing.whitening.block_size
+        border = block * (1 + int(fraction * span / block)) - offsets[size % len(offsets)]
         other = injections[-1].start if injections else 0
-        places = dict(zip(PLACES, (round(where * span), border, 0, span, other), strict=True))
+        places = dict(zip(PLACES, (round(fraction * span), border, 0, span, other), strict=True))
         responses = 1e-21 * amplitude * torch.randn(len(offsets), size, generator=random)
-        injections.append(Injection(responses, places[about] + distance))
+        injections.append(Injection(responses, places[place] + distance))
     return injections
 
 
@@ -137,31 +138,31 @@ def test_all_but_scores_stays_on_the_device(kind, make_model, make_strain):
         Injection(3e-20 * torch.randn(3, size, generator=random), start)
         for start, size in ((-100, 300), (900, 310), (1800, 290), (2600, 40), (2700, 500), (6000, 300), (8300, 900))
     ]
-    here = Engine.from_strain(TorchScorer(model), strain, grid)
+    reference = Engine.from_strain(TorchScorer(model), strain, grid)
     with elsewhere.Elsewhere():
         scorer = TorchScorer(model, device=elsewhere.ELSEWHERE)
         scorer.ahead, scorer.stretches_at_once = 1, 3
-        there = Engine.from_strain(scorer, strain, grid)
-        tensors = [*there.embeddings, *(t for stream in there.streams for t in (stream.data, stream.taps))]
+        engine = Engine.from_strain(scorer, strain, grid)
+        tensors = [*engine.embeddings, *(t for stream in engine.streams for t in (stream.data, stream.taps))]
         assert {t.device.type for t in tensors} == {elsewhere.ELSEWHERE}
         elsewhere.returned.clear()
-        for slide, scores in zip(slides, there.scores_each(slides), strict=True):
-            np.testing.assert_allclose(scores, here.scores(slide), atol=1e-5, rtol=1e-5)
+        for slide, scores in zip(slides, engine.scores_each(slides), strict=True):
+            np.testing.assert_allclose(scores, reference.scores(slide), atol=1e-5, rtol=1e-5)
         assert elsewhere.returned == [slide.windows for slide in slides]
         elsewhere.returned.clear()
-        scores = there.scores_with(slides[1], here.scores(slides[1]), signals)
-    expected = here.scores_with(slides[1], here.scores(slides[1]), signals)
+        scores = engine.scores_with(slides[1], reference.scores(slides[1]), signals)
+    expected = reference.scores_with(slides[1], reference.scores(slides[1]), signals)
     np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=1e-5)
     assert sum(elsewhere.returned) < 1.5 * slides[1].windows
 
 
-def test_a_slide_is_asked_for_before_the_last_one_is_looked_at(make_model, make_strain):
+def test_a_slide_is_sent_before_the_scores_of_the_last_one_are_used(make_model, make_strain):
     model = make_model("factorised")
-    grid, asked = Grid(model.preprocessing, (0.0, 1.0)), []
+    grid, sent = Grid(model.preprocessing, (0.0, 1.0)), []
 
     class Watched(TorchScorer):
         def _fuse(self, views):
-            asked.append(self.windows_in(views[0].shape[-1]))
+            sent.append(self.windows_in(views[0].shape[-1]))
             return super()._fuse(views)
 
     scorer = Watched(model)
@@ -173,9 +174,9 @@ def test_a_slide_is_asked_for_before_the_last_one_is_looked_at(make_model, make_
         windows.append(slide.windows)
         assert len(scores) == slide.windows
         ahead = [n for n in windows if n] + [s.windows for s in slides[len(windows) :] if s.windows][:1]
-        assert asked[: len(ahead)] == ahead
+        assert sent[: len(ahead)] == ahead
     assert windows[1] == 0 < windows[2]
-    assert asked == [n for n in windows if n]
+    assert sent == [n for n in windows if n]
 
 
 @pytest.mark.parametrize("kind", ["factorised", "joint"])

@@ -47,7 +47,7 @@ def record(make_strain, tmp_path):
 
 @pytest.mark.parametrize("duration", [7.0, 20.0])
 def test_a_pulse_is_found_in_strain_of_any_length(record, make_model, duration):
-    # 20 s can give psd_length = 4 s away for a PSD from the past; 7 s cannot
+    # 20 s have psd_length = 4 s to spare for a PSD of the past, 7 s do not
     time = 2000.0 + duration - 2.3125
     events = search(make_model("coincidence"), [record(duration, [time])])
     assert events["detection_time"][0] == pytest.approx(time, abs=RESOLUTION)
@@ -86,7 +86,7 @@ GAPS = [[], [(70.0, 70.5)], [(27.0, 31.0)], [(31.5, 33.5), (35.0, 36.0)], [(33.0
 
 @pytest.mark.parametrize("gaps", GAPS)
 def test_long_recordings_are_read_in_pieces_in_which_no_window_is_lost(record, make_model, monkeypatch, gaps):
-    times = [2017.375 + 9.34375 * k for k in range(14)]  # no piece ends at the same place of each
+    times = [2017.375 + 9.34375 * k for k in range(14)]  # pieces end at different places of the pulses
     path = record(150.0, times)
     with h5py.File(path, "r+") as file:
         for low, high in gaps:
@@ -98,9 +98,9 @@ def test_long_recordings_are_read_in_pieces_in_which_no_window_is_lost(record, m
     assert pieces.spans == whole.spans
     assert pieces.events.livetime == whole.events.livetime
     loud = 0.2 * whole.events["detection_statistic"][0]
-    found = [np.sort(e["detection_time"][e["detection_statistic"] > loud]) for e in (whole.events, pieces.events)]
-    assert len(found[0]) > 3
-    np.testing.assert_allclose(found[1], found[0], atol=RESOLUTION)
+    loud_times = [np.sort(e["detection_time"][e["detection_statistic"] > loud]) for e in (whole.events, pieces.events)]
+    assert len(loud_times[0]) > 3
+    np.testing.assert_allclose(loud_times[1], loud_times[0], atol=RESOLUTION)
 
 
 def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_model, tmp_path):
@@ -108,10 +108,10 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
     late, never = record(30.0, start=2100.0, name="late.hdf5"), record(2.0, start=2140.0, name="short.hdf5")
     with h5py.File(both, "r+") as file:
         file["L1"][30 * 256 : 31 * 256] = np.nan
-    found = searched(make_model("coincidence"), [both, h1, late, never])
-    told = [(span.start, span.stop, span.reason) for span in found.spans]
+    result = searched(make_model("coincidence"), [both, h1, late, never])
+    spans = [(span.start, span.stop, span.reason) for span in result.spans]
     edges = "PSD, filter and window at its start", "filter and window at its end"
-    assert told == [
+    assert spans == [
         (2000.0, 2004.375, edges[0]), (2004.375, 2029.125, ""), (2029.125, 2030.0, edges[1]),
         (2030.0, 2031.0, "missing samples"),
         (2031.0, 2035.375, edges[0]), (2035.375, 2059.125, ""), (2059.125, 2060.0, edges[1]),
@@ -119,7 +119,7 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
         (2100.0, 2104.375, edges[0]), (2104.375, 2129.125, ""), (2129.125, 2130.0, edges[1]),
         (2130.0, 2140.0, "no file of H1, L1"), (2140.0, 2142.0, "too short"),
     ]  # fmt: skip
-    assert found.events.livetime == sum(stop - start for start, stop, reason in told if not reason)
+    assert result.events.livetime == sum(stop - start for start, stop, reason in spans if not reason)
 
 
 def test_paths_are_files_directories_and_patterns(record, tmp_path):

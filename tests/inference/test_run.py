@@ -27,8 +27,8 @@ def search(make_model, tmp_path):
         curve = (np.array([1.0, 2000.0]), np.array([1e-23, 1e-23]))
         strain = {ifo: simulate(curve, ifo, START, START + DURATION, RATE, seed=3) for ifo in ifos}
         for time, shift in planted:
-            for ifo, own in zip(ifos, shift, strict=True):
-                first = round((time + own - START) * RATE) - 32
+            for ifo, detector_shift in zip(ifos, shift, strict=True):
+                first = round((time + detector_shift - START) * RATE) - 32
                 strain[ifo][first : first + 64] += 3e-21 * PULSE
         path = background_path(str(tmp_path), START, DURATION)
         write_background(path, strain, START, RATE)
@@ -111,12 +111,12 @@ def test_injections_are_found_where_they_are_and_kept_where_they_are_not(search,
         for k, (t, s) in enumerate(zip(recovered["injection_time"], recovered["shift"].tolist(), strict=True))
     }
     order = [by_place[(time, *shift)] for time, shift, _ in rows[:4]]
-    statistic, found = recovered["detection_statistic"][order], recovered["detection_time"][order]
+    statistic, event_time = recovered["detection_statistic"][order], recovered["detection_time"][order]
     assert (statistic[:3] > 3 * events["detection_statistic"].max()).all()
     assert statistic[0] < statistic[1] < statistic[2]
-    np.testing.assert_allclose(found[:3], [row[0] for row in rows[:3]], atol=RESOLUTION)
+    np.testing.assert_allclose(event_time[:3], [row[0] for row in rows[:3]], atol=RESOLUTION)
     assert statistic[3] == -np.inf
-    assert np.isnan(found[3])
+    assert np.isnan(event_time[3])
     assert recovered.attributes["num_injections"] == 99
     assert recovered["snr"][order].tolist() == [1.0, 1.5, 2.0, 1.0]
     assert not recovered.waveforms

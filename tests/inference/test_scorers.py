@@ -17,11 +17,11 @@ DURATION = 60.0
 
 
 def scorer_of(engine, kind, repository, request) -> Scorer:
-    model, wanted = served.small_model(kind), served.small_identity(kind)
+    model, identity = served.small_model(kind), served.small_identity(kind)
     if engine == "onnx":
-        return OnnxScorer(model, wanted, str(repository), kind)
+        return OnnxScorer(model, identity, str(repository), kind)
     running = request.getfixturevalue("small_server")
-    return TritonScorer(model, TritonClient(running.endpoint.address, wanted, Delivery()), kind)
+    return TritonScorer(model, TritonClient(running.endpoint.address, identity, Delivery()), kind)
 
 
 ENGINES = ["onnx", pytest.param("triton", marks=pytest.mark.triton)]
@@ -34,8 +34,8 @@ def test_all_engines_score_alike(engine, kind, small_repository, make_strain, re
     grid = Grid(model.preprocessing, (0.0, 1.0))
     strain = make_strain(("H1", "L1"), DURATION, 4)
     reference = Engine.from_strain(TorchScorer(model), strain, grid)
-    asked = scorer_of(engine, kind, small_repository, request)
-    tested = Engine.from_strain(asked, strain, grid)
+    scorer = scorer_of(engine, kind, small_repository, request)
+    tested = Engine.from_strain(scorer, strain, grid)
     random = torch.Generator().manual_seed(5)
     for number in (0, 1, 3):
         slide = grid.slide(0, DURATION, number)
@@ -52,7 +52,7 @@ def test_all_engines_score_alike(engine, kind, small_repository, make_strain, re
         with_signals = tested.scores_with(slide, scores, signals)
         np.testing.assert_allclose(with_signals, reference.scores_with(slide, expected, signals), atol=1e-3)
         assert (with_signals != scores).sum() > 20
-    asked.close()
+    scorer.close()
 
 
 @pytest.mark.parametrize("kind", ["factorised", "joint"])
@@ -81,7 +81,7 @@ def test_a_precision_that_onnx_runtime_has_not_is_refused_where_it_is_needed(tmp
 
 
 class Tired(TorchScorer):
-    """As good as torch, and slower."""
+    """Scores like torch, but more slowly."""
 
     def fuse_each(self, views):
         for each in super().fuse_each(views):
@@ -90,7 +90,7 @@ class Tired(TorchScorer):
 
 
 def test_the_fastest_scorer_is_chosen(monkeypatch):
-    monkeypatch.setattr(choice, "SECONDS", 0.2)
+    monkeypatch.setattr(choice, "MEASUREMENT_TIME", 0.2)
     model = served.small_model("factorised")
     for scorers in ({"tired": Tired(model), "torch": TorchScorer(model)}, {"torch": TorchScorer(model)}):
         name, rates = choice.fastest(scorers)
@@ -109,7 +109,7 @@ def test_the_smallest_batch_that_is_about_the_fastest_is_chosen(monkeypatch):
         return measured[size]
 
     monkeypatch.setattr(choice, "_batch_rate", rate)
-    monkeypatch.setattr(choice, "SECONDS", 1e3)
+    monkeypatch.setattr(choice, "MEASUREMENT_TIME", 1e3)
     best, rates = choice.best_batch_size(model.network, model.preprocessing, torch.float32, "cpu")
     assert (best, rates) == (64, measured)  # it gets slower: no larger one is tried
     del measured[256], measured[512], measured[1024]
@@ -121,8 +121,8 @@ def test_the_smallest_batch_that_is_about_the_fastest_is_chosen(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["factorised", "joint"])
 @pytest.mark.parametrize("windows", [3, 7, 20])
-def test_what_is_compiled_sees_tiles_of_one_size_and_layout(kind, windows, monkeypatch):
-    """What torch would compile anew for each size and layout is here only watched."""
+def test_the_compiled_fusion_gets_tiles_of_one_size_and_layout(kind, windows, monkeypatch):
+    """Torch compiles again for each size and layout. Here a stand-in for torch.compile records them."""
     seen = []
 
     def watched(fuse, dynamic):

@@ -46,7 +46,7 @@ def test_a_stretch_is_what_the_search_had(make_model, make_strain, tmp_path, shi
         np.testing.assert_allclose(shown.whitened[ifo], stream[first - 1024 :][: len(shown.time)], atol=1e-5)
 
 
-def test_where_a_slide_has_nothing_is_said(make_model, make_strain, tmp_path):
+def test_a_stretch_without_windows_is_refused(make_model, make_strain, tmp_path):
     model = make_model("factorised")
     path = background_path(str(tmp_path), START, DURATION)
     write_background(path, make_strain(("H1", "L1"), DURATION, 5), START, RATE)

@@ -106,19 +106,19 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snr = 9e3 * (columns["chirp_mass"] / 30) ** (5 / 6) / columns["luminosity_distance"] * rng.uniform(0.1, 1.0, 40_000)
     accepted = snr >= 4
     count = int(accepted.sum())
-    found = {name: column[accepted] for name, column in columns.items()}
-    found |= {"snr": snr[accepted], "injection_time": np.zeros(count), "shift": np.zeros((count, 2))}
-    found |= {
+    accepted_columns = {name: column[accepted] for name, column in columns.items()}
+    accepted_columns |= {"snr": snr[accepted], "injection_time": np.zeros(count), "shift": np.zeros((count, 2))}
+    accepted_columns |= {
         "detection_statistic": 2 * (snr[accepted] + rng.normal(size=count)) - 12,
         "detection_time": np.zeros(count),
     }
-    found["detection_statistic"][snr[accepted] < 4.5] = -np.inf
-    found["ifo_snrs"] = np.stack([0.6 * found["snr"], 0.8 * found["snr"]], axis=1)
-    recovered = RecoveredTable(found, attributes={"num_injections": 40_000, "ifos": ["H1", "L1"]})
+    accepted_columns["detection_statistic"][snr[accepted] < 4.5] = -np.inf
+    accepted_columns["ifo_snrs"] = np.stack([0.6 * accepted_columns["snr"], 0.8 * accepted_columns["snr"]], axis=1)
+    recovered = RecoveredTable(accepted_columns, attributes={"num_injections": 40_000, "ifos": ["H1", "L1"]})
     recovered.write(storage.join(results, "foreground.hdf5"), CONFIGURATION)
     counts = {"num_injections": 40_000, "num_waveforms": 12_000, "num_not_finite": 17, "num_too_loud": 0}
     made_by = {"sample_rate": 2048.0, "duration": 8.0, "right_pad": 2.0, "ifos": ["H1", "L1"], **counts}
-    InjectionTable(found, attributes=made_by).write(storage.join(str(directory / "test"), "waveforms.hdf5"))
+    InjectionTable(accepted_columns, attributes=made_by).write(storage.join(str(directory / "test"), "waveforms.hdf5"))
     columns["snr"] = np.where(snr > 2, snr, np.nan)
     rejected = RejectedTable({name: column[~accepted] for name, column in columns.items()})
     rejected.write(storage.join(str(directory / "test"), "rejected-parameters.hdf5"))
@@ -126,8 +126,8 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
     draws = weigh(Draws(recovered, [rejected], population), targets)
     curves = volume_against_far(draws, background, default_far_grid(background), LIVETIME)
-    found = efficiencies(draws, background, np.array([10.0, 365.25]))
-    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, found, CONFIGURATION)
+    shares_found = efficiencies(draws, background, np.array([10.0, 365.25]))
+    write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, shares_found, CONFIGURATION)
     test = str(directory / "test")
     write_segments(storage.join(test, "segments.txt"), [Segment(1.26e9, 1.26e9 + 600)], CONFIGURATION)
     strain = {ifo: rng.normal(scale=1e-23 * np.sqrt(1024), size=600 * 2048) for ifo in ("H1", "L1")}

@@ -74,6 +74,6 @@ def test_data_alone_say_how_they_were_made(run_directory: Path, tmp_path: Path) 
 def test_provenance_tells_apart_who_made_the_results_and_who_the_report(tmp_path: Path) -> None:
     record = {"task": "Train", "seconds": 3.0, "ended": "2026-01-01 00:00:00", "code": "aframe 0.0.1, torch 2.0"}
     storage.write_text(str(tmp_path / "times" / "Train.json"), json.dumps(record))
-    told = gather(str(tmp_path), None).provenance
-    assert told["results made by"] == "aframe 0.0.1, torch 2.0"
-    assert told["this report made by"] == versions.code()
+    provenance = gather(str(tmp_path), None).provenance
+    assert provenance["results made by"] == "aframe 0.0.1, torch 2.0"
+    assert provenance["this report made by"] == versions.code()

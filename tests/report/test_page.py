@@ -52,11 +52,11 @@ def test_a_missing_p_astro_is_explained(run_directory: Path) -> None:
     assert inputs.candidates is not None
     attributes = {k: v for k, v in inputs.candidates.attributes.items() if k != "merger_rate_gpc3_yr"}
     page = build_report(replace(inputs, candidates=replace(inputs.candidates, attributes=attributes)))
-    assert "not told, as that takes 250 background events" in page
-    assert "not told, as that takes" not in build_report(inputs)
+    assert "It is not estimated, as it needs 250 background events" in page
+    assert "It is not estimated" not in build_report(inputs)
 
 
-def test_where_nothing_is_found_a_limit_is_told(run_directory: Path) -> None:
+def test_where_nothing_is_found_a_limit_is_shown(run_directory: Path) -> None:
     inputs = gather(str(run_directory / "results"), None)
     assert inputs.volumes is not None
     curve = inputs.volumes["35-35"]
@@ -105,14 +105,14 @@ PROBE = """<script>
   addEventListener("load", () => setTimeout(() => {
     document.querySelectorAll("details").forEach(part => part.open = true);
     setTimeout(() => {
-      const told = (() => { SCRIPT })();
-      parent.postMessage(JSON.stringify([window.failures || 0, innerWidth, ...told]), "*");
+      const answers = (() => { SCRIPT })();
+      parent.postMessage(JSON.stringify([window.failures || 0, innerWidth, ...answers]), "*");
     }, 1500);
   }, 1500));
 </script>"""
 FRAME = """<script>addEventListener("message", event => document.title = event.data)</script>
 <iframe src="report.html" style="width: {width}px; height: 2000px; border: 0"></iframe>"""
-"""A page within a page is as narrow as it is told to be, which a window of Chromium's is not."""
+"""A page in a frame has the width of the frame, while Chromium's window has a smallest width."""
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to render with")
 
@@ -130,9 +130,9 @@ def in_browser(page: str, directory: Path, width: int, script: str) -> list[str]
     shown = subprocess.run([*command, address], capture_output=True, text=True, timeout=60, check=True).stdout
     title = re.search(r"<title>(\[.*?\])</title>", shown)
     assert title is not None
-    failures, seen, *told = (str(word) for word in json.loads(unescape(title[1])))
+    failures, seen, *answers = (str(word) for word in json.loads(unescape(title[1])))
     assert (failures, seen) == ("0", str(width))
-    return told
+    return answers
 
 
 @needs_browser
@@ -156,26 +156,26 @@ def test_candidates_sort_by_value_and_filter_by_text(page: str, tmp_path: Path) 
       const heads = [...box.querySelectorAll("th button")];
       const column = name => heads.findIndex(head => head.textContent === name);
       const first = name => body.rows[0].cells[column(name)].textContent;
-      const told = [first("Statistic")];
+      const answers = [first("Statistic")];
       heads[column("Statistic")].click();
-      told.push(first("Statistic"));
+      answers.push(first("Statistic"));
       heads[column("GPS (s)")].click();
       const times = [...body.rows].map(row => +row.cells[column("GPS (s)")].dataset.value);
-      told.push(times.every((time, k) => !k || time >= times[k - 1]));
+      answers.push(times.every((time, k) => !k || time >= times[k - 1]));
       const field = box.querySelector("input");
       field.value = "gw1509";
       field.dispatchEvent(new Event("input"));
-      told.push([...body.rows].filter(row => !row.hidden).length, box.querySelector("[role=status]").textContent);
+      answers.push([...body.rows].filter(row => !row.hidden).length, box.querySelector("[role=status]").textContent);
       field.value = "";
       field.dispatchEvent(new Event("input"));
-      told.push([...body.rows].filter(row => !row.hidden).length);
-      return told;
+      answers.push([...body.rows].filter(row => !row.hidden).length);
+      return answers;
     """
-    loudest, quietest, ordered, found, status, shown = in_browser(page, tmp_path, 1280, script)
+    loudest, quietest, ordered, matches, status, shown = in_browser(page, tmp_path, 1280, script)
     assert loudest == "11.500"
     assert float(quietest) < 11.5
     assert ordered == "True"
-    assert (found, status, shown) == ("1", "1 of 200 rows", "200")
+    assert (matches, status, shown) == ("1", "1 of 200 rows", "200")
 
 
 @needs_browser
@@ -188,7 +188,7 @@ def test_links_lead_to_their_sections_and_to_known_events(page: str, tmp_path: P
       const known = [...document.querySelectorAll("#loudest a")].map(link => link.href);
       return [inside.length, lost.length, there.top < innerHeight, ...known];
     """
-    inside, lost, reached, *known = in_browser(page, tmp_path, 1280, script)
+    inside, lost, reached, *links = in_browser(page, tmp_path, 1280, script)
     assert int(inside) == page.count("<section")
     assert (lost, reached) == ("0", "True")
-    assert known == ["https://gwosc.org/eventapi/html/GWTC-1-confident/GW150914/v3/"]
+    assert links == ["https://gwosc.org/eventapi/html/GWTC-1-confident/GW150914/v3/"]

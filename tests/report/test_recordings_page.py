@@ -14,7 +14,7 @@ STATISTIC = np.array([11.5, 6.0, -0.25])
 
 
 @pytest.fixture
-def found() -> SearchedRecordings:
+def result() -> SearchedRecordings:
     columns = {"detection_statistic": STATISTIC, "detection_time": 1126259462.4 - 10 * np.arange(3)}
     events = EventTable({**columns, "shift": np.zeros((3, 2))}, attributes={"Tb": 7200.0})
     spans = (Span(1126259400.0, 1126259430.0, "PSD, filter and window at its start"), Span(1126259430.0, 1126266630.0))
@@ -26,8 +26,8 @@ def cells(page: str) -> list[list[str]]:
     return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows if "<td" in row]
 
 
-def test_events_and_what_was_searched(found: SearchedRecordings) -> None:
-    page = recordings_html(found, {}, "model.pt")
+def test_events_and_what_was_searched(result: SearchedRecordings) -> None:
+    page = recordings_html(result, {}, "model.pt")
     assert "model.pt finds 3 events in 2 hours of strain" in page
     assert cells(page) == [
         ["1", "2015-09-14 09:50:45.400", "11.500", "1126259462.400"],
@@ -40,11 +40,11 @@ def test_events_and_what_was_searched(found: SearchedRecordings) -> None:
     assert "<summary>" not in page
 
 
-def test_the_loudest_unfold_with_their_rates(found: SearchedRecordings, run_directory: Path) -> None:
-    found.events.parameters["far_per_year"] = np.array([0.5, 0.5, 730.5])
-    found.events.parameters["far_is_upper_limit"] = np.array([True, False, False])
+def test_the_loudest_unfold_with_their_rates(result: SearchedRecordings, run_directory: Path) -> None:
+    result.events.parameters["far_per_year"] = np.array([0.5, 0.5, 730.5])
+    result.events.parameters["far_is_upper_limit"] = np.array([True, False, False])
     shown = gather(str(run_directory / "results"), None).closeups
-    page = recordings_html(found, {rank: shown[rank] for rank in (1, 3)}, "model.pt")
+    page = recordings_html(result, {rank: shown[rank] for rank in (1, 3)}, "model.pt")
     assert re.findall(r"<summary>(.*?)</summary>", page) == [
         "1 · 2015-09-14 09:50:45.400 · statistic 11.500 · FAR &lt; 1 per 2 years",
         "3 · 2015-09-14 09:50:25.400 · statistic -0.250 · FAR 2 per day",
@@ -55,18 +55,18 @@ def test_the_loudest_unfold_with_their_rates(found: SearchedRecordings, run_dire
 
 
 def test_more_can_be_looked_at_than_the_table_has(
-    found: SearchedRecordings, run_directory: Path, monkeypatch: pytest.MonkeyPatch
+    result: SearchedRecordings, run_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found.events.parameters["far_per_year"] = np.array([0.5, 0.5, 730.5])
-    found.events.parameters["far_is_upper_limit"] = np.zeros(3, bool)
+    result.events.parameters["far_per_year"] = np.array([0.5, 0.5, 730.5])
+    result.events.parameters["far_is_upper_limit"] = np.zeros(3, bool)
     monkeypatch.setattr(recordings_page, "LOUDEST", 1)
-    page = recordings_html(found, {3: gather(str(run_directory / "results"), None).closeups[3]}, "model.pt")
+    page = recordings_html(result, {3: gather(str(run_directory / "results"), None).closeups[3]}, "model.pt")
     assert "3 · 2015-09-14 09:50:25.400 · statistic -0.250 · FAR 2 per day" in page
     assert [row[0] for row in cells(page)[:2]] == ["1", "PSD, filter and window at its start"]
 
 
-def test_of_many_stretches_the_first_are_told(found: SearchedRecordings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordings_page, "SPANS", 1)
-    page = recordings_html(found, {}, "model.pt")
+def test_the_table_has_the_first_of_many_stretches(result: SearchedRecordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordings_page, "MOST_SPANS", 1)
+    page = recordings_html(result, {}, "model.pt")
     assert len(cells(page)) == 4
     assert "And 1 more." in page

@@ -25,19 +25,19 @@ def batch():
     return ExampleBatch(("H1", "L1", "V1"), 100.0, windows, np.arange(12) % 2.0, np.arange(12) % 4 == 0)
 
 
-@pytest.mark.parametrize(("livetime", "told"), [(LIVETIME, "is measured"), (LIVETIME / 100, "tail's extrapolation")])
-def test_a_training_is_drawn_from_what_it_left(tmp_path, batch, livetime, told):
+@pytest.mark.parametrize(("livetime", "origin"), [(LIVETIME, "is measured"), (LIVETIME / 100, "tail's extrapolation")])
+def test_a_training_is_drawn_from_what_it_left(tmp_path, batch, livetime, origin):
     scored = validation(livetime)
     metrics = {"epoch": 0, "step": 10, "train_loss": 0.5, **validation_metrics(scored, 1e-3)}
     (tmp_path / "metrics.csv").write_text(",".join(metrics) + "\n" + ",".join(str(x) for x in metrics.values()) + "\n")
     write_validation(str(tmp_path / "validation.hdf5"), scored)
     write_example_batch(str(tmp_path / "example_batch.hdf5"), batch)
-    made = draw_training(str(tmp_path))
-    assert [path.rpartition("/")[2] for path in made] == ["training.png", "training.html", "example_batch.png"]
+    written = draw_training(str(tmp_path))
+    assert [path.rpartition("/")[2] for path in written] == ["training.png", "training.html", "example_batch.png"]
     for name in ("training.png", "example_batch.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "training.html").read_text()
-    assert told in page
+    assert origin in page
     for word in ("AUROC", "train loss", "by network SNR", "by chirp mass", "found against network SNR"):
         assert word in page
 

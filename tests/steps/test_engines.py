@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
 
 
 def test_an_engine_is_measured_once_in_a_run_and_told(run, monkeypatch, capsys):
-    monkeypatch.setattr(choice, "SECONDS", 0.2)
+    monkeypatch.setattr(choice, "MEASUREMENT_TIME", 0.2)
     trained = trained_model(run)
     name = engines.choose_engine(run, trained, "cpu")
     assert name in ("torch", "onnx")
@@ -68,7 +68,7 @@ def test_a_choice_made_for_another_model_is_refused(run):
 
 
 def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(choice, "SECONDS", 0.05)
+    monkeypatch.setattr(choice, "MEASUREMENT_TIME", 0.05)
     chosen = replace(run.config, inference=replace(run.config.inference, engine="torch", batch_size="auto"))
     auto = replace(run, config=chosen, directories=replace(run.directories, results=str(tmp_path)))
     engines.settle_precision(auto, "cpu", announce=False)

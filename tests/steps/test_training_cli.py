@@ -69,10 +69,10 @@ def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, ru
     kill_after_first_epoch(yaml, killed)
     assert not (killed / "model.pt").exists()
     training_cli.main(["fit", "--config", yaml])
-    expected, found = (model.load(str(d / "model.pt")) for d in (whole, killed))
-    assert expected.preprocessing == found.preprocessing
+    expected, actual = (model.load(str(d / "model.pt")) for d in (whole, killed))
+    assert expected.preprocessing == actual.preprocessing
     for name, tensor in expected.network.state_dict().items():
-        assert torch.equal(found.network.state_dict()[name], tensor), name
+        assert torch.equal(actual.network.state_dict()[name], tensor), name
     table = rows(whole / "metrics.csv")
     assert rows(killed / "metrics.csv") == table
     assert [row["epoch"] for row in table] == ["0", "1", "2", "3"]
@@ -114,9 +114,11 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
             time.sleep(0.002)
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
-        told = process.communicate()[1]
+        stderr = process.communicate()[1]
     assert process.returncode == 1
-    assert told.strip().splitlines()[-1].startswith("error: training was asked to end (SIGTERM): run again to continue")
+    assert (
+        stderr.strip().splitlines()[-1].startswith("error: training was asked to end (SIGTERM): run again to continue")
+    )
     step = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert 40 < step < 120
     assert step % 40, "the signal came between two epochs: the test shows nothing"
@@ -125,8 +127,8 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
     assert losses(ended) == losses(whole)
     assert list(losses(whole)) == list(range(120))
     assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
-    expected, found = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
-    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    expected, actual = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
+    assert all(torch.equal(actual[name], tensor) for name, tensor in expected.items())
 
 
 def written(path):
@@ -140,11 +142,11 @@ def ask_to_end(process, rank):
     other = next(int(c) for c in children if "train" in Path(f"/proc/{c}/cmdline").read_text())
     os.kill((process.pid, other)[rank], signal.SIGTERM)
     try:
-        told = process.communicate(timeout=120)[1]
+        output = process.communicate(timeout=120)[1]
         wait_for(lambda: not Path(f"/proc/{other}/exe").exists(), 60)  # of one that has ended there is none
     finally:
         process.kill()
-    return told
+    return output
 
 
 @pytest.mark.parametrize("asked", [(1,), pytest.param((0, 1), marks=pytest.mark.thorough)])
@@ -161,16 +163,16 @@ def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, 
                 assert process.poll() is None
                 time.sleep(0.002)
             time.sleep(0.2)
-            told = ask_to_end(process, rank)
+            output = ask_to_end(process, rank)
         assert process.returncode == 1
-        assert "error: training was asked to end (SIGTERM): run again to continue" in told
+        assert "error: training was asked to end (SIGTERM): run again to continue" in output
         step = torch.load(last, weights_only=True)["global_step"]
         assert reached + 1 < step < 100
         assert step % 20
         reached = step
     with training("--config", yaml, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        out, told = process.communicate()
-    assert process.returncode == 0, told
+        out, output = process.communicate()
+    assert process.returncode == 0, output
     assert out.count("Train: epoch 5 of 5") == 1
     assert [name for name in os.listdir(directory) if name.startswith("model")] == ["model.pt"]
     table = rows(directory / "metrics.csv")
@@ -255,16 +257,16 @@ def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run
             training_cli.main(["fit", "--config", yaml])
     training_cli.main(["fit", "--config", yaml])
     assert rows(ended / "metrics.csv") == rows(whole / "metrics.csv")
-    expected, found = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
-    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    expected, actual = (model.load(str(d / "model.pt")).network.state_dict() for d in (whole, ended))
+    assert all(torch.equal(actual[name], tensor) for name, tensor in expected.items())
 
 
 def test_a_training_keeps_the_precision_that_it_began_with(prepared, run, monkeypatch, capsys):
     yaml, directory = changed(prepared, "auto", ("precision", "auto"), ("max_epochs", 1)), run("auto")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
     training_cli.main(["fit", "--config", yaml])
-    told = "Train: precision 32-true; this processor emulates bfloat16: products take about 50 times as long"
-    assert told in capsys.readouterr().out
+    output = "Train: precision 32-true; this processor emulates bfloat16: products take about 50 times as long"
+    assert output in capsys.readouterr().out
     assert model.load(str(directory / "model.pt")).trained_in == "32-true"
     assert storage.made_with(str(directory / "model.pt"))["train.trainer.precision"] == "32-true"
     monkeypatch.setattr(precision, "slowdown", lambda *_: 0.5)  # goes on on a machine of another kind
@@ -278,10 +280,10 @@ def test_a_precision_by_name_is_obeyed_and_warned_of(prepared, run, monkeypatch,
     yaml, directory = changed(prepared, "named", ("precision", "bf16-mixed"), ("max_epochs", 1)), run("named")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
     training_cli.main(["fit", "--config", yaml, "--data.batches_per_epoch", "2"])
-    told = capsys.readouterr()
-    assert "Train: precision bf16-mixed" in told.out
+    output = capsys.readouterr()
+    assert "Train: precision bf16-mixed" in output.out
     emulated = "bfloat16, which this processor emulates: products take about 50 times as long"
-    assert f"warning: training computes in {emulated}" in told.err
+    assert f"warning: training computes in {emulated}" in output.err
     assert model.load(str(directory / "model.pt")).trained_in == "bf16-mixed"
     assert not (directory / "precision.json").exists()
 

@@ -11,7 +11,7 @@ from aframe.spectral import power_spectral_density, whiten_stream, whitening_fil
 from aframe.train.augmentation import (
     NOISE,
     SIGNAL,
-    Mixture,
+    BatchMixture,
     SnrDistribution,
     SnrSchedule,
     crop_at,
@@ -110,17 +110,17 @@ def test_network_snr_adds_detectors_in_quadrature():
 
 def test_fractions_of_a_batch_must_be_fractions():
     with pytest.raises(ConfigurationError, match="nor exceed 1 together"):
-        Mixture(0.6, 0.3, 0.2)
+        BatchMixture(0.6, 0.3, 0.2)
     with pytest.raises(ConfigurationError, match="must not be negative"):
-        Mixture(0.6, -0.1, 0.2)
+        BatchMixture(0.6, -0.1, 0.2)
 
 
 def test_a_batch_is_made_up_as_asked(generator):
     fractions = (0.3, 0.1, 0.05)
-    counts = torch.bincount(Mixture(*fractions).draw(20000, generator), minlength=4).numpy()
+    counts = torch.bincount(BatchMixture(*fractions).draw(20000, generator), minlength=4).numpy()
     assert stats.chisquare(counts, 20000 * np.array([*fractions, 1 - sum(fractions)])).pvalue > 1e-3
-    assert (Mixture(1.0, 0.0, 0.0).draw(1000, generator) == SIGNAL).all()
-    assert (Mixture(0.0, 0.0, 0.0).draw(1000, generator) == NOISE).all()
+    assert (BatchMixture(1.0, 0.0, 0.0).draw(1000, generator) == SIGNAL).all()
+    assert (BatchMixture(0.0, 0.0, 0.0).draw(1000, generator) == NOISE).all()
 
 
 def test_signals_are_whitened_as_strain_is():
@@ -139,9 +139,9 @@ def test_signals_are_whitened_as_strain_is():
     f_plus, f_cross = antenna_patterns(geometry, *angles)
     zero_phase = torch.stack([_zero_phase(s.taps[0], size) for s in streams])[None]
     delays = arrival_delays(geometry, *angles[:2])
-    found = whiten_responses(torch.stack([plus, cross])[None], f_plus, f_cross, delays, zero_phase, rate)[0]
+    whitened = whiten_responses(torch.stack([plus, cross])[None], f_plus, f_cross, delays, zero_phase, rate)[0]
     assert expected.abs().max() > 1
-    torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(whitened, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
 
 
 def test_zero_phase_response_of_a_filter():

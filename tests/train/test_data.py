@@ -22,23 +22,23 @@ def data(run):
 
 
 def test_a_batch_has_the_fractions_and_labels_that_were_asked_for(data):
-    made = data(waveform_prob=0.3, swap_prob=0.1, mute_prob=0.1)
-    made.setup("fit")
-    batch = made.make_batch(1)
-    assert batch.windows.shape == (4000, 2, made.inputs.kernel_size)
+    module = data(waveform_prob=0.3, swap_prob=0.1, mute_prob=0.1)
+    module.setup("fit")
+    batch = module.make_batch(1)
+    assert batch.windows.shape == (4000, 2, module.inputs.kernel_size)
     assert stats.binomtest(int(batch.labels.sum()), 4000, 0.3).pvalue > 1e-3
     assert torch.isfinite(batch.windows).all()
-    again = made.make_batch(1)
+    again = module.make_batch(1)
     assert torch.equal(batch.windows, again.windows)
     assert torch.equal(batch.labels, again.labels)
-    for other in (made.make_batch(2), made.make_batch(1, rank=1)):  # each process has batches of its own
+    for other in (module.make_batch(2), module.make_batch(1, rank=1)):  # each process has batches of its own
         assert not torch.equal(batch.windows, other.windows)
 
 
 def test_noise_alone_is_white_with_unit_density(data):
-    made = data(waveform_prob=0.0, swap_prob=0.0, mute_prob=0.0)
-    made.setup("fit")
-    batch = made.make_batch(1)
+    module = data(waveform_prob=0.0, swap_prob=0.0, mute_prob=0.0)
+    module.setup("fit")
+    batch = module.make_batch(1)
     assert batch.labels.sum() == 0
     spectrum = torch.fft.rfft(batch.windows * torch.hann_window(768)).abs().square().mean((0, 1))
     frequency = torch.arange(385) / 1.5
@@ -48,41 +48,41 @@ def test_noise_alone_is_white_with_unit_density(data):
 
 
 def test_signals_have_the_snrs_of_the_power_law_in_their_windows(data):
-    made = data()
-    made.setup("fit")
+    module = data()
+    module.setup("fit")
     generator = torch.Generator().manual_seed(1)
-    _, responses = made.background.sample(3000, made.inputs.kernel_size, generator, torch.device("cpu"))
-    signals = made.make_signals(responses, generator, generator, made.snr)
+    _, responses = module.background.sample(3000, module.inputs.kernel_size, generator, torch.device("cpu"))
+    signals = module.make_signals(responses, generator, generator, module.snr)
     snr = signals.double().square().sum((1, 2)).sqrt().numpy()
     assert stats.kstest(snr, lambda x: (x**-2.0 - 4**-2.0) / (100**-2.0 - 4**-2.0)).pvalue > 1e-3
 
 
 def test_the_schedule_begins_with_loud_signals(data):
     """And says so in the batches: where all is signal, the energy in excess of noise falls with the steps."""
-    made = data(
+    module = data(
         waveform_prob=1.0, swap_prob=0.0, mute_prob=0.0, initial_snr_minimum=50.0, snr_schedule_epochs=2,
         batches_per_epoch=10, batch_size=500,
     )  # fmt: skip
-    made.setup("fit")
+    module.setup("fit")
     plain = data(waveform_prob=1.0, swap_prob=0.0, mute_prob=0.0, batch_size=500)
     plain.setup("fit")
-    energies = [float(made.make_batch(step).windows.square().sum((1, 2)).quantile(0.05)) for step in (0, 10, 20)]
+    energies = [float(module.make_batch(step).windows.square().sum((1, 2)).quantile(0.05)) for step in (0, 10, 20)]
     assert energies[0] > energies[1] + 25**2
     assert energies[1] > energies[2] + 20**2
-    assert torch.equal(made.make_batch(20).windows, plain.make_batch(20).windows)
+    assert torch.equal(module.make_batch(20).windows, plain.make_batch(20).windows)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_where_the_data_lie_changes_no_batch(data, precision, capsys):
     expected = data(batch_size=50)
     expected.setup("fit")
-    wanted = expected.make_batch(3).windows
-    made = data(batch_size=50, background_memory="disk", waveform_memory="disk", waveform_precision=precision)
-    made.setup("fit")
+    windows = expected.make_batch(3).windows
+    module = data(batch_size=50, background_memory="disk", waveform_memory="disk", waveform_precision=precision)
+    module.setup("fit")
     assert "whitened background (0.0 GB): disk" in capsys.readouterr().out
-    assert made.signals.polarizations.dtype == getattr(torch, precision)
-    tolerance = 0.0 if precision == "float32" else 2e-3 * float(wanted.abs().max())
-    torch.testing.assert_close(made.make_batch(3).windows, wanted, atol=tolerance, rtol=0)
+    assert module.signals.polarizations.dtype == getattr(torch, precision)
+    tolerance = 0.0 if precision == "float32" else 2e-3 * float(windows.abs().max())
+    torch.testing.assert_close(module.make_batch(3).windows, windows, atol=tolerance, rtol=0)
 
 
 def test_validation_takes_the_end_and_leaves_both_parts_usable(data):
@@ -99,17 +99,17 @@ def test_validation_takes_the_end_and_leaves_both_parts_usable(data):
 
 
 def test_the_streams_are_whitened_as_a_search_does(data):
-    made = data(validation_fraction=0.3)
-    made.setup("fit")
-    path = made.inputs.directory + "/background"
+    module = data(validation_fraction=0.3)
+    module.setup("fit")
+    path = module.inputs.directory + "/background"
     (file,) = [name for name in os.listdir(path) if name.endswith(".hdf5")]
     with open_background(f"{path}/{file}") as background:
         strain = torch.from_numpy(background.read("L1"))
-    (training,), (held_out,) = split([len(strain)], 0.3, made.inputs)
-    for part, found in ((training, made.background.streams[1]), (held_out, made.validation.streams[0][1])):
-        whitened = whiten_stream(strain[part.start : part.stop], made.inputs.whitening).data
-        assert torch.equal(found, whitened[: len(found)])
-        assert len(whitened) - len(found) < made.inputs.kernel_size
+    (training,), (held_out,) = split([len(strain)], 0.3, module.inputs)
+    for part, stream in ((training, module.background.streams[1]), (held_out, module.validation.streams[0][1])):
+        whitened = whiten_stream(strain[part.start : part.stop], module.inputs.whitening).data
+        assert torch.equal(stream, whitened[: len(stream)])
+        assert len(whitened) - len(stream) < module.inputs.kernel_size
 
 
 def test_places_outside_the_window_are_refused(data):

@@ -10,37 +10,37 @@ from aframe.train import forecast
 @pytest.fixture
 def at_once(monkeypatch):
     """Has a training of a second be forecast."""
-    monkeypatch.setattr(forecast, "MEASURED", 0.0)
-    monkeypatch.setattr(forecast, "WORTH_A_MEASUREMENT", 0.0)
+    monkeypatch.setattr(forecast, "MEASURED_TIME", 0.0)
+    monkeypatch.setattr(forecast, "LEAST_TIME_LEFT", 0.0)
 
 
 @pytest.mark.usefixtures("at_once")
 def test_a_training_says_once_how_long_it_will_take(prepared, run, capsys):
     run("told")
     training_cli.main(["fit", "--config", str(prepared / "train.yaml")])
-    told = capsys.readouterr()
-    lines = [line for line in told.out.splitlines() if " a step" in line]
+    output = capsys.readouterr()
+    lines = [line for line in output.out.splitlines() if " a step" in line]
     assert len(lines) == 1
     assert re.fullmatch(r"Train: [\d.e-]+ s a step, \d+ s left, and validations", lines[0])
-    assert "warning" not in told.err
+    assert "warning" not in output.err
 
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(("possible", "is_slow"), [(1e-9, True), (1e3, False)])
 def test_a_training_slower_than_the_machine_says_what_to_change(prepared, run, capsys, possible, is_slow):
     run(f"slow {is_slow}")
-    asked = []
+    measured = []
 
     def window_seconds(run, path, precision, device):
-        asked.append((path, precision, device))
+        measured.append((path, precision, device))
         return possible
 
     training_cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
-    assert asked == [(str(prepared / "train.yaml"), "32-true", "cpu")]
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: training will take")]
-    assert len(told) == is_slow
-    if told:
-        assert re.search(r"more, [\d.]+ times what this machine can do \(\d+ s\): .+", told[0])
+    assert measured == [(str(prepared / "train.yaml"), "32-true", "cpu")]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: training will take")]
+    assert len(warnings) == is_slow
+    if warnings:
+        assert re.search(r"more, [\d.]+ times what this machine can do \(\d+ s\): .+", warnings[0])
 
 
 @pytest.mark.usefixtures("at_once")

@@ -38,12 +38,12 @@ def remote(bucket: str) -> str:
     return f"{bucket}/data"
 
 
-def wanted(directory: str) -> list[str]:
+def files_of(directory: str) -> list[str]:
     return [storage.join(directory, name) for name in SIZES]
 
 
 def check(copies: dict[str, str], directory: str) -> None:
-    assert list(copies) == wanted(directory)
+    assert list(copies) == files_of(directory)
     for name in SIZES:
         assert Path(copies[storage.join(directory, name)]).read_bytes() == content(name)
 
@@ -70,12 +70,12 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.s3
 def test_files_are_fetched_once(remote: str, capsys: pytest.CaptureFixture[str]) -> None:
-    first = local_copies(remote, wanted(remote))
+    first = local_copies(remote, files_of(remote))
     check(first, remote)
     assert all(Path(path).is_relative_to(cache_directory()) for path in first.values())
     assert re.fullmatch(r"fetching training data, 4 files: 1 MB in [\d.]+ s\n", capsys.readouterr().out)
     times = written(first)
-    assert local_copies(remote, wanted(remote)) == first
+    assert local_copies(remote, files_of(remote)) == first
     assert written(first) == times
     assert capsys.readouterr().out == ""
 
@@ -94,7 +94,7 @@ def test_each_source_has_a_directory_of_its_own(remote: str, bucket: str) -> Non
 @pytest.mark.s3
 @pytest.mark.parametrize("change", ["remote", "size", "content", "gone"])
 def test_what_has_changed_is_fetched_again_and_nothing_else(remote: str, change: str) -> None:
-    copies = local_copies(remote, wanted(remote))
+    copies = local_copies(remote, files_of(remote))
     times = written(copies)
     path, expected = f"{remote}/background/b.hdf5", content("background/b.hdf5")
     copy = Path(copies[path])
@@ -106,7 +106,7 @@ def test_what_has_changed_is_fetched_again_and_nothing_else(remote: str, change:
         copy.unlink()
     else:
         copy.write_bytes(expected[:-1] if change == "size" else bytes(len(expected)))
-    assert local_copies(remote, wanted(remote)) == copies
+    assert local_copies(remote, files_of(remote)) == copies
     assert copy.read_bytes() == expected
     assert [old == new for old, new in zip(times, written(copies), strict=True)] == [True, False, True, True]
 
@@ -119,7 +119,7 @@ def test_a_damaged_object_is_an_error_that_names_it(remote: str) -> None:
     with pytest.raises(
         StorageError, match=r"data/background/a\.hdf5 is damaged: the store promises the checksum 0{64}"
     ):
-        local_copies(remote, wanted(remote))
+        local_copies(remote, files_of(remote))
     assert not list(cache_directory().rglob("a.hdf5"))
     assert not list(cache_directory().rglob(".partial-*"))
 
@@ -131,14 +131,14 @@ def test_an_object_that_aframe_did_not_upload_is_checked_by_its_etag(remote: str
     about = fsspec.core.url_to_fs(remote)[0].describe(inner)
     assert about.sha256 == ""
     assert about.md5 == local_copy.hashlib.md5(b"uploaded by other means").hexdigest()
-    copies = local_copies(remote, wanted(remote))
+    copies = local_copies(remote, files_of(remote))
     assert Path(copies[f"{remote}/background/a.hdf5"]).read_bytes() == b"uploaded by other means"
 
 
 @pytest.mark.s3
 def test_a_missing_object_is_an_error_that_names_it(remote: str) -> None:
     with pytest.raises(StorageError, match=r"data/none\.hdf5 does not exist: run the step that makes it"):
-        local_copies(remote, [*wanted(remote), f"{remote}/none.hdf5"])
+        local_copies(remote, [*files_of(remote), f"{remote}/none.hdf5"])
 
 
 @pytest.mark.s3
@@ -147,20 +147,20 @@ def test_an_object_that_is_deleted_meanwhile_is_an_error_that_names_it(
 ) -> None:
     monkeypatch.setattr(local_copy, "_check_room", lambda *_: storage.remove(f"{remote}/background/b.hdf5"))
     with pytest.raises(StorageError, match=r"data/background/b\.hdf5 was deleted while it was being fetched"):
-        local_copies(remote, wanted(remote))
+        local_copies(remote, files_of(remote))
 
 
 @pytest.mark.s3
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(
     remote: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage("/")._replace(free=local_copy.ROOM + 900_000)
+    usage = shutil.disk_usage("/")._replace(free=local_copy.SPARE_BYTES + 900_000)
     monkeypatch.setattr(local_copy.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(StorageError, match=r"4 files of training data need 0\.00 GB, and .* has 0\.27 GB free: free"):
-        local_copies(remote, wanted(remote))
+        local_copies(remote, files_of(remote))
     assert not list(cache_directory().rglob("*.hdf5"))
-    usage = usage._replace(free=local_copy.ROOM + 1_100_000)
-    check(local_copies(remote, wanted(remote)), remote)
+    usage = usage._replace(free=local_copy.SPARE_BYTES + 1_100_000)
+    check(local_copies(remote, files_of(remote)), remote)
 
 
 @pytest.mark.s3
@@ -170,14 +170,14 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(
     (tmp_path / "file").touch()
     monkeypatch.setenv("AFRAME_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(StorageError, match=r"cannot be used .*or set AFRAME_CACHE_DIR to another directory"):
-        local_copies(remote, wanted(remote))
+        local_copies(remote, files_of(remote))
 
 
 @pytest.mark.s3
 def test_dropped_connections_only_slow_it_down(remote: str, wire: stores.Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_copy, "PIECE_BYTES", 2**17)
     wire.cut_after("out", 400_000, 0.5)
-    check(local_copies(remote, wanted(remote)), remote)
+    check(local_copies(remote, files_of(remote)), remote)
     assert wire.cuts == 1
 
 
@@ -190,13 +190,13 @@ def test_an_outage_that_lasts_is_an_error_and_the_next_time_goes_on(
     monkeypatch.setattr(local_copy, "FETCHED_AT_ONCE", 1)
     wire.cut_after("out", 500_000, 1000)
     with pytest.raises(StorageError, match="did not answer"):
-        local_copies(remote, wanted(remote))
+        local_copies(remote, files_of(remote))
     complete = [path for path in cache_directory().rglob("a.hdf5")]
     assert len(complete) == 1
     time_written = complete[0].stat().st_mtime_ns
     assert not list(cache_directory().rglob("b.hdf5"))
     wire.is_cut = False
-    copies = local_copies(remote, wanted(remote))
+    copies = local_copies(remote, files_of(remote))
     check(copies, remote)
     assert complete[0].stat().st_mtime_ns == time_written
 
@@ -212,7 +212,7 @@ local_copy.local_copies(sys.argv[1], sys.argv[2:])
 @pytest.mark.s3
 def test_a_killed_fetch_goes_on_with_what_is_complete(remote: str, wire: stores.Wire) -> None:
     passed = wire.passed["out"]
-    process = subprocess.Popen([sys.executable, "-c", FETCH, remote, *wanted(remote)])
+    process = subprocess.Popen([sys.executable, "-c", FETCH, remote, *files_of(remote)])
     while wire.passed["out"] - passed < SIZES["background/a.hdf5"] + 2**17:
         assert process.poll() is None
         time.sleep(0.001)
@@ -220,13 +220,13 @@ def test_a_killed_fetch_goes_on_with_what_is_complete(remote: str, wire: stores.
     process.wait()
     complete = list(cache_directory().rglob("a.hdf5"))
     times = [path.stat().st_mtime_ns for path in complete]
-    check(local_copies(remote, wanted(remote)), remote)
+    check(local_copies(remote, files_of(remote)), remote)
     assert [path.stat().st_mtime_ns for path in complete] == times
     assert not list(cache_directory().rglob(".partial-*"))
 
 
 def _fetch_in_child(directory: str) -> None:
-    check(local_copies(directory, wanted(directory)), directory)
+    check(local_copies(directory, files_of(directory)), directory)
 
 
 @pytest.mark.s3
@@ -246,7 +246,7 @@ def test_processes_that_start_together_fetch_once(remote: str, wire: stores.Wire
 @pytest.mark.s3
 def test_a_terminal_has_a_bar(remote: str) -> None:
     master, slave = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", FETCH, remote, *wanted(remote)], stderr=slave, stdout=slave)
+    process = subprocess.Popen([sys.executable, "-c", FETCH, remote, *files_of(remote)], stderr=slave, stdout=slave)
     os.close(slave)
     text = ""
     with contextlib.suppress(OSError):  # EIO: the other end is closed

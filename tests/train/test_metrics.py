@@ -113,8 +113,8 @@ def test_signals_are_counted_by_loudness_and_by_mass():
 def test_what_cannot_be_known_is_not_a_number():
     statistics = np.concatenate([np.linspace(0, 1, 3000), [50.0, 60.0, 70.0]])
     metrics = validation_metrics(validation(Background(statistics, MONTH / 10)), 1e-3)
-    found = [value for name, value in metrics.items() if name.startswith("valid_found")]
-    assert len(found) > 5
-    assert np.isnan(found).all()
+    shares = [value for name, value in metrics.items() if name.startswith("valid_found")]
+    assert len(shares) > 5
+    assert np.isnan(shares).all()
     assert metrics["found_is_extrapolated"] == 1
     assert metrics["valid_efficiency"] == pytest.approx(4 / 6)

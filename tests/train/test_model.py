@@ -107,17 +107,17 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
 
 
 def test_a_model_that_was_put_in_the_place_of_another_is_refused(tmp_path):
-    here, there = tmp_path / "here" / "model.pt", tmp_path / "there" / "model.pt"
-    for path, epochs in ((here, 3), (there, 40)):
+    replaced, other = tmp_path / "here" / "model.pt", tmp_path / "there" / "model.pt"
+    for path, epochs in ((replaced, 3), (other, 40)):
         path.parent.mkdir()
         model.save(trained("factorised"), str(path), {"train.trainer.max_epochs": epochs})
-    here.write_bytes(there.read_bytes())
-    told = r"trained with train\.trainer\.max_epochs = 40, the record beside it says 3: put that one back"
-    with pytest.raises(StorageError, match=told):
-        model.load(str(here))
+    replaced.write_bytes(other.read_bytes())
+    message = r"trained with train\.trainer\.max_epochs = 40, the record beside it has 3: restore that model"
+    with pytest.raises(StorageError, match=message):
+        model.load(str(replaced))
     alone = tmp_path / "alone.pt"  # a model that was sent without the record
-    alone.write_bytes(there.read_bytes())
-    assert model.load(str(alone)).preprocessing == model.load(str(there)).preprocessing
+    alone.write_bytes(other.read_bytes())
+    assert model.load(str(alone)).preprocessing == model.load(str(other)).preprocessing
 
 
 def test_another_format_version_is_refused_with_the_version_that_reads_it(tmp_path):

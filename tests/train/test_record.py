@@ -29,8 +29,8 @@ def test_a_validation_comes_back_with_its_threshold(tmp_path):
     scored = Validation(torch.zeros(5), background, torch.zeros(2), torch.zeros(2).long(), *columns)
     write_validation(str(tmp_path / "validation.hdf5"), scored)
     again = read_validation(str(tmp_path / "validation.hdf5"))
-    for found, expected in zip((again.statistic, again.snr, again.chirp_mass), columns, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip((again.statistic, again.snr, again.chirp_mass), columns, strict=True):
+        np.testing.assert_array_equal(actual, expected)
     np.testing.assert_array_equal(again.background.statistics, background.statistics)
     assert again.background.livetime == 1e7
     assert (again.threshold, again.is_extrapolated) == (monthly_threshold(background).statistic, False)

@@ -95,8 +95,10 @@ def test_stored_signals_are_rows_of_the_file(prepared, run):
         assert signals.coalescence_sample == 512
         waves = signals.sample(4000, seeded(5), CPU)
         assert waves.dtype == torch.float32
-        found = torch.cdist(waves.flatten(1)[:50] * SCALE, stored.flatten(1) * SCALE).argmin(1)
-        assert ((waves[:50] - stored[found]).abs().amax((1, 2)) <= tolerance * stored[found].abs().amax((1, 2))).all()
+        nearest = torch.cdist(waves.flatten(1)[:50] * SCALE, stored.flatten(1) * SCALE).argmin(1)
+        assert (
+            (waves[:50] - stored[nearest]).abs().amax((1, 2)) <= tolerance * stored[nearest].abs().amax((1, 2))
+        ).all()
         assert len(torch.unique(waves[:, 0, :], dim=0)) == 60
 
 
@@ -143,8 +145,8 @@ def test_the_choice_is_shown_with_all_others(capsys):
 
 def test_an_unknown_choice_is_an_error(prepared):
     assert yaml_mistakes(str(prepared / "train.yaml")) == []
-    (told,) = yaml_mistakes(yaml(prepared, "invented"))
-    assert re.search(r"\.yaml:\d+: data\.waveforms = 'invented' must be stored or generated$", told)
+    (mistake,) = yaml_mistakes(yaml(prepared, "invented"))
+    assert re.search(r"\.yaml:\d+: data\.waveforms = 'invented' must be stored or generated$", mistake)
 
 
 @pytest.mark.usefixtures("ml4gw")
@@ -155,8 +157,8 @@ def test_an_approximant_that_cannot_be_generated_is_an_error_before_anything_is_
     message = "IMRPhenomXPHM cannot be made on the device: IMRPhenomD and IMRPhenomPv2 can"
     with pytest.raises(ConfigurationError, match=message):
         generated_signals(*signal_model(dataclasses.replace(whole, waveforms=other)))
-    (told,) = yaml_conflicts(yaml(prepared, "generated"), dataclasses.replace(whole, waveforms=other))
-    assert message in told
+    (mistake,) = yaml_conflicts(yaml(prepared, "generated"), dataclasses.replace(whole, waveforms=other))
+    assert message in mistake
     path = prepared / "other.cfg"
     path.write_text((prepared / "sandbox.cfg").read_text().replace("= IMRPhenomPv2", "= IMRPhenomXPHM"))
     with pytest.raises(ConfigurationError, match=message):

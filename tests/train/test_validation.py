@@ -24,7 +24,7 @@ def strain():
 
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory, strain):
-    """Signals that are a single loud sample at coalescence, so that it can be seen where each one lies."""
+    """Signals with a single loud sample at coalescence, to check their positions."""
     number, size, pad = 40, 512, 128
     waves = np.zeros((number, size), np.float32)
     waves[:, size - pad] = 1e-19
@@ -71,7 +71,7 @@ def test_slides_are_as_many_as_the_background_takes_and_no_longer_than_it_is(hel
 @pytest.mark.parametrize("kind", ["joint", "factorised"])
 def test_scores_are_those_of_single_windows_and_events_those_of_a_search(held_out, kind):
     trained = network(kind)
-    found = held_out.joined([held_out.score(trained, 100.0, CPU, (0, 1))])
+    joined = held_out.joined([held_out.score(trained, 100.0, CPU, (0, 1))])
     slides = held_out.slides(100.0, 3)
     assert len(slides) >= 2
     expected, events = [], []
@@ -81,15 +81,15 @@ def test_scores_are_those_of_single_windows_and_events_those_of_a_search(held_ou
         with torch.no_grad():
             expected.append(trained(shifted.unfold(-1, 256, 64).transpose(0, 1)))
         events.append(cluster(expected[-1].numpy(), 0.0, CLUSTERING)[0])
-    torch.testing.assert_close(found.windows, torch.cat(expected), atol=1e-4, rtol=1e-4)
-    np.testing.assert_allclose(found.background.statistics, np.sort(np.concatenate(events)), atol=1e-4)
-    assert found.background.livetime == len(found.windows) / 4
+    torch.testing.assert_close(joined.windows, torch.cat(expected), atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(joined.background.statistics, np.sort(np.concatenate(events)), atol=1e-4)
+    assert joined.background.livetime == len(joined.windows) / 4
     with torch.no_grad():
         windows = trained(held_out.signals.unfold(-1, 256, 64).transpose(1, 2).flatten(0, 1)).unflatten(0, (40, 4))
     average = windows.unfold(-1, 2, 1).mean(-1).amax(1)  # over half a second: two windows
-    np.testing.assert_allclose(found.statistics, average.numpy(), atol=1e-4)
-    torch.testing.assert_close(found.views, windows[held_out.is_view], atol=1e-4, rtol=1e-4)
-    assert torch.equal(torch.bincount(found.signal_of_view), held_out.is_view.sum(1))
+    np.testing.assert_allclose(joined.statistics, average.numpy(), atol=1e-4)
+    torch.testing.assert_close(joined.views, windows[held_out.is_view], atol=1e-4, rtol=1e-4)
+    assert torch.equal(torch.bincount(joined.signal_of_view), held_out.is_view.sum(1))
 
 
 def test_several_processes_come_to_the_same_as_one(held_out):

@@ -1,4 +1,4 @@
-"""What scores whitened strain: this process, ONNX Runtime, or a Triton server."""
+"""Scorers of whitened strain: torch in this process, ONNX Runtime, or a Triton server."""
 
 from aframe.inference.scorers.in_process import TorchScorer
 from aframe.inference.scorers.interface import Scorer

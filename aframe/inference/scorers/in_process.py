@@ -14,29 +14,29 @@ from aframe.train.model import Model
 from aframe.types import Array
 
 FUSED_WINDOWS = 512
-"""Windows of a slide fused at once: their embeddings fit a processor's cache, which measured fastest."""
+"""Windows of a slide fused at once. Their embeddings fit a processor's cache; this size was the fastest measured."""
 
 ENCODED_WINDOWS = 128
-"""Windows' worth of a stream encoded at once, for the same reason."""
+"""Length of stream encoded at once, in strides. Its embeddings fit a processor's cache too."""
 
 GPU_TILES = 32
-"""So many times as much at once on a GPU, which computes such a tile in less time than it takes to ask for it."""
+"""Factor by which more is computed at once on a GPU. A GPU computes a smaller tile faster than it is launched."""
 
 GPU_STRETCHES = 32
 """Stretches with signals scored together on a GPU, for the same reason."""
 
 Answer = Callable[[], Array]
-"""Waits for scores that are on their way."""
+"""Waits for scores that are being computed, and returns them."""
 
 
 class TorchScorer(Scorer):
-    """A network of one's own.
+    """Scorer that computes with torch in this process.
 
     Args:
-        model: Network and preprocessing; the caller's stays as it is.
-        precision: Type in which it computes.
-        device: Where it computes: strain, embeddings and windows stay there, and only scores come back.
-        compiled: Whether fusion is compiled first, which takes minutes.
+        model: Network and preprocessing. The scorer copies the network.
+        precision: Type of the computation.
+        device: Device of the computation. Strain, embeddings and windows stay on it; only scores are copied back.
+        compiled: Whether to compile fusion first. Compiling takes minutes.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TorchScorer(Scorer):
         self.compiled = self._compile() if compiled else None
 
     def _compile(self) -> Callable[[list[Tensor], int], Tensor]:
-        """The compiled fusion; on a GPU as a graph, which is asked for by one call and writes where it last wrote."""
+        """Compile fusion. On a GPU it becomes a CUDA graph: one call launches it, and it reuses its output memory."""
         if not self.on_gpu:
             return torch.compile(self.network.fuse, dynamic=False)
         graph = torch.compile(self.network.fuse, dynamic=False, mode="reduce-overhead")
@@ -66,12 +66,12 @@ class TorchScorer(Scorer):
 
     @property
     def tile(self) -> int:
-        """Windows fused at once: a joint network's batch, as it looks at each window on its own."""
+        """Windows fused at once. For a joint network this is its batch size, as it computes each window separately."""
         return self.network.batch_size if isinstance(self.network, JointResNet) else self.tiles * FUSED_WINDOWS
 
     @torch.inference_mode()
     def _encode(self, streams: Tensor) -> Tensor:
-        """Embed streams piece by piece: equal to embedding them at once, in bounded memory."""
+        """Embed streams piece by piece, in bounded memory. The result equals that of embedding them at once."""
         network = self.network
         steps, pieces, first = network.steps(streams.shape[-1]), [], 0
         tile = self.tiles * ENCODED_WINDOWS * self.hop
@@ -89,12 +89,12 @@ class TorchScorer(Scorer):
 
     @torch.inference_mode()
     def _fuse(self, views: Sequence[Tensor]) -> Tensor:
-        """Scores of all windows, on the device: shape (windows,) or (stretches, windows)."""
+        """Score all windows, on the device. The scores have shape (windows,) or (stretches, windows)."""
         windows, steps, tile = self.windows_in(views[0].shape[-1]), self.network.window_steps, self.tile
         batches, result = [view if view.dim() > 2 else view[None] for view in views], []
         compiled = self.compiled if windows >= tile and views[0].dim() == 2 else None
         for first in range(0, windows, tile):
-            # what is compiled sees one shape and layout alone, else it would be compiled anew for each other one
+            # the compiled fusion gets inputs of one shape and layout, as torch compiles again for each other one
             begin = first if compiled is None else min(first, windows - tile)
             size = (min(tile, windows - begin) - 1) * self.hop + steps
             pieces = [batch[..., begin * self.hop : begin * self.hop + size] for batch in batches]
@@ -107,7 +107,7 @@ class TorchScorer(Scorer):
         return scores if views[0].dim() > 2 else scores[0]
 
     def fuse_each(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Array]:
-        """Score all windows: see ``Scorer.fuse_each``. A GPU works on the next ones while some are looked at."""
+        """Score all windows: see ``Scorer.fuse_each``. A GPU computes the next scores while the caller uses some."""
         answers: deque[Answer] = deque()
         for each in views:
             answers.append(self._send_back(self._fuse(each)))
@@ -117,7 +117,7 @@ class TorchScorer(Scorer):
             yield answers.popleft()()
 
     def _send_back(self, scores: Tensor) -> Answer:
-        """Copy scores to the processor's memory; on a GPU this only asks for it."""
+        """Copy scores to the processor's memory. On a GPU this only starts the copy."""
         if not self.on_gpu:
             return scores.cpu().numpy
         host = torch.empty(scores.shape, pin_memory=True)

@@ -1,4 +1,4 @@
-"""The one interface that the engine knows of whatever computes its scores."""
+"""Interface between the engine and the scorers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,16 @@ from aframe.types import Array
 
 
 class Scorer(ABC):
-    """Encodes streams and fuses embeddings, many after another, so that one may be on its way while the next is made.
+    """Encodes streams and fuses embeddings.
+
+    It takes iterables, so it can compute one result while the caller prepares the next input.
 
     Args:
         model: Network and preprocessing.
 
     Attributes:
-        device: Where strain and embeddings lie: cpu, or a GPU that computes in this process.
-        stretches_at_once: Stretches with signals that are encoded and fused together.
+        device: Device of strain and embeddings: cpu, or a GPU of this process.
+        stretches_at_once: Number of stretches with signals that are encoded and fused together.
 
     Raises:
         ConfigurationError: If windows fall between the steps of the network's embeddings.
@@ -35,7 +37,7 @@ class Scorer(ABC):
 
     @property
     def network(self) -> Network:
-        """The network, for the shapes of what it takes and gives."""
+        """The network, for the shapes of its inputs and outputs."""
         return self.model.network
 
     @property
@@ -51,7 +53,8 @@ class Scorer(ABC):
             streams: Whitened strain, each of shape (stretches, ifos, time), with at least one window in it.
 
         Yields:
-            Of each, in order: shape (stretches, ifos, channels, steps), all steps that the network's ``steps`` counts.
+            Embeddings of each, in order: shape (stretches, ifos, channels, steps), where steps is the network's
+            ``steps``.
         """
 
     @abstractmethod
@@ -59,20 +62,25 @@ class Scorer(ABC):
         """Score all windows of embedded streams.
 
         Args:
-            views: Of each, one embedding per detector, shape (channels, steps), already shifted against each other;
-                where ``stretches_at_once`` is more than one, also (stretches, channels, steps).
+            views: Embeddings, one per detector, already shifted against each other, shape (channels, steps). If
+                ``stretches_at_once`` is more than one, they may also have shape (stretches, channels, steps).
 
         Yields:
-            Of each, in order: float32, shape (windows,) or (stretches, windows).
+            Logits of each, in order: float32, shape (windows,) or (stretches, windows).
         """
 
     def to_device(self, strain: Array | Tensor, precision: torch.dtype | None = None) -> Tensor:
-        """Strain where it is whitened and scored, in its own precision or another."""
+        """Move strain to the device that whitens and scores it.
+
+        Args:
+            strain: Strain, dimensionless, any shape.
+            precision: Type of the result; None keeps that of the strain.
+        """
         return torch.as_tensor(strain).to(self.device, precision, non_blocking=True)
 
     def windows_in(self, steps: int) -> int:
-        """Windows in so many steps of embeddings."""
+        """Number of windows in embeddings of ``steps`` steps."""
         return (steps - self.network.window_steps) // self.hop + 1
 
-    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
-        """Let go of what is held outside this process."""
+    def close(self) -> None:  # noqa: B027 - most scorers have nothing to close
+        """Close connections to other processes."""

@@ -15,18 +15,19 @@ from aframe.types import Array
 
 
 class OnnxScorer(ServedScorer):
-    """The graphs of a repository, run here.
+    """Scorer that runs the graphs of a model repository in this process.
 
     Args:
         model: Network and preprocessing.
-        identity: Of the model, as in ``export.configuration.identity``.
+        identity: Identity of the model, as in ``export.configuration.identity``.
         repository: Directory of the repository.
-        name: Name of the model in it.
-        threads: On which each graph is run.
+        name: Name of the model in the repository.
+        threads: Number of threads of each graph.
 
     Raises:
         ParameterMismatchError: If the repository has another model.
-        ConfigurationError: If it was exported for another platform, or in a precision that ONNX Runtime has not here.
+        ConfigurationError: If the model was exported for another platform, or in a precision that ONNX Runtime does not
+            support here.
     """
 
     def __init__(self, model: Model, identity: Mapping[str, str], repository: str, name: str, threads: int = 1) -> None:
@@ -49,7 +50,7 @@ class OnnxScorer(ServedScorer):
                     "onnxruntime"
                 )
             providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in _available()]
-            with fsspec.open(path, "rb") as file:  # here or on s3
+            with fsspec.open(path, "rb") as file:  # a local or s3 path
                 content = file.read()
             try:
                 self.sessions[ending] = onnxruntime.InferenceSession(content, self.options, providers=providers)

@@ -1,4 +1,4 @@
-"""Scores by the graphs of a model repository, whoever runs them: strain is cut into their fixed shapes."""
+"""Scores by the graphs of a model repository. The scorer cuts strain into the fixed shapes of the graphs."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,35 +13,36 @@ from aframe.train.model import Model
 from aframe.types import Array
 
 Part = tuple[int, bool]
-"""Of an answer: how much of it is wanted, and whether it is the last of what belongs together."""
+"""Number of leading items of an answer that are used, and whether the answer is the last of a stream or slide."""
 
 Request = tuple[str, Array, Part]
-"""Ending of a graph's name, inputs with a batch in front, and what to make of the answer."""
+"""Ending of a graph's name, inputs with a batch axis in front, and the part of the answer that is used."""
 
-SHORT = 0.5
-"""Share of a block up to which its windows are sent one by one to a joint network, which costs bytes and saves work."""
+SHORT_BLOCK = 0.5
+"""Fraction of a block up to which its windows go to a joint network one by one. This sends more bytes but computes
+fewer windows."""
 
 
 class ServedScorer(Scorer):
-    """A network whose graphs are run elsewhere.
+    """Scorer that sends requests to the graphs of a model repository.
 
     Args:
         model: Network and preprocessing.
-        block_windows: Windows in a block.
+        block_windows: Number of windows in a block.
         batch_size: Largest batch of single windows.
     """
 
     def __init__(self, model: Model, block_windows: int, batch_size: int) -> None:
         super().__init__(model)
-        self.most_single = min(batch_size, int(SHORT * block_windows))
+        self.most_single = min(batch_size, int(SHORT_BLOCK * block_windows))
         self.block = Block(model.network, model.preprocessing, block_windows)
 
     @abstractmethod
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Array, Part]]:
-        """Answers to requests, in order, each with its request's last item."""
+        """Answer requests in order. Each answer comes with the last item of its request."""
 
     def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Embed streams: see ``Scorer.encode_each``. The network's own ``encode`` where that is the identity."""
+        """Embed streams: see ``Scorer.encode_each``. A joint network's ``encode`` is the identity and runs here."""
         if not self.network.is_factorised:
             return map(self.network.encode, streams)
         return (torch.from_numpy(embedded) for embedded in self._together(self._streams(streams), axis=-1))
@@ -52,11 +53,11 @@ class ServedScorer(Scorer):
         return self._together(requests, axis=0)
 
     def _together(self, requests: Iterable[Request], axis: int) -> Iterator[Array]:
-        """Join the wanted parts of answers that belong together."""
+        """Join the used parts of the answers of each stream or slide."""
         parts: list[Array] = []
-        for answer, (wanted, is_last) in self.ask(requests):
+        for answer, (used, is_last) in self.ask(requests):
             joined = answer.reshape(-1) if axis == 0 else answer
-            parts.append(joined[..., :wanted])
+            parts.append(joined[..., :used])
             if is_last:
                 yield np.concatenate(parts, axis=axis)
                 parts = []
@@ -78,24 +79,24 @@ class ServedScorer(Scorer):
                 yield FUSION, torch.stack(pieces)[None].numpy(), (count, is_last)
 
     def _blocks(self, views: Iterable[Sequence[Tensor]]) -> Iterator[Request]:
-        made = self.preprocessing
+        size, stride = self.preprocessing.kernel_size, self.preprocessing.stride_size
         for embeddings in views:
             streams = torch.cat(list(embeddings))
             for first, count, is_last in self._tiles(streams.shape[-1]):
-                piece = streams[:, first * made.stride_size :][:, : self.block.size]
+                piece = streams[:, first * stride :][:, : self.block.size]
                 if count <= self.most_single:
-                    windows = piece.unfold(-1, made.kernel_size, made.stride_size)[:, :count].transpose(0, 1)
+                    windows = piece.unfold(-1, size, stride)[:, :count].transpose(0, 1)
                     yield WINDOWS, windows.contiguous().numpy(), (count, is_last)
                 else:
                     yield BLOCKS, _padded(piece, self.block.size)[None].numpy(), (count, is_last)
 
     def _tiles(self, steps: int) -> Iterator[tuple[int, int, bool]]:
-        """First window, number of windows, and whether they are the last, of each block."""
+        """First window and number of windows of each block, and whether it is the last block."""
         windows, size = self.windows_in(steps), self.block.windows
         for first in range(0, windows, size):
             yield first, min(size, windows - first), first + size >= windows
 
 
 def _padded(piece: Tensor, size: int) -> Tensor:
-    """A piece with zeros after it; in memory on its own."""
+    """Pad a piece with zeros at its end. The result is contiguous in memory."""
     return torch.nn.functional.pad(piece, (0, size - piece.shape[-1])).contiguous()

@@ -14,17 +14,17 @@ from aframe.types import Array
 
 
 class TritonScorer(ServedScorer):
-    """The graphs of a server. Of a factorised network it encodes; slides are fused here, where they are.
+    """Scorer that sends requests to a server. For a factorised network the server encodes and this process fuses.
 
     Args:
         model: Network and preprocessing.
         client: Connection to the server.
-        name: Name of the model there.
-        precision: Type in which a factorised network's head computes here.
+        name: Name of the model on the server.
+        precision: Type in which this process computes the head of a factorised network.
 
     Raises:
         ParameterMismatchError: If the server has another model.
-        ServerError: If it does not answer, or has no such model.
+        ServerError: If the server does not answer, or lacks the model.
     """
 
     def __init__(self, model: Model, client: TritonClient, name: str, precision: torch.dtype = torch.float32) -> None:
@@ -47,5 +47,5 @@ class TritonScorer(ServedScorer):
         return super().fuse_each(views) if self.head is None else self.head.fuse_each(views)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.client.close()

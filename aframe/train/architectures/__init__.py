@@ -1,4 +1,4 @@
-"""Networks: each encodes one detector's stream and fuses the detectors' embeddings."""
+"""Networks. Each encodes the stream of each detector, and fuses the embeddings of the detectors."""
 
 from aframe.train.architectures.factorised import FactorisedNetwork
 from aframe.train.architectures.network import Network

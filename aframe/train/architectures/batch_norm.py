@@ -1,19 +1,20 @@
-"""Batch norm over the batches of all processes, on any device: torch's own knows GPUs alone."""
+"""Batch norm over the batches of all processes, on any device. Torch's own runs only on GPUs."""
 
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class SynchronisedBatchNorm(nn.BatchNorm1d):
-    """Batch norm whose statistics in training are those of all processes' batches together.
+    """Batch norm with the statistics of all processes' batches.
 
-    Outside of training, or in one process, it is what it inherits, and its state has the same names.
+    In evaluation mode, or in one process, it acts like ``BatchNorm1d``. Its state has the same names.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise: shape (batch, channels, time)."""
+    def forward(self, x: Float[Tensor, "batch channels time"]) -> Float[Tensor, "batch channels time"]:
+        """Normalise each channel."""
         if not (self.training and torch.distributed.is_initialized()):
             return super().forward(x)
         values = x.float()
@@ -33,14 +34,14 @@ class SynchronisedBatchNorm(nn.BatchNorm1d):
 
 
 def synchronise(network: nn.Module) -> None:
-    """Make all batch norms of a network synchronised ones, with the parameters that they have."""
+    """Replace all batch norms of a network by synchronised ones with the same parameters."""
     for module in network.modules():
         if type(module) is nn.BatchNorm1d:
             module.__class__ = SynchronisedBatchNorm
 
 
 class _Total(torch.autograd.Function):
-    """Sum over processes; so is its gradient."""
+    """Sum over processes. The gradient is summed over processes too."""
 
     @staticmethod
     def forward(_: Any, value: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ def _total(value: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Mean of each channel over all processes' batches, which may differ in size."""
+    """Mean of each channel over the batches of all processes. The batches may differ in size."""
     sums = torch.cat([values.sum((0, 2)), values.new_tensor([values.shape[0] * values.shape[2]])])
     total = _total(sums)
     return total[:-1] / total[-1]

@@ -1,4 +1,4 @@
-"""What every network promises, tried before a training: its arguments, its shapes, and that streams are windows."""
+"""Checks of a network before a training: its arguments, its shapes, and equal scores of streams and windows."""
 
 import copy
 import inspect
@@ -10,28 +10,28 @@ from aframe.errors import ConfigurationError
 from aframe.train.architectures.network import Network
 
 WINDOWS = 5
-"""Windows of the stream that is tried."""
+"""Windows of the stream that the check scores."""
 
 TOLERANCE = 1e-3
-"""Difference of scores, relative to the largest or to one, that rounding explains."""
+"""Largest difference of scores by rounding, relative to the largest score or to 1."""
 
 
 @torch.inference_mode()
 def check_network(network: Network, stride_size: int) -> None:
-    """Refuse a network that would train, and then be wrong in a search.
+    """Refuse a network that can be trained, but would give wrong scores in a search.
 
     Args:
-        network: Newly built; stays as it is.
+        network: New network. It is copied and not changed.
         stride_size: Samples from one window to the next.
 
     Raises:
-        ConfigurationError: Saying which promise of ``Network`` is broken.
+        ConfigurationError: If the network breaks a rule of ``Network``. The message names the rule.
     """
     title = type(network).__name__
-    lacking = [name for name in inspect.signature(type(network)).parameters if not hasattr(network, name)]
-    if lacking:
+    missing = [name for name in inspect.signature(type(network)).parameters if not hasattr(network, name)]
+    if missing:
         raise ConfigurationError(
-            f"{title} keeps no attribute {', '.join(lacking)}: each argument of __init__ must be one, so that model.pt "
+            f"{title} keeps no attribute {', '.join(missing)}: each argument of __init__ must be one, so that model.pt "
             "can build the network again"
         )
     hop = network.hop(stride_size)
@@ -52,21 +52,21 @@ def check_network(network: Network, stride_size: int) -> None:
     except ConfigurationError:
         raise
     except Exception as error:
-        told = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise ConfigurationError(
             f"{title} cannot score a stream of {size} samples in windows of {network.kernel_size} "
-            f"({type(error).__name__}: {told}): see aframe.train.architectures.Network for the shapes"
+            f"({type(error).__name__}: {message}): see aframe.train.architectures.Network for the shapes"
         ) from error
     difference = float((scores[0] - expected).abs().max() / expected.abs().max().clamp(min=1))
     if not difference <= TOLERANCE:
         raise ConfigurationError(
             f"{title} scores the windows of a stream otherwise than each by itself (relative difference "
-            f"{difference:.2g}): nothing may pad or look along the whole of time, as group and instance norms do"
+            f"{difference:.2g}): no layer may pad, or normalise along time as group and instance norms do"
         )
 
 
 def _check_embedding(network: Network, stream: Tensor, embedding: Tensor, alone: Tensor) -> None:
-    """Refuse an embedding that has not the steps, or not the reach, that the network says it has."""
+    """Refuse an embedding whose steps or receptive field differ from the network's attributes."""
     title = type(network).__name__
     size, steps = stream.shape[-1], network.steps(stream.shape[-1])
     if embedding.dim() != 4 or embedding.shape[:2] != stream.shape[:2] or embedding.shape[-1] != steps:

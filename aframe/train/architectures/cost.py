@@ -1,4 +1,4 @@
-"""What a network costs: parameters and floating-point operations, encoder and head apart."""
+"""Cost of a network: parameters and floating-point operations of its encoder and of its head."""
 
 import copy
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from aframe.train.architectures.network import Network
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one window of all detectors; a multiplication and an addition are two operations.
+    """Cost of one window of all detectors. A multiplication and an addition count as two operations.
 
     Attributes:
-        encoder_parameters: Parameters that encoding uses.
-        head_parameters: All others.
-        encoder_flops: To encode one window of each detector.
-        head_flops: To fuse a single window's embeddings.
-        slide_flops: To fuse a window of a long stream, where neighbours share the head's convolutions.
+        encoder_parameters: Number of parameters of the encoder.
+        head_parameters: Number of all other parameters.
+        encoder_flops: Operations that encode one window of each detector.
+        head_flops: Operations that fuse the embeddings of a single window.
+        slide_flops: Operations that fuse a window of a long stream. Neighbouring windows share the head's convolutions.
     """
 
     encoder_parameters: int
@@ -29,12 +29,12 @@ class Cost:
 
 
 def cost(network: Network, stride_size: int, windows: int = 256) -> Cost:
-    """Count; a joint network's encoder is the identity, and its head is all of it.
+    """Count the parameters and operations of a network. The whole joint network counts as head.
 
     Args:
-        network: Left as it is.
+        network: The network. It is copied and not changed.
         stride_size: Samples from one window of the stream to the next.
-        windows: In the stream.
+        windows: Number of windows in the stream.
     """
     network = copy.deepcopy(network).eval().requires_grad_(True)
     inputs = torch.zeros(1, network.num_ifos, network.kernel_size)

@@ -1,4 +1,4 @@
-"""The factorised network: an encoder per detector, and a small head on the embeddings' time series."""
+"""The factorised network: an encoder per detector, and a small head on the time series of embeddings."""
 
 import functools
 import itertools
@@ -13,13 +13,13 @@ from aframe.train.architectures.network import Network, norm_layer, pool
 
 
 class ValidBlock(nn.Module):
-    """Residual block of two convolutions without padding; the shortcut is cropped to what they leave.
+    """Residual block of two convolutions without padding. The shortcut is cropped to their output.
 
     Args:
         inputs: Input channels.
         outputs: Output channels.
         kernel: Odd kernel size of both convolutions.
-        stride: Stride of the first.
+        stride: Stride of the first convolution.
         norm: Name of the normalisation.
     """
 
@@ -42,14 +42,14 @@ class ValidBlock(nn.Module):
         """(batch, inputs, steps) to (batch, outputs, fewer steps)."""
         y = self.convolutions(x)
         last = self.first + self.stride * (y.shape[-1] - 1) + 1
-        # steps are chosen before the convolution of one tap: with a stride it takes three times as long to train
+        # cropping before the convolution of one tap: a convolution with a stride takes three times as long to train
         return torch.relu_(y + self.shortcut(x[..., self.first : last : self.stride]))
 
 
 class ContextBlock(nn.Module):
-    """Residual dilated convolution of three taps without padding: each step is told of two earlier ones.
+    """Residual dilated convolution of three taps without padding. Each step gets input from two earlier steps.
 
-    A chirp's past is what is worth integrating, so the shortcut keeps the last of the three steps.
+    The inspiral precedes the merger, so the shortcut keeps the last of the three steps.
 
     Args:
         channels: Input and output channels.
@@ -69,40 +69,44 @@ class ContextBlock(nn.Module):
         return x[..., self.past :] + self.convolution(x)
 
 
-STEM_KERNEL, STEM_STRIDE = 16, 4
-"""Of the encoder's first convolution, samples."""
+STEM_KERNEL = 16
+"""Length of the encoder's first convolution, samples."""
+
+STEM_STRIDE = 4
+"""Stride of the encoder's first convolution, samples."""
 
 BANK_KERNEL = 128
-"""Of the inspiral branch's filters, samples."""
+"""Length of the inspiral branch's filters, samples."""
 
 FUSIONS = {"conv": 3, "additive": 1}
 """Kernel size of the convolution in the middle of a head, by the head's name."""
 
 
 class FactorisedNetwork(Network):
-    """An encoder for each detector's stream; a head of convolutions, pooling and a classifier on the embeddings.
+    """An encoder for each detector's stream, and a head of convolutions, pooling and a classifier on the embeddings.
 
-    No layer pads and no normalisation looks along time (batch norm), so the encoder and the head's convolutions run
-    once over a continuous stream. A head begins with the sum of the detectors' responses, each linear in its embedding
-    and computed with it, before any slide. ``conv`` adds a response to the embeddings' pairwise products, and convolves
-    along time once more; ``additive`` does neither, and costs a fraction.
+    No layer pads, and no normalisation depends on other times (batch norm). The encoder and the head's convolutions
+    therefore run once over a continuous stream. A head starts with the sum of the detectors' responses. Each response
+    is linear in the detector's embedding, and is computed once for all slides. The head ``conv`` adds a response to the
+    pairwise products of embeddings, and a second convolution along time. The head ``additive`` has neither, and costs a
+    fraction.
 
     Args:
         num_ifos: Number of detectors.
         kernel_size: Samples in a window.
-        widths: Channels of the encoder's stages; each stage after the first halves the rate.
+        widths: Channels of the encoder's stages. Each stage after the first halves the rate.
         blocks: Residual blocks in each stage.
         kernels: Kernel sizes in each stage.
         embedding_size: Channels of an embedding.
         head_size: Channels of the head.
-        norm: batch (group and instance norm look along time, and would break the stream's equality with windows).
-        context: Dilations of further convolutions, at the embedding's rate, through which a step sees its past; each
-            takes two dilations' steps from the window, which must be as much longer.
+        norm: batch. Group and instance norm depend on other times, so scores of streams and windows would differ.
+        context: Dilations of additional convolutions at the rate of the embedding. They give a step input from earlier
+            ones. Each takes two dilations' steps from the window, so the window must be longer by these.
         fusion: Name of the head: conv or additive.
-        inspiral: Dilations of a branch of such convolutions on a learned filter bank, added to the embedding: a long
-            past at a small part of the encoder's cost, also in training, where the encoder then sees only the window's
-            end.
-        shared_encoder: Whether all detectors have the same weights up to the head's sum; if not, each has its own.
+        inspiral: Dilations of a branch of such convolutions on a learned filter bank. The embedding is the sum of
+            encoder and branch. The branch covers a long past at a small part of the encoder's cost. In training, the
+            encoder then processes only the end of the window.
+        shared_encoder: Whether all detectors share the weights up to the head's sum.
 
     Raises:
         ConfigurationError: If there is no such norm or head, stages differ in number, or the window is too short.
@@ -128,11 +132,12 @@ class FactorisedNetwork(Network):
         self.embedding_size, self.head_size, self.norm, self.fusion = embedding_size, head_size, norm, fusion
         self.inspiral, self.shared_encoder = inspiral, shared_encoder
         self._check()
-        own, self.step_size = self._geometry()
-        past = BANK_KERNEL + 2 * sum(inspiral) * self.step_size if inspiral else 0
-        self.encoder_field = max(own, past)
-        self.own_start, self.past_start = self.encoder_field - own, self.encoder_field - past  # they end together
-        self.receptive_field = self.encoder_field + 2 * self.step_size  # the head's linear share looks two steps ahead
+        stages_field, self.step_size = self._geometry()
+        past_field = BANK_KERNEL + 2 * sum(inspiral) * self.step_size if inspiral else 0
+        self.encoder_field = max(stages_field, past_field)
+        # the fields of encoder and inspiral branch end at the same sample
+        self.stages_start, self.past_start = self.encoder_field - stages_field, self.encoder_field - past_field
+        self.receptive_field = self.encoder_field + 2 * self.step_size  # the linear response spans two more steps
         self.encoder = self._shared_or_each(self._encoder)
         if inspiral:
             self.past = self._shared_or_each(self._past)
@@ -195,13 +200,13 @@ class FactorisedNetwork(Network):
         )
 
     def _stages(self) -> Iterator[tuple[int, int, int]]:
-        """Width, kernel and stride of each residual block."""
+        """Width, kernel size and stride of each residual block."""
         for stage, (width, number, kernel) in enumerate(zip(self.widths, self.blocks, self.kernels, strict=True)):
             for block in range(number):
                 yield width, kernel, 2 if stage > 0 and block == 0 else 1
 
     def _geometry(self) -> tuple[int, int]:
-        """Samples that a step of the encoder's depends on, and samples between steps."""
+        """Receptive field of a step of the encoder, and distance of steps, both in samples."""
         field, jump = STEM_KERNEL, STEM_STRIDE
         for _, kernel, stride in self._stages():
             field += (kernel - 1) * jump * (1 + stride)
@@ -209,11 +214,15 @@ class FactorisedNetwork(Network):
         return field + 2 * sum(self.context) * jump, jump
 
     def steps(self, size: int) -> int:
-        """Steps of the embedding of a stream of ``size`` samples."""
+        """Number of steps of the embedding of a stream of ``size`` samples."""
         return (size - self.encoder_field) // self.step_size + 1
 
     def encode(self, streams: Tensor) -> Tensor:
-        """Channels that the head multiplies, if it does, and its linear response (two steps shorter, padded)."""
+        """Embed streams: see ``Network.encode``.
+
+        The last channels are the linear response of the head. It is two steps shorter and padded with zeros. The first
+        channels are factors of the head's products, if the head has products.
+        """
         parts = [self.encoder, self.single, *([self.past] if self.inspiral else [])]
         if self.shared_encoder:
             return self._embed(streams.flatten(0, 1), *parts).unflatten(0, (-1, streams.shape[1]))
@@ -221,9 +230,9 @@ class FactorisedNetwork(Network):
         return torch.stack([self._embed(*detector) for detector in detectors], dim=1)
 
     def _embed(self, stream: Tensor, encoder: nn.Module, single: nn.Module, past: nn.Module | None = None) -> Tensor:
-        """Embed streams of one detector, or of several with the same weights: shape (batch, time)."""
+        """Embed streams, shape (batch, time), of one detector or of several with the same weights."""
         samples = stream.unsqueeze(1)
-        embedding = encoder(samples[..., self.own_start :])
+        embedding = encoder(samples[..., self.stages_start :])
         if past is not None:
             embedding = embedding + past(samples[..., self.past_start :])
         response = nn.functional.pad(single(embedding), (0, 2))

@@ -1,14 +1,14 @@
-"""Batch norm made part of the convolution before it, for networks that are no longer trained."""
+"""Folding of batch norms into the convolutions before them, for trained networks."""
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Fold each batch norm that follows a convolution into it: the same scores to rounding, with less to compute.
+    """Fold each batch norm after a convolution into it. Scores change by rounding only, and cost less.
 
     Args:
-        module: In evaluation mode; changed in place.
+        module: Module in evaluation mode. It is changed in place.
     """
     for name, child in module.named_children():
         fold_norms(child)

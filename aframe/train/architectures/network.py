@@ -1,4 +1,4 @@
-"""The one interface that training, export and inference know of a network."""
+"""Interface of networks for training, export and inference."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
@@ -13,19 +14,20 @@ from aframe.tensors import Embeddings, Scores, Windows
 
 
 class Network(nn.Module, ABC):
-    """A network that encodes each detector on its own and then fuses the detectors.
+    """A network that encodes each detector separately and then fuses the detectors.
 
-    Encoding a continuous stream and cutting the result gives exactly what encoding each window would,
-    so a stream is encoded once for all windows and all time slides.
+    Encoding a continuous stream and cutting the result equals encoding each window. A stream is therefore encoded once
+    for all windows and all time slides.
 
     Args:
         num_ifos: Number of detectors.
         kernel_size: Samples in a window.
 
     Attributes:
-        step_size: Samples from one step of an embedding to the next; window starts must be multiples of it.
-        receptive_field: Samples, from its own first one on, that a step of an embedding depends on.
-        is_factorised: Whether encoding does the most of the work; where not, it is the identity.
+        step_size: Samples from one step of an embedding to the next. Window starts must be multiples of it.
+        receptive_field: Number of samples that a step of an embedding depends on. Step k depends on samples from
+            ``k * step_size`` on.
+        is_factorised: Whether encoding does most of the work. If not, it is the identity.
     """
 
     step_size: int
@@ -39,11 +41,11 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def steps(self, size: int) -> int:
-        """Steps of the embedding of a stream of ``size`` samples."""
+        """Number of steps of the embedding of a stream of ``size`` samples."""
 
     @property
     def window_steps(self) -> int:
-        """Steps of an embedding that belong to one window."""
+        """Number of steps of the embedding of one window."""
         return self.steps(self.kernel_size)
 
     @abstractmethod
@@ -54,7 +56,7 @@ class Network(nn.Module, ABC):
             streams: Whitened strain, shape (batch, ifos, time), time >= kernel_size.
 
         Returns:
-            Shape (batch, ifos, channels, steps): step k depends on the samples that follow ``k * step_size``.
+            Embeddings, shape (batch, ifos, channels, steps). Step k depends on samples from ``k * step_size`` on.
         """
 
     @abstractmethod
@@ -71,9 +73,9 @@ class Network(nn.Module, ABC):
 
     @property
     def specification(self) -> dict[str, Any]:
-        """Name and constructor arguments, which every network keeps as attributes: what it takes to build it again.
+        """Name of the class and constructor arguments, to build the network again. Arguments are read from attributes.
 
-        The name is a python path where the class is not of this package.
+        The name of a class outside this package is its python path.
         """
         kind = type(self)
         name = kind.__name__ if kind.__module__.startswith("aframe.") else f"{kind.__module__}.{kind.__name__}"
@@ -81,10 +83,10 @@ class Network(nn.Module, ABC):
         return {"name": name, "arguments": {name: _plain(getattr(self, name)) for name in arguments}}
 
     def hop(self, stride_size: int) -> int:
-        """Steps in a stride between windows.
+        """Number of steps in a stride between windows, or in a shift, of ``stride_size`` samples.
 
         Raises:
-            ConfigurationError: If the stride, or a shift, is no whole number of steps.
+            ConfigurationError: If the stride or shift is not a whole number of steps.
         """
         if stride_size % self.step_size:
             raise ConfigurationError(
@@ -107,10 +109,14 @@ class Network(nn.Module, ABC):
 
 
 def norm_layer(name: str, channels: int) -> nn.Module:
-    """A normalisation by name: batch, group (16 channels a group, at most) or instance.
+    """Create a normalisation layer.
+
+    Args:
+        name: batch, group or instance. A group has 16 channels if the number of channels allows.
+        channels: Number of channels.
 
     Raises:
-        ConfigurationError: If there is none of that name.
+        ConfigurationError: If there is no normalisation of that name.
     """
     if name == "batch":
         return nn.BatchNorm1d(channels)
@@ -127,8 +133,16 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def pool(features: Tensor, size: int, hop: int) -> Tensor:
-    """Mean and maximum over windows of ``size`` steps: (batch, channels, steps) to (batch, windows, 2 * channels)."""
+def pool(
+    features: Float[Tensor, "batch channels steps"], size: int, hop: int
+) -> Float[Tensor, "batch windows features"]:
+    """Mean and maximum of each channel over windows. The result has two features per channel.
+
+    Args:
+        features: Time series of features.
+        size: Steps in a window.
+        hop: Steps from one window to the next.
+    """
     mean = torch.nn.functional.avg_pool1d(features, size, hop)
     peak = torch.nn.functional.max_pool1d(features, size, hop)
     return torch.cat([mean, peak], dim=1).transpose(1, 2)

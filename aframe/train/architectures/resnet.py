@@ -39,16 +39,18 @@ class BasicBlock(nn.Module):
 
 
 class JointResNet(Network):
-    """ResNet-1D over all detectors at once: encoding is the identity, every window of every slide costs all of it.
+    """One-dimensional ResNet on the windows of all detectors. Each window of each slide costs a whole evaluation.
+
+    Encoding is the identity.
 
     Args:
         num_ifos: Number of detectors.
         kernel_size: Samples in a window.
-        layers: Residual blocks in each of the stages.
+        layers: Residual blocks in each stage.
         kernel: Odd kernel size of the residual blocks.
         norm: batch, group or instance.
         batch_size: Windows scored at once by ``fuse``.
-        width: Channels of the first stage; each further one doubles them.
+        width: Channels of the first stage. Each later stage doubles them.
 
     Raises:
         ConfigurationError: If there is no such norm, or the kernel is even.
@@ -88,15 +90,15 @@ class JointResNet(Network):
         self.classifier = nn.Linear(channels, 1)
 
     def steps(self, size: int) -> int:
-        """Steps of the embedding of a stream of ``size`` samples: every sample is one."""
+        """Number of steps of the embedding of a stream of ``size`` samples: each sample is a step."""
         return size
 
     def encode(self, streams: Tensor) -> Tensor:
-        """The streams themselves, as one channel each."""
+        """Return the streams with a channel axis."""
         return streams.unsqueeze(2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
-        """Score all windows: see ``Network.fuse``. Windows are views; only a batch of them is ever assembled."""
+        """Score all windows: see ``Network.fuse``. Only one batch of windows is copied at a time."""
         streams = torch.cat(list(embeddings), dim=1)
         windows = streams.unfold(-1, self.kernel_size, hop).transpose(1, 2)
         batch, count = windows.shape[:2]
@@ -104,12 +106,12 @@ class JointResNet(Network):
             return self.score(windows[:, 0]).unsqueeze(-1)
         rows = max(1, self.batch_size // count)
         scores = [
-            self.score(some)
+            self.score(part)
             for row in range(0, batch, rows)
-            for some in windows[row : row + rows].flatten(0, 1).split(self.batch_size)
+            for part in windows[row : row + rows].flatten(0, 1).split(self.batch_size)
         ]
         return torch.cat(scores).unflatten(0, (batch, count))
 
     def score(self, windows: Tensor) -> Tensor:
-        """Whole network on a batch of windows: (batch, ifos, time) to (batch,)."""
+        """Score a batch of windows: (batch, ifos, time) to (batch,)."""
         return self.classifier(self.trunk(windows).mean(-1)).squeeze(-1)

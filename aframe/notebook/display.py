@@ -1,4 +1,4 @@
-"""How an object of a run shows itself: in words, as a table with units, on axes."""
+"""Display of the objects of a run: as text, as a table with units, on axes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -10,22 +10,22 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aframe.notebook.asked import column_of
+from aframe.notebook.arguments import column_of
 from aframe.report import html, paper
 from aframe.tables import Table
 from aframe.tables.table import UNITS
 from aframe.types import Array
 
 SCREEN_RESOLUTION = 170
-"""Dots per inch at which a figure of a paper's size is easily read on a screen."""
+"""Dots per inch that make a figure of a paper's size readable on a screen."""
 
 
-class Shown(ABC):
-    """What says in a notebook what it is."""
+class DisplayedObject(ABC):
+    """Object that displays its facts in a notebook."""
 
     @abstractmethod
     def facts(self) -> Mapping[str, str]:
-        """What it is, by heading, with units."""
+        """Facts about the object, by heading, with units."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {'; '.join(f'{name}: {text}' for name, text in self.facts().items())}>"
@@ -34,11 +34,11 @@ class Shown(ABC):
         return html.table((type(self).__name__, ""), list(self.facts().items()))
 
 
-class ShownTable(Shown):
-    """A table of a run: ``len`` counts its rows; ``in``, a loop and ``[…]`` take it as its columns, by name.
+class DisplayedTable(DisplayedObject):
+    """Table of a run. ``len`` counts its rows; ``in``, loops and ``[…]`` use the names of its columns.
 
     Attributes:
-        table: Its columns.
+        table: Columns of the table.
     """
 
     table: Table
@@ -57,37 +57,40 @@ class ShownTable(Shown):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of its columns."""
+        """Names of the columns."""
         return tuple(self.table.parameters)
 
     def to_astropy(self) -> QTable:
         """All columns, with units."""
         return with_units(self.table.parameters)
 
-    if not TYPE_CHECKING:  # a type checker knows what there is
+    if not TYPE_CHECKING:  # a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> NoReturn:
-            told = f"{type(self).__name__!r} object has no attribute {name!r}"
-            table = vars(self).get("table")  # none while it is being unpickled
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            table = vars(self).get("table")  # None while it is unpickled
             if table is not None and not name.startswith("_"):
                 column = f'that column is `search.{type(self).__name__.lower()}["{name}"]`'
                 others = "`.columns` are its columns' names, `.to_astropy()` is a table of them"
-                told += f": {column if name in table.parameters else others}"
-            raise AttributeError(told, name=name, obj=self)
+                message += f": {column if name in table.parameters else others}"
+            raise AttributeError(message, name=name, obj=self)
 
 
 def on_screen(**options: Any) -> Figure:
-    """A figure that a notebook shows at the end of its cell; options are pyplot's."""
+    """Create a figure that a notebook displays at the end of a cell. Options are those of ``pyplot.figure``."""
     return plt.figure(dpi=SCREEN_RESOLUTION, **options)
 
 
 def show(draw: Callable[[Axes], None], axes: Axes | None, **legend: Any) -> Axes:
-    """Draw on a user's axes, or on those of a new figure that looks as the report's do; the legend lies above them.
+    """Draw on a user's axes, or on a new figure in the style of the report. The legend is above the axes.
 
     Args:
         draw: Draws on axes.
-        axes: The user's, if there are any.
-        legend: How the legend looks, as matplotlib's; without any there is none.
+        axes: Axes of the user; None makes a new figure.
+        legend: Options of matplotlib's legend. Without options there is no legend.
+
+    Returns:
+        The axes.
     """
     if axes is None:
         with paper.looks():
@@ -99,11 +102,14 @@ def show(draw: Callable[[Axes], None], axes: Axes | None, **legend: Any) -> Axes
 
 
 def show_all(draws: Mapping[str, Callable[[Axes], None]], columns: int) -> list[Axes]:
-    """Panels of one new figure, each with its title and legend.
+    """Draw the panels of one new figure, each with its title and legend.
 
     Args:
-        draws: By title, what draws on its axes.
-        columns: Panels beside each other.
+        draws: Functions that draw on axes, by the title of their panel.
+        columns: Number of panels in a row.
+
+    Returns:
+        Axes of the panels.
     """
     rows = -(-len(draws) // columns)
     with paper.looks():
@@ -118,11 +124,11 @@ def show_all(draws: Mapping[str, Callable[[Axes], None]], columns: int) -> list[
 
 
 def with_units(columns: Mapping[str, Array], units: Mapping[str, str] = UNITS) -> QTable:
-    """Columns as a table of astropy's, with their units.
+    """Astropy table of columns with their units.
 
     Args:
-        columns: By name.
-        units: Of those columns that have one.
+        columns: Columns by name, each of shape (rows, ...).
+        units: Units by the name of the column. Columns without a unit may be missing.
     """
     has_unit = {name for name in columns if units.get(name)}
     return QTable({name: c * Unit(units[name]) if name in has_unit else c for name, c in columns.items()})
