@@ -7,11 +7,10 @@ from _clocks import peak_gigabytes
 from _rows import at_most, sized, tell
 
 from aframe.candidates.foreground import Populations
-from aframe.candidates.rank import Slides, rank
-from aframe.candidates.removal import LiveSpans
+from aframe.candidates.rank import RankingOptions, Slides, rank
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.settings.sections import Candidates
+from aframe.events.spans import SlideSpans
 from aframe.tables import EventTable, RecoveredTable
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 
@@ -31,7 +30,7 @@ def main() -> None:
     starts = 1.2e9 + 2 * SEGMENT_DURATION * np.arange(SEGMENTS)
     slide = np.repeat(np.arange(1, number), SEGMENTS).astype(float)
     start, shift = np.tile(starts, number - 1), np.stack([0 * slide, slide], axis=1)
-    spans = LiveSpans(start, start + SEGMENT_DURATION - slide, shift)
+    spans = SlideSpans(start, SEGMENT_DURATION - slide, shift)
     row = rng.integers(0, len(start), EVENTS)
     columns = {
         "detection_statistic": noise(EVENTS, rng),
@@ -55,7 +54,9 @@ def main() -> None:
     recovered = RecoveredTable(found, attributes={"num_injections": 20 * DRAWS, "ifos": ["H1", "L1"]})
     begin = time.perf_counter()
     background = Background(events["detection_statistic"], events.livetime)
-    wanted = Candidates(removal_far_per_year=0.1)
+    wanted = RankingOptions(
+        removal_far_per_year=0.1, merger_rate_density=(17.9, 44.0), merger_rate_evolution=2.9, rate_prior="lognormal"
+    )
     table = rank(zero_lag, background, recovered, Populations(population, None), wanted, Slides(events, spans, 7.0))
     seconds = time.perf_counter() - begin
     print(f"{len(table)} candidates, {int(table['is_removed'].sum())} removed from {len(spans.start)} slides")

@@ -4,7 +4,8 @@ import numpy as np
 from _clocks import middle, peak_gigabytes, wall_seconds
 from _rows import at_most, sized, tell
 
-from aframe.events.vetoes import SlideSpans, Veto, clean_events, union
+from aframe.events.spans import SlideSpans
+from aframe.events.vetoes import Veto, clean_events, union
 from aframe.tables import EventTable
 
 TARGET = at_most(5.0, of_full_amount=True)

@@ -8,19 +8,37 @@ import numpy as np
 from aframe.candidates.arrival import ARRIVAL_WINDOW, arrival_times
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
 from aframe.candidates.p_astro import mixture, rate_posterior
-from aframe.candidates.removal import LiveSpans, remove_candidates
+from aframe.candidates.removal import remove_candidates
 from aframe.candidates.table import CandidateTable, candidates, loudest_first
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
+from aframe.events.spans import SlideSpans
 from aframe.inference.closeup import Closeup, closeup, needed_stretch, usual_extent, whitened_background
 from aframe.preprocessing import Preprocessing
-from aframe.settings.sections import Candidates
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable
 from aframe.train.model import Model
 
 ARRIVAL_MARGIN = 0.1
 """Strain on both sides of the search window for arrival times, s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingOptions:
+    """How candidates are removed from the background, and which merger rate their p_astro assumes.
+
+    Attributes:
+        removal_far_per_year: Largest false alarm rate of a removed candidate, events per Julian year; None for no
+            removal.
+        merger_rate_density: Ends of the central 90 % interval of the merger rate at redshift 0.2, Gpc^-3 yr^-1.
+        merger_rate_evolution: Exponent κ of the merger rate (1 + z)^κ.
+        rate_prior: Prior of the rate: ``lognormal`` with that interval, or ``jeffreys``.
+    """
+
+    removal_far_per_year: float | None
+    merger_rate_density: tuple[float, ...]
+    merger_rate_evolution: float
+    rate_prior: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class Slides:
     """
 
     events: EventTable
-    spans: LiveSpans
+    spans: SlideSpans
     window: float
 
 
@@ -43,7 +61,7 @@ def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the c
     background: Background,
     recovered: RecoveredTable,
     populations: Populations,
-    settings: Candidates,
+    options: RankingOptions,
     slides: Slides | None,
 ) -> CandidateTable:
     """Rank candidates, and compute their false alarm rates and p_astro.
@@ -53,20 +71,20 @@ def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the c
         background: Events of time slides.
         recovered: Accepted injections and the events that recovered them.
         populations: Populations of injections and of astrophysical binaries.
-        settings: Configuration of the candidates.
+        options: Removal and merger rate.
         slides: Background events and live time, to remove loud candidates; None for no removal.
 
     Returns:
         Candidates, loudest first.
     """
     removal = None
-    if slides is not None and settings.removal_far_per_year is not None:
+    if slides is not None and options.removal_far_per_year is not None:
         order = loudest_first(zero_lag)
         loudest = zero_lag["detection_statistic"][order], zero_lag["detection_time"][order]
-        removal = remove_candidates(loudest, slides.events, slides.spans, slides.window, settings.removal_far_per_year)
+        removal = remove_candidates(loudest, slides.events, slides.spans, slides.window, options.removal_far_per_year)
     table = candidates(zero_lag, background, removal)
     noise = background if removal is None else removal.background
-    _add_p_astro(table, noise, recovered, populations, settings)
+    _add_p_astro(table, noise, recovered, populations, options)
     vetoes = zero_lag.parameters.get("vetoes", np.full(len(table), "", dtype=np.str_))
     table.parameters["vetoes"] = vetoes[loudest_first(zero_lag)]
     return table
@@ -129,19 +147,19 @@ def _add_p_astro(
     background: Background,
     recovered: RecoveredTable,
     populations: Populations,
-    settings: Candidates,
+    options: RankingOptions,
 ) -> None:
     livetime, statistic = float(table.attributes["T0"]), table["detection_statistic"].astype(np.float64)
-    median, width = merger_rate_prior(settings.merger_rate_density)
-    foreground = astrophysical_foreground(recovered, populations, median, settings.merger_rate_evolution, livetime)
+    median, width = merger_rate_prior(options.merger_rate_density)
+    foreground = astrophysical_foreground(recovered, populations, median, options.merger_rate_evolution, livetime)
     densities = mixture(foreground, background, livetime)
-    table.attributes["rate_prior"] = settings.rate_prior
+    table.attributes["rate_prior"] = options.rate_prior
     if densities is None:
         table.parameters["p_astro"] = np.full(len(table), np.nan)
         return
     ratio = densities.log_ratio(statistic)
     posterior = rate_posterior(
-        ratio[statistic >= densities.floor], densities.expected_foreground, settings.rate_prior, width
+        ratio[statistic >= densities.floor], densities.expected_foreground, options.rate_prior, width
     )
     table.parameters["p_astro"] = posterior.p_astro(ratio)
     rates = median * np.array([posterior.quantile(share) for share in (0.05, 0.5, 0.95)])

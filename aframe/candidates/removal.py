@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
+from aframe.events.spans import SlideSpans
 from aframe.tables import EventTable
 from aframe.types import Array
 
@@ -26,28 +27,6 @@ LEAST_REMAINING_SHARE = 0.5
 
 LIVETIME_TOLERANCE = 1e-6
 """Relative difference by which rounding may change a sum of live times."""
-
-
-@dataclass(frozen=True)
-class LiveSpans:
-    """Stretches of live time of time slides.
-
-    Slide time t corresponds to the time t + shift[k] in the data of detector k.
-
-    Attributes:
-        start: Start of each stretch, slide time, s, shape (spans,).
-        stop: End of each stretch, slide time, s, shape (spans,).
-        shift: Shift of each detector, s, shape (spans, ifos).
-    """
-
-    start: Float[Array, " spans"]
-    stop: Float[Array, " spans"]
-    shift: Float[Array, "spans ifos"]
-
-    @property
-    def livetime(self) -> float:
-        """Live time of all stretches, s."""
-        return float((self.stop - self.start).sum())
 
 
 @dataclass(frozen=True)
@@ -79,7 +58,7 @@ class Removal:
 def remove_candidates(
     candidates: tuple[Float[Array, " candidates"], Float[Array, " candidates"]],
     events: EventTable,
-    spans: LiveSpans,
+    spans: SlideSpans,
     window: float,
     far_per_year: float,
 ) -> Removal:
@@ -167,7 +146,7 @@ class _LiveTime:
         window: Half width of the time around a candidate, s.
     """
 
-    def __init__(self, spans: LiveSpans, window: float) -> None:
+    def __init__(self, spans: SlideSpans, window: float) -> None:
         self.spans, self.window = spans, window
         self.times = np.empty(0)
         self.removed = np.zeros(len(spans.start))

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from aframe.errors import DataError
+from aframe.events.spans import SlideSpans
 from aframe.strain.segments import Segment
 from aframe.tables import EventTable, InjectionTable, RecoveredTable, RejectedTable
 from aframe.types import Array
@@ -56,21 +57,6 @@ class Veto:
         """
         times = [(segment.start - margin, segment.stop + margin) for segment in segments]
         return cls(name, ifo, np.array(times, dtype=np.float64).reshape(-1, 2), in_zero_lag)
-
-
-@dataclass(frozen=True, eq=False)
-class SlideSpans:
-    """Stretches of live time of time slides.
-
-    Attributes:
-        start: Start of each stretch, slide time, GPS s.
-        duration: Live time of each stretch, s.
-        shift: Shift of each detector's data, s, shape (slides, ifos).
-    """
-
-    start: Float[Array, " slides"]
-    duration: Float[Array, " slides"]
-    shift: Float[Array, "slides ifos"]
 
 
 def merged(intervals: Float[Array, "n 2"]) -> Float[Array, "m 2"]:
@@ -228,14 +214,14 @@ def clean_events(
     Raises:
         DataError: If the live times of events and slides differ, or no live time remains.
     """
-    total = float(spans.duration.sum())
+    total = spans.livetime
     if abs(total - events.livetime) > LIVETIME_TOLERANCE * max(total, events.livetime):
         raise DataError(
             f"the events have a live time of {events.livetime:g} s, but the slides of the configuration have "
             f"{total:g} s: score the slides again, or restore the configuration"
         )
     live, _ = live_spans(spans, ifos, vetoes)
-    remaining = float(live.duration.sum())
+    remaining = live.livetime
     if remaining <= LIVETIME_TOLERANCE * total:
         raise DataError(
             f"all {total:.0f} s of live time are vetoed: give fewer vetoes in [luigi_vetoes], or other data"

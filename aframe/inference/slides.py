@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.events.vetoes import SlideSpans
+from aframe.events.spans import SlideSpans
 from aframe.preprocessing import Preprocessing, check_shifts, to_samples
 
 

@@ -113,9 +113,9 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
             )
     elif "p_astro" in has:
         texts["p_astro"] = (
-            f"the probability to be a signal. It is not estimated, as it needs "
-            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events, and recovered injections with the weight of {FEWEST_SIGNALS} equal ones of the "
-            "astrophysical population."
+            "the probability to be a signal. It is not estimated, as it needs "
+            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events, and recovered injections with the weight "
+            f"of {FEWEST_SIGNALS} equal ones of the astrophysical population."
         )
     if "is_extrapolated" in has and table["is_extrapolated"].any():
         texts["Extrapolated rate"] = "extrapolated with an exponential tail of the background; no measurement."

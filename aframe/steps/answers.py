@@ -1,20 +1,21 @@
 """A run's answers: sensitive volumes, candidates, the report."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from aframe import storage
 from aframe.candidates.catalogue import EventCatalogue
 from aframe.candidates.foreground import Populations
-from aframe.candidates.rank import Slides, add_arrival_times, loudest_closeups, rank
-from aframe.candidates.removal import REMOVAL_COLUMNS, LiveSpans
+from aframe.candidates.rank import RankingOptions, Slides, add_arrival_times, loudest_closeups, rank
+from aframe.candidates.removal import REMOVAL_COLUMNS
 from aframe.candidates.table import CandidateTable, write_candidates
 from aframe.events.significance import Background
+from aframe.events.spans import SlideSpans
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import write_closeups
-from aframe.inference.slides import Slide
+from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity import volume
 from aframe.steps.planning import plan_slides, time_slides
@@ -79,38 +80,41 @@ def build_report(run: Artifacts) -> None:
 def rank_run(
     run: Artifacts, background: Background, recovered: RecoveredTable, populations: Populations
 ) -> CandidateTable:
-    """The candidates of a run, with all that is known of them.
+    """Rank the candidates of a run, and add rates, p_astro, known events and arrival times.
 
     Args:
         run: The run.
         background: Its events of time slides.
         recovered: Its accepted injections and the events that recovered them.
-        populations: What was injected, and what is out there.
+        populations: Populations of injections and of astrophysical binaries.
     """
-    wanted = run.config.candidates
-    slides = None if wanted.removal_far_per_year is None else _slides(run, plan_slides(run))
-    table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, wanted, slides)
-    known = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise holds no known event
+    keys = run.config.candidates
+    slides = None if keys.removal_far_per_year is None else _slides(run)
+    options = RankingOptions(
+        removal_far_per_year=keys.removal_far_per_year,
+        merger_rate_density=keys.merger_rate_density,
+        merger_rate_evolution=keys.merger_rate_evolution,
+        rate_prior=keys.rate_prior,
+    )
+    table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, options, slides)
+    catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise holds no known event
     if run.config.data.source != "simulated":
-        own = wanted.catalogue
-        known = EventCatalogue.gwosc() if own is None else EventCatalogue.read(run.config.resolve(own))
-    table.parameters["catalogue_event"] = known.coincident(table["detection_time"], wanted.catalogue_window)
-    add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, wanted.num_timed)
+        path = keys.catalogue
+        catalogue = EventCatalogue.gwosc() if path is None else EventCatalogue.read(run.config.resolve(path))
+    table.parameters["catalogue_event"] = catalogue.coincident(table["detection_time"], keys.catalogue_window)
+    add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, keys.num_timed)
     return table
 
 
-def _slides(run: Artifacts, slides: Sequence[Slide]) -> Slides:
-    """The background's events with their times, and the live time in which events of its slides are dated."""
+def _slides(run: Artifacts) -> Slides:
+    """Background events and live time of a run's slides, for the removal of candidates."""
     search, inference = run.config.search, run.config.inference
-    stride = 1 / search.inference_sampling_rate
-    first = search.psd_length + load(run.model).preprocessing.coalescence_offset - stride / 2
-    starts = [parse_background_path(path)[0] for path in run.background_files("test")]
-    start = np.array([starts[slide.segment] + first - min(slide.shifts) for slide in slides])
-    stop = start + stride * np.array([slide.windows for slide in slides])
-    spans = LiveSpans(start, stop, np.array([slide.shifts for slide in slides]))
     if run.config.vetoes.given:
         live = Table.read(run.clean("live"))
-        spans = LiveSpans(live["start"], live["start"] + live["duration"], live["shift"])
+        spans = SlideSpans(live["start"], live["duration"], live["shift"])
+    else:
+        starts = [parse_background_path(path)[0] for path in run.background_files("test")]
+        spans = Grid(load(run.model).preprocessing, inference.shifts).event_spans(starts, plan_slides(run))
     reach = search.kernel_length + search.fduration / 2 + inference.integration_window_length
     window = run.config.candidates.removal_window or reach + inference.cluster_window_length / 2
     return Slides(EventTable.read(run.clean("background"), list(REMOVAL_COLUMNS)), spans, window)

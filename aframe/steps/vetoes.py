@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from aframe.events.vetoes import SlideSpans, Veto, clean_events, clean_injections, clean_rejected, reasons, union
+from aframe.events.spans import SlideSpans
+from aframe.events.vetoes import Veto, clean_events, clean_injections, clean_rejected, reasons, union
 from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import plan_slides

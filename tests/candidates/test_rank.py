@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,19 +7,18 @@ import torch
 from scipy.integrate import quad
 
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
-from aframe.candidates.rank import Slides, add_arrival_times, loudest_closeups, rank
-from aframe.candidates.removal import LiveSpans
+from aframe.candidates.rank import RankingOptions, Slides, add_arrival_times, loudest_closeups, rank
 from aframe.candidates.table import CandidateTable, candidates
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
+from aframe.events.spans import SlideSpans
 from aframe.inference.run import Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.sensitivity.cosmology import source_time_volume_density
-from aframe.settings.sections import Candidates
 from aframe.strain.files import background_path, write_background
 from aframe.tables import EventTable, RecoveredTable
 from aframe.train.architectures import FactorisedNetwork
@@ -109,14 +109,19 @@ def search() -> tuple[EventTable, EventTable, RecoveredTable, Populations]:
     return zero_lag, background, injections(source, 0.4), Populations(source, None)
 
 
-def ranked(search: tuple, settings: Candidates, slides: Slides | None = None) -> CandidateTable:
+OPTIONS = RankingOptions(
+    removal_far_per_year=None, merger_rate_density=(17.9, 44.0), merger_rate_evolution=2.9, rate_prior="lognormal"
+)
+
+
+def ranked(search: tuple, options: RankingOptions, slides: Slides | None = None) -> CandidateTable:
     zero_lag, events, recovered, populations = search
     background = Background(events["detection_statistic"], events.livetime)
-    return rank(zero_lag, background, recovered, populations, settings, slides)
+    return rank(zero_lag, background, recovered, populations, options, slides)
 
 
 def test_a_signal_is_told_from_noise(search: tuple) -> None:
-    table = ranked(search, Candidates())
+    table = ranked(search, OPTIONS)
     probability = table["p_astro"]
     assert probability[0] > 0.99
     assert probability[200:].max() < 0.05
@@ -129,18 +134,18 @@ def test_a_signal_is_told_from_noise(search: tuple) -> None:
 
 def test_removal_restores_the_next_candidate(search: tuple) -> None:
     starts = np.full(8, 1e9)
-    spans = LiveSpans(starts, starts + LIVETIME, np.stack([np.zeros(8), np.arange(1.0, 9.0)], axis=1))
-    table = ranked(search, Candidates(removal_far_per_year=10.0), Slides(search[1], spans, 4.0))
+    spans = SlideSpans(starts, np.full(len(starts), LIVETIME), np.stack([np.zeros(8), np.arange(1.0, 9.0)], axis=1))
+    table = ranked(search, replace(OPTIONS, removal_far_per_year=10.0), Slides(search[1], spans, 4.0))
     assert table["is_removed"][0]
     assert table["far_per_year"][1] == pytest.approx(8 / 2)  # eight slides with half of the loud event in them
     assert table["far_cleaned_per_year"][1] == pytest.approx(1 / 2, rel=1e-4)
     assert table["far_cleaned_is_upper_limit"][1]
-    assert table["p_astro"][1] > ranked(search, Candidates())["p_astro"][1]
+    assert table["p_astro"][1] > ranked(search, OPTIONS)["p_astro"][1]
 
 
 def test_too_little_to_tell_is_no_probability(search: tuple) -> None:
     zero_lag, events, recovered, populations = search
-    table = ranked((zero_lag, events.rows(slice(20)), recovered, populations), Candidates())
+    table = ranked((zero_lag, events.rows(slice(20)), recovered, populations), OPTIONS)
     assert np.isnan(table["p_astro"]).all()
 
 
@@ -163,7 +168,7 @@ def strain_with_a_pulse(tmp_path: Path) -> str:
 
 
 def test_arrivals_are_measured_where_there_is_strain(strain_with_a_pulse: str, search: tuple) -> None:
-    table = ranked(search, Candidates())
+    table = ranked(search, OPTIONS)
     preprocessing = Preprocessing(("H1", "L1"), 1.0, 4.0, (0.25, 0.75), WHITENING)
     add_arrival_times(table, [strain_with_a_pulse], preprocessing, 3)
     arrivals = table["detector_time"]

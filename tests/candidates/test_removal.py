@@ -2,23 +2,24 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from aframe.candidates.removal import LiveSpans, remove_candidates
+from aframe.candidates.removal import remove_candidates
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import Background
+from aframe.events.spans import SlideSpans
 from aframe.tables import EventTable
 
 WINDOW = 3.0
 
 
-def spans_of(segments: list[tuple[float, float]], shifts: list[tuple[float, ...]]) -> LiveSpans:
+def spans_of(segments: list[tuple[float, float]], shifts: list[tuple[float, ...]]) -> SlideSpans:
     """Slide time in which all detectors have data of a segment (start, stop)."""
     rows = [(a - min(s), b - max(s), s) for a, b in segments for s in shifts]
     start, stop, shift = (np.array([row[k] for row in rows]) for k in range(3))
-    return LiveSpans(start, stop, shift)
+    return SlideSpans(start, stop - start, shift)
 
 
-def by_brute_force(spans: LiveSpans, times: list[float], step: float) -> float:
+def by_brute_force(spans: SlideSpans, times: list[float], step: float) -> float:
     """Live time of the spans without removed time, s, on a fine grid."""
     total = 0.0
     for start, stop, shift in zip(spans.start, spans.stop, spans.shift, strict=True):
@@ -50,7 +51,7 @@ def test_livetime_is_exact_to_the_union_of_windows(seed: int, ifos: int) -> None
     np.testing.assert_allclose([*result.livetime, result.background.livetime], left, atol=0.1)
 
 
-def search(loud: dict[float, float], seed: int) -> tuple[EventTable, EventTable, LiveSpans]:
+def search(loud: dict[float, float], seed: int) -> tuple[EventTable, EventTable, SlideSpans]:
     """Toy search: each detector has one Gaussian value per second; an event's statistic is their sum at time t + s_k.
 
     Args:
