@@ -1,4 +1,7 @@
-"""How strain is prepared for a network: numbers alone, so that what only plans need not import what computes."""
+"""Parameters of the preprocessing of strain for a network.
+
+This module holds numbers alone. Code that plans computations can thus avoid numerical imports.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +14,12 @@ def to_samples(duration: float, sample_rate: float, name: str = "duration") -> i
     """Number of samples in a duration.
 
     Args:
-        duration: Seconds.
-        sample_rate: Hz.
-        name: What the duration is, for the error message.
+        duration: Duration, s.
+        sample_rate: Sampling rate, Hz.
+        name: Name of the duration, for error messages.
 
     Raises:
-        ConfigurationError: If the duration is no whole number of samples.
+        ConfigurationError: If the duration is not a whole number of samples.
 
     >>> to_samples(1.5, 2048)
     3072
@@ -31,16 +34,16 @@ def to_samples(duration: float, sample_rate: float, name: str = "duration") -> i
 
 @dataclass(frozen=True)
 class Whitening:
-    """How strain becomes whitened strain.
+    """Parameters of whitening.
 
     Attributes:
-        sample_rate: Hz.
-        psd_length: Seconds of strain, just before each block, from which its PSD is estimated.
-        fftlength: Seconds of each Welch segment.
-        fduration: Seconds of the whitening filter; half of it is lost at each edge.
-        block_length: Seconds of strain that share one PSD.
-        highpass: Hz below which the filter is zero.
-        lowpass: Hz above which the filter is zero; None keeps all up to the Nyquist frequency.
+        sample_rate: Sampling rate, Hz.
+        psd_length: Length of strain before each block for its PSD, s.
+        fftlength: Length of each Welch segment, s.
+        fduration: Length of the whitening filter, s. Half of it is lost at each edge.
+        block_length: Length of a block, s. A block has one PSD.
+        highpass: Frequency below which the filter is zero, Hz.
+        lowpass: Frequency above which the filter is zero, Hz; None for the Nyquist frequency.
     """
 
     sample_rate: float
@@ -74,13 +77,13 @@ class Whitening:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How strain must be prepared for a network, and what its score's time means.
+    """Parameters of the preprocessing for a network, and of the times of its scores.
 
     Attributes:
         ifos: Detectors, in the order of the network's input.
-        kernel_length: Window, s.
-        inference_sampling_rate: Windows per second of strain that the network is meant to see, Hz.
-        coalescence: Where in a window, s from its start, training put coalescences: first and last.
+        kernel_length: Length of a window, s.
+        inference_sampling_rate: Intended number of windows per second of strain, Hz.
+        coalescence: First and last time of coalescences in training, s from the start of a window.
         whitening: Whitening of the strain.
     """
 
@@ -103,27 +106,27 @@ class Preprocessing:
 
     @property
     def coalescence_offset(self) -> float:
-        """Seconds from a window's start to the middle of the interval in which training puts coalescences."""
+        """Time from a window's start to the middle of the interval of coalescences in training, s."""
         return (self.coalescence[0] + self.coalescence[1]) / 2
 
 
 def check_shifts(shifts: Sequence[float], sampling_rate: float) -> None:
-    """Refuse shifts after which windows of two detectors do not start at one time.
+    """Check that windows of all detectors still start at the same times after shifts.
 
     Args:
-        shifts: Of each detector, s.
+        shifts: Shift of each detector, s.
         sampling_rate: Windows per second, Hz.
 
     Raises:
-        ConfigurationError: Naming a shift that lies between windows, and those that are allowed.
+        ConfigurationError: With a shift that is not a multiple of the window spacing, and the nearest multiples.
     """
     for shift in shifts:
         windows = shift * sampling_rate
         if abs(windows - round(windows)) > 1e-6:
-            together = ", ".join(f"{each:g}" for each in shifts)
+            text = ", ".join(f"{each:g}" for each in shifts)
             below, above = math.floor(windows) / sampling_rate, math.ceil(windows) / sampling_rate
             raise ConfigurationError(
-                f"shifts = {together}: {shift:g} s lies between windows, of which one starts every "
+                f"shifts = {text}: {shift:g} s lies between windows, which start every "
                 f"{1 / sampling_rate:g} s (1 / inference_sampling_rate): choose multiples of that, such as "
                 f"{below:g} or {above:g}"
             )

@@ -1,7 +1,7 @@
-"""Power spectral densities and whitening: the same functions in training, validation and inference.
+"""Power spectral densities and whitening, for training, validation and inference.
 
-Whitening multiplies by a zero-phase finite impulse response, so it is linear for a given PSD and local
-in time: a stream may be whitened in blocks, and a signal added to it afterwards, without any approximation.
+Whitening convolves with a zero-phase finite impulse response. For a fixed PSD it is linear and local in time. Whitening
+of a stream in blocks, and the later addition of a whitened signal, are therefore exact.
 """
 
 import math
@@ -16,17 +16,17 @@ from aframe.errors import DataError
 from aframe.preprocessing import Whitening, to_samples
 from aframe.tensors import Psd, Strain, Taps
 
-FRAME = 4
-"""Filters' lengths in which long strain is filtered at once."""
+FRAME_FILTER_LENGTHS = 4
+"""Length of an overlap-save frame, in filter lengths."""
 
 
 def power_spectral_density(strain: Strain, sample_rate: float, fftlength: float) -> Psd:
-    """One-sided PSD by the median Welch method, Hann window, 50 % overlap.
+    """Estimate the one-sided PSD by the median Welch method, with a Hann window and 50 % overlap.
 
     Args:
-        strain: Shape (..., time), any real type; computed in double precision.
-        sample_rate: Hz.
-        fftlength: Seconds of each Welch segment.
+        strain: Strain of any real type, shape (..., time). The computation is in double precision.
+        sample_rate: Sampling rate, Hz.
+        fftlength: Length of each Welch segment, s.
 
     Returns:
         Shape (..., fftlength * sample_rate / 2 + 1), in 1/Hz, corrected for the bias of the median
@@ -55,10 +55,10 @@ def power_spectral_density(strain: Strain, sample_rate: float, fftlength: float)
 
 
 def _median(power: Tensor) -> Tensor:
-    """Median over the last axis but one, the mean of the two central values where their number is even."""
+    """Median over the second to last axis. For an even number it is the mean of the two central values."""
     count = power.shape[-2]
     low, high = (count - 1) // 2, count // 2
-    if power.device.type == "cpu":  # torch can only sort, which takes fifteen times as long
+    if power.device.type == "cpu":  # torch only sorts, which takes fifteen times as long
         ordered = torch.from_numpy(np.partition(power.numpy(), (low, high), axis=-2))
     else:
         ordered = power.sort(dim=-2).values
@@ -66,23 +66,24 @@ def _median(power: Tensor) -> Tensor:
 
 
 def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
-    """Zero-phase whitening filter: the inverse ASD, truncated to ``fduration`` by a Hann window.
+    """Design a zero-phase whitening filter: the inverse ASD, truncated to ``fduration`` by a Hann window.
 
-    Truncation fills a notch from its neighbours. Where PSD and filter have one resolution (fftlength = fduration), Hann
-    windows on both would let an isolated line through at 9/4 of the noise around it; the notches are therefore
-    widened first, which leaves it at (1 + sqrt 2)^2 / 4 = 1.46. A PSD resolved more finely than the filter leaks lines.
+    Truncation fills a notch from its neighbours. Consider a PSD and a filter of equal resolution (fftlength =
+    fduration), both with Hann windows. An isolated line would then pass with 9/4 of the power of the noise around it.
+    The filter therefore widens notches before truncation, which reduces the line to (1 + sqrt 2)^2 / 4 = 1.46. If the
+    PSD has a finer resolution than the filter, lines leak.
 
     Args:
-        psd: Shape (..., frequency), 1/Hz, on the grid of ``power_spectral_density``.
+        psd: PSD in 1/Hz, shape (..., frequency), on the grid of ``power_spectral_density``.
         whitening: Band and filter length.
 
     Returns:
-        Shape (..., filter_size), double precision, centred on index filter_size // 2. Filtered noise has
-        in band the PSD of unit-variance white noise, so the sum of squares of a filtered signal is its
-        squared optimal signal-to-noise ratio.
+        Taps in double precision, shape (..., filter_size), centred on index filter_size // 2. In band, filtered noise
+        has the PSD of white noise of unit variance. The sum of squares of a filtered signal is thus its squared optimal
+        signal-to-noise ratio.
 
     Raises:
-        DataError: If the PSD is not positive in band: constant or missing strain.
+        DataError: If the PSD is not positive in band, as for constant or missing strain.
     """
     rate, size = whitening.sample_rate, whitening.filter_size
     frequencies = torch.linspace(0.0, rate / 2, psd.shape[-1], dtype=torch.float64, device=psd.device)
@@ -107,7 +108,10 @@ def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:
 
 
 def _widen_lines(psd: Psd) -> Psd:
-    """Raise each bin to at least half of either neighbour: lines only, since no smooth spectrum halves within a bin."""
+    """Raise each bin to at least half of either neighbour.
+
+    This affects lines alone, because smooth spectra do not halve within a bin.
+    """
     result = psd.clone()
     result[..., 1:] = torch.maximum(result[..., 1:], psd[..., :-1] / 2)
     result[..., :-1] = torch.maximum(result[..., :-1], psd[..., 1:] / 2)
@@ -115,19 +119,20 @@ def _widen_lines(psd: Psd) -> Psd:
 
 
 def apply_filter(strain: Strain, taps: Taps, precision: torch.dtype = torch.float64) -> Tensor:
-    """Filter strain and drop half a filter's length at each edge.
+    """Filter strain, and drop half a filter length at each edge.
 
-    Long strain is filtered in overlapping frames of a few filters' length (overlap-save), which fit a processor's
-    cache and spare the transform of a filter as long as the strain.
+    Long strain is filtered in overlapping frames of a few filter lengths (overlap-save). Frames fit a processor's cache
+    and avoid transforms of the filter at the length of the strain.
 
     Args:
-        strain: Shape (..., time).
-        taps: Shape (..., taps), as from ``whitening_filter``; leading axes broadcast.
-        precision: In which it is computed: noise needs double precision, since its lowest frequencies are a hundred
-            thousand times as loud as what is wanted of it.
+        strain: Strain, shape (..., time).
+        taps: Taps from ``whitening_filter``, shape (..., taps). Leading axes broadcast.
+        precision: Precision of the computation. Noise needs double precision, because its lowest frequencies are a
+            hundred thousand times louder than the noise in band.
 
     Returns:
-        Shape (..., time - taps), of that precision; sample 0 is the input's sample taps / 2.
+        Filtered strain in ``precision``, shape (..., time - taps). Sample 0 corresponds to sample taps / 2 of
+        ``strain``.
 
     Raises:
         DataError: If the strain is not longer than the filter.
@@ -135,7 +140,8 @@ def apply_filter(strain: Strain, taps: Taps, precision: torch.dtype = torch.floa
     size, length = strain.shape[-1], taps.shape[-1]
     if size <= length:
         raise DataError(f"{size} samples of strain are no more than the whitening filter's {length}")
-    frame = min(_fast_size(size), FRAME * _fast_size(length))  # what wraps around falls into samples that are dropped
+    # circular convolution affects only samples that are dropped
+    frame = min(_fast_size(size), FRAME_FILTER_LENGTHS * _fast_size(length))
     step = frame - length
     frames = -(-(size - length) // step)
     padded = torch.nn.functional.pad(strain.to(precision), (0, frames * step + length - size))
@@ -151,13 +157,13 @@ def _fast_size(size: int) -> int:
 
 @dataclass(frozen=True)
 class WhitenedStream:
-    """One detector's strain, whitened once, with the filters that did it.
+    """One detector's whitened strain with the filters of its blocks.
 
     Attributes:
-        data: Whitened strain, float32, shape (time,); sample 0 is ``offset`` samples after the strain's first.
-        taps: The blocks' filters, double precision, shape (blocks, taps).
-        offset: Samples of strain before the first whitened one.
-        block_size: Samples that share one filter.
+        data: Whitened strain, float32, shape (time,). Sample 0 is ``offset`` samples after the first sample of strain.
+        taps: Filter of each block, double precision, shape (blocks, taps).
+        offset: Number of samples of strain before the first whitened sample.
+        block_size: Number of samples in a block. A block has one filter.
     """
 
     data: Tensor
@@ -166,20 +172,28 @@ class WhitenedStream:
     block_size: int
 
     def whiten_signal(self, signal: Strain, start: int) -> Tensor:
-        """Whiten a signal with the filters of the blocks it falls in.
+        """Whiten a signal with the filters of the blocks that it overlaps.
 
         Args:
-            signal: Shape (time,).
-            start: Sample of the whitened stream at which the signal's first sample lies (may be negative).
+            signal: Signal, shape (time,).
+            start: Sample of the whitened stream at the signal's first sample; may be negative.
 
         Returns:
-            float32, shape (time + taps,): what to add to ``data`` from sample ``start - taps / 2`` on. Samples
+            Whitened signal, float32, shape (time + taps,), to add to ``data`` from sample ``start - taps / 2``. Samples
             outside the stream are zero.
         """
         return whiten_signals([self], signal[None], [start])[0]
 
     def blocks(self, first: int, size: int) -> list[tuple[int, int, int]]:
-        """Number of each block that ``size`` samples from ``first`` on lie in, and between which of them it does."""
+        """Find the blocks that overlap a range of samples.
+
+        Args:
+            first: First sample of the range; may be negative.
+            size: Number of samples in the range.
+
+        Returns:
+            For each block its number, and its first and last (exclusive) sample relative to ``first``.
+        """
         begin, end = max(first, 0), min(first + size, self.data.shape[-1])
         edges = range(begin // self.block_size, -(-end // self.block_size) if end > begin else 0)
         return [
@@ -188,24 +202,25 @@ class WhitenedStream:
 
 
 def whiten_signals(streams: Sequence[WhitenedStream], signals: Strain, starts: Sequence[int]) -> Tensor:
-    """Whiten the signals of several detectors: see ``WhitenedStream.whiten_signal``.
+    """Whiten the signals of several detectors (see ``WhitenedStream.whiten_signal``).
 
     Args:
-        streams: Of each detector.
-        signals: Shape (ifos, time), on the streams' device.
-        starts: Sample of each stream at which its signal's first sample lies (may be negative).
+        streams: Whitened stream of each detector.
+        signals: Signals, shape (ifos, time), on the device of the streams.
+        starts: Sample of each stream at its signal's first sample; may be negative.
 
     Returns:
-        float32, shape (ifos, time + taps).
+        Whitened signals, float32, shape (ifos, time + taps).
     """
     half = streams[0].taps.shape[-1] // 2
     size = signals.shape[-1] + 2 * half
-    # a signal has no loud lowest frequencies, so that single precision is enough
+    # single precision suffices, because signals have no loud low frequencies
     padded = torch.nn.functional.pad(signals.to(torch.float32), (2 * half, 2 * half))
     places = [stream.blocks(start - half, size) for stream, start in zip(streams, starts, strict=True)]
     if all(len(place) == 1 and place[0][1:] == (0, size) for place in places):
         taps = torch.stack([stream.taps[place[0][0]] for stream, place in zip(streams, places, strict=True)])
-        return apply_filter(padded, taps, torch.float32)  # together, which takes little more than one
+        # one call for all detectors takes little more time than for one
+        return apply_filter(padded, taps, torch.float32)
     result = torch.zeros((len(streams), size), dtype=torch.float32, device=signals.device)
     for row, (stream, place) in enumerate(zip(streams, places, strict=True)):
         for block, low, high in place:
@@ -215,14 +230,14 @@ def whiten_signals(streams: Sequence[WhitenedStream], signals: Strain, starts: S
 
 
 def whiten_stream(strain: Strain, whitening: Whitening) -> WhitenedStream:
-    """Whiten a continuous stretch of one detector's strain, block by block.
+    """Whiten a continuous stretch of one detector's strain in blocks.
 
-    Each block of ``block_length`` seconds is filtered with the PSD of the ``psd_length`` seconds just before it.
-    Output starts ``psd_length`` after the stretch's start and ends ``fduration / 2`` before its end.
+    The filter of each block of ``block_length`` seconds follows from the PSD of the ``psd_length`` seconds before it.
+    The output starts ``psd_length`` after the start of the stretch, and ends ``fduration / 2`` before its end.
 
     Args:
-        strain: Shape (time,).
-        whitening: PSD, filter and block lengths.
+        strain: Strain, shape (time,).
+        whitening: Lengths of PSD, filter and block.
 
     Raises:
         DataError: If the stretch is no longer than ``psd_length + fduration / 2``.
@@ -244,9 +259,13 @@ def whiten_stream(strain: Strain, whitening: Whitening) -> WhitenedStream:
 
 
 def whiten_whole(strain: Strain, whitening: Whitening) -> WhitenedStream:
-    """Whiten a short stretch with the PSD of the stretch itself, for data too short to give ``psd_length`` away.
+    """Whiten a short stretch with the PSD of the stretch itself, if it is too short to lose ``psd_length``.
 
-    The median keeps a short transient from biasing the PSD. Output is ``fduration / 2`` shorter at each edge.
+    The median limits the bias of the PSD from a short transient. The output is ``fduration / 2`` shorter at each edge.
+
+    Args:
+        strain: Strain, shape (time,).
+        whitening: Lengths of Welch segment and filter.
     """
     psd = power_spectral_density(strain, whitening.sample_rate, whitening.fftlength)
     taps = whitening_filter(psd, whitening)

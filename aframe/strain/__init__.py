@@ -1,1 +1,1 @@
-"""Strain: where it is analysable, where it comes from, and how it is read and made."""
+"""Fetch, read, simulate and resample strain, and find its analysable segments."""

@@ -1,7 +1,7 @@
-"""Data-quality flags: which of them a veto definer names, and when each was active.
+"""Data-quality flags: veto definers, and active segments of flags.
 
-A veto definer (LIGO_LW, LIGO-T1300625) lists flags with a category, paddings and the time for which it holds, but no
-segments. These are DQSegDB's, or lie in files: segwizard lists, or LIGO_LW documents with segment tables.
+A veto definer (LIGO_LW, LIGO-T1300625) lists flags, each with a category, paddings and a time of validity. It contains
+no segments. Segments come from DQSegDB or from files: segwizard lists, or LIGO_LW documents with segment tables.
 """
 
 import math
@@ -17,7 +17,7 @@ from aframe.errors import DataError, StorageError
 from aframe.strain.segments import Segment, coalesce, cut, read_segments
 
 XML_SUFFIXES = (".xml", ".xml.gz")
-"""What LIGO_LW documents are called."""
+"""Suffixes of LIGO_LW documents."""
 
 
 @dataclass(frozen=True, order=True)
@@ -26,8 +26,8 @@ class Flag:
 
     Attributes:
         ifo: Detector.
-        name: As in DQSegDB.
-        version: Its version; 0 or less for any.
+        name: Name in DQSegDB.
+        version: Version; 0 or less for any version.
     """
 
     ifo: str
@@ -38,7 +38,7 @@ class Flag:
         return f"{self.ifo}:{self.name}" + (f":{self.version}" if self.version > 0 else "")
 
     def includes(self, other: "Flag") -> bool:
-        """Whether another flag is this one, in a version that is wanted."""
+        """Whether another flag has this detector, name and version."""
         return (self.ifo, self.name) == (other.ifo, other.name) and (self.version < 1 or self.version == other.version)
 
 
@@ -47,12 +47,12 @@ class Definition:
     """A row of a veto definer.
 
     Attributes:
-        flag: The flag.
-        category: Of the veto: 1 for data that must not be used, higher ones for milder faults.
-        start: Since when it holds, GPS s.
-        stop: Until when, infinite for ever.
-        start_pad: Added to each segment's start, s: negative to veto earlier.
-        end_pad: Added to each segment's end, s.
+        flag: Flag to veto.
+        category: Category of the veto: 1 for unusable data, higher numbers for milder faults.
+        start: Start of validity, GPS s.
+        stop: End of validity, GPS s; infinite without an end.
+        start_pad: Addition to the start of each segment, s. A negative value extends the veto to earlier times.
+        end_pad: Addition to the end of each segment, s.
     """
 
     flag: Flag
@@ -63,9 +63,9 @@ class Definition:
     end_pad: float
 
     def applied(self, active: Iterable[Segment]) -> list[Segment]:
-        """What is vetoed while the flag is active: active time in which the definition holds, then padded."""
-        held = coalesce(cut(active, self.start, self.stop))
-        padded = [(segment.start + self.start_pad, segment.stop + self.end_pad) for segment in held]
+        """Vetoed segments: the flag's active segments, cut to the time of validity, then padded."""
+        valid = coalesce(cut(active, self.start, self.stop))
+        padded = [(segment.start + self.start_pad, segment.stop + self.end_pad) for segment in valid]
         return coalesce(Segment(start, stop) for start, stop in padded if stop > start)
 
 
@@ -73,11 +73,12 @@ def read_definer(path: str) -> list[Definition]:
     """Read a veto definer.
 
     Args:
-        path: Local or s3 path of a LIGO_LW document, compressed or not, of the present or the old form (ilwd:char).
+        path: Local or s3 path of a LIGO_LW document. It may be compressed, and of the present or the old form
+            (ilwd:char).
 
     Raises:
-        DataError: If it is none.
-        StorageError: If there is no such file.
+        DataError: If the file is not a veto definer.
+        StorageError: If the file does not exist.
     """
     names = ("ifo", "name", "version", "category", "start_time", "end_time", "start_pad", "end_pad")
     definitions = []
@@ -94,18 +95,18 @@ def read_definer(path: str) -> list[Definition]:
 
 
 def read_flags(path: str) -> dict[Flag, list[Segment]]:
-    """Flags and their active segments of a LIGO_LW document with the tables segment_definer and segment.
+    """Read flags and their active segments from a LIGO_LW document with the tables segment_definer and segment.
 
     Raises:
-        DataError: If it is none.
-        StorageError: If there is no such file.
+        DataError: If the file is not such a document.
+        StorageError: If the file does not exist.
     """
     document = _document(path)
     flags: dict[int, list[Flag]] = {}
     for row in _rows(document, "segment_definer", ("segment_def_id", "ifos", "name", "version"), path):
         ifos = [ifo for ifo in str(row["ifos"]).replace(",", " ").split() if ifo]
         flags[int(row["segment_def_id"])] = [Flag(ifo, str(row["name"]), int(row["version"])) for ifo in ifos]
-    found: dict[Flag, list[Segment]] = {flag: [] for group in flags.values() for flag in group}
+    active: dict[Flag, list[Segment]] = {flag: [] for group in flags.values() for flag in group}
     columns = ("segment_def_id", "start_time", "start_time_ns", "end_time", "end_time_ns")
     for number, row in enumerate(_rows(document, "segment", columns, path), start=1):
         start, stop = (row[f"{edge}_time"] + 1e-9 * (row[f"{edge}_time_ns"] or 0) for edge in ("start", "end"))
@@ -113,52 +114,55 @@ def read_flags(path: str) -> dict[Flag, list[Segment]]:
         if identity not in flags or not stop > start:
             raise DataError(
                 f"{path}, row {number} of segment: from {start} to {stop}, of flag number {identity}, is no segment of "
-                "one of its flags: fetch the file anew"
+                "one of its flags: fetch the file again"
             )
         for flag in flags[identity]:
-            found[flag].append(Segment(float(start), float(stop)))
-    return {flag: coalesce(segments) for flag, segments in found.items()}
+            active[flag].append(Segment(float(start), float(stop)))
+    return {flag: coalesce(segments) for flag, segments in active.items()}
 
 
 def is_server(source: str) -> bool:
-    """Whether a source of segments is a DQSegDB server, and not files."""
+    """Whether a source of segments is a DQSegDB server. Other sources are files."""
     return source == "dqsegdb" or source.startswith(("https://", "http://"))
 
 
 def active_segments(flags: Sequence[Flag], source: str, start: float, stop: float) -> dict[Flag, list[Segment]]:
-    """When flags were active.
+    """Get the active segments of flags.
 
     Args:
-        flags: Which.
-        source: ``dqsegdb`` (IGWN's server, which asks for a member's credentials), the ``https://`` address of another
-            DQSegDB server, a LIGO_LW document of all flags, or a directory with a file per flag, named
-            ``H1-DCH-THUNDER-1`` for flag ``H1:DCH-THUNDER:1`` (``H1-DCH-THUNDER`` for any version), with the suffix
-            .txt (segwizard) or .xml, .xml.gz (LIGO_LW).
-        start: GPS seconds, for the server.
-        stop: GPS seconds.
+        flags: Flags.
+        source: One of four kinds: ``dqsegdb`` (IGWN's server, which requires a member's credentials), the ``https://``
+            address of another DQSegDB server, a LIGO_LW document of all flags, or a directory with a file per flag. The
+            file of flag ``H1:DCH-THUNDER:1`` is ``H1-DCH-THUNDER-1`` (``H1-DCH-THUNDER`` for any version) with the
+            suffix .txt (segwizard) or .xml, .xml.gz (LIGO_LW).
+        start: Start of the query to a server, GPS s.
+        stop: End of the query to a server, GPS s.
+
+    Returns:
+        Segments of each flag.
 
     Raises:
-        DataError: If a flag's segments are not there; names all such flags.
+        DataError: If the source lacks segments of flags. The message lists all of these flags.
     """
     if is_server(source):
         host = None if source == "dqsegdb" else source.rstrip("/")
         return {flag: _ask_dqsegdb(flag, host, start, stop) for flag in flags}
     if source.endswith(XML_SUFFIXES):
-        known = read_flags(source)
-        found = {flag: _of(flag, known) for flag in flags}
+        document = read_flags(source)
+        active = {flag: _in_document(flag, document) for flag in flags}
     else:
-        found = {flag: _in_directory(flag, source) for flag in flags}
-    missing = [str(flag) for flag, segments in found.items() if segments is None]
+        active = {flag: _in_directory(flag, source) for flag in flags}
+    missing = [str(flag) for flag, segments in active.items() if segments is None]
     if missing:
         raise DataError(
             f"{source} has no segments of {', '.join(missing)}: add files of them, for flags that were never active "
             "empty ones, or leave their category out"
         )
-    return {flag: segments or [] for flag, segments in found.items()}
+    return {flag: segments or [] for flag, segments in active.items()}
 
 
-def _of(flag: Flag, known: Mapping[Flag, Sequence[Segment]]) -> list[Segment] | None:
-    chosen = [segments for other, segments in known.items() if flag.includes(other)]
+def _in_document(flag: Flag, document: Mapping[Flag, Sequence[Segment]]) -> list[Segment] | None:
+    chosen = [segments for other, segments in document.items() if flag.includes(other)]
     return coalesce(segment for segments in chosen for segment in segments) if chosen else None
 
 
@@ -167,7 +171,7 @@ def _in_directory(flag: Flag, directory: str) -> list[Segment] | None:
     for path in (storage.join(directory, stem + suffix) for stem in stems for suffix in (".txt", *XML_SUFFIXES)):
         if storage.exists(path):
             is_list = path.endswith(".txt")
-            return coalesce(read_segments(path, may_overlap=True)) if is_list else _of(flag, read_flags(path))
+            return coalesce(read_segments(path, may_overlap=True)) if is_list else _in_document(flag, read_flags(path))
     return None
 
 
@@ -177,7 +181,7 @@ def _ask_dqsegdb(flag: Flag, host: str | None, start: float, stop: float) -> lis
     try:
         answer: Any = query_segments(str(flag), math.floor(start), math.ceil(stop), host=host)
         rows = answer["active"]
-    except Exception as error:  # whatever its transport and authentication raise
+    except Exception as error:  # transport and authentication raise many kinds of errors
         raise DataError(
             f"{host or 'DQSegDB'} did not give the segments of {flag} ({' '.join(str(error).split())}): check network "
             "and credentials, or give flag_segments = DIRECTORY in [luigi_vetoes]"
@@ -186,7 +190,7 @@ def _ask_dqsegdb(flag: Flag, host: str | None, start: float, stop: float) -> lis
 
 
 def _document(path: str) -> Any:
-    """A LIGO_LW document; identifiers of the old form become whole numbers."""
+    """Load a LIGO_LW document. Identifiers of the old form become whole numbers."""
     from gwpy.io.ligolw import default_content_handler
     from igwn_ligolw.ligolw import ElementError
     from igwn_ligolw.utils import load_fileobj
@@ -201,20 +205,20 @@ def _document(path: str) -> Any:
     except (ElementError, ValueError, TypeError, KeyError, OSError, EOFError) as error:
         text = " ".join(str(error).split())
         reason = f", {text}" if text.startswith("line ") else f": {text}"
-    raise DataError(f"{path}{reason}: this is no complete LIGO_LW document; fetch it anew")
+    raise DataError(f"{path}{reason}: this is no complete LIGO_LW document; fetch it again")
 
 
 def _rows(document: Any, table: str, columns: Sequence[str], path: str) -> list[dict[str, Any]]:
-    """Some columns of a document's only table of a name."""
+    """Columns of the only table of a name in a document."""
     from igwn_ligolw.lsctables import TableByName
 
     try:
-        found = TableByName[table].get_table(document)
+        entries = TableByName[table].get_table(document)
     except ValueError:
         raise DataError(f"{path} has no table {table}, or several: give another LIGO_LW document") from None
-    rows = [{name: getattr(row, name, None) for name in columns} for row in found]
+    rows = [{name: getattr(row, name, None) for name in columns} for row in entries]
     for number, row in enumerate(rows, start=1):
         missing = [name for name, value in row.items() if value is None and not name.endswith("_ns")]
         if missing:
-            raise DataError(f"{path}, row {number} of {table} lacks {', '.join(missing)}: fetch the file anew")
+            raise DataError(f"{path}, row {number} of {table} lacks {', '.join(missing)}: fetch the file again")
     return rows

@@ -1,4 +1,4 @@
-"""Observing runs with open data: when, and of which detectors."""
+"""Observing runs with open data, and their times and detectors."""
 
 import re
 import threading
@@ -10,24 +10,24 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.settings.keys import nearest
 from aframe.strain.segments import Segment, intersect, open_data_segments
 
-PATIENCE = 5.0
-"""Seconds that GWOSC has to answer a question that need not be answered."""
+OPTIONAL_QUERY_TIMEOUT = 5.0
+"""Time limit of an optional query to GWOSC, s."""
 
 
 @dataclass(frozen=True)
 class ObservingRun:
-    """A stretch of time of which open data exist.
+    """An observing run with open data.
 
     Attributes:
-        name: What GWOSC calls it.
-        spans: Of each detector, first and last GPS second.
+        name: Name at GWOSC.
+        spans: First and last GPS second of each detector.
     """
 
     name: str
     spans: dict[str, Segment]
 
     def span(self, ifos: Sequence[str]) -> Segment | None:
-        """The time in which all detectors were in the run; None where there is none."""
+        """Common time of all detectors in the run; None without common time."""
         if not set(ifos) <= self.spans.keys():
             return None
         return next(iter(intersect(*([self.spans[ifo]] for ifo in ifos))), None)
@@ -47,32 +47,32 @@ RUNS = (
     _run("O4a", 1368975618, 1389456018, "H1 L1"),
     _run("O4b", 1396796418, 1422118818, "H1 L1 V1"),
 )
-"""Those of gwosc.org/data; Virgo joined O2 on 1 August 2017."""
+"""Observing runs from gwosc.org/data. Virgo joined O2 on 1 August 2017."""
 
 
 def observing_run(name: str) -> ObservingRun:
-    """The run of a name, in whatever case.
+    """Find an observing run by its name. The case of letters does not matter.
 
     Raises:
-        ConfigurationError: If there is none, with the nearest one.
+        ConfigurationError: If no run has this name. The message contains the most similar name.
     """
-    known = {run.name.lower(): run for run in RUNS}
-    if name.lower() not in known:
+    runs = {run.name.lower(): run for run in RUNS}
+    if name.lower() not in runs:
         names = [run.name for run in RUNS]
         raise ConfigurationError(
             f"--observing-run {name}: no such run{nearest(name, names)}; there are {', '.join(names)}"
         )
-    return known[name.lower()]
+    return runs[name.lower()]
 
 
 def gps_of(time: str) -> float:
-    """GPS seconds of a time.
+    """Parse a time as GPS seconds.
 
     Args:
-        time: GPS seconds, or UTC as ISO 8601 has it.
+        time: GPS seconds, or UTC in ISO 8601.
 
     Raises:
-        ConfigurationError: If it is neither.
+        ConfigurationError: If the text is neither.
 
     >>> gps_of("1126259462.4"), gps_of("2015-09-14T09:50:45")
     (1126259462.4, 1126259462.0)
@@ -92,50 +92,60 @@ def gps_of(time: str) -> float:
 
 
 def check_open_data(ifos: Sequence[str], start: float, stop: float) -> list[str]:
-    """Names of the runs that a stretch of time begins and ends in.
+    """Find the observing runs that contain the start and the end of a stretch of time.
 
     Args:
         ifos: Detectors.
-        start: GPS seconds.
-        stop: GPS seconds.
+        start: Start of the stretch, GPS s.
+        stop: End of the stretch, GPS s.
+
+    Returns:
+        Names of the runs.
 
     Raises:
-        ConfigurationError: If the detectors have no open data at its start or end; says when they have.
+        ConfigurationError: If the detectors have no open data at the start or end. The message lists times with open
+            data.
     """
     spans = {run.name: span for run in RUNS if (span := run.span(ifos)) is not None}
     if not spans:
-        known = sorted({ifo for run in RUNS for ifo in run.spans})
-        wrong = [ifo for ifo in ifos if ifo not in known]
-        told = f"there are open data of {', '.join(known)}, not of {', '.join(wrong)}" if wrong else "not in one run"
-        raise ConfigurationError(f"--ifos {','.join(ifos)}: {told}{nearest(wrong[0], known) if wrong else ''}")
+        available = sorted({ifo for run in RUNS for ifo in run.spans})
+        unavailable = [ifo for ifo in ifos if ifo not in available]
+        reason = "not in one run"
+        if unavailable:
+            reason = f"there are open data of {', '.join(available)}, not of {', '.join(unavailable)}"
+            reason += nearest(unavailable[0], available)
+        raise ConfigurationError(f"--ifos {','.join(ifos)}: {reason}")
     inside = [[name for name, span in spans.items() if span.start <= time <= span.stop] for time in (start, stop)]
     if not all(inside):
-        there = ", ".join(f"{name} from {span.start:.0f} to {span.stop:.0f}" for name, span in spans.items())
+        times = ", ".join(f"{name} from {span.start:.0f} to {span.stop:.0f}" for name, span in spans.items())
         raise ConfigurationError(
             f"--start and --stop: there are no open data of {', '.join(ifos)} from {start:.0f} to {stop:.0f} (GPS s): "
-            f"there are in {there}"
+            f"there are in {times}"
         )
     return list(dict.fromkeys(name for names in inside for name in names))
 
 
 def coincident_share(ifos: Sequence[str], start: float, stop: float) -> float | None:
-    """Part of a stretch of time in which GWOSC has data of all detectors; None where it does not answer at once.
+    """Query the share of a stretch of time with open data of all detectors.
 
     Args:
         ifos: Detectors.
-        start: GPS seconds.
-        stop: GPS seconds.
+        start: Start of the stretch, GPS s.
+        stop: End of the stretch, GPS s.
+
+    Returns:
+        Share between 0 and 1; None if GWOSC does not answer within ``OPTIONAL_QUERY_TIMEOUT``.
     """
-    found: list[float] = []
+    shares: list[float] = []
 
     def ask() -> None:
         try:
             segments = open_data_segments(ifos, start, stop)
         except DataError:
             return
-        found.append(sum(segment.duration for segment in segments) / (stop - start))
+        shares.append(sum(segment.duration for segment in segments) / (stop - start))
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PATIENCE)
-    return found[0] if found else None
+    query = threading.Thread(target=ask, daemon=True)
+    query.start()
+    query.join(OPTIONAL_QUERY_TIMEOUT)
+    return shares[0] if shares else None

@@ -1,4 +1,4 @@
-"""When strain is not to be trusted, as its publishers say: gates, GWOSC's bits, segment lists, known events."""
+"""Published data quality of strain: gates, GWOSC's bits, segment lists and times of known events."""
 
 import csv
 import math
@@ -17,18 +17,18 @@ from aframe.strain.segments import Segment, coalesce, intersect, outside, read_s
 from aframe.types import Array
 
 MASKS = (("quality/simple/DQmask", "DQShortnames"), ("quality/injections/Injmask", "InjShortnames"))
-"""Where GWOSC's HDF5 files have their bits, and beside them the bits' names."""
+"""Datasets of bit masks in GWOSC's HDF5 files, each with the dataset of the bits' names in the same group."""
 
 
 def read_gates(path: str) -> list[Segment]:
-    """Read a list of gates, in which strain was multiplied by an inverse Tukey window.
+    """Read a list of gates. A gate multiplies strain by an inverse Tukey window.
 
-    Each line has a gate's centre (GPS s), the half-width of the stretch that is zero and the length of the taper on
-    either side of it (s); ``#`` begins a comment. What is affected is centre ± (half-width + taper).
+    Each line has three numbers: the gate's centre (GPS s), the half-width of the stretch of zeros (s), and the length
+    of the taper on either side (s). ``#`` begins a comment. A gate affects centre ± (half-width + taper).
 
     Raises:
-        DataError: Naming the file and line of a row that is malformed.
-        StorageError: If there is no such file.
+        DataError: With file and line of a malformed row.
+        StorageError: If the file does not exist.
     """
     gates = []
     for number, line in enumerate(storage.read_text(path).splitlines(), start=1):
@@ -37,8 +37,8 @@ def read_gates(path: str) -> list[Segment]:
             values = [float(word) for word in words]
         except ValueError:
             values = []
-        good = len(values) == 3 and all(map(math.isfinite, values)) and min(values) >= 0 and sum(values[1:]) > 0
-        if words and not good:
+        is_gate = len(values) == 3 and all(map(math.isfinite, values)) and min(values) >= 0 and sum(values[1:]) > 0
+        if words and not is_gate:
             raise DataError(
                 f"{path}, line {number}: {' '.join(words)!r} is no gate: expected 'centre half-width taper' in s"
             )
@@ -49,27 +49,31 @@ def read_gates(path: str) -> list[Segment]:
 
 
 def read_list(path: str, ifo: str) -> list[Segment]:
-    """One detector's segments in a segwizard list, or in a LIGO_LW document: of all its flags of that detector.
+    """Read one detector's segments from a segwizard list or a LIGO_LW document.
+
+    Args:
+        path: Local or s3 path. Of a LIGO_LW document, the segments of all flags of the detector count.
+        ifo: Detector.
 
     Raises:
-        DataError: If the file is malformed; if a LIGO_LW document has no flag of the detector.
-        StorageError: If there is no such file.
+        DataError: If the file is malformed, or a LIGO_LW document has no flag of the detector.
+        StorageError: If the file does not exist.
     """
     if not path.endswith(XML_SUFFIXES):
         return coalesce(read_segments(path, may_overlap=True))
     flags = read_flags(path)
-    own = [flag for flag in flags if flag.ifo == ifo]
-    if not own:
+    flags_of_ifo = [flag for flag in flags if flag.ifo == ifo]
+    if not flags_of_ifo:
         raise DataError(f"{path} has flags of {', '.join(sorted({f.ifo for f in flags})) or 'none'}, not of {ifo}")
-    return coalesce(segment for flag in own for segment in flags[flag])
+    return coalesce(segment for flag in flags_of_ifo for segment in flags[flag])
 
 
 def read_event_times(path: str) -> list[float]:
-    """GPS times of events, from a table with a column ``gps`` (comma-separated, as GWOSC's) or one in each line.
+    """Read GPS times of events from a comma-separated table with a column ``gps``, or from a list with one per line.
 
     Raises:
-        DataError: Naming the file and line of what is no time.
-        StorageError: If there is no such file.
+        DataError: With file and line of a malformed time.
+        StorageError: If the file does not exist.
     """
     rows = list(csv.reader(line.partition("#")[0] for line in storage.read_text(path).splitlines()))
     header = [name.strip() for name in rows[0]] if rows else []
@@ -95,15 +99,15 @@ def _finite(text: str) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Bits:
-    """GWOSC's bit mask of one detector and file, as a series of whole numbers.
+    """Time series of GWOSC's bit mask of one detector in one file.
 
     Attributes:
-        path: The file.
+        path: Path of the file.
         ifo: Detector.
-        start: GPS seconds of the first sample.
-        spacing: Seconds from one to the next.
-        names: Of the bits, the lowest first.
-        values: The mask.
+        start: Time of the first sample, GPS s.
+        spacing: Time between samples, s.
+        names: Names of the bits, lowest bit first.
+        values: Bit masks, whole numbers, shape (samples,).
     """
 
     path: str
@@ -115,24 +119,26 @@ class Bits:
 
     @property
     def span(self) -> Segment:
-        """The time for which the bits are known."""
+        """Time that the series covers."""
         return Segment(self.start, self.start + self.spacing * len(self.values))
 
     def unset(self, name: str) -> list[Segment]:
-        """When a bit is not set."""
+        """Segments in which a bit is not set."""
         off = (self.values >> self.names.index(name)) & 1 == 0
         edges = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]))).reshape(-1, 2)
         return [Segment(self.start + a * self.spacing, self.start + b * self.spacing) for a, b in edges.tolist()]
 
 
 def read_bits(path: str) -> list[Bits]:
-    """The bits for data quality, and those for injections, of one of GWOSC's HDF5 files; of another file, none.
+    """Read the bit masks of data quality and of injections from one of GWOSC's HDF5 files.
+
+    Other HDF5 files have no bit masks; the result is then empty.
 
     Raises:
-        DataError: If the file does not say of which detector they are.
+        DataError: If the file does not name the detector.
         StorageError: If the file is missing or damaged.
     """
-    found = []
+    masks = []
     with storage.open_hdf5(path) as file:
         for mask, names in MASKS:
             beside = f"{mask.rpartition('/')[0]}/{names}"
@@ -141,48 +147,48 @@ def read_bits(path: str) -> list[Bits]:
                 labels = tuple(name.decode() for name in file[beside][:])
                 start, spacing = float(series.attrs["Xstart"]), float(series.attrs["Xspacing"])
                 ifo = recordings.inventory(path)[0].ifo
-                found.append(Bits(path, ifo, start, spacing, labels, series[:].astype(np.int64)))
-    return found
+                masks.append(Bits(path, ifo, start, spacing, labels, series[:].astype(np.int64)))
+    return masks
 
 
 def unset_in_files(
     directory: str, names: Sequence[str], ifos: Sequence[str], needed: Sequence[Segment]
 ) -> dict[tuple[str, str], list[Segment]]:
-    """When bits are not set, from the GWOSC HDF5 files of a directory.
+    """Find segments in which bits are not set, from the GWOSC HDF5 files of a directory.
 
     Args:
-        directory: Of the files.
-        names: Of bits of data quality (CBC_CAT2) and of injections (NO_CBC_HW_INJ).
+        directory: Directory of the files.
+        names: Names of bits, of data quality (such as CBC_CAT2) or of injections (such as NO_CBC_HW_INJ).
         ifos: Detectors.
-        needed: Time for which they must be known.
+        needed: Time that the files must cover.
 
     Returns:
         Segments by detector and bit.
 
     Raises:
-        DataError: If a file does not have a bit, or there are no files of some of the time.
+        DataError: If the files lack a bit, or do not cover ``needed``.
     """
     paths = [p for suffix in (".hdf5", ".h5", ".hdf") for p in storage.glob(storage.join(directory, f"*{suffix}"))]
     bits = [part for path in paths for part in read_bits(path)]
     result = {}
     for ifo in ifos:
-        own = [part for part in bits if part.ifo == ifo]
+        bits_of_ifo = [part for part in bits if part.ifo == ifo]
         for name in names:
-            having = [part for part in own if name in part.names]
-            if own and not having:
-                known = dict.fromkeys(label for part in own for label in part.names)
-                raise DataError(f"{own[0].path} has no bit {name}: dq_bits may name {', '.join(known)}")
-            _check_known(f"{directory} has no HDF5 file with bit {name} of {ifo}", having, needed)
-            result[ifo, name] = coalesce(segment for part in having for segment in part.unset(name))
+            masks = [part for part in bits_of_ifo if name in part.names]
+            if bits_of_ifo and not masks:
+                labels = dict.fromkeys(label for part in bits_of_ifo for label in part.names)
+                raise DataError(f"{bits_of_ifo[0].path} has no bit {name}: dq_bits may name {', '.join(labels)}")
+            _check_coverage(f"{directory} has no HDF5 file with bit {name} of {ifo}", masks, needed)
+            result[ifo, name] = coalesce(segment for part in masks for segment in part.unset(name))
     return result
 
 
-def _check_known(complaint: str, having: Iterable[Bits], needed: Sequence[Segment]) -> None:
-    known = [part.span for part in having]
-    unknown = [gap for segment in needed for gap in outside(known, segment.start, segment.stop)]
-    if unknown:
+def _check_coverage(complaint: str, masks: Iterable[Bits], needed: Sequence[Segment]) -> None:
+    spans = [part.span for part in masks]
+    gaps = [gap for segment in needed for gap in outside(spans, segment.start, segment.stop)]
+    if gaps:
         raise DataError(
-            f"{complaint} from {format_gps(unknown[0].start)} to {format_gps(unknown[0].stop)}: add GWOSC's file "
+            f"{complaint} from {format_gps(gaps[0].start)} to {format_gps(gaps[0].stop)}: add GWOSC's file "
             "to dq_files in [luigi_vetoes]"
         )
 
@@ -190,10 +196,18 @@ def _check_known(complaint: str, having: Iterable[Bits], needed: Sequence[Segmen
 def unset_in_timeline(
     names: Sequence[str], ifos: Sequence[str], needed: Sequence[Segment]
 ) -> Mapping[tuple[str, str], list[Segment]]:
-    """When bits are not set, from GWOSC's timelines: as ``unset_in_files``, without files.
+    """Find segments in which bits are not set, from GWOSC's timelines.
+
+    Args:
+        names: Names of bits, as for ``unset_in_files``.
+        ifos: Detectors.
+        needed: Time of interest.
+
+    Returns:
+        Segments within ``needed``, by detector and bit.
 
     Raises:
-        DataError: If GWOSC cannot be asked, or does not know a bit.
+        DataError: If GWOSC does not answer, or has no such bit.
     """
     start, stop = min(segment.start for segment in needed), max(segment.stop for segment in needed)
     result = {}

@@ -1,4 +1,4 @@
-"""Strain as others recorded it: GWOSC's, gwpy's and PyCBC's HDF5 layouts, and GWF frames."""
+"""Read recorded strain: GWOSC's, gwpy's and PyCBC's HDF5 layouts, and GWF frames."""
 
 import functools
 import struct
@@ -16,27 +16,27 @@ from aframe.strain.resample import Stretch, ratio_of_rates, resample, split_at_g
 from aframe.types import Array
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
-"""What files of strain are called."""
+"""Suffixes of files of strain."""
 
 SITES: Mapping[str, str] = {"H": "H1", "L": "L1", "V": "V1", "K": "K1", "G": "G1"}
 """Detectors by the letter of their observatory."""
 
 
 END_OF_FRAME_FILE_LENGTHS = (42, 46)
-"""Bytes of the structure FrEndOfFile, which ends a frame file, in versions 6 and 8 of the format."""
+"""Length in bytes of the structure FrEndOfFile, the last of a frame file, in versions 6 and 8 of the format."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One detector's strain in one file, not read yet.
+    """Metadata of one detector's strain in one file.
 
     Attributes:
-        path: The file.
+        path: Path of the file.
         ifo: Detector.
         channel: Dataset of an HDF5 file, or channel of a frame file.
-        start: GPS seconds.
-        sample_rate: Hz.
-        size: Samples.
+        start: Time of the first sample, GPS s.
+        sample_rate: Sampling rate, Hz.
+        size: Number of samples.
     """
 
     path: str
@@ -48,7 +48,7 @@ class Recording:
 
     @property
     def stop(self) -> float:
-        """GPS seconds, one sample after the last."""
+        """Time one sample after the last, GPS s."""
         return self.start + self.size / self.sample_rate
 
 
@@ -57,9 +57,9 @@ class Coincident:
     """Strain of several detectors on one time axis, without gaps.
 
     Attributes:
-        start: GPS seconds of the first sample.
-        sample_rate: Hz.
-        strain: Per detector, shape (time,), double precision.
+        start: Time of the first sample, GPS s.
+        sample_rate: Sampling rate, Hz.
+        strain: Strain of each detector, double precision, shape (time,).
     """
 
     start: float
@@ -68,12 +68,12 @@ class Coincident:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration, s."""
         return len(next(iter(self.strain.values()))) / self.sample_rate
 
 
 def format_gps(time: float) -> str:
-    """Seconds as text that loses nothing: whole ones without a fraction, others to the last bit.
+    """Format seconds without loss of precision. Whole seconds have no fraction.
 
     >>> format_gps(1126259446.0), format_gps(1126259446.25)
     ('1126259446', '1126259446.25')
@@ -82,47 +82,47 @@ def format_gps(time: float) -> str:
 
 
 def in_directory(directory: str, where: str = "") -> list[Recording]:
-    """All strain in the files of a directory.
+    """List all strain in the files of a directory.
 
     Args:
-        directory: Where they lie.
-        where: What the user has named it by, where that is not ``frames`` of the ``.cfg``.
+        directory: Directory of the files.
+        where: The user's option for the directory, for error messages. By default it is ``frames`` of the ``.cfg``.
 
     Raises:
-        DataError: If there is none, or a file's layout is unknown.
+        DataError: If the directory has no such files, or a file's layout is unknown.
     """
     paths = [p for suffix in SUFFIXES for p in storage.glob(storage.join(directory, f"*{suffix}"))]
     if not paths:
         lacking = f"{where or directory} holds no {', '.join(SUFFIXES)} file"
         raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}")
-    return [recording for path in paths for recording in _remembered(path)]
+    return [recording for path in paths for recording in _cached_inventory(path)]
 
 
 def check_recordings(
-    found: Iterable[Recording],
+    recordings: Iterable[Recording],
     ifos: Sequence[str],
     sample_rate: float,
     where: str,
     mend: str = "mend frames in [luigi_data], or ifos in [luigi_search]",
 ) -> None:
-    """Refuse files that lack a detector, or that cannot be brought to a sample rate.
+    """Check that recordings include all detectors, and that their sample rates allow resampling.
 
     Args:
-        found: What the files hold.
-        ifos: Detectors that are wanted.
-        sample_rate: Hz that are wanted.
-        where: What to call the files in an error.
-        mend: What to do where a detector is lacking.
+        recordings: Recordings of all files.
+        ifos: Required detectors.
+        sample_rate: Sampling rate after resampling, Hz.
+        where: Name of the files, for error messages.
+        mend: Advice in case of a missing detector.
 
     Raises:
-        DataError: Naming the detectors that there are; or the file, and both rates.
+        DataError: With the detectors in the files, or with the file and both rates.
     """
-    found = list(found)
-    there = sorted({recording.ifo for recording in found})
-    missing = [ifo for ifo in ifos if ifo not in there]
+    recordings = list(recordings)
+    recorded_ifos = sorted({recording.ifo for recording in recordings})
+    missing = [ifo for ifo in ifos if ifo not in recorded_ifos]
     if missing:
-        raise DataError(f"{where} holds strain of {', '.join(there)}, none of {', '.join(missing)}: {mend}")
-    for recording in found:
+        raise DataError(f"{where} holds strain of {', '.join(recorded_ifos)}, none of {', '.join(missing)}: {mend}")
+    for recording in recordings:
         if recording.ifo in ifos:
             try:
                 ratio_of_rates(recording.ifo, recording.start, recording.sample_rate, sample_rate)
@@ -131,31 +131,37 @@ def check_recordings(
 
 
 @functools.cache
-def _remembered(path: str) -> tuple[Recording, ...]:
+def _cached_inventory(path: str) -> tuple[Recording, ...]:
     return tuple(inventory(path))
 
 
 def inventory(path: str, ifo: str | None = None) -> list[Recording]:
-    """What strain a file holds, from its metadata alone.
+    """List the strain in a file. It reads metadata alone.
 
     Args:
         path: HDF5 (local or s3) or GWF file (local).
-        ifo: Detector, where the file does not say.
+        ifo: Detector to list, also of files that do not name their detector; None for all detectors.
 
     Raises:
-        DataError: If the layout is unknown, or the detector is another or cannot be told.
+        DataError: If the layout or the detector is unknown, or the file is of another detector.
         StorageError: If the file is missing or damaged.
     """
-    found = _frame_inventory(path) if path.endswith(".gwf") else _hdf5_inventory(path, ifo)
-    chosen = [recording for recording in found if ifo in (None, recording.ifo)]
+    recordings = _frame_inventory(path) if path.endswith(".gwf") else _hdf5_inventory(path, ifo)
+    chosen = [recording for recording in recordings if ifo in (None, recording.ifo)]
     if not chosen:
-        names = ", ".join(dict.fromkeys(recording.ifo for recording in found))
+        names = ", ".join(dict.fromkeys(recording.ifo for recording in recordings))
         raise DataError(f"{path} holds strain of {names}, not of {ifo}: give the right file or detector")
     return chosen
 
 
 def read(recording: Recording, start: float, stop: float) -> Stretch:
-    """What of a recording lies in [start, stop), gaps (NaN) included."""
+    """Read the part of a recording in [start, stop), with its gaps (NaN).
+
+    Args:
+        recording: Recording.
+        start: Start of the part, GPS s.
+        stop: End of the part, GPS s.
+    """
     rate = recording.sample_rate
     low = max(0, round((start - recording.start) * rate))
     high = min(recording.size, round((stop - recording.start) * rate))
@@ -170,16 +176,19 @@ def read(recording: Recording, start: float, stop: float) -> Stretch:
 def assemble(
     recordings: Iterable[Recording], sample_rate: float, start: float = -np.inf, stop: float = np.inf
 ) -> list[Stretch]:
-    """Read one detector's recordings, join those that follow each other, split at gaps, and resample.
+    """Read one detector's recordings, join contiguous ones, split at gaps, and resample.
 
     Args:
-        recordings: Of one detector.
-        sample_rate: Hz of the result.
-        start: GPS seconds; strain before it is not read.
-        stop: GPS seconds; strain after it is not read.
+        recordings: Recordings of one detector.
+        sample_rate: Sampling rate of the result, Hz.
+        start: Start of the strain to read, GPS s.
+        stop: End of the strain to read, GPS s.
+
+    Returns:
+        Stretches without gaps, in order of time.
 
     Raises:
-        DataError: If recordings overlap or their rates do not allow it.
+        DataError: If recordings overlap, or their rates do not allow resampling.
     """
     runs: list[list[Stretch]] = []
     for recording in sorted(recordings, key=lambda r: r.start):
@@ -205,37 +214,40 @@ def assemble(
 
 
 def read_strain(paths: Sequence[str], ifo: str | None, sample_rate: float) -> dict[str, list[Stretch]]:
-    """Strain of any files, per detector, at the search's sample rate and without gaps.
+    """Read strain of files, at the search's sample rate and without gaps.
 
     Args:
-        paths: HDF5 or GWF files of one or more detectors, in any order; those that follow each other are joined.
-        ifo: The only detector to read, and whose strain a file holds that does not say; None for all.
-        sample_rate: Hz.
+        paths: HDF5 or GWF files of one or more detectors, in any order. Contiguous files are joined.
+        ifo: Detector to read, also of files that do not name their detector; None for all detectors.
+        sample_rate: Sampling rate of the result, Hz.
+
+    Returns:
+        Stretches of each detector, in order of time.
 
     Raises:
-        DataError: If a layout is unknown, files overlap, or nothing finite that is long enough is left.
+        DataError: If a layout is unknown, files overlap, or no finite strain of sufficient length remains.
         StorageError: If a file is missing or damaged.
     """
-    found = [recording for path in paths for recording in inventory(path, ifo)]
+    recordings = [recording for path in paths for recording in inventory(path, ifo)]
     result: dict[str, list[Stretch]] = {}
-    for name in dict.fromkeys(recording.ifo for recording in found):
-        result[name] = assemble([r for r in found if r.ifo == name], sample_rate)
+    for name in dict.fromkeys(recording.ifo for recording in recordings):
+        result[name] = assemble([r for r in recordings if r.ifo == name], sample_rate)
         if not result[name]:
             raise DataError(
-                f"{', '.join(r.path for r in found if r.ifo == name)}: strain of {name} is missing (NaN) throughout, "
-                "or shorter than the anti-alias filter: give another stretch of time"
+                f"{', '.join(r.path for r in recordings if r.ifo == name)}: strain of {name} is missing (NaN) "
+                "throughout, or shorter than the anti-alias filter: give another stretch of time"
             )
     return result
 
 
 def coincident(stretches: Mapping[str, Sequence[Stretch]]) -> list[Coincident]:
-    """The stretches of time that all detectors have.
+    """Cut strain to the stretches of time that all detectors share.
 
     Args:
-        stretches: Per detector, at one sample rate, each list in order.
+        stretches: Stretches of each detector, in order of time, at one sample rate.
 
     Raises:
-        DataError: If there is no common time, or the detectors' samples do not coincide.
+        DataError: If the detectors share no time, or their samples do not coincide.
     """
     names = list(stretches)
     cuts = [[stretch] for stretch in stretches[names[0]]]
@@ -269,19 +281,19 @@ def _hdf5_inventory(path: str, ifo: str | None) -> list[Recording]:
     with storage.open_hdf5(path) as file:
         if "strain/Strain" in file:
             return [_gwosc_recording(path, file, ifo)]
-        found = [
+        series = [
             _series_recording(path, name, file[name], ifo) for name in file if isinstance(file[name], h5py.Dataset)
         ]
         others = {
             name: file[name].dtype for name in file if isinstance(file[name], h5py.Dataset) and _times(file[name])
         }
-    recordings = [recording for recording in found if recording is not None]
+    recordings = [recording for recording in series if recording is not None]
     if not recordings and others:
         name, kind = next(iter(others.items()))
         raise DataError(f"{path}: {name!r} is of {kind}: strain must be floating-point numbers, in one dimension")
     if not recordings:
         raise DataError(
-            f"{path} holds no strain in a layout that is known: GWOSC's (strain/Strain), or datasets at the root with "
+            f"{path} holds no strain in a known layout: GWOSC's (strain/Strain), or datasets at the root with "
             "attributes x0 and dx (gwpy) or start_time and delta_t (PyCBC)"
         )
     return recordings
@@ -294,7 +306,7 @@ def _gwosc_recording(path: str, file: h5py.File, ifo: str | None) -> Recording:
     start = dataset.attrs.get("Xstart", file["meta/GPSstart"][()] if "meta/GPSstart" in file else None)
     if detector is None or start is None or "Xspacing" not in dataset.attrs:
         raise DataError(
-            f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it anew from GWOSC"
+            f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC"
         )
     return Recording(path, detector, dataset.name, float(start), _rate(dataset.attrs["Xspacing"]), dataset.shape[0])
 
@@ -308,14 +320,14 @@ def _series_recording(path: str, name: str, dataset: h5py.Dataset, ifo: str | No
     detector = next((d for d in map(_detector, names) if d), None) or ifo
     if detector is None:
         raise DataError(
-            f"{path} does not say whose strain {name!r} is: name the file as H-H1_ANYTHING-START-DURATION.hdf5, or the "
-            "dataset as H1, with its detector"
+            f"{path} does not name the detector of {name!r}: name the file as H-H1_ANYTHING-START-DURATION.hdf5, or "
+            "the dataset as H1, with its detector"
         )
     return Recording(path, detector, dataset.name, float(start), _rate(step), dataset.shape[0])
 
 
 def _times(dataset: h5py.Dataset) -> tuple[Any, Any] | None:
-    """Start and step of a time series, s, as gwpy or PyCBC write them; None where it has none."""
+    """Start and step of a time series, s, in the attributes of gwpy or PyCBC; None without such attributes."""
     for start, step in (("x0", "dx"), ("start_time", "delta_t")):
         if start in dataset.attrs and step in dataset.attrs:
             return dataset.attrs[start], dataset.attrs[step]
@@ -323,14 +335,14 @@ def _times(dataset: h5py.Dataset) -> tuple[Any, Any] | None:
 
 
 def _detector(text: str) -> str | None:
-    """The detector that a channel or file name begins with: H1:GDS-…, H-H1_LOSC-….hdf5, H1."""
+    """Detector at the beginning of a channel or file name, such as H1:GDS-…, H-H1_LOSC-….hdf5 or H1."""
     head = text[2:] if len(text) > 4 and text[1] == "-" else text
     boundary = head[2:3] in ("", ":", "_", "-", ".")
     return head[:2] if boundary and head[:1].isupper() and head[1:2].isdigit() else None
 
 
 def _rate(step: Any) -> float:
-    """Sample rate of a sampling interval in seconds; whole where it is whole to rounding."""
+    """Sample rate in Hz of a sampling interval in s, rounded if it is a whole number up to rounding errors."""
     rate = 1.0 / float(step)
     return float(round(rate)) if abs(rate - round(rate)) < 1e-6 * rate else rate
 
@@ -347,11 +359,11 @@ def _frame_inventory(path: str) -> list[Recording]:
     if not Path(path).is_file():
         raise StorageError(f"{path} does not exist: mend the path")
     try:
-        is_whole = _is_whole_frame_file(path)  # the frame library crashes on others
+        is_whole = _is_whole_frame_file(path)  # the frame library crashes on incomplete files
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
     if not is_whole:
-        raise StorageError(f"{path} is no complete frame file: it may be truncated; fetch it anew")
+        raise StorageError(f"{path} is no complete frame file: it may be truncated; fetch it again")
     try:
         file = lalframe.FrameUFrFileOpen(path, "r")
         contents = lalframe.FrameUFrTOCRead(file)
@@ -362,18 +374,18 @@ def _frame_inventory(path: str) -> list[Recording]:
         steps = {n: lalframe.FrameUFrChanVectorQueryDx(head, 0) for n, head in heads.items()}
         stop = starts[-1] + lalframe.FrameUFrTOCQueryDt(contents, count - 1)
     except (RuntimeError, IndexError) as error:
-        raise StorageError(f"{path} is no complete frame file ({error}): fetch it anew") from None
+        raise StorageError(f"{path} is no complete frame file ({error}): fetch it again") from None
     if not channels or len({name[:2] for name in channels}) < len(channels):
         raise DataError(
             f"{path} must have one strain channel per detector, such as H1:GWOSC-4KHZ_R1_STRAIN; it has "
-            f"{', '.join(channels) or 'none'}: extract the one that you want"
+            f"{', '.join(channels) or 'none'}: extract one channel per detector"
         )
     rates = {name: _rate(step) for name, step in steps.items()}
     return [Recording(path, n[:2], n, starts[0], r, round((stop - starts[0]) * r)) for n, r in rates.items()]
 
 
 def _is_whole_frame_file(path: str) -> bool:
-    """Whether a file begins and ends as LIGO-T970130 (versions 6 to 8) says and is as long as its end says."""
+    """Whether a file has the head, the end structure and the length of LIGO-T970130 (versions 6 to 8)."""
     size = Path(path).stat().st_size
     with open(path, "rb") as stream:
         magic = stream.read(5)
@@ -381,7 +393,7 @@ def _is_whole_frame_file(path: str) -> bool:
         tail = stream.read()
     ends = (tail[-length:] for length in END_OF_FRAME_FILE_LENGTHS if length <= len(tail))
     fields = ((*struct.unpack(order + "Q10xQ", end[:26]), len(end)) for end in ends for order in "<>")
-    return magic == b"IGWD\0" and any(length == own and total == size for own, total, length in fields)
+    return magic == b"IGWD\0" and any(length == stated and total == size for stated, total, length in fields)
 
 
 def _strain_channels(lalframe: Any, contents: Any) -> list[str]:
@@ -399,5 +411,5 @@ def _read_frame(recording: Recording) -> Array:
     try:
         series = TimeSeries.read(recording.path, recording.channel, format="gwf")
     except (RuntimeError, OSError) as error:
-        raise StorageError(f"{recording.path} is no complete frame file ({error}): fetch it anew") from None
+        raise StorageError(f"{recording.path} is no complete frame file ({error}): fetch it again") from None
     return np.asarray(series.value, dtype=np.float64)

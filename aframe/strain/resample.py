@@ -1,4 +1,4 @@
-"""From the detectors' sample rate to the search's, around gaps, without moving a sample in time."""
+"""Resample strain to the search's sample rate. Gaps stay gaps, and samples keep their times."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,23 +9,23 @@ from aframe.errors import DataError
 from aframe.types import Array
 
 EDGE_DURATION = 0.125
-"""Seconds that the anti-alias filter spoils at each edge, which are cut off: half its impulse response."""
+"""Strain lost at each edge, s: half the impulse response of the anti-alias filter."""
 
 STOPBAND_ATTENUATION = 100.0
-"""dB by which the anti-alias filter damps what would fold into the band."""
+"""Attenuation of the anti-alias filter in its stop band, dB."""
 
 LARGEST_FACTOR = 2048
-"""Largest numerator and denominator of a ratio of sample rates; others would need excessive filters."""
+"""Largest numerator and denominator of a ratio of sample rates. Larger numbers would need excessively long filters."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """One detector's strain without gaps: sample k was taken at ``start + k / sample_rate``.
+    """One detector's strain without gaps. The time of sample k is ``start + k / sample_rate``.
 
     Attributes:
         ifo: Detector.
-        start: GPS seconds.
-        sample_rate: Hz.
+        start: Time of the first sample, GPS s.
+        sample_rate: Sampling rate, Hz.
         data: Strain, shape (time,).
     """
 
@@ -36,14 +36,14 @@ class Stretch:
 
     @property
     def stop(self) -> float:
-        """GPS seconds, one sample after the last."""
+        """Time one sample after the last, GPS s."""
         return self.start + len(self.data) / self.sample_rate
 
 
 def split_at_gaps(stretch: Stretch) -> list[Stretch]:
-    """The contiguous pieces between samples that are not finite."""
-    good = np.concatenate([[False], np.isfinite(stretch.data), [False]])
-    edges = np.flatnonzero(good[1:] != good[:-1])
+    """Split a stretch into contiguous pieces of finite samples."""
+    is_finite = np.concatenate([[False], np.isfinite(stretch.data), [False]])
+    edges = np.flatnonzero(is_finite[1:] != is_finite[:-1])
     return [
         Stretch(stretch.ifo, stretch.start + low / stretch.sample_rate, stretch.sample_rate, stretch.data[low:high])
         for low, high in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
@@ -53,18 +53,17 @@ def split_at_gaps(stretch: Stretch) -> list[Stretch]:
 def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
     """Lower the sample rate with a zero-phase anti-alias filter.
 
-    The filter is a Kaiser-windowed sinc of 2 ``EDGE_DURATION``, the same function of time whatever the sample rate
-    that it is applied at: flat up to 26 Hz below the new Nyquist frequency. ``EDGE_DURATION`` at each edge, where it
-    would reach beyond the data, is cut off; nothing is invented there. The new samples lie on GPS multiples of the
-    new sampling interval (where the old ones do), so that pieces between gaps stay on one grid.
+    The filter is a Kaiser-windowed sinc of length 2 ``EDGE_DURATION``. It is the same function of time at any recorded
+    rate, and flat up to 26 Hz below the new Nyquist frequency. At each edge the filter would reach beyond the data, so
+    ``EDGE_DURATION`` of strain is cut off. If the old samples lie on GPS multiples of the old sampling interval, the
+    new samples lie on GPS multiples of the new interval. Pieces between gaps thus stay on one grid.
 
     Args:
         stretch: Contiguous, finite strain.
-        sample_rate: Hz.
+        sample_rate: New sampling rate, Hz.
 
     Returns:
-        The strain at the new rate, or None if the stretch is no longer than the filter. Equal rates
-        give the strain itself.
+        Strain at the new rate; None if the stretch is not longer than the filter; the stretch itself for equal rates.
 
     Raises:
         DataError: If the new rate is higher, or the ratio of the two is no simple fraction.
@@ -85,7 +84,7 @@ def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
     if up == 1:
         filtered = signal.oaconvolve(source, taps, mode="same")[::down]
     else:
-        delay = (len(taps) - 1) // 2  # whole output samples are dropped, so pad the filter to a multiple of them
+        delay = (len(taps) - 1) // 2  # the output drops whole samples, so the filter is padded to a multiple of them
         pad = -delay % down
         filtered = signal.upfirdn(np.concatenate([np.zeros(pad), taps * up]), source, up, down)
         filtered = filtered[(delay + pad) // down :]
@@ -95,13 +94,13 @@ def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
 
 
 def ratio_of_rates(ifo: str, start: float, recorded_rate: float, sample_rate: float) -> Fraction:
-    """The new sample rate over the recorded one.
+    """Ratio of the new sample rate to the recorded rate.
 
     Args:
-        ifo: Detector, for the error.
-        start: GPS seconds, for the error.
-        recorded_rate: Hz.
-        sample_rate: Hz.
+        ifo: Detector, for error messages.
+        start: Start of the strain, GPS s, for error messages.
+        recorded_rate: Recorded sampling rate, Hz.
+        sample_rate: New sampling rate, Hz.
 
     Raises:
         DataError: If the new rate is higher, or the ratio of the two is no simple fraction.
@@ -112,17 +111,17 @@ def ratio_of_rates(ifo: str, start: float, recorded_rate: float, sample_rate: fl
         raise DataError(
             f"{where}, less than sample_rate = {sample_rate:g} Hz: give strain of a higher rate, or lower it"
         )
-    exact = abs(float(ratio) * recorded_rate - sample_rate) < 1e-9 * sample_rate
-    if not exact or max(ratio.numerator, ratio.denominator) > LARGEST_FACTOR:
+    is_exact = abs(float(ratio) * recorded_rate - sample_rate) < 1e-9 * sample_rate
+    if not is_exact or max(ratio.numerator, ratio.denominator) > LARGEST_FACTOR:
         raise DataError(
             f"{where}, which cannot be brought to sample_rate = {sample_rate:g} Hz: choose a rate that divides it, "
-            "or stands to it as two small whole numbers"
+            "or a ratio of two small whole numbers"
         )
     return ratio
 
 
 def _anti_alias(sample_rate: float, filter_rate: float) -> Array:
-    """Odd, symmetric taps at ``filter_rate`` whose stop band starts at half of ``sample_rate``; unit gain at 0 Hz."""
+    """Anti-alias filter with a stop band above half of ``sample_rate``: an odd number of symmetric taps, unit gain."""
     from scipy import signal
 
     half = int(np.floor(EDGE_DURATION * filter_rate))

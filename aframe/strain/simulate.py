@@ -1,4 +1,4 @@
-"""Coloured Gaussian noise that depends on the seed, the detector and the GPS time, and on nothing else."""
+"""Simulate coloured Gaussian noise as a function of seed, detector and GPS time alone."""
 
 from pathlib import Path
 
@@ -10,20 +10,25 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.types import Array
 
 CHUNK_DURATION = 64.0
-"""Seconds of white noise that come from one generator; chunks start at multiples of it."""
+"""Length of white noise from one random generator, s. Chunks start at multiples of this length."""
 
 FILTER_DURATION = 8.0
-"""Seconds of the colouring filter: features down to a quarter of a hertz are kept."""
+"""Length of the colouring filter, s. It resolves spectral features down to a quarter of a hertz."""
 
 FLATTEN_FREQUENCY = 10.0
-"""Hz below which the noise curve is held constant, so that seismic noise does not eat the numbers' precision."""
+"""Frequency below which the noise curve is constant, Hz. Strong seismic noise would reduce numerical precision."""
 
-QUIETEST, LOUDEST = 1e-30, 1e-10
-"""ASDs, 1/sqrt(Hz), beyond which a curve is no detector's: third-generation ones have 1e-25, a bar has 1e-21; power
-spectral densities, given by mistake, have 1e-40 and less."""
+LOWEST_ASD = 1e-30
+"""Lowest plausible ASD of a detector, 1/sqrt(Hz).
 
-COVERED = 0.9
-"""Share of the band's upper end that a curve has to reach: tables end a little below the Nyquist frequency."""
+Third-generation detectors have 1e-25. Power spectral densities, given by mistake, have 1e-40 or less.
+"""
+
+HIGHEST_ASD = 1e-10
+"""Highest plausible ASD of a detector, 1/sqrt(Hz). A bar has 1e-21."""
+
+COVERED_SHARE = 0.9
+"""Share of the highest frequency that a noise curve must reach. Tables end a little below the Nyquist frequency."""
 
 NoiseCurve = tuple[Array, Array]
 """Frequencies in Hz, and amplitude spectral densities in 1/sqrt(Hz)."""
@@ -40,8 +45,8 @@ def load_asd(name_or_path: str) -> NoiseCurve:
         The table without a row at 0 Hz.
 
     Raises:
-        ConfigurationError: If there is no such curve, naming bilby's.
-        DataError: If it is no amplitude spectral density.
+        ConfigurationError: If the curve does not exist. The message lists bilby's curves.
+        DataError: If the table is not an amplitude spectral density.
     """
     path = Path(name_or_path)
     if not path.is_file():
@@ -55,7 +60,7 @@ def load_asd(name_or_path: str) -> NoiseCurve:
         ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
-    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the curve is interpolated between logarithms
+    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the interpolation uses logarithms
         frequency, asd = frequency[1:], asd[1:]
     rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
     if not rising or not np.isfinite(asd).all() or not (asd > 0).all():
@@ -64,26 +69,26 @@ def load_asd(name_or_path: str) -> NoiseCurve:
 
 
 def check_band(curve: NoiseCurve, path: str, lowest: float, highest: float) -> None:
-    """Refuse a noise curve that does not cover the band, or is no detector's there.
+    """Check that a noise curve covers the band, and has a plausible ASD in it.
 
     Args:
-        curve: Noise curve, as from ``load_asd``.
-        path: Where it was read from.
-        lowest: Hz, where the band begins.
-        highest: Hz, where it ends.
+        curve: Noise curve from ``load_asd``.
+        path: Path of the curve, for error messages.
+        lowest: Lower end of the band, Hz.
+        highest: Upper end of the band, Hz.
 
     Raises:
-        DataError: Naming the frequencies, or the median in the band.
+        DataError: With the frequencies of the curve, or its median in the band.
     """
     frequency, asd = curve
-    if frequency[0] > lowest or frequency[-1] < COVERED * highest:
+    if frequency[0] > lowest or frequency[-1] < COVERED_SHARE * highest:
         raise DataError(
             f"{path} covers {frequency[0]:g} to {frequency[-1]:g} Hz, not the band of {lowest:g} to {highest:g} Hz: "
             "give a curve that does, or change highpass, lowpass or sample_rate"
         )
     median = float(np.median(np.interp(np.geomspace(lowest, highest, 1000), frequency, asd)))
-    if not QUIETEST < median < LOUDEST:
-        guess = "it looks like a PSD: give its square root" if median <= QUIETEST else "give 1/sqrt(Hz)"
+    if not LOWEST_ASD < median < HIGHEST_ASD:
+        guess = "it looks like a PSD: give its square root" if median <= LOWEST_ASD else "give 1/sqrt(Hz)"
         raise DataError(f"{path} has a median of {median:.2g} in band, which is no detector's ASD: {guess}")
 
 
@@ -91,27 +96,27 @@ def _bilby_curve(name: str) -> Path:
     import bilby.gw.detector
 
     directory = Path(bilby.gw.detector.__file__).parent / "noise_curves"
-    known = sorted(path.name for path in directory.glob("*_asd.txt"))
-    if name not in known:
+    names = sorted(path.name for path in directory.glob("*_asd.txt"))
+    if name not in names:
         raise ConfigurationError(
-            f"asd = {name!r} is neither a file nor one of bilby's noise curves: {', '.join(known)}"
+            f"asd = {name!r} is neither a file nor one of bilby's noise curves: {', '.join(names)}"
         )
     return directory / name
 
 
 def simulate(curve: NoiseCurve, ifo: str, start: float, stop: float, sample_rate: float, *, seed: int) -> Array:
-    """Gaussian noise with a given amplitude spectral density.
+    """Simulate Gaussian noise with an amplitude spectral density.
 
-    White noise is drawn in chunks fixed to GPS time and filtered with a zero-phase impulse response, so that
-    the noise is continuous across any borders: simulate(a, c) = simulate(a, b) followed by simulate(b, c).
+    Chunks of white noise start at fixed GPS times. A zero-phase filter colours them. The noise is therefore continuous
+    across any border: simulate(a, c) equals simulate(a, b) followed by simulate(b, c).
 
     Args:
-        curve: Noise curve, as from ``load_asd``; beyond its ends, and below ``FLATTEN_FREQUENCY``, it is constant.
+        curve: Noise curve from ``load_asd``. Beyond its ends, and below ``FLATTEN_FREQUENCY``, it is constant.
         ifo: Detector.
-        start: GPS seconds, on a sample.
-        stop: GPS seconds, on a sample.
-        sample_rate: Hz.
-        seed: The run's seed.
+        start: Start of the noise, GPS s, at a sample.
+        stop: End of the noise, GPS s, at a sample.
+        sample_rate: Sampling rate, Hz.
+        seed: Seed of the run.
 
     Returns:
         Double precision, shape ((stop - start) * sample_rate,).
@@ -127,20 +132,20 @@ def simulate(curve: NoiseCurve, ifo: str, start: float, stop: float, sample_rate
 
 
 def colouring_filter(curve: NoiseCurve, sample_rate: float, size: int) -> Array:
-    """Zero-phase filter that gives white noise of unit variance a noise curve's spectrum.
+    """Design a zero-phase filter that colours white noise of unit variance with the spectrum of a noise curve.
 
     Args:
         curve: Noise curve.
-        sample_rate: Hz.
-        size: Taps, an odd number.
+        sample_rate: Sampling rate, Hz.
+        size: Number of taps, odd.
 
     Returns:
-        Shape (size,), symmetric; Hann-windowed.
+        Symmetric, Hann-windowed taps, shape (size,).
     """
     frequency, asd = curve
     grid = np.fft.rfftfreq(4 * size, 1 / sample_rate)
-    wanted = np.exp(np.interp(np.log(np.maximum(grid, FLATTEN_FREQUENCY)), np.log(frequency), np.log(asd)))
-    impulse = np.fft.irfft(wanted * np.sqrt(sample_rate / 2), n=4 * size)
+    response = np.exp(np.interp(np.log(np.maximum(grid, FLATTEN_FREQUENCY)), np.log(frequency), np.log(asd)))
+    impulse = np.fft.irfft(response * np.sqrt(sample_rate / 2), n=4 * size)
     half = size // 2
     return np.concatenate([impulse[-half:], impulse[: half + 1]]) * signal.windows.hann(size + 2)[1:-1]
 

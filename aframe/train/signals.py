@@ -14,7 +14,7 @@ from aframe.preprocessing import to_samples
 from aframe.tables import PolarizationTable
 from aframe.train.background import to_device
 from aframe.waveforms.on_device import OnDeviceGenerator
-from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
+from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import Population, draw
 
 WaveformSource = Literal["stored", "generated"]
@@ -139,8 +139,8 @@ class GeneratedSignals:
         """Draws of bilby's, which take a fraction of a millisecond on the processor: seeded by the generator."""
         seed = int(torch.randint(2**63 - 1, (), generator=generator))
         columns = draw(self.population, number, np.random.default_rng(seed))
-        values = torch.from_numpy(np.stack([columns[name] for name in COLUMNS])).to(device)
-        return dict(zip(COLUMNS, values, strict=True))
+        values = torch.from_numpy(np.stack([columns[name] for name in WAVEFORM_COLUMNS])).to(device)
+        return dict(zip(WAVEFORM_COLUMNS, values, strict=True))
 
 
 def generated_signals(population: Population, conventions: WaveformGenerator) -> GeneratedSignals:

@@ -1,1 +1,1 @@
-"""Signals: populations, polarizations, what detectors see of them, and sets of injections."""
+"""Signals: populations, polarizations, detector responses and sets of injections."""

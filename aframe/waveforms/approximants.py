@@ -1,4 +1,4 @@
-"""Waveform models of lalsimulation: which there are, what they can describe, and whether they run here."""
+"""Waveform models of lalsimulation: their properties, and whether they run on this machine."""
 
 import contextlib
 import functools
@@ -18,10 +18,10 @@ POINTWISE = frozenset({
     "IMRPhenomP", "IMRPhenomPv2", "IMRPhenomPv2_NRTidal", "IMRPhenomPv2_NRTidalv2", "IMRPhenomPv3", "IMRPhenomPv3HM",
     "IMRPhenomXAS", "IMRPhenomXHM", "IMRPhenomXP", "IMRPhenomXPHM",
 })  # fmt: skip
-"""Frequency-domain models whose value at a frequency depends on nothing but that frequency.
+"""Frequency-domain models whose value at a frequency depends on that frequency alone.
 
-They may be asked for a piece of the spectrum at a time. The limits that others are called with decide on their time
-zero (IMRPhenomX…_NRTidal), on the precession's integral, or on whether they refuse (IMRPhenomXO4a, IMRPhenomXPNR).
+Their spectra can be computed in pieces. For other models, the limits of the call determine the time zero
+(IMRPhenomX…_NRTidal), the integral of the precession, or whether the call fails (IMRPhenomXO4a, IMRPhenomXPNR).
 """
 
 QUADRUPOLE_ONLY = POINTWISE - {"IMRPhenomHM", "IMRPhenomPv3HM", "IMRPhenomXHM", "IMRPhenomXPHM"} | {
@@ -34,28 +34,31 @@ QUADRUPOLE_ONLY = POINTWISE - {"IMRPhenomHM", "IMRPhenomPv3HM", "IMRPhenomXHM", 
     "Lackey_Tidal_2013_SEOBNRv2_ROM", "SEOBNRv4_ROM", "SEOBNRv4_ROM_NRTidal", "SEOBNRv4_ROM_NRTidalv2",
     "SEOBNRv4_ROM_NRTidalv2_NSBH", "SEOBNRv4T_surrogate", "SEOBNRv5_ROM", "SEOBNRv5_ROM_NRTidalv3",
 }  # fmt: skip
-"""Models of the (2, ±2) modes alone, in the frame of the orbit; LAL cannot be asked. Others are taken to have more."""
+"""Models with the (2, ±2) modes alone, in the frame of the orbit. LAL does not provide this property.
+
+All other models count as models with higher modes.
+"""
 
 INSPIRAL_ONLY = frozenset({
     "TaylorF2", "TaylorF2Ecc", "TaylorF2NLTides", "TaylorF2RedSpin", "TaylorF2RedSpinTidal", "SpinTaylorF2",
     "SpinTaylorT4Fourier",
 })  # fmt: skip
-"""Frequency-domain models that stop at coalescence, as LAL's conditioning has them."""
+"""Frequency-domain models that stop at coalescence after LAL's conditioning."""
 
 TYPICAL_BINARIES = ((80.0, 60.0), (36.0, 29.0), (5.6, 1.4), (60.0, 1.5))
-"""Masses, in solar masses, one of which every model of compact binaries should be able to make."""
+"""Pairs of masses in solar masses. Every model of compact binaries should support at least one pair."""
 
 TRIAL_SECONDS = 30
-"""A model that has not made these by then is of no use."""
+"""Time limit of the trial of a model, s."""
 
 
 @dataclass(frozen=True)
 class Approximant:
-    """A waveform model that lalsimulation has code for.
+    """A waveform model of lalsimulation.
 
     Attributes:
-        name: LAL's name.
-        index: LAL's number.
+        name: Name in LAL.
+        index: Number in LAL.
     """
 
     name: str
@@ -63,37 +66,37 @@ class Approximant:
 
     @property
     def in_frequency_domain(self) -> bool:
-        """Whether LAL computes it in the frequency domain."""
+        """Whether LAL computes the model in the frequency domain."""
         return bool(lalsimulation.SimInspiralImplementedFDApproximants(self.index))
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether its spectrum may be computed in pieces."""
+        """Whether the spectrum can be computed in pieces."""
         return self.name in POINTWISE
 
     @property
     def is_inspiral_only(self) -> bool:
-        """Whether it has nothing after coalescence, though its spectrum's abrupt end rings on."""
+        """Whether the model ends at coalescence. The abrupt end of its spectrum still causes ringing."""
         return self.name in INSPIRAL_ONLY
 
     @property
     def has_higher_modes(self) -> bool:
-        """Whether it has modes besides the quadrupole's, which begin earlier and radiate in other directions."""
+        """Whether the model has modes besides the quadrupole. They begin earlier and radiate in other directions."""
         return self.name not in QUADRUPOLE_ONLY
 
     @property
     def has_spins(self) -> bool:
-        """Whether a component may spin."""
+        """Whether components can have spins."""
         return bool(self._spin_support != lalsimulation.SIM_INSPIRAL_SPINLESS)
 
     @property
     def has_precession(self) -> bool:
-        """Whether spins may point elsewhere than along the orbit's axis."""
+        """Whether spins can have components in the orbital plane."""
         return self._spin_support not in (lalsimulation.SIM_INSPIRAL_SPINLESS, lalsimulation.SIM_INSPIRAL_ALIGNEDSPIN)
 
     @property
     def takes_spins_at_start(self) -> bool:
-        """Whether spins are those at the lowest frequency, whatever the reference frequency."""
+        """Whether spins are defined at the lowest frequency instead of the reference frequency."""
         frequency = lalsimulation.SimInspiralGetSpinFreqFromApproximant(self.index)
         return bool(frequency == lalsimulation.SIM_INSPIRAL_SPINS_FLOW)
 
@@ -103,17 +106,17 @@ class Approximant:
 
 
 def find(name: str) -> Approximant:
-    """The model of a name.
+    """Find a waveform model by its name, and check that it runs.
 
     Raises:
-        ConfigurationError: If LAL does not know it, has no code for it, or cannot run it here: data files are missing,
-            it crashes, or it makes none of ``TYPICAL_BINARIES``.
+        ConfigurationError: If LAL has no such model or no code for it, or the model does not run: data files are
+            missing, it crashes, or it supports none of ``TYPICAL_BINARIES``.
     """
     index = _indices().get(name)
     if index is None:
         raise ConfigurationError(
-            f"approximant = {name} is none of lalsimulation's, and models in packages of their own are not supported: "
-            "IMRPhenomPv2 is one that it has"
+            f"approximant = {name} is none of lalsimulation's, and models of other packages are not supported: "
+            "choose one of lalsimulation's, such as IMRPhenomPv2"
         )
     if not any(f(index) for f in (lalsimulation.SimInspiralImplementedFDApproximants,
                                   lalsimulation.SimInspiralImplementedTDApproximants)):  # fmt: skip
@@ -127,7 +130,7 @@ def find(name: str) -> Approximant:
 
 @functools.cache
 def _indices() -> dict[str, int]:
-    """LAL's models by name."""
+    """Numbers of LAL's models by name."""
     before = lal.GetDebugLevel()
     lal.ClobberDebugLevel(0)
     indices = {}
@@ -140,7 +143,10 @@ def _indices() -> dict[str, int]:
 
 @functools.cache
 def _trouble(name: str, data_path: str | None) -> str | None:
-    """What is wrong with a model, found by trying it in another process: some of LAL's models crash, or never end."""
+    """Problem of a model; None without a problem.
+
+    The trial runs in a subprocess, because some of LAL's models crash or never end.
+    """
     code = f"from aframe.waveforms.approximants import _try_out; _try_out({name!r})"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
@@ -152,21 +158,21 @@ def _trouble(name: str, data_path: str | None) -> str | None:
         return f"makes no binary within {TRIAL_SECONDS} s: choose another"
     if trial.returncode == 0:
         return None
-    told = trial.stderr + trial.stdout
-    if "LAL_DATA_PATH" in told:
-        file = re.search(r"data file '?(\S+?\.\w+)'? in", told)
+    output = trial.stderr + trial.stdout
+    if "LAL_DATA_PATH" in output:
+        file = re.search(r"data file '?(\S+?\.\w+)'? in", output)
         return (
             f"needs {file[1] if file else 'data files'}, not found in LAL_DATA_PATH ({data_path or 'not set'}): "
             "download from https://zenodo.org/records/14999310, and let LAL_DATA_PATH name the folder"
         )
     if trial.returncode < 0:
         return "crashes in this version of LAL: choose another"
-    reason = re.search(r"^XLAL Error.*?: (.*)", told, re.MULTILINE)
+    reason = re.search(r"^XLAL Error.*?: (.*)", output, re.MULTILINE)
     return f"makes none of a few typical binaries (LAL says: {reason[1] if reason else 'nothing'}): choose another"
 
 
 def _try_out(name: str) -> None:
-    """End the process, with 0 if LAL can make one of ``TYPICAL_BINARIES``, and with 1 if it refuses them all."""
+    """Exit with status 0 if LAL supports one of ``TYPICAL_BINARIES``, and with 1 otherwise."""
     lal.ClobberDebugLevel(1)
     index = getattr(lalsimulation, name)
     for heavy, light in TYPICAL_BINARIES:

@@ -1,4 +1,4 @@
-"""Pieces of a waveform's spectrum, and the tapers between which they stand."""
+"""Frequency bands of a waveform's spectrum, and their tapers."""
 
 import functools
 import math
@@ -11,14 +11,25 @@ from aframe.types import Array
 
 @dataclass(frozen=True)
 class Band:
-    """A piece of the spectrum: frequencies (Hz) between which it rises and falls, and its grid's length in samples."""
+    """A frequency band of a spectrum.
+
+    Attributes:
+        rise: Frequencies between which the band rises from 0 to 1, Hz.
+        fall: Frequencies between which the band falls from 1 to 0, Hz; None without a fall.
+        size: Length of the band's grid in samples.
+    """
 
     rise: tuple[float, float]
     fall: tuple[float, float] | None
     size: int
 
     def taper(self, spectrum: Array, step: float) -> None:
-        """Multiply a spectrum of spacing ``step`` Hz, in place; one band's fall and the next one's rise add to 1."""
+        """Multiply a spectrum by the band's taper, in place. The fall of a band and the rise of the next add to 1.
+
+        Args:
+            spectrum: Spectrum, shape (bins,).
+            step: Spacing of the bins, Hz.
+        """
         rising, first, last = _between(self.rise, step)
         spectrum[:first] = 0
         spectrum[first:last] *= rising
@@ -30,7 +41,7 @@ class Band:
 
 @functools.lru_cache(maxsize=64)
 def _between(limits: tuple[float, float], step: float) -> tuple[Array, int, int]:
-    """Half a cosine from 0 to 1 between two frequencies, and the bins it stands in."""
+    """Half a cosine from 0 to 1 between two frequencies, and its first and last (exclusive) bin."""
     low, high = limits
     first, last = math.ceil(low / step), math.ceil(high / step)
     phase = np.pi * (np.arange(first, last) * step - low) / (high - low)
@@ -38,5 +49,5 @@ def _between(limits: tuple[float, float], step: float) -> tuple[Array, int, int]
 
 
 def half_cosine(size: int) -> Array:
-    """A rise from 0 to 1, in so many samples, single precision."""
+    """Half a cosine from 0 to 1 in ``size`` samples, single precision."""
     return (0.5 - 0.5 * np.cos(np.pi * np.arange(size) / size)).astype(np.float32)

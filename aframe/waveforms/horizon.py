@@ -1,4 +1,4 @@
-"""How loud a signal is, and how loud it could be at best: signal-to-noise ratios and their bound without a waveform."""
+"""Signal-to-noise ratios of signals, and an upper bound that needs no waveform."""
 
 import functools
 import itertools
@@ -13,37 +13,41 @@ from torch import Tensor
 from aframe.errors import DataError
 from aframe.tensors import Psd
 from aframe.types import Array
-from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
+from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator
 
 TOTAL_MASSES = np.array([1.5, 2, 2.7, 3.6, 4.8, 6.4, 8.5, 12, 17, 24, 34, 41, 48, 57, *np.geomspace(68, 1000, 21)])
-"""Detector-frame total masses of the table, in solar masses; close where merger and ringdown pass through the band."""
-
-MASS_RATIOS = np.array([0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.45, 0.7, 0.99])
-"""Mass ratios (lighter over heavier) of the table; its end stands for 1, where LAL's IMRPhenomXP drops by a third."""
-
-SPINS = np.array([-0.99, -0.5, 0.0, 0.4, 0.7, 0.9, 0.998])
-"""Aligned spins of the table, the same for both components."""
-
-INCLINATIONS = (0.0, np.pi / 4, np.pi / 2)
-"""Inclinations over which it takes the loudest, for models whose loudest direction need not be the orbit's axis."""
-
-LEAST_ORBITAL_MOMENTUM = 2.5
-"""Least that an inspiral's orbital angular momentum over the symmetric mass ratio is taken to be, in G M²/c: below
-the 3.2 of IMRPhenomPv2 at any frequency and the 3.5 of the last stable orbit about a body without spin."""
-
-MARGIN = 1.05
-"""Factor on the bound for what lies between the table's points and for unequal spins.
-
-Without it the largest ratio of a binary's own to the table's was 1.001 in 200 000 draws of the default population,
-1.012 in 20 000 of each other one, 1.018 in 80 000 with spins at their largest, and 1.025 in 8000 of these for
-IMRPhenomXPHM; in the noise of O3 and O4, in two and three detectors, from 32 Hz up and in 40–150 Hz.
+"""Detector-frame total masses of the table, in solar masses. They are dense where merger and ringdown cross the band.
 """
 
-MOST_TOGETHER = 256
-"""Waveforms of the table that are made at once."""
+MASS_RATIOS = np.array([0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.45, 0.7, 0.99])
+"""Mass ratios (lighter over heavier) of the table. The last value replaces 1, where LAL's IMRPhenomXP drops by a third.
+"""
+
+SPINS = np.array([-0.99, -0.5, 0.0, 0.4, 0.7, 0.9, 0.998])
+"""Aligned spins of the table. Both components have the same spin."""
+
+INCLINATIONS = (0.0, np.pi / 4, np.pi / 2)
+"""Inclinations of the table, for models whose loudest direction is not always the orbital axis. The loudest counts."""
+
+LEAST_ORBITAL_MOMENTUM = 2.5
+"""Lower bound of an inspiral's orbital angular momentum over the symmetric mass ratio, in G M²/c.
+
+It is below the 3.2 of IMRPhenomPv2 at any frequency, and the 3.5 of the last stable orbit of a body without spin.
+"""
+
+BOUND_MARGIN = 1.05
+"""Factor on the bound. It covers interpolation in the table, and unequal spins.
+
+Without it, the largest ratio of a binary's SNR to the table's was 1.001 in 200 000 draws of the default population,
+1.012 in 20 000 of each other population, 1.018 in 80 000 with the largest spins, and 1.025 in 8000 of these for
+IMRPhenomXPHM. The noise was that of O3 and O4, in two and three detectors, above 32 Hz and in 40–150 Hz.
+"""
+
+TABLE_BATCH = 256
+"""Number of waveforms of the table in one batch."""
 
 SCALE = 1e20
-"""Strain is multiplied by this, so that its square stays within single precision."""
+"""Factor on strain that keeps its square within single precision."""
 
 
 def optimal_snr(
@@ -53,14 +57,17 @@ def optimal_snr(
     highpass: float,
     lowpass: float | None,
 ) -> Float[Tensor, "batch ifos"]:
-    """Optimal signal-to-noise ratio in each detector, ρ² = 4 ∫ |h̃|² / S df.
+    """Compute the optimal signal-to-noise ratio in each detector, ρ² = 4 ∫ |h̃|² / S df.
 
     Args:
-        responses: Noise-free signals.
-        psds: Shape (ifos, frequency), 1/Hz, on the grid of ``aframe.spectral.power_spectral_density``.
-        sample_rate: Hz.
-        highpass: Hz, where the integral begins.
-        lowpass: Hz, where it ends; None for the Nyquist frequency.
+        responses: Noise-free signals, shape (batch, ifos, time).
+        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.spectral.power_spectral_density``.
+        sample_rate: Sampling rate, Hz.
+        highpass: Lower limit of the integral, Hz.
+        lowpass: Upper limit of the integral, Hz; None for the Nyquist frequency.
+
+    Returns:
+        Shape (batch, ifos).
 
     Raises:
         DataError: If a PSD is not positive in band.
@@ -75,13 +82,16 @@ def geocentric_snr(
     patterns: tuple[Float[Tensor, "batch ifos"], Float[Tensor, "batch ifos"]],
     weights: Float[Tensor, "ifos bins"],
 ) -> Float[Tensor, "batch ifos"]:
-    """Optimal signal-to-noise ratio without the responses: arrival delays hardly matter to it.
+    """Compute the optimal signal-to-noise ratio from polarizations, without arrival delays. Delays hardly affect it.
 
     Args:
-        plus: Plus polarization.
-        cross: Cross polarization.
-        patterns: Antenna patterns to plus and cross.
-        weights: As from ``inverse_asd``.
+        plus: Plus polarization, shape (batch, time).
+        cross: Cross polarization, shape (batch, time).
+        patterns: Antenna patterns to plus and cross, each of shape (batch, ifos).
+        weights: Weights from ``inverse_asd``, shape (ifos, bins).
+
+    Returns:
+        Shape (batch, ifos).
     """
     a, b, c = (power @ (weights / SCALE).square().T for power in _powers(plus, cross))
     f_plus, f_cross = patterns
@@ -101,14 +111,14 @@ def _powers(plus: Tensor, cross: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def inverse_asd(
     psds: Psd, size: int, sample_rate: float, highpass: float, lowpass: float | None
 ) -> Float32[Tensor, "ifos bins"]:
-    """What the bins of a transform of ``size`` samples are multiplied by so that their squares add up to ρ².
+    """Compute weights of Fourier bins. The squares of weighted bins of a signal add up to ρ².
 
     Args:
-        psds: Shape (ifos, frequency), 1/Hz, on the grid of ``aframe.spectral.power_spectral_density``.
-        size: Samples of the signals.
-        sample_rate: Hz.
-        highpass: Hz, below which it is zero.
-        lowpass: Hz, above which it is zero; None for the Nyquist frequency.
+        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.spectral.power_spectral_density``.
+        size: Number of samples of the signals.
+        sample_rate: Sampling rate, Hz.
+        highpass: Frequency below which the weights are zero, Hz.
+        lowpass: Frequency above which the weights are zero, Hz; None for the Nyquist frequency.
 
     Raises:
         DataError: If a PSD is not positive in band.
@@ -129,7 +139,7 @@ def inverse_asd(
 
 @dataclass(frozen=True, eq=False)
 class HorizonBound:
-    """The largest signal-to-noise ratio that binaries can have in some detectors, told without their waveforms.
+    """Upper bound of the signal-to-noise ratio of binaries, without their waveforms.
 
     A table over detector-frame total mass, mass ratio and aligned spin holds ρ² at 1 Mpc for the best direction and
     polarization angle, over η M^(5/3), on which it hardly depends in an inspiral; it is linear between its points. A
@@ -147,13 +157,13 @@ class HorizonBound:
 
     @classmethod
     def build(cls, generator: WaveformGenerator, psds: Psd, highpass: float, lowpass: float | None) -> "HorizonBound":
-        """A bound for some noise; waveforms of the table are made once per generator, when they are needed.
+        """Create a bound for PSDs. Waveforms of the table are computed on demand, once per generator.
 
         Args:
-            generator: How the waveforms that are to be bounded are made.
-            psds: Shape (ifos, frequency), 1/Hz.
-            highpass: Hz, where the ratio's integral begins.
-            lowpass: Hz, where it ends; None for the Nyquist frequency.
+            generator: Generator of the signals' waveforms.
+            psds: PSDs in 1/Hz, shape (ifos, frequency).
+            highpass: Lower limit of the integral, Hz.
+            lowpass: Upper limit of the integral, Hz; None for the Nyquist frequency.
         """
         emission = _emission(generator)
         weights = inverse_asd(psds, generator.size, generator.sample_rate, highpass, lowpass)
@@ -168,14 +178,15 @@ class HorizonBound:
         antenna_power: Array | None = None,
         orientation: Mapping[str, Array] | None = None,
     ) -> Array:
-        """Upper bound of the network's signal-to-noise ratio.
+        """Compute an upper bound of the network's signal-to-noise ratio.
 
         Args:
-            mass_1: Heavier component, detector frame, solar masses, shape (n,).
-            mass_2: Lighter component.
-            luminosity_distance: Mpc.
-            antenna_power: F₊² + Fₓ² of each detector, shape (n, ifos); 1, the most there can be, when None.
-            orientation: Columns ``a_1``, ``a_2``, ``tilt_1``, ``tilt_2`` and ``theta_jn``; the loudest when None.
+            mass_1: Mass of the heavier component, detector frame, solar masses, shape (n,).
+            mass_2: Mass of the lighter component, detector frame, solar masses, shape (n,).
+            luminosity_distance: Luminosity distance, Mpc, shape (n,).
+            antenna_power: F₊² + Fₓ² of each detector, shape (n, ifos); None for the maximum, 1.
+            orientation: Columns ``a_1``, ``a_2``, ``tilt_1``, ``tilt_2`` and ``theta_jn``, each of shape (n,); None for
+                the loudest orientation.
 
         Returns:
             Shape (n,).
@@ -183,14 +194,14 @@ class HorizonBound:
         if orientation is None:
             spins, directed = tuple(np.full_like(mass_1, spin) for spin in SPINS), np.ones_like(mass_1)
         else:
-            spins = _spins_that_count(mass_1, mass_2, orientation)
+            spins = _equivalent_spins(mass_1, mass_2, orientation)
             directed = np.ones_like(mass_1)
             if self.emission.is_quadrupole:
                 directed = _largest_quadrupole(mass_1, mass_2, orientation)
         squared = np.max([self._at_one_mpc(mass_1, mass_2, spin) for spin in spins], axis=0)
         if antenna_power is not None:
             squared = squared * antenna_power
-        return np.asarray(MARGIN * directed * np.sqrt(squared.sum(axis=-1)) / luminosity_distance)
+        return np.asarray(BOUND_MARGIN * directed * np.sqrt(squared.sum(axis=-1)) / luminosity_distance)
 
     def _at_one_mpc(self, mass_1: Array, mass_2: Array, spin: Array) -> Array:
         """ρ² of each detector at 1 Mpc, shape (n, ifos)."""
@@ -212,20 +223,20 @@ class HorizonBound:
         return np.where(outside[:, None], np.inf, result)
 
     def _fill(self, nodes: tuple[Array, ...]) -> None:
-        """Compute those of some points of the table that are not there yet."""
+        """Compute missing points of the table."""
         shape = self.table.shape[:-1]
-        wanted = np.unique(np.ravel_multi_index(nodes, shape))
+        points = np.unique(np.ravel_multi_index(nodes, shape))
         table = self.table.reshape(-1, self.table.shape[-1])
-        wanted = wanted[np.isnan(table[wanted, 0])]
-        if len(wanted) > 0:
-            table[wanted] = self.emission.squared(wanted, self.weights)
+        missing = points[np.isnan(table[points, 0])]
+        if len(missing) > 0:
+            table[missing] = self.emission.squared(missing, self.weights)
 
 
 @dataclass(frozen=True, eq=False)
 class _Emission:
-    """Powers of the table's waveforms at 1 Mpc over η M^(5/3), in groups of about a hertz, made as they are asked for.
+    """Powers of the table's waveforms at 1 Mpc over η M^(5/3), in groups of about a hertz, computed on demand.
 
-    A group's power is multiplied by its mean weight: the spectrum of a chirp hardly changes within a hertz.
+    The weight of a group is the mean weight of its bins, because the spectrum of a chirp hardly changes within a hertz.
     """
 
     generator: WaveformGenerator
@@ -233,7 +244,7 @@ class _Emission:
 
     @functools.cached_property
     def is_quadrupole(self) -> bool:
-        """Whether h₊ falls as (1 + cos²ι)/2 with inclination, and hₓ as cos ι: tried with some unequal masses."""
+        """Whether h₊ varies as (1 + cos²ι)/2 with inclination, and hₓ as cos ι, in a test with unequal masses."""
         total = np.repeat([20.0, 60.0, 180.0], len(INCLINATIONS))
         cosine = np.cos(np.tile(INCLINATIONS, 3))
         size = self._powers(total, np.full_like(total, 0.3), np.full_like(total, 0.4), np.arccos(cosine)).sum(dim=-1)
@@ -252,22 +263,22 @@ class _Emission:
         """ρ² over η M^(5/3) of points of the table, by flat index, shape (nodes, ifos)."""
         missing = [int(node) for node in nodes if int(node) not in self.powers]
         inclinations = INCLINATIONS[:1] if self.is_quadrupole else INCLINATIONS
-        for start in range(0, len(missing), MOST_TOGETHER):
-            part = missing[start : start + MOST_TOGETHER]
+        for start in range(0, len(missing), TABLE_BATCH):
+            part = missing[start : start + TABLE_BATCH]
             rows = np.unravel_index(
                 np.repeat(part, len(inclinations)), (len(TOTAL_MASSES), len(MASS_RATIOS), len(SPINS))
             )
             total, ratio, spin = (axis[row] for axis, row in zip((TOTAL_MASSES, MASS_RATIOS, SPINS), rows, strict=True))
-            made = self._powers(total, ratio, spin, np.tile(inclinations, len(part)))
-            self.powers.update(zip(part, made.unflatten(0, (len(part), -1)), strict=True))
+            powers = self._powers(total, ratio, spin, np.tile(inclinations, len(part)))
+            self.powers.update(zip(part, powers.unflatten(0, (len(part), -1)), strict=True))
         a, b, c = (torch.stack([self.powers[int(node)] for node in nodes]) @ weights).unbind(dim=2)
-        largest = (a + b) / 2 + (((a - b) / 2).square() + c.square()).sqrt()  # of the polarizations' 2 × 2 matrix
+        largest = (a + b) / 2 + (((a - b) / 2).square() + c.square()).sqrt()  # largest eigenvalue of the polarizations
         return np.nan_to_num(largest.amax(dim=1).double().numpy(), nan=np.inf)
 
     def _powers(self, total: Array, ratio: Array, spin: Array, inclination: Array) -> Tensor:
         """|h₊|², |hₓ|² and Re h₊hₓ* of shape (rows, 3, groups), times ``SCALE``²."""
         zero = np.zeros_like(total)
-        columns = dict.fromkeys(COLUMNS, zero) | {
+        columns = dict.fromkeys(WAVEFORM_COLUMNS, zero) | {
             "mass_1": total / (1 + ratio),
             "mass_2": total * ratio / (1 + ratio),
             "luminosity_distance": np.sqrt(ratio) / (1 + ratio) * total ** (5 / 6),
@@ -291,16 +302,16 @@ def _emission(generator: WaveformGenerator) -> _Emission:
 
 
 def _place(axis: Array, values: Array) -> tuple[Array, Array]:
-    """Cells of an axis that some values lie in, and how far in; values beyond the axis at its ends."""
+    """Cells of an axis that contain values, and the fractional position in each. Values beyond the axis are clipped."""
     cell = np.clip(np.searchsorted(axis, values, side="right") - 1, 0, len(axis) - 2)
     return cell, np.clip((values - axis[cell]) / (axis[cell + 1] - axis[cell]), 0.0, 1.0)
 
 
-def _spins_that_count(mass_1: Array, mass_2: Array, orientation: Mapping[str, Array]) -> tuple[Array, ...]:
-    """Equal aligned spins that have the binary's effective spin, and about its remnant.
+def _equivalent_spins(mass_1: Array, mass_2: Array, orientation: Mapping[str, Array]) -> tuple[Array, ...]:
+    """Two equal aligned spins: one with the binary's effective spin, one with approximately its remnant.
 
-    The remnant's spin is that of arXiv:1508.07250 (eq. 3.6, to first order in the spins) along the orbital axis, with
-    the components in the orbital plane added at right angles.
+    Along the orbital axis, the remnant's spin follows arXiv:1508.07250 (eq. 3.6, to first order in the spins). The
+    components in the orbital plane add at right angles.
     """
     total = mass_1 + mass_2
     first, second = mass_1 / total, mass_2 / total
@@ -316,9 +327,9 @@ def _spins_that_count(mass_1: Array, mass_2: Array, orientation: Mapping[str, Ar
 
 
 def _largest_quadrupole(mass_1: Array, mass_2: Array, orientation: Mapping[str, Array]) -> Array:
-    """(1 + cos²ι)/2 at the least angle ι that the orbital axis can have to the line of sight.
+    """(1 + cos²ι)/2 at the smallest possible angle ι between orbital axis and line of sight.
 
-    With orbital momentum L and spins S, the axis is at most arcsin(S/L) away from the total momentum L + S.
+    With orbital angular momentum L and spins S, the axis is at most arcsin(S/L) from the total momentum L + S.
     """
     sizes = [mass**2 * orientation[f"a_{i}"] for i, mass in ((1, mass_1), (2, mass_2))]
     along = sum(size * np.cos(orientation[f"tilt_{i}"]) for i, size in enumerate(sizes, start=1))
@@ -332,10 +343,10 @@ def _largest_quadrupole(mass_1: Array, mass_2: Array, orientation: Mapping[str, 
 
 
 def _spin_in_plane(mass_1: Array, mass_2: Array, orientation: Mapping[str, Array]) -> Array:
-    """Angular momentum of the spins in the orbital plane, squared solar masses: at most, in nature and in models.
+    """Upper bound of the spins' angular momentum in the orbital plane, squared solar masses, for nature and models.
 
-    Models with a single precessing spin give the heavier body more of the lighter one's than there is, m₁² χₚ
-    (arXiv:1408.1810, eq. 3.4).
+    Models with a single precessing spin can overestimate the lighter body's share, in m₁² χₚ (arXiv:1408.1810,
+    eq. 3.4).
     """
     first, second = (
         mass**2 * orientation[f"a_{i}"] * np.sin(orientation[f"tilt_{i}"]) for i, mass in ((1, mass_1), (2, mass_2))

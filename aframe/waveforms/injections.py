@@ -1,4 +1,4 @@
-"""Signals with which a search is measured: each at a time, in a time slide of a segment."""
+"""Sets of injections, each with a time and a time slide of a segment, to measure a search."""
 
 from collections.abc import Iterator
 
@@ -23,54 +23,55 @@ def injection_set(
     store_waveforms: bool,
     progress: Progress | None = None,
 ) -> Iterator[tuple[InjectionTable, RejectedTable]]:
-    """Signals for one segment and time slide, loud enough in the segment's own noise.
+    """Generate injections for one segment and time slide, above the SNR threshold in the segment's noise.
 
     Args:
         source: Population and waveforms.
-        selection: Detectors, the segment's PSDs, and the threshold.
-        placement: Where they may lie; where more fit than are wanted, places are chosen at random.
-        number: How many.
-        rng: Everything random comes from here.
-        store_waveforms: Whether the tables have the detectors' responses, or parameters alone (``with_responses``).
-        progress: Called after each batch.
+        selection: Detectors, PSDs of the segment, and the threshold.
+        placement: Possible times of injections. If there are more than ``number``, the choice is random.
+        number: Number of injections.
+        rng: Source of all randomness.
+        store_waveforms: Whether the tables include the detectors' responses. Otherwise they hold parameters alone
+            (``with_responses``).
+        progress: Function to call after each batch.
 
     Yields:
-        In batches: accepted signals, coalescing at the geocentre ``right_pad`` before their waveforms' ends, at
-        ``injection_time``; and the rejected draws.
+        Batches of accepted signals and of rejected draws. Signals coalesce at the geocentre at ``injection_time``,
+        ``right_pad`` before the ends of their waveforms.
 
     Raises:
-        DataError: If fewer fit.
+        DataError: If the placement has fewer than ``number`` times.
     """
     p = placement
     times = injection_times(p, rng)
     if number > len(times):
         raise DataError(
             f"{number} injections do not fit between GPS {p.start} and {p.stop} at spacing = {p.spacing} s: "
-            f"{len(times)} do; ask for fewer, or lessen spacing"
+            f"{len(times)} do; choose fewer, or lessen spacing"
         )
     times = times[np.sort(rng.choice(len(times), number, replace=False))]
-    made = accepted_signals(
+    batches_of_signals = accepted_signals(
         source, selection, number, rng, gps_times=times, store_waveforms=store_waveforms, progress=progress
     )
-    done = 0
-    for accepted, rejected in made:
-        time = times[done : done + len(accepted)]
+    count = 0
+    for accepted, rejected in batches_of_signals:
+        time = times[count : count + len(accepted)]
         shift = np.tile(np.asarray(p.shift, dtype=np.float64), (len(time), 1))
         columns = {**accepted.parameters, "injection_time": time, "shift": shift}
         yield InjectionTable(columns, accepted.waveforms, accepted.attributes), rejected
-        done += len(accepted)
+        count += len(accepted)
 
 
 def with_responses(table: InjectionTable, path: str, workers: int | None = None) -> InjectionTable:
-    """A table with the responses of its detectors: those that it has, or else made anew from its parameters.
+    """Add the responses of the detectors to a table. A table that has responses does not change.
 
     Args:
         table: Injections.
-        path: Where they come from, for the error.
-        workers: Processes that make waveforms, all cores when None.
+        path: Path of the table, for error messages.
+        workers: Number of processes; None for all cores.
 
     Raises:
-        DataError: If it has no waveforms and does not say how they were made.
+        DataError: If the table has neither responses nor the attributes to compute them.
     """
     if table.waveforms:
         return table

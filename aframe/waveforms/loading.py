@@ -1,4 +1,4 @@
-"""Populations by the word that a configuration has for them: a python path, a call, or a bilby prior file."""
+"""Load populations from their names in a configuration: a python path, a call, or a bilby prior file."""
 
 import ast
 import importlib
@@ -20,16 +20,17 @@ EXAMPLES = (
 
 
 def load_population(prior: str, resolve: Callable[[str], str] = str) -> Population:
-    """The population that a configuration names.
+    """Load the population of a configuration.
 
     Args:
-        prior: Python path of a function that returns a ``Population``; the same with arguments that are plain numbers
-            or texts; or the path of a bilby prior file (or the name of one in bilby's collection), whose names say the
-            frame of its masses: those that end in ``_source`` are source-frame, all others detector-frame.
-        resolve: Makes a relative path of a file one that can be opened.
+        prior: One of three forms: the python path of a function that returns a ``Population``; a call of such a
+            function with numbers or texts; or the path of a bilby prior file (or the name of one in bilby's
+            collection). Masses of a file are source-frame if their names end in ``_source``, and detector-frame
+            otherwise.
+        resolve: Function that converts the relative path of a file to one that can be opened.
 
     Raises:
-        ConfigurationError: If there is no such function or file, or it does not describe a population.
+        ConfigurationError: If the function or file does not exist, or does not describe a population.
     """
     if prior.endswith(".prior"):
         return _read(prior, resolve(prior))
@@ -43,7 +44,7 @@ def load_population(prior: str, resolve: Callable[[str], str] = str) -> Populati
         population = function(*arguments, **keywords) if callable(function) else function
     except Exception as error:
         raise ConfigurationError(
-            f"prior = {prior} fails ({_told(error)}): mend the function or its arguments"
+            f"prior = {prior} fails ({_one_line(error)}): mend the function or its arguments"
         ) from error
     if not isinstance(population, Population):
         raise ConfigurationError(
@@ -54,7 +55,7 @@ def load_population(prior: str, resolve: Callable[[str], str] = str) -> Populati
 
 
 def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Path, arguments and keywords; nothing of the text is evaluated but literals."""
+    """Path, arguments and keywords of a call. Only literals are evaluated."""
     try:
         tree = ast.parse(text, mode="eval").body
         call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
@@ -69,41 +70,43 @@ def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 
 
 def _read(prior: str, path: str) -> Population:
-    """The population of a bilby prior file."""
+    """Read the population of a bilby prior file."""
     try:
         file = path if os.path.exists(path) else prior
-        read = BBHPriorDict(filename=file, conversion_function=with_all_masses)
+        priors = BBHPriorDict(filename=file, conversion_function=with_all_masses)
     except FileNotFoundError:
         raise ConfigurationError(f"prior = {prior}: neither {path} nor a file of bilby's collection exists") from None
     except Exception as error:
-        raise ConfigurationError(f"prior = {prior} cannot be read by bilby ({_told(error)}): mend the file") from error
-    strange = next((name.strip() for name in read if not name.isidentifier()), None)
-    if strange is not None:
         raise ConfigurationError(
-            f"prior = {prior} is no prior file: {_shortened(strange, 40)!r} is no name; give lines such as "
+            f"prior = {prior} cannot be read by bilby ({_one_line(error)}): mend the file"
+        ) from error
+    invalid_name = next((name.strip() for name in priors if not name.isidentifier()), None)
+    if invalid_name is not None:
+        raise ConfigurationError(
+            f"prior = {prior} is no prior file: {_shortened(invalid_name, 40)!r} is no name; give lines such as "
             "mass_1 = Uniform(minimum=5, maximum=100), see docs/priors.md"
         )
-    distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in read), None)
-    if distance is not None and "redshift" in read:
+    distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in priors), None)
+    if distance is not None and "redshift" in priors:
         raise ConfigurationError(f"prior = {prior}: it has both redshift and {distance}: give one of them")
     if distance is not None:
-        if not isinstance(read[distance], Cosmological):
+        if not isinstance(priors[distance], Cosmological):
             raise ConfigurationError(
-                f"prior = {prior}: its {distance} is no cosmological prior, so that redshift is not known: make it one "
+                f"prior = {prior}: its {distance} is no cosmological prior, so redshift is unknown: make it one "
                 "of bilby.gw.prior's, such as UniformSourceFrame, or give redshift"
             )
-        read["redshift"] = read.pop(distance).get_corresponding_prior("redshift")
+        priors["redshift"] = priors.pop(distance).get_corresponding_prior("redshift")
     try:
-        return Population(read, not any(name.endswith(SOURCE) for name in read))
+        return Population(priors, not any(name.endswith(SOURCE) for name in priors))
     except AframeError as error:
         raise ConfigurationError(f"prior = {prior}: {error}") from None
 
 
-def _told(error: Exception) -> str:
-    """An exception in one line."""
+def _one_line(error: Exception) -> str:
+    """Class and message of an exception in one line."""
     return f"{type(error).__name__}: {_shortened(' '.join(str(error).split()), 300)}"
 
 
 def _shortened(text: str, length: int) -> str:
-    """A text of at most so many characters and an ellipsis."""
+    """Shorten a text to ``length`` characters and an ellipsis."""
     return text if len(text) <= length else f"{text[:length]}…"

@@ -1,4 +1,4 @@
-"""In which of bilby's parameters a prior may be given, and how they become those that waveforms are made from."""
+"""Parametrisations of priors in bilby's parameters, and their conversion to the parameters of waveforms."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -16,10 +16,10 @@ MASSES: dict[str, Callable[[Array, Array], Array]] = {
     "chirp_mass": component_masses_to_chirp_mass,
     "total_mass": lambda first, second: first + second,
 }
-"""What may stand beside ``mass_ratio``, as a function of the component masses; doubles when they double."""
+"""Parameters to combine with ``mass_ratio``, as functions of the component masses, homogeneous of degree 1."""
 
 SOURCE = "_source"
-"""Ending of bilby's names of source-frame masses."""
+"""Suffix of bilby's names of source-frame masses."""
 
 MASS_PAIRS: tuple[tuple[str, str], ...] = (("mass_1", "mass_2"), *((name, "mass_ratio") for name in MASSES))
 
@@ -29,33 +29,33 @@ CHOICES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("theta_jn",), ("cos_theta_jn",)),
     *(((name,),) for name in ("phi_12", "phi_jl", "redshift", "ra", "dec", "psi", "phase")),
 )
-"""Of each row a prior has exactly one entry."""
+"""Alternative groups of parameters. A prior has exactly one group of each row."""
 
 FIXED_BY_ALIGNED_SPINS = ("phi_12", "phi_jl")
-"""Angles between spins' projections on the orbital plane: not needed where there are none."""
+"""Angles of spin components in the orbital plane. Aligned spins do not need them."""
 
 
 def check(names: Collection[str]) -> None:
-    """Refuse a prior that lacks a parameter, or has one that is not understood.
+    """Check that a prior has all parameters of one parametrisation, and no others.
 
     Args:
-        names: The prior's parameters, without constraints.
+        names: Names of the prior's parameters, without constraints.
 
     Raises:
-        ConfigurationError: Naming what is missing and what is too much.
+        ConfigurationError: With the missing and the surplus parameters.
     """
     plain = {name.removesuffix(SOURCE) if name.removesuffix(SOURCE) in (*MASSES, "mass_2") else name for name in names}
     aligned = {"chi_1", "chi_2"} <= plain
-    missing, left = [], set(plain)
+    missing, surplus = [], set(plain)
     for choices in CHOICES:
-        chosen = next((choice for choice in choices if left.issuperset(choice)), ())
-        left -= set(chosen)
+        chosen = next((choice for choice in choices if surplus.issuperset(choice)), ())
+        surplus -= set(chosen)
         if not chosen and not (aligned and choices[0][0] in FIXED_BY_ALIGNED_SPINS):
             missing.append(" or ".join(" and ".join(choice) for choice in choices))
     endings = {name.endswith(SOURCE) for name in names if name.removesuffix(SOURCE) in (*MASSES, "mass_2")}
-    if missing or left:
+    if missing or surplus:
         lacks = f"lacks {'; '.join(missing)}" if missing else ""
-        unknown = f"has {', '.join(sorted(left))}, which cannot be used" if left else ""
+        unknown = f"has {', '.join(sorted(surplus))}, which cannot be used" if surplus else ""
         raise ConfigurationError(
             f"the prior {' and '.join(part for part in (lacks, unknown) if part)}: give it one parametrisation in "
             "bilby's names of masses, redshift, spins and angles (docs/priors.md)"
@@ -65,14 +65,14 @@ def check(names: Collection[str]) -> None:
 
 
 def mass_names(names: Iterable[str]) -> tuple[str, str]:
-    """The two mass parameters among a prior's names."""
+    """Find the two mass parameters among a prior's names."""
     by_plain = {name.removesuffix(SOURCE): name for name in names}
     pair = next(pair for pair in MASS_PAIRS if by_plain.keys() >= set(pair))
     return by_plain[pair[0]], by_plain[pair[1]]
 
 
 def component_masses(sample: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Component masses, as the prior labels them, of draws in any parametrisation; in the frame of the draws."""
+    """Convert the masses of draws to component masses, with the prior's labels and in the frame of the draws."""
     first, second = mass_names(sample)
     if second != "mass_ratio":
         return sample[first], sample[second]
@@ -82,17 +82,17 @@ def component_masses(sample: Mapping[str, Array]) -> tuple[Array, Array]:
 
 
 def mass_parameters(names: Iterable[str], mass_1: Array, mass_2: Array) -> tuple[dict[str, Array], Array]:
-    """The prior's mass parameters of some binaries, and how dense these are in its parameters.
+    """Convert component masses to a prior's mass parameters, with the Jacobian of the conversion.
 
-    With X(m₁, m₂) homogeneous and q = m₂/m₁, ∂(X, q)/∂(m₁, m₂) = X/m₁².
+    For homogeneous X(m₁, m₂) and q = m₂/m₁, ∂(X, q)/∂(m₁, m₂) = X/m₁².
 
     Args:
-        names: The prior's parameters.
-        mass_1: As the prior labels them, shape (n,).
-        mass_2: Likewise.
+        names: Names of the prior's parameters.
+        mass_1: First mass with the prior's label, shape (n,).
+        mass_2: Second mass with the prior's label, shape (n,).
 
     Returns:
-        Columns by the prior's names, and the logarithm of the Jacobian, shape (n,).
+        Columns by the prior's names, and the natural logarithm of the Jacobian, shape (n,).
     """
     first, second = mass_names(names)
     if second != "mass_ratio":
@@ -102,7 +102,7 @@ def mass_parameters(names: Iterable[str], mass_1: Array, mass_2: Array) -> tuple
 
 
 def with_all_masses(sample: Mapping[str, Array]) -> dict[str, Array]:
-    """Draws with every mass parameter that bilby knows, in the frame of the draws: a fast ``conversion_function``."""
+    """Add all of bilby's mass parameters to draws, in the frame of the draws. It is a fast ``conversion_function``."""
     ending = SOURCE if mass_names(sample)[0].endswith(SOURCE) else ""
     mass_1, mass_2 = component_masses(sample)
     masses = {name: function(mass_1, mass_2) for name, function in MASSES.items()} | {"mass_2": mass_2}
@@ -111,7 +111,7 @@ def with_all_masses(sample: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def orientation(sample: Mapping[str, Array]) -> dict[str, Array]:
-    """Spins and angles of draws in any parametrisation; a negative aligned spin is a tilt of π, as in bilby."""
+    """Convert spins and angles of draws to columns of waveforms. Negative aligned spins have tilt π, as in bilby."""
     columns = {name: sample[name] for name in (*SPIN_COLUMNS, *ANGLE_COLUMNS) if name in sample}
     for name in ("tilt_1", "tilt_2", "theta_jn"):
         if f"cos_{name}" in sample:

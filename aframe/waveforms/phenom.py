@@ -1,8 +1,8 @@
-"""IMRPhenomD and IMRPhenomPv2 in torch: ml4gw's spectra, mended where they are not LAL's.
+"""IMRPhenomD and IMRPhenomPv2 in torch: ml4gw's spectra with corrections towards LAL's.
 
-What is mended was found by comparison with lalsimulation; the mends reach into ml4gw, hence into one version of it.
-Everything is double precision: inspiral phases of 1e3 to 1e4 rad, and the differences taken of them, leave too little
-of single precision.
+The corrections follow from a comparison with lalsimulation. They change internals of ml4gw and thus need one version.
+All computations are in double precision, because differences of inspiral phases of 1e3 to 1e4 rad lose too much of
+single precision.
 """
 
 import functools
@@ -25,19 +25,19 @@ from aframe.waveforms.polarizations import SPIN_COLUMNS
 
 APPROXIMANTS = ("IMRPhenomD", "IMRPhenomPv2")
 VERSION = "0.8.5"
-"""Of ml4gw: the one whose classes are mended here."""
+"""Version of ml4gw that the corrections apply to."""
 
 HIGHEST_FREQUENCY = 0.2
 """Frequency, in units of the inverse total mass, above which LAL's spectra are zero."""
 
 ALIGNED = 1e-6
-"""Spins (dimensionless) in the orbital plane below this are none; IMRPhenomPv2's limit is taken at this much."""
+"""Largest dimensionless spin in the orbital plane that counts as aligned. IMRPhenomPv2 uses this value in its limit."""
 
 MOST_EQUAL = 1 - 1e-6
-"""Largest mass ratio: at one, rounding makes the root of 1 - 4 eta imaginary."""
+"""Largest mass ratio. At one, rounding makes the root of 1 - 4 eta imaginary."""
 
 REPLACEMENT = {"mass_1": 30.0, "mass_2": 20.0, "luminosity_distance": 1.0}
-"""A binary that every model can make, computed in place of one that none can; its angles and spins are zero."""
+"""Valid binary that replaces invalid ones in the computation. Its angles and spins are zero."""
 
 Columns = Mapping[str, Float64[Tensor, " batch"]]
 
@@ -49,7 +49,7 @@ class Phenom:
         approximant: One of ``APPROXIMANTS``.
 
     Raises:
-        ConfigurationError: If ml4gw does not have the approximant, or is not installed in the version that is needed.
+        ConfigurationError: If ml4gw lacks the approximant, or ml4gw ``VERSION`` is not installed.
     """
 
     def __init__(self, approximant: str) -> None:
@@ -65,11 +65,15 @@ class Phenom:
     def arguments(
         self, columns: Columns, reference_frequency: float
     ) -> tuple[dict[str, Tensor], Bool[Tensor, " batch"]]:
-        """What ml4gw calls the parameters of some binaries, and which of them the model can make.
+        """Convert parameters of binaries to ml4gw's, and find the binaries that the model supports.
 
         Args:
-            columns: ``polarizations.COLUMNS``, in bilby's names and units, masses detector-frame, mass_1 >= mass_2.
-            reference_frequency: Hz, at which spins are defined.
+            columns: Columns ``polarizations.WAVEFORM_COLUMNS`` of shape (batch,), in bilby's names and units. Masses
+                are detector-frame, with mass_1 >= mass_2.
+            reference_frequency: Frequency at which spins are defined, Hz.
+
+        Returns:
+            Arguments of ``spectra``, and whether the model supports each binary, shape (batch,).
         """
         in_plane = torch.maximum(*(columns[f"a_{i}"] * columns[f"tilt_{i}"].sin().abs() for i in (1, 2)))
         aligned = in_plane < ALIGNED
@@ -84,11 +88,11 @@ class Phenom:
             *(p[name] for name in SPIN_COLUMNS), mass_1, mass_2, reference_frequency, phase
         )
         names = ("s1x", "s1y", "s1z", "s2x", "s2y", "s2z")
-        # bilby takes theta_jn for the inclination to the orbit wherever spins are aligned, even where J points down;
-        # and where J lies along L, LAL sets its azimuth by hand, ml4gw by rounding: a last bit of spin points there
-        last = ALIGNED if self.precesses else 0.0
+        # For aligned spins, bilby uses theta_jn as the inclination of the orbit, even if J points down. If J is along
+        # L, LAL fixes its azimuth, but ml4gw's follows from rounding. A small in-plane spin selects LAL's azimuth.
+        tiny = ALIGNED if self.precesses else 0.0
         limit: dict[str, Tensor | float] = {
-            "s1x": last * torch.sin(phase), "s1y": last * torch.cos(phase), "s1z": p["a_1"] * torch.cos(p["tilt_1"]),
+            "s1x": tiny * torch.sin(phase), "s1y": tiny * torch.cos(phase), "s1z": p["a_1"] * torch.cos(p["tilt_1"]),
             "s2x": 0.0, "s2y": 0.0, "s2z": p["a_2"] * torch.cos(p["tilt_2"]),
         }  # fmt: skip
         values = {name: torch.where(aligned | ~valid, limit[name], s) for name, s in zip(names, spins, strict=True)}
@@ -106,12 +110,15 @@ class Phenom:
     def spectra(
         self, frequency: Float64[Tensor, " frequency"], arguments: Mapping[str, Tensor], reference_frequency: float
     ) -> Complex128[Tensor, "batch 2 frequency"]:
-        """Plus and cross in 1/Hz, coalescence at time zero.
+        """Compute plus and cross in 1/Hz, with coalescence at time zero.
 
         Args:
-            frequency: Hz, positive, in any order.
-            arguments: As from ``arguments``, on the same device.
-            reference_frequency: Hz, the same.
+            frequency: Positive frequencies in any order, Hz, shape (frequency,).
+            arguments: Result of ``arguments``, on the same device.
+            reference_frequency: Frequency at which spins are defined, Hz, as for ``arguments``.
+
+        Returns:
+            Shape (batch, 2, frequency).
         """
         cross, plus = self._model.to(frequency.device)(frequency, **arguments, f_ref=reference_frequency)
         below = torch.outer(arguments["total_mass"] * SOLAR_MASS_SECONDS, frequency) <= HIGHEST_FREQUENCY
@@ -121,16 +128,16 @@ class Phenom:
 def _lal_phenom_pv2(cbc: Any) -> Any:
     """ml4gw's IMRPhenomPv2 with LAL's amplitude and time of coalescence."""
     base: Any = cbc.IMRPhenomPv2
-    # the phase's slope at ringdown sets the time of coalescence. LAL takes it from a natural cubic spline through ten
-    # points, which for narrow ringdowns is not the slope itself: it is part of the model. Of a spline it is a fixed
-    # linear combination of the points. (ml4gw takes differences on a grid in single precision.)
+    # The phase's slope at ringdown sets the time of coalescence. LAL takes the slope of a natural cubic spline through
+    # ten points. For narrow ringdowns it differs from the true slope, but it is part of the model. The slope of a
+    # spline is a fixed linear combination of the points. (ml4gw takes differences on a grid in single precision.)
     nodes = np.linspace(0.8, 1.2, 10)
     weights = torch.tensor(CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(1.0, 1), dtype=torch.float64)
 
     class PhenomPv2(base):
         def PhenomPOneFrequency(self, frequency: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
             mass_1, mass_2, eta, eta2, s_eta, chi1, chi2, _, _, chi_p, phase, mass, xi, distance = rest
-            # the squares of the spins come in the order of ml4gw's own labels, the spins in the opposite one
+            # the squares of the spins follow the order of ml4gw's labels, the spins the opposite order
             spectrum, _ = super().PhenomPOneFrequency(
                 frequency, mass_1, mass_2, eta, eta2, s_eta, chi1, chi2, chi1**2, chi2**2, chi_p, phase, mass, xi,
                 distance,
@@ -148,19 +155,19 @@ def _lal_phenom_pv2(cbc: Any) -> Any:
 
 @functools.cache
 def _ml4gw() -> tuple[Any, Any]:
-    """``ml4gw.waveforms.cbc`` and ``ml4gw.waveforms.conversion``, which need nothing but torch and jaxtyping.
+    """Import ``ml4gw.waveforms.cbc`` and ``ml4gw.waveforms.conversion``, which need only torch and jaxtyping.
 
-    ml4gw's top level imports the rest of it, which needs torchaudio, whose builds are tied to older versions of torch:
-    so the two are imported under a package whose top level is not run.
+    ml4gw's top level imports all of ml4gw, which needs torchaudio. Builds of torchaudio need older versions of torch.
+    The two modules are therefore imported under a package whose top level does not run.
 
     Raises:
-        ConfigurationError: If ml4gw is not installed in the version that is needed.
+        ConfigurationError: If ml4gw ``VERSION`` is not installed.
     """
     spec = importlib.util.find_spec("ml4gw")
-    found = importlib.metadata.version("ml4gw") if spec is not None else None
-    if spec is None or found != VERSION:
+    installed = importlib.metadata.version("ml4gw") if spec is not None else None
+    if spec is None or installed != VERSION:
         raise ConfigurationError(
-            f"waveforms = generated needs ml4gw {VERSION} ({f'{found} is' if found else 'none is'} installed): "
+            f"waveforms = generated needs ml4gw {VERSION} ({f'{installed} is' if installed else 'none is'} installed): "
             f"pip install --no-deps ml4gw=={VERSION}"
         )
     loaded = sys.modules.get("ml4gw")
@@ -169,6 +176,6 @@ def _ml4gw() -> tuple[Any, Any]:
     try:
         cbc, conversion = (importlib.import_module(f"ml4gw.waveforms.{name}") for name in ("cbc", "conversion"))
     finally:
-        if loaded is None:  # who imports ml4gw later shall have all of it
+        if loaded is None:  # a later import of ml4gw loads all of it
             del sys.modules["ml4gw"]
     return cbc, conversion

@@ -1,4 +1,4 @@
-"""Where in a time slide of a segment its injections lie."""
+"""Times of injections in a time slide of a segment."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from aframe.types import Array
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the injections of one segment and time slide may lie.
+    """Possible times of the injections of one segment and time slide.
 
     Attributes:
-        start: GPS s.
-        stop: GPS s.
-        spacing: Seconds from one to the next.
-        buffer: Seconds kept free at both ends.
-        jitter: Largest random offset, in seconds, from the regular spacing.
-        shift: Seconds by which each detector's data are shifted.
+        start: Start of the segment, GPS s.
+        stop: End of the segment, GPS s.
+        spacing: Time between successive injections, s.
+        buffer: Time without injections at both ends, s.
+        jitter: Largest random offset from the regular spacing, s.
+        shift: Shift of each detector's data, s.
     """
 
     start: float
@@ -30,20 +30,23 @@ class Placement:
 
     @property
     def capacity(self) -> int:
-        """How many injections fit."""
+        """Largest number of injections."""
         room = self.stop - self.start - 2 * (self.buffer + self.jitter)
         return 0 if room < 0 else int(np.floor(room / self.spacing + 1e-9)) + 1
 
 
 def injection_times(placement: Placement, rng: np.random.Generator) -> Array:
-    """Regularly spaced times with a random offset each, in GPS s; as many as fit.
+    """Draw regularly spaced times with random offsets.
 
     Args:
-        placement: Where they may lie; both ends' buffer stays free whatever the offsets.
+        placement: Possible times. The buffers at both ends stay free for all offsets.
         rng: Source of the offsets.
 
+    Returns:
+        GPS s, shape (``placement.capacity``,).
+
     Raises:
-        ConfigurationError: If offsets could make injections change places.
+        ConfigurationError: If offsets could change the order of injections.
     """
     p = placement
     if not 0 <= 2 * p.jitter < p.spacing:

@@ -1,10 +1,10 @@
 """Gravitational-wave polarizations from LAL, in batches, on all cores.
 
-LAL gives the waveform in the frequency domain where the model has one, else its conditioned time series; taper,
-placement and inverse Fourier transform are ours, so every approximant comes out alike: coalescence lies ``right_pad``
-before the end, to the sample. Coalescence is LAL's time zero: of a frequency-domain model the zero of
-``SimInspiralChooseFDWaveform``, of others that of ``SimInspiralTD``. (Of IMRPhenomA, B, C, D, HM, XAS and XHM,
-``SimInspiralTD`` calls the loudest sample zero instead, which depends on the direction that the binary is seen from.)
+LAL gives the spectrum of a frequency-domain model, and the conditioned time series of other models. This module adds
+taper, placement and inverse Fourier transform. Coalescence is ``right_pad`` before the end, to the sample, for every
+approximant. Coalescence is LAL's time zero: that of ``SimInspiralChooseFDWaveform`` for a frequency-domain model, and
+that of ``SimInspiralTD`` for others. (For IMRPhenomA, B, C, D, HM, XAS and XHM, the time zero of ``SimInspiralTD`` is
+the loudest sample instead, which depends on the direction to the observer.)
 """
 
 import contextlib
@@ -27,56 +27,56 @@ from aframe.waveforms import approximants
 from aframe.waveforms.bands import Band, half_cosine
 
 CHUNK = 32
-"""Waveforms that are transformed together."""
+"""Number of waveforms in one transform."""
 
 LOWEST_START = 0.75
-"""Start of the low-frequency taper over ``minimum_frequency``: as low as the chirp's length allows …"""
+"""Lowest start of the low-frequency taper, in units of ``minimum_frequency``. The chirp's length can raise it."""
 
 HIGHEST_START = 0.92
-"""… and at most this; a signal that is then still too long is made on a longer grid."""
+"""Highest start of that taper on a grid of the waveform's length. Longer signals use a longer grid."""
 
 EDGE_LENGTH = 0.25
-"""Seconds over which a waveform rises from zero at its first sample."""
+"""Duration of the rise from zero at a waveform's first sample, s."""
 
 SHORT = 4
-"""High frequencies are made on a grid this many times shorter than the waveform …"""
+"""Ratio of the waveform's length to that of the short grid for high frequencies."""
 
 CROSSOVER = 1.3
-"""… that takes over between its lowest frequency and this multiple of it."""
+"""Ratio of the frequencies between which the short grid takes over."""
 
 SPLIT_RATIO = 8.0
-"""Mass ratio up to which high frequencies are trusted to be young: beyond, IMRPhenomPv2 with large spins can put them
-seconds before coalescence, or after."""
+"""Largest mass ratio for the short grid. Beyond it, IMRPhenomPv2 with large spins can place high frequencies seconds
+before or after coalescence."""
 
 OVERSAMPLING = (1, 2, 4, 8)
-"""Time-domain models that refuse a sample rate, their highest mode being above its Nyquist frequency, are made at a
-multiple of it: the first of these that they take."""
+"""Factors on the sample rate for time-domain models, in order of trial. A model can require a higher rate if its
+highest mode exceeds the Nyquist frequency."""
 
 COARSE = 4
-"""Frequencies at which a model is asked whether it refuses a binary."""
+"""Number of frequencies in a test whether a model supports a binary."""
 
 ALIGNED = 1e-9
-"""Spins whose part across the orbit's axis is smaller lie along it."""
+"""Largest dimensionless spin in the orbital plane that counts as aligned."""
 
 SPIN_COLUMNS = ("theta_jn", "phi_jl", "tilt_1", "tilt_2", "phi_12", "a_1", "a_2")
-COLUMNS = ("mass_1", "mass_2", "luminosity_distance", *SPIN_COLUMNS, "phase")
+WAVEFORM_COLUMNS = ("mass_1", "mass_2", "luminosity_distance", *SPIN_COLUMNS, "phase")
 
 
 @dataclass(frozen=True)
 class WaveformGenerator:
-    """How polarizations are made.
+    """Generator of polarizations with LAL.
 
     Attributes:
         approximant: LAL's name of the waveform model. Tidal deformabilities are zero.
-        sample_rate: Hz.
-        duration: Seconds of each waveform; a longer signal's beginning is lost.
-        right_pad: Seconds from coalescence to the waveform's end.
-        minimum_frequency: Hz; below, the spectrum falls to zero smoothly.
-        reference_frequency: Hz, at which spins are defined; by the models that LAL starts with the spins given
-            (SEOBNRv3, SEOBNRv4P, SEOBNRv4PHM), at ``minimum_frequency`` instead.
+        sample_rate: Sampling rate, Hz.
+        duration: Length of each waveform, s. The beginning of a longer signal is lost.
+        right_pad: Time from coalescence to the end of the waveform, s.
+        minimum_frequency: Frequency below which the spectrum falls smoothly to zero, Hz.
+        reference_frequency: Frequency at which spins are defined, Hz. Models that LAL starts with these spins
+            (SEOBNRv3, SEOBNRv4P, SEOBNRv4PHM) define them at ``minimum_frequency`` instead.
 
     Raises:
-        ConfigurationError: If LAL does not know the approximant or cannot run it here.
+        ConfigurationError: If LAL has no such approximant, or cannot run it here.
     """
 
     approximant: str
@@ -101,18 +101,18 @@ class WaveformGenerator:
 
     @property
     def has_higher_modes(self) -> bool:
-        """Whether the model has modes besides the quadrupole, which begin earlier and radiate otherwise."""
+        """Whether the model has modes besides the quadrupole. They begin earlier and radiate in other directions."""
         return self._model.has_higher_modes
 
     def check_spins(self, parameters: Mapping[str, Array]) -> None:
-        """Refuse spins that no draw of a prior should have given to this model.
+        """Check that the model supports the spins of draws.
 
         Args:
-            parameters: Columns as ``generate`` takes them.
+            parameters: Columns, as for ``generate``.
 
         Raises:
-            ConfigurationError: If a component spins and the model has no spins, or across the orbit's axis and the
-                model does not precess.
+            ConfigurationError: If a component spins but the model has no spins, or a spin is in the orbital plane but
+                the model does not precess.
         """
         self._check_precession(parameters)
         spinning = np.maximum(parameters["a_1"], parameters["a_2"]) != 0
@@ -123,17 +123,17 @@ class WaveformGenerator:
             )
 
     def generate(self, parameters: Mapping[str, Array], workers: int | None = None) -> tuple[Array, Array]:
-        """Make the polarizations of some binaries.
+        """Compute the polarizations of binaries.
 
         Args:
-            parameters: Columns of shape (n,) in bilby's names and units, masses detector-frame.
-            workers: Processes; all cores when None. The result does not depend on it.
+            parameters: Columns of shape (n,) in bilby's names and units. Masses are detector-frame.
+            workers: Number of processes; None for all cores. The result does not depend on it.
 
         Returns:
-            Plus and cross, each float32 of shape (n, size). What LAL refuses to make, or makes not finite, is NaN.
+            Plus and cross, each float32 of shape (n, size). They are NaN if LAL fails or the result is not finite.
 
         Raises:
-            ConfigurationError: If a spin has a part across the orbit's axis and the model does not precess.
+            ConfigurationError: If a spin is in the orbital plane but the model does not precess.
             DataError: If LAL crashes.
         """
         self._check_precession(parameters)
@@ -141,26 +141,26 @@ class WaveformGenerator:
         waves = shared_array((2, number, self.size))
 
         def run(rows: slice) -> None:
-            self._fill(waves[:, rows], {name: parameters[name][rows] for name in COLUMNS})
+            self._fill(waves[:, rows], {name: parameters[name][rows] for name in WAVEFORM_COLUMNS})
 
         self._in_slices(run, number, CHUNK, workers)
         return waves[0], waves[1]
 
     def refuses(self, parameters: Mapping[str, Array], workers: int | None = None) -> Array:
-        """Which binaries LAL refuses to make: those that ``generate`` makes NaN, unless LAL made them not finite.
+        """Find the binaries that LAL refuses. ``generate`` returns NaN for them.
 
-        Of the models that are computed frequency by frequency (``approximants.POINTWISE``) it asks for a few
-        frequencies only; of others, it has LAL make the whole.
+        Pointwise models (``approximants.POINTWISE``) are tested at a few frequencies. For other models LAL computes the
+        whole waveform.
 
         Args:
-            parameters: Columns as ``generate`` takes them.
-            workers: Processes; all cores when None.
+            parameters: Columns, as for ``generate``.
+            workers: Number of processes; None for all cores.
 
         Returns:
             Booleans of shape (n,).
 
         Raises:
-            ConfigurationError: If a spin has a part across the orbit's axis and the model does not precess.
+            ConfigurationError: If a spin is in the orbital plane but the model does not precess.
             DataError: If LAL crashes.
         """
         self._check_precession(parameters)
@@ -199,10 +199,10 @@ class WaveformGenerator:
             ) from None
 
     def _bands(self, mass_1: float, mass_2: float, spin_1z: float, spin_2z: float) -> list[Band]:
-        """In which pieces of the spectrum, each on how long a grid, nothing wraps around.
+        """Choose frequency bands and lengths of their grids, so that nothing wraps around.
 
-        Times before coalescence scale as frequency^(−8/3), nearly; the fourth mode at f is as old as the quadrupole at
-        f / 2. High frequencies are all young: on a short grid they need a fraction of the points.
+        Times before coalescence scale approximately as frequency^(−8/3). The fourth mode at f has the age of the
+        quadrupole at f / 2. High frequencies are close to coalescence and need only a short grid.
         """
         lowest, nyquist = self.minimum_frequency, self.sample_rate / 2
         heavy, light = mass_1 * lal.MSUN_SI, mass_2 * lal.MSUN_SI
@@ -242,7 +242,7 @@ class WaveformGenerator:
         return [Band(rise, border, self.size * factor), Band(border, None, self.size // SHORT)]
 
     def _binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
-        """The first arguments of LAL's waveform functions: masses to mean anomaly, in SI units."""
+        """First arguments of LAL's waveform functions, from masses to mean anomaly, in SI units."""
         heavy, light = row["mass_1"] * lal.MSUN_SI, row["mass_2"] * lal.MSUN_SI
         frequency = self.minimum_frequency if self._model.takes_spins_at_start else self.reference_frequency
         inclination, *spins = _spin_components(row, heavy, light, frequency)
@@ -250,7 +250,7 @@ class WaveformGenerator:
         return heavy, light, *spins, distance, inclination, row["phase"], 0.0, 0.0, 0.0
 
     def _spectra(self, row: Mapping[str, float]) -> list[tuple[Band, Array, Array]]:
-        """Bands and spectra of one binary; coalescence at the grids' first sample."""
+        """Bands and spectra of one binary, with coalescence at the first sample of each grid."""
         binary = self._binary(row)
         result = []
         for band in self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7]):
@@ -262,7 +262,7 @@ class WaveformGenerator:
         return result
 
     def _series(self, row: Mapping[str, float]) -> "tuple[lal.REAL8TimeSeries, lal.REAL8TimeSeries, int]":
-        """LAL's conditioned time series of one binary, and how many times higher than ours their sample rate is.
+        """LAL's conditioned time series of one binary, and the factor of their sample rate over ``sample_rate``.
 
         Raises:
             RuntimeError: If LAL refuses.
@@ -289,24 +289,24 @@ class WaveformGenerator:
                 lalsimulation.SimInspiralChooseFDWaveform(
                     *binary, top / COARSE, lowest, top, self.reference_frequency, None, self._model.index
                 )
-        except RuntimeError:  # LAL's word for parameters outside a model's domain
+        except RuntimeError:  # LAL raises it for parameters outside a model's domain
             return True
         return False
 
     def _fill(self, waves: Array, parameters: Mapping[str, Array]) -> None:
-        """Make the polarizations of a few binaries, in an array of zeros of shape (2, n, size)."""
-        made: dict[int, list[tuple[int, Band, Array, Array]]] = {}
+        """Compute the polarizations of binaries in an array of zeros of shape (2, n, size)."""
+        spectra: dict[int, list[tuple[int, Band, Array, Array]]] = {}
         for i, row in enumerate(_rows(parameters, slice(None))):
             try:
                 if self._model.in_frequency_domain:
                     for piece in self._spectra(row):
-                        made.setdefault(piece[0].size, []).append((i, *piece))
+                        spectra.setdefault(piece[0].size, []).append((i, *piece))
                 else:
                     *both, factor = self._series(row)
                     waves[:, i] = [self._place(series, factor) for series in both]
             except RuntimeError:
                 waves[:, i] = np.nan
-        for size, group in made.items():
+        for size, group in spectra.items():
             transformed = self._transform(size, [piece[1:] for piece in group])
             for j, (i, *_) in enumerate(group):
                 waves[:, i, self.size - transformed.shape[-1] :] += transformed[:, j]
@@ -315,7 +315,7 @@ class WaveformGenerator:
         waves[:, ~np.isfinite(waves).all(axis=(0, 2))] = np.nan
 
     def _place(self, series: "lal.REAL8TimeSeries", factor: int) -> Array:
-        """One of LAL's time series with its time zero ``right_pad`` before the end, between samples if need be."""
+        """Shift a time series of LAL to put its time zero ``right_pad`` before the end, by a fraction of a sample."""
         size = factor * self.size
         start = factor * (self.size - self.right_pad_size) + float(series.epoch) * factor * self.sample_rate
         first = math.floor(start)
@@ -330,7 +330,7 @@ class WaveformGenerator:
         return fft.irfft(spectrum, n=2 * self.size)[: self.size] / factor
 
     def _stop(self, waves: Array, total_mass: Array) -> None:
-        """End waveforms of shape (2, n, size) at coalescence, falling over a cycle of the innermost stable orbit."""
+        """End waveforms of shape (2, n, size) at coalescence. They fall over a cycle of the innermost stable orbit."""
         end = self.size - self.right_pad_size
         waves[..., end:] = 0
         for i, mass in enumerate(total_mass):
@@ -338,7 +338,7 @@ class WaveformGenerator:
             waves[:, i, end - len(fall) : end] *= fall
 
     def _transform(self, size: int, pieces: list[tuple[Band, Array, Array]]) -> Array:
-        """Taper, inverse transform and placement of the spectra of one grid length; at most ``self.size`` samples."""
+        """Taper, transform and place the spectra of one grid length. The result has at most ``self.size`` samples."""
         spectra = np.zeros((2, len(pieces), size // 2 + 1), dtype=np.complex64)
         for j, (band, plus, cross) in enumerate(pieces):
             for spectrum, values in zip(spectra[:, j], (plus, cross), strict=True):
@@ -357,7 +357,7 @@ class WaveformGenerator:
 
 @contextlib.contextmanager
 def _silent_lal() -> Iterator[None]:
-    """Keep LAL's messages about binaries that it refuses off the terminal."""
+    """Suppress LAL's messages about binaries that it refuses."""
     before = lal.GetDebugLevel()
     lal.ClobberDebugLevel(0)
     try:
@@ -367,9 +367,9 @@ def _silent_lal() -> Iterator[None]:
 
 
 def _rows(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, float]]:
-    """Binaries one by one."""
-    columns = [parameters[name][rows].tolist() for name in COLUMNS]
-    return (dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
+    """Parameters of each binary."""
+    columns = [parameters[name][rows].tolist() for name in WAVEFORM_COLUMNS]
+    return (dict(zip(WAVEFORM_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
 
 
 def _spin_components(

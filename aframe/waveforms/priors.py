@@ -1,7 +1,7 @@
-"""Populations of binaries: bilby priors, drawn from and evaluated.
+"""Populations of binaries as bilby priors: draws and densities.
 
-A population's masses may be given in the source or in the detector frame; draws are always detector-frame,
-densities always source-frame, so that two populations can be compared whatever their convention.
+The prior's masses are in the source or the detector frame. Draws are always in the detector frame, and densities always
+in the source frame. Populations of different frames can thus be compared.
 """
 
 import contextlib
@@ -34,19 +34,19 @@ NEUTRON_STAR_SPIN = 0.4
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """What binaries there are, where, and how they are oriented.
+    """Population of binaries: masses, redshifts, spins and angles.
 
-    Masses are ``mass_1`` with ``mass_2`` or ``mass_ratio``, or ``chirp_mass`` or ``total_mass`` with ``mass_ratio``;
-    spins are ``a_i`` and ``tilt_i`` (or its cosine), or aligned ``chi_i``. Where the prior lets ``mass_2`` exceed
-    ``mass_1``, the heavier one is ``mass_1``; spins keep their labels.
+    Masses are ``mass_1`` with ``mass_2`` or ``mass_ratio``, or ``chirp_mass`` or ``total_mass`` with ``mass_ratio``.
+    Spins are ``a_i`` and ``tilt_i`` (or its cosine), or aligned ``chi_i``. If the prior allows ``mass_2`` above
+    ``mass_1``, draws exchange the two masses; spins keep their labels.
 
     Attributes:
         prior: bilby prior over masses, ``redshift``, spins and angles, in bilby's names.
-        detector_frame: Whether the prior's masses are detector-frame; never with names that end in ``_source``.
+        detector_frame: Whether the prior's masses are detector-frame. It must be False for names with ``_source``.
 
     Raises:
-        ConfigurationError: If the prior lacks a parameter, has one that is not understood, or has a density of masses
-            and redshift that cannot be told from the rest.
+        ConfigurationError: If the prior lacks a parameter, has an unknown one, or the density of masses and redshift
+            depends on other parameters.
     """
 
     prior: priors.PriorDict
@@ -57,20 +57,20 @@ class Population:
         pair = parametrisations.mass_names(self._names)
         if self.detector_frame and pair[0].endswith(parametrisations.SOURCE):
             raise ConfigurationError(f"the prior's {pair[0]} is a source-frame mass: detector_frame must be False")
-        known = {*pair, "redshift"}
-        for name in known:
+        allowed = {*pair, "redshift"}
+        for name in allowed:
             prior = self.prior[name]
             others = {*getattr(prior, "required_variables", ()), *getattr(getattr(prior, "dist", None), "names", ())}
-            if others - known:
+            if others - allowed:
                 raise ConfigurationError(
-                    f"the prior's {name} depends on {', '.join(sorted(others - known))}: it may depend on masses and "
-                    "redshift alone, so that importance weights can be told"
+                    f"the prior's {name} depends on {', '.join(sorted(others - allowed))}: it may depend on masses and "
+                    "redshift alone, so that importance weights can be computed"
                 )
         self._check_constraints()
 
     @property
     def mass_frame(self) -> str:
-        """The frame in which the prior's masses are given: ``detector`` or ``source``."""
+        """Frame of the prior's masses: ``detector`` or ``source``."""
         return "detector" if self.detector_frame else "source"
 
     @property
@@ -81,13 +81,13 @@ class Population:
 
     @property
     def sky_fraction(self) -> float:
-        """Share of the sphere between the prior's limits in ``ra`` and ``dec``."""
+        """Share of the celestial sphere within the prior's limits in ``ra`` and ``dec``."""
         ra, dec = self.prior["ra"], self.prior["dec"]
         return float((ra.maximum - ra.minimum) * (np.sin(dec.maximum) - np.sin(dec.minimum)) / (4 * np.pi))
 
     @property
     def isotropic_in_right_ascension(self) -> bool:
-        """Whether ``ra`` is uniform over the whole circle, so that the time of day does not matter."""
+        """Whether ``ra`` is uniform over the whole circle. The sidereal time then does not matter."""
         ra = self.prior["ra"]
         return isinstance(ra, priors.Uniform) and bool(np.isclose(ra.maximum - ra.minimum, 2 * np.pi))
 
@@ -101,10 +101,10 @@ class Population:
         Args:
             mass_1_source: Heavier component, solar masses, shape (n,).
             mass_2_source: Lighter component, solar masses, shape (n,).
-            redshift: Shape (n,).
+            redshift: Redshift, shape (n,).
 
         Returns:
-            Shape (n,), natural logarithm, per squared solar mass; −inf outside the population.
+            Natural logarithm of the density per squared solar mass, shape (n,); −inf outside the population.
         """
         scale = 1 + redshift if self.detector_frame else np.ones_like(redshift)
         heavy, light = mass_1_source * scale, mass_2_source * scale
@@ -115,20 +115,21 @@ class Population:
         return np.asarray(np.logaddexp(ordered, swapped) + inside + 2 * np.log(scale))
 
     def _log_prior(self, mass_1: Array, mass_2: Array, redshift: Array) -> Array:
-        """Density per mass_1, mass_2 (as the prior labels them, in its frame) and redshift."""
+        """Log density per mass_1, mass_2 (with the prior's labels, in its frame) and redshift."""
         masses, log_jacobian = parametrisations.mass_parameters(self._names, mass_1, mass_2)
-        with np.errstate(invalid="ignore"), _bilby_generator(np.random.default_rng(0)):  # constraints are counted by it
+        # bilby normalises constrained priors with random draws
+        with np.errstate(invalid="ignore"), _bilby_generator(np.random.default_rng(0)):
             value = self._mass_and_redshift_prior.ln_prob({**masses, "redshift": redshift}, axis=0)
         return np.asarray(value + log_jacobian)
 
     @functools.cached_property
     def _mass_and_redshift_prior(self) -> priors.PriorDict:
         names = (*parametrisations.mass_names(self._names), "redshift")
-        wanted = {name: value for name, value in self.prior.items() if name in names or self._is_constraint(name)}
-        return type(self.prior)(wanted, conversion_function=self.prior.conversion_function)
+        subset = {name: value for name, value in self.prior.items() if name in names or self._is_constraint(name)}
+        return type(self.prior)(subset, conversion_function=self.prior.conversion_function)
 
     def _check_constraints(self) -> None:
-        """Refuse constraints that bilby would leave out without a word, because nothing computes their parameter."""
+        """Check that bilby computes all constrained parameters. It would ignore other constraints without a warning."""
         constrained = [name for name in self.prior if self._is_constraint(name)]
         if not constrained:
             return
@@ -138,7 +139,7 @@ class Population:
         if others:
             raise ConfigurationError(
                 f"the prior's constraint on {', '.join(others)} is not one on masses alone: importance weights cannot "
-                "be told; choose priors of spins and angles that need none"
+                "be computed; choose priors of spins and angles without constraints"
             )
         with _bilby_generator(np.random.default_rng(0)):
             computed = self.prior.conversion_function(self.prior.sample_subset(self._names, 2))
@@ -146,7 +147,7 @@ class Population:
         if ignored:
             raise ConfigurationError(
                 f"the prior's constraint on {', '.join(ignored)} would have no effect, as its conversion_function does "
-                "not compute it: constrain masses, in the frame in which they are given, and see docs/priors.md"
+                "not compute it: constrain masses, in the frame of the prior, and see docs/priors.md"
             )
 
     @functools.cached_property
@@ -158,7 +159,7 @@ class Population:
 
     @functools.cached_property
     def _names(self) -> list[str]:
-        """The prior's parameters."""
+        """Names of the prior's parameters, without constraints."""
         return [name for name in self.prior if not self._is_constraint(name)]
 
     def _is_constraint(self, name: str) -> bool:
@@ -169,9 +170,9 @@ def draw(population: Population, number: int, rng: np.random.Generator) -> dict[
     """Draw binaries.
 
     Args:
-        population: What to draw from.
-        number: How many.
-        rng: Everything random comes from here; bilby's own generator is replaced for the draw.
+        population: Population of the binaries.
+        number: Number of binaries.
+        rng: Source of all randomness. It replaces bilby's generator during the draw.
 
     Returns:
         Columns of shape (number,) in bilby's names: ``mass_1`` >= ``mass_2`` and ``chirp_mass`` (detector frame,
@@ -182,32 +183,33 @@ def draw(population: Population, number: int, rng: np.random.Generator) -> dict[
     redshift = sample["redshift"]
     scale = 1.0 if population.detector_frame else 1 + redshift
     first, second = (mass * scale for mass in parametrisations.component_masses(sample))
-    made = parametrisations.orientation(sample)
+    orientation = parametrisations.orientation(sample)
     return {
         "mass_1": np.maximum(first, second),
         "mass_2": np.minimum(first, second),
         "redshift": redshift,
-        **{name: made[name] for name in (*SPIN_COLUMNS, *ANGLE_COLUMNS)},
+        **{name: orientation[name] for name in (*SPIN_COLUMNS, *ANGLE_COLUMNS)},
         "chirp_mass": component_masses_to_chirp_mass(first, second),
         "luminosity_distance": population.luminosity_distance(redshift),
     }
 
 
 def rates_and_populations_bbh() -> Population:
-    """Binary black holes as the LVK injected them to measure its O3 searches (arXiv:2111.03606, arXiv:2111.03634).
+    """Binary black holes, like the LVK's injections for its O3 searches (arXiv:2111.03606, arXiv:2111.03634).
 
-    Source-frame masses: m1 to the power −2.35 in 5–100 solar masses, m2 given m1 to the power 1 from 5 to m1.
-    Uniform in comoving volume (Planck 2015) to redshift 2; spins isotropic, magnitudes uniform to 0.998. Ours are the
-    lower end of the masses (2 there) and the largest redshift (1.9 there).
+    The density of source-frame masses is m1 to the power −2.35 in 5–100 solar masses, and m2 to the power 1 from 5 to
+    m1. Sources are uniform in comoving volume (Planck 2015) up to redshift 2. Spins are isotropic, with magnitudes
+    uniform up to 0.998. The lower end of the masses (2 there) and the largest redshift (1.9 there) differ from the
+    LVK's.
     """
     return _power_law_bbh(-2.35, 1.0, MAXIMUM_REDSHIFT, _isotropic_spins(MAXIMUM_SPIN, MAXIMUM_SPIN))
 
 
 def rates_and_populations_bns() -> Population:
-    """Binary neutron stars as the LVK injected them to measure its O3 searches (arXiv:2111.03606).
+    """Binary neutron stars, like the LVK's injections for its O3 searches (arXiv:2111.03606).
 
-    Source-frame masses, each uniform in 1–2.5 solar masses; uniform in comoving volume and source-frame time (Planck
-    2015) to redshift 0.15; spins isotropic, magnitudes uniform to 0.4. No tides: the waveforms are black holes'.
+    Source-frame masses are uniform in 1–2.5 solar masses. Sources are uniform in comoving volume and source-frame time
+    (Planck 2015) up to redshift 0.15. Spins are isotropic, with magnitudes uniform up to 0.4. Waveforms have no tides.
     """
     star = _uniform_masses(*NEUTRON_STAR_MASSES)
     spins = _isotropic_spins(NEUTRON_STAR_SPIN, NEUTRON_STAR_SPIN)
@@ -215,11 +217,12 @@ def rates_and_populations_bns() -> Population:
 
 
 def rates_and_populations_nsbh() -> Population:
-    """Neutron stars with black holes as the LVK injected them to measure its O3 searches (arXiv:2111.03606).
+    """Neutron star–black hole binaries, like the LVK's injections for its O3 searches (arXiv:2111.03606).
 
-    Source-frame masses: the black hole's to the power −2.35 in 2.5–60 solar masses, the neutron star's uniform in
-    1–2.5. Uniform in comoving volume and source-frame time (Planck 2015) to redshift 0.25; spins isotropic, magnitudes
-    uniform to 0.998 (black hole) and 0.4 (neutron star). No tides and no disruption.
+    The density of source-frame masses is a power of −2.35 in 2.5–60 solar masses for the black hole, and uniform in
+    1–2.5 for the neutron star. Sources are uniform in comoving volume and source-frame time (Planck 2015) up to
+    redshift 0.25. Spins are isotropic, with magnitudes uniform up to 0.998 (black hole) and 0.4 (neutron star).
+    Waveforms have no tides and no disruption.
     """
     masses = {
         "mass_1": priors.PowerLaw(-2.35, NEUTRON_STAR_MASSES[1], 60.0, name="mass_1"),
@@ -230,9 +233,9 @@ def rates_and_populations_nsbh() -> Population:
 
 
 def aligned_spin_bbh() -> Population:
-    """As ``rates_and_populations_bbh`` (source-frame masses), with the spins' components along the orbit's axis alone.
+    """``rates_and_populations_bbh`` (source-frame masses) with aligned spins, for models without precession.
 
-    Each is distributed as that component of an isotropic spin: for models without precession.
+    Each aligned spin has the distribution of the aligned component of an isotropic spin.
     """
     spins = {
         name: AlignedSpin(priors.Uniform(0.0, MAXIMUM_SPIN), priors.Uniform(-1.0, 1.0), name=name)
@@ -242,28 +245,28 @@ def aligned_spin_bbh() -> Population:
 
 
 def nonspinning_bbh() -> Population:
-    """As ``rates_and_populations_bbh`` (source-frame masses), without spins."""
+    """``rates_and_populations_bbh`` (source-frame masses) without spins."""
     return _power_law_bbh(-2.35, 1.0, MAXIMUM_REDSHIFT, _no_spins())
 
 
 def mlgwsc_1() -> Population:
     """Binary black holes like those of the first machine-learning mock data challenge (arXiv:2209.11146, data set 1).
 
-    As there: detector-frame masses, each uniform in 10–50 solar masses; no spins. There, the chirp distance
-    d = D (1.22 solar masses / chirp mass)^(5/6), with D the luminosity distance, has density d² in 130–350 Mpc whatever
-    the masses; here sources are uniform in comoving volume and source-frame time (Planck 2015), from 0 to redshift 1,
-    about where the challenge's heaviest binaries end (6.9 Gpc): a sensitive volume needs sources wherever a search
-    may see them.
+    As in the challenge, detector-frame masses are uniform in 10–50 solar masses, without spins. The distances differ.
+    In the challenge, the chirp distance d = D (1.22 solar masses / chirp mass)^(5/6), with luminosity distance D, has
+    density d² in 130–350 Mpc for any masses. Here, sources are uniform in comoving volume and source-frame time
+    (Planck 2015) up to redshift 1, approximately the limit of the challenge's heaviest binaries (6.9 Gpc). A sensitive
+    volume needs sources at all distances that a search can reach.
     """
     columns = {**_uniform_masses(10.0, 50.0), **_source_time(1.0), **_no_spins(), **_angles()}
     return Population(priors.PriorDict(columns), True)
 
 
 def demo_bbh() -> Population:
-    """As ``rates_and_populations_bbh`` (source-frame masses), with more weight on high masses and within redshift 1.
+    """``rates_and_populations_bbh`` (source-frame masses) with more high masses, up to redshift 1.
 
-    m1 is uniform in its logarithm in 5–100 solar masses, m2 given m1 is uniform from 5 to m1: a small network learns
-    short signals soon.
+    m1 is uniform in its logarithm in 5–100 solar masses. m2 is uniform from 5 to m1. A small network learns these short
+    signals fast.
     """
     return _power_law_bbh(-1.0, 0.0, 1.0, _isotropic_spins(MAXIMUM_SPIN, MAXIMUM_SPIN))
 
@@ -271,15 +274,15 @@ def demo_bbh() -> Population:
 def log_normal_bbh(
     mass_1: float | int, mass_2: float | int, width: float | int, maximum_redshift: float | int = MAXIMUM_REDSHIFT
 ) -> Population:
-    """Binaries about one pair of source-frame masses, uniform in comoving volume and source-frame time.
+    """Binaries around a pair of source-frame masses, uniform in comoving volume and source-frame time.
 
-    In a ``.cfg``: ``prior = aframe.waveforms.priors.log_normal_bbh(35, 30, 0.1)``. Spins are isotropic, magnitudes
-    uniform to 0.998.
+    In a ``.cfg``: ``prior = aframe.waveforms.priors.log_normal_bbh(35, 30, 0.1)``. Spins are isotropic, with magnitudes
+    uniform up to 0.998.
 
     Args:
-        mass_1: Median of one component, source frame, solar masses.
-        mass_2: Median of the other.
-        width: Standard deviation of the masses' natural logarithms.
+        mass_1: Median mass of one component, source frame, solar masses.
+        mass_2: Median mass of the other component, source frame, solar masses.
+        width: Standard deviation of the natural logarithm of each mass.
         maximum_redshift: Largest redshift.
 
     Raises:
@@ -350,7 +353,7 @@ def _angles() -> dict[str, priors.Prior]:
 
 @contextlib.contextmanager
 def _bilby_generator(rng: np.random.Generator) -> Iterator[None]:
-    """Let bilby draw from ``rng``: its samplers look their generator up by this one name."""
+    """Let bilby draw from ``rng``. All of bilby's samplers use this one generator."""
     before = bilby_random.Generator.rng
     bilby_random.Generator.rng = rng
     try:

@@ -1,4 +1,4 @@
-"""What detectors see of a signal: antenna patterns, arrival delays, responses. Batched, on any device."""
+"""Project signals onto detectors: antenna patterns, arrival delays and responses, in batches on any device."""
 
 import math
 from collections.abc import Sequence
@@ -16,36 +16,37 @@ from aframe.types import Array
 
 
 class Geometry(NamedTuple):
-    """Where some detectors are, in the frame that turns with the Earth.
+    """Geometry of detectors in the Earth-fixed frame.
 
     Attributes:
         response: Response matrices, shape (ifos, 3, 3).
-        location: Metres from the geocentre, shape (ifos, 3).
+        location: Positions relative to the geocentre, m, shape (ifos, 3).
     """
 
     response: Float[Tensor, "ifos 3 3"]
     location: Float[Tensor, "ifos 3"]
 
     def to(self, device: torch.device | str) -> "Geometry":
-        """The same on another device."""
+        """Copy to another device."""
         return Geometry(self.response.to(device), self.location.to(device))
 
 
 def detector_geometry(ifos: Sequence[str]) -> Geometry:
-    """Response matrices and locations of detectors, by LAL's two-letter names; single precision.
+    """Get response matrices and locations of detectors in single precision, by LAL's two-letter names.
 
     Raises:
-        ConfigurationError: If LAL has no detector of that name.
+        ConfigurationError: If LAL has no detector of a name.
     """
-    known = lal.cached_detector_by_prefix
-    unknown = [ifo for ifo in ifos if ifo not in known]
+    detectors = lal.cached_detector_by_prefix
+    unknown = [ifo for ifo in ifos if ifo not in detectors]
     if unknown:
+        names = ", ".join(sorted(detectors))
         raise ConfigurationError(
-            f"ifos = {', '.join(ifos)}: LAL knows no detector {', '.join(unknown)}; it knows {', '.join(sorted(known))}"
+            f"ifos = {', '.join(ifos)}: LAL knows no detector {', '.join(unknown)}; it knows {names}"
         )
     return Geometry(
-        torch.tensor(np.stack([known[ifo].response for ifo in ifos]), dtype=torch.float32),
-        torch.tensor(np.stack([known[ifo].location for ifo in ifos]), dtype=torch.float32),
+        torch.tensor(np.stack([detectors[ifo].response for ifo in ifos]), dtype=torch.float32),
+        torch.tensor(np.stack([detectors[ifo].location for ifo in ifos]), dtype=torch.float32),
     )
 
 
@@ -65,10 +66,13 @@ def antenna_patterns(
     """Antenna patterns to the plus and cross polarizations (Anderson et al., Phys. Rev. D 63, 042003, eqs. B6–B7).
 
     Args:
-        geometry: The detectors.
-        ra_minus_gmst: Right ascension minus Greenwich sidereal time, rad.
-        dec: Declination, rad.
-        psi: Polarization angle, rad.
+        geometry: Geometry of the detectors.
+        ra_minus_gmst: Right ascension minus Greenwich sidereal time, rad, shape (batch,).
+        dec: Declination, rad, shape (batch,).
+        psi: Polarization angle, rad, shape (batch,).
+
+    Returns:
+        Patterns to plus and cross, each of shape (batch, ifos).
     """
     sin_h, cos_h = torch.sin(ra_minus_gmst), torch.cos(ra_minus_gmst)
     sin_d, cos_d = torch.sin(dec), torch.cos(dec)
@@ -88,19 +92,22 @@ def antenna_patterns(
 def arrival_delays(
     geometry: Geometry, ra_minus_gmst: Float[Tensor, " batch"], dec: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch ifos"]:
-    """Seconds by which a signal arrives at each detector later than at the geocentre.
+    """Delay of a signal at each detector relative to the geocentre, s.
 
     Args:
-        geometry: The detectors.
-        ra_minus_gmst: Right ascension minus Greenwich sidereal time, rad.
-        dec: Declination, rad.
+        geometry: Geometry of the detectors.
+        ra_minus_gmst: Right ascension minus Greenwich sidereal time, rad, shape (batch,).
+        dec: Declination, rad, shape (batch,).
+
+    Returns:
+        Shape (batch, ifos).
     """
     cos_d = torch.cos(dec)
     source = torch.stack([cos_d * torch.cos(ra_minus_gmst), cos_d * torch.sin(ra_minus_gmst), torch.sin(dec)], dim=-1)
     return -(source @ geometry.location.T) / SPEED_OF_LIGHT
 
 
-def project(  # noqa: PLR0917 - two polarizations, three angles: all are the signal's
+def project(  # noqa: PLR0917 - two polarizations and three angles of a signal
     plus: Float[Tensor, "batch time"],
     cross: Float[Tensor, "batch time"],
     geometry: Geometry,
@@ -109,21 +116,22 @@ def project(  # noqa: PLR0917 - two polarizations, three angles: all are the sig
     psi: Float[Tensor, " batch"],
     sample_rate: float,
 ) -> Float[Tensor, "batch ifos time"]:
-    """Responses of the detectors, delayed by a phase shift: exact for band-limited signals, to a fraction of a sample.
+    """Compute the responses of detectors. Phase shifts give delays that are exact for band-limited signals.
 
-    In the limit of wavelengths long against the detectors' arms, and with the Earth as it stands at coalescence.
+    Wavelengths are assumed to be long compared with the detectors' arms. The Earth's rotation is fixed at coalescence.
 
     Args:
-        plus: Plus polarization at the geocentre.
-        cross: Cross polarization.
-        geometry: The detectors, on the polarizations' device.
-        ra_minus_gmst: Right ascension minus Greenwich sidereal time, rad.
-        dec: Declination, rad.
-        psi: Polarization angle, rad.
-        sample_rate: Hz.
+        plus: Plus polarization at the geocentre, shape (batch, time).
+        cross: Cross polarization at the geocentre, shape (batch, time).
+        geometry: Geometry of the detectors, on the device of the polarizations.
+        ra_minus_gmst: Right ascension minus Greenwich sidereal time, rad, shape (batch,).
+        dec: Declination, rad, shape (batch,).
+        psi: Polarization angle, rad, shape (batch,).
+        sample_rate: Sampling rate, Hz.
 
     Returns:
-        On the time axis of the polarizations; what a delay moves beyond it is lost, nothing wraps around.
+        Responses on the time axis of the polarizations, shape (batch, ifos, time). Samples that a delay moves beyond
+        the axis are lost; they do not wrap around.
     """
     time = plus.shape[-1]
     padded = _smooth_size(time + math.ceil(LIGHT_TRAVEL_TIME_MAX * sample_rate))
@@ -136,7 +144,7 @@ def project(  # noqa: PLR0917 - two polarizations, three angles: all are the sig
 
 
 def _smooth_size(size: int) -> int:
-    """Smallest even 2^a 3^b 5^c >= size: lengths that transform fast."""
+    """Smallest even 2^a 3^b 5^c >= size, for fast transforms."""
     best = 2 ** math.ceil(math.log2(size))
     for odd in (3, 5, 9, 15, 25, 27, 45, 75):
         best = min(best, odd * 2 ** max(1, math.ceil(math.log2(size / odd))))

@@ -1,4 +1,4 @@
-"""The black hole that a binary leaves: the frequency at which it rings, above which hardly anything is radiated."""
+"""Spin, energy and ringdown frequency of a binary's remnant. There is little radiation above this frequency."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ def final_spin(mass_1: Array, mass_2: Array, spin_1z: Array, spin_2z: Array) -> 
     """Dimensionless spin of the remnant of a binary with aligned spins (Husa et al., arXiv:1508.07250, eq. 3.6).
 
     Args:
-        mass_1: Of either component, in any unit, shape (n,).
-        mass_2: Of the other.
-        spin_1z: Dimensionless spin along the orbital angular momentum.
-        spin_2z: The other's.
+        mass_1: Mass of one component, any unit, shape (n,).
+        mass_2: Mass of the other component, same unit, shape (n,).
+        spin_1z: Dimensionless spin of the first component along the orbital angular momentum, shape (n,).
+        spin_2z: Dimensionless spin of the other component along the orbital angular momentum, shape (n,).
     """
     total = mass_1 + mass_2
     eta = mass_1 * mass_2 / total**2
@@ -27,7 +27,14 @@ def final_spin(mass_1: Array, mass_2: Array, spin_1z: Array, spin_2z: Array) -> 
 
 
 def radiated_energy(mass_1: Array, mass_2: Array, spin_1z: Array, spin_2z: Array) -> Array:
-    """Share of the mass that is radiated (Husa et al., arXiv:1508.07250, eq. 3.8); arguments as ``final_spin``."""
+    """Radiated share of the total mass (Husa et al., arXiv:1508.07250, eq. 3.8).
+
+    Args:
+        mass_1: Mass of one component, any unit, shape (n,).
+        mass_2: Mass of the other component, same unit, shape (n,).
+        spin_1z: Dimensionless spin of the first component along the orbital angular momentum, shape (n,).
+        spin_2z: Dimensionless spin of the other component along the orbital angular momentum, shape (n,).
+    """
     eta = mass_1 * mass_2 / (mass_1 + mass_2) ** 2
     s = (mass_1**2 * spin_1z + mass_2**2 * spin_2z) / (mass_1**2 + mass_2**2)
     nonspinning = eta * (
@@ -41,18 +48,18 @@ def radiated_energy(mass_1: Array, mass_2: Array, spin_1z: Array, spin_2z: Array
 def ringdown_frequency(mass_1: Array, mass_2: Array, spin_1z: Array, spin_2z: Array) -> Array:
     """Frequency of the remnant's fundamental quadrupole mode, f = (1.5251 − 1.1568 (1 − a)^0.1292) / (2π M).
 
-    M and a are the remnant's mass and spin (Berti, Cardoso & Will, gr-qc/0512160, table VIII; right to 2 per cent up
-    to a = 0.98). The spectrum's quadrupole falls off exponentially above it. Spins across the orbit's axis and higher
-    modes radiate somewhat higher.
+    M and a are the remnant's mass and spin (Berti, Cardoso & Will, gr-qc/0512160, table VIII; accurate to 2 per cent
+    up to a = 0.98). The quadrupole's spectrum falls off exponentially above this frequency. Spins in the orbital plane
+    and higher modes radiate at somewhat higher frequencies.
 
     Args:
-        mass_1: Of either component, detector frame, solar masses, shape (n,).
-        mass_2: Of the other.
-        spin_1z: Dimensionless spin along the orbital angular momentum.
-        spin_2z: The other's.
+        mass_1: Mass of one component, detector frame, solar masses, shape (n,).
+        mass_2: Mass of the other component, detector frame, solar masses, shape (n,).
+        spin_1z: Dimensionless spin of the first component along the orbital angular momentum, shape (n,).
+        spin_2z: Dimensionless spin of the other component along the orbital angular momentum, shape (n,).
 
     Returns:
-        Hz, shape (n,).
+        Frequency in Hz, shape (n,).
     """
     binary = mass_1, mass_2, spin_1z, spin_2z
     spin = np.clip(final_spin(*binary), -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Draws sorted, in their order: signals that are loud enough, draws that are not, and draws that are no signals."""
+"""Sort draws in order into accepted signals, rejected draws below the SNR threshold, and unphysical draws."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,28 +31,31 @@ from aframe.waveforms.source import (
 )
 
 COUNTS = ("num_injections", "num_waveforms", *(f"num_{reason}" for reason in UNPHYSICAL))
-"""Attributes of which several sets together have the sum."""
+"""Attributes to sum in a merge of tables."""
 
 DRAWS = 16384
-"""Binaries drawn at once; most need no waveform."""
+"""Number of binaries in one draw from the population. Most of them need no waveform."""
 
 FEWEST_WAVEFORMS = 64
-"""Waveforms made at once, at least."""
+"""Smallest number of waveforms in a batch."""
 
 BATCH = 64
-"""Signals projected at once."""
+"""Number of signals in one projection."""
 
 UNPHYSICAL_SNR = 1e4
-"""A louder signal is a fault of the waveform model, not a signal."""
+"""Largest physical network SNR. A louder signal is a fault of the waveform model."""
 
 HOPELESS_DRAWS = 100 * DRAWS
-"""Draws without a single acceptance after which to give up."""
+"""Number of draws without any acceptance after which the sieve fails."""
 
 HOPELESS_FAULTS = 4096
-"""Signals louder than ``UNPHYSICAL_SNR``, and not a single acceptance, after which to give up: each took a waveform."""
+"""Number of signals above ``UNPHYSICAL_SNR`` without any acceptance after which the sieve fails.
+
+Each of these signals requires a waveform.
+"""
 
 GEOCENTRIC_TOLERANCE = 0.98
-"""The ratio without arrival delays is right to far better than this."""
+"""Factor on the threshold for the SNR without arrival delays. This SNR is far more accurate than the factor."""
 
 REJECTED, ACCEPTED = "rejected", "accepted"
 
@@ -61,13 +64,13 @@ Sorted = tuple[ResponseTable, RejectedTable]
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Which signals are loud enough.
+    """Criterion for accepted signals.
 
     Attributes:
         ifos: Detectors, by LAL's two-letter names.
-        psds: Shape (ifos, frequency), 1/Hz, on the grid of ``aframe.spectral.power_spectral_density``.
-        highpass: Hz, where the signal-to-noise ratio's integral begins.
-        lowpass: Hz, where it ends; None for the Nyquist frequency.
+        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.spectral.power_spectral_density``.
+        highpass: Lower limit of the integral of the signal-to-noise ratio, Hz.
+        lowpass: Upper limit of the integral, Hz; None for the Nyquist frequency.
         snr_threshold: Smallest network signal-to-noise ratio.
     """
 
@@ -88,31 +91,31 @@ def accepted_signals(
     store_waveforms: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Sorted]:
-    """Draw until exactly ``number`` signals are loud enough.
+    """Draw until exactly ``number`` signals are above the threshold.
 
-    Draws that cannot be loud enough (``HorizonBound``) get no waveform. Draws after the last acceptance that is needed
-    count in neither table. With ``gps_times``, a draw's ``ra`` is its angle from Greenwich until it is accepted and
-    placed, and right ascension from then on: the same distribution where ``ra`` is uniform over the circle.
+    Draws with a bound below the threshold (``HorizonBound``) get no waveform. Neither table includes draws after the
+    last acceptance. With ``gps_times``, the ``ra`` of a draw is the angle from Greenwich. Accepted draws get times, and
+    their ``ra`` becomes right ascension. The distribution does not change if ``ra`` is uniform over the circle.
 
     Args:
         source: Population and waveforms.
         selection: Detectors, their noise, and the threshold.
-        number: Signals wanted.
-        rng: Everything random comes from here.
-        gps_times: GPS s at the geocentre of each signal, shape (number,). None leaves ``ra`` the angle from Greenwich.
-        store_waveforms: Whether the tables have the detectors' responses, or parameters alone.
-        progress: Called after each batch.
+        number: Number of accepted signals.
+        rng: Source of all randomness.
+        gps_times: Time of each signal at the geocentre, GPS s, shape (number,). None keeps ``ra`` as the angle from
+            Greenwich.
+        store_waveforms: Whether the tables include the detectors' responses. Otherwise they hold parameters alone.
+        progress: Function to call after each batch.
 
     Yields:
-        In batches, at least one, in the order of the draws: the accepted, with the responses of the detectors, and in
-        ``num_draws`` the draws that each took: itself, and those rejected since the one before; and the rejected,
-        parameters only, with the ``snr`` of those that needed a waveform to be judged and NaN for those that did not.
-        Attribute ``num_injections`` counts both, ``num_waveforms`` the draws judged by a waveform, and
-        ``num_<reason>`` (``UNPHYSICAL``) the draws of the batch that are in neither.
+        One or more batches of accepted and rejected draws, in the order of drawing. Accepted signals have responses,
+        and ``num_draws``: the number of draws since the previous acceptance, including their own. Rejected draws have
+        parameters alone; their ``snr`` is NaN without a waveform. Attribute ``num_injections`` counts the rows of both
+        tables, ``num_waveforms`` the draws with a waveform, and ``num_<reason>`` (``UNPHYSICAL``) the draws in neither.
 
     Raises:
-        ConfigurationError: If there are times and the population is not uniform in right ascension.
-        DataError: If draws are never loud enough, or a PSD is not positive in band.
+        ConfigurationError: If there are times but the population is not uniform in right ascension.
+        DataError: If no draws are above the threshold, or a PSD is not positive in band.
     """
     if gps_times is not None and not source.population.isotropic_in_right_ascension:
         raise ConfigurationError(
@@ -123,13 +126,14 @@ def accepted_signals(
 
 @dataclass
 class _Measured:
-    """Candidates of which waveforms were made.
+    """Signal-to-noise ratios of draws from their waveforms.
 
     Attributes:
-        snr: Network signal-to-noise ratio of each, to within ``GEOCENTRIC_TOLERANCE``; NaN where the model fails.
-        loud: Which of them are loud enough, by index.
-        ratios: Ratio of each loud one in each detector.
-        responses: Their responses; shape (loud, ifos, time).
+        snr: Network signal-to-noise ratio of each draw, to within ``GEOCENTRIC_TOLERANCE``, shape (draws,); NaN if the
+            model fails.
+        loud: Indices of draws above the threshold, shape (loud,).
+        ratios: Ratio of these draws in each detector, shape (loud, ifos).
+        responses: Responses of these draws, shape (loud, ifos, time).
     """
 
     snr: Array
@@ -140,7 +144,7 @@ class _Measured:
 
 @dataclass
 class _Sieve:
-    """Sorts draws until enough are accepted."""
+    """Sort draws until ``number`` signals are accepted."""
 
     source: SignalSource
     selection: Selection
@@ -149,22 +153,23 @@ class _Sieve:
     store_waveforms: bool
     done: int = 0
     drawn: int = 0
-    made: int = 0
+    waveforms: int = 0
     waiting: int = 0
     too_loud: int = 0
 
     def __post_init__(self) -> None:
-        chosen, made = self.selection, self.source.generator
-        self.geometry: Geometry = detector_geometry(chosen.ifos)
+        selection, generator = self.selection, self.source.generator
+        size, rate = generator.size, generator.sample_rate
+        self.geometry: Geometry = detector_geometry(selection.ifos)
         weights = []
-        for ifo, psd in zip(chosen.ifos, chosen.psds, strict=True):
+        for ifo, psd in zip(selection.ifos, selection.psds, strict=True):
             with strain_of(ifo):
-                weights.append(inverse_asd(psd[None], made.size, made.sample_rate, chosen.highpass, chosen.lowpass))
+                weights.append(inverse_asd(psd[None], size, rate, selection.highpass, selection.lowpass))
         self.weights = torch.cat(weights)
-        self.bound = HorizonBound.build(made, chosen.psds, chosen.highpass, chosen.lowpass)
+        self.bound = HorizonBound.build(generator, selection.psds, selection.highpass, selection.lowpass)
 
     def run(self, rng: np.random.Generator, progress: Progress | None) -> Iterator[Sorted]:
-        """Draw and sort."""
+        """Draw and sort until ``number`` signals are accepted."""
         if self.number == 0:
             yield from self._sift(rows(draw(self.source.population, 1, rng), slice(0)))
         while self.done < self.number:
@@ -184,7 +189,7 @@ class _Sieve:
                 )
 
     def _sift(self, columns: Columns) -> Iterator[Sorted]:
-        """Sort a set of draws, or as much of it as is needed."""
+        """Sort draws in order, until ``number`` signals are accepted."""
         draws = len(columns["ra"])
         verdict = np.full(draws, REJECTED, dtype=object)
         for reason, which in self.source.unphysical(columns).items():
@@ -193,23 +198,23 @@ class _Sieve:
         candidates = np.flatnonzero(self._may_be_loud(columns) & (verdict == REJECTED))
         while end < draws:
             part, candidates = np.split(candidates, [self._next_size()])
-            found = self._measure(rows(columns, part))
-            columns["snr"][part] = found.snr
-            verdict[part[~np.isfinite(found.snr)]] = NOT_FINITE
-            verdict[part[found.snr > UNPHYSICAL_SNR]] = TOO_LOUD
-            self.too_loud += int((found.snr > UNPHYSICAL_SNR).sum())
-            verdict[part[found.loud]] = ACCEPTED
+            measured = self._measure(rows(columns, part))
+            columns["snr"][part] = measured.snr
+            verdict[part[~np.isfinite(measured.snr)]] = NOT_FINITE
+            verdict[part[measured.snr > UNPHYSICAL_SNR]] = TOO_LOUD
+            self.too_loud += int((measured.snr > UNPHYSICAL_SNR).sum())
+            verdict[part[measured.loud]] = ACCEPTED
             end = int(part[-1]) + 1 if len(candidates) else draws
-            if len(found.loud) and self.done + len(found.loud) == self.number:
-                end = int(part[found.loud[-1]]) + 1
-            self.made += len(part)
-            yield self._tables(rows(columns, slice(begin, end)), verdict[begin:end], found, int((part < end).sum()))
+            if len(measured.loud) and self.done + len(measured.loud) == self.number:
+                end = int(part[measured.loud[-1]]) + 1
+            self.waveforms += len(part)
+            yield self._tables(rows(columns, slice(begin, end)), verdict[begin:end], measured, int((part < end).sum()))
             begin = end
             if self.done == self.number:
                 return
 
-    def _tables(self, columns: Columns, verdict: Array, found: _Measured, judged: int) -> Sorted:
-        """Tables of some sorted draws, ``judged`` of them by a waveform, the accepted placed at their times."""
+    def _tables(self, columns: Columns, verdict: Array, measured: _Measured, judged: int) -> Sorted:
+        """Tables of sorted draws, with times of accepted signals; ``judged`` is the number of draws with a waveform."""
         attributes = {
             **self.source.attributes,
             "ifos": list(self.selection.ifos),
@@ -222,31 +227,31 @@ class _Sieve:
         before = self.waiting + np.cumsum(verdict == REJECTED)
         at = before[verdict == ACCEPTED]
         self.waiting = int(before.max(initial=self.waiting) - at.max(initial=0))
-        accepted |= {"snr": np.linalg.norm(found.ratios, axis=-1), "ifo_snrs": found.ratios}
+        accepted |= {"snr": np.linalg.norm(measured.ratios, axis=-1), "ifo_snrs": measured.ratios}
         accepted["num_draws"] = np.diff(at, prepend=0) + 1
-        span = slice(self.done, self.done + len(found.loud))
+        span = slice(self.done, self.done + len(measured.loud))
         if self.gps_times is not None:
             accepted["ra"] = (accepted["ra"] + greenwich_mean_sidereal_time(self.gps_times[span])) % (2 * np.pi)
         waveforms = {}
         if self.store_waveforms:
-            waveforms = {ifo.lower(): found.responses[:, d].numpy() for d, ifo in enumerate(self.selection.ifos)}
+            waveforms = {ifo.lower(): measured.responses[:, d].numpy() for d, ifo in enumerate(self.selection.ifos)}
         self.done, self.drawn = span.stop, self.drawn + len(verdict)
         return ResponseTable(accepted, waveforms, attributes), RejectedTable(rejected, {}, dict(attributes))
 
     def _may_be_loud(self, columns: Columns) -> Array:
-        """Which draws need a waveform to be judged."""
+        """Whether the bound of each draw reaches the threshold, so that it needs a waveform."""
         f_plus, f_cross = antenna_patterns(self.geometry, *angles(columns))
         power = (f_plus.square() + f_cross.square()).double().numpy()
         largest = self.bound(columns["mass_1"], columns["mass_2"], columns["luminosity_distance"], power, columns)
         return np.asarray(largest >= self.selection.snr_threshold)
 
     def _next_size(self) -> int:
-        """Waveforms to make next: about as many as are still needed, judging by the share accepted so far."""
-        share = (self.done + 1) / (self.made + 5)
+        """Number of waveforms in the next batch, from the remaining signals and the share of acceptances so far."""
+        share = (self.done + 1) / (self.waveforms + 5)
         return int(np.clip(1.2 * (self.number - self.done) / share, FEWEST_WAVEFORMS, MOST_WAVEFORMS))
 
     def _measure(self, columns: Columns) -> _Measured:
-        """Make the waveforms of some candidates; keep the responses of the loud ones, no more than are still wanted."""
+        """Compute waveforms of draws, and keep at most the remaining number of responses above the threshold."""
         plus, cross = map(torch.from_numpy, self.source.generator.generate(columns, self.source.workers))
         ra, dec, psi = angles(columns)
         chosen, rate = self.selection, self.source.generator.sample_rate
@@ -266,17 +271,17 @@ class _Sieve:
             loud.append(index[enough])
             responses.append(response[enough])
             ratios.append(ratio[enough])
-        wanted = slice(self.number - self.done)
-        kept = [torch.cat(parts)[wanted] for parts in (loud, ratios, responses)]
+        remaining = slice(self.number - self.done)
+        kept = [torch.cat(parts)[remaining] for parts in (loud, ratios, responses)]
         return _Measured(rough.double().numpy(), kept[0].numpy(), kept[1].double().numpy(), kept[2])
 
 
 def angles(columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
-    """Angle from Greenwich (or right ascension), declination and polarization angle, in single precision."""
+    """Angle from Greenwich (or right ascension), declination and polarization angle in rad, single precision."""
     ra, dec, psi = (torch.tensor(columns[name], dtype=torch.float32) for name in ("ra", "dec", "psi"))
     return ra, dec, psi
 
 
 def batches(number: int) -> list[slice]:
-    """Signals that are projected together."""
+    """Slices of at most ``BATCH`` signals."""
     return [slice(start, start + BATCH) for start in range(0, number, BATCH)]

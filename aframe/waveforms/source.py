@@ -1,4 +1,4 @@
-"""Where signals come from: a population, a waveform model, and what of their draws is no signal."""
+"""Sources of signals: a population and a waveform model, with a filter for unphysical draws."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -15,33 +15,36 @@ from aframe.waveforms.priors import Population, draw
 from aframe.waveforms.ringdown import ringdown_frequency
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and what is wanted."""
+"""Function of the number of completed signals and the total number."""
 
 Columns = dict[str, Array]
 
 NOT_FINITE, BELOW_BAND, TOO_LOUD = "not_finite", "below_minimum_frequency", "too_loud"
 UNPHYSICAL = (NOT_FINITE, BELOW_BAND, TOO_LOUD)
-"""Why a draw is no signal: LAL refuses it or makes it not finite; its ringdown lies below the minimum frequency; its
-SNR is one that no source has. A table counts each in its attribute ``num_<reason>``."""
+"""Reasons to drop a draw as unphysical.
+
+LAL fails or its waveform is not finite; the ringdown lies below the minimum frequency; the SNR exceeds that of any
+source. The attribute ``num_<reason>`` of a table counts the draws of each reason.
+"""
 
 PROBES = 4096
-"""Draws by which it is judged whether the waveform model refuses some of the population."""
+"""Number of draws in the test whether the waveform model refuses part of the population."""
 
 MOST_WAVEFORMS = 1024
-"""Waveforms made at once."""
+"""Largest number of waveforms in a batch."""
 
 HOPELESS_DRAWS = 512
-"""Draws of which the model makes none, after which to give up."""
+"""Number of draws without any waveform after which the generation fails."""
 
 
 @dataclass(frozen=True)
 class SignalSource:
-    """Where signals come from.
+    """Source of signals: population and waveform model.
 
     Attributes:
-        population: What binaries there are.
-        generator: How their waveforms are made.
-        workers: Processes that make them, all cores when None; the signals do not depend on it.
+        population: Population of the binaries.
+        generator: Generator of their waveforms.
+        workers: Number of processes; None for all cores. The signals do not depend on it.
     """
 
     population: Population
@@ -50,34 +53,34 @@ class SignalSource:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a table says about the waveforms of its rows; enough to make them anew (``waveform_generator``)."""
-        made = self.generator
+        """Attributes of tables of signals. ``waveform_generator`` can compute waveforms from them."""
+        generator = self.generator
         return {
-            "approximant": made.approximant,
-            "sample_rate": made.sample_rate,
-            "duration": made.duration,
-            "right_pad": made.right_pad,
-            "minimum_frequency": made.minimum_frequency,
-            "reference_frequency": made.reference_frequency,
+            "approximant": generator.approximant,
+            "sample_rate": generator.sample_rate,
+            "duration": generator.duration,
+            "right_pad": generator.right_pad,
+            "minimum_frequency": generator.minimum_frequency,
+            "reference_frequency": generator.reference_frequency,
             "prior_mass_frame": self.population.mass_frame,
         }
 
     @functools.cached_property
     def refused_share(self) -> float:
-        """Share of ``PROBES`` draws that the waveform model refuses: where there are any, each draw must be tried.
+        """Share of ``PROBES`` draws that the waveform model refuses. If it is positive, each draw is tested.
 
         Raises:
-            ConfigurationError: If the population has spins that the model has not.
+            ConfigurationError: If the model does not support the population's spins.
         """
         probes = draw(self.population, PROBES, np.random.default_rng(0))
         self.generator.check_spins(probes)
         return float(self.generator.refuses(probes, self.workers).mean())
 
     def check(self) -> None:
-        """Refuse a population of which there can be no waveforms.
+        """Check that the waveform model supports the population.
 
         Raises:
-            ConfigurationError: If the waveform model refuses all of ``PROBES`` draws, or lacks the population's spins.
+            ConfigurationError: If the model refuses all of ``PROBES`` draws, or does not support the spins.
         """
         if self.refused_share == 1:
             raise ConfigurationError(
@@ -86,17 +89,17 @@ class SignalSource:
             )
 
     def unphysical(self, columns: Columns) -> dict[str, Array]:
-        """Which draws can be told to be no signals without making their waveforms.
+        """Find unphysical draws without their waveforms.
 
-        A draw that is too far away to be loud needs no waveform, so that a failure of the model would go unnoticed
-        there, and be counted as a missed signal, while it is left out nearby. Where a model fails on less than one
-        draw in thousands this cannot matter, and the draws are not tried.
+        Distant draws get no waveform, so a failure of the model would remain hidden: the draw would count as a missed
+        signal. A nearby draw with the same failure would be dropped. This test therefore treats all draws alike. If the
+        model fails for less than one draw in thousands, the difference is negligible, and the test is skipped.
 
         Args:
-            columns: Draws, shape (n,) each.
+            columns: Draws, columns of shape (n,).
 
         Returns:
-            By reason, booleans of shape (n,); at most one is true for a draw.
+            Booleans of shape (n,) for each reason. At most one reason applies to a draw.
         """
         spins = (columns[f"a_{i}"] * np.cos(columns[f"tilt_{i}"]) for i in (1, 2))
         highest = ringdown_frequency(columns["mass_1"], columns["mass_2"], *spins)
@@ -108,16 +111,20 @@ class SignalSource:
 
 
 def waveform_generator(attributes: dict[str, Any], path: str) -> WaveformGenerator:
-    """The generator of a table's waveforms, from the table's attributes.
+    """Create the generator of a table's waveforms.
+
+    Args:
+        attributes: Attributes of the table (see ``SignalSource.attributes``).
+        path: Path of the table, for error messages.
 
     Raises:
-        DataError: If they do not say how the waveforms were made.
+        DataError: If attributes of the generator are missing.
     """
     names = ("approximant", "sample_rate", "duration", "right_pad", "minimum_frequency", "reference_frequency")
     missing = [name for name in names if name not in attributes]
     if missing:
         raise DataError(
-            f"{path} has neither waveforms nor the attributes {', '.join(missing)} to make them anew: "
+            f"{path} has neither waveforms nor the attributes {', '.join(missing)} to compute them: "
             "make the table again, with store_waveforms = true or by this version"
         )
     return WaveformGenerator(*(attributes[name] for name in names))
@@ -126,27 +133,27 @@ def waveform_generator(attributes: dict[str, Any], path: str) -> WaveformGenerat
 def polarization_batches(
     source: SignalSource, number: int, rng: np.random.Generator, *, progress: Progress | None = None
 ) -> Iterator[PolarizationTable]:
-    """Signals to train with, before any detector sees them.
+    """Generate polarizations of signals for training.
 
     Args:
         source: Population and waveforms.
-        number: How many; a draw that is no signal is dropped and another one drawn.
-        rng: Everything random comes from here.
-        progress: Called after each batch.
+        number: Number of signals. New draws replace unphysical ones.
+        rng: Source of all randomness.
+        progress: Function to call after each batch.
 
     Yields:
-        ``number`` signals in all, ``MOST_WAVEFORMS`` at most at once, at least one batch; attributes
-        ``num_<reason>`` count the draws that were dropped in the batch.
+        One or more batches of at most ``MOST_WAVEFORMS`` signals, ``number`` signals in total. Attributes
+        ``num_<reason>`` count the dropped draws of a batch.
 
     Raises:
-        DataError: If the first ``HOPELESS_DRAWS`` must all be dropped.
+        DataError: If the first ``HOPELESS_DRAWS`` draws are all unphysical.
     """
     done = drawn = 0
     while True:
         columns = draw(source.population, min(MOST_WAVEFORMS, number - done), rng)
         dropped = source.unphysical(columns)
-        tried = np.flatnonzero(~np.any(list(dropped.values()), axis=0))
-        plus, cross = source.generator.generate(rows(columns, tried), source.workers)
+        kept = np.flatnonzero(~np.any(list(dropped.values()), axis=0))
+        plus, cross = source.generator.generate(rows(columns, kept), source.workers)
         finite = np.isfinite(plus[:, -1]) & ((plus != 0) | (cross != 0)).any(axis=-1)
         counts = {reason: int(which.sum()) for reason, which in dropped.items()}
         counts[NOT_FINITE] += int((~finite).sum())
@@ -158,7 +165,7 @@ def polarization_batches(
                 "check the prior's masses and spins against what the approximant allows"
             )
         yield PolarizationTable(
-            rows(columns, tried[finite]),
+            rows(columns, kept[finite]),
             {"plus": plus[finite], "cross": cross[finite]},
             source.attributes | {f"num_{reason}": count for reason, count in counts.items()},
         )
@@ -169,5 +176,10 @@ def polarization_batches(
 
 
 def rows(columns: Columns, selection: Array | slice) -> Columns:
-    """Some rows of some columns."""
+    """Select rows of all columns.
+
+    Args:
+        columns: Columns by name, of shape (n,) or (n, ifos).
+        selection: Rows to select.
+    """
     return {name: column[selection] for name, column in columns.items()}

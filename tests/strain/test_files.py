@@ -84,5 +84,8 @@ def test_truncated_and_foreign_files(path, tmp_path):
         pass
     with storage.create_hdf5(str(tmp_path / "other.hdf5")) as file:
         file["data"] = np.zeros(4)
-    with pytest.raises(StorageError, match="no background file"), files.open_background(str(tmp_path / "other.hdf5")):
+    with (
+        pytest.raises(StorageError, match="not a background file"),
+        files.open_background(str(tmp_path / "other.hdf5")),
+    ):
         pass

@@ -28,7 +28,7 @@ def definer(data_directory: Path) -> Path:
 
 
 def write_flags(path: Path, segments: dict[Flag, list[tuple[float, float]]]) -> str:
-    """A LIGO_LW document with segment tables, as the field's tools write it."""
+    """A LIGO_LW document with segment tables, as written by the usual tools."""
     document = ligolw.Document()
     root = document.appendChild(ligolw.LIGO_LW())
     define = root.appendChild(lsctables.SegmentDefTable.new(["segment_def_id", "ifos", "name", "version"]))
@@ -84,23 +84,23 @@ def test_a_directory_with_a_file_for_each_flag(tmp_path: Path) -> None:
     write_flags(tmp_path / "H1-DCH-TRUCK.xml", {TRUCK: [(1, 2)], THUNDER: [(7, 8)]})
     empty = Flag("H1", "DCH-NEVER", 1)
     (tmp_path / "H1-DCH-NEVER-1.txt").write_text("# never active\n")
-    found = active_segments([THUNDER, TRUCK, empty], str(tmp_path), 0.0, 1.0)
-    assert found == {THUNDER: [span(10, 30)], TRUCK: [span(1, 2)], empty: []}
+    active = active_segments([THUNDER, TRUCK, empty], str(tmp_path), 0.0, 1.0)
+    assert active == {THUNDER: [span(10, 30)], TRUCK: [span(1, 2)], empty: []}
     with pytest.raises(DataError, match=rf"{tmp_path} has no segments of V1:DCH-THUNDER:2, H1:DCH-TRUCK:2: add files"):
         active_segments([Flag("V1", "DCH-THUNDER", 2), TRUCK, Flag("H1", "DCH-TRUCK", 2)], str(tmp_path), 0.0, 1.0)
 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """A DQSegDB server (LIGO-T1300625) that knows one flag."""
+    """A DQSegDB server (LIGO-T1300625) with one flag."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             address = urlsplit(self.path)
             assert address.path == "/dq/L1/DCH-THUNDER/2"
             asked = parse_qs(address.query)
-            known = [[int(asked["s"][0]), int(asked["e"][0])]]
-            answer = {"ifo": "L1", "name": "DCH-THUNDER", "version": 2, "known": known}
+            span = [[int(asked["s"][0]), int(asked["e"][0])]]
+            answer = {"ifo": "L1", "name": "DCH-THUNDER", "version": 2, "known": span}
             answer |= {"active": [[900, 1010], [1020, 1030], [2000, 2100]]}
             self.send_response(200)
             self.end_headers()
@@ -118,8 +118,8 @@ def server() -> Iterator[str]:
 
 
 def test_segments_from_a_server(server: str) -> None:
-    found = active_segments([THUNDER], server, 1000.5, 1999.5)
-    assert found == {THUNDER: [span(1000, 1010), span(1020, 1030)]}
+    active = active_segments([THUNDER], server, 1000.5, 1999.5)
+    assert active == {THUNDER: [span(1000, 1010), span(1020, 1030)]}
 
 
 def test_a_server_that_does_not_answer() -> None:

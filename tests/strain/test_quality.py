@@ -63,9 +63,9 @@ def test_malformed_gates_are_named_by_file_and_line(tmp_path: Path, line: str) -
 
 
 def test_the_segment_lists_of_s6(data_directory: Path) -> None:
-    found = read_list(str(data_directory / "segments/S6-L1segments-cat1.txt"), "L1")
-    assert len(found) == 4571
-    assert sum(segment.duration for segment in found) / 86400 == pytest.approx(223.067, abs=1e-3)
+    segments = read_list(str(data_directory / "segments/S6-L1segments-cat1.txt"), "L1")
+    assert len(segments) == 4571
+    assert sum(segment.duration for segment in segments) / 86400 == pytest.approx(223.067, abs=1e-3)
 
 
 def test_lists_of_what_is_vetoed_may_overlap(tmp_path: Path) -> None:
@@ -86,16 +86,16 @@ def test_gw200129_happened_while_l1_was_not_trusted(data_directory: Path) -> Non
     assert injections.unset("NO_CBC_HW_INJ") == []
     needed = [Segment(1264316102.0, 1264316130.0)]
     directory = str(strain(data_directory))
-    found = unset_in_files(directory, ["CBC_CAT3", "NO_CBC_HW_INJ"], ["H1", "L1"], needed)
-    assert {key: segments for key, segments in found.items() if segments} == {("L1", "CBC_CAT3"): UNTRUSTED}
+    unset = unset_in_files(directory, ["CBC_CAT3", "NO_CBC_HW_INJ"], ["H1", "L1"], needed)
+    assert {key: segments for key, segments in unset.items() if segments} == {("L1", "CBC_CAT3"): UNTRUSTED}
 
 
 def test_bits_over_several_files(tmp_path: Path) -> None:
     bits_file(tmp_path / "L-L1_a.hdf5", "L1", 100, [3, 1, 1])
     bits_file(tmp_path / "L-L1_b.hdf5", "L1", 103, [1, 3, 0])
     needed = [Segment(100.0, 102.0), Segment(102.5, 106.0)]
-    found = unset_in_files(str(tmp_path), ["CBC_CAT2", "DATA"], ["L1"], needed)
-    assert found == {
+    unset = unset_in_files(str(tmp_path), ["CBC_CAT2", "DATA"], ["L1"], needed)
+    assert unset == {
         ("L1", "CBC_CAT2"): [Segment(101.0, 104.0), Segment(105.0, 106.0)],
         ("L1", "DATA"): [Segment(105.0, 106.0)],
     }
@@ -127,8 +127,8 @@ def test_bits_from_timelines(monkeypatch: pytest.MonkeyPatch) -> None:
         segments_module, "_ask_gwosc", lambda flag, start, stop: asked.append((flag, start, stop)) or timelines[flag]
     )
     needed = [Segment(1000.5, 1002.5), Segment(1004.0, 1009.0)]
-    found = unset_in_timeline(["CBC_CAT2"], ["H1", "L1"], needed)
-    assert found == {("H1", "CBC_CAT2"): [], ("L1", "CBC_CAT2"): [Segment(1002.0, 1002.5)]}
+    unset = unset_in_timeline(["CBC_CAT2"], ["H1", "L1"], needed)
+    assert unset == {("H1", "CBC_CAT2"): [], ("L1", "CBC_CAT2"): [Segment(1002.0, 1002.5)]}
     assert asked == [("H1_CBC_CAT2", 1000, 1009), ("L1_CBC_CAT2", 1000, 1009)]
 
 

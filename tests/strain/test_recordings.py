@@ -90,14 +90,15 @@ def test_gwpy_layout_as_gwpy_writes_it(tmp_path):
             rng.standard_normal(4096), t0=1000.5, sample_rate=1024, name=f"{ifo}:STRAIN", channel=f"{ifo}:X"
         )
         series.write(str(tmp_path / "two.h5"), format="hdf5", path=ifo, append=True)
-    found = inventory(str(tmp_path / "two.h5"))
-    assert [(r.ifo, r.start, r.sample_rate, r.size) for r in found] == [(i, 1000.5, 1024, 4096) for i in ("H1", "L1")]
+    recordings = inventory(str(tmp_path / "two.h5"))
+    expected = [(ifo, 1000.5, 1024, 4096) for ifo in ("H1", "L1")]
+    assert [(r.ifo, r.start, r.sample_rate, r.size) for r in recordings] == expected
     assert [r.ifo for r in inventory(str(tmp_path / "two.h5"), "L1")] == ["L1"]
 
 
 def test_recording_that_does_not_name_its_detector(data_directory):
     path = str(data_directory / "strain" / "mlgwsc_tutorial_real_noise_2kHz_500s.hdf")
-    with pytest.raises(DataError, match="does not say whose strain"):
+    with pytest.raises(DataError, match="does not name the detector of"):
         read_strain([path], None, 2048.0)
     (stretch,) = read_strain([path], "H1", 2048.0)["H1"]
     assert (stretch.start, stretch.stop) == (1238205077, 1238205577)
@@ -134,24 +135,24 @@ def test_truncated_files(event, tmp_path, suffix):
     content = Path(event["H1"]).with_suffix(suffix).read_bytes()
     path = tmp_path / f"H-H1_cut-1126259446-32{suffix}"
     path.write_bytes(content[: len(content) // 3])
-    with pytest.raises(StorageError, match="fetch it anew"):
+    with pytest.raises(StorageError, match=r"fetch it (again|anew)"):
         read_strain([str(path)], None, 2048.0)
 
 
 def test_unknown_layouts_and_wrong_files(event, tmp_path):
     with h5py.File(tmp_path / "odd.hdf5", "w") as file:
         file["numbers"] = np.zeros(10)
-    with pytest.raises(DataError, match="no strain in a layout that is known"):
+    with pytest.raises(DataError, match="no strain in a known layout"):
         read_strain([str(tmp_path / "odd.hdf5")], None, 2048.0)
     with h5py.File(tmp_path / "noise.hdf5", "w") as file:
         file["data"] = np.zeros(10)
         file["data"].attrs.update({"x0": 1e9, "dx": 0.5})
         file["mask"] = np.zeros(10, dtype=np.int32)
         file["mask"].attrs.update({"x0": 1e9, "dx": 0.5})
-    with pytest.raises(DataError, match=r"whose strain 'data' is: name the file as H-H1_ANYTHING-START-DURATION\.hdf5"):
+    with pytest.raises(DataError, match=r"the detector of 'data': name the file as H-H1_ANYTHING-START-DURATION\.hdf5"):
         read_strain([str(tmp_path / "noise.hdf5")], None, 1.0)
     (tmp_path / "noise.hdf5").rename(tmp_path / "H-H1_NOISE-1000000000-5.hdf5")
-    assert [found.channel for found in inventory(str(tmp_path / "H-H1_NOISE-1000000000-5.hdf5"))] == ["/data"]
+    assert [recording.channel for recording in inventory(str(tmp_path / "H-H1_NOISE-1000000000-5.hdf5"))] == ["/data"]
     with h5py.File(tmp_path / "H-H1_NOISE-1000000000-5.hdf5", "r+") as file:
         del file["data"]
     with pytest.raises(DataError, match="'mask' is of int32: strain must be floating-point numbers"):

@@ -23,8 +23,8 @@ def noise(curve):
 def test_measured_psd_is_the_noise_curve(curve, noise):
     frequency, psd = signal.welch(noise, RATE, nperseg=int(4 * RATE))
     band = (frequency > 15) & (frequency < 0.95 * RATE / 2)
-    wanted = np.exp(np.interp(np.log(frequency[band]), np.log(curve[0]), np.log(curve[1]))) ** 2
-    ratio = psd[band] / wanted
+    expected = np.exp(np.interp(np.log(frequency[band]), np.log(curve[0]), np.log(curve[1]))) ** 2
+    ratio = psd[band] / expected
     assert abs(ratio.mean() - 1) < 0.01
     medians = np.median(ratio[: len(ratio) // 80 * 80].reshape(-1, 80), axis=1)  # of 20 Hz: spares the narrow lines
     assert np.abs(medians - 1).max() < 0.06

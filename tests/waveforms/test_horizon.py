@@ -80,7 +80,7 @@ def networks(psds, measured_asds):
 
 
 def full_ratios(generator, columns, networks):
-    """Network signal-to-noise ratios of every draw's own waveform, in each network."""
+    """Network signal-to-noise ratios of the waveforms of all draws, in each network."""
     ifos = [ifo for network, *_ in networks.values() for ifo in network]
     weights = [inverse_asd(psds, generator.size, RATE, *band) for _, psds, band in networks.values()]
     patterns = antenna_patterns(detector_geometry(ifos), *angles(columns))
@@ -102,7 +102,7 @@ def angles(columns):
 
 
 def bounds(generator, columns, networks):
-    """Bounds of every draw in each network: knowing all about it, and knowing no spins and no inclination."""
+    """Bounds of every draw in each network, with and without its spins and inclination."""
     where = columns["mass_1"], columns["mass_2"], columns["luminosity_distance"]
     result = {}
     for name, (ifos, psds, band) in networks.items():
@@ -114,7 +114,7 @@ def bounds(generator, columns, networks):
 
 
 def with_extremes(columns, precessing):
-    """Draws, some of them turned into the loudest there are: large spins, face-on, aligned or in the orbital plane."""
+    """Draws, some with the loudest orientation: large spins, aligned or in the orbital plane, face-on."""
     columns["a_1"][::9] = columns["a_2"][::9] = 0.998
     columns["theta_jn"][::18] = 0.01
     columns["tilt_1"][::18] = columns["tilt_2"][::18] = 0.01 if precessing else 0.0
@@ -146,25 +146,25 @@ PART = 0.25
     ("approximant", "population", "number"), SETS, ids=lambda value: getattr(value, "__name__", value)
 )
 def test_the_bound_never_rejects_what_full_generation_accepts(approximant, population, number, share, networks):
-    """Every draw's own signal-to-noise ratio lies under its bound, with two fifths of MARGIN to spare."""
+    """The signal-to-noise ratio of every draw is below its bound, with two fifths of BOUND_MARGIN to spare."""
     generator = WaveformGenerator(approximant, RATE, 8.0, 0.5, 20.0, 50.0)
     columns = draw(population(), round(share * number), np.random.default_rng(1))
     if population not in (mlgwsc_1, nonspinning_bbh):
         columns = with_extremes(columns, population is not aligned_spin_bbh)
-    found = full_ratios(generator, columns, networks)
-    for name, (known, plain) in bounds(generator, columns, networks).items():
-        assert (found[name] * 1.02 <= known).all(), name
-        assert (found[name] * 1.02 <= plain).all(), name
-        assert (known <= plain * (1 + 1e-6)).all(), name
+    ratios = full_ratios(generator, columns, networks)
+    for name, (oriented, plain) in bounds(generator, columns, networks).items():
+        assert (ratios[name] * 1.02 <= oriented).all(), name
+        assert (ratios[name] * 1.02 <= plain).all(), name
+        assert (oriented <= plain * (1 + 1e-6)).all(), name
 
 
 def test_the_bound_is_worth_having(generator, networks):
-    """Of the default population few binaries that cannot be accepted get a waveform."""
+    """In the default population, few binaries below the threshold get a waveform."""
     columns = draw(rates_and_populations_bbh(), 1500, np.random.default_rng(3))
-    known, plain = bounds(generator, columns, networks)["design"]
+    oriented, plain = bounds(generator, columns, networks)["design"]
     loud = (full_ratios(generator, columns, {"design": networks["design"]})["design"] >= 4).mean()
-    assert (known >= 4).mean() < 2.6 * loud
-    assert (known >= 4).mean() < 0.6 * (plain >= 4).mean()
+    assert (oriented >= 4).mean() < 2.6 * loud
+    assert (oriented >= 4).mean() < 0.6 * (plain >= 4).mean()
 
 
 def test_ratios_without_delays_are_those_of_the_responses(generator, psds):
@@ -185,7 +185,7 @@ def test_masses_outside_the_table_are_never_rejected(generator, psds):
 
 
 def test_what_a_model_cannot_make_is_never_rejected(psds):
-    """LAL refuses IMRPhenomNSBH where the lighter body is no neutron star: no bound can be told there."""
+    """LAL refuses IMRPhenomNSBH if the lighter body is no neutron star; there is no bound then."""
     generator = WaveformGenerator("IMRPhenomNSBH", RATE, 8.0, 0.5, 20.0, 50.0)
     bound = HorizonBound.build(generator, psds, *BAND)
     assert np.isinf(bound(np.array([40.0]), np.array([35.0]), np.array([1e6]))).all()
@@ -198,10 +198,10 @@ def test_only_the_points_that_are_asked_for_are_made(generator, psds):
     asked = [np.array([value]) for value in (1.5, 1.3, 100.0)]
     upright = dict.fromkeys(("a_1", "a_2", "tilt_1", "tilt_2", "theta_jn"), np.zeros(1))
     first = bound(*asked, None, upright | {"a_1": np.array([0.1])})
-    made = bound.emission.powers.copy()
-    assert len(made) <= 12
+    powers = bound.emission.powers.copy()
+    assert len(powers) <= 12
     assert HorizonBound.build(generator, 4 * psds, *BAND)(*asked, None, upright | {"a_1": np.array([0.1])}) == first / 2
-    assert bound.emission.powers.keys() == made.keys()
+    assert bound.emission.powers.keys() == powers.keys()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 
 from aframe.waveforms import on_device
 from aframe.waveforms.on_device import OnDeviceGenerator, _chirp_time_bound
-from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
+from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import demo_bbh, draw, rates_and_populations_bbh
 
 pytestmark = pytest.mark.usefixtures("ml4gw")
@@ -19,7 +19,7 @@ def make(approximant="IMRPhenomPv2", sample_rate=2048.0, duration=8.0, right_pad
 
 
 def tensors(columns):
-    return {name: torch.tensor(columns[name]) for name in COLUMNS}
+    return {name: torch.tensor(columns[name]) for name in WAVEFORM_COLUMNS}
 
 
 def aligned(columns):

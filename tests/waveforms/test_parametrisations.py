@@ -25,9 +25,9 @@ def test_masses_are_those_that_bilby_converts(name, ending):
     sample = {f"{name}{ending}": SIZES[name], "mass_ratio": RATIO, "redshift": np.ones(3)}
     assert mass_names(sample) == (f"{name}{ending}", "mass_ratio")
     np.testing.assert_allclose(component_masses(sample), [HEAVY, LIGHT])
-    made, _ = mass_parameters(sample, HEAVY, LIGHT)
-    np.testing.assert_allclose(made[f"{name}{ending}"], SIZES[name])
-    np.testing.assert_allclose(made["mass_ratio"], RATIO)
+    columns, _ = mass_parameters(sample, HEAVY, LIGHT)
+    np.testing.assert_allclose(columns[f"{name}{ending}"], SIZES[name])
+    np.testing.assert_allclose(columns["mass_ratio"], RATIO)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -45,10 +45,10 @@ def test_the_jacobian_is_that_of_finite_differences(name):
 
 def test_every_mass_is_what_bilby_makes_of_two():
     expected = conversion.generate_mass_parameters({"mass_1": HEAVY, "mass_2": LIGHT})
-    made = with_all_masses({"chirp_mass": SIZES["chirp_mass"], "mass_ratio": RATIO})
-    assert made.keys() == expected.keys()
+    columns = with_all_masses({"chirp_mass": SIZES["chirp_mass"], "mass_ratio": RATIO})
+    assert columns.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(made[name], value, err_msg=name)
+        np.testing.assert_allclose(columns[name], value, err_msg=name)
     assert "mass_1" not in with_all_masses({"chirp_mass_source": HEAVY, "mass_ratio": RATIO})
 
 
@@ -61,8 +61,8 @@ def test_aligned_spins_and_cosines_are_what_bilby_makes_of_them():
         **{name: np.full(3, 0.4) for name in ("phi_12", "phi_jl", "ra", "dec", "psi", "phase")},
     }
     expected, _ = conversion.convert_to_lal_binary_black_hole_parameters(dict(sample))
-    made = orientation(sample)
+    columns = orientation(sample)
     for name in ("a_1", "a_2", "tilt_2", "theta_jn", "phi_12"):
-        np.testing.assert_allclose(made[name], expected[name], err_msg=name)
-    assert made["tilt_1"].tolist() == [0.0, np.pi, 0.0]
+        np.testing.assert_allclose(columns[name], expected[name], err_msg=name)
+    assert columns["tilt_1"].tolist() == [0.0, np.pi, 0.0]
     assert orientation({"chi_1": HEAVY, "chi_2": HEAVY, "ra": HEAVY})["phi_jl"].tolist() == [0.0, 0.0, 0.0]

@@ -12,7 +12,7 @@ from bilby.gw.conversion import bilby_to_lalsimulation_spins
 from aframe.errors import ConfigurationError
 from aframe.waveforms import phenom
 from aframe.waveforms.phenom import Phenom
-from aframe.waveforms.polarizations import COLUMNS, SPIN_COLUMNS
+from aframe.waveforms.polarizations import SPIN_COLUMNS, WAVEFORM_COLUMNS
 from aframe.waveforms.priors import demo_bbh, draw, rates_and_populations_bbh
 
 REFERENCE, STEP, LOW, HIGH = 50.0, 0.25, 20.0, 1024.0  # Hz
@@ -46,7 +46,7 @@ def binaries(kind, number=24):
 
 
 def rows(columns):
-    return [{name: float(columns[name][i]) for name in COLUMNS} for i in range(len(columns["mass_1"]))]
+    return [{name: float(columns[name][i]) for name in WAVEFORM_COLUMNS} for i in range(len(columns["mass_1"]))]
 
 
 def spins_of(row):
@@ -70,7 +70,7 @@ def of_lal(row, approximant):
 
 def of_phenom(columns, approximant):
     model = Phenom(approximant)
-    arguments, valid = model.arguments({name: torch.tensor(columns[name]) for name in COLUMNS}, REFERENCE)
+    arguments, valid = model.arguments({name: torch.tensor(columns[name]) for name in WAVEFORM_COLUMNS}, REFERENCE)
     assert valid.all()
     frequency = torch.arange(round(LOW / STEP), round(HIGH / STEP) + 1, dtype=torch.float64) * STEP
     return model.spectra(frequency, arguments, REFERENCE).numpy()
@@ -110,7 +110,7 @@ def test_spectra_are_lalsimulations(approximant, kind):
 @pytest.mark.usefixtures("ml4gw")
 def test_spins_are_lalsimulations():
     columns = binaries("rates_and_populations_bbh", 300)
-    arguments, _ = Phenom("IMRPhenomPv2").arguments({n: torch.tensor(columns[n]) for n in COLUMNS}, REFERENCE)
+    arguments, _ = Phenom("IMRPhenomPv2").arguments({n: torch.tensor(columns[n]) for n in WAVEFORM_COLUMNS}, REFERENCE)
     names = ("inclination", "s1x", "s1y", "s1z", "s2x", "s2y", "s2z")
     expected = [spins_of(row) for row in rows(columns)]
     np.testing.assert_allclose(torch.stack([arguments[name] for name in names], 1), expected, atol=1e-9)
@@ -118,7 +118,9 @@ def test_spins_are_lalsimulations():
 
 @pytest.mark.usefixtures("ml4gw")
 def test_what_a_model_cannot_make_is_known():
-    columns = {name: torch.tensor(column) for name, column in binaries("aligned", 7).items() if name in COLUMNS}
+    columns = {
+        name: torch.tensor(column) for name, column in binaries("aligned", 7).items() if name in WAVEFORM_COLUMNS
+    }
     columns["a_1"][1] = 1.2
     columns["tilt_1"][2] = 1.0
     columns["mass_1"][3], columns["mass_2"][3] = 10.0, 12.0
@@ -161,7 +163,7 @@ def test_another_ml4gw_is_refused(monkeypatch):
 
 def test_one_version_is_asked_for_everywhere():
     root = Path(__file__).parents[2]
-    wanted = f"ml4gw=={phenom.VERSION}"
+    requirement = f"ml4gw=={phenom.VERSION}"
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    assert extras["ml4gw"] == [wanted]
-    assert wanted in (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert extras["ml4gw"] == [requirement]
+    assert requirement in (root / "constraints.txt").read_text(encoding="utf-8").splitlines()

@@ -246,7 +246,7 @@ def test_the_density_does_not_touch_bilbys_generator():
 
 
 def changed(**changes):
-    """The demo's prior with some parameters changed; those set to None are left out."""
+    """The demo's prior with changed parameters; None removes a parameter."""
     columns = {**demo_bbh().prior, **changes}
     return priors.ConditionalPriorDict({name: prior for name, prior in columns.items() if prior is not None})
 

@@ -36,7 +36,7 @@ def selection(psds):
 
 @pytest.fixture
 def few_draws(monkeypatch):
-    """Where every draw must be tried, few draws at a time are enough."""
+    """Few draws at a time, for models that test every draw."""
     monkeypatch.setattr(sieve, "DRAWS", 512)
     monkeypatch.setattr(source_module, "PROBES", 256)
 
@@ -46,7 +46,7 @@ def rng(seed=1):
 
 
 def changed(population, **columns):
-    """The population with other priors for some columns."""
+    """The population with different priors of some columns."""
     prior = dict(population.prior) | {name: kind(*limits, name=name) for name, (kind, *limits) in columns.items()}
     return Population(priors.ConditionalPriorDict(prior), False)
 
@@ -81,7 +81,7 @@ def test_waveforms_are_made_only_where_they_are_needed(source, selection):
 
 
 def test_sorting_is_that_of_full_generation(source, selection, generator):
-    """Every draw of the same generator, made in full and without the bound, is sorted alike."""
+    """The sieve sorts draws as a reference without the bound, with all waveforms, does."""
     accepted, rejected = whole(accepted_signals(source, selection, 30, rng(2)))
     total = accepted.attributes["num_injections"]
     columns = draw(source.population, 16384, rng(2))
@@ -172,7 +172,7 @@ def test_what_merges_below_the_minimum_frequency_is_in_neither_table(source, psd
 
 @pytest.mark.usefixtures("few_draws")
 def test_what_no_source_can_be_is_in_neither_table(source, psds):
-    """Noise a hundred thousand times too quiet makes all signals too loud to be true."""
+    """In noise a hundred thousand times too quiet, all signals exceed the largest physical SNR."""
     chosen = Selection(IFOS, psds * 1e-10, *BAND, THRESHOLD)
     population = changed(source.population, redshift=(priors.Uniform, 1e-3, 10.0))
     accepted, rejected = whole(accepted_signals(SignalSource(population, source.generator, 1), chosen, 5, rng(9)))
