@@ -1,7 +1,7 @@
-"""From a trained network to one that a server can load."""
+"""Export of trained networks to model repositories of Triton servers."""
 
 import os
 
-# read once, when gRPC is imported, as it is by the modules here: processes that are forked to make waveforms never ask
-# a server, so that gRPC need not follow them, nor say that it does not
+# gRPC reads this variable when modules of this package import it. Processes that are forked to make waveforms never use
+# gRPC, so it needs no support for forks, and prints no warning about them
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")

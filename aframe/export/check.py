@@ -1,4 +1,4 @@
-"""Proof, before anything is served, that what was exported computes what torch does."""
+"""Check that an exported graph computes the same as torch, before a server gets it."""
 
 from collections.abc import Callable
 
@@ -10,23 +10,26 @@ from aframe.export.graphs import Graph
 from aframe.types import Array
 
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
-"""Largest difference from torch in single precision, relative to the size of what comes out."""
+"""Largest allowed difference from torch in single precision, relative to the largest output, by precision."""
 
 
 def check(run: Callable[[Array], Array], reference: Graph, precision: str, path: str) -> float:
-    """Largest difference of an exported graph from torch in single precision, relative to the size of what comes out.
+    """Compare an exported graph with torch in single precision.
 
     Args:
-        run: The exported graph: inputs to outputs.
+        run: Runs the exported graph: inputs to outputs.
         reference: The same graph in torch and in single precision.
-        precision: In which the exported graph computes.
-        path: Where it lies, for the error.
+        precision: Precision of the exported graph.
+        path: Path of the exported graph, for the error.
+
+    Returns:
+        Largest difference, relative to the largest output.
 
     Raises:
-        AframeError: If it exceeds the precision's tolerance, or if anything is no number.
+        AframeError: If the difference exceeds the precision's tolerance, or an output is no number.
     """
     is_costly = reference.output_shape[0] > 1 and not reference.module.network.is_factorised
-    batch_size = 1 if is_costly else 3  # not the two that the exporter was shown
+    batch_size = 1 if is_costly else 3  # other than the exporter's batch of two
     inputs = reference.sample(batch_size)
     with torch.inference_mode():
         expected = reference.module(inputs).numpy()

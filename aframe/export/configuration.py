@@ -1,4 +1,4 @@
-"""``config.pbtxt``: how a server runs a model, and which model and preprocessing it is."""
+"""``config.pbtxt``: Triton's configuration of a model, with the identity of the model and its preprocessing."""
 
 import dataclasses
 import re
@@ -16,46 +16,46 @@ from aframe.export.graphs import Graph
 from aframe.preprocessing import Preprocessing
 
 INTERFACE = "2"
-"""Changes with what served models take and give, so that clients refuse those that were exported for others."""
+"""Version of the inputs and outputs of served models. Clients refuse models of other versions."""
 
 PLATFORMS = {
     "onnxruntime": ("onnxruntime_onnx", "model.onnx"),
     "tensorrt": ("tensorrt_plan", "model.plan"),
     "torch": ("pytorch_libtorch", "model.pt"),
 }
-"""Of each platform, Triton's name and the name of its file."""
+"""Triton's name of each platform, and the name of its file."""
 
 ACCELERATORS = ("tensorrt", "cuda", "none")
+"""Accelerators of ONNX Runtime on a GPU."""
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-"""What a server can make a directory and a process of."""
+"""Names that are valid for directories and processes of a server."""
 
-WARM_BATCH = 32
-"""Largest batch that a server tries before it says that it is ready."""
+WARMUP_BATCH = 32
+"""Largest batch that a server computes before it reports that it is ready."""
 
 PRECISION_MODES = {"float32": "FP32", "float16": "FP16"}
-"""What Triton calls the precisions in which ONNX Runtime can have TensorRT compute."""
-
+"""Triton's names of the precisions that TensorRT supports within ONNX Runtime."""
 
 CONFIGURATION_KEYS = {"name": "model_name", "precision": "export_precision"}
-"""Keys of a run's configuration where they are not called as the options are."""
+"""Keys of a run's configuration, by the name of the option, where the two differ."""
 
 
 @dataclass(frozen=True)
 class ServingOptions:
-    """How models are exported and served.
+    """Options of export and serving.
 
     Attributes:
-        name: Name of the model of blocks; those of the others begin with it.
+        name: Name of the model of blocks. Names of the other models start with it.
         platform: onnxruntime, tensorrt or torch.
-        precision: In which networks compute: float32, float16 or bfloat16.
-        max_batch_size: Windows that the server takes at once.
-        block_windows: Windows in a block.
-        instances: Copies of a model that run side by side, on each GPU or on the CPU.
-        threads: Of each copy, where it runs on the CPU; 0 for all cores.
-        queue_delay: Time that a server may wait for a batch to fill, s.
-        accelerator: Of onnxruntime on a GPU: tensorrt, cuda or none.
-        engine_cache: Directory, on the server, of the engines that TensorRT builds.
+        precision: Precision of the networks: float32, float16 or bfloat16.
+        max_batch_size: Largest number of windows in a request.
+        block_windows: Number of windows in a block.
+        instances: Number of copies of a model on each GPU, or on the CPU.
+        threads: Threads of each copy on the CPU; 0 for all cores.
+        queue_delay: Longest time that a server waits for a batch to fill, s.
+        accelerator: Accelerator of onnxruntime on a GPU: tensorrt, cuda or none.
+        engine_cache: Directory on the server for engines that TensorRT builds.
     """
 
     name: str = "aframe"
@@ -83,16 +83,16 @@ class ServingOptions:
 
     @property
     def file(self) -> str:
-        """Name of a model's file."""
+        """Name of the file of a model."""
         return PLATFORMS[self.platform][1]
 
 
 def identity(preprocessing: Preprocessing, sha256: str) -> dict[str, str]:
-    """What a server is asked for: parameters of the model and of what it must be sent, as texts.
+    """Identity of a model: hash, version of the interface, and parameters of the preprocessing, as texts.
 
     Args:
-        preprocessing: Of the model.
-        sha256: Of ``model.pt``.
+        preprocessing: Preprocessing of the model.
+        sha256: SHA-256 of ``model.pt``.
     """
     fields = dataclasses.asdict(preprocessing)
     fields |= fields.pop("whitening")
@@ -103,50 +103,50 @@ def identity(preprocessing: Preprocessing, sha256: str) -> dict[str, str]:
 def model_configuration(
     name: str, graph: Graph, options: ServingOptions, parameters: Mapping[str, str], version: int
 ) -> ModelConfig:
-    """What Triton must know of a model.
+    """Build Triton's configuration of a model.
 
     Args:
-        name: Name under which it is served.
-        graph: What goes in and comes out.
-        options: How it is served.
-        parameters: Its identity.
-        version: The one to serve.
+        name: Name of the model on the server.
+        graph: Inputs and outputs of the model.
+        options: Options of serving.
+        parameters: Identity of the model.
+        version: Version that the server serves.
     """
     platform, file = PLATFORMS[options.platform]
-    made = ModelConfig(name=name, platform=platform, max_batch_size=graph.max_batch_size, default_model_filename=file)
+    config = ModelConfig(name=name, platform=platform, max_batch_size=graph.max_batch_size, default_model_filename=file)
     is_torch = options.platform == "torch"
-    into, out = ("INPUT__0", "OUTPUT__0") if is_torch else (graph.input, graph.output)
-    made.input.add(name=into, data_type=model_config_pb2.TYPE_FP32, dims=graph.input_shape)
-    made.output.add(name=out, data_type=model_config_pb2.TYPE_FP32, dims=graph.output_shape)
-    made.version_policy.specific.versions.append(version)
+    input_name, output_name = ("INPUT__0", "OUTPUT__0") if is_torch else (graph.input, graph.output)
+    config.input.add(name=input_name, data_type=model_config_pb2.TYPE_FP32, dims=graph.input_shape)
+    config.output.add(name=output_name, data_type=model_config_pb2.TYPE_FP32, dims=graph.output_shape)
+    config.version_policy.specific.versions.append(version)
     on_gpu = options.platform == "tensorrt"
     kind = model_config_pb2.ModelInstanceGroup.KIND_GPU if on_gpu else model_config_pb2.ModelInstanceGroup.KIND_AUTO
-    made.instance_group.add(kind=kind, count=options.instances)
-    made.dynamic_batching.max_queue_delay_microseconds = round(1e6 * options.queue_delay)
-    for batch_size in sorted({1, min(graph.max_batch_size, WARM_BATCH)}):
-        made.model_warmup.add(name=f"batch of {batch_size}", batch_size=batch_size)
-        warm = made.model_warmup[-1].inputs[into]
-        warm.data_type, warm.random_data = model_config_pb2.TYPE_FP32, True
-        warm.dims.extend(graph.input_shape)
+    config.instance_group.add(kind=kind, count=options.instances)
+    config.dynamic_batching.max_queue_delay_microseconds = round(1e6 * options.queue_delay)
+    for batch_size in sorted({1, min(graph.max_batch_size, WARMUP_BATCH)}):
+        config.model_warmup.add(name=f"batch of {batch_size}", batch_size=batch_size)
+        warmup = config.model_warmup[-1].inputs[input_name]
+        warmup.data_type, warmup.random_data = model_config_pb2.TYPE_FP32, True
+        warmup.dims.extend(graph.input_shape)
     if options.platform == "onnxruntime":
-        made.parameters["intra_op_thread_count"].string_value = str(options.threads)
-        _accelerate(made, graph, options)
+        config.parameters["intra_op_thread_count"].string_value = str(options.threads)
+        _accelerate(config, graph, options)
     for key, value in parameters.items():
-        made.parameters[key].string_value = value
-    made.parameters["precision"].string_value = options.precision
-    return made
+        config.parameters[key].string_value = value
+    config.parameters["precision"].string_value = options.precision
+    return config
 
 
-def _accelerate(made: ModelConfig, graph: Graph, options: ServingOptions) -> None:
-    """Have ONNX Runtime use TensorRT, or CUDA alone, where the model runs on a GPU; a CPU passes this by.
+def _accelerate(config: ModelConfig, graph: Graph, options: ServingOptions) -> None:
+    """Configure TensorRT, or CUDA alone, for ONNX Runtime on a GPU. On a CPU this has no effect.
 
-    One engine serves all batches: without the profile of shapes TensorRT would build another whenever a batch is larger
-    than all before it.
+    One engine serves all batches. Without the profile of shapes, TensorRT would build another engine for each batch
+    that is larger than all before it.
     """
     if options.accelerator == "none":
         return
-    accelerator = made.optimization.execution_accelerators.gpu_execution_accelerator.add()
-    # Triton has no word for bfloat16 to TensorRT: such a graph is left to CUDA's own kernels
+    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+    # Triton has no name for bfloat16 in TensorRT, so CUDA computes such a graph
     mode = PRECISION_MODES.get(options.precision)
     accelerator.name = options.accelerator if mode else "cuda"
     if accelerator.name == "tensorrt" and mode:
@@ -154,9 +154,9 @@ def _accelerate(made: ModelConfig, graph: Graph, options: ServingOptions) -> Non
         accelerator.parameters["max_workspace_size_bytes"] = str(4 * 1024**3)
         accelerator.parameters["trt_engine_cache_enable"] = "true"
         accelerator.parameters["trt_engine_cache_path"] = options.engine_cache
-        for which, batch_size in (("min", 1), ("opt", graph.max_batch_size), ("max", graph.max_batch_size)):
+        for bound, batch_size in (("min", 1), ("opt", graph.max_batch_size), ("max", graph.max_batch_size)):
             shape = "x".join(map(str, (batch_size, *graph.input_shape)))
-            accelerator.parameters[f"trt_profile_{which}_shapes"] = f"{graph.input}:{shape}"
+            accelerator.parameters[f"trt_profile_{bound}_shapes"] = f"{graph.input}:{shape}"
 
 
 def as_text(configuration: ModelConfig) -> str:
@@ -165,10 +165,10 @@ def as_text(configuration: ModelConfig) -> str:
 
 
 def read_configuration(path: str) -> ModelConfig:
-    """Parse a ``config.pbtxt``.
+    """Read a ``config.pbtxt``.
 
     Raises:
-        StorageError: If it is no model configuration.
+        StorageError: If the file is no model configuration.
     """
     try:
         return text_format.Parse(storage.read_text(path), ModelConfig())
@@ -177,25 +177,26 @@ def read_configuration(path: str) -> ModelConfig:
 
 
 def served_version(configuration: ModelConfig) -> str:
-    """The version that a configuration has a server serve."""
+    """Version of the model that a server with this configuration serves."""
     return str(configuration.version_policy.specific.versions[0])
 
 
-def check_identity(configuration: ModelConfig, wanted: Mapping[str, str], where: str) -> None:
-    """Refuse a model that is not the wanted one, or that takes windows which were prepared in another way.
+def check_identity(configuration: ModelConfig, expected: Mapping[str, str], source: str) -> None:
+    """Refuse another model than the expected one, or a model with another preprocessing.
 
     Args:
-        configuration: As a repository or a server has it.
-        wanted: ``identity`` of the model that should answer.
-        where: What has it, for the error.
+        configuration: Configuration of the model in a repository or on a server.
+        expected: ``identity`` of the expected model.
+        source: Repository or server, for the error.
 
     Raises:
-        ParameterMismatchError: Naming the first parameter that differs, both values, and the mend.
+        ParameterMismatchError: If a parameter differs. The message has both values and the remedy.
     """
-    found: dict[str, Any] = {name: value.string_value for name, value in configuration.parameters.items()}
-    for name in sorted(wanted, key=lambda name: name == "model_sha256"):  # a parameter tells more than a hash
-        if found.get(name) != wanted[name]:
+    served: dict[str, Any] = {name: value.string_value for name, value in configuration.parameters.items()}
+    for name in sorted(expected, key=lambda name: name == "model_sha256"):  # other parameters are more informative
+        if served.get(name) != expected[name]:
             raise ParameterMismatchError(
-                f"{where} serves {configuration.name} with {name} = {found.get(name, 'not said')}, but this search has "
-                f"{name} = {wanted[name]}: export this search's model there (`aframe export`), or name its own server"
+                f"{source} serves {configuration.name} with {name} = {served.get(name, 'not set')}, but this search "
+                f"has {name} = {expected[name]}: export this search's model there (`aframe export`), or give the "
+                "address of its own server"
             )

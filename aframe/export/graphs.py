@@ -1,4 +1,4 @@
-"""What is served: stateless graphs, each of a fixed shape but for the batch."""
+"""Graphs of served models. They are stateless and have fixed shapes, except for the batch size."""
 
 import copy
 import math
@@ -15,14 +15,15 @@ from aframe.train.architectures.folding import fold_norms
 from aframe.train.model import Model
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+"""Torch's types, by the name of the precision."""
 
 BLOCKS, WINDOWS, ENCODER, FUSION = "", "-windows", "-encoder", "-fusion"
-"""Endings of the served models' names: blocks of windows have the plain name."""
+"""Endings of the served models' names. The model of blocks of windows has the name without ending."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of whitened strain that is sent at once, and the windows in it.
+    """A stretch of whitened strain in one request, with its windows.
 
     Attributes:
         network: The network.
@@ -40,22 +41,22 @@ class Block:
 
     @property
     def hop(self) -> int:
-        """Steps of an embedding from one window to the next."""
+        """Number of steps of an embedding from one window to the next."""
         return self.network.hop(self.preprocessing.stride_size)
 
     @property
     def size(self) -> int:
-        """Whitened samples of each detector."""
+        """Number of whitened samples of each detector."""
         return (self.windows - 1) * self.preprocessing.stride_size + self.preprocessing.kernel_size
 
     @property
     def encoded_steps(self) -> int:
-        """Steps of its embedding that depend on nothing beyond its end."""
+        """Number of steps of the embedding that depend on samples of the block alone."""
         return (self.size - self.network.receptive_field) // self.network.step_size + 1
 
     @property
     def fused_steps(self) -> int:
-        """Steps of the embeddings that its windows need."""
+        """Number of steps of the embeddings that the windows need."""
         return (self.windows - 1) * self.hop + self.network.window_steps
 
 
@@ -64,15 +65,15 @@ class Graph:
     """One model of a repository.
 
     Attributes:
-        module: A ``ScoreBlocks`` or the like: one tensor in, one out, with a batch in front, in single precision.
-        input: Name of what goes in, and the module's argument.
-        input_shape: Its shape without the batch.
-        output: Name of what comes out.
-        output_shape: Its shape without the batch.
-        max_batch_size: Largest batch that a server takes.
+        module: Module with one input and one output tensor, both with a batch axis in front and in single precision.
+        input: Name of the input, and of the module's argument.
+        input_shape: Shape of the input without the batch axis.
+        output: Name of the output.
+        output_shape: Shape of the output without the batch axis.
+        max_batch_size: Largest batch of a request.
     """
 
-    module: "_Served"
+    module: "_ServedModule"
     input: str
     input_shape: tuple[int, ...]
     output: str
@@ -80,7 +81,7 @@ class Graph:
     max_batch_size: int
 
     def sample(self, batch_size: int) -> Tensor:
-        """Inputs such as a server sees, the same every time: whitened noise, the first ten times as loud."""
+        """Example inputs, always the same: whitened noise, and the first input of the batch is ten times as loud."""
         network, random = self.module.network, torch.Generator().manual_seed(0)
         shape = self.input_shape
         if isinstance(self.module, FuseEmbeddings):
@@ -90,13 +91,13 @@ class Graph:
         noise[0] *= 10
         if not isinstance(self.module, FuseEmbeddings):
             return noise
-        kind = self.module.precision
+        precision = self.module.precision
         with torch.inference_mode():
-            return network.encode(noise.to(kind)).float()[..., :steps]
+            return network.encode(noise.to(precision)).float()[..., :steps]
 
 
-class _Served(nn.Module):
-    """A network in evaluation mode that computes in some precision, between single precision in and out."""
+class _ServedModule(nn.Module):
+    """Network in evaluation mode. It computes in any precision; inputs and outputs are in single precision."""
 
     def __init__(self, network: Network, precision: torch.dtype) -> None:
         super().__init__()
@@ -106,16 +107,16 @@ class _Served(nn.Module):
         self.precision = precision
 
 
-class ScoreWindows(_Served):
-    """Windows (batch, ifos, kernel_size) to scores (batch, 1)."""
+class ScoreWindows(_ServedModule):
+    """Scores windows: shape (batch, ifos, kernel_size) to (batch, 1)."""
 
     def forward(self, whitened: Tensor) -> Tensor:
-        """Score."""
+        """Score windows."""
         return self.network(whitened.to(self.precision)).unsqueeze(-1).float()
 
 
-class ScoreBlocks(_Served):
-    """Blocks (batch, ifos, block_size) to scores of their windows (batch, windows), which are cut here."""
+class ScoreBlocks(_ServedModule):
+    """Scores the windows of blocks: shape (batch, ifos, block_size) to (batch, windows)."""
 
     def __init__(self, block: Block, precision: torch.dtype) -> None:
         super().__init__(block.network, precision)
@@ -123,7 +124,7 @@ class ScoreBlocks(_Served):
         self.kernel_size, self.stride_size = block.preprocessing.kernel_size, block.preprocessing.stride_size
 
     def forward(self, whitened: Tensor) -> Tensor:
-        """Score: each stream is encoded once where the network is factorised."""
+        """Score blocks. A factorised network encodes each stream once."""
         blocks = whitened.to(self.precision)
         if self.network.is_factorised:
             return self.network.fuse(self.network.encode(blocks).unbind(1), self.hop).float()
@@ -131,9 +132,9 @@ class ScoreBlocks(_Served):
         return self.network(windows).unflatten(0, (-1, self.windows)).float()
 
     def cut(self, blocks: Tensor) -> Tensor:
-        """Windows of blocks: (batch, windows, ifos, kernel_size).
+        """Cut blocks into windows: shape (batch, ifos, block_size) to (batch, windows, ifos, kernel_size).
 
-        Made of slices and one concatenation, which any runtime has and computes fast.
+        It uses slices and one concatenation, as every runtime has these operations and computes them fast.
         """
         grain = math.gcd(self.kernel_size, self.stride_size)
         hop, size = self.stride_size // grain, self.kernel_size // grain
@@ -143,49 +144,48 @@ class ScoreBlocks(_Served):
         return torch.cat(pieces, dim=-1).transpose(1, 2)
 
 
-class EncodeStreams(_Served):
-    """Streams of all detectors (batch, ifos, block_size) to embeddings (batch, ifos, channels, steps)."""
+class EncodeStreams(_ServedModule):
+    """Encodes streams of all detectors: shape (batch, ifos, block_size) to (batch, ifos, channels, steps)."""
 
     def forward(self, streams: Tensor) -> Tensor:
-        """Encode."""
+        """Encode streams."""
         return self.network.encode(streams.to(self.precision)).float()
 
 
-class FuseEmbeddings(_Served):
-    """Embeddings of all detectors (batch, ifos, channels, steps) to scores of their windows (batch, windows)."""
+class FuseEmbeddings(_ServedModule):
+    """Scores the windows of embeddings: shape (batch, ifos, channels, steps) to (batch, windows)."""
 
     def __init__(self, block: Block, precision: torch.dtype) -> None:
         super().__init__(block.network, precision)
         self.hop = block.hop
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Fuse."""
-        typed = embeddings.to(self.precision)
-        return self.network.fuse([typed[:, ifo] for ifo in range(typed.shape[1])], self.hop).float()
+        """Fuse embeddings."""
+        converted = embeddings.to(self.precision)
+        return self.network.fuse([converted[:, ifo] for ifo in range(converted.shape[1])], self.hop).float()
 
 
 def served_graphs(model: Model, block_windows: int, max_batch_size: int, precision: str) -> Mapping[str, Graph]:
-    """The graphs of a model, by the ending of their names: blocks, windows, and of a factorised network its two parts.
+    """Graphs of a model, by the ending of their names: blocks, windows, and the parts of a factorised network.
 
     Args:
         model: Network and preprocessing.
-        block_windows: Windows in a block.
-        max_batch_size: Windows that a server takes at once.
+        block_windows: Number of windows in a block.
+        max_batch_size: Largest number of windows in a request.
         precision: float32, float16 or bfloat16.
 
     Raises:
-        ConfigurationError: If the precision is none of these, or windows fall between steps of the embeddings.
+        ConfigurationError: If the precision is another one, or windows start between steps of the embeddings.
     """
     if precision not in PRECISIONS:
         raise ConfigurationError(f"precision = {precision!r} is none of {', '.join(PRECISIONS)}")
-    made, kind = model.preprocessing, PRECISIONS[precision]
-    block, ifos = Block(model.network, made, block_windows), len(made.ifos)
+    preprocessing, kind = model.preprocessing, PRECISIONS[precision]
+    block, ifos = Block(model.network, preprocessing, block_windows), len(preprocessing.ifos)
+    window = (ifos, preprocessing.kernel_size)
     blocks = max(1, max_batch_size // block_windows)
     graphs = {
         BLOCKS: Graph(ScoreBlocks(block, kind), "whitened", (ifos, block.size), "score", (block_windows,), blocks),
-        WINDOWS: Graph(
-            ScoreWindows(model.network, kind), "whitened", (ifos, made.kernel_size), "score", (1,), max_batch_size
-        ),
+        WINDOWS: Graph(ScoreWindows(model.network, kind), "whitened", window, "score", (1,), max_batch_size),
     }
     if model.network.is_factorised:
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""ONNX: a graph that runs without python, and proof that it computes the same."""
+"""Export to ONNX, and runs of ONNX files for checks."""
 
 import logging
 import warnings
@@ -13,16 +13,16 @@ from aframe.export.graphs import Graph
 from aframe.types import Array
 
 OPSET = 22
-"""The first in which convolutions and pooling may be in bfloat16."""
+"""Version of ONNX's operators. It is the first with convolutions and pooling in bfloat16."""
 
 
 def export_onnx(graph: Graph, path: str, precision: str) -> None:
-    """Export a graph with torch's exporter, the batch left free.
+    """Export a graph with torch's exporter, for any batch size.
 
     Args:
-        graph: What to export.
+        graph: Graph to export.
         path: Local path of the ONNX file.
-        precision: In which it computes.
+        precision: Precision of the graph.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -36,17 +36,25 @@ def export_onnx(graph: Graph, path: str, precision: str) -> None:
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            optimize=precision != "bfloat16",  # the optimiser folds norms into convolutions in single precision alone
+            optimize=precision != "bfloat16",  # the optimiser cannot fold norms in bfloat16
         )
     assert program is not None
     program.save(path, external_data=False)
 
 
 def run_onnx(path: str, inputs: Array, precision: str) -> Array:
-    """What an ONNX file makes of its one input: by ONNX Runtime; in bfloat16 by ONNX's reference.
+    """Run an ONNX file with ONNX Runtime, or with ONNX's reference implementation in bfloat16.
+
+    Args:
+        path: Local path of the ONNX file.
+        inputs: Inputs with a batch axis in front, float32.
+        precision: Precision of the graph.
+
+    Returns:
+        Outputs with a batch axis in front, float32.
 
     Raises:
-        onnx.checker.ValidationError: If the types in the graph do not fit each other.
+        onnx.checker.ValidationError: If types in the graph do not match.
     """
     name = onnx.load(path, load_external_data=False).graph.input[0].name
     if precision == "bfloat16":

@@ -1,4 +1,4 @@
-"""The Triton model repository: versions of models, each complete before a server is told of it."""
+"""The Triton model repository. Each version of a model is complete before a server can load it."""
 
 import functools
 import json
@@ -33,21 +33,21 @@ def publish(
 ) -> dict[str, str]:
     """Export a model as the next version in a repository.
 
-    All files are written and checked against torch under a number that no server looks at, as each model's
-    configuration names the one version to serve. Then each configuration is replaced in one piece: that is the switch.
+    It writes all files as a new version and checks them against torch. No server loads this version yet, as each
+    model's configuration names the version to serve. Then it replaces each configuration atomically.
 
     Args:
-        model: What to export.
-        sha256: Of its ``model.pt``.
+        model: Model to export.
+        sha256: SHA-256 of its ``model.pt``.
         repository: Directory of the repository.
-        options: How it is served.
+        options: Options of export and serving.
         made_with: Parameters of the model.
 
     Returns:
         Paths of the new versions' directories, by the models' names.
 
     Raises:
-        AframeError: If what was exported does not compute the same; nothing is published then.
+        AframeError: If an exported graph differs from torch. Then nothing is published.
     """
     arguments = (options.block_windows, options.max_batch_size)
     graphs = served_graphs(model, *arguments, options.precision)
@@ -61,7 +61,7 @@ def publish(
             files[ending].mkdir()
             _write(graph, references[ending], str(files[ending]), options)
             (files[ending] / "made_with.json").write_text(json.dumps(made_with, sort_keys=True, indent=1), "utf-8")
-        claim([repository])  # two exports at once would take the same number
+        claim([repository])  # two simultaneous exports would choose the same version
         for ending, graph in graphs.items():
             name = options.name + ending
             directory = storage.join(repository, name)
@@ -70,7 +70,8 @@ def publish(
             configuration = model_configuration(name, graph, options, parameters, number)
             texts[name] = _checked_text(configuration)
             _add(directory, number, files[ending], texts[name])
-    for name in sorted(texts, key=lambda name: name == options.name + BLOCKS):  # the one that all wait for comes last
+    # clients use the model of blocks first, so its configuration is replaced last
+    for name in sorted(texts, key=lambda name: name == options.name + BLOCKS):
         path = storage.join(repository, name, "config.pbtxt")
         storage.sign(path, made_with)
         storage.write_text(path, texts[name])
@@ -78,10 +79,14 @@ def publish(
 
 
 def find_model(repository: str, name: str) -> tuple[str, ModelConfig]:
-    """Path of the file of the version to serve, and the configuration.
+    """Find the file of a model's version to serve, and read its configuration.
+
+    Args:
+        repository: Directory of the repository.
+        name: Name of the model.
 
     Raises:
-        StorageError: If there is no such model, it names no version, or its file is missing.
+        StorageError: If there is no such model, its configuration names no version, or its file is missing.
     """
     directory = storage.join(repository, name)
     configuration = read_configuration(storage.join(directory, "config.pbtxt"))
@@ -95,7 +100,7 @@ def find_model(repository: str, name: str) -> tuple[str, ModelConfig]:
 
 
 def _write(graph: Graph, reference: Graph, directory: str, options: ServingOptions) -> None:
-    """Write and check a model's file, and where that is built from one, its ONNX file too."""
+    """Write and check the file of a model, and its ONNX file if the platform needs one."""
     path = storage.join(directory, options.file)
     run: Callable[..., Any]
     if options.platform == "torch":
@@ -120,12 +125,12 @@ def _checked_text(configuration: ModelConfig) -> str:
         path = storage.join(folder, "config.pbtxt")
         storage.write_text(path, text)
         if read_configuration(path) != configuration:
-            raise AframeError(f"the configuration of {configuration.name} does not survive being text: report this")
+            raise AframeError(f"the configuration of {configuration.name} changes when it is read back: report this")
     return text
 
 
 def _add(directory: str, number: int, files: Path, text: str) -> None:
-    """Add a version; a new model appears as a whole, since a server complains of one without a configuration."""
+    """Add a version. A new model appears together with its configuration, as servers log errors without one."""
     if storage.exists(directory) or storage.is_remote(directory):
         with storage.atomic(storage.join(directory, str(number))) as temporary:
             shutil.copytree(files, temporary)

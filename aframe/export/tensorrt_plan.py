@@ -1,8 +1,8 @@
-"""A TensorRT plan from an ONNX file, where the ``tensorrt`` package is installed.
+"""TensorRT plans from ONNX files. This needs the ``tensorrt`` package.
 
-The classes below list all that is used of it, as documented in
-https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/python-api-docs.html (version 10 and later), so
-that the builder is type-checked without the package. It has never been run: its authors had no TensorRT.
+The protocols below describe the used parts of the package, as documented in
+https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/python-api-docs.html (version 10 and later). They
+allow type checks without the package. This module has never been run, as its authors had no TensorRT.
 """
 
 import importlib
@@ -12,8 +12,8 @@ from typing import Any, Protocol, cast, runtime_checkable
 from aframe.errors import AframeError, ConfigurationError
 from aframe.export.graphs import Graph
 
-WORKSPACE = 4 * 1024**3
-"""Bytes that TensorRT may use while it tries kernels."""
+WORKSPACE_BYTES = 4 * 1024**3
+"""Memory that TensorRT may use while it tries kernels."""
 
 
 @runtime_checkable
@@ -21,7 +21,7 @@ class OptimizationProfile(Protocol):
     """``tensorrt.IOptimizationProfile``."""
 
     def set_shape(self, input: str, min: tuple[int, ...], opt: tuple[int, ...], max: tuple[int, ...]) -> None:
-        """Smallest, likeliest and largest shape of an input."""
+        """Set the smallest, most likely and largest shape of an input."""
 
 
 @runtime_checkable
@@ -29,10 +29,10 @@ class BuilderConfig(Protocol):
     """``tensorrt.IBuilderConfig``."""
 
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
-        """Limit a ``tensorrt.MemoryPoolType`` to some bytes."""
+        """Limit a ``tensorrt.MemoryPoolType`` to a number of bytes."""
 
     def add_optimization_profile(self, profile: OptimizationProfile) -> int:
-        """Add a profile; its index, negative where it is refused."""
+        """Add a profile, and return its index. A negative index means that it is refused."""
 
 
 @runtime_checkable
@@ -42,10 +42,10 @@ class Parser(Protocol):
     num_errors: int
 
     def parse(self, model: bytes) -> bool:
-        """Read an ONNX file's content into the network; whether it could."""
+        """Parse the content of an ONNX file into the network, and return whether this succeeded."""
 
     def get_error(self, index: int) -> object:
-        """What it could not read."""
+        """Return an error of the parser."""
 
 
 @runtime_checkable
@@ -53,21 +53,21 @@ class Builder(Protocol):
     """``tensorrt.Builder``."""
 
     def create_network(self, flags: int = 0) -> object:
-        """An empty ``tensorrt.INetworkDefinition``."""
+        """Create an empty ``tensorrt.INetworkDefinition``."""
 
     def create_builder_config(self) -> BuilderConfig:
-        """Default options."""
+        """Create default options."""
 
     def create_optimization_profile(self) -> OptimizationProfile:
-        """An empty profile."""
+        """Create an empty profile."""
 
     def build_serialized_network(self, network: object, config: BuilderConfig) -> Any:
-        """A ``tensorrt.IHostMemory``, or None after an error that the logger has told."""
+        """Build a ``tensorrt.IHostMemory``, or return None after an error. The logger prints the error."""
 
 
 @runtime_checkable
 class TensorRT(Protocol):
-    """The package."""
+    """The package ``tensorrt``."""
 
     __version__: str
     Logger: Any
@@ -75,14 +75,14 @@ class TensorRT(Protocol):
     NetworkDefinitionCreationFlag: Any
 
     def Builder(self, logger: object) -> Builder:
-        """A builder."""
+        """Create a builder."""
 
     def OnnxParser(self, network: object, logger: object) -> Parser:
-        """A parser that fills a network."""
+        """Create a parser that fills a network."""
 
 
 def load_tensorrt() -> TensorRT:
-    """The package.
+    """Import the package ``tensorrt``.
 
     Raises:
         ConfigurationError: If it is not installed, or has no builder.
@@ -100,19 +100,19 @@ def load_tensorrt() -> TensorRT:
 
 
 def build_plan(onnx_path: str, path: str, graph: Graph, precision: str) -> None:
-    """Build a plan for this machine's GPU, for batches from one to the graph's largest.
+    """Build a plan for this machine's GPU, for all batch sizes of the graph.
 
-    The types are the ONNX file's own (a strongly typed network), so its precision is that of the plan.
+    The plan has the types of the ONNX file (a strongly typed network), and thus its precision.
 
     Args:
-        onnx_path: The ONNX file.
-        path: The plan to write.
-        graph: Its input.
-        precision: Said in errors.
+        onnx_path: Local path of the ONNX file.
+        path: Local path of the plan to write.
+        graph: Graph of the ONNX file.
+        precision: Precision of the ONNX file, for errors.
 
     Raises:
         ConfigurationError: If TensorRT is not installed.
-        AframeError: If it cannot read or build the network.
+        AframeError: If TensorRT cannot read or build the network.
     """
     trt = load_tensorrt()
     logger = trt.Logger(trt.Logger.WARNING)
@@ -124,7 +124,7 @@ def build_plan(onnx_path: str, path: str, graph: Graph, precision: str) -> None:
         errors = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise AframeError(f"TensorRT {trt.__version__} cannot read {onnx_path}: {errors}")
     config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     profile = builder.create_optimization_profile()
     shape, largest = graph.input_shape, graph.max_batch_size
     profile.set_shape(graph.input, (1, *shape), (largest, *shape), (largest, *shape))

@@ -1,1 +1,1 @@
-"""A Triton server: starting one, and asking one."""
+"""Triton servers: start and stop, and clients."""

@@ -1,6 +1,6 @@
-"""Asking a Triton server: many requests on their way, none for ever.
+"""Client of a Triton server. It keeps several requests in flight, each with a deadline.
 
-What is asked is stateless, so that a request may be repeated at will: its answer is the same, and is taken once.
+The served models are stateless, so a request may be repeated: its answer is the same, and is used once.
 """
 
 import time
@@ -21,34 +21,34 @@ from aframe.types import Array
 
 Tag = TypeVar("Tag")
 
-CHANNEL = [
+CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 1000),  # else a server that is back is found only after minutes
+    ("grpc.max_reconnect_backoff_ms", 1000),  # by default gRPC tries a restarted server only after minutes
 ]
-"""Options of gRPC."""
+"""Options of gRPC's channel."""
 
 TRANSIENT = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
-"""Failures after which the same request may succeed: a server that is not there, too slow, or about to end."""
+"""Errors after which the same request may succeed: the server is unreachable, too slow, or about to end."""
 
 VERSION_GONE = ("StatusCode.NOT_FOUND", "unknown model", "not at ready state", "no longer")
-"""What a server says of a version that another has taken the place of."""
+"""Parts of errors of a server that has replaced the requested version."""
 
-GRACE = 5.0
-"""Seconds beyond its deadline after which a request whose end gRPC has not told is given up."""
+DEADLINE_MARGIN = 5.0
+"""Seconds beyond its deadline after which a request without a result from gRPC counts as lost."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How requests are sent.
+    """Deadlines and retries of requests.
 
     Attributes:
-        in_flight: Requests that are on their way at the same time, at most.
-        deadline: Time in which each attempt must be answered, s.
-        retries: Attempts after the first.
-        first_wait: Seconds before the second attempt; it doubles from one to the next.
-        last_wait: Seconds between two attempts, at most.
+        in_flight: Largest number of requests in flight.
+        deadline: Longest time for the answer of each attempt, s.
+        retries: Number of attempts after the first.
+        first_wait: Time before the second attempt, s. It doubles from one attempt to the next.
+        last_wait: Longest time between two attempts, s.
     """
 
     in_flight: int = 16
@@ -58,13 +58,13 @@ class Delivery:
     last_wait: float = 30.0
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait after an attempt, the first being 0."""
+        """Seconds to wait after an attempt. The first attempt has number 0."""
         return min(self.last_wait, self.first_wait * 2**attempt)
 
 
 @dataclass
 class _Pending:
-    """A request on its way."""
+    """A request in flight."""
 
     model: str
     inputs: Array
@@ -73,12 +73,15 @@ class _Pending:
 
 
 class TritonClient:
-    """The models of one server.
+    """Client of the models of one server.
 
     Args:
-        address: host:port of its gRPC service.
-        identity: Of the model that should answer, as in ``export.configuration.identity``.
-        delivery: How requests are sent.
+        address: host:port of the server's gRPC service.
+        identity: Identity of the expected model, as in ``export.configuration.identity``.
+        delivery: Deadlines and retries of requests.
+
+    Raises:
+        ConfigurationError: If the address is no host:port.
     """
 
     def __init__(self, address: str, identity: Mapping[str, str], delivery: Delivery) -> None:
@@ -88,35 +91,38 @@ class TritonClient:
                 f"triton_address = {address!r} is no HOST:PORT of a gRPC service, such as gpu1:8001"
             )
         self.address, self.identity, self.delivery = f"{host}:{port}", identity, delivery
-        self.client = InferenceServerClient(self.address, channel_args=CHANNEL)
+        self.client = InferenceServerClient(self.address, channel_args=CHANNEL_OPTIONS)
         self.configurations: dict[str, ModelConfig] = {}
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.client.close()
 
     def configuration(self, model: str) -> ModelConfig:
-        """What the server says of a model, read once and checked.
+        """Configuration of a model on the server. It is read and checked once.
 
         Raises:
-            ParameterMismatchError: If it is another model, or takes windows that were prepared in another way.
-            ServerError: If the server does not answer, or has no such model.
+            ParameterMismatchError: If it is another model, or a model with another preprocessing.
+            ServerError: If the server does not answer, or lacks the model.
         """
         if model not in self.configurations:
-            ask = self.client.get_model_config
-            found = self._persist(lambda _: ask(model, client_timeout=self.delivery.deadline).config, model)
-            check_identity(found, self.identity, f"the Triton server at {self.address}")
-            self.configurations[model] = found
+            read, deadline = self.client.get_model_config, self.delivery.deadline
+            configuration = self._persist(lambda _: read(model, client_timeout=deadline).config, model)
+            check_identity(configuration, self.identity, f"the Triton server at {self.address}")
+            self.configurations[model] = configuration
         return self.configurations[model]
 
     def infer_each(self, requests: Iterable[tuple[str, Array, Tag]]) -> Iterator[tuple[Array, Tag]]:
-        """Answers to requests, in order; the next request is made only when there is room for it on the way.
+        """Send requests, and yield their answers in order. Requests are taken only while few enough are in flight.
 
         Args:
-            requests: Of each: model, inputs with a batch in front, and anything to have back with the answer.
+            requests: Requests: name of the model, inputs with a batch axis in front, and a tag.
+
+        Yields:
+            Answer of each request, with the tag of the request.
 
         Raises:
-            ParameterMismatchError: If the server has begun to serve another model.
+            ParameterMismatchError: If the server has changed to another model.
             ServerError: If the server refuses a request, or does not answer it after all retries.
         """
         pending: deque[_Pending] = deque()
@@ -132,9 +138,9 @@ class TritonClient:
                 request.answer.cancel()
 
     def _send(self, request: _Pending) -> _Pending:
-        """Put a request on its way."""
-        made = self.configuration(request.model)
-        inputs = InferInput(made.input[0].name, request.inputs.shape, "FP32")
+        """Send a request."""
+        configuration = self.configuration(request.model)
+        inputs = InferInput(configuration.input[0].name, request.inputs.shape, "FP32")
         inputs.set_data_from_numpy(request.inputs)
         answer: Future[Array] = Future()
         request.answer = answer
@@ -145,29 +151,29 @@ class TritonClient:
             if error is not None:
                 answer.set_exception(error)
             else:
-                answer.set_result(result.as_numpy(made.output[0].name))
+                answer.set_result(result.as_numpy(configuration.output[0].name))
 
         self.client.async_infer(
             request.model,
             [inputs],
             receive,
-            model_version=served_version(made),
+            model_version=served_version(configuration),
             client_timeout=self.delivery.deadline,
         )
         return request
 
     def _collect(self, request: _Pending) -> tuple[Array, Any]:
-        """The answer of a request that is on its way, which is sent again if need be."""
+        """Wait for the answer of a request. Send the request again after a transient error."""
 
         def attempt(number: int) -> Array:
             if number > 0:
                 self._send(request)
-            return request.answer.result(self.delivery.deadline + GRACE)
+            return request.answer.result(self.delivery.deadline + DEADLINE_MARGIN)
 
         return self._persist(attempt, request.model), request.tag
 
     def _persist(self, attempt: Callable[[int], Any], model: str) -> Any:
-        """Try until it succeeds, is refused for good, or has been tried often enough."""
+        """Repeat an attempt until it succeeds, fails permanently, or all retries are used."""
         for number in range(self.delivery.retries + 1):
             is_gone = False
             try:
@@ -181,7 +187,7 @@ class TritonClient:
                     raise ServerError(
                         f"the Triton server at {self.address} refuses {model}: {reason}; its log says more"
                     ) from None
-            if is_gone:  # which version has taken its place, and is it still the same model?
+            if is_gone:  # read the configuration of the new version, and check its identity
                 self.configurations.pop(model, None)
             if number < self.delivery.retries and not (is_gone and number == 0):
                 time.sleep(self.delivery.wait(number))

@@ -1,4 +1,4 @@
-"""How a Triton server is started: its own binary, or a container."""
+"""Command lines that start a Triton server: its binary, or a container."""
 
 import os
 import shutil
@@ -10,27 +10,27 @@ from aframe import storage
 from aframe.errors import ConfigurationError, ServerError
 
 LAUNCHERS = ("tritonserver", "apptainer", "docker", "podman")
-"""Programs that can start a server, in the order in which they are looked for."""
+"""Programs that can start a server, in order of preference."""
 
 IMAGE = "nvcr.io/nvidia/tritonserver:25.10-py3"
-"""Container image, unless another is asked for."""
+"""Default container image."""
 
-MODELS = "/models"
-"""Where a container finds the repository."""
+MODELS_DIRECTORY = "/models"
+"""Directory of the repository in a container."""
 
 STORE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
-"""What a server in a container is told of the environment where it reads its repository from s3."""
+"""Environment variables that a container gets if the server reads its repository from s3."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server listens.
+    """Host and ports of a server.
 
     Attributes:
-        host: Name or address of this machine, as clients reach it.
-        grpc_port: For clients.
-        http_port: For the question whether it is ready.
-        metrics_port: For monitoring.
+        host: Name or address of this machine for clients.
+        grpc_port: Port for clients.
+        http_port: Port for checks that the server is ready.
+        metrics_port: Port for monitoring.
     """
 
     host: str = "127.0.0.1"
@@ -40,26 +40,26 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """What clients are told."""
+        """Address for clients, host:port."""
         return f"{self.host}:{self.grpc_port}"
 
     @property
     def interface(self) -> str:
-        """What the server binds: loopback alone, or else all there is."""
+        """Address that the server binds: loopback for a local host, else all interfaces."""
         return self.host if self.host in ("127.0.0.1", "localhost") else "0.0.0.0"
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start.
+    """Options of a server to start.
 
     Attributes:
         repository: Model repository: a local directory, or s3://…
-        launcher: One of ``LAUNCHERS``; auto for the first of them that is on PATH.
-        image: Container image; of apptainer a .sif file, too.
-        gpus: As in CUDA_VISIBLE_DEVICES; empty for the CPU.
-        engine_cache: Directory for the engines that TensorRT builds.
-        endpoint: Where the server listens.
+        launcher: One of ``LAUNCHERS``, or auto for the first of them on PATH.
+        image: Container image. For apptainer it may be a .sif file.
+        gpus: GPUs as in CUDA_VISIBLE_DEVICES; empty for the CPU.
+        engine_cache: Directory for engines that TensorRT builds.
+        endpoint: Host and ports of the server.
     """
 
     repository: str
@@ -70,37 +70,37 @@ class Launch:
     endpoint: Endpoint = Endpoint()
 
     def find_launcher(self) -> str:
-        """The program to use.
+        """Find the program that starts the server.
 
         Raises:
-            ConfigurationError: If it is none of those that are known.
-            ServerError: If it, or any, is not on PATH.
+            ConfigurationError: If the launcher is not one of ``LAUNCHERS``.
+            ServerError: If the launcher, or with auto each of them, is not on PATH.
         """
-        wanted = LAUNCHERS if self.launcher == "auto" else (self.launcher,)
-        if not set(wanted) <= set(LAUNCHERS):
+        candidates = LAUNCHERS if self.launcher == "auto" else (self.launcher,)
+        if not set(candidates) <= set(LAUNCHERS):
             raise ConfigurationError(f"launcher {self.launcher!r} is none of auto, {', '.join(LAUNCHERS)}")
-        for name in wanted:
+        for name in candidates:
             if shutil.which(name):
                 return name
         raise ServerError(
-            f"no Triton server can be started: {', '.join(wanted)} not on PATH; install one, or name a server that "
-            "runs elsewhere (triton_address)"
+            f"no Triton server can be started: {', '.join(candidates)} not on PATH; install one, or give the address "
+            "of a running server (triton_address)"
         )
 
     @property
     def container_name(self) -> str:
-        """Name of the container, one for each starting process."""
+        """Name of the container. It contains the number of this process."""
         return f"aframe-triton-{os.getpid()}"
 
     def command(self, launcher: str) -> list[str]:
-        """Command line that starts the server with a program."""
-        models = _as_triton_says(self.repository)
+        """Command line that starts the server with the given launcher."""
+        models = _triton_path(self.repository)
         if launcher == "tritonserver":
             return [launcher, *self._options(models)]
         mounts = {self.engine_cache: self.engine_cache}
         if not storage.is_remote(self.repository):
-            models = MODELS
-            mounts[str(Path(self.repository).absolute())] = f"{MODELS}:ro"
+            models = MODELS_DIRECTORY
+            mounts[str(Path(self.repository).absolute())] = f"{MODELS_DIRECTORY}:ro"
         server = ["tritonserver", *self._options(models)]
         if launcher == "apptainer":
             image = self.image if self.image.endswith(".sif") or "://" in self.image else f"docker://{self.image}"
@@ -120,30 +120,30 @@ class Launch:
         return [launcher, "run", "--rm", "--init", "--name", name, "--network", "host", *options, self.image, *server]
 
     def kill_command(self, launcher: str) -> Sequence[str]:
-        """Command line that ends a container which does not end by itself; empty where there is none."""
+        """Command line that kills a container; empty if the launcher needs none."""
         return [launcher, "kill", self.container_name] if launcher in ("docker", "podman") else []
 
     def _options(self, models: str) -> list[str]:
-        """Options of the server; it looks for new versions every two seconds."""
-        where, interface = self.endpoint, self.endpoint.interface
+        """Options of the server. It polls for new versions every two seconds."""
+        endpoint, interface = self.endpoint, self.endpoint.interface
         return [
             f"--model-repository={models}",
             "--model-control-mode=poll",
             "--repository-poll-secs=2",
             f"--grpc-address={interface}",
-            f"--grpc-port={where.grpc_port}",
+            f"--grpc-port={endpoint.grpc_port}",
             f"--http-address={interface}",
-            f"--http-port={where.http_port}",
+            f"--http-port={endpoint.http_port}",
             f"--metrics-address={interface}",
-            f"--metrics-port={where.metrics_port}",
+            f"--metrics-port={endpoint.metrics_port}",
             "--exit-timeout-secs=10",
         ]
 
 
-def _as_triton_says(repository: str) -> str:
-    """A repository's path for a server, which wants the store's address, where that is not Amazon's, in it.
+def _triton_path(repository: str) -> str:
+    """Path of a repository for a server. It contains the address of the store, unless that is Amazon's.
 
-    >>> _as_triton_says("/data/model_repo")
+    >>> _triton_path("/data/model_repo")
     '/data/model_repo'
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")

@@ -1,4 +1,4 @@
-"""A running Triton server: started, waited for, watched, and stopped however this process ends."""
+"""A Triton server as a child process: start, checks that it is ready and alive, and stop when this process ends."""
 
 import contextlib
 import functools
@@ -20,20 +20,20 @@ from aframe.machine.processes import die_with
 from aframe.serving.launch import Endpoint, Launch
 
 ERROR = re.compile(r"^(E\d{4} |error: )")
-"""How errors begin in the server's log."""
+"""Start of an error in the server's log."""
 
-HARMLESS = re.compile(r"CudaDriverHelper has not been initialized")
-"""Errors that a server without GPUs always has."""
+HARMLESS_ERROR = re.compile(r"CudaDriverHelper has not been initialized")
+"""Error that a server without GPUs always logs."""
 
-STOP = 30.0
-"""Seconds in which a server must end after SIGTERM."""
+STOP_TIMEOUT = 30.0
+"""Seconds that a server may take to end after SIGTERM."""
 
-LOOK = 0.2
-"""Seconds from one look at a server to the next."""
+POLL_INTERVAL = 0.2
+"""Seconds between two checks of a server."""
 
 
 def free_ports(host: str) -> Endpoint:
-    """An endpoint on ports that nobody uses."""
+    """Endpoint with unused ports."""
     sockets = [socket.socket() for _ in range(3)]
     try:
         for item in sockets:
@@ -45,14 +45,14 @@ def free_ports(host: str) -> Endpoint:
 
 
 class TritonServer:
-    """A server as a child of this process; to be used in a ``with`` block, from the main thread.
+    """Server as a child of this process, for a ``with`` block in the main thread.
 
     Args:
-        launch: What to start.
-        log: Its log, which is added to.
+        launch: Options of the server.
+        log: Path of the server's log. The log is appended to the file.
 
     Raises:
-        ServerError: If nothing can start one, or a port is in use.
+        ServerError: If no launcher is on PATH, or a port is in use.
     """
 
     def __init__(self, launch: Launch, log: str) -> None:
@@ -77,7 +77,7 @@ class TritonServer:
                 stdout=log,
                 stderr=log,
                 env=os.environ | {"CUDA_VISIBLE_DEVICES": self.launch.gpus},
-                start_new_session=True,  # an interrupt at the terminal reaches it through this process alone
+                start_new_session=True,  # an interrupt at the terminal must not end it before this process does
                 preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509 - no thread holds a lock that it needs
             )
         return self
@@ -86,22 +86,22 @@ class TritonServer:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             try:
-                self.process.wait(STOP)
+                self.process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 if command := self.launch.kill_command(self.launcher):
                     subprocess.run(command, check=False, capture_output=True)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # it, or what it has left behind: each model may have processes
+            os.killpg(self.process.pid, signal.SIGKILL)  # the server, and processes of its models
         self.process.wait()
         self.lines.close()
 
     def new_errors(self) -> list[str]:
-        """Errors in the log since the last look."""
+        """Errors in the log since the last call."""
         lines = (line.strip() for line in self.lines)
-        return [line for line in lines if ERROR.match(line) and not HARMLESS.search(line)]
+        return [line for line in lines if ERROR.match(line) and not HARMLESS_ERROR.search(line)]
 
     def is_ready(self) -> bool:
-        """Whether it says that all its models can be asked."""
+        """Whether the server reports that all its models are ready."""
         connection = http.client.HTTPConnection(self.launch.endpoint.host, self.launch.endpoint.http_port, timeout=5)
         try:
             connection.request("GET", "/v2/health/ready")
@@ -112,17 +112,17 @@ class TritonServer:
             connection.close()
 
     def wait_until_ready(self, patience: float, is_over: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for it to load its models.
+        """Wait until the server has loaded its models.
 
         Args:
-            patience: Seconds.
-            is_over: Whether the wait has lost its purpose.
+            patience: Longest time to wait, s.
+            is_over: Whether to stop waiting.
 
         Returns:
-            Whether it is ready; not where the wait is over before.
+            Whether the server is ready. False if ``is_over`` ended the wait.
 
         Raises:
-            ServerError: With the server's own errors, if it ends, or is not ready in time.
+            ServerError: If the server ends, or is not ready in time. The message has the server's errors.
         """
         errors: list[str] = []
         end = time.monotonic() + patience
@@ -132,25 +132,28 @@ class TritonServer:
             if self.is_ready():
                 return True
             if time.monotonic() > end:
-                raise ServerError(f"{self.launcher} is not ready after {patience:g} s{self._told(errors)}")
-            time.sleep(LOOK)
+                raise ServerError(f"{self.launcher} is not ready after {patience:g} s{self._summary(errors)}")
+            time.sleep(POLL_INTERVAL)
         return False
 
     def check_alive(self, errors: list[str]) -> None:
-        """Refuse to go on without it.
+        """Check that the server runs.
+
+        Args:
+            errors: Earlier errors of the server, for the message.
 
         Raises:
-            ServerError: With the errors, if it has ended.
+            ServerError: If the server has ended. The message has its last errors.
         """
         code = self.process.poll()
         if code is not None:
             errors += self.new_errors()
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ServerError(f"{self.launcher} {how}{self._told(errors)}")
+            end = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise ServerError(f"{self.launcher} {end}{self._summary(errors)}")
 
-    def _told(self, errors: list[str]) -> str:
-        said = f": {' | '.join(errors[-3:])}" if errors else " and told no error"
-        return f"{said} (log: {self.log})"
+    def _summary(self, errors: list[str]) -> str:
+        text = f": {' | '.join(errors[-3:])}" if errors else " and logged no error"
+        return f"{text} (log: {self.log})"
 
 
 def serve(
@@ -159,14 +162,14 @@ def serve(
     """Run a server until SIGTERM, an interrupt, or ``is_over``.
 
     Args:
-        launch: What to start.
-        log: Where its log goes.
-        patience: Seconds in which it must be ready.
-        tell: Called with the address when it is ready, and with errors in its log after that.
-        is_over: Whether nobody needs it any more.
+        launch: Options of the server.
+        log: Path of the server's log.
+        patience: Longest time until the server is ready, s.
+        tell: Called with the address when the server is ready, and with later errors in its log.
+        is_over: Whether to stop the server.
 
     Raises:
-        ServerError: If it cannot be started, is not ready in time, or ends by itself.
+        ServerError: If the server cannot be started, is not ready in time, or ends by itself.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -183,7 +186,7 @@ def serve(
             for line in errors:
                 tell(line)
             server.check_alive(errors)
-            stop.wait(LOOK)
+            stop.wait(POLL_INTERVAL)
 
 
 def _check_free(interface: str, port: int, name: str) -> None:

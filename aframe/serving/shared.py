@@ -1,4 +1,4 @@
-"""One server for all processes of a run: whoever needs it first starts it, and it ends with the run."""
+"""One server for all processes of a run. The first process that needs it starts it, and it ends with the run."""
 
 import contextlib
 import fcntl
@@ -14,15 +14,15 @@ from pathlib import Path
 from aframe.errors import ServerError
 from aframe.machine.processes import is_alive
 from aframe.serving.launch import Launch
-from aframe.serving.server import LOOK, STOP, free_ports
+from aframe.serving.server import POLL_INTERVAL, STOP_TIMEOUT, free_ports
 
 _started: list["subprocess.Popen[bytes]"] = []
-"""Servers that this process has started, which outlive it."""
+"""Servers that this process has started. They may outlive it."""
 
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[Path]:
-    """The record of a directory's server, to one process at a time, which lets go of servers that have ended."""
+    """Lock the record of a directory's server, and yield its path. Ended servers of this process are forgotten."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".triton.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -31,23 +31,23 @@ def _locked(directory: Path) -> Iterator[Path]:
 
 
 def shared_server(launch: Launch, directory: str, owner: int, patience: float = 1800.0) -> str:
-    """Address of a run's server, which is started if need be.
+    """Address of a run's server. The server is started if it does not run.
 
     Args:
-        launch: What to start, and the host under which jobs reach it; ports are chosen here.
+        launch: Options of the server, with the host for jobs. Its ports are replaced by unused ones.
         directory: Local directory of the run, for the server's record and log.
-        owner: Number of the run's process: the server ends with it.
-        patience: Seconds in which it must be ready.
+        owner: PID of the run's process. The server ends with it.
+        patience: Longest time until the server is ready, s.
 
     Raises:
-        ServerError: If it cannot be started.
+        ServerError: If the server cannot be started.
     """
     launch.find_launcher()
     with _locked(Path(directory)) as record:
         if record.exists():
-            known = json.loads(record.read_text())
-            if known["owner"] == owner and is_alive(known["pid"]):
-                return str(known["address"])
+            running = json.loads(record.read_text())
+            if running["owner"] == owner and is_alive(running["pid"]):
+                return str(running["address"])
             record.unlink()
         messages = record.with_name(".triton-messages.txt")
         with messages.open("wb") as stream:
@@ -59,12 +59,12 @@ def shared_server(launch: Launch, directory: str, owner: int, patience: float = 
             if process.poll() is not None:
                 lines = messages.read_text().splitlines() or [f"it ended with exit code {process.returncode}"]
                 raise ServerError(lines[-1].removeprefix("error: "))
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL)
         return str(json.loads(record.read_text())["address"])
 
 
 def stop_shared_server(directory: str) -> None:
-    """End a run's server, if it has one."""
+    """Stop the server of a run, if it runs."""
     if not (Path(directory) / ".triton.lock").exists():
         return
     with _locked(Path(directory)) as record:
@@ -73,13 +73,13 @@ def stop_shared_server(directory: str) -> None:
         pid = int(json.loads(record.read_text())["pid"])
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + 2 * STOP
-        while (record.exists() or _is_mine(pid)) and time.monotonic() < end:
-            time.sleep(LOOK)
+        end = time.monotonic() + 2 * STOP_TIMEOUT
+        while (record.exists() or _is_own_child(pid)) and time.monotonic() < end:
+            time.sleep(POLL_INTERVAL)
 
 
-def _is_mine(pid: int) -> bool:
-    """Whether a process that this one has started still runs."""
+def _is_own_child(pid: int) -> bool:
+    """Whether a server that this process has started still runs."""
     return any(process.pid == pid and process.poll() is None for process in _started)
 
 

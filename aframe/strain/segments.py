@@ -1,10 +1,14 @@
 """Stretches of time: which are analysable, and how they are cut into pieces of work."""
 
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import igwn_segments
 
 from aframe import storage
 from aframe.errors import DataError
@@ -35,50 +39,39 @@ class Segment:
 
 
 def coalesce(segments: Iterable[Segment]) -> list[Segment]:
-    """Sorted segments, with those that touch or overlap made one."""
-    result: list[Segment] = []
-    for segment in sorted(segments):
-        if result and segment.start <= result[-1].stop:
-            result[-1] = Segment(result[-1].start, max(result[-1].stop, segment.stop))
-        else:
-            result.append(segment)
-    return result
+    """Sort segments, and merge those that touch or overlap."""
+    return _segments(_intervals(segments))
 
 
 def intersect(*lists: Iterable[Segment]) -> list[Segment]:
-    """The time that is in every one of the lists.
+    """The time that lies in every one of some lists.
 
     >>> intersect([Segment(0, 10)], [Segment(2, 4), Segment(8, 12)])
     [Segment(start=2, stop=4), Segment(start=8, stop=10)]
     """
-    result, *others = (coalesce(segments) for segments in lists)
-    for other in others:
-        result = _intersect_pair(result, other)
-    return result
-
-
-def _intersect_pair(first: Sequence[Segment], second: Sequence[Segment]) -> list[Segment]:
-    result, i, j = [], 0, 0
-    while i < len(first) and j < len(second):
-        start, stop = max(first[i].start, second[j].start), min(first[i].stop, second[j].stop)
-        if stop > start:
-            result.append(Segment(start, stop))
-        if first[i].stop < second[j].stop:
-            i += 1
-        else:
-            j += 1
-    return result
+    return _segments(functools.reduce(operator.and_, map(_intervals, lists)))
 
 
 def outside(segments: Iterable[Segment], start: float, stop: float) -> list[Segment]:
-    """The time in [start, stop) that is in none of the segments.
+    """The time in [start, stop) that lies in none of some segments.
+
+    Args:
+        segments: In any order.
+        start: GPS seconds.
+        stop: GPS seconds.
 
     >>> outside([Segment(2, 4), Segment(8, 12)], 0, 10)
     [Segment(start=0, stop=2), Segment(start=4, stop=8)]
     """
-    inside = cut(segments, start, stop)
-    edges = [start, *(edge for segment in inside for edge in (segment.start, segment.stop)), stop]
-    return [Segment(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
+    return _segments(igwn_segments.segmentlist([igwn_segments.segment(start, stop)]) - _intervals(segments))
+
+
+def _intervals(segments: Iterable[Segment]) -> igwn_segments.segmentlist:
+    return igwn_segments.segmentlist(igwn_segments.segment(each.start, each.stop) for each in segments).coalesce()
+
+
+def _segments(intervals: igwn_segments.segmentlist) -> list[Segment]:
+    return [Segment(*interval) for interval in intervals]
 
 
 def divide(segments: Iterable[Segment], min_duration: float, max_duration: float) -> list[Segment]:

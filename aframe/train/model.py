@@ -77,7 +77,7 @@ def load(path: str) -> Model:
         version = content["format"]
     except Exception as error:
         kind = type(error).__name__
-        raise StorageError(f"{path} is no model file, or a damaged one ({kind}): fetch it anew") from None
+        raise StorageError(f"{path} is no model file, or a damaged one ({kind}): fetch it again") from None
     if version != FORMAT:
         raise StorageError(
             f"{path} has format {version}, this version of aframe reads format {FORMAT}: "

@@ -7,7 +7,7 @@ from aframe.export.graphs import BLOCKS, WINDOWS, served_graphs
 
 
 def of(graph):
-    """A graph as what was exported of it."""
+    """Function that runs a graph, in place of an exported one."""
     return lambda inputs: graph.module(torch.from_numpy(inputs)).numpy()
 
 
@@ -24,7 +24,7 @@ def test_other_weights_are_refused(make_model, kind, ending):
         check(of(other), reference, "float32", "model.onnx")
 
 
-def test_what_is_not_a_number_is_refused(make_model):
+def test_outputs_that_are_no_numbers_are_refused(make_model):
     reference = served_graphs(make_model("factorised"), 5, 20, "float32")[BLOCKS]
     with pytest.raises(AframeError, match="differs from the torch model by nan"):
         check(lambda inputs: of(reference)(inputs) * float("nan"), reference, "float32", "model.onnx")

@@ -23,11 +23,11 @@ def configuration(model, options=OPTIONS, ending=BLOCKS):
     return model_configuration("bbh" + ending, graph, options, identity(model.preprocessing, "abc"), 7)
 
 
-def test_a_configuration_says_what_a_model_takes_and_how_it_runs(make_model, tmp_path):
-    made = configuration(make_model("factorised", ("H1", "L1", "V1")))
-    (tmp_path / "config.pbtxt").write_text(as_text(made))
+def test_a_configuration_has_inputs_outputs_and_options(make_model, tmp_path):
+    config = configuration(make_model("factorised", ("H1", "L1", "V1")))
+    (tmp_path / "config.pbtxt").write_text(as_text(config))
     read = read_configuration(str(tmp_path / "config.pbtxt"))
-    assert read == made
+    assert read == config
     assert (read.name, read.platform, read.default_model_filename) == ("bbh", "onnxruntime_onnx", "model.onnx")
     assert [(i.name, list(i.dims), i.data_type) for i in read.input] == [
         ("whitened", [3, 256 + 4 * 64], model_config_pb2.TYPE_FP32)
@@ -44,9 +44,9 @@ def test_a_configuration_says_what_a_model_takes_and_how_it_runs(make_model, tmp
 
 def test_tensorrt_accelerates_on_gpus_in_the_models_precision(make_model):
     def accelerator(**options):
-        made = configuration(make_model("joint"), replace(OPTIONS, **options), WINDOWS)
-        found = list(made.optimization.execution_accelerators.gpu_execution_accelerator)
-        return found[0] if found else None
+        config = configuration(make_model("joint"), replace(OPTIONS, **options), WINDOWS)
+        accelerators = list(config.optimization.execution_accelerators.gpu_execution_accelerator)
+        return accelerators[0] if accelerators else None
 
     tensorrt = accelerator(precision="float16", engine_cache="/cache")
     assert tensorrt.name == "tensorrt"
@@ -66,23 +66,23 @@ def test_tensorrt_accelerates_on_gpus_in_the_models_precision(make_model):
 
 
 @pytest.mark.parametrize(
-    ("platform", "name", "file", "into", "out"),
+    ("platform", "name", "file", "input_name", "output_name"),
     [
         ("tensorrt", "tensorrt_plan", "model.plan", "whitened", "score"),
         ("torch", "pytorch_libtorch", "model.pt", "INPUT__0", "OUTPUT__0"),
     ],
 )
-def test_other_platforms_have_their_own_words(make_model, platform, name, file, into, out):  # noqa: PLR0917
-    made = configuration(make_model("joint"), replace(OPTIONS, platform=platform))
-    assert (made.platform, made.default_model_filename) == (name, file)
-    assert (made.input[0].name, made.output[0].name) == (into, out)
-    assert not made.optimization.HasField("execution_accelerators")
+def test_other_platforms_have_other_names(make_model, platform, name, file, input_name, output_name):  # noqa: PLR0917
+    config = configuration(make_model("joint"), replace(OPTIONS, platform=platform))
+    assert (config.platform, config.default_model_filename) == (name, file)
+    assert (config.input[0].name, config.output[0].name) == (input_name, output_name)
+    assert not config.optimization.HasField("execution_accelerators")
     kind = model_config_pb2.ModelInstanceGroup
-    assert made.instance_group[0].kind == (kind.KIND_GPU if platform == "tensorrt" else kind.KIND_AUTO)
+    assert config.instance_group[0].kind == (kind.KIND_GPU if platform == "tensorrt" else kind.KIND_AUTO)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"platform": "tflite"}, "platform = 'tflite' is none of onnxruntime, tensorrt, torch"),
         ({"accelerator": "openvino"}, "accelerator = 'openvino' is none of tensorrt, cuda, none"),
@@ -92,27 +92,27 @@ def test_other_platforms_have_their_own_words(make_model, platform, name, file, 
         ({"name": ".hidden"}, "take letters"),
     ],
 )
-def test_impossible_options_are_refused(options, told):
-    with pytest.raises(ConfigurationError, match=told):
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ConfigurationError, match=message):
         replace(OPTIONS, **options)
 
 
 def test_a_model_is_known_by_all_its_parameters(make_model):
     model = make_model("joint")
-    made, mine = configuration(model), identity(model.preprocessing, "abc")
-    check_identity(made, mine, "the repository")
-    assert mine["ifos"] == "H1,L1"
+    config, expected = configuration(model), identity(model.preprocessing, "abc")
+    check_identity(config, expected, "the repository")
+    assert expected["ifos"] == "H1,L1"
     assert {"kernel_length", "inference_sampling_rate", "coalescence", "sample_rate", "psd_length", "fftlength"} < set(
-        mine
+        expected
     )
-    for name in mine:
+    for name in expected:
         with pytest.raises(
             ParameterMismatchError, match=f"repository serves bbh with {name} = .*{name} = other: export"
         ):
-            check_identity(made, mine | {name: "other"}, "the repository")
-    del made.parameters["highpass"]
-    with pytest.raises(ParameterMismatchError, match=r"highpass = not said, but this search has highpass = 20\.0"):
-        check_identity(made, mine, "the repository")
+            check_identity(config, expected | {name: "other"}, "the repository")
+    del config.parameters["highpass"]
+    with pytest.raises(ParameterMismatchError, match=r"highpass = not set, but this search has highpass = 20\.0"):
+        check_identity(config, expected, "the repository")
 
 
 def test_another_text_is_no_configuration(tmp_path):

@@ -50,14 +50,14 @@ def test_batches_of_a_server_hold_as_many_windows_whatever_they_are_sent_as(make
 @pytest.mark.parametrize(("length", "rate"), [(1.0, 4.0), (1.0, 2.0), (0.75, 4.0), (0.703125, 16.0), (1.0, 128.0)])
 def test_windows_are_cut_wherever_they_begin(make_model, length, rate):
     model = make_model("joint")
-    made = replace(model.preprocessing, kernel_length=length, inference_sampling_rate=rate)
-    graph = ScoreBlocks(Block(model.network, made, 7), torch.float32)
-    blocks = noise(2, 2, 6 * made.stride_size + made.kernel_size)
-    cut = blocks.unfold(-1, made.kernel_size, made.stride_size).transpose(1, 2)
+    preprocessing = replace(model.preprocessing, kernel_length=length, inference_sampling_rate=rate)
+    graph = ScoreBlocks(Block(model.network, preprocessing, 7), torch.float32)
+    blocks = noise(2, 2, 6 * preprocessing.stride_size + preprocessing.kernel_size)
+    cut = blocks.unfold(-1, preprocessing.kernel_size, preprocessing.stride_size).transpose(1, 2)
     assert (graph.cut(blocks) == cut).all()
 
 
-def test_a_block_is_encoded_up_to_where_it_depends_on_what_follows(make_model):
+def test_a_block_is_encoded_as_far_as_it_depends_on_itself_alone(make_model):
     model = make_model("factorised")
     block = Block(model.network, model.preprocessing, 5)
     stream = noise(1, 2, block.size + 999)
@@ -79,7 +79,7 @@ def test_low_precision_computes_between_single_precision(make_model, kind, preci
     assert 0 < difference < tolerance
 
 
-def test_what_cannot_be_served_is_refused(make_model):
+def test_impossible_graphs_are_refused(make_model):
     model = make_model("factorised")
     with pytest.raises(ConfigurationError, match="'int8' is none of float32, float16, bfloat16"):
         served_graphs(model, 5, 20, "int8")

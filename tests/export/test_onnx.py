@@ -17,7 +17,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "precision", "ending"), CASES)
-def test_onnx_computes_what_torch_does(make_model, tmp_path, kind, precision, ending):
+def test_onnx_computes_the_same_as_torch(make_model, tmp_path, kind, precision, ending):
     path = str(tmp_path / "model.onnx")
     graph, reference = (served_graphs(make_model(kind), 5, 20, p)[ending] for p in (precision, "float32"))
     export_onnx(graph, path, precision)
@@ -32,7 +32,7 @@ def test_onnx_computes_what_torch_does(make_model, tmp_path, kind, precision, en
     loaded = onnx.load(path)
     assert [loaded.graph.input[0].name, loaded.graph.output[0].name] == [graph.input, graph.output]
     kinds = {item.data_type for item in loaded.graph.initializer}
-    wanted = {"float32": 1, "float16": 10, "bfloat16": 16}[precision]
-    assert wanted in kinds
-    assert not ({1, 10, 16} - {wanted}) & kinds
+    expected = {"float32": 1, "float16": 10, "bfloat16": 16}[precision]
+    assert expected in kinds
+    assert not ({1, 10, 16} - {expected}) & kinds
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]  # weights and all

@@ -50,7 +50,7 @@ def test_a_second_version_leaves_the_first_and_takes_over_in_one_step(make_model
     assert abs(run_torchscript(path, inputs.numpy()) - graph.module(inputs).numpy()).max() < 1e-4
 
 
-def test_a_failed_export_leaves_what_was_there(make_model, tmp_path):
+def test_a_failed_export_leaves_the_repository_unchanged(make_model, tmp_path):
     model = make_model("joint")
     next(p for p in model.network.parameters() if p.ndim == 1).fill_(float("nan"))
     with pytest.raises(AframeError, match="differs from the torch model by nan"):
@@ -62,15 +62,15 @@ def test_a_failed_export_leaves_what_was_there(make_model, tmp_path):
 
 def test_a_factorised_network_is_served_in_parts_too(make_model, tmp_path):
     options = replace(OPTIONS, platform="torch")
-    made = publish(make_model("factorised"), "abc", str(tmp_path), options, {})
-    assert list(made) == ["bbh", "bbh-windows", "bbh-encoder", "bbh-fusion"]
-    for name in made:
+    versions = publish(make_model("factorised"), "abc", str(tmp_path), options, {})
+    assert list(versions) == ["bbh", "bbh-windows", "bbh-encoder", "bbh-fusion"]
+    for name in versions:
         path, configuration = find_model(str(tmp_path), name)
         assert path == f"{tmp_path}/{name}/1/model.pt"
         assert configuration.parameters["model_sha256"].string_value == "abc"
 
 
-def test_what_a_repository_lacks_is_told(make_model, tmp_path):
+def test_missing_files_of_a_repository_are_an_error(make_model, tmp_path):
     with pytest.raises(StorageError, match=r"bbh/config\.pbtxt does not exist"):
         find_model(str(tmp_path), "bbh")
     publish(make_model("joint"), "abc", str(tmp_path), replace(OPTIONS, platform="torch"), {})

@@ -8,7 +8,7 @@ from aframe.errors import ConfigurationError
 from aframe.export.tensorrt_plan import load_tensorrt
 
 
-def test_without_tensorrt_what_to_do_instead_is_told(monkeypatch):
+def test_without_tensorrt_the_error_names_an_alternative(monkeypatch):
     if importlib.util.find_spec("tensorrt") is not None:
         pytest.skip("tensorrt is installed")
     with pytest.raises(ConfigurationError, match=r"needs the package tensorrt, .* own version.*onnxruntime"):

@@ -11,7 +11,7 @@ from aframe.export.torchscript import export_torchscript, run_torchscript
     ("kind", "precision"),
     [("factorised", "float32"), ("factorised", "float16"), ("joint", "float32"), ("joint", "bfloat16")],
 )
-def test_torchscript_computes_what_torch_does_for_any_batch(make_model, tmp_path, kind, precision):
+def test_torchscript_computes_the_same_as_torch_for_any_batch(make_model, tmp_path, kind, precision):
     path, references = str(tmp_path / "model.pt"), served_graphs(make_model(kind), 5, 20, "float32")
     for ending, graph in served_graphs(make_model(kind), 5, 20, precision).items():
         export_torchscript(graph, path)

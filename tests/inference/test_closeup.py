@@ -59,7 +59,7 @@ def whole(model, strain):
 
 
 @pytest.mark.parametrize(("low", "high"), [(5020.3, 5022.9), (5011.5, 5011.75), (4990.0, 5060.0), (5039.0, 5039.4)])
-def test_a_stretch_is_what_the_search_had_there(model, strain, path, low, high):
+def test_a_stretch_equals_that_of_the_search(model, strain, path, low, high):
     stretch = whitened_background(path, model.preprocessing, low, high)
     streams, expected = whole(model, strain)
     first = round((stretch.start - START - 4.0) * RATE)

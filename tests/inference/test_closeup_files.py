@@ -24,7 +24,7 @@ def shown(make_model, make_strain, tmp_path: Path) -> Closeup:
     return closeup(model, stretch, clustering, time, extent)
 
 
-def test_what_is_read_is_what_was_written(shown: Closeup, tmp_path: Path) -> None:
+def test_closeups_are_read_as_written(shown: Closeup, tmp_path: Path) -> None:
     path = str(tmp_path / "closeups.hdf5")
     loud = replace(shown, statistic_time=np.empty(0), statistic=np.empty(0))
     transform = replace(shown.q_transforms["L1"], energy=1e6 * shown.q_transforms["L1"].energy)

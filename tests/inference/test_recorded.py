@@ -138,7 +138,7 @@ def test_other_detectors_than_the_models_are_refused(record, make_model, ifos):
         search(make_model("coincidence"), [record(20.0, ifos=ifos)])
 
 
-def test_what_resampling_costs_at_the_ends_is_not_called_missing(make_strain, make_model, tmp_path):
+def test_ends_cut_by_resampling_are_not_called_missing(make_strain, make_model, tmp_path):
     path = str(tmp_path / "fast.hdf5")
     write_background(path, make_strain(("H1", "L1"), 30.0, 11, 2 * RATE), 2000.0, 2 * RATE)
     first, *_, last = searched(make_model("coincidence"), [path]).spans

@@ -17,7 +17,7 @@ RATE, START, DURATION = 256.0, 1_000_000.0, 90.0
 
 @pytest.mark.parametrize("shifts", [(0.0, 0.0), (0.0, 2.0), (3.0, 1.5), (0.0, -2.0)])
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_a_stretch_is_what_the_search_had(make_model, make_strain, tmp_path, shifts, is_kept):
+def test_a_stretch_of_a_slide_equals_that_of_the_search(make_model, make_strain, tmp_path, shifts, is_kept):
     model = make_model("factorised")
     strain = make_strain(("H1", "L1"), DURATION, 5)
     path = background_path(str(tmp_path), START, DURATION)

@@ -48,7 +48,7 @@ NAN = float("nan")
         (lambda b: b.threshold_at_far(NAN), "rate is not a number"),
     ],
 )
-def test_a_background_refuses_what_is_no_number(
+def test_a_background_refuses_arguments_that_are_no_numbers(
     as_typed: Search, ask: Callable[[SearchBackground], object], words: str
 ) -> None:
     with pytest.raises(DataError, match=words):

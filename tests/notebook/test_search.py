@@ -164,7 +164,7 @@ def toy_closeup(time: float, rng: np.random.Generator) -> Closeup:
     return Closeup(sample, strain, transforms, window, rng.normal(size=65), window[4:-4], rng.normal(size=57))
 
 
-def test_closeups_show_what_was_kept(run: Artifacts, tmp_path: Path) -> None:
+def test_closeups_show_the_data_of_the_file(run: Artifacts, tmp_path: Path) -> None:
     kept_run = Search.load(_copy(run, tmp_path / "copy"))
     with pytest.raises(DataError, match=r"no close-up of candidate 1 .*only of: none.*num_shown"):
         kept_run.candidates.plot_closeup()
@@ -219,7 +219,7 @@ def test_volumes_of_other_injections_than_the_configuration_tells_are_refused(ru
     ("path", "words"),
     [("s3://bucket/run", "local directory"), ("/nowhere", r"sandbox\.cfg does not exist: .*aframe init")],
 )
-def test_what_is_no_run_is_refused(path: str, words: str) -> None:
+def test_paths_without_a_run_are_refused(path: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         Search.load(path)
 

@@ -134,7 +134,7 @@ def test_an_extrapolation_is_called_one_and_dashed(inputs: ReportInputs, figures
     assert model.get_ydata().min() < 0.1 * inputs.background.lowest_far_per_year
 
 
-def test_files_are_what_journals_ask_for(written: Path) -> None:
+def test_files_meet_the_rules_of_journals(written: Path) -> None:
     assert {path.name for path in written.iterdir()} == {f"{name}.{end}" for name in NAMES for end in ("png", "pdf")}
     for name in NAMES:
         png, pdf = ((written / f"{name}.{end}").read_bytes() for end in ("png", "pdf"))

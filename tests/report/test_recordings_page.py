@@ -26,7 +26,7 @@ def cells(page: str) -> list[list[str]]:
     return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows if "<td" in row]
 
 
-def test_events_and_what_was_searched(result: SearchedRecordings) -> None:
+def test_the_page_has_events_and_searched_time(result: SearchedRecordings) -> None:
     page = recordings_html(result, {}, "model.pt")
     assert "model.pt finds 3 events in 2 hours of strain" in page
     assert cells(page) == [

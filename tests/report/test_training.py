@@ -26,7 +26,7 @@ def batch():
 
 
 @pytest.mark.parametrize(("livetime", "origin"), [(LIVETIME, "is measured"), (LIVETIME / 100, "tail's extrapolation")])
-def test_a_training_is_drawn_from_what_it_left(tmp_path, batch, livetime, origin):
+def test_a_training_is_drawn_from_its_files(tmp_path, batch, livetime, origin):
     scored = validation(livetime)
     metrics = {"epoch": 0, "step": 10, "train_loss": 0.5, **validation_metrics(scored, 1e-3)}
     (tmp_path / "metrics.csv").write_text(",".join(metrics) + "\n" + ",".join(str(x) for x in metrics.values()) + "\n")
@@ -42,7 +42,7 @@ def test_a_training_is_drawn_from_what_it_left(tmp_path, batch, livetime, origin
         assert word in page
 
 
-def test_what_is_not_there_is_not_drawn(tmp_path):
+def test_missing_files_are_not_drawn(tmp_path):
     assert draw_training(str(tmp_path)) == []
     (tmp_path / "metrics.csv").write_text("epoch,step,train_loss,valid_found\n0,1,0.6,nan\n")
     assert len(draw_training(str(tmp_path))) == 2
@@ -58,7 +58,7 @@ def test_example_windows_are_in_the_column_of_their_kind(batch):
         np.testing.assert_array_equal(axes.lines[1].get_ydata(), batch.windows[first[title], 1])
 
 
-def test_metrics_are_grouped_by_what_they_say():
+def test_metrics_are_grouped_by_quantity():
     names = ["train_loss", "valid_auroc", "valid_found", "valid_found_snr_5_7", "valid_found_chirp_mass_40_up", "loss"]
     groups = training_groups([*names, "learning_rate", "background_days", "found_is_extrapolated"])
     assert [sorted(group) for group in groups.values()] == [

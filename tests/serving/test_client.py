@@ -43,7 +43,7 @@ def check_answers(answers, expected):
 
 @pytest.mark.triton
 @pytest.mark.parametrize("kind", ["factorised", "joint"])
-def test_a_repository_is_served_as_it_is_and_answers_what_torch_does(kind, small_server):
+def test_a_served_repository_computes_the_same_as_torch(kind, small_server):
     client = TritonClient(small_server.endpoint.address, served.small_identity(kind), PATIENT)
     for ending in ENDINGS[kind]:
         graph = graphs(kind)[ending]
@@ -61,28 +61,28 @@ def test_a_repository_is_served_as_it_is_and_answers_what_torch_does(kind, small
 
 
 @pytest.mark.triton
-def test_no_more_requests_are_made_than_may_be_on_their_way(small_server):
+def test_no_more_requests_are_taken_than_may_be_in_flight(small_server):
     requests, expected = blocks("factorised", 50)
     client = TritonClient(small_server.endpoint.address, served.small_identity("factorised"), PATIENT)
-    made, most, answers = 0, 0, []
+    taken, most, answers = 0, 0, []
 
     def counted():
-        nonlocal made
+        nonlocal taken
         for request in requests:
-            made += 1
+            taken += 1
             yield request
 
     for answer in client.infer_each(counted()):
-        most = max(most, made - len(answers))
+        most = max(most, taken - len(answers))
         answers.append(answer)
     check_answers(answers, expected)
-    assert most == PATIENT.in_flight + 1  # the one that waits for room
+    assert most == PATIENT.in_flight + 1  # the next request waits
 
 
 @pytest.mark.triton
 def test_a_model_of_other_parameters_is_refused(small_server):
     address = small_server.endpoint.address
-    for identity, told in (
+    for identity, message in (
         (served.small_identity("joint", highpass=32.0), r"highpass = 20\.0, but this search has highpass = 32\.0"),
         (
             served.small_identity("joint", seed=3),
@@ -90,7 +90,7 @@ def test_a_model_of_other_parameters_is_refused(small_server):
         ),
     ):
         client = TritonClient(address, identity, PATIENT)
-        with pytest.raises(ParameterMismatchError, match=f"server at {address} serves joint with {told}.*export"):
+        with pytest.raises(ParameterMismatchError, match=f"server at {address} serves joint with {message}.*export"):
             client.configuration("joint")
         requests, _ = blocks("joint", 1)
         with pytest.raises(ParameterMismatchError):
@@ -98,7 +98,7 @@ def test_a_model_of_other_parameters_is_refused(small_server):
 
 
 @pytest.mark.triton
-def test_what_a_server_does_not_have_and_does_not_take_is_told(small_server):
+def test_unknown_models_and_wrong_inputs_are_refused(small_server):
     client = TritonClient(small_server.endpoint.address, served.small_identity("joint"), QUICK)
     with pytest.raises(ServerError, match=f"{small_server.endpoint.address}.* nothing"):
         client.configuration("nothing")
@@ -124,7 +124,7 @@ def test_a_server_that_never_answers_is_named_after_the_retries():
 
 
 @pytest.mark.parametrize("address", ["gpu1", "gpu1:", ":8001", "http://gpu1:grpc"])
-def test_what_is_no_address_is_refused(address):
+def test_malformed_addresses_are_refused(address):
     with pytest.raises(ConfigurationError, match="is no HOST:PORT"):
         TritonClient(address, {}, QUICK)
 
@@ -222,16 +222,16 @@ def test_processes_may_be_forked_while_requests_are_on_their_way(small_server, c
     requests, expected = blocks("joint", 30)
     client = TritonClient(small_server.endpoint.address, served.small_identity("joint"), PATIENT)
 
-    made = shared_array((20,))
+    filled = shared_array((20,))
 
     def fill(items):
-        made[items] = 1
+        filled[items] = 1
 
     def forking():
         for request in requests:
             if request[-1] % 10 == 5:
                 in_slices(fill, 20, 5, 2)
-                assert made.all()
+                assert filled.all()
             yield request
 
     check_answers(list(client.infer_each(forking())), expected)

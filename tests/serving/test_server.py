@@ -34,14 +34,14 @@ def test_a_server_is_ready_when_it_says_so_and_ends_with_sigterm(windows_alone, 
     assert "successfully loaded 'joint-windows'" in log
 
 
-def test_a_server_does_not_outlive_who_started_it(windows_alone, tritonserver, tmp_path):
+def test_a_server_does_not_outlive_its_parent(windows_alone, tritonserver, tmp_path):
     with served.serving(windows_alone, tritonserver, tmp_path / "log") as running:
         server = running.server
         os.kill(running.process.pid, signal.SIGKILL)
         assert served.wait_until_gone(server)
 
 
-def test_a_server_that_dies_is_told_with_its_log(windows_alone, tritonserver, tmp_path):
+def test_the_error_of_a_killed_server_names_its_log(windows_alone, tritonserver, tmp_path):
     with served.serving(windows_alone, tritonserver, tmp_path / "log") as running:
         server = running.server
         os.kill(server, signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_a_server_that_dies_is_told_with_its_log(windows_alone, tritonserver, tm
     assert str(tmp_path / "log") in errors
 
 
-def test_a_model_that_does_not_load_is_told(windows_alone, tritonserver, tmp_path):
+def test_a_model_that_does_not_load_is_an_error(windows_alone, tritonserver, tmp_path):
     (windows_alone / "joint-windows" / "1" / "model.onnx").write_bytes(b"no model")
     running = served.start(windows_alone, tritonserver, free_ports("127.0.0.1"), tmp_path / "log")
     out, errors = running.process.communicate(timeout=60)
@@ -63,7 +63,7 @@ def test_a_model_that_does_not_load_is_told(windows_alone, tritonserver, tmp_pat
     assert str(tmp_path / "log") in errors
 
 
-def test_a_port_in_use_and_a_missing_repository_are_told_at_once(windows_alone, tritonserver, tmp_path):
+def test_a_port_in_use_and_a_missing_repository_are_refused_at_once(windows_alone, tritonserver, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         endpoint = free_ports("127.0.0.1")
         port = taken.getsockname()[1]

@@ -34,7 +34,7 @@ def test_jobs_share_one_server_that_ends_with_their_run(small_repository, triton
     assert "Signal (15) received" in log
 
 
-def test_without_anything_to_start_it_is_told_at_once(tmp_path, monkeypatch):
+def test_without_a_launcher_the_error_comes_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerError, match="no Triton server can be started"):
         shared_server(Launch("models"), str(tmp_path / "run"), os.getpid())

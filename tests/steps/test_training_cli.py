@@ -28,14 +28,14 @@ def rows(path):
 
 
 def training(*options, **streams):
-    """Training in a process of its own."""
+    """Training in a separate process."""
     command = [sys.executable, "-m", "aframe.cli", "train", "fit", *options]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it in the last bit
     return subprocess.Popen(command, env=environment, text=True, **streams)
 
 
 def kill_after_first_epoch(yaml, directory):
-    """Start training in a process of its own and kill it, without warning, once it has a checkpoint."""
+    """Start training in a separate process, and kill it when it has a checkpoint."""
     with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (directory / "checkpoints" / "last.ckpt").exists():
             assert process.poll() is None
@@ -51,7 +51,7 @@ def losses(directory):
 
 
 def changed(prepared, name, *changes):
-    """The training file with other values, under a name of its own."""
+    """Copy of the training file with other values."""
     text = (prepared / "train.yaml").read_text()
     for key, value in changes:
         text, number = re.subn(rf"(?m)^( +){key}: .*$", rf"\g<1>{key}: {value}", text)
@@ -116,9 +116,8 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
         process.send_signal(signal.SIGTERM)
         stderr = process.communicate()[1]
     assert process.returncode == 1
-    assert (
-        stderr.strip().splitlines()[-1].startswith("error: training was asked to end (SIGTERM): run again to continue")
-    )
+    last_line = stderr.strip().splitlines()[-1]
+    assert last_line.startswith("error: training was asked to end (SIGTERM): run again to continue")
     step = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert 40 < step < 120
     assert step % 40, "the signal came between two epochs: the test shows nothing"
@@ -137,7 +136,7 @@ def written(path):
 
 
 def ask_to_end(process, rank):
-    """Ask one of a training's two processes to end; what they print as errors."""
+    """Send SIGTERM to one of two training processes, and return their standard error."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     other = next(int(c) for c in children if "train" in Path(f"/proc/{c}/cmdline").read_text())
     os.kill((process.pid, other)[rank], signal.SIGTERM)
@@ -149,14 +148,14 @@ def ask_to_end(process, rank):
     return output
 
 
-@pytest.mark.parametrize("asked", [(1,), pytest.param((0, 1), marks=pytest.mark.thorough)])
-def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, run, asked):
-    """One of them, or one and then the other, is asked to end; once they have gone on they write one model."""
+@pytest.mark.parametrize("terminated", [(1,), pytest.param((0, 1), marks=pytest.mark.thorough)])
+def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, run, terminated):
+    """One process, or one after the other, gets SIGTERM. After they have continued, they write one model."""
     epochs = ("max_epochs", "5\n  log_every_n_steps: 1")
     yaml = changed(prepared, "ddp", epochs, ("batches_per_epoch", 20), ("devices", "2\n  strategy: ddp"))
     directory, reached = run("ddp"), 0
     last = directory / "checkpoints" / "last.ckpt"
-    for rank in asked:
+    for rank in terminated:
         before = written(last)
         with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             while written(last) == before:
@@ -171,8 +170,8 @@ def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, 
         assert step % 20
         reached = step
     with training("--config", yaml, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        out, output = process.communicate()
-    assert process.returncode == 0, output
+        out, stderr = process.communicate()
+    assert process.returncode == 0, stderr
     assert out.count("Train: epoch 5 of 5") == 1
     assert [name for name in os.listdir(directory) if name.startswith("model")] == ["model.pt"]
     table = rows(directory / "metrics.csv")
@@ -188,7 +187,7 @@ def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, 
         assert float(table[-1][name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
 
 
-def test_a_loss_that_is_no_number_is_told_and_spoils_no_checkpoint(prepared, run):
+def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(prepared, run):
     yaml = changed(prepared, "nan", ("learning_rate", "1.0e+38"), ("max_epochs", 2), ("gradient_clip_val", "0.0"))
     directory = run("nan")
     with pytest.raises(TrainingError, match=r"no longer a number, at step \d+: .* half the model.learning_rate"):
@@ -196,7 +195,7 @@ def test_a_loss_that_is_no_number_is_told_and_spoils_no_checkpoint(prepared, run
     assert not (directory / "checkpoints" / "last.ckpt").exists()
 
 
-def test_memory_that_runs_out_is_told(prepared, run, monkeypatch):
+def test_too_little_memory_is_an_error_with_a_remedy(prepared, run, monkeypatch):
     run("memory")
     monkeypatch.setattr(AframeModule, "training_step", lambda *_: torch.empty(2**46))
     with pytest.raises(TrainingError, match=r"memory ran out \(.*\): set data.background_memory"):
@@ -265,8 +264,8 @@ def test_a_training_keeps_the_precision_that_it_began_with(prepared, run, monkey
     yaml, directory = changed(prepared, "auto", ("precision", "auto"), ("max_epochs", 1)), run("auto")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
     training_cli.main(["fit", "--config", yaml])
-    output = "Train: precision 32-true; this processor emulates bfloat16: products take about 50 times as long"
-    assert output in capsys.readouterr().out
+    line = "Train: precision 32-true; this processor emulates bfloat16: products take about 50 times as long"
+    assert line in capsys.readouterr().out
     assert model.load(str(directory / "model.pt")).trained_in == "32-true"
     assert storage.made_with(str(directory / "model.pt"))["train.trainer.precision"] == "32-true"
     monkeypatch.setattr(precision, "slowdown", lambda *_: 0.5)  # goes on on a machine of another kind

@@ -102,7 +102,7 @@ def test_a_step_depends_on_the_samples_of_its_receptive_field_alone(build):
 
 
 @pytest.mark.parametrize("build", [*BUILDERS, joint])
-def test_detectors_are_told_apart_where_they_have_weights_of_their_own(build):
+def test_detectors_differ_only_with_separate_weights(build):
     network = settled(build())
     windows = noise(3, 2, network.kernel_size)
     same = torch.allclose(network(windows), network(windows.flip(1)), atol=1e-6)
@@ -206,7 +206,7 @@ def test_unknown_options_are_refused(option, match):
         factorised(**option)
 
 
-def test_what_networks_cost_is_counted_encoder_and_head_apart():
+def test_costs_of_encoder_and_head_are_counted_separately():
     network = additive(3)
     counted = cost(network, 8)
     assert counted.encoder_parameters + counted.head_parameters == count_parameters(network)

@@ -115,7 +115,7 @@ def test_fractions_of_a_batch_must_be_fractions():
         BatchMixture(0.6, -0.1, 0.2)
 
 
-def test_a_batch_is_made_up_as_asked(generator):
+def test_a_batch_has_the_configured_fractions(generator):
     fractions = (0.3, 0.1, 0.05)
     counts = torch.bincount(BatchMixture(*fractions).draw(20000, generator), minlength=4).numpy()
     assert stats.chisquare(counts, 20000 * np.array([*fractions, 1 - sum(fractions)])).pvalue > 1e-3

@@ -1,4 +1,4 @@
-"""Networks of a user's own: tried before they are trained, and found again when their model is read."""
+"""Users' networks: checks before training, and import when a model is read."""
 
 import re
 import textwrap
@@ -90,7 +90,7 @@ class Normalising(Bank):
 
 
 @pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
-def test_the_networks_of_this_package_keep_what_every_network_promises(kind):
+def test_the_networks_of_this_package_keep_all_rules(kind):
     check_network(small_networks(2, 256)[kind](), stride_size=64)
     check_network(small_networks(3, 256)[kind](), stride_size=32)
 
@@ -115,7 +115,7 @@ def test_a_network_of_ones_own_is_taken_and_left_as_it_was():
         (Normalising, "Normalising.*(no layer may pad, or normalise along time|receptive_field)"),
     ],
 )
-def test_a_broken_promise_is_said_before_any_training(kind, message):
+def test_a_broken_rule_is_refused_before_training(kind, message):
     with pytest.raises(ConfigurationError, match=message) as refused:
         check_network(kind(2, 256), stride_size=64)
     assert "\n" not in str(refused.value)

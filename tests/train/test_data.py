@@ -21,7 +21,7 @@ def data(run):
     return build
 
 
-def test_a_batch_has_the_fractions_and_labels_that_were_asked_for(data):
+def test_a_batch_has_the_configured_fractions_and_labels(data):
     module = data(waveform_prob=0.3, swap_prob=0.1, mute_prob=0.1)
     module.setup("fit")
     batch = module.make_batch(1)

@@ -27,7 +27,7 @@ def test_a_training_says_once_how_long_it_will_take(prepared, run, capsys):
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(("possible", "is_slow"), [(1e-9, True), (1e3, False)])
-def test_a_training_slower_than_the_machine_says_what_to_change(prepared, run, capsys, possible, is_slow):
+def test_a_slow_training_warns_with_a_remedy(prepared, run, capsys, possible, is_slow):
     run(f"slow {is_slow}")
     measured = []
 

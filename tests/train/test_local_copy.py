@@ -93,7 +93,7 @@ def test_each_source_has_a_directory_of_its_own(remote: str, bucket: str) -> Non
 
 @pytest.mark.s3
 @pytest.mark.parametrize("change", ["remote", "size", "content", "gone"])
-def test_what_has_changed_is_fetched_again_and_nothing_else(remote: str, change: str) -> None:
+def test_only_changed_files_are_fetched_again(remote: str, change: str) -> None:
     copies = local_copies(remote, files_of(remote))
     times = written(copies)
     path, expected = f"{remote}/background/b.hdf5", content("background/b.hdf5")
@@ -164,7 +164,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(
 
 
 @pytest.mark.s3
-def test_a_cache_that_cannot_be_written_says_what_to_do(
+def test_an_unwritable_cache_is_an_error_with_a_remedy(
     remote: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()

@@ -16,7 +16,7 @@ def test_curves_go_to_tensorboard_in_the_training_directory(tmp_path):
     assert [name for name in os.listdir(tmp_path / "tensorboard") if name.startswith("events")]
 
 
-def test_what_is_later_than_the_checkpoint_is_taken_back(tmp_path):
+def test_log_entries_after_the_checkpoint_are_removed(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     torch.save({"global_step": 2}, tmp_path / "last.ckpt")
@@ -30,7 +30,7 @@ def test_what_is_later_than_the_checkpoint_is_taken_back(tmp_path):
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(0, 0), (1, 1), (2, 22), (3, 23), (4, 24), (5, 25)]
 
 
-def test_weights_and_biases_is_asked_for_and_has_one_run_per_directory(tmp_path, monkeypatch):
+def test_weights_and_biases_is_optional_and_has_one_run_per_directory(tmp_path, monkeypatch):
     """Really run, offline; a training that is continued has the same identity."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -46,7 +46,7 @@ def test_weights_and_biases_is_asked_for_and_has_one_run_per_directory(tmp_path,
     assert logger.version != loggers(str(tmp_path / "other"), None, True)[1].version
 
 
-def test_weights_and_biases_that_is_not_installed_is_told_before_training(tmp_path, monkeypatch):
+def test_missing_weights_and_biases_are_an_error_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'aframe\[wandb\]'"):
         loggers(str(tmp_path), None, True)

@@ -33,18 +33,18 @@ def test_the_first_place_with_room_is_taken(size, device, sharers, expected):
 
 @pytest.mark.usefixtures("_room")
 @pytest.mark.parametrize("place", ["device", "host", "disk"])
-def test_a_place_that_is_asked_for_is_taken(place):
+def test_a_configured_place_is_taken(place):
     assert choose_place(place, 10**12, GPU) == place
 
 
-def test_what_is_free_is_less_than_the_machine_has():
+def test_free_memory_is_less_than_all_memory():
     whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 2**20 < free_on_host() < whole
 
 
 @pytest.mark.parametrize("place", ["device", "host", "disk"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_an_array_holds_what_is_put_there(tmp_path, place, dtype):
+def test_an_array_holds_its_values(tmp_path, place, dtype):
     array = allocate((3, 4, 5), dtype, place, CPU, str(tmp_path))
     values = torch.arange(60).reshape(3, 4, 5).to(dtype)
     array[:] = values

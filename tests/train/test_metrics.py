@@ -110,7 +110,7 @@ def test_signals_are_counted_by_loudness_and_by_mass():
     assert metrics == pytest.approx(expected)
 
 
-def test_what_cannot_be_known_is_not_a_number():
+def test_metrics_without_a_threshold_are_not_numbers():
     statistics = np.concatenate([np.linspace(0, 1, 3000), [50.0, 60.0, 70.0]])
     metrics = validation_metrics(validation(Background(statistics, MONTH / 10)), 1e-3)
     shares = [value for name, value in metrics.items() if name.startswith("valid_found")]

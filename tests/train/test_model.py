@@ -54,7 +54,7 @@ def test_half_precision_halves_the_file_and_little_else(tmp_path, kind):
 
 
 def chirps(number, size):
-    """Half as many windows of white noise again, of which the first have a chirp of a growing SNR in both detectors."""
+    """Windows of white noise. The first two thirds have a chirp in both detectors, with growing SNR."""
     windows = torch.randn(number + number // 2, 2, size, generator=torch.Generator().manual_seed(0))
     time = torch.arange(size) / 1024
     left = (1.2 - time).clamp_min(3e-3)

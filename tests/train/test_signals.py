@@ -29,7 +29,7 @@ def seeded(seed):
 
 
 def make(approximant="IMRPhenomPv2", **changes):
-    """Signals of the demo's population, or of one in which some priors are others."""
+    """Signals of the demo's population, or of one with some other priors."""
     prior = demo_bbh().prior
     population = Population(type(prior)({**prior, **changes}), False)
     return GeneratedSignals(population, OnDeviceGenerator(WaveformGenerator(approximant, 1024.0, 4.0, 1.0, 20.0, 50.0)))
@@ -56,7 +56,7 @@ def test_signals_are_new_each_time_and_the_same_for_the_same_generator():
 
 @pytest.mark.usefixtures("ml4gw")
 def test_signals_have_the_populations_masses_and_coalesce_in_one_place():
-    """A binary is loudest just before coalescence, and all but the last of its ringdown is over soon after."""
+    """A binary is loudest just before coalescence, and most of its ringdown ends soon after."""
     equal = {"mass_1": priors.DeltaFunction(40.0), "mass_2": priors.DeltaFunction(30.0), "a_1": priors.DeltaFunction(0)}
     signals = make(**equal, a_2=priors.DeltaFunction(0), redshift=priors.Uniform(0.1, 0.2))
     waves = signals.sample(16, seeded(2), CPU) * SCALE

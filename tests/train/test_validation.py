@@ -44,7 +44,7 @@ def network(kind):
     return FactorisedNetwork(3, 256, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4).eval()
 
 
-def test_each_signal_lies_where_it_is_said_to(held_out):
+def test_each_signal_is_at_its_coalescence(held_out):
     assert held_out.signals.shape == (40, 3, 256 + 3 * 64)  # as many windows as hold the coalescence, and one more
     loudest = held_out.signals.abs().argmax(-1)
     assert torch.equal(loudest, held_out.coalescence[:, None].expand(-1, 3))
