@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
 
 from aframe.constants import SECONDS_PER_DAY
 from aframe.events.significance import Background
@@ -42,22 +43,10 @@ def partial_auroc(background: BackgroundScores, foreground: ForegroundScores, ma
         0.5 for scores without separation, 1 for perfect separation (McClish 1989, Med. Decis. Making 9, 190).
     """
     scores = torch.cat([background, foreground])
-    values, order = scores.sort(descending=True)
-    is_background = order < len(background)
-    false_positive = is_background.cumsum(0).double() / len(background)
-    true_positive = (~is_background).cumsum(0).double() / len(foreground)
-    last = torch.ones_like(is_background)
-    last[:-1] = values[1:] != values[:-1]  # equal scores pass a threshold together
-    zero = torch.zeros(1, dtype=torch.float64, device=scores.device)
-    x, y = torch.cat([zero, false_positive[last]]), torch.cat([zero, true_positive[last]])
-    inside = int((x <= max_fpr).sum())
-    if inside < len(x):
-        fraction = (max_fpr - x[inside - 1]) / (x[inside] - x[inside - 1])
-        edge = y[inside - 1] + fraction * (y[inside] - y[inside - 1])
-        x, y = torch.cat([x[:inside], zero + max_fpr]), torch.cat([y[:inside], edge[None]])
-    area = torch.trapezoid(y, x)
-    chance = max_fpr**2 / 2
-    return (0.5 * (1 + (area - chance) / (max_fpr - chance))).float()
+    _, rank = scores.unique(return_inverse=True)  # torchmetrics would squash scores into [0, 1] by a sigmoid, with ties
+    is_signal = torch.arange(len(scores), device=scores.device) >= len(background)
+    score = rank.double() / max(1, int(rank.max()))
+    return binary_auroc(score, is_signal.int(), max_fpr=max_fpr if max_fpr < 1 else None).float()
 
 
 def efficiency(
