@@ -234,10 +234,10 @@ def clean_events(
 def clean_injections(recovered: RecoveredTable, ifos: Sequence[str], vetoes: Intervals) -> RecoveredTable:
     """Remove injections in vetoed time, together with their draws.
 
-    An injection represents ``num_draws`` draws: itself and the draws rejected before it. Rejected draws have no time of
-    their own, so they leave with their injection. ``num_injections`` counts the remaining draws. The sensitive volume
-    is therefore that of the remaining time, for any vetoed share in any segments. If an injection lies outside vetoed
-    time but its event lies inside, the injection is missed, because the search does not report that event.
+    An injection represents ``num_draws`` draws: itself and the draws rejected before it. Rejected draws have no times,
+    so they leave with their injection. ``num_injections`` counts the remaining draws. The sensitive volume is therefore
+    that of the remaining time, for any vetoed share in any segments. If an injection lies outside vetoed time but its
+    event lies inside, the injection is missed, because the search does not report that event.
 
     Args:
         recovered: All injections, with the events that recovered them.

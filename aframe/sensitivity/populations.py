@@ -161,7 +161,7 @@ class DensityRatio:
             row = int(impossible.argmax())
             raise DataError(
                 f"{impossible.sum()} of {len(value)} draws have values of {self.quantity} that their prior does not "
-                f"allow (the first: row {row}, {value[row]:.6g}): name the prior with which the injections were made"
+                f"allow (the first: row {row}, {value[row]:.6g}): name the prior of the injections"
             )
         return numerator / denominator
 

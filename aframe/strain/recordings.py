@@ -1,7 +1,6 @@
 """Read recorded strain: GWOSC's, gwpy's and PyCBC's HDF5 layouts, and GWF frames."""
 
 import functools
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
+from aframe.strain.frame_files import is_whole_frame_file
 from aframe.strain.resample import Stretch, ratio_of_rates, resample, split_at_gaps
 from aframe.types import Array
 
@@ -20,10 +20,6 @@ SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
 
 SITES: Mapping[str, str] = {"H": "H1", "L": "L1", "V": "V1", "K": "K1", "G": "G1"}
 """Detectors by the letter of their observatory."""
-
-
-END_OF_FRAME_FILE_LENGTHS = (42, 46)
-"""Length in bytes of the structure FrEndOfFile, the last of a frame file, in versions 6 and 8 of the format."""
 
 
 @dataclass(frozen=True)
@@ -359,7 +355,7 @@ def _frame_inventory(path: str) -> list[Recording]:
     if not Path(path).is_file():
         raise StorageError(f"{path} does not exist: mend the path")
     try:
-        is_whole = _is_whole_frame_file(path)  # the frame library crashes on incomplete files
+        is_whole = is_whole_frame_file(path)  # the frame library crashes on incomplete files
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
     if not is_whole:
@@ -382,18 +378,6 @@ def _frame_inventory(path: str) -> list[Recording]:
         )
     rates = {name: _rate(step) for name, step in steps.items()}
     return [Recording(path, n[:2], n, starts[0], r, round((stop - starts[0]) * r)) for n, r in rates.items()]
-
-
-def _is_whole_frame_file(path: str) -> bool:
-    """Whether a file has the head, the end structure and the length of LIGO-T970130 (versions 6 to 8)."""
-    size = Path(path).stat().st_size
-    with open(path, "rb") as stream:
-        magic = stream.read(5)
-        stream.seek(max(0, size - max(END_OF_FRAME_FILE_LENGTHS)))
-        tail = stream.read()
-    ends = (tail[-length:] for length in END_OF_FRAME_FILE_LENGTHS if length <= len(tail))
-    fields = ((*struct.unpack(order + "Q10xQ", end[:26]), len(end)) for end in ends for order in "<>")
-    return magic == b"IGWD\0" and any(length == stated and total == size for stated, total, length in fields)
 
 
 def _strain_channels(lalframe: Any, contents: Any) -> list[str]:

@@ -141,14 +141,20 @@ def inverse_asd(
 class HorizonBound:
     """Upper bound of the signal-to-noise ratio of binaries, without their waveforms.
 
-    A table over detector-frame total mass, mass ratio and aligned spin holds ρ² at 1 Mpc for the best direction and
-    polarization angle, over η M^(5/3), on which it hardly depends in an inspiral; it is linear between its points. A
-    binary's place in it is looked up twice, with the effective spin (inspiral) and with the spin that would leave
-    the same remnant (ringdown: spins in the orbital plane speed it up), and the louder one counts. A detector sees a
-    signal from a direction of given antenna power F₊² + Fₓ² at most √power times as loud; a quadrupole's amplitude
-    falls as (1 + cos²ι)/2 with the angle ι between line of sight and orbital axis, which is within the cone that
-    precession can open about the total angular momentum. Points are computed when a binary near them is asked about,
-    and kept for further noise. Masses outside the table, and models that fail at its points, have an infinite bound.
+    A table over detector-frame total mass, mass ratio and aligned spin holds ρ² at 1 Mpc over η M^(5/3), for the best
+    direction and polarization angle. In an inspiral, this ratio hardly depends on mass. Interpolation between points is
+    linear. Each binary has two positions in the table: one with its effective spin (inspiral), and one with the spin of
+    its remnant (ringdown; spins in the orbital plane increase it). The louder one counts.
+
+    A detector with antenna power F₊² + Fₓ² reduces the ratio by √power or more. A quadrupole's amplitude falls as
+    (1 + cos²ι)/2 with the angle ι between line of sight and orbital axis. The axis stays within the largest possible
+    precession cone around the total angular momentum. Points are computed on demand, and kept for other PSDs. The bound
+    is infinite for masses outside the table, and for models that fail at its points.
+
+    Attributes:
+        emission: Powers of the table's waveforms.
+        weights: Mean weight of each group of frequencies, shape (groups, ifos).
+        table: ρ² of each point, shape (masses, ratios, spins, ifos); NaN for points that are not yet computed.
     """
 
     emission: "_Emission"

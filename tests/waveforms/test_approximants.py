@@ -37,7 +37,7 @@ def plus(name, inclination, heavy=15.0, light=9.0):
 
 @pytest.mark.parametrize("name", [*sorted(POINTWISE), *WHOLE, *TIME_DOMAIN])
 def test_higher_modes_are_where_the_direction_changes_the_shape(name):
-    """Without spins and higher modes, a binary looks edge-on as it does face-on, at half the strain."""
+    """Without spins and higher modes, the edge-on waveform is half the face-on waveform."""
     face, edge = plus(name, 0.0), plus(name, np.pi / 2)
     size = min(len(face), len(edge))
     difference = np.abs(edge[-size:] - face[-size:] / 2).max() / np.abs(face).max()

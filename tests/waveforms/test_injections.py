@@ -54,7 +54,7 @@ def test_injections_of_a_segment(source, selection, tmp_path):
 
 
 def test_waveforms_that_are_not_stored_are_made_again(source, selection, tmp_path):
-    """The same parameters, and the same responses to single precision, from the file alone."""
+    """The file alone gives equal parameters, and equal responses to single precision."""
     stored, rejected = whole(source, selection, PLACEMENT, 25, rng(3))
     bare, rejected_too = whole(source, selection, PLACEMENT, 25, rng(3), store_waveforms=False)
     assert not bare.waveforms

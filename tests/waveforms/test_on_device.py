@@ -67,7 +67,7 @@ def test_long_signals_are_those_made_with_lal():
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU"))])  # fmt: skip
 def test_a_binary_does_not_depend_on_its_batch(device, monkeypatch):
-    """Light and heavy ones need other grids; alone, each is what it is among the others."""
+    """Light and heavy binaries need different grids; results do not depend on the batch."""
     monkeypatch.setattr(on_device, "MOST_AT_ONCE", 5)
     columns = draw(rates_and_populations_bbh(), 12, np.random.default_rng(5))
     parameters = {name: column.to(device) for name, column in tensors(columns).items()}

@@ -31,7 +31,7 @@ def make(approximant="IMRPhenomPv2", **changes):
 
 
 def aligned(columns):
-    """The same binaries, their spins along the orbit's axis: on the side on which they were."""
+    """The same binaries with spins along the orbital axis, with the same signs."""
     return columns | {name: np.where(columns[name] < np.pi / 2, 0.0, np.pi) for name in ("tilt_1", "tilt_2")}
 
 
@@ -96,7 +96,7 @@ def band_start(row):
 
 
 def agreement(mine, reference, row):
-    """The lesser of two polarizations' overlaps, and the greatest relative difference of their norms."""
+    """Smaller overlap of the two polarizations, and larger relative difference of their norms."""
     low = band_start(row)
     norms = [np.linalg.norm(np.fft.rfft(x)[:, math.ceil(low * DURATION) :], axis=-1) for x in (mine, reference)]
     return overlap(mine, reference, low).min(), abs(norms[0] / norms[1] - 1).max()
@@ -179,7 +179,7 @@ def test_time_domain_models_are_lalsimulations(approximant, restrict):
 
 
 def test_spins_at_the_start_are_those_given():
-    """SEOBNRv3_opt starts with the spins that it is given, at 20 Hz, whatever the reference frequency."""
+    """SEOBNRv3_opt defines spins at the start, 20 Hz, for any reference frequency."""
     columns = draw(demo_bbh(), 1, np.random.default_rng(3)) | {"mass_1": np.array([40.0]), "mass_2": np.array([30.0])}
     wave = np.concatenate(make("SEOBNRv3_opt").generate(columns, workers=1)) * SCALE
     reference = time_domain_reference(row_of(columns, 0), "SEOBNRv3_opt", reference_frequency=20.0)

@@ -126,7 +126,7 @@ def spread(low, high, power):
 
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_density_is_normalised(name):
-    """It integrates to one over source-frame masses and redshift, whatever the prior's parameters and frame."""
+    """The density integrates to one over source-frame masses and redshift, for any parametrisation and frame."""
     population = POPULATIONS[name]()
     drawn = coordinates(draw(population, 50000, np.random.default_rng(5)))
     margin = 0.05 * np.ptp(drawn, axis=1)
@@ -236,7 +236,7 @@ def test_each_population_says_its_frame(name):
 
 
 def test_the_density_does_not_touch_bilbys_generator():
-    """Where a prior is constrained, bilby counts by random draws what the constraint leaves."""
+    """bilby normalises constrained priors with random draws."""
     population = chirp_masses(constraint=(20.0, 60.0))
     before = bilby_random.Generator.rng.bit_generator.state
     where = np.array([30.0]), np.array([25.0]), np.array([0.1])

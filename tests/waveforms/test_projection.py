@@ -164,7 +164,7 @@ def test_responses_are_delayed_by_fractions_of_a_sample(rate):
 
 
 def test_nothing_wraps_around():
-    """A pulse at the very end that arrives late is gone; it does not come back at the start."""
+    """A late pulse at the end is lost; it does not wrap around to the start."""
     rate, size = 2048.0, 4096
     geometry = detector_geometry(("H1", "L1"))
     hour, dec, psi = tensors(*np.random.default_rng(3).uniform(0, 1, (3, 50)))
