@@ -1,9 +1,9 @@
 """The report's table of candidates: time, statistic, false alarm rate, p_astro and more."""
 
 from collections.abc import Callable
-from html import escape
 
 import numpy as np
+from markupsafe import Markup
 
 from aframe.candidates.catalogue import gwosc_page
 from aframe.candidates.p_astro import FEWEST_SIGNALS
@@ -11,7 +11,7 @@ from aframe.candidates.table import CandidateTable, utc
 from aframe.events.significance import Background
 from aframe.events.tail import EVENTS_PER_EXCEEDANCE, FEWEST_EXCEEDANCES
 from aframe.report.closeups import closeups
-from aframe.report.html import Cell, Figures, missing, sortable_table
+from aframe.report.html import Cell, Figures, fill, missing, sortable_table
 from aframe.report.inputs import ReportInputs
 from aframe.report.text import duration, number, rate
 from aframe.tables import EventTable
@@ -31,8 +31,13 @@ SORTED_LAST = 1e300
 Column = tuple[str, Callable[[int], Cell]]
 """Heading of a column, and the function that makes the cell of a row."""
 
+EXPLANATIONS = """
+<details><summary>What the columns mean</summary>
+<ul>{% for heading, text in texts.items() %}<li><b>{{ heading }}</b>: {{ text }}</li>{% endfor %}</ul></details>
+""".replace("\n", "")
 
-def candidates(inputs: ReportInputs, plots: Figures) -> str:
+
+def candidates(inputs: ReportInputs, plots: Figures) -> Markup:
     """HTML of the loudest events of unshifted data, and of those in vetoed time.
 
     Args:
@@ -43,19 +48,19 @@ def candidates(inputs: ReportInputs, plots: Figures) -> str:
     if table is None or background is None:
         return missing("The list of unshifted events", "the inference step")
     columns = candidate_columns(table, background)
-    meaning = "".join(
-        f"<li><b>{escape(heading)}</b>: {escape(text)}</li>"
-        for heading, text in _explanations(table, background).items()
-    )
     shown = min(LOUDEST, len(table))
     rows = [[cell(row) for _, cell in columns] for row in range(shown)]
     return (
-        f"<p>The {number(shown)} loudest of {number(len(table))} events in {escape(duration(table.attributes['T0']))} "
-        "of unshifted data.</p>"
+        fill(
+            "<p>The {{ shown }} loudest of {{ all }} events in {{ searched }} of unshifted data.</p>",
+            shown=number(shown),
+            all=number(len(table)),
+            searched=duration(table.attributes["T0"]),
+        )
         + sortable_table("loudest", [heading for heading, _ in columns], rows)
-        + f"<details><summary>What the columns mean</summary><ul>{meaning}</ul></details>"
+        + fill(EXPLANATIONS, texts=_explanations(table, background))
         + closeups(inputs, plots)
-        + (_vetoed(inputs.vetoed, background) if inputs.vetoed is not None else "")
+        + (_vetoed(inputs.vetoed, background) if inputs.vetoed is not None else Markup())
     )
 
 
@@ -134,12 +139,14 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
     return texts
 
 
-def _vetoed(table: EventTable, background: Background) -> str:
+def _vetoed(table: EventTable, background: Background) -> Markup:
     """HTML of the loudest events in vetoed time. They are no candidates."""
     order = np.argsort(-table["detection_statistic"], kind="stable")[:LOUDEST]
-    text = (
-        f"<h3>Vetoed events</h3><p>{number(len(table))} more events lie in the {escape(duration(table.livetime))} of "
-        "vetoed unshifted data. They are no candidates, and their rates are for comparison only."
+    text = fill(
+        "<h3>Vetoed events</h3><p>{{ number }} more events lie in the {{ vetoed }} of vetoed unshifted data. They are "
+        "no candidates, and their rates are for comparison only.</p>",
+        number=number(len(table)),
+        vetoed=duration(table.livetime),
     )
     rows = []
     for row in order:
@@ -148,7 +155,7 @@ def _vetoed(table: EventTable, background: Background) -> str:
         cells = [Cell(utc(time)), Cell(f"{time:.3f}", time), Cell(f"{statistic:.3f}", statistic), far]
         rows.append([*cells, Cell(str(table["vetoes"][row]))])
     header = ("UTC", "GPS (s)", "Statistic", "False alarm rate", "Vetoed by")
-    return text + "</p>" + (sortable_table("vetoed", header, rows) if rows else "")
+    return text + (sortable_table("vetoed", header, rows) if rows else Markup())
 
 
 def _rate(far: float, is_upper_limit: bool) -> Cell:

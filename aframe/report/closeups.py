@@ -1,14 +1,14 @@
 """The report's close-ups of the loudest candidates: Q transforms, whitened strain, scores."""
 
 from collections.abc import Mapping
-from html import escape
 
 from bokeh.plotting import figure
+from markupsafe import Markup
 
 from aframe.candidates.table import utc
 from aframe.inference.closeup import Closeup
 from aframe.report import figures
-from aframe.report.html import Figures, grid
+from aframe.report.html import Figures, fill, grid
 from aframe.report.inputs import ReportInputs
 from aframe.report.text import rate
 from aframe.tables import Table
@@ -20,8 +20,15 @@ EXPLANATION = (
     "stands for. The statistic is an average of scores, and candidates are its local maxima."
 )
 
+UNFOLDING = """
+<h3>Close-ups of the loudest</h3><p class="note">{{ explanation }}</p>
+{% for heading, content in parts %}
+<details{{ " open" if loop.first else "" }}><summary>{{ heading }}</summary>{{ content }}</details>
+{% endfor %}
+""".replace("\n", "")
 
-def closeups(inputs: ReportInputs, plots: Figures) -> str:
+
+def closeups(inputs: ReportInputs, plots: Figures) -> Markup:
     """HTML of the close-ups, each in a part that unfolds. The first is open. Empty if there are no close-ups.
 
     Args:
@@ -30,7 +37,7 @@ def closeups(inputs: ReportInputs, plots: Figures) -> str:
     """
     table, background = inputs.candidates, inputs.background
     if not inputs.closeups or table is None or background is None:
-        return ""
+        return Markup()
     rates = {}
     for rank in inputs.closeups:
         far, statistic = (float(table[name][rank - 1]) for name in ("far_per_year", "detection_statistic"))
@@ -38,7 +45,7 @@ def closeups(inputs: ReportInputs, plots: Figures) -> str:
     return unfolding(inputs.closeups, table, rates, plots)
 
 
-def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, str], plots: Figures) -> str:
+def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, str], plots: Figures) -> Markup:
     """HTML of the close-ups of events, each in a part that unfolds. The first is open.
 
     Args:
@@ -47,14 +54,13 @@ def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, st
         rates: False alarm rates as texts, by rank; empty if there are none.
         plots: Figures of the page. Those of the events are added.
     """
-    parts: list[str] = []
+    parts: list[tuple[str, Markup]] = []
     for rank, closeup in shown.items():
         time, statistic = (float(table[name][rank - 1]) for name in ("detection_time", "detection_statistic"))
         heading = f"{rank} · {utc(time)} · statistic {statistic:.3f}" + (f" · FAR {rates[rank]}" if rates else "")
         content = grid(plots, _figures(closeup, time, statistic), f"closeup-{rank}")
-        opened = "" if parts else " open"
-        parts.append(f"<details{opened}><summary>{escape(heading)}</summary>{content}</details>")
-    return f'<h3>Close-ups of the loudest</h3><p class="note">{escape(EXPLANATION)}</p>' + "".join(parts)
+        parts.append((heading, content))
+    return fill(UNFOLDING, explanation=EXPLANATION, parts=parts)
 
 
 def _figures(closeup: Closeup, time: float, statistic: float) -> dict[str, figure]:

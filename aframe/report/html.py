@@ -1,14 +1,21 @@
 """HTML of the report's page: tables, placeholders of figures, notes on missing parts."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
 
+import jinja2
 from bokeh.model import Model
 from bokeh.plotting import figure
+from markupsafe import Markup
 
 Figures = dict[str, Model]
 """Figures of a page, by the key of their placeholder."""
+
+ENVIRONMENT = jinja2.Environment(
+    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,21 @@ class Cell:
     title: str = ""
 
 
+@functools.cache
+def _template(source: str) -> jinja2.Template:
+    return ENVIRONMENT.from_string(source)
+
+
+def fill(template: str, **values: Any) -> Markup:
+    """Fill a template of HTML.
+
+    Args:
+        template: Jinja's template.
+        **values: Values by name. Texts are escaped; ``Markup`` is HTML and stays as it is.
+    """
+    return Markup(_template(template).render(values))
+
+
 def placeholder(key: str) -> str:
     """HTML comment that a figure replaces."""
     return f"<!--figure {key}-->"
@@ -38,7 +60,7 @@ def anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def place(plots: Figures, key: str, plot: figure) -> str:
+def place(plots: Figures, key: str, plot: figure) -> Markup:
     """Add a figure to the page, and return the HTML of its placeholder.
 
     Args:
@@ -47,10 +69,17 @@ def place(plots: Figures, key: str, plot: figure) -> str:
         plot: The figure.
     """
     plots[key] = plot
-    return f"<div>{placeholder(key)}</div>"
+    return fill("<div>{{ figure }}</div>", figure=Markup(placeholder(key)))
 
 
-def grid(plots: Figures, titled: dict[str, figure], key: str, columns: str = "") -> str:
+GRID = """
+<div class="grid {{ columns }}">
+{% for title, place in placed.items() %}<div><h3>{{ title }}</h3>{{ place }}</div>{% endfor %}
+</div>
+""".replace("\n", "")
+
+
+def grid(plots: Figures, titled: Mapping[str, figure], key: str, columns: str = "") -> Markup:
     """Add figures to the page, and return the HTML of a grid of them, each under its title.
 
     Args:
@@ -59,24 +88,31 @@ def grid(plots: Figures, titled: dict[str, figure], key: str, columns: str = "")
         key: Start of the figures' keys on the page.
         columns: Style class of the grid: ``three`` for narrow columns, empty for the usual ones.
     """
-    content = "".join(
-        f"<div><h3>{escape(title)}</h3>{place(plots, f'{key}-{anchor(title)}', plot)}</div>"
-        for title, plot in titled.items()
-    )
-    return f'<div class="grid {columns}">{content}</div>'
+    placed = {title: place(plots, f"{key}-{anchor(title)}", plot) for title, plot in titled.items()}
+    return fill(GRID, columns=columns, placed=placed)
 
 
-def missing(what: str, step: str) -> str:
+def missing(what: str, step: str) -> Markup:
     """HTML of a note on a missing part.
 
     Args:
         what: The missing part.
         step: Step that makes it.
     """
-    return f'<p class="missing">{escape(what)} is not there yet: {escape(step)} makes it.</p>'
+    return fill('<p class="missing">{{ what }} is not there yet: {{ step }} makes it.</p>', what=what, step=step)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
+TABLE = """
+<div class="scroll"><table>
+<thead><tr>{% for name in header %}<th {{ kinds[loop.index0] }}>{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in rows %}<tr>
+{% for cell in row %}<td {{ kinds[loop.index0] }}>{{ cell }}</td>{% endfor %}
+</tr>{% endfor %}</tbody>
+</table></div>
+""".replace("\n", "")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> Markup:
     """HTML of a table.
 
     Args:
@@ -84,15 +120,30 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: in
         rows: Texts of the cells.
         text_columns: Number of leading columns with text. The others are numbers, aligned to the right.
     """
-    kind = ['class="wrap"' if len(header) == 2 else "" if k < text_columns else 'class="r"' for k in range(len(header))]
-    head = "".join(f"<th {kind[k]}>{escape(name)}</th>" for k, name in enumerate(header))
-    body = "".join(
-        "<tr>" + "".join(f"<td {kind[k]}>{escape(cell)}</td>" for k, cell in enumerate(row)) + "</tr>" for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    wrap, right = Markup('class="wrap"'), Markup('class="r"')
+    kinds = [wrap if len(header) == 2 else "" if k < text_columns else right for k in range(len(header))]
+    return fill(TABLE, header=header, rows=rows, kinds=kinds)
 
 
-def sortable_table(name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+SORTABLE_TABLE = """
+<div class="sortable" id="{{ name }}"><label class="filter">Show rows with{{ " " }}
+<input type="search" placeholder="any text" autocomplete="off"></label>{{ " " }}
+<span class="note" role="status"></span>
+<div class="scroll"><table>
+<thead><tr>{% for title in header %}
+<th class="{{ kinds[loop.index0] }}"><button type="button">{{ title }}</button></th>
+{% endfor %}</tr></thead>
+<tbody>{% for row in rows %}<tr>{% for cell in row %}
+<td class="{{ kinds[loop.index0] }}"
+{% if cell.value is not none %} data-value="{{ cell.value }}"{% endif %}
+{% if cell.title %} title="{{ cell.title }}"{% endif %}>
+{% if cell.link %}<a href="{{ cell.link }}">{{ cell.text }}</a>{% else %}{{ cell.text }}{% endif %}
+</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div></div>
+""".replace("\n", "")
+
+
+def sortable_table(name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Markup:
     """HTML of a table that sorts by a column when its heading is clicked, and has a filter for rows.
 
     Args:
@@ -100,26 +151,8 @@ def sortable_table(name: str, header: Sequence[str], rows: Sequence[Sequence[Cel
         header: Headings.
         rows: Cells. A column of values is aligned to the right and sorts by value; a column of texts sorts by text.
     """
-    right = ["r" if rows and rows[0][k].value is not None else "" for k in range(len(header))]
-    head = "".join(
-        f'<th class="{right[k]}"><button type="button">{escape(title)}</button></th>' for k, title in enumerate(header)
-    )
-    body = "".join("<tr>" + "".join(map(_cell, row, right)) + "</tr>" for row in rows)
-    return (
-        f'<div class="sortable" id="{escape(name)}"><label class="filter">Show rows with '
-        '<input type="search" placeholder="any text" autocomplete="off"></label> '
-        '<span class="note" role="status"></span>'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>'
-    )
-
-
-def _cell(cell: Cell, kind: str) -> str:
-    value = "" if cell.value is None else f' data-value="{cell.value!r}"'
-    title = f' title="{escape(cell.title)}"' if cell.title else ""
-    text = escape(cell.text)
-    if cell.link:
-        text = f'<a href="{escape(cell.link)}">{text}</a>'
-    return f'<td class="{kind}"{value}{title}>{text}</td>'
+    kinds = ["r" if rows and rows[0][k].value is not None else "" for k in range(len(header))]
+    return fill(SORTABLE_TABLE, name=name, header=header, rows=rows, kinds=kinds)
 
 
 SORT_SCRIPT = """

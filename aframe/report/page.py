@@ -1,18 +1,43 @@
 """The report: one self-contained HTML file. It needs no network and fits any screen."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from urllib.parse import quote
 
 from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.resources import Resources
+from markupsafe import Markup
 
-from aframe.report.html import SORT_SCRIPT, Figures, anchor, placeholder
+from aframe.report.html import SORT_SCRIPT, Figures, anchor, fill, placeholder
 from aframe.report.inputs import ReportInputs
 from aframe.report.sections import SECTIONS, headline, subtitle, volume_figures
 from aframe.report.style import CSS
 from aframe.sensitivity.volume import VolumeCurve
+
+PAGE = """
+<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,"><title>{{ title }}</title><style>{{ css }}</style>{{ resources }}</head>
+<body>{{ body }}{{ script }}</body></html>
+""".replace("\n", "")
+
+BODY = """
+<header><div><h1>{{ title }}</h1><p>{{ subtitle }}</p></div></header>
+<nav><div>{% for anchor, heading, _ in sections %}<a href="#{{ anchor }}">{{ heading }}</a>{% endfor %}</div></nav>
+<main>{{ headline }}
+{% for anchor, heading, content in sections %}
+<section id="{{ anchor }}"><h2>{{ heading }}</h2>{{ content }}</section>
+{% endfor %}
+{{ figures }}</main>
+""".replace("\n", "")
+
+PAPER_FIGURES = """
+<section id="paper-figures"><h2>Figures for papers</h2>
+<p>The files are beside this page. Copy them together with it.</p>
+<ul>{% for name, path in figures %}
+<li>{{ name }}: <a href="{{ path }}.png">PNG</a>, <a href="{{ path }}.pdf">PDF</a></li>
+{% endfor %}</ul></section>
+""".replace("\n", "")
 
 
 def build_report(inputs: ReportInputs, paper_figures: Sequence[str] = ()) -> str:
@@ -24,11 +49,11 @@ def build_report(inputs: ReportInputs, paper_figures: Sequence[str] = ()) -> str
     """
     plots: Figures = {}
     parts = [(title, build(inputs, plots)) for title, build in SECTIONS.items()]
-    links = "".join(f'<a href="#{anchor(title)}">{title}</a>' for title, _ in parts)
-    body = "".join(f'<section id="{anchor(title)}"><h2>{title}</h2>{content}</section>' for title, content in parts)
-    header = f"<header><div><h1>{escape(inputs.title)}</h1><p>{escape(subtitle(inputs))}</p></div></header>"
-    body = f"{headline(inputs)}{body}{_paper_figures(paper_figures)}"
-    return _page(inputs.title, f"{header}<nav><div>{links}</div></nav><main>{body}</main>", plots)
+    body = fill(
+        BODY, title=inputs.title, subtitle=subtitle(inputs), headline=headline(inputs),
+        sections=[(anchor(title), title, content) for title, content in parts], figures=_paper_figures(paper_figures),
+    )  # fmt: skip
+    return _page(inputs.title, body, plots)
 
 
 def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) -> str:
@@ -42,7 +67,7 @@ def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) ->
     return simple_page("Sensitive volume", volume_figures(curves, simulated, plots), plots)
 
 
-def simple_page(title: str, content: str, plots: Figures) -> str:
+def simple_page(title: str, content: Markup, plots: Figures) -> str:
     """Build a self-contained HTML page of one section.
 
     Args:
@@ -50,24 +75,19 @@ def simple_page(title: str, content: str, plots: Figures) -> str:
         content: HTML of the section, with placeholders of figures.
         plots: The figures, by the key of their placeholder.
     """
-    return _page(title, f"<main><section><h1>{escape(title)}</h1>{content}</section></main>", plots)
+    body = fill("<main><section><h1>{{ title }}</h1>{{ content }}</section></main>", title=title, content=content)
+    return _page(title, body, plots)
 
 
-def _paper_figures(paths: Sequence[str]) -> str:
+def _paper_figures(paths: Sequence[str]) -> Markup:
     """HTML of links to the figures beside the page; empty without figures."""
-    items = "".join(
-        f"<li>{escape(path.rpartition('/')[2].replace('_', ' '))}: "
-        + ", ".join(f'<a href="{quote(path)}.{ending}">{ending.upper()}</a>' for ending in ("png", "pdf"))
-        + "</li>"
-        for path in paths
-    )
-    note = "<p>The files are beside this page. Copy them together with it.</p>"
-    return f'<section id="paper-figures"><h2>Figures for papers</h2>{note}<ul>{items}</ul></section>' if items else ""
+    figures = [(path.rpartition("/")[2].replace("_", " "), quote(path)) for path in paths]
+    return fill(PAPER_FIGURES, figures=figures) if figures else Markup()
 
 
-def _page(title: str, body: str, plots: Figures) -> str:
+def _page(title: str, body: Markup, plots: Figures) -> str:
     """Replace the placeholders of a body with figures, and add styles and scripts."""
-    resources = script = ""
+    resources, script, html = "", "", str(body)
     if plots:
         resources = Resources(mode="inline", components=["bokeh"]).render()
         document = Document()
@@ -76,12 +96,8 @@ def _page(title: str, body: str, plots: Figures) -> str:
                 document.add_root(plot)
         script, divs = components(plots)
         for key, div in divs.items():
-            body = body.replace(placeholder(key), div)
-    if 'class="sortable"' in body:
+            html = html.replace(placeholder(key), div)
+    if 'class="sortable"' in html:
         script += f"<script>{SORT_SCRIPT}</script>"
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{CSS}</style>{resources}</head>'
-        f"<body>{body}{script}</body></html>"
-    )
+    parts = {"css": CSS, "resources": resources, "body": html, "script": script}
+    return str(fill(PAGE, title=title, **{name: Markup(part) for name, part in parts.items()}))

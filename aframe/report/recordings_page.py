@@ -1,14 +1,15 @@
 """Page of a search of strain files: events, close-ups of the loudest, and the searched time."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from aframe.candidates.table import utc
 from aframe.inference.closeup import Closeup
 from aframe.inference.recorded import SearchedRecordings, Span
 from aframe.report.candidates import LOUDEST
 from aframe.report.closeups import unfolding
-from aframe.report.html import Cell, Figures, sortable_table, table
+from aframe.report.html import Cell, Figures, fill, sortable_table, table
 from aframe.report.page import simple_page
 from aframe.report.text import duration, number, rate
 from aframe.strain.recordings import format_gps
@@ -33,11 +34,15 @@ def recordings_html(result: SearchedRecordings, closeups: Mapping[int, Closeup],
     shown = {rank: text for rank, text in enumerate(rates, 1) if rank in closeups}
     searched = duration(events.attributes["Tb"])
     content = (
-        f"<p>{escape(model)} finds {number(len(events))} events in {escape(searched)} of strain. An event is a local "
-        "maximum of the detection statistic, so noise makes events too. A background measures how rare an event is in "
-        "noise.</p>"
+        fill(
+            "<p>{{ model }} finds {{ number }} events in {{ searched }} of strain. An event is a local maximum of the "
+            "detection statistic, so noise makes events too. A background measures how rare an event is in noise.</p>",
+            model=model,
+            number=number(len(events)),
+            searched=searched,
+        )
         + _events(events, rates)
-        + (unfolding(closeups, events, shown, plots) if closeups else "")
+        + (unfolding(closeups, events, shown, plots) if closeups else Markup())
         + _spans(result.spans)
     )
     return simple_page("Events in strain files", content, plots)
@@ -51,7 +56,7 @@ def _rates(events: EventTable, size: int) -> list[str]:
     return [rate(float(far), bool(is_limit)) for far, is_limit in zip(*columns, strict=True)]
 
 
-def _events(events: EventTable, rates: Sequence[str]) -> str:
+def _events(events: EventTable, rates: Sequence[str]) -> Markup:
     names = ("detection_time", "detection_statistic")
     rows = []
     for row in range(min(LOUDEST, len(events))):
@@ -63,12 +68,13 @@ def _events(events: EventTable, rates: Sequence[str]) -> str:
     return sortable_table("events", header, rows)
 
 
-def _spans(spans: Sequence[Span]) -> str:
+def _spans(spans: Sequence[Span]) -> Markup:
     """HTML of the table of searched time, and of the reasons why other time was not searched."""
     rows = [
         [span.reason or "searched", format_gps(span.start), format_gps(span.stop), f"{span.stop - span.start:.6g}"]
         for span in spans[:MOST_SPANS]
     ]
-    more = f"<p>And {number(len(spans) - MOST_SPANS)} more.</p>" if len(spans) > MOST_SPANS else ""
+    rest = fill("<p>And {{ number }} more.</p>", number=number(len(spans) - MOST_SPANS))
     header = ["", "From (GPS s)", "To (GPS s)", "Length (s)"]
-    return "<h3>Searched time, and reasons for other time</h3>" + table(header, rows) + more
+    heading = Markup("<h3>Searched time, and reasons for other time</h3>")
+    return heading + table(header, rows) + (rest if len(spans) > MOST_SPANS else Markup())

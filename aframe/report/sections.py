@@ -1,15 +1,15 @@
 """The report's sections: texts, figures and tables of a run's results."""
 
 from collections.abc import Callable, Mapping
-from html import escape
 
 import numpy as np
 from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
+from markupsafe import Markup
 
 from aframe.candidates.table import utc
 from aframe.report import figures, html
 from aframe.report.candidates import candidates
-from aframe.report.html import Figures, grid, missing, place
+from aframe.report.html import Figures, fill, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.text import duration, number, rate, unit
 from aframe.sensitivity import catalog
@@ -40,6 +40,16 @@ UNPHYSICAL_TEXT = (
 )
 """Reasons why a draw is no physical signal, and their headings in the report."""
 
+CARDS = """
+<div class="cards">
+{% for value, text in cards %}<div class="card"><b>{{ value }}</b><span>{{ text }}</span></div>{% endfor %}
+</div>
+""".replace("\n", "")
+
+NOTE = '<p class="note">{{ note }}</p>'
+
+FOLDED = "<details><summary>{{ heading }}</summary>{{ content }}</details>"
+
 
 def subtitle(inputs: ReportInputs) -> str:
     """Text of detectors, date, and whether the noise is simulated."""
@@ -48,7 +58,7 @@ def subtitle(inputs: ReportInputs) -> str:
     return f"{' · '.join(ifos)}{' · ' if ifos else ''}{inputs.provenance.get('date', '')}{noise}"
 
 
-def headline(inputs: ReportInputs) -> str:
+def headline(inputs: ReportInputs) -> Markup:
     """HTML of cards with the main results."""
     cards: list[tuple[str, str]] = []
     far = inputs.reference_far_per_year
@@ -72,11 +82,10 @@ def headline(inputs: ReportInputs) -> str:
         total = max(1, len(inputs.injections))
         text = f"of {number(len(inputs.injections))} injections found, FAR {rate(far)}"
         cards.append((f"{number(100 * int(is_found.sum()) / total)} %", text))
-    content = "".join(f'<div class="card"><b>{escape(b)}</b><span>{escape(s)}</span></div>' for b, s in cards)
-    return f'<div class="cards">{content}</div>' if cards else ""
+    return fill(CARDS, cards=cards) if cards else Markup()
 
 
-def _data(inputs: ReportInputs, plots: Figures) -> str:
+def _data(inputs: ReportInputs, plots: Figures) -> Markup:
     if not inputs.segments:
         return missing("The list of segments", "the data step")
     rows = []
@@ -91,7 +100,7 @@ def _data(inputs: ReportInputs, plots: Figures) -> str:
     return grid(plots, titled, "data") + html.table(("", "Between (UTC)", "Segments", "Length"), rows, 2)
 
 
-def _volumes(inputs: ReportInputs, plots: Figures) -> str:
+def _volumes(inputs: ReportInputs, plots: Figures) -> Markup:
     if not inputs.volumes:
         return missing("The sensitive volume", "the sensitivity step")
     rows = []
@@ -107,21 +116,21 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> str:
             rows.append(row)
     header = ("Population", "False alarm rate", "Volume (Gpc³)", "95 % (Gpc³)", "× time (Gpc³ yr)",
               "Radius (Mpc)", "Effective injections")  # fmt: skip
-    notes = "".join(
-        f'<p class="note">{escape(remark[0].upper() + remark[1:])}.</p>' for remark in remarks(inputs.volumes)
-    )
+    notes = [fill(NOTE, note=f"{remark[0].upper()}{remark[1:]}.") for remark in remarks(inputs.volumes)]
     return (
-        "<p>Comoving volume within which the search would find binaries that merge at a constant rate per comoving "
-        "volume and source time. The table has its standard error, a 95 % interval, its product with the live time, "
-        "and the radius of a sphere of that volume. Effective injections are the found injections, counted by their "
-        "weights. A pair of masses stands for log-normal source-frame masses around it.</p>"
-        + notes
+        Markup(
+            "<p>Comoving volume within which the search would find binaries that merge at a constant rate per "
+            "comoving volume and source time. The table has its standard error, a 95 % interval, its product with the "
+            "live time, and the radius of a sphere of that volume. Effective injections are the found injections, "
+            "counted by their weights. A pair of masses stands for log-normal source-frame masses around it.</p>"
+        )
+        + Markup().join(notes)
         + volume_figures(inputs.volumes, inputs.simulated, plots)
         + html.table(header, rows, 2)
     )
 
 
-def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures) -> str:
+def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures) -> Markup:
     """HTML of a figure for each population, and of the differences between published searches and this one.
 
     Args:
@@ -129,17 +138,17 @@ def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Fi
         simulated: Whether the search ran on simulated noise.
         plots: Figures of the page. Those of the volumes are added.
     """
-    content = ""
+    placed = {}
     for pair, curve in curves.items():
         plot = figures.volume_figure(curve, catalog.published_volumes(pair))
-        content += f"<div><h3>{escape(population_label(pair))}</h3>{place(plots, f'volume-{pair}', plot)}</div>"
+        placed[population_label(pair)] = place(plots, f"volume-{pair}", plot)
     livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
     compared = any(catalog.published_volumes(pair) for pair in curves)
     note = " ".join(catalog.comparison_remarks(simulated, livetime)) if compared else ""
-    return f'<div class="grid">{content}</div>' + (f'<p class="note">{escape(note)}</p>' if note else "")
+    return fill(html.GRID, columns="", placed=placed) + (fill(NOTE, note=note) if note else Markup())
 
 
-def _background(inputs: ReportInputs, plots: Figures) -> str:
+def _background(inputs: ReportInputs, plots: Figures) -> Markup:
     background = inputs.background
     if background is None:
         return missing("The background", "the inference step")
@@ -152,14 +161,17 @@ def _background(inputs: ReportInputs, plots: Figures) -> str:
         if name in attributes:
             times.append([text, duration(float(attributes[name])), ""])
     return (
-        f"<p>In time slides no signal can be coincident. The lowest false alarm rate that they measure is "
-        f"{escape(rate(background.lowest_far_per_year))}. It is the upper limit for events louder than all of them.</p>"
+        fill(
+            "<p>In time slides no signal can be coincident. The lowest false alarm rate that they measure is "
+            "{{ rate }}. It is the upper limit for events louder than all of them.</p>",
+            rate=rate(background.lowest_far_per_year),
+        )
         + place(plots, "background", figures.background_figure(background, zero_lag, inputs.tail))
         + html.table(("", "Live time", "Events"), times)
     )
 
 
-def _injections(inputs: ReportInputs, plots: Figures) -> str:
+def _injections(inputs: ReportInputs, plots: Figures) -> Markup:
     table, background, far = inputs.injections, inputs.background, inputs.reference_far_per_year
     if table is None or background is None or far is None or not len(table):
         return missing("The set of recovered injections", "the inference step")
@@ -176,15 +188,21 @@ def _injections(inputs: ReportInputs, plots: Figures) -> str:
         "What the quieter detector sees": figures.quieter_figure(table["ifo_snrs"], is_found),
     }
     return (
-        f"<p>{number(drawn)} binaries were drawn, {number(len(table))} of them loud enough to be injected; "
-        f"{number(int(np.isfinite(statistic).sum()))} have an event nearby and {number(int(is_found.sum()))} are found "
-        f"at a false alarm rate of {escape(rate(far))}.</p>"
+        fill(
+            "<p>{{ drawn }} binaries were drawn, {{ injected }} of them loud enough to be injected; {{ near }} have an "
+            "event nearby and {{ found }} are found at a false alarm rate of {{ rate }}.</p>",
+            drawn=number(drawn),
+            injected=number(len(table)),
+            near=number(int(np.isfinite(statistic).sum())),
+            found=number(int(is_found.sum())),
+            rate=rate(far),
+        )
         + grid(plots, titled, "injections")
         + _missed(table, thresholds[far])
     )
 
 
-def _missed(table: RecoveredTable, threshold: float) -> str:
+def _missed(table: RecoveredTable, threshold: float) -> Markup:
     """HTML of the table of the loudest missed injections, each with the reason."""
     statistic = table["detection_statistic"]
     missed = np.flatnonzero(statistic < threshold)
@@ -210,12 +228,15 @@ def _missed(table: RecoveredTable, threshold: float) -> str:
         rows.append([*cells, html.Cell(reason)])
     ifos = [f"SNR {ifo}" for ifo in table.attributes["ifos"]]
     header = ["GPS (s)", "SNR", *ifos, "Detector-frame chirp mass (M☉)", "Redshift", "Statistic", "Why"]
-    rule = f"An injection is found if its statistic is at least {threshold:.2f}."
-    heading = f"<h3>The loudest missed injections</h3><p>{rule}</p>"
-    return heading + html.sortable_table("missed", header, rows) if rows else ""
+    heading = fill(
+        "<h3>The loudest missed injections</h3>"
+        "<p>An injection is found if its statistic is at least {{ threshold }}.</p>",
+        threshold=f"{threshold:.2f}",
+    )
+    return heading + html.sortable_table("missed", header, rows) if rows else Markup()
 
 
-def _signals(inputs: ReportInputs, plots: Figures) -> str:
+def _signals(inputs: ReportInputs, plots: Figures) -> Markup:
     if not inputs.signals:
         return missing("The set of signals", "the waveforms step")
     header = ("", "Signals", "Draws", "Judged by a waveform", *(text for _, text in UNPHYSICAL_TEXT))
@@ -225,7 +246,7 @@ def _signals(inputs: ReportInputs, plots: Figures) -> str:
         total = counts.get("num_injections", counts["length"]) + sum(count or 0 for count in dropped)
         cells = (counts["length"], total, counts.get("num_waveforms"), *dropped)
         rows.append([name, *("" if count is None else number(count) for count in cells)])
-    text = (
+    text = Markup(
         "<p>Binaries are drawn until enough are loud enough (for training, until enough have a waveform). Draws too "
         "far away to be loud are rejected without a waveform. Draws that are no physical signals do not count in the "
         "other columns, nor in the numerator or denominator of the sensitive volume.</p>"
@@ -233,9 +254,9 @@ def _signals(inputs: ReportInputs, plots: Figures) -> str:
     return text + _draws(inputs, plots) + html.table(header, rows)
 
 
-def _draws(inputs: ReportInputs, plots: Figures) -> str:
+def _draws(inputs: ReportInputs, plots: Figures) -> Markup:
     if inputs.draws is None:
-        return ""
+        return Markup()
     titled = {
         "Masses: all draws grey, accepted blue": figures.mass_figure(inputs.draws),
         "Redshift": figures.redshift_figure(inputs.draws),
@@ -244,13 +265,13 @@ def _draws(inputs: ReportInputs, plots: Figures) -> str:
     return grid(plots, titled, "draws", "three")
 
 
-def _training(inputs: ReportInputs, plots: Figures) -> str:
+def _training(inputs: ReportInputs, plots: Figures) -> Markup:
     if not inputs.training:
         return missing("The training's record", "the training step")
     return grid(plots, figures.training_figures(inputs.training), "training")
 
 
-def _configuration(inputs: ReportInputs, plots: Figures) -> str:
+def _configuration(inputs: ReportInputs, plots: Figures) -> Markup:
     del plots
     if not inputs.configuration:
         return missing("The configuration", "the first step that writes results")
@@ -259,13 +280,13 @@ def _configuration(inputs: ReportInputs, plots: Figures) -> str:
         section, _, name = key.rpartition(".")
         text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
         groups.setdefault(section or "other", []).append([name, f"{text} {unit(section, name)}".strip()])
-    return "".join(
-        f"<details><summary>{escape(section)}</summary>{html.table(('Parameter', 'Value'), rows)}</details>"
+    return Markup().join(
+        fill(FOLDED, heading=section, content=html.table(("Parameter", "Value"), rows))
         for section, rows in groups.items()
     )
 
 
-def _run_times(inputs: ReportInputs, plots: Figures) -> str:
+def _run_times(inputs: ReportInputs, plots: Figures) -> Markup:
     del plots
     if not inputs.run_times:
         return missing("The record of run times", "any task of the pipeline")
@@ -273,16 +294,16 @@ def _run_times(inputs: ReportInputs, plots: Figures) -> str:
         [html.Cell(name), html.Cell(number(count), float(count)), html.Cell(duration(seconds), seconds), html.Cell(end)]
         for name, (count, seconds, end) in inputs.run_times.items()
     ]
-    text = "<p>Number of tasks of each kind, their total time, and the end of the last one.</p>"
+    text = Markup("<p>Number of tasks of each kind, their total time, and the end of the last one.</p>")
     return text + html.sortable_table("times", ("Task", "Number", "Time in all", "Ended (UTC)"), rows)
 
 
-def _provenance(inputs: ReportInputs, plots: Figures) -> str:
+def _provenance(inputs: ReportInputs, plots: Figures) -> Markup:
     del plots
     return html.table(("What", "Value"), [[name, value] for name, value in inputs.provenance.items()])
 
 
-SECTIONS: Mapping[str, Callable[[ReportInputs, Figures], str]] = {
+SECTIONS: Mapping[str, Callable[[ReportInputs, Figures], Markup]] = {
     "Candidates": candidates,
     "Sensitive volume": _volumes,
     "Background": _background,

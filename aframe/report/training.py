@@ -9,7 +9,7 @@ from aframe import storage
 from aframe.constants import SECONDS_PER_DAY
 from aframe.report import figures, paper
 from aframe.report.gather import read_metrics
-from aframe.report.html import Figures, grid
+from aframe.report.html import Figures, fill, grid
 from aframe.report.page import simple_page
 from aframe.report.palette import BLUE, VERMILION
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
@@ -83,9 +83,12 @@ def training_html(
             if validation.is_extrapolated
             else "is measured"
         )
-        content += (
-            f'<p class="note">Last validation: {len(validation.snr)} signals, {days:.3g} days of time-slid background; '
-            f"the threshold at one false alarm a month {origin}.</p>"
+        content += fill(
+            '<p class="note">Last validation: {{ signals }} signals, {{ days }} days of time-slid background; the '
+            "threshold at one false alarm a month {{ origin }}.</p>",
+            signals=len(validation.snr),
+            days=f"{days:.3g}",
+            origin=origin,
         )
     return simple_page("Training", content, plots)
 
