@@ -1,4 +1,4 @@
-"""A run's training, in a process of its own or on a cluster."""
+"""Train a run's model, in a separate process or on a cluster."""
 
 import functools
 import os
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def train_model(run: Artifacts, gpus: str) -> None:
-    """Train in a process of its own, which is asked to end when this one does: it keeps a checkpoint first.
+    """Train in a separate process. It gets SIGTERM when this process ends, and writes a checkpoint first.
 
-    Where ``[luigi_kubernetes]`` names an image, that process is a cluster's.
+    If ``[luigi_kubernetes]`` names an image, training runs on a cluster.
 
     Args:
         run: The run.
-        gpus: As in CUDA_VISIBLE_DEVICES.
+        gpus: GPUs, as in CUDA_VISIBLE_DEVICES.
 
     Raises:
-        TrainingError: If it fails.
+        TrainingError: If training fails.
     """
     if run.config.kubernetes.trains:
         from aframe.kubernetes import lifecycle
