@@ -59,7 +59,7 @@ def test_a_new_search_is_told_the_gpu_time_that_the_doctor_counts(tmp_path: Path
     cli.main(["init", str(tmp_path / "run"), "--config", "bbh"])
     run = run_in(tmp_path / "run")
     flops = cost(network(run), run.config.search.stride_size, windows=8).slide_flops
-    told = blueprints.GPU_RATE
+    told = blueprints.GPU_WINDOW_RATE
     assert told == pytest.approx(GPU_FLOPS / flops, rel=0.01)
 
 
