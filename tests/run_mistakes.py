@@ -120,7 +120,7 @@ RUNS = {
             cfg("^shifts = 0, 1", "shifts = 0, 0.0078125"),
         ),
         CHECK,
-        r"shifts = 0, 0\.0078125 s .* slides H1 and L1 by 0\.0078125 s, in which light .* \(10\.0 ms\)",
+        r"shifts = 0, 0\.0078125 s .* slides H1 and L1 by 0\.0078125 s, .* light travel time \(10\.0 ms\)",
     ),
     "shifts between windows": (
         cfg("^shifts = 0, 1", "shifts = 0, 1.1"),

@@ -1,4 +1,4 @@
-"""Check that a machine has all that the search needs. Each finding says what is there or how to mend it.
+"""Check that a machine has all that the search needs. A finding describes a thing, or the way to mend it.
 
 Every check ends within its time limit.
 """
@@ -181,7 +181,7 @@ def _torch() -> list[Finding]:
         return [torch, Finding("GPU", "fine", "; ".join(build["gpus"]) + ": give --gpus 0")]
     has_driver = shutil.which("nvidia-smi") is not None and _ask(["nvidia-smi", "-L"], NETWORK_PATIENCE)[0]
     if has_driver and build["cuda"] is None:
-        problem = "there is one, but torch is built for processors alone"
+        problem = "this machine has one, but torch is built for processors alone"
         return [torch, Finding("GPU", "wrong", problem, "install torch for CUDA: pytorch.org says how")]
     return [torch, Finding("GPU", "absent", "none that torch sees: the processor computes")]
 
@@ -228,7 +228,7 @@ def _waveform_data() -> list[Finding]:
         return [Finding("LAL data", "wrong", f"LAL_DATA_PATH: {', '.join(missing)} does not exist",
                         "mend LAL_DATA_PATH, or unset it")]  # fmt: skip
     description = (
-        f"in {os.pathsep.join(places)}" if places else "LAL_DATA_PATH is not set: models that need files are not there"
+        f"in {os.pathsep.join(places)}" if places else "LAL_DATA_PATH is not set: models with data files will fail"
     )
     return [Finding("LAL", "fine", f"lalsimulation {version}"),
             Finding("LAL data", "fine" if places else "absent", description)]  # fmt: skip
@@ -334,4 +334,4 @@ def _configuration(directory: str) -> list[Finding]:
     )
     if is_fine:
         return [Finding("configuration", "fine", "no mistakes found")]
-    return [Finding("configuration", "wrong", text.strip(), f"aframe run {directory} --check tells all")]
+    return [Finding("configuration", "wrong", text.strip(), f"aframe run {directory} --check lists all mistakes")]

@@ -220,7 +220,7 @@ def _whole(time: float) -> float:
 
 
 def _after(pieces: Sequence[Segment], livetime: float) -> float:
-    """First GPS second with a given live time before it."""
+    """First GPS second after ``livetime`` seconds of live time."""
     for piece in pieces:
         if piece.duration >= livetime:
             return -_whole(-piece.start - livetime)

@@ -87,7 +87,7 @@ class Paths:
             for name in storage.read_text(index).split():
                 paths.append(storage.join(directory, name))
                 if not storage.exists(paths[-1]):
-                    raise StorageError(f"{paths[-1]} is missing: delete {index}, so that it is made again")
+                    raise StorageError(f"{paths[-1]} is missing: delete {index} to make it again")
         return sorted(paths, key=parse_background_path)
 
     @property

@@ -57,6 +57,6 @@ def _read(text: str, path: str, allowed: Collection[str]) -> str:
     if precision not in allowed:
         raise StorageError(
             f"{path} is no record of a precision ({' or '.join(allowed)}): delete it to choose anew, "
-            "or write in it the precision of what the run has made"
+            "or write the precision of the run's outputs in it"
         )
     return str(precision)

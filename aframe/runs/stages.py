@@ -196,4 +196,4 @@ def _source_of_auto(run: Artifacts, parameter: str) -> str:
     configured = {SCORING_PRECISION: run.config.inference.precision} | training_parameters(run.training_yaml)
     record = run.precision_record("scoring" if parameter == SCORING_PRECISION else "training")
     is_auto = parameter in (SCORING_PRECISION, TRAINER_PRECISION) and configured.get(parameter, AUTO) == AUTO
-    return f"; {AUTO} is what {record} says: delete or mend it" if is_auto and storage.exists(record) else ""
+    return f"; {record} sets the value of {AUTO}: delete or mend it" if is_auto and storage.exists(record) else ""

@@ -115,7 +115,7 @@ def variable(line: str, values: Mapping[str, str]) -> tuple[str, str]:
     """
     match = LINE.fullmatch(line)
     if match is None or (match["single"] is None and "$(" in line):
-        raise ValueError('this is no NAME="value": mend the line, or set what a command has to find out in the shell')
+        raise ValueError('this is no NAME="value": mend the line, or set the output of a command in the shell')
     if match["single"] is not None:
         return match["name"], match["single"]
     unset = [

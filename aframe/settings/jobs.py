@@ -117,7 +117,7 @@ class Kubernetes:
         where, memory = "in [luigi_kubernetes]", self.memory_per_gpu * self.devices
         checks = [
             (self.shared_memory < memory, "shared_memory",
-             f"shared_memory = {self.shared_memory} MiB {where} is not less than the memory of which it is a part, "
+             f"shared_memory = {self.shared_memory} MiB {where} is a part of the memory: it must be less than "
              f"{memory} MiB"),
             (self.min_gpu_memory is None or self.training_gpus > 0, "min_gpu_memory",
              f"min_gpu_memory = {self.min_gpu_memory} {where} needs training_gpus > 0"),

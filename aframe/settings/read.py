@@ -53,8 +53,8 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
     mistakes = [*file.repeated, *renamed]
     values = {name: dict(file.sections.get(f"luigi_{name}", {})) for name in kinds}
     mistakes += [
-        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, "
-                "stops: rename it")
+        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %: law also reads this file, and fails at "
+                "the %: rename it")
         for name in values
         for key, value in values[name].items()
         if "%" in value

@@ -70,7 +70,7 @@ def _frequencies(config: "Config") -> Mistakes:
             yield _wrong(config, f"waveforms.{name}", f"is not between 0 and {limit}")
     if search.highpass < config.waveforms.minimum_frequency < nyquist:
         problem = (
-            f"is above highpass = {shown(search.highpass)} Hz in [luigi_search]: signals would lack what lies between"
+            f"is above highpass = {shown(search.highpass)} Hz in [luigi_search]: signals would lack the band between"
         )
         yield _wrong(config, "waveforms.minimum_frequency", problem)
 
@@ -114,13 +114,13 @@ def _shifts(config: "Config") -> Mistakes:
         yield _wrong(config, "inference.shifts", problem)
         return
     if len(set(shifts)) < len(shifts):
-        yield _wrong(config, "inference.shifts", "has two detectors with one shift, which are never slid apart")
+        yield _wrong(config, "inference.shifts", "has two detectors with one shift: they are never slid apart")
         return
     for (first, first_shift), (second, second_shift) in itertools.combinations(zip(ifos, shifts, strict=True), 2):
         difference = abs(first_shift - second_shift)
         if difference < LIGHT_TRAVEL_TIME_MAX and difference <= (travel := light_travel_time(first, second)):
             problem = (
-                f"slides {first} and {second} by {difference:g} s, in which light travels from one to the other "
+                f"slides {first} and {second} by {difference:g} s, not more than the light travel time "
                 f"({1e3 * travel:.1f} ms): real signals would count as background; take longer shifts"
             )
             yield _wrong(config, "inference.shifts", problem)

@@ -39,9 +39,10 @@ def train_model(run: Artifacts, gpus: str) -> None:
     die = functools.partial(die_with, os.getpid(), signal.SIGTERM)
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
     if process.returncode > 0:
-        raise TrainingError("training failed: what it printed says why", is_told=True)
+        raise TrainingError("training failed: its output says why", is_told=True)
     if process.returncode < 0:
         raise TrainingError(
-            f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again to continue "
-            "from its last checkpoint, with data.background_memory and data.waveform_memory: disk if it comes back"
+            f"training was ended by signal {-process.returncode}, perhaps because memory ran out: run again to "
+            "continue from its last checkpoint; if it fails again, set data.background_memory and "
+            "data.waveform_memory: disk"
         )

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = Non
             part = " ".join(str(error).split(". ")[0].split())
             raise TrainingError(
                 f"memory ran out ({part}): set data.background_memory and data.waveform_memory: host (or disk) and run "
-                "again to continue; or a smaller data.batch_size, which takes another AFRAME_TRAIN_RUN_DIR to begin in"
+                "again to continue; or begin in another AFRAME_TRAIN_RUN_DIR with a smaller data.batch_size"
             ) from None
         raise
 

@@ -232,7 +232,7 @@ def test_a_configuration_with_mistakes_is_to_be_mended() -> None:
     [finding] = machine._configuration("/nowhere")
     assert finding.state == "wrong"
     assert "/nowhere" in finding.told
-    assert finding.mend == "aframe run /nowhere --check tells all"
+    assert finding.mend == "aframe run /nowhere --check lists all mistakes"
 
 
 def test_costs_follow_the_findings(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -162,7 +162,9 @@ def test_a_record_that_fits_no_output_is_named(run, tmp_path):
         parameters = auto.made_units | {"inference.precision": "float32"}
         file.attrs["aframe_parameters"] = json.dumps(parameters)
     (tmp_path / "precision.json").write_text('{"precision": "bfloat16"}')
-    message = f"precision = 'float32'.*'bfloat16'.*; auto is what {tmp_path}/precision.json says: delete or mend it"
+    message = (
+        f"precision = 'float32'.*'bfloat16'.*; {tmp_path}/precision.json sets the value of auto: delete or mend it"
+    )
     with pytest.raises(ParameterMismatchError, match=message):
         check_outputs(auto)
 
