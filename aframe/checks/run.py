@@ -90,7 +90,8 @@ def mistakes_of(
     if are_directories_set:
         unusable = _refused(lambda: check_directories(run.directories))
         others = [] if names else _refused(lambda: check_outputs(run))
-        others = [error for error in others if not isinstance(error, ConfigurationError)]  # see below
+        # a ConfigurationError is about the training's YAML: check_training reports it
+        others = [error for error in others if not isinstance(error, ConfigurationError)]
         if not (names or unusable or others) and is_finished(run):
             return errors
         errors += unusable + others
@@ -336,11 +337,8 @@ def check_plans(run: Artifacts) -> None:
             segments = analysable(strain_source(run.config), *run.interval(stage))
         if not run.background_files("test"):
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
-    if (
-        run.config.vetoes.given
-        and not asks_the_network(run.config)
-        and (has_times or run.config.vetoes.dq_bits is None)
-    ):
+    needs_times = run.config.vetoes.dq_bits is not None
+    if run.config.vetoes.given and not asks_the_network(run.config) and (has_times or not needs_times):
         load_vetoes(run.config, segments)
 
 
