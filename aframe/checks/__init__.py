@@ -1,1 +1,1 @@
-"""What a run needs and what this machine has, looked at before any work is done."""
+"""Check the needs of a run, and this machine, before any work."""

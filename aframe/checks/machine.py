@@ -1,4 +1,7 @@
-"""Whether a machine has what the search needs: each thing with what it is, or what would mend it; none waits long."""
+"""Check that a machine has all that the search needs. A finding describes a thing, or the way to mend it.
+
+Every check ends within its time limit.
+"""
 
 import json
 import os
@@ -22,15 +25,24 @@ from aframe.runs.artifacts import TRAINER_PRECISION, Artifacts, training_paramet
 from aframe.settings.jobs import BATCH_TASKS, COMMANDS, QUESTIONS
 
 OPEN_DATA = "https://gwosc.org/api/v2/"
-"""What is asked for whether the network reaches open data."""
+"""Address whose answer shows that the network reaches open data."""
 
-NETWORK_PATIENCE, STORE_PATIENCE, IMPORT_PATIENCE, CHECK_PATIENCE = 5.0, 20.0, 120.0, 300.0
-"""Seconds after which the network, a store, what is imported, and the look at a configuration are given up."""
+NETWORK_PATIENCE = 5.0
+"""Longest wait for the network or a batch system, s."""
+
+STORE_PATIENCE = 20.0
+"""Longest wait for an object store, s."""
+
+IMPORT_PATIENCE = 120.0
+"""Longest time for the import of a package, s."""
+
+CONFIGURATION_PATIENCE = 300.0
+"""Longest time for the check of a configuration, s."""
 
 CONTAINERS = ("apptainer", "docker", "podman")
 
-LEAST_FREE = 5e9
-"""Bytes that the demo needs, with some room."""
+LEAST_FREE_BYTES_FOR_DEMO = 5e9
+"""Free space for the demo, with a margin, bytes."""
 
 TORCH = """
 import json, torch
@@ -76,13 +88,13 @@ for directory in sys.argv[1:]:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing.
+    """Result of the check of one thing.
 
     Attributes:
-        thing: What.
-        state: ``fine``, ``wrong``, or ``absent`` where nothing needs it.
-        told: What it is, or what is wrong.
-        mend: What to type or to change; empty where nothing need be mended.
+        thing: Name of the thing.
+        state: ``fine``, ``wrong``, or ``absent`` if nothing needs it.
+        told: Description of the thing, or of the problem.
+        mend: Command or change that mends it. Empty if nothing needs mending.
     """
 
     thing: str
@@ -92,12 +104,15 @@ class Finding:
 
 
 def check_up(run: Artifacts | None, directory: str = "", needed: float = 0.0) -> list[Finding]:
-    """Look at everything, at the same time.
+    """Check everything in parallel.
 
     Args:
-        run: The run that is meant to be run, if any: what it needs must be there.
-        directory: Of that run.
-        needed: Bytes that it has still to write.
+        run: Run whose needs are checked, if any.
+        directory: Directory of this run.
+        needed: Bytes that the run still writes.
+
+    Returns:
+        The findings, in a fixed order.
     """
     checks: list[Callable[[], list[Finding]]] = [
         _machine, _packages, _torch, lambda: _precision(run), _waveform_data,
@@ -107,11 +122,11 @@ def check_up(run: Artifacts | None, directory: str = "", needed: float = 0.0) ->
     if directory:
         checks.append(lambda: _configuration(directory))
     with ThreadPoolExecutor(len(checks)) as pool:
-        return [finding for found in pool.map(lambda check: check(), checks) for finding in found]
+        return [finding for part in pool.map(lambda check: check(), checks) for finding in part]
 
 
 def _probe(code: str, patience: float, *arguments: str, **variables: str) -> tuple[bool, str]:
-    """Whether a piece of Python ends well in time, and the last line of what it prints."""
+    """Run Python code with a time limit. Return whether it succeeded, and the last line of its output."""
     return _ask([sys.executable, "-P", "-c", code, *arguments], patience, **variables)
 
 
@@ -131,25 +146,25 @@ def _ask(command: Sequence[str], patience: float, **variables: str) -> tuple[boo
 
 def _machine() -> list[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    told = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    description = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     return [
-        Finding("python", "fine", told),  # an older one cannot install the package
+        Finding("python", "fine", description),  # the package does not install on an older version
         Finding("machine", "fine", f"{cores()} cores, {memory:.0f} GB of memory"),
     ]
 
 
 def _packages() -> list[Finding]:
     wrong = []
-    wanted = [Requirement(text) for text in metadata.requires("aframe") or []]
-    base = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+    requirements = [Requirement(text) for text in metadata.requires("aframe") or []]
+    base = [each for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})]
     for each in base:
         try:
-            found = metadata.version(each.name)
+            version = metadata.version(each.name)
         except metadata.PackageNotFoundError:
             wrong.append(f"{each.name} is missing")
             continue
-        if not each.specifier.contains(found, prereleases=True):
-            wrong.append(f"{each.name} {found} is not {each.specifier}")
+        if not each.specifier.contains(version, prereleases=True):
+            wrong.append(f"{each.name} {version} is not {each.specifier}")
     if wrong:
         mend = "pip install " + " ".join(f"'{each.name}{each.specifier}'" for each in base if each.name in str(wrong))
         return [Finding("packages", "wrong", "; ".join(wrong), mend)]
@@ -157,101 +172,101 @@ def _packages() -> list[Finding]:
 
 
 def _torch() -> list[Finding]:
-    is_fine, told = _probe(TORCH, IMPORT_PATIENCE)
+    is_fine, output = _probe(TORCH, IMPORT_PATIENCE)
     if not is_fine:
-        return [Finding("torch", "wrong", told, "pip install --force-reinstall torch")]
-    found = json.loads(told)
-    torch = Finding("torch", "fine", f"{found['version']}, {found['threads']} threads")
-    if found["gpus"]:
-        return [torch, Finding("GPU", "fine", "; ".join(found["gpus"]) + ": give --gpus 0")]
+        return [Finding("torch", "wrong", output, "pip install --force-reinstall torch")]
+    build = json.loads(output)
+    torch = Finding("torch", "fine", f"{build['version']}, {build['threads']} threads")
+    if build["gpus"]:
+        return [torch, Finding("GPU", "fine", "; ".join(build["gpus"]) + ": give --gpus 0")]
     has_driver = shutil.which("nvidia-smi") is not None and _ask(["nvidia-smi", "-L"], NETWORK_PATIENCE)[0]
-    if has_driver and found["cuda"] is None:
-        told = "there is one, but torch is built for processors alone"
-        return [torch, Finding("GPU", "wrong", told, "install torch for CUDA: pytorch.org says how")]
+    if has_driver and build["cuda"] is None:
+        problem = "this machine has one, but torch is built for processors alone"
+        return [torch, Finding("GPU", "wrong", problem, "install torch for CUDA: pytorch.org says how")]
     return [torch, Finding("GPU", "absent", "none that torch sees: the processor computes")]
 
 
 def _precision(run: Artifacts | None) -> list[Finding]:
-    """What ``precision = auto`` comes to here; wrong where this machine is to compute in one that it emulates."""
-    is_fine, told = _probe(PRECISION, IMPORT_PATIENCE)
+    """Find the choice of ``precision = auto`` here. It is wrong if a configured one has to be emulated."""
+    is_fine, output = _probe(PRECISION, IMPORT_PATIENCE)
     if not is_fine:
-        return [Finding("precision", "wrong", told, "pip install --force-reinstall torch")]
-    measured = json.loads(told)
+        return [Finding("precision", "wrong", output, "pip install --force-reinstall torch")]
+    measured = json.loads(output)
     configured, emulated = _configured_here(run) if run else {}, measured["emulated"]
     slow = {key: emulated[name] for key, name in configured.items() if name in emulated}
     if slow:
-        told = "; ".join(f"{key} is {what}" for key, what in slow.items())
+        problem = "; ".join(f"{key} is {what}" for key, what in slow.items())
         mend = f"set {' and '.join(slow)}: auto, which here is {measured['chosen']}"
-        return [Finding("precision", "wrong", told, mend)]
+        return [Finding("precision", "wrong", problem, mend)]
     return [Finding("precision", "fine", f"auto is {measured['chosen']}: {measured['why']}")]
 
 
 def _configured_here(run: Artifacts) -> dict[str, str]:
-    """Names of the precisions that this machine is to compute in, by the key that says so."""
+    """Names of the configured precisions of this machine's computations, by their key."""
     from aframe.machine.precision import trainer_dtype
 
-    found = {}
+    precisions = {}
     if not run.config.batch_for("ScoreSlides").is_remote:
-        found["precision in [luigi_inference]"] = run.config.inference.precision
+        precisions["precision in [luigi_inference]"] = run.config.inference.precision
     try:
         configured = training_parameters(run.training_yaml).get(TRAINER_PRECISION)
-    except AframeError:  # what is wrong with the YAML stands under `configuration`
-        return found
+    except AframeError:  # the finding `configuration` names the mistakes in the YAML
+        return precisions
     if configured not in (AUTO, None) and not run.config.kubernetes.trains:
-        found["trainer.precision"] = str(trainer_dtype(configured)).removeprefix("torch.")
-    return found
+        precisions["trainer.precision"] = str(trainer_dtype(configured)).removeprefix("torch.")
+    return precisions
 
 
 def _waveform_data() -> list[Finding]:
-    is_fine, told = _probe(LAL, IMPORT_PATIENCE)
+    is_fine, output = _probe(LAL, IMPORT_PATIENCE)
     if not is_fine:
-        return [Finding("LAL", "wrong", told, "pip install --force-reinstall lalsuite")]
-    version = json.loads(told)["version"]
+        return [Finding("LAL", "wrong", output, "pip install --force-reinstall lalsuite")]
+    version = json.loads(output)["version"]
     places = [place for place in os.environ.get("LAL_DATA_PATH", "").split(os.pathsep) if place]
     missing = [place for place in places if not Path(place).is_dir()]
     if missing:
         return [Finding("LAL data", "wrong", f"LAL_DATA_PATH: {', '.join(missing)} does not exist",
                         "mend LAL_DATA_PATH, or unset it")]  # fmt: skip
-    told = (
-        f"in {os.pathsep.join(places)}" if places else "LAL_DATA_PATH is not set: models that need files are not there"
+    description = (
+        f"in {os.pathsep.join(places)}" if places else "LAL_DATA_PATH is not set: models with data files will fail"
     )
     return [Finding("LAL", "fine", f"lalsimulation {version}"),
-            Finding("LAL data", "fine" if places else "absent", told)]  # fmt: skip
+            Finding("LAL data", "fine" if places else "absent", description)]  # fmt: skip
 
 
 def _batch_systems(run: Artifacts | None) -> list[Finding]:
-    wanted = {run.config.batch_for(task).workflow for task in BATCH_TASKS} if run else set()
-    found = []
+    configured = {run.config.batch_for(task).workflow for task in BATCH_TASKS} if run else set()
+    findings = []
     for system, commands in COMMANDS.items():
         missing = [command for command in commands if shutil.which(command) is None]
         name = {"htcondor": "HTCondor", "slurm": "Slurm"}.get(system, system)
         if missing:
-            state, told = ("wrong" if system in wanted else "absent"), f"{', '.join(missing)} not on PATH"
-            mend = "run on a machine that submits to it, or set workflow = local" if system in wanted else ""
-            found.append(Finding(name, state, told, mend))
+            state, answer = ("wrong" if system in configured else "absent"), f"{', '.join(missing)} not on PATH"
+            mend = "run on a machine that submits to it, or set workflow = local" if system in configured else ""
+            findings.append(Finding(name, state, answer, mend))
             continue
         question = QUESTIONS[system]
-        is_fine, told = _ask(question, NETWORK_PATIENCE)
-        state = "fine" if is_fine else "wrong" if system in wanted else "absent"
+        is_fine, answer = _ask(question, NETWORK_PATIENCE)
+        state = "fine" if is_fine else "wrong" if system in configured else "absent"
         mend = f"see that {question[0]} works, or set workflow = local" if state == "wrong" else ""
-        found.append(Finding(name, state, "it answers" if is_fine else f"{question[0]}: {told}", mend))
-    return found
+        findings.append(Finding(name, state, "it answers" if is_fine else f"{question[0]}: {answer}", mend))
+    return findings
 
 
 def _containers(run: Artifacts | None) -> list[Finding]:
-    there = [name for name in CONTAINERS if shutil.which(name)]
+    programs = [name for name in CONTAINERS if shutil.which(name)]
     images = [run.config.batch_for(task) for task in BATCH_TASKS] if run is not None else []
-    if any(each.image is not None and not each.starts_in_image for each in images) and "apptainer" not in there:
+    if any(each.image is not None and not each.starts_in_image for each in images) and "apptainer" not in programs:
         if shutil.which("singularity") is None:
             return [Finding("containers", "wrong", "image needs apptainer or singularity, neither is on PATH",
                             "install apptainer, or leave image out")]  # fmt: skip
-        there.append("singularity")
+        programs.append("singularity")
     launcher = run.config.inference.triton_launcher if run is not None and _starts_a_server(run) else ""
-    if launcher in CONTAINERS and launcher not in there:
+    if launcher in CONTAINERS and launcher not in programs:
         return [Finding("containers", "wrong", f"triton_launcher = {launcher} is not on PATH",
                         f"install {launcher}, or set triton_launcher = auto")]  # fmt: skip
-    told = ", ".join(there) or f"none of {', '.join(CONTAINERS)}"
-    return [Finding("containers", "fine" if there else "absent", told)]
+    names = ", ".join(programs) or f"none of {', '.join(CONTAINERS)}"
+    return [Finding("containers", "fine" if programs else "absent", names)]
 
 
 def _starts_a_server(run: Artifacts) -> bool:
@@ -263,12 +278,12 @@ def _server(run: Artifacts | None) -> list[Finding]:
     if address:
         host, _, port = address.rpartition(":")
         code = f"import socket; socket.create_connection(({host!r}, int({port!r})), {NETWORK_PATIENCE})"
-        is_fine, told = _probe(code, NETWORK_PATIENCE)
+        is_fine, answer = _probe(code, NETWORK_PATIENCE)
         mend = "" if is_fine else "start it (aframe serve), or mend triton_address"
-        return [Finding("Triton", "fine" if is_fine else "wrong", f"{address}: {told or 'listens'}", mend)]
-    there = [name for name in ("tritonserver", *CONTAINERS) if shutil.which(name)]
-    if there:
-        return [Finding("Triton", "fine", f"can be started with {there[0]}")]
+        return [Finding("Triton", "fine" if is_fine else "wrong", f"{address}: {answer or 'listens'}", mend)]
+    launchers = [name for name in ("tritonserver", *CONTAINERS) if shutil.which(name)]
+    if launchers:
+        return [Finding("Triton", "fine", f"can be started with {launchers[0]}")]
     if run is not None and _starts_a_server(run):
         return [Finding("Triton", "wrong", "engine = triton, and nothing that starts a server is on PATH",
                         "install apptainer, name a server as triton_address, or set engine = auto")]  # fmt: skip
@@ -276,45 +291,47 @@ def _server(run: Artifacts | None) -> list[Finding]:
 
 
 def _store(run: Artifacts | None) -> list[Finding]:
-    named = [path for path in asdict(run.directories).values() if storage.is_remote(path)] if run else []
-    if named:
-        is_fine, told = _probe(STORE, STORE_PATIENCE, *named, AFRAME_S3_PATIENCE=str(STORE_PATIENCE / 4))
-        said = told.partition("StorageError: ")[2] or told or "can be written"
+    paths = [path for path in asdict(run.directories).values() if storage.is_remote(path)] if run else []
+    if paths:
+        is_fine, output = _probe(STORE, STORE_PATIENCE, *paths, AFRAME_S3_PATIENCE=str(STORE_PATIENCE / 4))
+        result = output.partition("StorageError: ")[2] or output or "can be written"
         mend = "" if is_fine else "set AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: docs/s3.md"
-        return [Finding("S3", "fine" if is_fine else "wrong", f"{named[0]}: {said}", mend)]
+        return [Finding("S3", "fine" if is_fine else "wrong", f"{paths[0]}: {result}", mend)]
     names = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE") if name in os.environ]
     file = Path("~/.aws/credentials").expanduser()
-    there = names or ([str(file)] if file.is_file() else [])
-    return [Finding("S3", "fine" if there else "absent", f"credentials: {there[0]}" if there else "no credentials")]
+    named = names or ([str(file)] if file.is_file() else [])
+    return [Finding("S3", "fine" if named else "absent", f"credentials: {named[0]}" if named else "no credentials")]
 
 
 def _disk(run: Artifacts | None, needed: float) -> list[Finding]:
     paths = [path for path in asdict(run.directories).values() if not storage.is_remote(path)] if run else [os.getcwd()]
-    wanted, what = (needed, "this run") if needed else (LEAST_FREE, "the demo")
-    told = ""
+    size, what = (needed, "this run") if needed else (LEAST_FREE_BYTES_FOR_DEMO, "the demo")
+    description = ""
     for path in map(Path.absolute, map(Path, paths)):
-        there = next(parent for parent in (path, *path.parents) if parent.exists())
-        free = shutil.disk_usage(there).free
-        told = f"{free / 1e9:.1f} GB free at {there}, {what} takes {wanted / 1e9:.1f} GB"
-        if not os.access(there, os.W_OK):
-            told = f"{there} cannot be written"
-            return [Finding("disk", "wrong", told, "mend its permissions, or choose other directories in .env")]
-        if free < wanted:
-            return [Finding("disk", "wrong", told, "free space, or choose other directories in .env")]
-    return [Finding("disk", "fine", told)] if told else []
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+        free = shutil.disk_usage(existing).free
+        description = f"{free / 1e9:.1f} GB free at {existing}, {what} takes {size / 1e9:.1f} GB"
+        if not os.access(existing, os.W_OK):
+            description = f"{existing} cannot be written"
+            return [Finding("disk", "wrong", description, "mend its permissions, or choose other directories in .env")]
+        if free < size:
+            return [Finding("disk", "wrong", description, "free space, or choose other directories in .env")]
+    return [Finding("disk", "fine", description)] if description else []
 
 
 def _network(run: Artifacts | None) -> list[Finding]:
-    is_fine, told = _probe(NETWORK, NETWORK_PATIENCE, OPEN_DATA, str(NETWORK_PATIENCE))
+    is_fine, answer = _probe(NETWORK, NETWORK_PATIENCE, OPEN_DATA, str(NETWORK_PATIENCE))
     if is_fine:
         return [Finding("open data", "fine", "gwosc.org answers")]
     is_needed = run is not None and run.config.data.source == "gwosc"
-    return [Finding("open data", "wrong" if is_needed else "absent", f"gwosc.org: {told}",
+    return [Finding("open data", "wrong" if is_needed else "absent", f"gwosc.org: {answer}",
                     "connect to the network, set https_proxy, or use source = local" if is_needed else "")]  # fmt: skip
 
 
 def _configuration(directory: str) -> list[Finding]:
-    is_fine, told = _ask([sys.executable, "-P", "-m", "aframe.cli", "run", directory, "--check"], CHECK_PATIENCE)
+    is_fine, text = _ask(
+        [sys.executable, "-P", "-m", "aframe.cli", "run", directory, "--check"], CONFIGURATION_PATIENCE
+    )
     if is_fine:
         return [Finding("configuration", "fine", "no mistakes found")]
-    return [Finding("configuration", "wrong", told.strip(), f"aframe run {directory} --check tells all")]
+    return [Finding("configuration", "wrong", text.strip(), f"aframe run {directory} --check lists all mistakes")]

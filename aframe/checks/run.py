@@ -1,4 +1,4 @@
-"""What can be known to fail before any work is done: found all at once."""
+"""Check a run before any work begins, and report all mistakes at once."""
 
 import os
 import re
@@ -33,74 +33,77 @@ from aframe.strain.simulate import check_band, load_asd
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
 
-PATIENCE = 20.0
-"""Seconds in which a batch system should answer."""
+BATCH_ANSWER_PATIENCE = 20.0
+"""Longest wait for the answer of a batch system, s."""
 
-LEAST_FREE = 100e6
-"""Bytes that a disk must have free: less is gone before the first file is whole."""
+LEAST_FREE_BYTES_BEFORE_RUN = 100e6
+"""Smallest free space of a disk, bytes. Less does not suffice for the first file."""
 
 
 def checked_run(
     path: str, environment: Mapping[str, str] = os.environ, gpus: str = "", misread: Sequence[str] = ()
 ) -> Artifacts:
-    """The run of a configuration and of an environment, when nothing can be seen to be wrong with them.
+    """Create the run of a configuration and an environment, after all checks.
 
     Args:
         path: The ``.cfg``.
-        environment: Its variables.
-        gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
-        misread: What is wrong with the file that should have set these variables: those that are not set are then not
-            told of.
+        environment: Variables of the environment.
+        gpus: GPUs of the run, as in CUDA_VISIBLE_DEVICES.
+        misread: Mistakes in the file that sets these variables. They replace the mistakes about unset variables.
 
     Raises:
-        MistakesError: All that is wrong: with the ``.cfg``, the training's YAML, the environment, and what they name.
+        MistakesError: All mistakes in the ``.cfg``, the training's YAML, the environment and the files that these name.
     """
     directories, unset = Directories.read(environment)
     try:
-        made, wrong = read_config(path)
+        config, wrong = read_config(path)
     except MistakesError as error:
         raise MistakesError([*error.mistakes, *(misread or unset)]) from None
-    run, file = Artifacts(made, directories), CfgFile.read(path)
-    told = [*(mistake.text for mistake in wrong), *(misread or unset)]
-    found = mistakes_of(run, wrong, are_directories_set=not unset, gpus=gpus)
-    for refusal in found:
-        told += refusal.mistakes if isinstance(refusal, MistakesError) else [file.located_text(str(refusal))]
-    if told:
-        raise MistakesError(told) from next(iter(found), None)
+    run, file = Artifacts(config, directories), CfgFile.read(path)
+    texts = [*(mistake.text for mistake in wrong), *(misread or unset)]
+    refusals = mistakes_of(run, wrong, are_directories_set=not unset, gpus=gpus)
+    for refusal in refusals:
+        texts += refusal.mistakes if isinstance(refusal, MistakesError) else [file.located_text(str(refusal))]
+    if texts:
+        raise MistakesError(texts) from next(iter(refusals), None)
     return run
 
 
 def mistakes_of(
     run: Artifacts, wrong: Sequence[Mistake] = (), are_directories_set: bool = True, gpus: str = ""
 ) -> list[AframeError]:
-    """All that is wrong with what a configuration names.
+    """Find all mistakes in what a configuration names.
 
     Args:
         run: The run.
-        wrong: What is wrong with the configuration itself: what takes one of these keys is not looked at.
-        are_directories_set: Whether all of the run's directories are known.
-        gpus: GPUs that the run may use, as in CUDA_VISIBLE_DEVICES.
+        wrong: Mistakes in the configuration itself. Checks that need one of these keys are left out.
+        are_directories_set: Whether all directories of the run are set.
+        gpus: GPUs of the run, as in CUDA_VISIBLE_DEVICES.
+
+    Returns:
+        The errors, without repetition.
     """
     names = {name for mistake in wrong for name in (mistake.section, f"{mistake.section}.{mistake.key}")}
     whole = {mistake.section for mistake in wrong if not mistake.key}
-    found = _refused(lambda: check_gpus(gpus, number_of_gpus()))
-    are_there, is_reachable = are_directories_set, True
+    errors = _refused(lambda: check_gpus(gpus, number_of_gpus()))
+    are_usable, is_reachable = are_directories_set, True
     if are_directories_set:
         unusable = _refused(lambda: check_directories(run.directories))
         others = [] if names else _refused(lambda: check_outputs(run))
-        others = [error for error in others if not isinstance(error, ConfigurationError)]  # it is the YAML's: see below
+        # a ConfigurationError is about the training's YAML: check_training reports it
+        others = [error for error in others if not isinstance(error, ConfigurationError)]
         if not (names or unusable or others) and is_finished(run):
-            return found
-        found += unusable + others
+            return errors
+        errors += unusable + others
         is_remote = any(storage.is_remote(value) for value in asdict(run.directories).values())
         is_reachable = not (is_remote and any(isinstance(error, StorageError) for error in others))
-        are_there = is_reachable and not unusable
+        are_usable = is_reachable and not unusable
     for check in CHECKS:
         is_settled = is_reachable and check.is_settled(run)
         is_known = names.isdisjoint(check.takes) and whole.isdisjoint(take.partition(".")[0] for take in check.takes)
-        if is_known and (are_there or not check.looks_there) and not is_settled:
-            found += _refused(lambda check=check: check.look(run))  # type: ignore[misc]
-    return list({str(error): error for error in found}.values())
+        if is_known and (are_usable or not check.looks_there) and not is_settled:
+            errors += _refused(lambda check=check: check.look(run))  # type: ignore[misc]
+    return list({str(error): error for error in errors}.values())
 
 
 def _refused(check: Callable[[], object]) -> list[AframeError]:
@@ -112,14 +115,14 @@ def _refused(check: Callable[[], object]) -> list[AframeError]:
 
 
 def check_gpus(gpus: str, number: int) -> None:
-    """Refuse GPUs that this machine has not; where it has none at all, the CPU computes, as is told then.
+    """Refuse GPUs that this machine lacks. A machine without GPUs computes on the CPU, and a note says so later.
 
     Args:
-        gpus: As in CUDA_VISIBLE_DEVICES.
-        number: How many the machine has.
+        gpus: GPUs, as in CUDA_VISIBLE_DEVICES.
+        number: Number of GPUs of this machine.
 
     Raises:
-        ConfigurationError: Naming those that it has.
+        ConfigurationError: If a GPU does not exist. The message names those that exist.
     """
     names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
     wrong = [name for name in names if not re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name)]
@@ -135,32 +138,37 @@ def check_gpus(gpus: str, number: int) -> None:
 
 
 def number_of_gpus() -> int:
-    """How many GPUs this machine has; 0 where the environment hides some, so that it cannot be told."""
+    """Number of GPUs of this machine. 0 if the environment hides some: the number is then unknown."""
     return 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()
 
 
 def check_directories(directories: Directories) -> None:
-    """Refuse local directories that cannot be made or written in.
+    """Refuse local directories that cannot be created or written.
 
     Raises:
-        MistakesError: Naming each of them.
+        MistakesError: One message for each of them.
     """
     wrong = []
     for field in fields(directories):
         name, value = f"AFRAME_{field.name.upper()}_DIR", getattr(directories, field.name)
-        reason = "" if storage.is_remote(value) else storage.why_not_written(Path(value).absolute(), LEAST_FREE)
+        reason = "" if storage.is_remote(value) else _unwritable(value)
         if reason:
             wrong.append(f"{name} = {value} cannot be written ({reason}): mend that, or choose another directory")
     if wrong:
         raise MistakesError(wrong)
 
 
+def _unwritable(directory: str) -> str:
+    """Why a local directory cannot be created or written. Empty if it can."""
+    return storage.why_not_written(Path(directory).absolute(), LEAST_FREE_BYTES_BEFORE_RUN)
+
+
 def check_batch_systems(run: Artifacts) -> None:
-    """Refuse a batch system to which this machine cannot submit.
+    """Refuse a batch system that does not take jobs from this machine.
 
     Raises:
         ConfigurationError: If its commands are not on PATH.
-        BatchError: If it does not answer, with what its command says.
+        BatchError: If it answers with an error. The message quotes the error.
     """
     workflows = {run.config.batch_for(task).workflow: task for task in reversed(BATCH_TASKS)}
     for workflow, task in workflows.items():
@@ -175,25 +183,25 @@ def check_batch_systems(run: Artifacts) -> None:
 
 
 def _check_answer(workflow: str, task: str) -> None:
-    """Refuse a batch system that answers with an error; one that is slow may only be busy."""
+    """Refuse a batch system that answers with an error. A slow one can be busy, and passes."""
     question = QUESTIONS[workflow]
     try:
-        answer = subprocess.run(question, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=BATCH_ANSWER_PATIENCE, check=False)
     except subprocess.TimeoutExpired:
         return
     if answer.returncode:
-        said = " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.returncode}"
+        reason = " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.returncode}"
         raise BatchError(
-            f"workflow = {workflow} of {task}: {question[0]} fails ({said}): wait until {workflow} is mended, or set "
+            f"workflow = {workflow} of {task}: {question[0]} fails ({reason}): wait until {workflow} is mended, or set "
             "workflow = local"
         )
 
 
 def check_submit_directory(run: Artifacts) -> None:
-    """Refuse submit files that would not be on this machine.
+    """Refuse a directory of submit files that is not on this machine.
 
     Raises:
-        ConfigurationError: Naming the variable.
+        ConfigurationError: If it is remote. The message names the variable.
     """
     is_remote = any(run.config.batch_for(task).is_remote for task in BATCH_TASKS)
     if is_remote and storage.is_remote(run.directories.condor):
@@ -203,7 +211,7 @@ def check_submit_directory(run: Artifacts) -> None:
 
 
 def check_containers(run: Artifacts) -> None:
-    """Refuse an image that this machine cannot run; HTCondor's machines have images of their own.
+    """Refuse an image that this machine cannot run. HTCondor's machines start images themselves.
 
     Raises:
         ConfigurationError: If Apptainer is not on PATH, the image does not exist, or a path cannot be bound in it.
@@ -217,11 +225,11 @@ def check_containers(run: Artifacts) -> None:
 
 
 def check_kubernetes(run: Artifacts) -> None:
-    """Refuse a training on Kubernetes that could not begin there.
+    """Refuse a training that cannot begin on Kubernetes.
 
     Raises:
         MistakesError: If a directory that its pod needs is on this machine.
-        ConfigurationError: If its files cannot be taken along, or no way to the cluster is known.
+        ConfigurationError: If its files cannot be sent, or the cluster is not configured.
         BatchError: If the cluster does not answer, or refuses.
     """
     if run.config.kubernetes.trains:
@@ -234,10 +242,10 @@ def check_kubernetes(run: Artifacts) -> None:
 
 
 def check_population(run: Artifacts) -> None:
-    """Refuse a population that cannot be drawn from, or in which the Earth does not turn.
+    """Refuse a population that cannot be drawn from, or without isotropic right ascension.
 
     Raises:
-        ConfigurationError: Naming the key, and what is wrong with it.
+        ConfigurationError: The message names the key and the reason.
     """
     population = load_population(run.config.waveforms.prior, run.config.resolve)
     if not population.isotropic_in_right_ascension:
@@ -248,10 +256,10 @@ def check_population(run: Artifacts) -> None:
 
 
 def check_noise_curve(run: Artifacts) -> None:
-    """Refuse a noise curve that is none.
+    """Refuse a noise curve that cannot be read.
 
     Raises:
-        ConfigurationError: If there is no such curve.
+        ConfigurationError: If the curve does not exist.
         DataError: If it is no amplitude spectral density.
     """
     data = run.config.data
@@ -260,11 +268,11 @@ def check_noise_curve(run: Artifacts) -> None:
 
 
 def check_noise_band(run: Artifacts) -> None:
-    """Refuse a noise curve that does not do for the whole band.
+    """Refuse a noise curve that does not cover the whole band.
 
     Raises:
-        ConfigurationError: If there is no such curve.
-        DataError: If it does not cover the band, or is no detector's there.
+        ConfigurationError: If the curve does not exist.
+        DataError: If it does not cover the band, or has values in the band that no detector has.
     """
     data, search = run.config.data, run.config.search
     if data.source == "simulated":
@@ -273,10 +281,10 @@ def check_noise_band(run: Artifacts) -> None:
 
 
 def check_local_strain(run: Artifacts) -> None:
-    """Refuse files of strain that lack a detector, or whose sample rate will not do.
+    """Refuse files of strain without one of the detectors, or with a wrong sample rate.
 
     Raises:
-        DataError: Naming the directory or file.
+        DataError: The message names the directory or file.
         StorageError: If a file is damaged.
     """
     data = run.config.data
@@ -286,11 +294,11 @@ def check_local_strain(run: Artifacts) -> None:
 
 
 def check_training(run: Artifacts) -> None:
-    """Refuse a training's YAML with mistakes.
+    """Refuse a training YAML with mistakes.
 
     Raises:
         MistakesError: All of them.
-        StorageError: If there is no such file.
+        StorageError: If the file does not exist.
     """
     from aframe.steps.training_yaml import yaml_mistakes
 
@@ -300,11 +308,11 @@ def check_training(run: Artifacts) -> None:
 
 
 def check_training_together(run: Artifacts) -> None:
-    """Refuse a training's YAML, if it has no mistakes, of which the values do not go together or with the ``.cfg``.
+    """Refuse a correct training YAML whose values contradict each other or the ``.cfg``.
 
     Raises:
-        MistakesError: All of them.
-        StorageError: If there is no such file.
+        MistakesError: All contradictions.
+        StorageError: If the file does not exist.
     """
     from aframe.steps.training_yaml import yaml_conflicts, yaml_mistakes
 
@@ -314,35 +322,35 @@ def check_training_together(run: Artifacts) -> None:
 
 
 def check_plans(run: Artifacts) -> None:
-    """Refuse what the data, where they are known beforehand, have no room for; and vetoes that cannot be read.
+    """Refuse data with too little time, if their times are known in advance, and vetoes that cannot be read.
 
     Raises:
-        DataError: If there is no analysable time, or not enough of it for the injections or ``Tb``; if a file of vetoes
-            is malformed or lacks what it should tell.
+        DataError: If the analysable time does not suffice for the injections or ``Tb``, or if a file of vetoes is
+            malformed or incomplete.
     """
     data = run.config.data
     segments = [Segment(*run.interval("test"))]
-    known = data.source != "gwosc" or data.segments is not None
-    if known:
+    has_times = data.source != "gwosc" or data.segments is not None
+    if has_times:
         stages: tuple[Stage, ...] = ("train", "test")
         for stage in stages:
             segments = analysable(strain_source(run.config), *run.interval(stage))
         if not run.background_files("test"):
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
-    if run.config.vetoes.given and not asks_the_network(run.config) and (known or run.config.vetoes.dq_bits is None):
+    needs_times = run.config.vetoes.dq_bits is not None
+    if run.config.vetoes.given and not asks_the_network(run.config) and (has_times or not needs_times):
         load_vetoes(run.config, segments)
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something to look at before anything runs.
+    """A check before a run.
 
     Attributes:
-        look: Raises what is wrong.
-        takes: Sections and keys that it takes.
-        settled_by: Path of an artifact that could not have been made if anything were wrong, or after which none of it
-            is wanted.
-        looks_there: Whether it looks into the run's directories.
+        look: Raises an error about each mistake.
+        takes: Sections and keys that the check needs.
+        settled_by: Path of an artifact. If it exists, its inputs passed the check or are no longer needed.
+        looks_there: Whether the check needs the run's directories.
     """
 
     look: Callable[[Artifacts], object]
@@ -351,7 +359,7 @@ class Check:
     looks_there: bool = False
 
     def is_settled(self, run: Artifacts) -> bool:
-        """Whether that artifact is there; it is not where its directory is not known."""
+        """Whether the artifact of ``settled_by`` exists. False if its directory is unknown."""
         if self.settled_by is None:
             return False
         try:

@@ -146,7 +146,7 @@ def _precision(options: argparse.Namespace, device: str) -> str:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before anything is computed, what cannot be written or is no file of its kind."""
-    from aframe.checks.run import LEAST_FREE
+    from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
 
     for name, suffixes, kind in (("output", (".hdf5", ".h5"), "HDF5 file"), ("page", (".html",), "page")):
         path = getattr(options, name)
@@ -154,7 +154,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
             continue
         if not path.endswith(suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
-        reason = "" if storage.is_remote(path) else storage.why_not_written(Path(path).absolute().parent, LEAST_FREE)
+        directory = Path(path).absolute().parent
+        reason = "" if storage.is_remote(path) else storage.why_not_written(directory, LEAST_FREE_BYTES_BEFORE_RUN)
         if reason:
             raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
 

@@ -1,1 +1,1 @@
-"""What a run will cost before it has run: amounts of work, how fast this machine does it, and what comes of both."""
+"""Estimate the cost of a run in advance from its amounts of work and the speed of this machine."""

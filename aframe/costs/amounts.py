@@ -1,4 +1,4 @@
-"""How much work a run's configuration makes, and how much it will write."""
+"""Count the work of a run, and the size of its files."""
 
 import inspect
 import math
@@ -21,16 +21,19 @@ from aframe.train.architectures.loading import network_class
 from aframe.train.data import AframeDataModule
 
 ASSUMED_SHARE = 0.6
-"""Share of the time in which all detectors observe, where nobody has looked yet; two LIGO detectors in O3: 0.62."""
+"""Assumed share of time in which all detectors observe, before it is known. Two LIGO detectors in O3: 0.62."""
 
 PARAMETERS_BYTES = 200
-"""Of a signal's parameters in a table."""
+"""Size of one signal's parameters in a table, bytes."""
 
 EVENT_BYTES = 32
-"""Of an event of two detectors: statistic, time and shifts."""
+"""Size of one event of two detectors, bytes: statistic, time and shifts."""
 
-OPEN_RATE, OPEN_BYTES = 4096.0, 7.5
-"""Sample rate (Hz) of open data, and bytes of a sample in its files, with their data quality."""
+OPEN_DATA_RATE = 4096.0
+"""Sample rate of open data, Hz."""
+
+OPEN_DATA_SAMPLE_BYTES = 7.5
+"""Size of one sample in files of open data with data quality, bytes."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,15 @@ class Amounts:
     """Work and files of a run.
 
     Attributes:
-        training_livetime: Strain to train with, s.
-        testing_livetime: Strain to search, s.
-        is_assumed: Whether these are a guess, as nobody has asked yet when the detectors observed.
-        trained: Windows that the training sees.
-        validated: Windows that its validations score.
-        encoded: Strain that is whitened and encoded, s: each unit of work does that for its segments.
-        scored: Windows of background and zero lag.
-        injected: Windows that injections touch.
-        units: Units of work.
+        training_livetime: Strain for training, s.
+        testing_livetime: Strain for the search, s.
+        is_assumed: Whether these are estimates, before the detectors' observing times are known.
+        trained: Number of windows in training.
+        validated: Number of windows in validations.
+        encoded: Strain that is whitened and encoded, s. Each unit of work encodes its segments.
+        scored: Number of windows of background and zero lag.
+        injected: Number of windows with injections.
+        units: Number of units of work.
     """
 
     training_livetime: float
@@ -61,10 +64,10 @@ class Amounts:
 
 
 def amounts(run: Artifacts) -> Amounts:
-    """Count what a run has to do.
+    """Count the work of a run.
 
     Raises:
-        DataError: If its data cannot hold the injections or give ``Tb``.
+        DataError: If its data cannot hold the injections or provide ``Tb``.
     """
     training, is_assumed = _segments(run, "train")
     testing, also_assumed = _segments(run, "test")
@@ -89,7 +92,7 @@ def amounts(run: Artifacts) -> Amounts:
 
 
 def _segments(run: Artifacts, stage: Stage) -> tuple[list[Segment], bool]:
-    """Segments of a stage, and whether they are a guess."""
+    """Segments of a stage, and whether they are an estimate."""
     path, data = run.segments(stage), run.config.data
     if storage.exists(path):
         return read_segments(path), False
@@ -101,41 +104,58 @@ def _segments(run: Artifacts, stage: Stage) -> tuple[list[Segment], bool]:
 
 
 def _training(run: Artifacts, training_yaml: str = "") -> Mapping[str, Any]:
-    """Numbers of a training's YAML, by default the run's, with the data's own defaults."""
-    given = {k.removeprefix("train."): v for k, v in training_parameters(training_yaml or run.training_yaml).items()}
+    """Numbers of a training's YAML, by default the run's, with the defaults of the data module."""
+    values = training_parameters(training_yaml or run.training_yaml)
+    configured = {key.removeprefix("train."): value for key, value in values.items()}
     parameters = inspect.signature(AframeDataModule).parameters.items()
     defaults = {f"data.{name}": each.default for name, each in parameters}
-    return {"trainer.max_epochs": 1000, "trainer.precision": AUTO, "model.repairings": 0} | defaults | given
+    return {"trainer.max_epochs": 1000, "trainer.precision": AUTO, "model.repairings": 0} | defaults | configured
 
 
 def network(run: Artifacts, training_yaml: str = "") -> Network:
-    """The network that a training's YAML, by default the run's, names, with weights as they are drawn."""
+    """Build the network of a training's YAML with random weights.
+
+    Args:
+        run: The run.
+        training_yaml: Path of the YAML. Empty for the run's YAML.
+    """
     keys = _training(run, training_yaml)
     prefix = "model.architecture."
     kind = network_class(str(keys[f"{prefix}class_path"]), training_yaml or run.training_yaml)
-    own = {k.removeprefix(f"{prefix}init_args."): v for k, v in keys.items() if k.startswith(f"{prefix}init_args.")}
-    return kind(len(run.config.search.ifos), run.config.search.kernel_size, **own)
+    names = [key for key in keys if key.startswith(f"{prefix}init_args.")]
+    arguments = {name.removeprefix(f"{prefix}init_args."): keys[name] for name in names}
+    return kind(len(run.config.search.ifos), run.config.search.kernel_size, **arguments)
 
 
 def training_dtype(run: Artifacts, device: str) -> torch.dtype:
-    """The type in which training does its products on a device, as configured, or as it was fixed."""
+    """Type of the products of training on a device, as configured or recorded.
+
+    Args:
+        run: The run.
+        device: Type of the device: cpu or cuda.
+    """
     name = run.precision("training", _training(run)["trainer.precision"])
     return trainer_dtype(resolve_trainer(name, device))
 
 
 def repairings(run: Artifacts, training_yaml: str = "") -> int:
-    """Further negatives per window of noise that training makes."""
+    """Number of additional negatives per window of noise in training.
+
+    Args:
+        run: The run.
+        training_yaml: Path of the YAML. Empty for the run's YAML.
+    """
     return int(_training(run, training_yaml)["model.repairings"])
 
 
-def sizes(run: Artifacts, made: Amounts, rejected: float, parameters: int) -> dict[str, float]:
+def sizes(run: Artifacts, work: Amounts, rejected: float, parameters: int) -> dict[str, float]:
     """Bytes that each stage writes, by its task.
 
     Args:
         run: The run.
-        made: Its amounts.
-        rejected: Draws that are rejected for each injection.
-        parameters: Of the network.
+        work: The run's amounts of work.
+        rejected: Number of rejected draws per injection.
+        parameters: Number of the network's parameters.
     """
     search, signals, injected = run.config.search, run.config.waveforms, run.config.injections
     wave = 4 * signals.waveform_duration * search.sample_rate
@@ -144,11 +164,11 @@ def sizes(run: Artifacts, made: Amounts, rejected: float, parameters: int) -> di
     responses = len(search.ifos) * wave
     kept = responses if injected.store_waveforms else 0.0
     windows = run.config.search.inference_sampling_rate
-    events = made.scored / windows / run.config.inference.cluster_window_length * EVENT_BYTES
-    series = 4 * made.scored / 2 if run.config.inference.return_timeseries else 0.0
+    events = work.scored / windows / run.config.inference.cluster_window_length * EVENT_BYTES
+    series = 4 * work.scored / 2 if run.config.inference.return_timeseries else 0.0
     return {
-        "FetchStrain train": made.training_livetime * strain,
-        "FetchStrain test": made.testing_livetime * strain,
+        "FetchStrain train": work.training_livetime * strain,
+        "FetchStrain test": work.testing_livetime * strain,
         "GenerateTrainingWaveforms": stored,
         "GenerateValidationWaveforms": signals.num_validation_waveforms * responses,
         "GenerateInjections": injected.num_injections * (kept + PARAMETERS_BYTES * (1 + rejected)),

@@ -1,35 +1,35 @@
-"""What each stage of a run costs: disk, hours of cores and of a GPU, and time on this machine."""
+"""Estimate the cost of each stage of a run: disk space, hours of cores and of a GPU, and time on this machine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aframe.costs.amounts import OPEN_BYTES, OPEN_RATE, Amounts, sizes
+from aframe.costs.amounts import OPEN_DATA_RATE, OPEN_DATA_SAMPLE_BYTES, Amounts, sizes
 from aframe.costs.rates import Rates
 from aframe.machine.processes import cores
 from aframe.progress.lines import in_words
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.stages import RunStage, stages_of
 
-DOWNLOAD_SPEED = 1e7
-"""Bytes a second at which open data are taken to arrive."""
+DOWNLOAD_BYTES_PER_SECOND = 1e7
+"""Assumed speed of downloads of open data, bytes/s."""
 
-STARTING = 10.0
-"""Seconds that each stage takes whatever it does: processes start, networks load."""
+STAGE_OVERHEAD_SECONDS = 10.0
+"""Time of every stage to start processes and load networks, s."""
 
-FORWARD = 1 / 3
-"""Share of a training step that is the network's evaluation."""
+EVALUATION_SHARE = 1 / 3
+"""Share of a training step for the evaluation of the network."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a stage.
+    """Cost of a stage.
 
     Attributes:
-        stage: Its name.
-        bytes: On disk.
-        core_seconds: Without a GPU.
-        gpu_seconds: Of a GPU that does the network's part instead; 0 where there is none.
-        seconds: On this machine, by the clock.
+        stage: Name of the stage.
+        bytes: Disk space, bytes.
+        core_seconds: Time of cores without a GPU, s.
+        gpu_seconds: Time of a GPU for the network's part instead, s. 0 without such a part.
+        seconds: Wall time on this machine, s.
     """
 
     stage: str
@@ -39,63 +39,68 @@ class Cost:
     seconds: float
 
 
-def estimate(run: Artifacts, made: Amounts, rates: Rates) -> list[Cost]:
-    """What each stage costs.
+def estimate(run: Artifacts, amounts: Amounts, rates: Rates) -> list[Cost]:
+    """Estimate the cost of each stage.
 
     Args:
         run: The run.
-        made: Its amounts of work.
-        rates: How fast this machine does it.
+        amounts: The run's amounts of work.
+        rates: Speed of this machine.
     """
-    written = sizes(run, made, rates.rejected, rates.parameters)
+    written = sizes(run, amounts, rates.rejected, rates.parameters)
     signals = run.config.waveforms
-    evaluated = FORWARD * rates.trained
+    evaluated = EVALUATION_SHARE * rates.trained
     again = 0.0 if run.config.injections.store_waveforms else run.config.injections.num_injections * rates.waveform
     work = {
-        "FetchStrain train": (made.training_livetime * rates.simulated, 0.0),
-        "FetchStrain test": (made.testing_livetime * rates.simulated, 0.0),
+        "FetchStrain train": (amounts.training_livetime * rates.simulated, 0.0),
+        "FetchStrain test": (amounts.testing_livetime * rates.simulated, 0.0),
         "GenerateTrainingWaveforms": (signals.num_training_waveforms * rates.waveform, 0.0),
         "GenerateValidationWaveforms": (signals.num_validation_waveforms * rates.accepted, 0.0),
         "GenerateInjections": (run.config.injections.num_injections * rates.accepted, 0.0),
         "Train": (
-            made.trained * rates.trained + made.validated * rates.scored,
-            made.trained * rates.gpu_trained + made.validated * rates.gpu_scored,
+            amounts.trained * rates.trained + amounts.validated * rates.scored,
+            amounts.trained * rates.gpu_trained + amounts.validated * rates.gpu_scored,
         ),
-        "Export": (STARTING, 0.0),
+        "Export": (STAGE_OVERHEAD_SECONDS, 0.0),
         "ScoreSlides": (
-            made.encoded * rates.whitened + made.scored * rates.scored + made.injected * evaluated + again,
-            made.encoded * rates.gpu_encoded
-            + made.scored * rates.gpu_scored
-            + made.injected * FORWARD * rates.gpu_trained,
+            amounts.encoded * rates.whitened + amounts.scored * rates.scored + amounts.injected * evaluated + again,
+            amounts.encoded * rates.gpu_encoded
+            + amounts.scored * rates.gpu_scored
+            + amounts.injected * EVALUATION_SHARE * rates.gpu_trained,
         ),
-        "SensitiveVolume": (STARTING, 0.0),
-        "Report": (STARTING, 0.0),
+        "SensitiveVolume": (STAGE_OVERHEAD_SECONDS, 0.0),
+        "Report": (STAGE_OVERHEAD_SECONDS, 0.0),
     }
-    download = dict(zip(("FetchStrain train", "FetchStrain test"), downloads(run, made), strict=True))
+    download = dict(zip(("FetchStrain train", "FetchStrain test"), downloads(run, amounts), strict=True))
 
     def cost(stage: RunStage) -> Cost:
         of_cores, of_gpu = work[stage.task]
         computing = of_gpu if rates.device == "cuda" and of_gpu else of_cores / cores()
-        seconds = STARTING + computing + download.get(stage.task, 0.0) / DOWNLOAD_SPEED
+        seconds = STAGE_OVERHEAD_SECONDS + computing + download.get(stage.task, 0.0) / DOWNLOAD_BYTES_PER_SECOND
         return Cost(stage.name, written.get(stage.task, 0.0), of_cores, of_gpu, seconds)
 
     return [cost(stage) for stage in stages_of(run) if stage.task in work]
 
 
-def downloads(run: Artifacts, made: Amounts) -> tuple[float, float]:
-    """Bytes of open data that training and testing fetch."""
+def downloads(run: Artifacts, amounts: Amounts) -> tuple[float, float]:
+    """Size of the open data for training and for testing, bytes.
+
+    Args:
+        run: The run.
+        amounts: The run's amounts of work.
+    """
     if run.config.data.source != "gwosc":
         return 0.0, 0.0
-    rate = len(run.config.search.ifos) * OPEN_RATE * OPEN_BYTES
-    return made.training_livetime * rate, made.testing_livetime * rate
+    rate = len(run.config.search.ifos) * OPEN_DATA_RATE * OPEN_DATA_SAMPLE_BYTES
+    return amounts.training_livetime * rate, amounts.testing_livetime * rate
 
 
 def table(costs: Sequence[Cost], left: Sequence[str]) -> Iterator[str]:
-    """Lines of a table of costs, with what is left to do.
+    """Lines of a table of costs. It marks finished stages.
 
     Args:
-        costs: Of all stages.
-        left: Stages that are not done yet.
+        costs: Costs of all stages.
+        left: Names of the unfinished stages.
     """
     yield f"{'stage':32}{'GB on disk':>11}{'core-hours':>12}{'or GPU-hours':>14}{'time here':>12}"
     for cost in costs:
@@ -114,7 +119,7 @@ def _line(cost: Cost, remark: str) -> str:
 
 
 def number(value: float) -> str:
-    """Two digits, which is more than an estimate knows.
+    """Format a number with two digits, which is more than the accuracy of an estimate.
 
     >>> number(0.0021), number(1.26), number(1234.5)
     ('< 0.01', '1.3', '1200')

@@ -1,4 +1,4 @@
-"""How fast this machine does the work of a run, by doing a little of it; and how fast a GPU would, by count."""
+"""Measure this machine's speed on small parts of a run's work, and calculate a GPU's speed from operations."""
 
 import time
 from collections.abc import Callable
@@ -25,36 +25,45 @@ from aframe.train.model import Model
 from aframe.waveforms.priors import draw
 from aframe.waveforms.sieve import Selection, accepted_signals
 
-CURVE = "aLIGO_O4_high_asd.txt"
-"""Noise in which signals are judged where the run's own is not there yet."""
+DEFAULT_NOISE_CURVE = "aLIGO_O4_high_asd.txt"
+"""Noise curve of the measurement for runs without one."""
 
-WAVES, ACCEPTED, STRETCH = 32, 24, 256.0
-"""Waveforms and accepted signals that are made, and seconds of noise that are simulated, whitened and encoded."""
+MEASURED_WAVEFORMS = 32
+"""Number of waveforms in the measurement."""
 
-SECONDS = 2.0
-"""For what is repeated: steps of training, and scoring."""
+MEASURED_SIGNALS = 24
+"""Number of accepted signals in the first part of the measurement. The second part has three times as many."""
 
-FEW_WINDOWS, MANY_WINDOWS = 8, 512
-"""Windows with which it begins, and that it takes at most if they are quick."""
+MEASURED_NOISE_SECONDS = 256.0
+"""Duration of the noise that is simulated, whitened and encoded, s."""
+
+MEASUREMENT_SECONDS = 2.0
+"""Time for repeated steps of training, and for repeated scoring, s."""
+
+FEWEST_WINDOWS = 8
+"""Number of windows in the first measurement."""
+
+MOST_WINDOWS = 512
+"""Largest number of windows in the second measurement."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Time that work takes: of one core in all but training, which takes all of them.
+    """Time per amount of work. Training uses all cores, all other work one core.
 
     Attributes:
-        waveform: Core-seconds to make a waveform.
-        accepted: Core-seconds to find a signal that is loud enough.
-        rejected: Draws that are rejected for each.
-        simulated: Core-seconds a second of simulated strain, all detectors.
-        whitened: Core-seconds a second of strain that is whitened and encoded, all detectors.
-        scored: Core-seconds to score a window of a slide.
-        trained: Core-seconds to train with a window.
-        gpu_trained: GPU-seconds to train with a window.
-        gpu_encoded: GPU-seconds a second of strain that is encoded.
-        gpu_scored: GPU-seconds to score a window of a slide.
-        parameters: Of the network.
-        device: What scored and trained when it was measured: cpu or cuda.
+        waveform: Time to generate a waveform, core-seconds.
+        accepted: Time to find a signal that is loud enough, core-seconds.
+        rejected: Number of rejected draws per accepted signal.
+        simulated: Time to simulate a second of strain of all detectors, core-seconds.
+        whitened: Time to whiten and encode a second of strain of all detectors, core-seconds.
+        scored: Time to score a window of a slide, core-seconds.
+        trained: Time to train with a window, core-seconds.
+        gpu_trained: Time to train with a window, GPU-seconds.
+        gpu_encoded: Time to encode a second of strain, GPU-seconds.
+        gpu_scored: Time to score a window of a slide, GPU-seconds.
+        parameters: Number of the network's parameters.
+        device: Device of the measured scoring and training: cpu or cuda.
     """
 
     waveform: float
@@ -72,44 +81,43 @@ class Rates:
 
 
 def measure(run: Artifacts) -> Rates:
-    """Do a little of each stage's work: some ten seconds, more with slow waveforms."""
-    search, made = run.config.search, network(run)
+    """Measure a small part of each stage's work. It takes about ten seconds, more with slow waveforms."""
+    search, net = run.config.search, network(run)
     asd = run.config.data.asd if run.config.data.source == "simulated" else None
-    curve = load_asd(curve_path(run.config, asd or CURVE))
+    curve = load_asd(curve_path(run.config, asd or DEFAULT_NOISE_CURVE))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     devices = dict.fromkeys(("cpu", device))
-    trained = {each: _step(made, training_dtype(run, each), 1 + repairings(run) / 2, each) for each in devices}
+    trained = {each: _step(net, training_dtype(run, each), 1 + repairings(run) / 2, each) for each in devices}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        begun = time.process_time()
-        noise = [
-            torch.from_numpy(simulate(curve, ifo, 0.0, STRETCH, search.sample_rate, seed=0)) for ifo in search.ifos
-        ]
-        simulated = (time.process_time() - begun) / STRETCH
+        start = time.process_time()
+        rate, duration = search.sample_rate, MEASURED_NOISE_SECONDS
+        noise = [torch.from_numpy(simulate(curve, ifo, 0.0, duration, rate, seed=0)) for ifo in search.ifos]
+        simulated = (time.process_time() - start) / duration
         wave, accepted, rejected = _signals(run, noise)
-        scored = {each: _inference(run, made, noise, each) for each in devices}
+        scored = {each: _inference(run, net, noise, each) for each in devices}
     finally:
         torch.set_num_threads(threads)
-    counted = cost(made, search.stride_size, windows=FEW_WINDOWS)
-    per_window = counted.encoder_flops + counted.head_flops * (1 + repairings(run) / 2)
-    by_count = (
+    operations = cost(net, search.stride_size, windows=FEWEST_WINDOWS)
+    per_window = operations.encoder_flops + operations.head_flops * (1 + repairings(run) / 2)
+    calculated = (
         max(3 * per_window / GPU_FLOPS, 3 / GPU_WINDOWS),
-        counted.encoder_flops / search.kernel_length / GPU_FLOPS,
-        max(counted.slide_flops / GPU_FLOPS, 1 / GPU_WINDOWS),
+        operations.encoder_flops / search.kernel_length / GPU_FLOPS,
+        max(operations.slide_flops / GPU_FLOPS, 1 / GPU_WINDOWS),
     )
-    gpu = (trained["cuda"], *scored["cuda"]) if device == "cuda" else by_count
-    parameters = count_parameters(made)
+    gpu = (trained["cuda"], *scored["cuda"]) if device == "cuda" else calculated
+    parameters = count_parameters(net)
     return Rates(wave, accepted, rejected, simulated, *scored["cpu"], trained["cpu"], *gpu, parameters, device)
 
 
 def training_seconds(run: Artifacts, training_yaml: str, precision: str, device: str) -> float:
-    """Seconds by the clock in which this machine trains with a window, if it does nothing else: some steps are done.
+    """Measure the wall time in seconds of training with one window, if this machine does nothing else.
 
     Args:
         run: The run.
-        training_yaml: The training's YAML.
-        precision: Lightning's name.
+        training_yaml: Path of the training's YAML.
+        precision: Lightning's name of the precision.
         device: Type of the device that trains.
     """
     pairings = 1 + repairings(run, training_yaml) / 2
@@ -118,34 +126,34 @@ def training_seconds(run: Artifacts, training_yaml: str, precision: str, device:
 
 
 def _signals(run: Artifacts, noise: list[torch.Tensor]) -> tuple[float, float, float]:
-    """Seconds for a waveform, and for a signal that is loud enough; draws that are rejected for each of these."""
+    """Seconds per waveform, seconds per signal that is loud enough, and rejected draws per such signal."""
     search, source, rng = run.config.search, replace(signal_source(run.config), workers=1), np.random.default_rng(0)
-    columns = draw(source.population, WAVES, rng)
-    begun = time.process_time()
+    columns = draw(source.population, MEASURED_WAVEFORMS, rng)
+    start = time.process_time()
     source.generator.generate(columns, 1)
-    wave = (time.process_time() - begun) / WAVES
+    wave = (time.process_time() - start) / MEASURED_WAVEFORMS
     psds = torch.stack([power_spectral_density(each, search.sample_rate, search.fftlength) for each in noise])
     chosen = Selection(search.ifos, psds, search.highpass, search.lowpass, run.config.injections.snr_threshold)
     drawn = np.zeros(2)
     marks = []
-    for number in (ACCEPTED, 3 * ACCEPTED):  # what a task does but once is in both
-        begun = time.process_time()
+    for number in (MEASURED_SIGNALS, 3 * MEASURED_SIGNALS):  # both include the work that a task does once
+        start = time.process_time()
         for accepted, rejected in accepted_signals(source, chosen, number, rng, store_waveforms=False):
             drawn += len(accepted), len(rejected)
-        marks.append(time.process_time() - begun)
-    return wave, max(marks[1] - marks[0], marks[1] / 10) / (2 * ACCEPTED), float(drawn[1] / drawn[0])
+        marks.append(time.process_time() - start)
+    return wave, max(marks[1] - marks[0], marks[1] / 10) / (2 * MEASURED_SIGNALS), float(drawn[1] / drawn[0])
 
 
-def _inference(run: Artifacts, made: Network, noise: list[torch.Tensor], device: str) -> tuple[float, float]:
-    """Seconds for a second of strain that is whitened and encoded, and for a window that is scored."""
+def _inference(run: Artifacts, net: Network, noise: list[torch.Tensor], device: str) -> tuple[float, float]:
+    """Seconds to whiten and encode a second of strain, and to score a window."""
     preprocessing = time_slides(run).preprocessing
-    scorer = TorchScorer(Model(made.eval(), preprocessing), DTYPES[resolve(run.precision("scoring"), device)], device)
+    scorer = TorchScorer(Model(net.eval(), preprocessing), DTYPES[resolve(run.precision("scoring"), device)], device)
     clock = _clock(device)
-    begun = clock()
+    start = clock()
     streams = torch.stack([whiten_stream(each.to(device), preprocessing.whitening).data for each in noise])
     embedded = next(scorer.encode_each(iter([streams[None]])))[0]
     embedded.sum().item()
-    whitened = (clock() - begun) / (streams.shape[-1] / preprocessing.whitening.sample_rate)
+    whitened = (clock() - start) / (streams.shape[-1] / preprocessing.whitening.sample_rate)
 
     def score(windows: int) -> Callable[[], object]:
         steps = (windows - 1) * scorer.hop + scorer.network.window_steps
@@ -154,48 +162,52 @@ def _inference(run: Artifacts, made: Network, noise: list[torch.Tensor], device:
     return whitened, _per_window(score, device)
 
 
-def _step(made: Network, kind: torch.dtype, pairings: float, device: str) -> float:
-    """Seconds for a window of a training step: of all cores together, or of the GPU."""
-    own = made.to(device).train()
+def _step(net: Network, kind: torch.dtype, pairings: float, device: str) -> float:
+    """Seconds of a training step per window, of all cores together or of the GPU."""
+    moved = net.to(device).train()
 
     def step(number: int) -> Callable[[], object]:
-        windows = torch.randn(number, own.num_ifos, own.kernel_size, device=device)
+        windows = torch.randn(number, moved.num_ifos, moved.kernel_size, device=device)
 
         def work() -> float:
             with torch.autocast(device, dtype=kind, enabled=kind in (torch.bfloat16, torch.float16)):
-                embeddings = own.encode_windows(windows)
+                embeddings = moved.encode_windows(windows)
                 fused = torch.cat([embeddings] * max(1, round(pairings)), dim=1)
-                loss = own.fuse_windows(fused).float().square().mean()
+                loss = moved.fuse_windows(fused).float().square().mean()
             loss.backward()
             return float(loss.detach())
 
         return work
 
     seconds = _per_window(step, device)
-    made.zero_grad()
-    made.cpu()
+    net.zero_grad()
+    net.cpu()
     return seconds
 
 
 def _per_window(work: Callable[[int], Callable[[], object]], device: str) -> float:
-    """Seconds for a window: with as many at once as take no more than a part of the time that there is."""
-    first = _fastest(work(FEW_WINDOWS), device, 0.0) / FEW_WINDOWS
-    number = int(min(max(SECONDS / 8 / first, FEW_WINDOWS), MANY_WINDOWS))
-    return _fastest(work(number), device, SECONDS) / number
+    """Seconds per window. The number of windows in parallel depends on their speed."""
+    first = _fastest(work(FEWEST_WINDOWS), device, 0.0) / FEWEST_WINDOWS
+    number = int(min(max(MEASUREMENT_SECONDS / 8 / first, FEWEST_WINDOWS), MOST_WINDOWS))
+    return _fastest(work(number), device, MEASUREMENT_SECONDS) / number
 
 
 def _fastest(work: Callable[[], object], device: str, seconds: float) -> float:
-    """Seconds of the fastest of some turns, of which the first, which may take longer, does not count."""
+    """Seconds of the fastest of several repetitions. The first one can be slower and does not count."""
     clock, best = _clock(device), float("inf")
     work()
     end = time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:
-        begun = clock()
+        start = clock()
         work()
-        best = min(best, clock() - begun)
+        best = min(best, clock() - start)
     return max(best, 1e-9)
 
 
 def _clock(device: str) -> Callable[[], float]:
-    """Time that cores work, whatever else the machine does; of a GPU, which nobody else uses, time that passes."""
+    """Clock of a device.
+
+    For the CPU, it is the time of this process on all cores, so that other processes do not matter. For a GPU, which no
+    other process uses, it is the wall time.
+    """
     return time.perf_counter if device == "cuda" else time.process_time

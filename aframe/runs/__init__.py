@@ -1,1 +1,1 @@
-"""A run: where its files lie, what made each, and which stages it has."""
+"""A run: paths of its files, parameters of each, and its stages."""

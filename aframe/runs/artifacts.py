@@ -1,4 +1,4 @@
-"""A run: its configuration, its files, and the parameters that made each of them."""
+"""Configuration, files and parameters of a run."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from aframe.runs.paths import Paths, Stage
 WHERE_TRAINING_RUNS = (
     "train.data.configuration", "train.data.background_memory", "train.data.waveform_memory", "train.model.compiled",
 )  # fmt: skip
-"""Keys of the training YAML that say where and how fast a training runs, not what comes of it."""
+"""Keys of the training YAML that affect place and speed of a training, but not its result."""
 
 TRAINER_PRECISION = "train.trainer.precision"
-"""Name of the training's precision among parameters."""
+"""Parameter with the precision of training."""
 
 SCORING_PRECISION = "inference.precision"
-"""Name of the precision in which units are scored, among parameters."""
+"""Parameter with the precision of scoring."""
 
 
 @dataclass(frozen=True)
 class Artifacts(Paths):
-    """Paths of everything that a run makes, and the parameters that make each file.
+    """Paths of all files of a run, and the parameters that determine the content of each file.
 
     Attributes:
         config: The run's configuration.
-        directories: Its directories.
+        directories: The run's directories.
     """
 
     def made_strain(self, stage: Stage) -> dict[str, Any]:
@@ -40,7 +40,10 @@ class Artifacts(Paths):
         return {name: value for name, value in keys.items() if name != other}
 
     def made_signals(self) -> dict[str, Any]:
-        """Parameters of any signal, but not of how many; of a prior file or a module of the user's, its content too."""
+        """Parameters of all signals, except their number.
+
+        They include the content of a prior file or of a user's module.
+        """
         keys = {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
         path = self._prior_source()
         if path is not None and storage.exists(path):
@@ -48,7 +51,7 @@ class Artifacts(Paths):
         return keys
 
     def _prior_source(self) -> str | None:
-        """The file that says what the prior is, where it is not this package's own."""
+        """File with the prior. None if the prior belongs to this package."""
         prior = self.config.waveforms.prior
         if prior.endswith(".prior"):
             return self.config.resolve(prior)
@@ -63,26 +66,26 @@ class Artifacts(Paths):
     @property
     def made_validation_waveforms(self) -> dict[str, Any]:
         """Parameters of the validation responses."""
-        own = self.config.parameters("injections.snr_threshold", "waveforms.num_validation_waveforms")
-        return self.made_strain("train") | self.made_signals() | own
+        selection = self.config.parameters("injections.snr_threshold", "waveforms.num_validation_waveforms")
+        return self.made_strain("train") | self.made_signals() | selection
 
     @property
     def made_injections(self) -> dict[str, Any]:
         """Parameters of the testing injections."""
-        own = self.config.parameters("injections", "inference.shifts")
-        return self.made_strain("test") | self.made_signals() | own
+        placement = self.config.parameters("injections", "inference.shifts")
+        return self.made_strain("test") | self.made_signals() | placement
 
     @property
     def made_model(self) -> dict[str, Any]:
-        """Parameters of the trained model: those of all training data, and the training YAML's content."""
+        """Parameters of the trained model: those of all training data, and the content of the training YAML."""
         return self.made_model_by(self.training_yaml)
 
     def made_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Parameters of a model that another training YAML makes of the same data.
+        """Parameters of the model that another training YAML makes from the same data.
 
         Args:
-            training_yaml: The YAML.
-            changes: Values of the command line that replace some of its own, as ``train.<key>``.
+            training_yaml: Path of the YAML.
+            changes: Values of the command line that replace values of the YAML, as ``train.<key>``.
         """
         model = self._configured_model_by(training_yaml, changes)
         precision = self.precision("training", model.get(TRAINER_PRECISION))
@@ -90,7 +93,7 @@ class Artifacts(Paths):
 
     @property
     def configured_model(self) -> dict[str, Any]:
-        """Parameters of the trained model as they are written, whatever a machine's ``precision = auto`` came to."""
+        """Parameters of the trained model as configured. They do not depend on the choice of ``auto``."""
         return self._configured_model_by(self.training_yaml, {})
 
     def _configured_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -106,7 +109,7 @@ class Artifacts(Paths):
 
     @property
     def stores_training_waveforms(self) -> bool:
-        """Whether the polarizations to train with are made beforehand, and not anew for each batch."""
+        """Whether the training polarizations are stored before training, instead of drawn for each batch."""
         return training_parameters(self.training_yaml).get("train.data.waveforms") != "generated"
 
     @property
@@ -116,19 +119,19 @@ class Artifacts(Paths):
 
     @property
     def scoring_parameters(self) -> dict[str, Any]:
-        """The precision in which units are scored."""
+        """Parameter with the precision of scoring."""
         return {SCORING_PRECISION: self.precision("scoring")}
 
     @property
     def made_units(self) -> dict[str, Any]:
-        """Parameters of a unit's events: neither how many units there are nor which server was asked matters."""
+        """Parameters of a unit's events. They do not include the number of units and the server's address."""
         planning = tuple(
             f"inference.{k}" for k in ("Tb", "background_per_job", "return_timeseries", "embeddings_cache")
         )
-        own = self.config.parameters("inference", "sensitivity.recovery_window") | self.scoring_parameters
-        own = {k: v for k, v in own.items() if k not in planning and not k.startswith("inference.triton_")}
+        scoring = self.config.parameters("inference", "sensitivity.recovery_window") | self.scoring_parameters
+        scoring = {k: v for k, v in scoring.items() if k not in planning and not k.startswith("inference.triton_")}
         served = self.config.parameters("export") if self.config.inference.asks_the_repository else {}
-        return self.made_model | self.made_injections | own | served
+        return self.made_model | self.made_injections | scoring | served
 
     @property
     def made_events(self) -> dict[str, Any]:
@@ -137,7 +140,7 @@ class Artifacts(Paths):
 
     @property
     def made_clean(self) -> dict[str, Any]:
-        """Parameters of the events outside vetoed time; those of all events where nothing is vetoed."""
+        """Parameters of the events outside vetoed time. Without vetoes, those of all events."""
         return self.made_events | (self.config.parameters("vetoes") if self.config.vetoes.given else {})
 
     @property
@@ -147,25 +150,26 @@ class Artifacts(Paths):
 
 
 def _source_of(path: str) -> str | None:
-    """The file of the module in a python path, where it is not this package's own."""
+    """File of the module in a python path. None for modules of this package."""
     module = path.rpartition(".")[0]
     if not module or module.split(".")[0] == "aframe":
         return None
     try:
-        found = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
-    return found.origin if found else None
+    return spec.origin if spec else None
 
 
 def training_parameters(path: str) -> dict[str, Any]:
-    """Keys and values of a training YAML, as ``train.<key>``.
+    """Read keys and values of a training YAML, as ``train.<key>``.
 
     Args:
-        path: The YAML.
+        path: Path of the YAML.
 
     Raises:
-        ConfigurationError: If it cannot be read.
+        ConfigurationError: If the file is no YAML.
+        StorageError: If the file cannot be read.
     """
     try:
         content = yaml.safe_load(storage.read_text(path))

@@ -1,4 +1,4 @@
-"""The numbers of a new run that its data decide: detectors, times, shifts, and how much background they can give."""
+"""Adapt the configuration of a new run to its data: detectors, times, shifts, and amount of background."""
 
 import math
 import re
@@ -13,41 +13,50 @@ from aframe.strain.observing_runs import ObservingRun, check_open_data, coincide
 from aframe.strain.recordings import check_recordings, format_gps, in_directory
 from aframe.strain.segments import Segment, recorded_segments
 
-TRAINING_DURATION, TESTING_DURATION = 10 * SECONDS_PER_DAY, 30 * SECONDS_PER_DAY
-"""Seconds of a search of open data, where there are as many; of less, a quarter trains."""
+TRAINING_DURATION = 10 * SECONDS_PER_DAY
+"""Duration of the training data in a search of open data, s. At most a quarter of the data is for training."""
 
-BACKGROUND_OF_AN_INJECTION = 64.0
-"""Seconds of background that there are at least for each injection, of which one takes 16."""
+TESTING_DURATION = 30 * SECONDS_PER_DAY
+"""Duration of the testing data in a search of open data, s."""
 
-SHORTEST, SHORT = 1024.0, 128.0
-"""Seconds of the shortest segment that is used, of open data and of a few files: a PSD takes 64 of them."""
+BACKGROUND_PER_INJECTION = 64.0
+"""Smallest background per injection, s. An injection takes 16 s."""
 
-LONGEST = 20000.0
-"""Seconds of the longest segment: longer ones are cut."""
+SHORTEST_SEGMENT = 1024.0
+"""Shortest segment of open data, s. A PSD takes 64 s of it."""
 
-LEAST = 4 * SHORT
-"""Seconds of coincident strain, at least: a part to train with and a part to search."""
+SHORTEST_SEGMENT_OF_FILES = 128.0
+"""Shortest segment of a small set of files, s."""
 
-BYTES_OF_A_SAMPLE = 8
+LONGEST_SEGMENT = 20000.0
+"""Longest segment, s. Longer segments are cut."""
 
-CORE_RATE, GPU_RATE = 60000 * 2048.0, GPU_FLOPS / 2.14e9
-"""Windows a second (docs/performance.md): of a core and a factorised network, times the sample rate (Hz); of a GPU and
-the joint network of ``--config bbh``, by its operations a window."""
+LEAST_COINCIDENT_STRAIN = 4 * SHORTEST_SEGMENT_OF_FILES
+"""Least coincident strain for a part to train and a part to search, s."""
 
-TYPICAL_SHARE = 0.6
-"""Part of a run in which both LIGO detectors observe, about; two thirds of it with Virgo."""
+SAMPLE_BYTES = 8
+"""Size of a sample of strain, bytes."""
+
+CORE_WINDOW_RATE = 60000 * 2048.0
+"""Windows per second of a core with a factorised network, times the sample rate in Hz (docs/performance.md)."""
+
+GPU_WINDOW_RATE = GPU_FLOPS / 2.14e9
+"""Windows per second of a GPU with the joint network of ``--config bbh``, from its operations per window."""
+
+TYPICAL_COINCIDENT_SHARE = 0.6
+"""Approximate share of a run in which both LIGO detectors observe. With Virgo, it is two thirds of this."""
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What is particular to a new run.
+    """Properties of a new run.
 
     Attributes:
-        title: What it searches, for the first line of its ``.cfg``.
-        changes: Keys of the shipped ``.cfg`` that have other values, as ``section.key``.
-        told: What was found, and how it was checked, for the terminal.
-        livetime: Seconds of coincident strain, about.
-        base: The configuration that is changed.
+        title: Description of the search, for the first line of its ``.cfg``.
+        changes: Keys of the shipped ``.cfg`` with other values, as ``section.key``.
+        told: Description of the data and of their check, for the terminal.
+        livetime: Approximate coincident strain, s.
+        base: Configuration that is changed.
     """
 
     title: str
@@ -58,12 +67,12 @@ class Blueprint:
 
     @property
     def heading(self) -> str:
-        """The first lines of its ``.cfg``: what it is, what one would change first, and what each costs."""
-        rate, made = float(self.changes["search.sample_rate"]), self.base.waveforms
-        strain = len(self.changes["search.ifos"].split(", ")) * rate * BYTES_OF_A_SAMPLE
-        signals = 2 * BYTES_OF_A_SAMPLE / 2 * made.waveform_duration * rate * made.num_training_waveforms
+        """First lines of its ``.cfg``: the title, and the cost of the keys that users change first."""
+        rate, waveforms = float(self.changes["search.sample_rate"]), self.base.waveforms
+        strain = len(self.changes["search.ifos"].split(", ")) * rate * SAMPLE_BYTES
+        signals = 2 * SAMPLE_BYTES / 2 * waveforms.waveform_duration * rate * waveforms.num_training_waveforms
         windows = float(self.changes["inference.Tb"]) * self.base.search.inference_sampling_rate
-        core, gpu = _minutes(windows / (CORE_RATE / rate)), _minutes(windows / GPU_RATE)
+        core, gpu = _minutes(windows / (CORE_WINDOW_RATE / rate)), _minutes(windows / GPU_WINDOW_RATE)
         return f"""# {self.title}
 # Every key stands once; stages take from here what they need. Paths are relative to this file.
 #
@@ -83,17 +92,17 @@ def _minutes(seconds: float) -> str:
 
 
 def open_data(base: Config, run: str | None, start: str | None, stop: str | None, ifos: Sequence[str]) -> Blueprint:
-    """A search of open data.
+    """Plan a search of open data.
 
     Args:
-        base: The configuration that is changed, of which no number is exceeded.
-        run: Name of an observing run; None where the times say it.
-        start: When the training data begin, GPS s or UTC; None for the run's start.
-        stop: When the testing data end; None for forty days later, or the run's end.
+        base: Configuration that is changed. Its numbers are upper limits.
+        run: Name of an observing run. None to use ``start`` and ``stop``.
+        start: Start of the training data, GPS s or UTC. None for the start of the run.
+        stop: End of the testing data. None for forty days later, or the end of the run.
         ifos: Detectors.
 
     Raises:
-        ConfigurationError: If there are no such run, times or data.
+        ConfigurationError: If the run, the times or the data do not exist.
     """
     span = None if run is None else _span_of(observing_run(run), ifos)
     if span is None and (start is None or stop is None):
@@ -104,10 +113,10 @@ def open_data(base: Config, run: str | None, start: str | None, stop: str | None
         raise ConfigurationError(
             f"--start and --stop: {first:.0f} (GPS s) is not before {last:.0f}: exchange or mend them"
         )
-    if not last - first >= 4 * SHORTEST:
+    if not last - first >= 4 * SHORTEST_SEGMENT:
         raise ConfigurationError(
             f"--start and --stop: from {first:.0f} to {last:.0f} (GPS s) are {last - first:.0f} s: give at least "
-            f"{4 * SHORTEST:.0f} s, of which a quarter trains"
+            f"{4 * SHORTEST_SEGMENT:.0f} s, of which a quarter trains"
         )
     if span and not span.start <= first < last <= span.stop:
         raise ConfigurationError(
@@ -119,15 +128,21 @@ def open_data(base: Config, run: str | None, start: str | None, stop: str | None
     checked = (
         f"GWOSC has {share:.0%} of it" if share is not None else "GWOSC did not answer: checked against the runs' dates"
     )
-    if share is not None and share * (last - first) < 4 * SHORTEST:
+    if share is not None and share * (last - first) < 4 * SHORTEST_SEGMENT:
         raise ConfigurationError(
             f"GWOSC has {share * (last - first):.0f} s of {', '.join(ifos)} together from {first:.0f} to {last:.0f} "
             "(GPS s): choose another time"
         )
-    livetime = (last - first) * (TYPICAL_SHARE * (2 / 3) ** (len(ifos) - 2) if share is None else share)
+    livetime = (last - first) * (TYPICAL_COINCIDENT_SHARE * (2 / 3) ** (len(ifos) - 2) if share is None else share)
     times = (first, _whole(first + min(TRAINING_DURATION, (last - first) / 4)), last)
     changes = _numbers(
-        base, ifos, base.search.sample_rate, times, livetime=livetime, shortest=SHORTEST, longest=LONGEST
+        base,
+        ifos,
+        base.search.sample_rate,
+        times,
+        livetime=livetime,
+        shortest=SHORTEST_SEGMENT,
+        longest=LONGEST_SEGMENT,
     )
     days = (last - first) / SECONDS_PER_DAY
     return Blueprint(
@@ -150,61 +165,62 @@ def _span_of(run: ObservingRun, ifos: Sequence[str]) -> Segment:
 
 
 def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str | None, stop: str | None) -> Blueprint:
-    """A search of the files in a directory.
+    """Plan a search of the files in a directory.
 
     Args:
-        base: The configuration that is changed, of which no number is exceeded.
-        directory: Of the files; absolute.
-        ifos: Detectors; all of which there are files where empty.
-        start: When the training data begin, GPS s or UTC; None for where the detectors' files begin.
-        stop: When the testing data end; None for where they end.
+        base: Configuration that is changed. Its numbers are upper limits.
+        directory: Absolute path of the directory.
+        ifos: Detectors. Empty for all detectors with files.
+        start: Start of the training data, GPS s or UTC. None for the start of the files.
+        stop: End of the testing data. None for the end of the files.
 
     Raises:
         DataError: If there are no such files, or not enough of them.
         StorageError: If a file is damaged.
-        ConfigurationError: If a time is none.
+        ConfigurationError: If a time is invalid.
     """
     if not Path(directory).is_dir():
         raise DataError(f"--frames {directory} is no directory: give one that holds .hdf5 or .gwf files of strain")
-    found = in_directory(directory, f"--frames {directory}")
-    there = tuple(ifos) or tuple(sorted({recording.ifo for recording in found}))
-    if len(there) < 2:
-        raise DataError(f"--frames {directory} holds strain of {', '.join(there)} alone: a search needs two detectors")
-    lowest = min(recording.sample_rate for recording in found if recording.ifo in there or not ifos)
+    recordings = in_directory(directory, f"--frames {directory}")
+    names = tuple(ifos) or tuple(sorted({recording.ifo for recording in recordings}))
+    if len(names) < 2:
+        raise DataError(f"--frames {directory} holds strain of {', '.join(names)} alone: a search needs two detectors")
+    lowest = min(recording.sample_rate for recording in recordings if recording.ifo in names or not ifos)
     rate = min(base.search.sample_rate, lowest)
-    check_recordings(found, there, rate, f"--frames {directory}", "give another directory, or other --ifos")
+    check_recordings(recordings, names, rate, f"--frames {directory}", "give another directory, or other --ifos")
     begin, end = gps_of(start) if start else 0.0, gps_of(stop) if stop else math.inf
-    within = [(max(piece.start, begin), min(piece.stop, end)) for piece in recorded_segments(found, there)]
+    within = [(max(piece.start, begin), min(piece.stop, end)) for piece in recorded_segments(recordings, names)]
     pieces = [Segment(low, high) for low, high in within if high - low > 1]
     livetime = sum(piece.duration for piece in pieces)
-    if livetime < LEAST:
+    if livetime < LEAST_COINCIDENT_STRAIN:
         raise DataError(
-            f"--frames {directory} has {livetime:.0f} s of {', '.join(there)} together: give at least {LEAST:.0f} s, "
-            "of which a part trains"
+            f"--frames {directory} has {livetime:.0f} s of {', '.join(names)} together: "
+            f"give at least {LEAST_COINCIDENT_STRAIN:.0f} s, of which a part trains"
         )
     first, last = pieces[0].start, pieces[-1].stop
-    shortest = SHORT if max(piece.duration for piece in pieces) < 8 * SHORTEST else SHORTEST
-    times = (-_whole(-first), _after(pieces, max(livetime / 4, SHORT + 8)), _whole(last))
-    longest = max(min(LONGEST, max(piece.duration for piece in pieces)), shortest)
-    changes = _numbers(base, there, rate, times, livetime=livetime, shortest=shortest, longest=longest)
-    seen = f"{livetime:.6g} s of {', '.join(there)} together, in {len(pieces)} piece{'s' if len(pieces) > 1 else ''}"
+    longest_piece = max(piece.duration for piece in pieces)
+    shortest = SHORTEST_SEGMENT_OF_FILES if longest_piece < 8 * SHORTEST_SEGMENT else SHORTEST_SEGMENT
+    times = (-_whole(-first), _after(pieces, max(livetime / 4, SHORTEST_SEGMENT_OF_FILES + 8)), _whole(last))
+    longest = max(min(LONGEST_SEGMENT, longest_piece), shortest)
+    changes = _numbers(base, names, rate, times, livetime=livetime, shortest=shortest, longest=longest)
+    amount = f"{livetime:.6g} s of {', '.join(names)} together, in {len(pieces)} piece{'s' if len(pieces) > 1 else ''}"
     span = f"from {format_gps(first)} to {format_gps(last)} (GPS s), recorded at {lowest:g} Hz"
     return Blueprint(
-        f"A search for binary black holes in the files of {directory}: {livetime:.6g} s of {', '.join(there)}.",
+        f"A search for binary black holes in the files of {directory}: {livetime:.6g} s of {', '.join(names)}.",
         {"data.source": "local", "data.frames": directory, **changes},
-        f"{directory}: {seen}, {span}",
+        f"{directory}: {amount}, {span}",
         livetime,
         base,
     )
 
 
 def _whole(time: float) -> float:
-    """The whole second before a time."""
+    """Last whole second before a time."""
     return float(math.floor(time))
 
 
 def _after(pieces: Sequence[Segment], livetime: float) -> float:
-    """The GPS second before which there is some live time."""
+    """First GPS second after ``livetime`` seconds of live time."""
     for piece in pieces:
         if piece.duration >= livetime:
             return -_whole(-piece.start - livetime)
@@ -222,10 +238,10 @@ def _numbers(
     shortest: float,
     longest: float,
 ) -> dict[str, str]:
-    """Keys that are as large as the data allow.
+    """Keys with the largest values that the data allow.
 
-    Pieces of T seconds, of which neighbouring detectors are shifted by one second a slide, have T / (N - 1) slides of N
-    detectors, which are T / 2 long on average. Half of that is asked for.
+    Successive detectors are shifted by one second per slide. A piece of T seconds of N detectors therefore has
+    T / (N - 1) slides. The mean length of a slide is T / 2. The background is half of this total.
     """
     start, middle, stop = times
     slides = (len(ifos) - 1) * 2
@@ -233,7 +249,7 @@ def _numbers(
     piece = max(shortest, min(longest, tested)) - 100
     capacity = 0.5 * tested / piece * piece**2 / slides
     background = min(base.inference.Tb, _rounded(capacity))
-    injections = min(base.injections.num_injections, max(1, int(_rounded(background / BACKGROUND_OF_AN_INJECTION))))
+    injections = min(base.injections.num_injections, max(1, int(_rounded(background / BACKGROUND_PER_INJECTION))))
     return {
         "search.ifos": ", ".join(ifos),
         "search.sample_rate": format_gps(rate),
@@ -249,16 +265,16 @@ def _numbers(
 
 
 def _rounded(number: float) -> float:
-    """The number with one digit, rounded down."""
+    """Round a number down to one digit."""
     scale = 10 ** math.floor(math.log10(max(number, 1)))
     return float(math.floor(number / scale) * scale)
 
 
 def detectors(words: str) -> tuple[str, ...]:
-    """Detectors of a list such as ``H1,L1``.
+    """Parse a list of detectors such as ``H1,L1``.
 
     Raises:
-        ConfigurationError: If they are not at least two, each once.
+        ConfigurationError: If the list has fewer than two detectors, or one detector twice.
     """
     ifos = tuple(word for word in re.split(r"[\s,]+", words) if word)
     if len(ifos) < 2 or len(set(ifos)) < len(ifos):

@@ -1,4 +1,4 @@
-"""The directories of a run, as the environment names them."""
+"""Directories of a run, from the environment."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from aframe.settings.keys import partial
 
 @dataclass(frozen=True, kw_only=True)
 class Directories:
-    """The five directories of a run, each local or ``s3://…`` (the batch system's is local)."""
+    """The five directories of a run. Each is local or ``s3://…``; that of the batch system is local."""
 
     train_data: str
     test_data: str
@@ -21,10 +21,10 @@ class Directories:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Directories":
-        """Read ``AFRAME_TRAIN_DATA_DIR`` and its four siblings.
+        """Read ``AFRAME_TRAIN_DATA_DIR`` and the four similar variables.
 
         Raises:
-            MistakesError: Naming every variable that is unset or empty, or one of a kind that cannot be used.
+            MistakesError: If a variable is not set, empty, or has an unusable kind of path.
         """
         directories, mistakes = cls.read(environment)
         if mistakes:
@@ -33,10 +33,10 @@ class Directories:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> tuple["Directories", list[str]]:
-        """Read the variables, and list what is wrong with them.
+        """Read the variables, and list their mistakes.
 
         Returns:
-            The directories, of which an unknown one raises ``UnknownValueError``; and the mistakes.
+            The directories and the mistakes. Access to an unknown directory raises ``UnknownValueError``.
         """
         names = {f.name: f"AFRAME_{f.name.upper()}_DIR" for f in dataclasses.fields(cls)}
         missing = [variable for variable in names.values() if not environment.get(variable)]
@@ -49,8 +49,8 @@ class Directories:
         values = {}
         for name, variable in names.items():
             value = environment.get(variable, "")
-            scheme, found, _ = value.partition("://")
-            if found and (scheme != "s3" or name == "condor"):
+            scheme, separator, _ = value.partition("://")
+            if separator and (scheme != "s3" or name == "condor"):
                 kinds = "local directory" if name == "condor" else "local directory or s3://bucket/prefix"
                 mistakes.append(f"{variable} = {value} is no {kinds}: choose one")
             elif value:

@@ -1,4 +1,4 @@
-"""Where each file of a run lies."""
+"""Paths of a run's files."""
 
 import os
 from dataclasses import astuple, dataclass, fields, is_dataclass
@@ -17,19 +17,19 @@ from aframe.strain.segments import Segment
 Stage = Literal["train", "test"]
 
 Computation = Literal["training", "scoring"]
-"""What a network does in a run; each is done in one precision."""
+"""A computation of a network in a run. Each has one precision."""
 
-ELSEWHERE = ("batch", "export", "kubernetes")
-"""Sections of the ``.cfg`` whose paths are those of other machines: of images, servers and clusters."""
+REMOTE_PATH_SECTIONS = ("batch", "export", "kubernetes")
+"""Sections of the ``.cfg`` with paths on other machines: images, servers and clusters."""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths of everything that a run makes.
+    """Paths of all files of a run.
 
     Attributes:
         config: The run's configuration.
-        directories: Its directories.
+        directories: The run's directories.
     """
 
     config: Config
@@ -37,18 +37,20 @@ class Paths:
 
     @property
     def local_paths(self) -> list[str]:
-        """Where on this machine the run's work reads and writes, absolute.
+        """Absolute paths on this machine that the run's work reads and writes.
 
-        First the directory of its ``.cfg``, then what the values of the ``.cfg`` name, then the run's directories.
+        The directory of its ``.cfg`` comes first, then paths in the ``.cfg``, then the run's directories.
         """
-        sections = [getattr(self.config, field.name) for field in fields(self.config) if field.name not in ELSEWHERE]
-        known = [section for section in sections if is_dataclass(section) and not isinstance(section, type)]
-        values = [value for section in known for value in astuple(section)]
+        sections = [
+            getattr(self.config, field.name) for field in fields(self.config) if field.name not in REMOTE_PATH_SECTIONS
+        ]
+        with_keys = [section for section in sections if is_dataclass(section) and not isinstance(section, type)]
+        values = [value for section in with_keys for value in astuple(section)]
         texts = [text for value in values for text in (value if isinstance(value, tuple) else [value])]
-        named = [part for text in texts if isinstance(text, str) for part in (text, text.partition(":")[2]) if part]
-        there = [path for part in named if os.path.exists(path := self.config.resolve(part))]
-        made = [path for path in astuple(self.directories) if not storage.is_remote(path)]
-        return [os.path.abspath(path) for path in (self.config.path.parent, *there, *made)]
+        words = [part for text in texts if isinstance(text, str) for part in (text, text.partition(":")[2]) if part]
+        inputs = [path for part in words if os.path.exists(path := self.config.resolve(part))]
+        outputs = [path for path in astuple(self.directories) if not storage.is_remote(path)]
+        return [os.path.abspath(path) for path in (self.config.path.parent, *inputs, *outputs)]
 
     def data_directory(self, stage: Stage) -> str:
         """Directory of a stage's strain and signals."""
@@ -64,15 +66,20 @@ class Paths:
         return storage.join(self.data_directory(stage), "segments.txt")
 
     def strain_index(self, stage: Stage, segment: Segment) -> str:
-        """List of the background files of a segment: one, or several where samples are missing."""
+        """List of the background files of a segment. There are several if samples are missing.
+
+        Args:
+            stage: Training or testing.
+            segment: The segment.
+        """
         name = f"segment-{format_gps(segment.start)}-{format_gps(segment.duration)}.txt"
         return storage.join(self.data_directory(stage), "background", name)
 
     def background_files(self, stage: Stage) -> list[str]:
-        """Background files of a stage, in order of time: those that the lists of its segments name.
+        """Background files of a stage, in order of time. The lists of its segments name them.
 
         Raises:
-            StorageError: If one of them is missing.
+            StorageError: If a file is missing.
         """
         directory = storage.join(self.data_directory(stage), "background")
         paths = []
@@ -80,21 +87,27 @@ class Paths:
             for name in storage.read_text(index).split():
                 paths.append(storage.join(directory, name))
                 if not storage.exists(paths[-1]):
-                    raise StorageError(f"{paths[-1]} is missing: delete {index}, so that it is made again")
+                    raise StorageError(f"{paths[-1]} is missing: delete {index} to make it again")
         return sorted(paths, key=parse_background_path)
 
     @property
     def training_waveforms(self) -> str:
-        """Polarizations to train with."""
+        """Polarizations for training."""
         return storage.join(self.directories.train_data, "training_waveforms.hdf5")
 
     @property
     def validation_waveforms(self) -> str:
-        """Responses to validate with."""
+        """Responses for validation."""
         return storage.join(self.directories.train_data, "val_waveforms.hdf5")
 
     def injection_part(self, kind: str, segment: int, slide: int) -> str:
-        """Injections, or rejected draws, of one segment and slide."""
+        """Injections, or rejected draws, of one segment and slide.
+
+        Args:
+            kind: ``accepted`` or ``rejected``.
+            segment: Index of the background file.
+            slide: Number of the slide.
+        """
         return storage.join(self.directories.test_data, "injections", f"{kind}-{segment:05d}-{slide:05d}.hdf5")
 
     @property
@@ -118,16 +131,16 @@ class Paths:
         return storage.join(self.directories.train_run, "model.pt")
 
     def precision_record(self, computation: Computation) -> str:
-        """Record of the precision that ``precision = auto`` came to, fixed for all of a computation."""
+        """Record of the choice for ``precision = auto``. It applies to all of a computation."""
         directory = self.directories.train_run if computation == "training" else self.directories.results
         return storage.join(directory, "precision.json")
 
     def precision(self, computation: Computation, configured: Any = None) -> str:
-        """The precision of a computation: as configured, or what ``auto`` came to; ``auto`` until that is fixed.
+        """Precision of a computation: as configured, or the recorded choice of ``auto``. ``auto`` before the choice.
 
         Args:
             computation: Training, whose precisions have Lightning's names, or scoring.
-            configured: What the training's YAML says; None where it says nothing.
+            configured: Value in the training's YAML. None without a value.
         """
         if computation == "scoring":
             configured = self.config.inference.precision
@@ -154,17 +167,17 @@ class Paths:
         """Events of one unit of work.
 
         Args:
-            kind: What is in it.
+            kind: Kind of events.
             first: Segment and number of its first slide.
-            last: Of its last one.
-            count: How many slides it has: between its ends lie more of them where ``Tb`` is longer.
+            last: Segment and number of its last slide.
+            count: Number of its slides. A longer ``Tb`` puts more slides between the same ends.
         """
         ends = "-".join(f"{segment:05d}.{number:05d}" for segment, number in (first, last))
         return storage.join(self.directories.results, "units", f"{kind}-{ends}-{count}.hdf5")
 
     @property
     def embeddings(self) -> str:
-        """Directory of embeddings that are kept for further slides."""
+        """Directory of the cache of embeddings for further slides."""
         return storage.join(self.directories.results, "embeddings")
 
     def events(self, kind: str) -> str:
@@ -172,23 +185,23 @@ class Paths:
         return storage.join(self.directories.results, f"{kind}.hdf5")
 
     def run_time(self, title: str) -> str:
-        """Record of how long a task took."""
+        """Record of a task's duration."""
         return storage.join(self.directories.results, "times", _file_of(title))
 
     def activity(self, title: str) -> str:
-        """What a task is at work on, or why it failed."""
+        """Record of a task's progress, or of its failure."""
         return storage.join(self.activities, _file_of(title))
 
     @property
     def activities(self) -> str:
-        """Directory of what tasks are at work on."""
+        """Directory of the tasks' activities."""
         return storage.join(self.directories.results, "activity")
 
     def clean(self, kind: str) -> str:
-        """Events of a kind without those in vetoed time; the same as all events where nothing is vetoed.
+        """Events of a kind outside vetoed time. Without vetoes, all events of this kind.
 
-        Beside background, foreground and 0lag: ``live``, the stretches of slides in which nothing is vetoed, and
-        ``vetoed``, the unshifted events in vetoed time and who vetoes each.
+        There are two more kinds. ``live`` has the stretches of slides outside vetoed time. ``vetoed`` has the unshifted
+        events in vetoed time, with the names of their vetoes.
         """
         if not self.config.vetoes.given:
             return self.events(kind)

@@ -1,4 +1,4 @@
-"""The record of a precision that a machine chose, which all other machines of a run keep to."""
+"""Record of the precision that one machine chose for all machines of a run."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,18 +8,21 @@ from aframe import storage
 from aframe.errors import StorageError
 
 _READ: dict[str, str] = {}
-"""Precisions that were read, by path: what is recorded does not change, and S3 is slow to ask."""
+"""Precisions from earlier reads, by path. Records do not change, and S3 is slow."""
 
 
 def recorded(path: str, allowed: Collection[str]) -> str | None:
-    """The precision of a record; None where there is no record yet.
+    """Read the precision of a record.
 
     Args:
-        path: Of the record, local or on S3.
-        allowed: Precisions that may stand there.
+        path: Path of the record, local or on S3.
+        allowed: Valid precisions.
+
+    Returns:
+        The precision. None if the record does not exist yet.
 
     Raises:
-        StorageError: If it is damaged, or names another precision.
+        StorageError: If the record is damaged, or has another precision.
     """
     if path not in _READ and storage.exists(path):
         _READ[path] = _read(storage.read_text(path), path, allowed)
@@ -27,19 +30,19 @@ def recorded(path: str, allowed: Collection[str]) -> str | None:
 
 
 def record_first(path: str, chosen: str, measured: Mapping[str, Any], allowed: Collection[str]) -> str:
-    """Record a precision unless another machine has done so meanwhile.
+    """Record a precision, unless another machine recorded one before.
 
     Args:
-        path: Of the record, local or on S3.
-        chosen: By this machine.
-        measured: What it has measured.
-        allowed: Precisions that another machine may have recorded.
+        path: Path of the record, local or on S3.
+        chosen: Choice of this machine.
+        measured: Measurements of this machine, which are stored too.
+        allowed: Valid precisions.
 
     Returns:
-        The precision that stands in the record.
+        The precision in the record.
 
     Raises:
-        StorageError: If the record of another machine is damaged, or names another precision.
+        StorageError: If the record of another machine is damaged, or has another precision.
     """
     text = storage.write_first(path, json.dumps({"precision": chosen, **measured}))
     _READ[path] = _read(text, path, allowed)
@@ -54,6 +57,6 @@ def _read(text: str, path: str, allowed: Collection[str]) -> str:
     if precision not in allowed:
         raise StorageError(
             f"{path} is no record of a precision ({' or '.join(allowed)}): delete it to choose anew, "
-            "or write in it the precision of what the run has made"
+            "or write the precision of the run's outputs in it"
         )
     return str(precision)

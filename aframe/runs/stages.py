@@ -1,4 +1,4 @@
-"""The stages of a run: one table, of which tasks, checks of outputs, status and costs are made."""
+"""Table of the stages of a run. Tasks, checks of outputs, status and costs use it."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from aframe.runs.artifacts import SCORING_PRECISION, TRAINER_PRECISION, Artifact
 from aframe.runs.paths import Stage
 
 EVENT_KINDS = ("background", "foreground", "0lag")
-"""Tables of events that a search leaves."""
+"""Kinds of tables of events."""
 
 
 def _always(run: Artifacts) -> bool:
@@ -21,17 +21,17 @@ def _always(run: Artifacts) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStage:
-    """A stage of a run, as law does it and as the user sees it.
+    """A stage of a run: its task in law and its description.
 
     Attributes:
         task: Title of its law task, without the branch.
         part: Part of the pipeline.
-        name: What the user calls it.
-        made_with: Parameters that make its outputs.
-        outputs: Its outputs, by name; None for a stage of many units of work, whose number depends on the data.
-        units: What its units of work are called; empty where there is one.
-        unit_files: Outputs of all units that are there.
-        merged_by: Task whose outputs replace those of the units; empty if the units' outputs stay.
+        name: Name in messages.
+        made_with: Parameters of its outputs.
+        outputs: Its outputs, by name. None for a stage whose number of units depends on the data.
+        units: Name of its units of work. Empty for a single unit.
+        unit_files: Existing outputs of all units.
+        merged_by: Task whose outputs replace those of the units. Empty if the units' outputs remain.
         is_lasting: Whether a finished run needs its outputs.
         is_needed: Whether a run has this stage.
     """
@@ -48,7 +48,7 @@ class RunStage:
     is_needed: Callable[[Artifacts], bool] = _always
 
     def files(self, run: Artifacts) -> list[str]:
-        """Outputs that there may be."""
+        """Paths of the outputs that can exist."""
         single = [] if self.outputs is None else list(self.outputs(run).values())
         return single + ([] if self.unit_files is None else self.unit_files(run))
 
@@ -137,18 +137,18 @@ STAGES = (
         outputs=lambda run: {"report": run.result("report.html")}, is_lasting=True,
     ),
 )  # fmt: skip
-"""All stages, in the order of the data's journey."""
+"""All stages, in the order of the data flow."""
 
 BY_TASK: Mapping[str, RunStage] = {stage.task: stage for stage in STAGES}
 
 
 def stages_of(run: Artifacts) -> list[RunStage]:
-    """The stages that a run has, in the order of the data's journey."""
+    """Stages of a run, in the order of the data flow."""
     return [stage for stage in STAGES if stage.is_needed(run)]
 
 
 def lasting_outputs(run: Artifacts) -> list[str]:
-    """Files of a finished run; strain, waveforms and scored slides may be deleted once these are there."""
+    """Files of a finished run. Strain, waveforms and scored slides can be deleted after these exist."""
     return [
         path
         for stage in STAGES
@@ -158,21 +158,21 @@ def lasting_outputs(run: Artifacts) -> list[str]:
 
 
 def is_finished(run: Artifacts) -> bool:
-    """Whether all files of a finished run are there."""
+    """Whether all files of a finished run exist."""
     return all(map(storage.exists, reversed(lasting_outputs(run))))
 
 
 def check_outputs(run: Artifacts) -> None:
-    """Refuse outputs that were made with other parameters than those of the present configuration.
+    """Refuse outputs whose parameters differ from the present configuration.
 
     Raises:
-        ParameterMismatchError: Naming the first that differs, both values, and all files to delete otherwise.
+        ParameterMismatchError: With the first parameter that differs, both values, and all files to delete.
     """
-    where = run.directories
+    directories = run.directories
     of_one_kind = [
-        *(storage.join(where.results, name) for name in ("units", "clean")),
-        *(storage.join(directory, "background") for directory in (where.train_data, where.test_data)),
-        storage.join(where.test_data, "injections"),
+        *(storage.join(directories.results, name) for name in ("units", "clean")),
+        *(storage.join(directory, "background") for directory in (directories.train_data, directories.test_data)),
+        storage.join(directories.test_data, "injections"),
     ]
     refusal, stale = None, []
     for stage in STAGES:
@@ -192,8 +192,8 @@ def check_outputs(run: Artifacts) -> None:
 
 
 def _source_of_auto(run: Artifacts, parameter: str) -> str:
-    """Which record the value of a precision comes from, where the configuration leaves it to the machine."""
+    """Remark on the record of a precision, if the configuration has ``precision = auto``. Empty otherwise."""
     configured = {SCORING_PRECISION: run.config.inference.precision} | training_parameters(run.training_yaml)
     record = run.precision_record("scoring" if parameter == SCORING_PRECISION else "training")
     is_auto = parameter in (SCORING_PRECISION, TRAINER_PRECISION) and configured.get(parameter, AUTO) == AUTO
-    return f"; {AUTO} is what {record} says: delete or mend it" if is_auto and storage.exists(record) else ""
+    return f"; {record} sets the value of {AUTO}: delete or mend it" if is_auto and storage.exists(record) else ""

@@ -1,1 +1,1 @@
-"""The settings of a run: keys of the ``.cfg``, variables of the ``.env``, and all that can be wrong with them."""
+"""Settings of a run: keys of the ``.cfg``, variables of the ``.env``, and their mistakes."""

@@ -1,4 +1,4 @@
-"""A ``.cfg`` file as it stands: sections, keys, and in which line each is."""
+"""Read a ``.cfg`` file: its sections and keys, and the line of each."""
 
 import configparser
 import re
@@ -12,7 +12,7 @@ from aframe.settings.keys import Mistake
 SECTION = re.compile(r"^\[(.+)\]")
 
 KEY = re.compile(r"^([^\s=:#;\[][^=:]*?)\s*[=:]")
-"""A key and what follows it; lines that continue a value are indented."""
+"""Start of a line with a key. Lines that continue a value are indented."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class CfgFile:
     """Sections and keys of a file.
 
     Attributes:
-        path: The file.
-        sections: Keys and values of each section; of a key that stands twice the last.
-        lines: Number of the line of each section, and of each key in it.
-        repeated: Keys that stand twice in a section.
+        path: Path of the file.
+        sections: Keys and values of each section. For a repeated key, the last value.
+        lines: Line number of each section, and of each key in it.
+        repeated: Mistakes about repeated keys.
     """
 
     path: str
@@ -36,7 +36,7 @@ class CfgFile:
         """Read a file.
 
         Raises:
-            MistakesError: If there is no such file, or it has no sections and keys.
+            MistakesError: If the file does not exist, or has no sections and keys.
         """
         parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"), strict=False)
         parser.optionxform = str  # type: ignore[assignment,method-assign] # keys are case-sensitive: Tb
@@ -53,37 +53,37 @@ class CfgFile:
             reason = " ".join(str(error).split())
             raise MistakesError([f"{path} is no configuration file ({reason}): `aframe init DIR` writes one"]) from None
         except configparser.ParsingError as error:
-            told = [f"{path}:{number}: {line} is no `key = value`: mend the line" for number, line in error.errors]
-            raise MistakesError(told) from None
+            messages = [f"{path}:{number}: {line} is no `key = value`: mend the line" for number, line in error.errors]
+            raise MistakesError(messages) from None
         lines, repeated = _numbered(text)
         return cls(path, {name: dict(parser[name]) for name in parser.sections()}, lines, repeated)
 
     def located(self, mistake: Mistake) -> Mistake:
-        """The mistake with file and line in its text: of its key; or of the section where the file has no such key."""
+        """Add file and line to the text of a mistake. The line is the key's, or else the section's."""
         section, key = f"luigi_{mistake.section}", mistake.written or mistake.key
         line = self.lines.get((section, key)) or self.lines.get((key, "")) or self.lines.get((section, ""))
         where = self.path if line is None else f"{self.path}:{line}"
         return replace(mistake, text=f"{where}: {mistake.text}")
 
     def located_text(self, text: str) -> str:
-        """A text that begins with one of the file's keys and its value, with file and line; any other as it is."""
-        found = re.match(r"(\w+) = ", text)
-        lines = [line for (_, key), line in self.lines.items() if found and key == found[1]]
+        """Add file and line to a text that begins with a key of the file. Return others unchanged."""
+        match = re.match(r"(\w+) = ", text)
+        lines = [line for (_, key), line in self.lines.items() if match and key == match[1]]
         return f"{self.path}:{lines[0]}: {text}" if lines else text
 
 
 def _numbered(text: str) -> tuple[dict[tuple[str, str], int], list[Mistake]]:
-    """Lines of sections and keys, and the keys that stand twice."""
+    """Lines of sections and keys, and mistakes about repeated keys."""
     lines: dict[tuple[str, str], int] = {}
     repeated, section = [], ""
     for number, line in enumerate(text.splitlines(), start=1):
-        if found := SECTION.match(line):
-            section = found[1]
+        if match := SECTION.match(line):
+            section = match[1]
             lines.setdefault((section, ""), number)
-        elif found := KEY.match(line):
-            first = lines.setdefault((section, found[1]), number)
+        elif match := KEY.match(line):
+            first = lines.setdefault((section, match[1]), number)
             if first != number:
-                told = f"{found[1]} in [{section}] stands in line {first} too: keep one of the two"
-                repeated.append(Mistake(section.removeprefix("luigi_"), found[1], told))
-                lines[section, found[1]] = number
+                message = f"{match[1]} in [{section}] stands in line {first} too: keep one of the two"
+                repeated.append(Mistake(section.removeprefix("luigi_"), match[1], message))
+                lines[section, match[1]] = number
     return lines, repeated

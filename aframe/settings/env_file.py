@@ -1,4 +1,4 @@
-"""The ``.env`` of a run, read without a shell and as the one that runs ``run.sh`` reads it."""
+"""Read the ``.env`` of a run as the shell of ``run.sh`` does, but without a shell."""
 
 import difflib
 import os
@@ -15,114 +15,122 @@ LINE = re.compile(
     (?:\s+\#.*)?\s*""",
     re.VERBOSE,
 )
-"""NAME=value, with quotes of either kind or none, and perhaps a comment."""
+"""NAME=value, in single, double or no quotes, with an optional comment."""
 
-KNOWN = (
+RUN_VARIABLES = (
     *(f"AFRAME_{name}_DIR" for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS", "CACHE")),
     "AFRAME_RUN_DIR",
     "AFRAME_S3_PATIENCE",
     "AFRAME_DEBUG",
     "AFRAME_QUIET",
 )
-"""Our variables that a run takes; others are the user's own, but one that is almost called so is meant to be one."""
+"""Variables of aframe that a run reads. A similar name of another variable is a mistake."""
 
-ALIKE = 0.9
-"""How alike two names are of which one is taken for the other, of 1."""
+LEAST_SIMILARITY = 0.9
+"""Smallest similarity of two names of which one is a misspelling, between 0 and 1."""
 
 REFERENCE = re.compile(r"(?<!\\)\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-"""A variable in a value that is not in single quotes."""
+"""A variable in a value without single quotes."""
 
 
 def read(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a run's ``.env`` sets.
+    """Read the variables of a run's ``.env``.
 
     Args:
         path: The file.
-        environment: What its values may name, besides the variables of earlier lines.
+        environment: Variables that the values can use, in addition to those of earlier lines.
 
     Raises:
-        ConfigurationError: If there is no such file.
-        MistakesError: All that ``read_all`` finds to be wrong.
+        ConfigurationError: If the file does not exist.
+        MistakesError: All mistakes that ``read_all`` finds.
     """
-    found, mistakes = read_all(path, environment)
+    variables, mistakes = read_all(path, environment)
     if mistakes:
         raise MistakesError(mistakes)
-    return found
+    return variables
 
 
 def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[str]]:
-    """What a run's ``.env`` sets, and what is wrong with it.
+    """Read the variables of a run's ``.env``, and find its mistakes.
+
+    A line is a mistake if it is more than NAME=value, uses a variable that is not set, or sets an unknown variable of
+    aframe. A line is also a mistake if it names another directory for this file: the run was then moved or copied.
 
     Args:
         path: The file.
-        environment: What its values may name, besides the variables of earlier lines.
+        environment: Variables that the values can use, in addition to those of earlier lines.
 
     Returns:
-        The variables; and a line for each that is more than a value for a name, names a variable that is not set, sets
-        one of ours that there is not, or says that the file lies elsewhere: the run was moved or copied; or one line,
-        where the file cannot be read.
+        The variables, and a message for each mistake. One message if the file cannot be read.
 
     Raises:
-        ConfigurationError: If there is no such file.
+        ConfigurationError: If the file does not exist.
     """
     if not os.path.exists(path):
         raise ConfigurationError(f"{path} does not exist: write the run's files with `aframe init {Path(path).parent}`")
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     mistakes: list[str] = []
     try:
         text = storage.read_text(path)
     except StorageError as error:
-        return found, [str(error)]
+        return variables, [str(error)]
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            name, value = variable(line, {**environment, **found})
+            name, value = variable(line, {**environment, **variables})
         except ValueError as error:
             mistakes.append(f"{path}:{number}: {error}")
         else:
-            found[name] = value
-            meant = difflib.get_close_matches(name, KNOWN, n=1, cutoff=ALIKE)
-            if meant and name not in KNOWN:
+            variables[name] = value
+            meant = difflib.get_close_matches(name, RUN_VARIABLES, n=1, cutoff=LEAST_SIMILARITY)
+            if meant and name not in RUN_VARIABLES:
                 mistakes.append(f"{path}:{number}: aframe knows no variable {name} (did you mean {meant[0]}?)")
             if name == "AFRAME_RUN_DIR" and not _is_directory_of(value, path):
-                told = f"AFRAME_RUN_DIR = {value} is not the directory of this file: if the run was moved or copied"
-                mistakes.append(f"{path}:{number}: {told}, set it to {Path(path).absolute().parent}")
-    return found, mistakes
+                problem = f"AFRAME_RUN_DIR = {value} is not the directory of this file: if the run was moved or copied"
+                mistakes.append(f"{path}:{number}: {problem}, set it to {Path(path).absolute().parent}")
+    return variables, mistakes
 
 
 def _is_directory_of(directory: str, path: str) -> bool:
-    """Whether a file lies in a directory, whatever links lead there."""
+    """Whether a file lies in a directory. Links are resolved."""
     return os.path.realpath(directory) == os.path.realpath(Path(path).parent)
 
 
-def variable(line: str, known: Mapping[str, str]) -> tuple[str, str]:
-    r"""Name and value of a line.
+def variable(line: str, values: Mapping[str, str]) -> tuple[str, str]:
+    """Parse a line.
 
     >>> variable('export AFRAME_RESULTS_DIR="$DATA/results"  # where', {"DATA": "s3://bucket"})
     ('AFRAME_RESULTS_DIR', 's3://bucket/results')
 
+    Args:
+        line: The line.
+        values: Values of the variables that the line can use.
+
+    Returns:
+        Name and value.
+
     Raises:
-        ValueError: If it is no NAME=value, or names a variable that is not among the known ones.
+        ValueError: If the line is not NAME=value, or uses an unknown variable.
     """
     match = LINE.fullmatch(line)
     if match is None or (match["single"] is None and "$(" in line):
-        raise ValueError('this is no NAME="value": mend the line, or set what a command has to find out in the shell')
+        raise ValueError('this is no NAME="value": mend the line, or set the output of a command in the shell')
     if match["single"] is not None:
         return match["name"], match["single"]
     unset = [
-        name for name in map(_named, REFERENCE.finditer(match["double"] or match["bare"] or "")) if name not in known
+        name for name in map(_named, REFERENCE.finditer(match["double"] or match["bare"] or "")) if name not in values
     ]
     if unset:
         raise ValueError(f"{match['name']} names {', '.join(unset)}, which is not set: set it, or write the value")
     if match["double"] is not None:
-        return match["name"], re.sub(r'\\([$`"\\])', r"\1", _expanded(match["double"], known))
-    return match["name"], os.path.expanduser(_expanded(match["bare"] or "", known))
+        return match["name"], re.sub(r'\\([$`"\\])', r"\1", _expanded(match["double"], values))
+    return match["name"], os.path.expanduser(_expanded(match["bare"] or "", values))
 
 
 def _named(reference: re.Match[str]) -> str:
     return reference[1] or reference[2]
 
 
-def _expanded(value: str, known: Mapping[str, str]) -> str:
-    return REFERENCE.sub(lambda reference: known[_named(reference)], value)
+def _expanded(value: str, values: Mapping[str, str]) -> str:
+    return REFERENCE.sub(lambda reference: values[_named(reference)], value)

@@ -1,4 +1,4 @@
-"""Where heavy tasks and training run, and what a job of theirs may take."""
+"""Settings of batch jobs and of training on Kubernetes."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ BATCH_TASKS = (
     "GenerateInjections",
     "ScoreSlides",
 )
-"""Tasks that can run as jobs; a section of the ``.cfg`` named after one overrides ``[luigi_batch]`` for it."""
+"""Tasks that can run as jobs. The section of a task in the ``.cfg`` overrides ``[luigi_batch]``."""
 
 WORKFLOWS = ("local", "htcondor", "slurm")
 
@@ -19,17 +19,17 @@ COMMANDS = {
     "htcondor": ("condor_submit", "condor_q", "condor_history", "condor_rm"),
     "slurm": ("sbatch", "squeue", "scancel"),
 }
-"""What a machine must have that submits to a batch system."""
+"""Commands that a machine needs to submit to each batch system."""
 
 QUESTIONS = {"htcondor": ("condor_q", "-totals"), "slurm": ("squeue", "--noheader", "--me")}
-"""What each answers without an error, if it is up."""
+"""Command that each batch system answers without an error while it works."""
 
 NO_LINES = Lines()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Where a task runs, and what one of its jobs may take."""
+    """Where a task runs, and the resources of one of its jobs."""
 
     workflow: str = key("local (this machine), htcondor or slurm", default="local", choices=WORKFLOWS)
     memory: int = key("memory of a job", "MiB", 4096, limit=POSITIVE)
@@ -57,19 +57,19 @@ class Batch:
 
     @property
     def is_remote(self) -> bool:
-        """Whether a batch system runs the task."""
+        """Whether the task runs on a batch system."""
         return self.workflow != "local"
 
     @property
     def starts_in_image(self) -> bool:
-        """Whether the batch system starts a job in its image; otherwise the job starts a container itself."""
+        """Whether the batch system starts a job in its image. Otherwise, the job starts a container."""
         return self.image is not None and self.workflow == "htcondor"
 
     def conflicts(self, section: str) -> list[Mistake]:
-        """Values that contradict each other.
+        """List the values that contradict each other.
 
         Args:
-            section: Name of the section that has them, without ``luigi_``.
+            section: Name of the section of these values, without ``luigi_``.
         """
         if self.workflow == "slurm" and not all(line.startswith("-") for line in self.submit_lines):
             text = f"submit_lines in [luigi_{section}]: give each of Slurm's options a line, as --qos=long"
@@ -79,7 +79,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Kubernetes:
-    """Training as a Job on a Kubernetes cluster, and what it may take there."""
+    """Training as a Job on a Kubernetes cluster, and its resources."""
 
     training_image: str | None = key("container image that trains on Kubernetes; none: training runs here", "", None)
     namespace: str | None = key("namespace of the Job; none: that of the kubeconfig's context", default=None)
@@ -109,15 +109,15 @@ class Kubernetes:
 
     @property
     def devices(self) -> int:
-        """By how many what is counted for each GPU is multiplied."""
+        """Factor of the resources per GPU: the number of GPUs, at least 1."""
         return max(self.training_gpus, 1)
 
     def conflicts(self) -> list[Mistake]:
-        """Values that contradict each other."""
+        """List the values that contradict each other."""
         where, memory = "in [luigi_kubernetes]", self.memory_per_gpu * self.devices
         checks = [
             (self.shared_memory < memory, "shared_memory",
-             f"shared_memory = {self.shared_memory} MiB {where} is not less than the memory of which it is a part, "
+             f"shared_memory = {self.shared_memory} MiB {where} is a part of the memory: it must be less than "
              f"{memory} MiB"),
             (self.min_gpu_memory is None or self.training_gpus > 0, "min_gpu_memory",
              f"min_gpu_memory = {self.min_gpu_memory} {where} needs training_gpus > 0"),

@@ -1,4 +1,4 @@
-"""From the words of a ``.cfg`` to the typed fields of a section, and what is wrong with them."""
+"""Convert the text of a ``.cfg`` to the typed fields of a section, and find mistakes in it."""
 
 import dataclasses
 import difflib
@@ -12,25 +12,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LIST_BRACKETS = re.compile(r"^[\[(](.*)[\])]$", re.DOTALL)
-"""Around a list of values, where a user puts some."""
+"""Optional brackets around a list of values."""
 
 LIST_BORDER = re.compile(r"[\s,]+(?![^()]*\))")
-"""Between the values of a list: a comma in the parentheses of a call is none."""
+"""Border between values of a list. A comma in the parentheses of a call is no border."""
 
 
 class Lines(tuple[str, ...]):
-    """A key of several lines, each as it stands: nothing in them is expanded, split or unquoted."""
+    """Value of several lines. Nothing in them is expanded, split or unquoted."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong with a key of the ``.cfg``.
+    """A mistake in the ``.cfg``.
 
     Attributes:
-        section: Its section, without ``luigi_``; where there is no such section, the one that is meant.
-        key: Its name; where there is no such key, the one that is meant; empty where it is the section that is wrong.
-        text: What is wrong, and the mend, with the names of both.
-        written: What the file calls the key, or the section, where that is another name.
+        section: Section, without ``luigi_``. For an unknown section, the most similar one.
+        key: Key. For an unknown key, the most similar one. Empty for a mistake in the section's name.
+        text: Description and remedy, with the names of section and key.
+        written: Name of the key or section in the file, if it differs.
     """
 
     section: str
@@ -41,11 +41,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Limit:
-    """The numbers that a key may have.
+    """Range of a key's numbers.
 
     Attributes:
-        holds: Whether a number is one of them.
-        message: What an error says of any other, after the key and its value.
+        holds: Whether a number lies in the range.
+        message: End of the error about another number, after the key and its value.
     """
 
     holds: Callable[[float], bool]
@@ -57,7 +57,7 @@ NOT_NEGATIVE = Limit(lambda number: number >= 0, "must not be negative")
 
 
 def at_least(least: float) -> Limit:
-    """Numbers from a least one on."""
+    """Range of numbers not smaller than ``least``."""
     return Limit(lambda number: number >= least, f"must not be less than {least:g}")
 
 
@@ -69,14 +69,14 @@ def key(
     limit: Limit | None = None,
     choices: Collection[str] = (),
 ) -> Any:
-    """A configuration key.
+    """Declare a configuration key.
 
     Args:
-        description: What it is.
-        unit: Its unit; empty where it has none.
-        default: Its default, where it is no physics choice.
-        limit: The numbers that it may have; None for all.
-        choices: The words that it may be; empty for any.
+        description: What the key sets.
+        unit: Its unit. Empty without one.
+        default: Its default. Physics choices have none.
+        limit: Range of its numbers. None for all.
+        choices: Valid words. Empty for any.
     """
     return field(
         default=default, metadata={"description": description, "unit": unit, "limit": limit, "choices": choices}
@@ -84,15 +84,15 @@ def key(
 
 
 class UnknownValueError(Exception):
-    """A value was needed that is missing in the file, or wrong there: the user learns of that already."""
+    """A value is missing or wrong in the file. Another error reports this to the user."""
 
 
 def partial(kind: Any, values: Mapping[str, Any]) -> Any:
-    """A dataclass with some of its values; asking for another one raises ``UnknownValueError``.
+    """Create a dataclass with some of its values. Access to another value raises ``UnknownValueError``.
 
     Args:
         kind: The dataclass.
-        values: The values that are known, by name.
+        values: Available values, by name.
     """
 
     def refuse(section: Any, name: str) -> Any:
@@ -107,15 +107,14 @@ def partial(kind: Any, values: Mapping[str, Any]) -> Any:
 def fields_of(
     name: str, kind: Any, values: Mapping[str, str], mistakes: list[Mistake], is_renamed: bool = False
 ) -> Any:
-    """A section's dataclass, filled with its values; where some are missing or wrong, it knows the others alone.
+    """Fill a section's dataclass with its values. It lacks the missing and the wrong ones.
 
     Args:
-        name: Of the section, without ``luigi_``.
-        kind: The dataclass; ``key`` made its fields.
-        values: What the file says.
-        mistakes: A list to which unknown and missing keys and wrong values are added. A key that is missing because it
-            is misspelled is added once.
-        is_renamed: Whether the file has the section under a wrong name, which is told elsewhere.
+        name: Name of the section, without ``luigi_``.
+        kind: The dataclass, with fields from ``key``.
+        values: Values in the file.
+        mistakes: List of mistakes. Unknown keys, missing keys and wrong values are appended, a misspelled key once.
+        is_renamed: Whether the section's name in the file is wrong. Another mistake reports this.
     """
     fields = {f.name: f for f in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
@@ -148,7 +147,7 @@ def fields_of(
 
 
 def _refusal(value: Any, spec: "dataclasses.Field[Any]") -> str:
-    """Why a key may not have a value; empty if it may."""
+    """Why a key cannot have a value. Empty if it can."""
     choices, limit = spec.metadata["choices"], spec.metadata["limit"]
     if choices and value not in choices:
         return f"is none of {', '.join(choices)}"
@@ -165,18 +164,18 @@ def _numbers(value: Any) -> list[int | float]:
 
 
 def with_unit(value: Any, spec: "dataclasses.Field[Any]") -> str:
-    """A key's value, as one would write it in the file, with its unit.
+    """Format a key's value as in the file, with its unit.
 
     Args:
         value: The value.
-        spec: The key's field of its section.
+        spec: Field of the key in its section.
     """
     unit = spec.metadata["unit"]
     return shown(value) if unit in ("", "path") else f"{shown(value)} {unit}"
 
 
 def shown(value: Any) -> str:
-    """A key's value, as one would write it in the file.
+    """Format a key's value as in the file.
 
     >>> shown(2048.0), shown(((35.0, 20.0), (20.0, 10.0))), shown(("H1", "L1")), shown("jax")
     ('2048', '35-20, 20-10', 'H1, L1', "'jax'")
@@ -190,13 +189,29 @@ def shown(value: Any) -> str:
 
 
 def nearest(name: str, valid: Collection[str]) -> str:
-    """A question after the valid name that is most like a wrong one, if any is."""
+    """Ask whether the most similar valid name is meant.
+
+    Args:
+        name: A wrong name.
+        valid: All valid names.
+
+    Returns:
+        The question in parentheses. Empty without a similar name.
+    """
     close = closest(name, valid)
     return f" (did you mean {close!r}?)" if close else ""
 
 
 def closest(name: str, valid: Collection[str]) -> str:
-    """The valid name that is most like a wrong one; empty if none is."""
+    """Find the most similar valid name.
+
+    Args:
+        name: A wrong name.
+        valid: All valid names.
+
+    Returns:
+        The valid name. Empty without a similar name.
+    """
     return next(iter(difflib.get_close_matches(name, sorted(valid), n=1)), "")
 
 
@@ -234,11 +249,11 @@ def _value(text: str, kind: Any) -> Any:
 
 
 def _alternative(text: str, kind: Any, other: Any) -> Any:
-    """A value of a kind; or else nothing, or one of some words."""
-    words, given = typing.get_args(other), text.lower()
+    """Parse a value of a type, or else nothing or one of several words."""
+    words, word = typing.get_args(other), text.lower()
     if words:
-        return given if given in words else _parse(text, kind)
-    return None if given in ("", "none") else _parse(text, kind)
+        return word if word in words else _parse(text, kind)
+    return None if word in ("", "none") else _parse(text, kind)
 
 
 def _pair(text: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Read a ``.cfg`` into its typed sections, and find all mistakes in it at once."""
+"""Read a ``.cfg`` into its typed sections, and find all its mistakes at once."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from aframe.settings.together import conflicts
 
 LAW_SECTIONS = ("core", "logging", "modules", "job", "target", "luigi_core", "luigi_worker", "luigi_scheduler",
                 "luigi_logging", "luigi_retcode", "luigi_resources", "luigi_execution_summary")  # fmt: skip
-"""Sections that belong to law and luigi themselves; they pass unread."""
+"""Sections of law and luigi. They are not checked."""
 
 
 @functools.cache
@@ -25,8 +25,8 @@ def load_config(path: str) -> Config:
     """Read and check a configuration file.
 
     Raises:
-        MistakesError: One line for every unknown key (with the nearest valid one), missing key, value of the wrong type
-            and impossible combination.
+        MistakesError: One message for each unknown key (with the most similar valid one), missing key, value of a wrong
+            type and contradiction.
     """
     config, mistakes = read_config(path)
     if mistakes:
@@ -35,17 +35,17 @@ def load_config(path: str) -> Config:
 
 
 def read_config(path: str) -> tuple[Config, list[Mistake]]:
-    """Read a configuration file, as far as that can be done.
+    """Read a configuration file as far as possible.
 
     Args:
         path: The file.
 
     Returns:
-        The configuration, of which a key that is missing or wrong raises ``UnknownValueError``; and all that is wrong,
-        each with file and line.
+        The configuration, and all mistakes with file and line. Access to a missing or wrong key raises
+        ``UnknownValueError``.
 
     Raises:
-        MistakesError: If there is no such file, or it has no sections and keys.
+        MistakesError: If the file does not exist, or has no sections and keys.
     """
     file = CfgFile.read(path)
     kinds = _kinds()
@@ -53,8 +53,8 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
     mistakes = [*file.repeated, *renamed]
     values = {name: dict(file.sections.get(f"luigi_{name}", {})) for name in kinds}
     mistakes += [
-        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %, at which law, which reads this file too, "
-                "stops: rename it")
+        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %: law also reads this file, and fails at "
+                "the %: rename it")
         for name in values
         for key, value in values[name].items()
         if "%" in value
@@ -71,50 +71,62 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
     config = Config(**sections, path=Path(path).absolute())
     folder = str(config.path.parent)
     if folder not in sys.path:
-        sys.path.append(folder)  # a python path of the file may name a module beside it
+        sys.path.append(folder)  # a python path in the file can name a module in its directory
     mistakes += conflicts(config)
     return config, [file.located(mistake) for mistake in mistakes]
 
 
 def key_problem(section: str, name: str, value: str) -> str:
-    """What is wrong with a key's name, or with its value on its own; empty where nothing is.
+    """Find a mistake in a key's name, or in its value alone.
 
     >>> key_problem("search", "highpas", "32")
     "unknown key 'highpas' in [luigi_search] (did you mean 'highpass'?)"
     >>> key_problem("search", "highpass", "low")
     "highpass = 'low' in [luigi_search] is no number"
+
+    Args:
+        section: Section, without ``luigi_``.
+        name: The key.
+        value: Its value, as in the file.
+
+    Returns:
+        Description of the mistake. Empty without one.
     """
     kinds = _kinds()
     if section not in kinds:
         return f"unknown section [luigi_{section}]{nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
-    found: list[Mistake] = []
-    fields_of(section, kinds[section], {name: value}, found, is_renamed=True)
-    return found[0].text if found else ""
+    mistakes: list[Mistake] = []
+    fields_of(section, kinds[section], {name: value}, mistakes, is_renamed=True)
+    return mistakes[0].text if mistakes else ""
 
 
 def choices_of(section: str, name: str) -> Collection[str]:
-    """The words that a key may be; none where it may be any.
+    """Valid words of a key. Empty if any word is valid.
 
     >>> choices_of("data", "source")
     ('gwosc', 'local', 'simulated')
+
+    Args:
+        section: Section, without ``luigi_``.
+        name: The key.
     """
     fields = {field.name: field for field in dataclasses.fields(_kinds()[section])}
     return tuple(fields[name].metadata["choices"]) if name in fields else ()
 
 
 def _kinds() -> dict[str, Any]:
-    """The class of each section; a task's own has the keys of ``[luigi_batch]``."""
+    """Class of each section. The section of a task has the keys of ``[luigi_batch]``."""
     kinds = {name: kind for name, kind in typing.get_type_hints(Config).items() if dataclasses.is_dataclass(kind)}
     return kinds | dict.fromkeys(BATCH_TASKS, Batch)
 
 
 def _unknown_sections(file: CfgFile, kinds: Mapping[str, Any]) -> list[Mistake]:
-    """Sections that there are not; each stands for the one that is most like it, if the file does not have that too."""
+    """Mistakes about unknown sections. Each replaces the most similar valid section that the file lacks."""
     valid = [f"luigi_{name}" for name in kinds]
-    found = []
+    mistakes = []
     for name in file.sections:
         if name not in valid and name not in LAW_SECTIONS:
             meant = closest(name, set(valid) - file.sections.keys()) or name
             text = f"unknown section [{name}]{nearest(name, valid)}"
-            found.append(Mistake(meant.removeprefix("luigi_"), "", text, name))
-    return found
+            mistakes.append(Mistake(meant.removeprefix("luigi_"), "", text, name))
+    return mistakes

@@ -1,4 +1,4 @@
-"""Sections and keys of the ``.cfg``: each key is declared once, here or in ``jobs``."""
+"""Sections and keys of the ``.cfg``. This module and ``jobs`` declare each key once."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from aframe.preprocessing import Whitening, to_samples
 from aframe.settings.jobs import Batch, Kubernetes
 from aframe.settings.keys import NOT_NEGATIVE, POSITIVE, Limit, key
 
-MOST_SHOWN = 50
-"""Candidates of which strain and scores are shown, at most: each takes some 0.1 MB of the report."""
+MOST_SHOWN_CANDIDATES = 50
+"""Largest number of candidates with figures of strain and scores. Each takes about 0.1 MB of the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What training, export and inference share."""
+    """Settings that training, export and inference share."""
 
     ifos: tuple[str, ...] = key("detectors, by LAL's two-letter names")
     sample_rate: float = key("sample rate of all strain", "Hz", limit=POSITIVE)
@@ -35,7 +35,7 @@ class Search:
 
     @property
     def whitening(self) -> Whitening:
-        """The whitening that all stages share."""
+        """Whitening of all stages."""
         return Whitening(
             self.sample_rate,
             self.psd_length,
@@ -48,18 +48,18 @@ class Search:
 
     @property
     def kernel_size(self) -> int:
-        """Samples in a window."""
+        """Number of samples in a window."""
         return to_samples(self.kernel_length, self.sample_rate, "kernel_length")
 
     @property
     def stride_size(self) -> int:
-        """Samples from one window to the next."""
+        """Number of samples between the starts of successive windows."""
         return to_samples(1 / self.inference_sampling_rate, self.sample_rate, "1 / inference_sampling_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Where strain comes from, and when."""
+    """Source and times of the strain."""
 
     source: str = key(
         "gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise)",
@@ -77,7 +77,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Waveforms:
-    """The population and how its signals are made."""
+    """Population of the signals, and their waveforms."""
 
     prior: str = key("population: python path of a function, a call of one with numbers, or a bilby .prior file")
     approximant: str = key("LAL waveform approximant")
@@ -91,7 +91,7 @@ class Waveforms:
 
 @dataclass(frozen=True, kw_only=True)
 class Injections:
-    """The testing injections."""
+    """Injections for testing."""
 
     num_injections: int = key("accepted signals in the testing set", limit=POSITIVE)
     snr_threshold: float = key("network SNR below which a draw is rejected", limit=POSITIVE)
@@ -113,7 +113,7 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """The served model."""
+    """Exported model."""
 
     model_name: str = key("name in the Triton model repository", default="aframe")
     platform: str = key(
@@ -171,13 +171,13 @@ class Inference:
 
     @property
     def asks_the_repository(self) -> bool:
-        """Whether the exported model scores, or may."""
+        """Whether the exported model scores, or can score."""
         return self.engine not in ("torch", "compiled")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """The sensitive volume."""
+    """Sensitive volume."""
 
     mass_combos: tuple[tuple[float, float], ...] = key(
         "source-frame mass pairs, as 35-35, 20-10", "M_sun", limit=POSITIVE
@@ -193,7 +193,7 @@ class Sensitivity:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """The candidates: docs/results.md says what each key does to their table."""
+    """Candidates. docs/results.md describes the effect of each key on their table."""
 
     removal_far_per_year: float | None = key(
         "rate below which candidates leave the background; none: stay", "1/yr", None, limit=POSITIVE
@@ -220,15 +220,15 @@ class Candidates:
         "loudest candidates of which the report shows strain and scores, at most 50",
         default=10,
         limit=Limit(
-            lambda number: 0 <= number <= MOST_SHOWN,
-            f"is not between 0 and {MOST_SHOWN}: the report would be too large",
+            lambda number: 0 <= number <= MOST_SHOWN_CANDIDATES,
+            f"is not between 0 and {MOST_SHOWN_CANDIDATES}: the report would be too large",
         ),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vetoes:
-    """Time that is not to be trusted; without any of these keys, all time is."""
+    """Vetoed time. Without any of these keys, no time is vetoed."""
 
     gates: tuple[str, ...] | None = key("lists of gates, as H1:FILE, L1:FILE", "path", None)
     veto_segments: tuple[str, ...] | None = key("lists of time to veto, as H1:FILE, L1:FILE", "path", None)
@@ -250,14 +250,14 @@ class Vetoes:
 
     @property
     def given(self) -> bool:
-        """Whether anything is vetoed."""
+        """Whether any time is vetoed."""
         sources = (self.gates, self.veto_segments, self.good_segments, self.veto_definer, self.dq_bits)
         return any(source is not None for source in (*sources, self.known_events))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A whole configuration file."""
+    """A complete configuration file."""
 
     search: Search
     data: Data
@@ -275,7 +275,7 @@ class Config:
     path: Path
 
     def parameters(self, *names: str) -> dict[str, Any]:
-        """Keys and values of some sections, or of single keys given as ``section.key``."""
+        """Keys and values of sections, or of single keys in the form ``section.key``."""
         result: dict[str, Any] = {}
         for name in names:
             section, _, single = name.partition(".")
@@ -284,9 +284,9 @@ class Config:
         return result
 
     def batch_for(self, task: str) -> Batch:
-        """Where and how a task runs: what its own section says, and for the rest ``[luigi_batch]``."""
+        """Batch settings of a task: those of its section, and of ``[luigi_batch]`` for all other keys."""
         return self.batch_of.get(task, self.batch)
 
     def resolve(self, path: str) -> str:
-        """A path of the file, relative to the file's own directory."""
+        """Resolve a path of the file relative to the file's directory."""
         return str(path) if "://" in path else str(self.path.parent / Path(path).expanduser())

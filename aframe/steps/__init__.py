@@ -1,1 +1,1 @@
-"""The steps of a run as plain functions of its artifacts, which tasks and commands call alike."""
+"""The steps of a run as functions of its artifacts. Tasks and commands call the same functions."""

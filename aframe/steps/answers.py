@@ -1,4 +1,4 @@
-"""A run's answers: sensitive volumes, candidates, the report."""
+"""Compute the answers of a run: sensitive volumes, candidates and the report."""
 
 import sys
 from collections.abc import Iterable
@@ -29,33 +29,33 @@ from aframe.waveforms.loading import load_population
 
 
 def estimate_sensitivity(run: Artifacts) -> None:
-    """Write sensitive volumes, their figures, and the candidates."""
+    """Write the sensitive volumes, their figures and the candidates."""
     from aframe.report.inputs import rates_to_show
     from aframe.report.page import sensitive_volume_html
 
     background, zero_lag = Background.read(run.clean("background")), EventTable.read(run.clean("0lag"))
-    source, wanted = target_populations(run)
+    source, targets = target_populations(run)
     recovered = RecoveredTable.read(run.clean("foreground"))
-    draws = weigh_draws(run, recovered, source, wanted)
+    draws = weigh_draws(run, recovered, source, targets)
     rates = volume.default_far_grid(background)
     curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
-    found = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    efficiencies = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
     for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
     masses = run.config.candidates.astrophysical_prior
-    judged_by = Populations(source, load_population(masses, run.config.resolve) if masses else None)
-    ranked = rank_run(run, background, recovered, judged_by)
+    populations = Populations(source, load_population(masses, run.config.resolve) if masses else None)
+    ranked = rank_run(run, background, recovered, populations)
     ranked.attributes |= livetimes(run)
     write_candidates(ranked, run.directories.results, run.made_answers)
     write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.made_answers)
     storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, found, run.made_answers, livetimes(run))
+    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, efficiencies, run.made_answers, livetimes(run))
 
 
 def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:
-    """What the loudest candidates look like, by rank; nothing where the model is no longer there."""
+    """Strain and scores around the loudest candidates, by rank. Empty if the model no longer exists."""
     number = run.config.candidates.num_shown
     if number == 0 or not storage.exists(run.model):
         return []
@@ -64,13 +64,13 @@ def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Clo
 
 
 def build_report(run: Artifacts) -> None:
-    """Write the report of what there is, and its figures for papers in ``figures`` beside it."""
+    """Write the report of the existing results, and its figures for papers in the directory ``figures``."""
     from aframe.report.gather import gather
     from aframe.report.page import build_report as build
     from aframe.report.paper import write_figures
 
-    where = run.directories
-    inputs = gather(where.results, where.train_run, where.train_data, where.test_data)
+    directories = run.directories
+    inputs = gather(directories.results, directories.train_run, directories.train_data, directories.test_data)
     names = write_figures(inputs, run.result("figures"))
     page = build(inputs, [f"figures/{name}" for name in names])
     storage.sign(run.result("report.html"), run.made_answers)
@@ -84,9 +84,12 @@ def rank_run(
 
     Args:
         run: The run.
-        background: Its events of time slides.
-        recovered: Its accepted injections and the events that recovered them.
+        background: The run's events of time slides.
+        recovered: The run's accepted injections and the events that recovered them.
         populations: Populations of injections and of astrophysical binaries.
+
+    Returns:
+        The candidates in order of rank.
     """
     keys = run.config.candidates
     slides = None if keys.removal_far_per_year is None else _slides(run)
@@ -97,7 +100,7 @@ def rank_run(
         rate_prior=keys.rate_prior,
     )
     table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, options, slides)
-    catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise holds no known event
+    catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise has no known events
     if run.config.data.source != "simulated":
         path = keys.catalogue
         catalogue = EventCatalogue.gwosc() if path is None else EventCatalogue.read(run.config.resolve(path))

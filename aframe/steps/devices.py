@@ -1,4 +1,4 @@
-"""The device and the threads that a process of a run computes on."""
+"""Choose the device and the number of threads on which a process of a run computes."""
 
 import os
 import sys
@@ -13,34 +13,39 @@ if TYPE_CHECKING:
 
 
 def use_one_thread() -> None:
-    """Compute on one thread: sums over threads are in another order, so that only a fixed number gives the same bytes.
+    """Compute on one thread.
 
-    More cores are used by more workers. Training, one process of its own, takes all cores.
+    The number of threads sets the order of sums. Only a fixed number gives the same bytes. More workers use more cores.
+    Training is one process and uses all cores.
     """
     torch.set_num_threads(1)
 
 
 def use_one_gpu(gpus: str) -> str:
-    """Let this process see one of some GPUs, which no other worker sees; the device to compute on.
+    """Reserve one of several GPUs for this process, and choose the device to compute on.
 
-    Workers beyond the number of GPUs wait. Where there is no GPU the device is the CPU, with a note.
+    No other worker sees this GPU. Workers beyond the number of GPUs wait. A machine without a GPU computes on the CPU,
+    and prints a note.
 
     Args:
-        gpus: As in CUDA_VISIBLE_DEVICES; empty for the CPU.
+        gpus: GPUs, as in CUDA_VISIBLE_DEVICES. Empty for the CPU.
+
+    Returns:
+        ``cuda`` or ``cpu``.
     """
-    mine = claim_gpu(gpus) if gpus else ""
-    os.environ["CUDA_VISIBLE_DEVICES"] = mine
-    if not mine:
+    gpu = claim_gpu(gpus) if gpus else ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    if not gpu:
         return "cpu"
     if not torch.cuda.is_available():
-        release_gpu(mine)
-        print(f"note: there is no GPU {mine} here: computing on the CPU", file=sys.stderr)
+        release_gpu(gpu)
+        print(f"note: there is no GPU {gpu} here: computing on the CPU", file=sys.stderr)
         return "cpu"
     return "cuda"
 
 
 def given_device() -> str:
-    """The device to compute on, of a process that a batch system has given its GPUs, or none."""
+    """Device of a process whose GPUs, if any, come from a batch system: ``cuda`` or ``cpu``."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return "cpu"
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,7 @@
-"""What scores in a run, as its configuration says: torch, ONNX Runtime, or a Triton server; and that server."""
+"""Choose what scores in a run: torch, ONNX Runtime or a Triton server.
+
+The configuration names the engine. This module also starts and stops the server.
+"""
 
 import functools
 import json
@@ -31,53 +34,59 @@ from aframe.train.architectures import JointResNet
 from aframe.train.model import Model
 
 
-def serving_options(made: Export) -> ServingOptions:
-    """How a run's model is exported and served."""
+def serving_options(export: Export) -> ServingOptions:
+    """Settings with which a run's model is exported and served."""
     names = [field.name for field in fields(ServingOptions)]
-    return ServingOptions(**{name: getattr(made, CONFIGURATION_KEYS.get(name, name)) for name in names})
+    return ServingOptions(**{name: getattr(export, CONFIGURATION_KEYS.get(name, name)) for name in names})
 
 
 def make_scorer(run: Artifacts, model: Model, device: str, address: str | None) -> Scorer:
-    """What scores.
+    """Create the scorer that the configuration names.
 
     Args:
         run: The run.
-        model: Its network and preprocessing.
-        device: Where this process computes: cpu or cuda.
-        address: Of the Triton server, for ``engine = triton``.
+        model: The run's network and preprocessing.
+        device: Device of this process: cpu or cuda.
+        address: Address of the Triton server, for ``engine = triton``.
 
     Raises:
-        ParameterMismatchError: If the repository, or the server, has another model.
+        ConfigurationError: If ``engine = triton`` has no server.
+        ParameterMismatchError: If the repository or the server has another model.
         ServerError: If the server does not answer.
     """
-    chosen, name = run.config.inference, run.config.export.model_name
+    inference, name = run.config.inference, run.config.export.model_name
     precision = settle_precision(run, device)
-    if chosen.batch_size == "auto" and chosen.engine != "triton" and isinstance(model.network, JointResNet):
+    if inference.batch_size == "auto" and inference.engine != "triton" and isinstance(model.network, JointResNet):
         model.network.batch_size = choose_batch_size(run, model, device)
-    engine = choose_engine(run, model, device) if chosen.engine == "auto" else chosen.engine
+    engine = choose_engine(run, model, device) if inference.engine == "auto" else inference.engine
     if engine in ("torch", "compiled"):
         return TorchScorer(model, precision, device, engine == "compiled")
-    wanted = identity(model.preprocessing, storage.sha256(run.model))
+    model_identity = identity(model.preprocessing, storage.sha256(run.model))
     if engine == "onnx":
         from aframe.inference.scorers.onnx_runtime import OnnxScorer
 
-        return OnnxScorer(model, wanted, run.repository, name, torch.get_num_threads())
+        return OnnxScorer(model, model_identity, run.repository, name, torch.get_num_threads())
     from aframe.inference.scorers.triton_server import TritonScorer
     from aframe.serving.client import Delivery, TritonClient
 
     if not address:
         raise ConfigurationError("engine = triton has no server: give triton_address, or let the run start one")
-    delivery = Delivery(chosen.triton_in_flight, chosen.triton_deadline, chosen.triton_retries)
-    return TritonScorer(model, TritonClient(address, wanted, delivery), name, precision)
+    delivery = Delivery(inference.triton_in_flight, inference.triton_deadline, inference.triton_retries)
+    return TritonScorer(model, TritonClient(address, model_identity, delivery), name, precision)
 
 
 def settle_precision(run: Artifacts, device: str, announce: bool = True) -> torch.dtype:
-    """The precision in which a run's units are scored; fixed the first time, so that all machines keep it.
+    """Determine the precision in which a run scores its units, and record it.
+
+    The first process that scores chooses the precision. All others keep it.
 
     Args:
         run: The run.
-        device: Where this process computes: cpu or cuda.
-        announce: Whether to print what is fixed now.
+        device: Device of this process: cpu or cuda.
+        announce: Whether to print a precision that this call chooses.
+
+    Returns:
+        The precision.
 
     Raises:
         ConfigurationError: If the device cannot compute in it.
@@ -95,75 +104,78 @@ def settle_precision(run: Artifacts, device: str, announce: bool = True) -> torc
 
 @functools.cache
 def _warn_of_emulation(name: str, device: str) -> None:
-    """Say once in a process that a device emulates the precision in which the run is scored."""
+    """Warn once per process that a device emulates the precision of scoring."""
     if is_emulated(DTYPES[name], device):
         print(f"warning: this run is scored in {described(DTYPES[name], device)}", file=sys.stderr, flush=True)
 
 
 def settle_precisions(run: Artifacts, gpus: str) -> str:
-    """Fix, when a run begins, the precisions of what this machine's processor will compute.
+    """Record, when a run begins, the precisions of all work on this machine's processor.
 
-    On a GPU, or another machine, whatever computes first fixes them and prints them: the run's own process must not
-    open a GPU, as the processes that are forked from it could not use it then.
+    The first process that computes on a GPU or on another machine records and prints the precision there. The first
+    process of a run must not open a GPU: processes that fork from it could not use the GPU.
 
     Args:
         run: The run.
-        gpus: GPUs that it may use, as in CUDA_VISIBLE_DEVICES.
+        gpus: GPUs of the run, as in CUDA_VISIBLE_DEVICES.
 
     Returns:
-        The precisions, and why ``auto`` chooses them; empty where this processor computes nothing.
+        The precisions, and why ``auto`` chooses them. Empty if this processor computes nothing.
 
     Raises:
         ConfigurationError: If the processor cannot compute in one of them.
         StorageError: If they cannot be recorded.
     """
-    precisions, here = [], _on_this_processor(run, gpus)
-    if "training" in here:
+    precisions, computations = [], _on_this_processor(run, gpus)
+    if "training" in computations:
         precisions.append(f"{settle_training(run, run.training_yaml, device='cpu')} in training")
-    if "scoring" in here:
+    if "scoring" in computations:
         settle_precision(run, "cpu", announce=False)
         precisions.append(f"{run.precision('scoring')} in scoring")
     return f"{', '.join(precisions)}; {explained('cpu')}" if precisions else ""
 
 
 def warn_of_emulation(run: Artifacts, gpus: str) -> None:
-    """Print what this machine's processor will compute in a precision that it emulates; fixes nothing.
+    """Warn of precisions that this machine's processor would emulate. Record nothing.
 
     Args:
         run: The run.
-        gpus: GPUs that it may use, as in CUDA_VISIBLE_DEVICES.
+        gpus: GPUs of the run, as in CUDA_VISIBLE_DEVICES.
     """
-    here = _on_this_processor(run, gpus)
-    trained_in = run.precision("training", training_parameters(run.training_yaml).get(TRAINER_PRECISION))
-    if "training" in here and trained_in != AUTO:
-        warn_of_emulated_training(trained_in, "cpu")
-    if "scoring" in here and run.precision("scoring") != AUTO:
+    computations = _on_this_processor(run, gpus)
+    training_precision = run.precision("training", training_parameters(run.training_yaml).get(TRAINER_PRECISION))
+    if "training" in computations and training_precision != AUTO:
+        warn_of_emulated_training(training_precision, "cpu")
+    if "scoring" in computations and run.precision("scoring") != AUTO:
         _warn_of_emulation(run.precision("scoring"), "cpu")
 
 
 def _on_this_processor(run: Artifacts, gpus: str) -> list[Computation]:
-    """What is still to be computed by this machine's processor."""
+    """Computations that this machine's processor still has to do."""
     if gpus and torch.cuda.is_available():
         return []
-    here: list[Computation] = []
+    computations: list[Computation] = []
     trains_here = not run.config.kubernetes.trains and not torch.backends.mps.is_available()
     if trains_here and not storage.exists(run.model):
-        here.append("training")
+        computations.append("training")
     if not run.config.batch_for("ScoreSlides").is_remote:
-        here.append("scoring")
-    return here
+        computations.append("scoring")
+    return computations
 
 
 def choose_engine(run: Artifacts, model: Model, device: str) -> str:
-    """The faster one of torch and ONNX Runtime on this kind of machine: measured once in a run, and told.
+    """Choose the faster of torch and ONNX Runtime on this kind of processor.
 
-    Scores of the two differ in their last digits, so the choice is kept beside the results: all parts of a run, and
-    what is made again, are scored alike.
+    The first call in a run measures both and prints the choice. Their scores differ in the last digits. The choice is
+    therefore stored with the results, and all units of the run use it.
 
     Args:
         run: The run.
-        model: Its network and preprocessing.
-        device: Where this process computes: cpu or cuda.
+        model: The run's network and preprocessing.
+        device: Device of this process: cpu or cuda.
+
+    Returns:
+        ``torch`` or ``onnx``.
     """
 
     def measure() -> tuple[str, dict[str, float]]:
@@ -171,22 +183,27 @@ def choose_engine(run: Artifacts, model: Model, device: str) -> str:
         from aframe.inference.scorers.onnx_runtime import OnnxScorer
 
         scorers: dict[str, Scorer] = {"torch": TorchScorer(model, settle_precision(run, device), device)}
-        exported = run.config.export
-        if exported.platform == "onnxruntime" and exported.export_precision == "float32":
-            wanted = identity(model.preprocessing, storage.sha256(run.model))
-            scorers["onnx"] = OnnxScorer(model, wanted, run.repository, exported.model_name, torch.get_num_threads())
+        export = run.config.export
+        if export.platform == "onnxruntime" and export.export_precision == "float32":
+            served = identity(model.preprocessing, storage.sha256(run.model))
+            scorers["onnx"] = OnnxScorer(model, served, run.repository, export.model_name, torch.get_num_threads())
         return fastest(scorers)
 
     return str(_measured_once(run, "engine", device, run.made_repository, measure))
 
 
 def choose_batch_size(run: Artifacts, model: Model, device: str) -> int:
-    """The joint network's batch size that is the fastest on this kind of machine: measured once in a run, and told.
+    """Choose the joint network's fastest batch size on this kind of processor.
+
+    The first call in a run measures the batch sizes and prints the choice. The choice is stored with the results.
 
     Args:
         run: The run.
-        model: Its network and preprocessing.
-        device: Where this process computes: cpu or cuda.
+        model: The run's network and preprocessing.
+        device: Device of this process: cpu or cuda.
+
+    Returns:
+        Windows in a batch.
     """
     network, precision = model.network, settle_precision(run, device)
     assert isinstance(network, JointResNet)
@@ -207,7 +224,7 @@ def _measured_once(
     parameters: storage.Parameters,
     measure: Callable[[], tuple[Any, Mapping[Any, float]]],
 ) -> Any:
-    """The value of a key that is the fastest on this kind of machine: measured once in a run, written down, told."""
+    """Value of a key that is fastest on this kind of processor. Measure it once in a run, store and print it."""
     kind = _processor(device)
     path = run.result(f"{key}-{kind}.json")
     if storage.exists(path):
@@ -217,70 +234,76 @@ def _measured_once(
     storage.sign(path, parameters)
     record = json.dumps({key: value, "windows_per_second": rates})
     first = storage.write_first(path, record)
-    told = ", ".join(f"{each} {rate:.3g}" for each, rate in rates.items())
+    speeds = ", ".join(f"{each} {rate:.3g}" for each, rate in rates.items())
     if first == record:
-        print(f"{key} = auto: {value} is the fastest on {kind} (windows/s: {told})", flush=True)
+        print(f"{key} = auto: {value} is the fastest on {kind} (windows/s: {speeds})", flush=True)
     return json.loads(first)[key]
 
 
 def embedding_cache(run: Artifacts, scorer: Scorer, device: str) -> EmbeddingCache | None:
-    """Where the run keeps embeddings for further slides; None where it keeps none, or encoding is the identity.
+    """Open the run's cache of embeddings for further slides.
 
     Args:
         run: The run.
-        scorer: What makes the embeddings.
-        device: Where this process computes: cpu or cuda.
+        scorer: Source of the embeddings.
+        device: Device of this process: cpu or cuda.
+
+    Returns:
+        The cache. None if the run has no cache, or if encoding is the identity.
     """
-    chosen = run.config.inference
-    if chosen.embeddings_cache == 0 or not scorer.network.is_factorised:
+    inference = run.config.inference
+    if inference.embeddings_cache == 0 or not scorer.network.is_factorised:
         return None
     processor = _processor(device)
-    made_by = {
+    parameters = {
         "model": storage.sha256(run.model),
         "engine": type(scorer).__name__,
         "precision": run.precision("scoring"),
     }
-    made_by |= {"processor": processor, "torch": str(torch.__version__)}
-    if chosen.asks_the_repository:
-        made_by |= {name: str(value) for name, value in run.config.parameters("export").items()}
-    return EmbeddingCache(storage.join(run.embeddings, processor), 1e9 * chosen.embeddings_cache, made_by)
+    parameters |= {"processor": processor, "torch": str(torch.__version__)}
+    if inference.asks_the_repository:
+        parameters |= {name: str(value) for name, value in run.config.parameters("export").items()}
+    return EmbeddingCache(storage.join(run.embeddings, processor), 1e9 * inference.embeddings_cache, parameters)
 
 
 def _processor(device: str) -> str:
-    """A name for the kind of processor, fit for a file's name."""
+    """Name of a kind of processor, usable in the name of a file."""
     name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}-{torch.get_num_threads()}"
     return re.sub(r"[^A-Za-z0-9]+", "-", name)
 
 
 def server_address(run: Artifacts, owner: int, gpus: str) -> str | None:
-    """Address of the Triton server that a run asks; where it names none, one is started for all its processes.
+    """Address of the Triton server of a run. Start one for all processes of the run if none is configured.
 
     Args:
         run: The run.
-        owner: Number of the run's own process, with which a server that is started ends.
-        gpus: For that server, as in CUDA_VISIBLE_DEVICES.
+        owner: Number of the run's first process. The server ends with this process.
+        gpus: GPUs of the server, as in CUDA_VISIBLE_DEVICES.
+
+    Returns:
+        The address. None if the engine is not Triton.
 
     Raises:
-        ServerError: If it cannot be started.
+        ServerError: If the server cannot be started.
     """
-    chosen = run.config.inference
-    if chosen.engine != "triton":
+    inference = run.config.inference
+    if inference.engine != "triton":
         return None
-    return chosen.triton_address or shared_server(_launch(run, gpus), run.directories.condor, owner)
+    return inference.triton_address or shared_server(_launch(run, gpus), run.directories.condor, owner)
 
 
 def _launch(run: Artifacts, gpus: str) -> Launch:
-    chosen, cache = run.config.inference, run.config.export.engine_cache
-    endpoint = Endpoint(chosen.triton_host)
-    return Launch(run.repository, chosen.triton_launcher, chosen.triton_image or IMAGE, gpus, cache, endpoint)
+    inference, cache = run.config.inference, run.config.export.engine_cache
+    endpoint = Endpoint(inference.triton_host)
+    return Launch(run.repository, inference.triton_launcher, inference.triton_image or IMAGE, gpus, cache, endpoint)
 
 
 def check_engine(run: Artifacts) -> None:
-    """Refuse what can be seen, before anything else is done, to have no chance of being exported or served here.
+    """Check that the model can be exported and served on this machine.
 
     Raises:
-        ConfigurationError: If TensorRT should build the model and is not installed.
-        ServerError: If the run should start a Triton server, and nothing that could is on PATH.
+        ConfigurationError: If TensorRT has to build the model and is not installed.
+        ServerError: If the run has to start a Triton server, and PATH has no launcher.
     """
     if run.config.export.platform == "tensorrt":
         load_tensorrt()
@@ -289,5 +312,5 @@ def check_engine(run: Artifacts) -> None:
 
 
 def stop_server(run: Artifacts) -> None:
-    """End the server that the run has started, if it has."""
+    """Stop the server of a run, if the run started one."""
     stop_shared_server(run.directories.condor)

@@ -1,4 +1,4 @@
-"""A run's exported model."""
+"""Export a run's model."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,7 @@
-"""How far a run has come, stage by stage, from what it leaves on disk or on S3: whoever can read that can look on."""
+"""Determine the progress of a run, stage by stage.
+
+The state comes from files of the run, on disk or on S3. Everyone who can read these files can follow the run.
+"""
 
 import dataclasses
 import functools
@@ -20,28 +23,28 @@ from aframe.storage import leases
 from aframe.strain.segments import read_segments
 
 RUN = "run"
-"""Title under which a whole run says what it is at work on."""
+"""Title of a whole run among the titles of tasks."""
 
-RECENT = 20
-"""Units of work whose duration is looked at, to guess how long others take."""
+RECENT_UNITS = 20
+"""Largest number of finished units of work in the estimate of the others' duration."""
 
 Outputs = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far a stage has come.
+    """Progress of a stage.
 
     Attributes:
-        stage: Which.
+        stage: The stage.
         state: ``done``, ``running``, ``failed``, ``interrupted`` or ``to do``.
-        done: Units that are done.
-        total: Of how many; None as long as nobody knows.
-        at_work: What processes are at work on.
-        troubled: What failed or was interrupted, the latest last.
-        seconds_left: Time left at the present speed; None where nobody can know.
-        jobs: How many jobs of a batch system are in which state.
-        path: First of what it writes; empty as long as nobody knows.
+        done: Number of finished units.
+        total: Number of all units. None if it is not known yet.
+        at_work: Activities of running processes.
+        troubled: Failed or interrupted activities, the latest last.
+        seconds_left: Time left at the present speed, s. None if it cannot be estimated.
+        jobs: Number of jobs of a batch system in each state.
+        path: First output of the stage. Empty if it is not known yet.
     """
 
     stage: RunStage
@@ -57,13 +60,13 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Overview:
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes:
         state: ``done``, ``running``, ``failed``, ``interrupted`` or ``to do``.
-        holder: Who is at work; empty where nobody is.
-        last: What the last run said of itself; None before the first.
-        stages: Its stages, in order.
+        holder: Who is running it. Empty if nobody is.
+        last: Last activity of the whole run. None before the first.
+        stages: Status of its stages, in order.
     """
 
     state: str
@@ -73,7 +76,15 @@ class Overview:
 
 
 def planned_outputs(run: Artifacts, stage: RunStage) -> Outputs | None:
-    """Paths that each unit of work of a stage writes; None as long as nobody knows how many there will be."""
+    """List the output paths of each unit of work of a stage.
+
+    Args:
+        run: The run.
+        stage: One of its stages.
+
+    Returns:
+        Paths of each unit. None if the number of units is not known yet.
+    """
     if stage.outputs is not None:
         return [list(stage.outputs(run).values())]
     return PLANS[stage.task](run)
@@ -98,7 +109,7 @@ def _units(run: Artifacts) -> Outputs | None:
 
 
 def _is_fetched(run: Artifacts) -> bool:
-    """Whether all testing strain is there, on which it depends how much work there is."""
+    """Whether all testing strain exists. The number of units depends on it."""
     path, exists = run.segments("test"), _Listing()
     return exists(path) and all(exists(run.strain_index("test", segment)) for segment in read_segments(path))
 
@@ -109,57 +120,69 @@ PLANS: Mapping[str, Callable[[Artifacts], Outputs | None]] = {
     "GenerateInjections": _injections,
     "ScoreSlides": _units,
 }
-"""Outputs of the units of work of stages that have many, by task."""
+"""Output paths of the units of work, by task, for stages with several units."""
 
 
 def look(run: Artifacts) -> Overview:
-    """Look how far a run has come; reads names, small files and nothing else."""
+    """Determine the progress of a run. Only names and small files are read."""
     exists = _Listing()
-    said = activity.read(storage.glob(storage.join(run.activities, "*.json")))
-    told: dict[str, list[Activity]] = {}
-    for each in said:
-        told.setdefault(_without_branch(each.task), []).append(each)
+    activities = activity.read(storage.glob(storage.join(run.activities, "*.json")))
+    by_task: dict[str, list[Activity]] = {}
+    for each in activities:
+        by_task.setdefault(_without_branch(each.task), []).append(each)
     claimed = (run.directories.results, run.directories.train_run, run.directories.test_data)
     holder = next((who for who in map(leases.at_work, claimed) if who), "")
-    found = [_status(run, stage, exists, told.get(stage.task, [])) for stage in stages_of(run)]
-    if lacking(run, found):  # a page of what there is may have been built
-        found[-1] = dataclasses.replace(found[-1], state="to do" if found[-1].state == "done" else found[-1].state)
-    states = [status.state for status in found]
+    statuses = [_status(run, stage, exists, by_task.get(stage.task, [])) for stage in stages_of(run)]
+    if lacking(run, statuses):  # the report can exist before the other results
+        report = statuses[-1]
+        statuses[-1] = dataclasses.replace(report, state="to do" if report.state == "done" else report.state)
+    states = [status.state for status in statuses]
     if states[-1] == "done":
         state = "done"
     elif holder or "running" in states:
         state = "running"
     else:
-        last = next(iter(told.get(RUN, [])), None)
+        last = next(iter(by_task.get(RUN, [])), None)
         is_cut_short = last is not None and last.state == "running"
         state = next((s for s in ("failed", "interrupted") if s in states), "interrupted" if is_cut_short else "to do")
-    return Overview(state, holder, next(iter(told.get(RUN, [])), None), found)
+    return Overview(state, holder, next(iter(by_task.get(RUN, [])), None), statuses)
 
 
 def lacking(run: Artifacts, statuses: Sequence[StageStatus]) -> list[str]:
-    """Names of the stages before the report of which something that lasts is not there."""
+    """Find unfinished stages before the report whose outputs a finished run needs.
+
+    Args:
+        run: The run.
+        statuses: Status of each of its stages, in order.
+
+    Returns:
+        Names of the stages.
+    """
     lasting = set(lasting_outputs(run))
     return [status.stage.name for status in statuses[:-1] if status.path in lasting and status.state != "done"]
 
 
 class _Listing:
-    """Which files exist, by one look at each directory: a store of objects answers that as fast as after one file."""
+    """Existence of files, from one listing of each directory.
+
+    An object store lists a directory as fast as it looks up one file.
+    """
 
     def __init__(self) -> None:
-        self.known: dict[str, set[str]] = {}
+        self.names: dict[str, set[str]] = {}
 
     def __call__(self, path: str) -> bool:
         directory, _, name = path.rpartition("/")
-        if directory not in self.known:
-            found = storage.glob(storage.join(directory, "*"))
-            self.known[directory] = {each.rpartition("/")[2] for each in found}
-        return name in self.known[directory]
+        if directory not in self.names:
+            paths = storage.glob(storage.join(directory, "*"))
+            self.names[directory] = {path.rpartition("/")[2] for path in paths}
+        return name in self.names[directory]
 
 
-def _status(run: Artifacts, stage: RunStage, exists: _Listing, told: Sequence[Activity]) -> StageStatus:
+def _status(run: Artifacts, stage: RunStage, exists: _Listing, activities: Sequence[Activity]) -> StageStatus:
     try:
         outputs = planned_outputs(run, stage)
-    except AframeError:  # strain is being replaced, or the configuration no longer fits it
+    except AframeError:  # strain is being replaced, or does not fit the configuration
         outputs = None
     merged = BY_TASK[stage.merged_by].files(run) if stage.merged_by else []
     is_over = bool(merged) and all(map(exists, merged))
@@ -167,8 +190,8 @@ def _status(run: Artifacts, stage: RunStage, exists: _Listing, told: Sequence[Ac
     done, total = sum(flags), None if outputs is None else len(flags)
     first = merged or (outputs[0] if outputs else [])
     path = first[0] if first else ""
-    at_work = [each for each in told if each.is_at_work()]
-    troubled = sorted((each for each in told if not each.is_at_work()), key=lambda each: each.updated)
+    at_work = [each for each in activities if each.is_at_work()]
+    troubled = sorted((each for each in activities if not each.is_at_work()), key=lambda each: each.updated)
     jobs = _jobs(run, stage.task)
     if is_over or (outputs is not None and done == total):
         state, at_work, troubled, jobs = "done", [], [], {}
@@ -183,7 +206,7 @@ def _status(run: Artifacts, stage: RunStage, exists: _Listing, told: Sequence[Ac
 
 
 def _without_branch(title: str) -> str:
-    """The title of a task, without the number of its branch.
+    """Title of a task, without the number of its branch.
 
     >>> _without_branch("FetchStrain train 3/40")
     'FetchStrain train'
@@ -192,7 +215,10 @@ def _without_branch(title: str) -> str:
 
 
 def _seconds_left(run: Artifacts, stage: RunStage, units: int, at_work: Sequence[Activity]) -> float | None:
-    """Time left for some units: from what those at work say of their progress, else from how long others took."""
+    """Time left for a number of units, s.
+
+    The estimate uses the progress of running units, or else the duration of finished units.
+    """
     if not at_work:
         return None
     speeds = [each.per_second / each.total for each in at_work if each.total and each.per_second > 0]
@@ -201,7 +227,7 @@ def _seconds_left(run: Artifacts, stage: RunStage, units: int, at_work: Sequence
         return max(0.0, units - under_way) / (sum(speeds) / len(speeds) * len(at_work))
     pattern = storage.join(run.directories.results, "times", f"{stage.task.replace(' ', '-')}-*.json")
     seconds = []
-    for path in storage.glob(pattern)[:RECENT]:
+    for path in storage.glob(pattern)[:RECENT_UNITS]:
         seconds.append(float(json.loads(storage.read_text(path))["seconds"]))
     if not seconds:
         return None
@@ -209,7 +235,7 @@ def _seconds_left(run: Artifacts, stage: RunStage, units: int, at_work: Sequence
 
 
 def _jobs(run: Artifacts, task: str) -> dict[str, int]:
-    """How many of a task's jobs are in which state, by law's record of them."""
+    """Number of a task's jobs in each state, from law's record."""
     counts: dict[str, int] = {}
     if storage.is_remote(run.directories.condor):
         return counts

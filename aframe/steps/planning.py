@@ -1,4 +1,4 @@
-"""What work a run's testing data make: slides and injections, and the units in which they are scored."""
+"""Plan the work on a run's testing data: slides, injections, and the units in which slides are scored."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,10 @@ from aframe.waveforms.placement import Placement
 def background_files(run: Artifacts, stage: Stage) -> list[str]:
     """Background files of a stage.
 
+    Args:
+        run: The run.
+        stage: Training or testing.
+
     Raises:
         DataError: If there are none.
     """
@@ -34,7 +38,7 @@ class InjectionBatch:
     Attributes:
         segment: Index of the background file.
         slide: Number of the time slide.
-        count: Signals to place.
+        count: Number of signals to place.
     """
 
     segment: int
@@ -43,7 +47,7 @@ class InjectionBatch:
 
 
 def time_slides(run: Artifacts) -> Grid:
-    """How windows and slides lie on the testing data."""
+    """Grid of windows and slides on the testing data."""
     search = run.config.search
     preprocessing = Preprocessing(
         search.ifos, search.kernel_length, search.inference_sampling_rate, (0.0, search.kernel_length), search.whitening
@@ -52,114 +56,141 @@ def time_slides(run: Artifacts) -> Grid:
 
 
 def plan_injections(run: Artifacts) -> list[InjectionBatch]:
-    """Fill the slides of all segments, the smallest shifts first, until all injections have a place.
+    """Distribute all injections over the slides of all segments, smallest shifts first.
 
     Raises:
-        DataError: If the segments do not hold as many; says how many they hold.
+        DataError: If the segments hold fewer injections. The message says how many they hold.
     """
     return injections_over(run, [parse_background_path(path) for path in background_files(run, "test")])
 
 
 def injections_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[InjectionBatch]:
-    """The same in segments of which start and duration (s) are given."""
-    wanted = run.config.injections.num_injections
+    """Distribute all injections over the slides of given segments, smallest shifts first.
+
+    Args:
+        run: The run.
+        segments: Start (GPS s) and duration (s) of each segment.
+
+    Raises:
+        DataError: If the segments hold fewer injections. The message says how many they hold.
+    """
+    target = run.config.injections.num_injections
     batches: list[InjectionBatch] = []
-    placed, number, fits = 0, 1, True
-    while placed < wanted and fits:
-        fits = False
+    placed, number, has_room = 0, 1, True
+    while placed < target and has_room:
+        has_room = False
         for index, segment in enumerate(segments):
-            room = placement(run, segment, number)
-            count = min(0 if room is None else room.capacity, wanted - placed)
+            positions = placement(run, segment, number)
+            count = min(0 if positions is None else positions.capacity, target - placed)
             if count > 0:
-                fits = True
+                has_room = True
                 batches.append(InjectionBatch(index, number, count))
                 placed += count
         number += 1
-    if placed < wanted:
+    if placed < target:
         raise DataError(
-            f"num_injections = {wanted} do not fit into {len(segments)} segments and their time slides, "
+            f"num_injections = {target} do not fit into {len(segments)} segments and their time slides, "
             f"which hold {placed}: lower num_injections, spacing or buffer, or take more data"
         )
     return batches
 
 
 def placement(run: Artifacts, segment: tuple[float, float], number: int) -> Placement | None:
-    """Where injections may lie in a slide of a segment (start and duration, s); None where nothing is left of it."""
+    """Find where injections can lie in a slide of a segment.
+
+    Args:
+        run: The run.
+        segment: Start (GPS s) and duration (s).
+        number: Number of the slide.
+
+    Returns:
+        The placement. None if the slide has no time left.
+    """
     span = time_slides(run).span(*segment, number)
     if span is None:
         return None
-    made, shifts = run.config.injections, run.config.inference.shifts
+    injections, shifts = run.config.injections, run.config.inference.shifts
     shift = tuple(s * number for s in shifts)
-    return Placement(*span, made.spacing, made.buffer, made.jitter, shift)
+    return Placement(*span, injections.spacing, injections.buffer, injections.jitter, shift)
 
 
 def plan_slides(run: Artifacts) -> list[Slide]:
-    """Slides of the background: as many as ``Tb`` needs, and at least those that hold injections."""
+    """Slides of the background: enough for ``Tb``, and at least all slides with injections."""
     return slides_over(run, [parse_background_path(path) for path in background_files(run, "test")])
 
 
 def slides_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[Slide]:
-    """Slides of segments (start and duration, s): as many as ``Tb`` needs, and at least those that hold injections."""
+    """Slides of given segments: enough for ``Tb``, and at least all slides with injections.
+
+    Args:
+        run: The run.
+        segments: Start (GPS s) and duration (s) of each segment.
+    """
     durations = [duration for _, duration in segments]
     grid = time_slides(run)
     slides = grid.background(durations, run.config.inference.Tb)
-    there = {(slide.segment, slide.number) for slide in slides}
+    background = {(slide.segment, slide.number) for slide in slides}
     return slides + [
         grid.slide(batch.segment, durations[batch.segment], batch.slide)
         for batch in injections_over(run, segments)
-        if (batch.segment, batch.slide) not in there
+        if (batch.segment, batch.slide) not in background
     ]
 
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """Slides that are scored together, in order of segment and number; a segment's first one is its zero lag.
+    """Slides that are scored together, in order of segment and number. Zero lag comes first in each segment.
 
     Attributes:
-        slides: The slides, of one segment or of several that follow each other.
+        slides: The slides, of one segment or of successive segments.
     """
 
     slides: tuple[Slide, ...]
 
     def by_segment(self) -> Iterator[tuple[int, tuple[Slide, ...]]]:
-        """Index of each background file, and its slides."""
+        """Yield the index of each background file, and its slides."""
         for segment, slides in itertools.groupby(self.slides, key=lambda slide: slide.segment):
             yield segment, tuple(slides)
 
     def of_kind(self, zero_lag: bool) -> list[Slide]:
-        """Its unshifted or its shifted slides."""
+        """The unit's unshifted slides (zero lag) or its shifted slides (background)."""
         return [slide for slide in self.slides if (slide.number == 0) == zero_lag]
 
 
 def plan_units(run: Artifacts) -> list[WorkUnit]:
-    """Units of work of about ``background_per_job`` seconds of background, in order of segment and slide."""
+    """Divide a run into units of about ``background_per_job`` seconds of background, in order of segment and slide."""
     return units_over(run, [parse_background_path(path) for path in background_files(run, "test")])
 
 
 def units_over(run: Artifacts, segments: Sequence[tuple[float, float]]) -> list[WorkUnit]:
-    """Units of work over segments (start and duration, s)."""
+    """Divide given segments into units of about ``background_per_job`` seconds of background.
+
+    Args:
+        run: The run.
+        segments: Start (GPS s) and duration (s) of each segment.
+    """
     durations = [duration for _, duration in segments]
-    grid, own = time_slides(run), dict[int, list[Slide]]()
+    grid, by_segment = time_slides(run), dict[int, list[Slide]]()
     for slide in slides_over(run, segments):
-        own.setdefault(slide.segment, []).append(slide)
+        by_segment.setdefault(slide.segment, []).append(slide)
     ordered = [
-        [grid.slide(index, duration, 0), *sorted(own.get(index, []), key=lambda slide: slide.number)]
+        [grid.slide(index, duration, 0), *sorted(by_segment.get(index, []), key=lambda slide: slide.number)]
         for index, duration in enumerate(durations)
     ]
     return pack(ordered, grid, run.config.inference.background_per_job)
 
 
 def pack(segments: Sequence[Sequence[Slide]], grid: Grid, target: float) -> list[WorkUnit]:
-    """Slides in units of about ``target`` seconds of live time.
+    """Divide slides into units of about ``target`` seconds of live time.
 
-    A long segment is cut into ranges of as many slides as reach the target, which do not depend on how many slides
-    there are: more of them (a longer ``Tb``) leave those units as they are. What is left of a segment, or a short
-    segment whole, shares a unit with its neighbours' up to the target.
+    A long segment is divided into ranges of slides that reach the target. The size of a range does not depend on the
+    number of slides. More slides (a longer ``Tb``) therefore leave these units unchanged. The remaining slides of a
+    segment, or all slides of a short segment, share a unit with those of neighbouring segments, up to the target.
 
     Args:
         segments: Slides of each segment in order, zero lag first.
-        grid: How windows lie on slides.
-        target: Seconds.
+        grid: Grid of windows and slides.
+        target: Live time of a unit, s.
     """
     units: list[WorkUnit] = []
     shared: list[Slide] = []
@@ -180,7 +211,14 @@ def pack(segments: Sequence[Sequence[Slide]], grid: Grid, target: float) -> list
 
 
 def unit_outputs(run: Artifacts, unit: WorkUnit) -> dict[str, str]:
-    """Paths of a unit's tables, by kind: the first and last segment and slide, and how many slides, name it."""
+    """Paths of a unit's tables, by kind.
+
+    The first and last segment and slide, and the number of slides, form the names.
+
+    Args:
+        run: The run.
+        unit: One of its units of work.
+    """
     kinds = ["timeseries"] if run.config.inference.return_timeseries else []
     kinds += ["0lag"] if unit.of_kind(zero_lag=True) else []
     kinds += ["foreground", "background"] if unit.of_kind(zero_lag=False) else []
@@ -189,7 +227,7 @@ def unit_outputs(run: Artifacts, unit: WorkUnit) -> dict[str, str]:
 
 
 def ledger(run: Artifacts) -> Ledger:
-    """Accounts of the background that the run's units score."""
+    """Accounts of the background in the run's units."""
     units, grid = plan_units(run), time_slides(run)
 
     def was_done(index: int) -> bool:

@@ -1,4 +1,4 @@
-"""A run's slides and injections, scored and clustered into events."""
+"""Score a run's slides and injections, and cluster the scores into events."""
 
 import contextlib
 import functools
@@ -17,6 +17,7 @@ from aframe.steps.planning import (
     time_slides,
     unit_outputs,
 )
+from aframe.steps.waveforms import ProgressReport
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, merge_tables
 from aframe.train.model import Model
@@ -24,13 +25,20 @@ from aframe.train.model import Model
 if TYPE_CHECKING:
     from aframe.inference.run import Searcher
     from aframe.inference.stretch import SlideStretch
-from aframe.steps.waveforms import ProgressReport
 
 
 def score_unit(
     run: Artifacts, unit: WorkUnit, device: str, address: str | None = None, progress: ProgressReport | None = None
 ) -> None:
-    """Write the events of one unit, scored here or by the Triton server at an address; score series where wanted."""
+    """Write the events of one unit of work, and its series of scores if the configuration asks for them.
+
+    Args:
+        run: The run.
+        unit: The unit.
+        device: Device of this process: cpu or cuda.
+        address: Address of the Triton server. None to score in this process.
+        progress: Receives the background done and the total, s.
+    """
     from aframe.inference.run import InjectionIndex, Unit
     from aframe.inference.run import score_unit as score
 
@@ -40,45 +48,45 @@ def score_unit(
     tables = []
     with contextlib.ExitStack() as stack:
         stack.callback(search.scorer.close)
-        keep = None
+        writer = None
         if "timeseries" in outputs:
             file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.made_units))
-            keep = functools.partial(write_series, file)
+            writer = functools.partial(write_series, file)
         for segment, slides in unit.by_segment():
-            own = None if progress is None else functools.partial(_after, progress, done, total)
-            tables.append(score(search, Unit(files[segment], slides, injections), own, keep))
+            report = None if progress is None else functools.partial(_after, progress, done, total)
+            tables.append(score(search, Unit(files[segment], slides, injections), report, writer))
             done += search.grid.livetime([slide for slide in slides if slide.number != 0])
     if "foreground" in outputs:
         recovered = RecoveredTable.concatenate([table for _, table in tables if table is not None])
         recovered.write(outputs["foreground"], run.made_units)
-    together = EventTable.concatenate([events for events, _ in tables])
+    merged = EventTable.concatenate([events for events, _ in tables])
     for kind, is_zero_lag in (("background", False), ("0lag", True)):
         if kind in outputs:
-            table = together.rows((together["shift"] == 0).all(axis=1) == is_zero_lag)
+            table = merged.rows((merged["shift"] == 0).all(axis=1) == is_zero_lag)
             table.attributes["Tb"] = search.grid.livetime(unit.of_kind(is_zero_lag))
             table.write(outputs[kind], run.made_units)
 
 
-def _after(progress: ProgressReport, before: float, total: float, done: float, _: float) -> None:
-    """Report a segment's progress as a part of its unit's."""
-    progress(before + done, total)
+def _after(progress: ProgressReport, offset: float, total: float, done: float, _: float) -> None:
+    """Report the progress in a segment as progress of its unit."""
+    progress(offset + done, total)
 
 
 def trained_model(run: Artifacts) -> Model:
-    """The trained model.
+    """Load the trained model.
 
     Raises:
-        ConfigurationError: If it was trained for another preprocessing.
+        ConfigurationError: If the model belongs to another preprocessing.
     """
     from aframe.train import model
     from aframe.train.architectures import JointResNet
 
-    trained, made = model.load(run.model), time_slides(run).preprocessing
+    trained, configured = model.load(run.model), time_slides(run).preprocessing
     for name in ("ifos", "kernel_length", "inference_sampling_rate", "whitening"):
-        if getattr(trained.preprocessing, name) != getattr(made, name):
+        if getattr(trained.preprocessing, name) != getattr(configured, name):
             raise ConfigurationError(
                 f"{run.model} was trained with {name} = {getattr(trained.preprocessing, name)}, the configuration says "
-                f"{getattr(made, name)}: restore the configuration, or train again"
+                f"{getattr(configured, name)}: restore the configuration, or train again"
             )
     size = run.config.inference.batch_size
     if isinstance(trained.network, JointResNet) and size != "auto":
@@ -87,7 +95,12 @@ def trained_model(run: Artifacts) -> Model:
 
 
 def clustering(run: Artifacts, model: Model) -> Clustering:
-    """How scores of a model become events."""
+    """Settings with which scores of a model are clustered into events.
+
+    Args:
+        run: The run.
+        model: Its network and preprocessing.
+    """
     return Clustering(
         run.config.search.inference_sampling_rate,
         run.config.inference.integration_window_length,
@@ -97,7 +110,13 @@ def clustering(run: Artifacts, model: Model) -> Clustering:
 
 
 def searcher(run: Artifacts, device: str, address: str | None) -> "Searcher":
-    """What scores with the trained model (asking the server at an address, if any), and how scores become events."""
+    """Create the scorer of the trained model, with the settings of clustering.
+
+    Args:
+        run: The run.
+        device: Device of this process: cpu or cuda.
+        address: Address of the Triton server. None to score in this process.
+    """
     from aframe.inference.run import Searcher
     from aframe.steps.engines import embedding_cache, make_scorer
 
@@ -108,7 +127,7 @@ def searcher(run: Artifacts, device: str, address: str | None) -> "Searcher":
 
 
 def merge_events(run: Artifacts) -> None:
-    """Join the events of all units, in order, each kind in one table."""
+    """Merge the events of all units, in order, into one table per kind."""
     units = [unit_outputs(run, unit) for unit in plan_units(run)]
     for kind, table in (("0lag", EventTable), ("foreground", RecoveredTable), ("background", EventTable)):
         paths = [unit[kind] for unit in units if kind in unit]
@@ -116,27 +135,27 @@ def merge_events(run: Artifacts) -> None:
 
 
 def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bool) -> "SlideStretch":
-    """What a stretch of a slide looks like; its scores are those that were kept, or else computed anew.
+    """Strain and scores in a stretch of a slide. Stored scores are used, if any; otherwise they are computed.
 
     Args:
         run: The run.
-        number: Of the slide; 0 is zero lag.
-        span: Slide times between which it is shown, GPS s.
-        injected: Whether with the slide's injections, of which only kept scores tell.
+        number: Number of the slide; 0 is zero lag.
+        span: First and last slide time, GPS s.
+        injected: Whether the slide has its injections. This needs stored scores.
 
     Raises:
-        DataError: If there is no strain then, or no scores with injections were kept.
+        DataError: If there is no strain at this time, or no stored scores with injections.
     """
     from aframe.inference.stretch import slide_stretch
 
     trained, middle = trained_model(run), sum(span) / 2
     grid = Grid(trained.preprocessing, run.config.inference.shifts)
-    kept = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
+    series_files = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
     for segment, path in enumerate(background_files(run, "test")):
         start, duration = parse_background_path(path)
-        there = grid.span(start, duration, number)
-        if there is not None and there[0] <= middle < there[1]:
-            series = read_series(kept, segment, number, "foreground") if injected else None
+        slide_span = grid.span(start, duration, number)
+        if slide_span is not None and slide_span[0] <= middle < slide_span[1]:
+            series = read_series(series_files, segment, number, "foreground") if injected else None
             slide = grid.slide(segment, duration, number)
             return slide_stretch(trained, clustering(run, trained), path, slide, *span, series)
     raise DataError(f"slide {number} has no whitened strain at {middle:.3f}: choose another --time or --slide")

@@ -1,4 +1,4 @@
-"""A run's segments and strain."""
+"""Find a run's segments and fetch its strain."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def strain_source(config: Config) -> StrainSource:
-    """Where a configuration says that strain comes from."""
+    """Source of strain that the configuration names."""
     data, search = config.data, config.search
 
     def resolve(path: str | None) -> str | None:
@@ -37,29 +37,45 @@ def strain_source(config: Config) -> StrainSource:
 
 
 def curve_path(config: Config, asd: str) -> str:
-    """Path of a noise curve beside the configuration if there is one, else its name in bilby's collection.
+    """Path of a noise curve next to the configuration, or else its name in bilby's collection.
 
     Args:
         config: The configuration.
-        asd: What its key ``asd`` says, or another file or name.
+        asd: Value of the key ``asd``, or another file or name.
     """
     return config.resolve(asd) if storage.exists(config.resolve(asd)) else asd
 
 
 def find_segments(run: Artifacts, stage: Stage) -> None:
-    """List the segments of a stage."""
+    """Write the list of segments of a stage.
+
+    Args:
+        run: The run.
+        stage: Training or testing.
+    """
     start, stop = run.interval(stage)
     segments = analysable(strain_source(run.config), start, stop)
     write_segments(run.segments(stage), segments, run.made_strain(stage))
 
 
 def segments_of(run: Artifacts, stage: Stage) -> list[Segment]:
-    """The segments of a stage, once they are listed."""
+    """Read the list of segments of a stage.
+
+    Args:
+        run: The run.
+        stage: Training or testing.
+    """
     return read_segments(run.segments(stage))
 
 
 def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
-    """Write the strain of a segment, and last of all the list of its files."""
+    """Write the strain of a segment, then the list of its files.
+
+    Args:
+        run: The run.
+        stage: Training or testing.
+        segment: The segment.
+    """
     search = run.config.search
     pieces = strain_for_segment(strain_source(run.config), segment.start, segment.stop)
     names = []

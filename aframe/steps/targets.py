@@ -1,4 +1,4 @@
-"""The populations for which a run's draws are weighed."""
+"""Weigh a run's draws for target populations."""
 
 import functools
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from aframe.waveforms.priors import Population
 
 
 def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
-    """The population that injections are drawn from, and those for which volumes are wanted."""
-    wanted = run.config.sensitivity
-    return populations(run, wanted.mass_combos, wanted.populations)
+    """Population of the injections, and the targets of the sensitive volumes."""
+    sensitivity = run.config.sensitivity
+    return populations(run, sensitivity.mass_combos, sensitivity.populations)
 
 
 def populations(
     run: Artifacts, mass_pairs: Sequence[tuple[float, float]], named: Sequence[str]
 ) -> tuple[Population, list[Target]]:
-    """The population that a run's injections are drawn from, and targets that it may be weighed for.
+    """Population of a run's injections, and targets for which they are weighed.
 
     Args:
         run: The run.
-        mass_pairs: Source-frame masses, M☉, about which there are log-normal populations.
-        named: Populations by the words that a configuration has for them.
+        mass_pairs: Source-frame masses, M☉, each the centre of a log-normal population.
+        named: Populations by their names in a configuration.
     """
     load = functools.partial(load_population, resolve=run.config.resolve)
     source = load(run.config.waveforms.prior)
@@ -43,13 +43,13 @@ def populations(
 def weigh_draws(
     run: Artifacts, recovered: RecoveredTable, source: Population, targets: Sequence[Target]
 ) -> WeighedDraws:
-    """A run's injections and rejected draws outside vetoed time, weighed for each target.
+    """Weigh a run's injections and rejected draws outside vetoed time for each target.
 
     Args:
         run: The run.
-        recovered: Its injections, and what recovered them.
-        source: The population that they are drawn from.
-        targets: The populations.
+        recovered: The run's injections, and the events that recovered them.
+        source: Population of the injections.
+        targets: Target populations.
     """
     rejected = clean_rejected_draws(run, read_rejected(run.rejected, targets), recovered)
     return weigh(Draws(recovered, rejected, source), targets)

@@ -1,4 +1,4 @@
-"""A run's training, in a process of its own or on a cluster."""
+"""Train a run's model, in a separate process or on a cluster."""
 
 import functools
 import os
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def train_model(run: Artifacts, gpus: str) -> None:
-    """Train in a process of its own, which is asked to end when this one does: it keeps a checkpoint first.
+    """Train in a separate process. It gets SIGTERM when this process ends, and writes a checkpoint first.
 
-    Where ``[luigi_kubernetes]`` names an image, that process is a cluster's.
+    If ``[luigi_kubernetes]`` names an image, training runs on a cluster.
 
     Args:
         run: The run.
-        gpus: As in CUDA_VISIBLE_DEVICES.
+        gpus: GPUs, as in CUDA_VISIBLE_DEVICES.
 
     Raises:
-        TrainingError: If it fails.
+        TrainingError: If training fails.
     """
     if run.config.kubernetes.trains:
         from aframe.kubernetes import lifecycle
@@ -39,9 +39,10 @@ def train_model(run: Artifacts, gpus: str) -> None:
     die = functools.partial(die_with, os.getpid(), signal.SIGTERM)
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
     if process.returncode > 0:
-        raise TrainingError("training failed: what it printed says why", is_told=True)
+        raise TrainingError("training failed: its output says why", is_told=True)
     if process.returncode < 0:
         raise TrainingError(
-            f"training was ended by signal {-process.returncode}, perhaps as memory ran out: run again to continue "
-            "from its last checkpoint, with data.background_memory and data.waveform_memory: disk if it comes back"
+            f"training was ended by signal {-process.returncode}, perhaps because memory ran out: run again to "
+            "continue from its last checkpoint; if it fails again, set data.background_memory and "
+            "data.waveform_memory: disk"
         )

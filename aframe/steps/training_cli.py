@@ -1,4 +1,4 @@
-"""``aframe train``: Lightning's command line over one YAML, with the run's ``.cfg`` for what stages share."""
+"""``aframe train``: Lightning's command line with one YAML, and the run's ``.cfg`` for shared keys."""
 
 import functools
 import logging
@@ -41,24 +41,28 @@ from aframe.train.module import AframeModule
 from aframe.train.trainer import AframeTrainer
 
 RunWindowSeconds = Callable[[Artifacts, str, str, str], float]
-"""Seconds in which this machine can train with a window: of a run, its training's YAML, Lightning's name of a
-precision, and a type of device."""
+"""Measure the time in seconds that this machine needs to train with one window.
+
+The arguments are a run, the path of its training YAML, Lightning's name of a precision, and a type of device.
+"""
 
 
 def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = None) -> None:
     """Run a training command such as ``fit --config train.yaml``.
 
-    A training that was interrupted continues from its last checkpoint; one made with other parameters is refused.
+    An interrupted training continues from its last checkpoint. It must have the checkpoint's parameters.
 
     Args:
-        arguments: Lightning's: a subcommand (fit, validate) and its options.
-        window_seconds: Measures what this machine can do, for a training that is slow; None if nobody can.
+        arguments: Lightning's arguments: a subcommand (fit, validate) and its options.
+        window_seconds: Measures the speed of this machine, to explain a slow training. None without a measurement.
 
     Raises:
-        TrainingError: If it ends before its time, for a reason that the user can do something about.
+        ConfigurationError: If an argument is wrong.
+        InterruptionError: If the training got SIGTERM.
+        TrainingError: If the training stops for a reason that the user can remedy.
     """
     _silence()
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # one of several, which the first has started
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # a process that the first one started
         die_with(os.getppid())
     torch.set_float32_matmul_precision("high")
     defaults: dict[str, object] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "logger": False}
@@ -80,27 +84,27 @@ def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = Non
             parser_kwargs=quiet | {name: dict(quiet) for name in LightningCLI.subcommands()},
         )
     except ArgumentError as error:
-        _, told = understood(error, lambda key: _value_of(options, f"--{key}"), [])
-        raise ConfigurationError(f"{' '.join(['aframe train', *arguments])}: {told}") from None
+        _, message = understood(error, lambda key: _value_of(options, f"--{key}"), [])
+        raise ConfigurationError(f"{' '.join(['aframe train', *arguments])}: {message}") from None
     except SIGTERMException:
         raise InterruptionError(
             "training was asked to end (SIGTERM): run again to continue from this very step"
         ) from None
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            told = " ".join(str(error).split(". ")[0].split())
+            part = " ".join(str(error).split(". ")[0].split())
             raise TrainingError(
-                f"memory ran out ({told}): set data.background_memory and data.waveform_memory: host (or disk) and run "
-                "again to continue; or a smaller data.batch_size, which takes another AFRAME_TRAIN_RUN_DIR to begin in"
+                f"memory ran out ({part}): set data.background_memory and data.waveform_memory: host (or disk) and run "
+                "again to continue; or begin in another AFRAME_TRAIN_RUN_DIR with a smaller data.batch_size"
             ) from None
         raise
 
 
 def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | None) -> dict[str, object]:
-    """Options of a trainer that begins a training or, where there is a checkpoint, continues it.
+    """Options of a trainer that starts a training or continues it from a checkpoint.
 
     Args:
-        options: Of the command line; the precision and the checkpoint to continue from are appended.
+        options: Options of the command line. The precision and the checkpoint are appended.
         path: The training's YAML.
         window_seconds: As in ``main``.
     """
@@ -115,13 +119,13 @@ def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | N
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         announce(precision, keys.get("train.trainer.accelerator", AUTO))
     options += ["--trainer.precision", precision]
-    checkpoints, made_with = run.checkpoints, run.made_model_by(path, changes)
+    checkpoints, parameters = run.checkpoints, run.made_model_by(path, changes)
     last = storage.join(checkpoints, "last.ckpt")
     is_resumed = storage.exists(last)
     if is_resumed:
-        storage.check_parameters(checkpoints, made_with)
+        storage.check_parameters(checkpoints, parameters)
         options += ["--ckpt_path", last]
-    storage.sign(checkpoints, made_with)
+    storage.sign(checkpoints, parameters)
     return {
         "default_root_dir": directories.train_run,
         "logger": loggers(directories.train_run, last if is_resumed else None, run.config.Train.use_wandb),
@@ -130,7 +134,7 @@ def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | N
             CheckpointWhenTerminated(last),
             MetricsFile(storage.join(directories.train_run, "metrics.csv")),
             KeepRecord(directories.train_run),
-            SaveModel(run.model, made_with),
+            SaveModel(run.model, parameters),
             TellSteps(),
             Forecast(functools.partial(window_seconds, run, path) if window_seconds else None),
             TQDMProgressBar(refresh_rate=10) if sys.stderr.isatty() else EpochLines(),
@@ -141,7 +145,7 @@ def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | N
 
 
 def _silence() -> None:
-    """Keep to ourselves what lightning and torch tell users who cannot mend it."""
+    """Hide warnings of Lightning and torch that a user cannot remedy."""
     for message in (
         "does not have many workers",
         "LightningCLI's args parameter",
@@ -151,7 +155,7 @@ def _silence() -> None:
         "exists and is not empty",
         "is smaller than the logging interval",
         "is available on your system but is not used",
-        "your dataloader is not resumable",  # it only counts: a batch is made from the number of its step
+        "your dataloader is not resumable",  # the step number alone determines a batch
     ):
         warnings.filterwarnings("ignore", message=f"(?s).*{message}")
     logging.getLogger("lightning.pytorch").addFilter(lambda record: "litlogger" not in record.getMessage())
@@ -159,7 +163,7 @@ def _silence() -> None:
 
 
 def _value_of(options: Sequence[str], name: str) -> str:
-    """Value of an option, given as ``name value`` or ``name=value``; empty where it is not given."""
+    """Value of an option in the form ``name value`` or ``name=value``. Empty without this option."""
     for position, option in enumerate(options):
         if option == name and position + 1 < len(options):
             return options[position + 1]
@@ -169,7 +173,7 @@ def _value_of(options: Sequence[str], name: str) -> str:
 
 
 def _changes(options: Sequence[str]) -> dict[str, object]:
-    """Keys that are given on the command line, and their values."""
+    """Keys on the command line, and their values."""
     sections = ("--trainer.", "--model.", "--data.")
     names = [option.partition("=")[0] for option in options if option.startswith(sections)]
     return {f"train.{name.removeprefix('--')}": yaml.safe_load(_value_of(options, name)) for name in names}

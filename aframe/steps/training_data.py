@@ -1,4 +1,4 @@
-"""The data module of a run: training's own keys from its YAML, all that stages share from its ``.cfg``."""
+"""Data module of a run. Training's own keys come from its YAML, shared keys from the run's ``.cfg``."""
 
 import functools
 import os
@@ -17,13 +17,13 @@ from aframe.waveforms.priors import Population
 
 
 def signal_model(config: Config) -> tuple[Population, WaveformGenerator]:
-    """The population, and the generator of its polarizations, from which signals are drawn anew for each batch."""
+    """Population of signals, and the generator of their polarizations. Training draws new signals for each batch."""
     source = signal_source(config)
     return source.population, source.generator
 
 
 def training_inputs(run: Artifacts) -> TrainingInputs:
-    """What a run's training takes from its configuration and its files."""
+    """Inputs of a run's training from its configuration and files."""
     search, inference = run.config.search, run.config.inference
     return TrainingInputs(
         ifos=search.ifos,
@@ -41,17 +41,17 @@ def training_inputs(run: Artifacts) -> TrainingInputs:
 
 
 class RunDataModule(AframeDataModule):
-    """Batches of whitened windows, half of them drawn from signals and half from noise, or as configured.
+    """Batches of whitened windows. By default, half of the windows have signals and half have only noise.
 
-    What training shares with the other stages (detectors, rates, whitening) comes from the run's ``.cfg``; the other
-    keys are training's own.
+    The run's ``.cfg`` has the keys that training shares with other stages (detectors, rates, whitening). The other keys
+    belong to training.
 
     Args:
-        configuration: The run's ``.cfg``; default: the environment variable LAW_CONFIG_FILE.
+        configuration: The run's ``.cfg``. The default is the environment variable LAW_CONFIG_FILE.
         **keys: Keys of ``AframeDataModule``.
 
     Raises:
-        ConfigurationError: If no ``.cfg`` is given, or values contradict each other.
+        ConfigurationError: If there is no ``.cfg``, or values contradict each other.
     """
 
     def __init__(self, configuration: str = "", **keys: Any) -> None:

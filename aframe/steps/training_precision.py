@@ -1,4 +1,4 @@
-"""The precision of a training: what its YAML says, or what ``auto`` comes to on the machine that trains."""
+"""Determine the precision of a training: the value in its YAML, or the choice of ``auto`` on the training machine."""
 
 import sys
 from collections.abc import Mapping
@@ -22,13 +22,16 @@ from aframe.runs.precision_record import record_first
 def settle(
     run: Artifacts, training_yaml: str, changes: Mapping[str, Any] | None = None, device: str | None = None
 ) -> str:
-    """Lightning's name of the precision in which a run trains; fixed the first time, so that a resumed run keeps it.
+    """Determine the precision of a run's training, and record it. A resumed run keeps it.
 
     Args:
         run: The run.
         training_yaml: The training's YAML.
-        changes: Values of the command line that replace some of its own, as ``train.<key>``.
-        device: Type of the device that will train; None for what this process would train on.
+        changes: Values of the command line that replace values of the YAML, as ``train.<key>``.
+        device: Type of the device that trains. None for the default of this process.
+
+    Returns:
+        Lightning's name of the precision.
 
     Raises:
         ConfigurationError: If the device cannot compute in it.
@@ -46,11 +49,11 @@ def settle(
 
 
 def announce(name: str, accelerator: object) -> None:
-    """Print the precision of a training, and a warning where the device emulates it.
+    """Print the precision of a training, and a warning if the device emulates it.
 
     Args:
         name: Lightning's name of the precision.
-        accelerator: Lightning's name of what trains.
+        accelerator: Lightning's name of the accelerator.
     """
     device = training_device(accelerator)
     print(f"Train: precision {name}; {explained(device)}", flush=True)
@@ -58,7 +61,7 @@ def announce(name: str, accelerator: object) -> None:
 
 
 def warn_of_emulated_training(name: str, device: str) -> None:
-    """Print a warning where a device emulates the precision of a training.
+    """Warn if a device emulates the precision of a training.
 
     Args:
         name: Lightning's name of the precision.

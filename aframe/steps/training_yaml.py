@@ -1,4 +1,4 @@
-"""What is wrong with a training's YAML: all of it at once, each with its line, without training."""
+"""Find all mistakes in a training's YAML, each with its line, without training."""
 
 import inspect
 import re
@@ -27,16 +27,16 @@ from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
 from aframe.train.trainer import AframeTrainer
 
-WORDS = {
+TYPE_WORDS = {
     "int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null",
     "Sequence": "a list", "list": "a list", "dict": "keys and values",
 }  # fmt: skip
-"""What a user calls the types of values."""
+"""Descriptions of the types of values in messages."""
 
 MOST_MISTAKES = 50
-"""Mistakes of one file that are told."""
+"""Largest number of mistakes in the message about one file."""
 
-LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
+NUMBER_LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(
         ("model.learning_rate", "data.batch_size", "data.batches_per_epoch"), (lambda value: value > 0, "be positive")
     ),
@@ -47,74 +47,80 @@ LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "model.warmup_fraction": (lambda value: 0 <= value <= 1, "lie between 0 and 1"),
     "data.validation_fraction": (lambda value: 0 < value < 1, "lie between 0 and 1"),
 }
-"""Numbers of which some values are none, whatever else the file says."""
+"""Limits of single numbers: whether a value is valid, and how the message ends otherwise."""
 
-LISTED = "`aframe train fit --help` lists all keys"
+KEYS_HINT = "`aframe train fit --help` lists all keys"
+"""End of a message about a wrong key."""
 
 
 def yaml_mistakes(path: str) -> list[str]:
-    """All that is wrong with a training YAML on its own.
+    """List the mistakes in a training YAML on its own.
 
     Raises:
-        StorageError: If there is no such file.
+        StorageError: If the file does not exist.
     """
     try:
         root = yaml.compose(storage.read_text(path), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = path if mark is None else f"{path}:{mark.line + 1}"
-        told = getattr(error, "problem", None) or " ".join(str(error).split())
-        return [f"{where}: this is no YAML file ({told}): mend the line"]
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        return [f"{where}: this is no YAML file ({problem}): mend the line"]
     lines: dict[str, int] = {}
-    found = list(_repeated(root, "", lines))
+    repeated = list(_repeated(root, "", lines))
     tree = {} if root is None else yaml.safe_load(storage.read_text(path))
     if not isinstance(tree, dict):
         return [f"{path} holds no keys: `aframe init DIR` writes a train.yaml"]
-    return _located(path, [*found, *_refused(_parser(), tree)], lines)
+    return _located(path, [*repeated, *_refused(_parser(), tree)], lines)
 
 
 def yaml_conflicts(path: str, config: Config) -> list[str]:
-    """All values of a training YAML without mistakes that are impossible together, or with the run's ``.cfg``."""
+    """List the values of a correct training YAML that contradict each other, the run's ``.cfg`` or this machine.
+
+    Args:
+        path: The YAML.
+        config: The run's configuration.
+    """
     lines: dict[str, int] = {}
     list(_repeated(yaml.compose(storage.read_text(path), Loader=yaml.SafeLoader), "", lines))
     chosen = _parser().parse_object(yaml.safe_load(storage.read_text(path)))
     return _located(path, _impossible(chosen, config), lines)
 
 
-def _located(path: str, found: Iterable[tuple[str, str]], lines: Mapping[str, int]) -> list[str]:
-    return [f"{path}:{lines[key]}: {text}" if key in lines else f"{path}: {text}" for key, text in found]
+def _located(path: str, mistakes: Iterable[tuple[str, str]], lines: Mapping[str, int]) -> list[str]:
+    return [f"{path}:{lines[key]}: {text}" if key in lines else f"{path}: {text}" for key, text in mistakes]
 
 
-def understood(error: Exception, value_of: Callable[[str], Any], known: list[str]) -> tuple[str, str]:
-    """The key that jsonargparse refuses, and why, in one line.
+def understood(error: Exception, value_of: Callable[[str], Any], valid: list[str]) -> tuple[str, str]:
+    """Convert an error of jsonargparse to the refused key and a one-line message.
 
     Args:
-        error: What it says.
-        value_of: Gives the value of a key.
-        known: Keys that there are.
+        error: The error.
+        value_of: Returns the value of a key.
+        valid: All valid keys.
     """
-    told = str(error)
-    if match := re.search(r"Group '(.+?)' does not accept option '(.+?)'", told):
-        return _unknown(f"{match[1]}.{match[2]}", known)
-    if match := re.search(r"arguments are required: (\S+)", told):
-        return match[1], f"the key {match[1]} is missing; {LISTED}"
-    keys = re.findall(r'Parser key "([^"]+)"', told)
+    refusal = str(error)
+    if match := re.search(r"Group '(.+?)' does not accept option '(.+?)'", refusal):
+        return _unknown(f"{match[1]}.{match[2]}", valid)
+    if match := re.search(r"arguments are required: (\S+)", refusal):
+        return match[1], f"the key {match[1]} is missing; {KEYS_HINT}"
+    keys = re.findall(r'Parser key "([^"]+)"', refusal)
     if not keys:
-        return "", f"{' '.join(told.split())}; {LISTED}"
+        return "", f"{' '.join(refusal.split())}; {KEYS_HINT}"
     key = ".init_args.".join(keys)
-    if match := re.search(r"Option '(.+?)' is not accepted", told):
+    if match := re.search(r"Option '(.+?)' is not accepted", refusal):
         return _unknown(
             f"{key}.init_args.{match[1]}",
             [f"{key}.init_args.{name}" for name in _arguments_of(value_of(f"{key}.class_path"))],
         )
     value = value_of(key)
-    kinds = re.findall(r"Expected an? (.+?)(?:\. Got value|$)", told, re.M)
+    kinds = re.findall(r"Expected an? (.+?)(?:\. Got value|$)", refusal, re.M)
     expected = dict.fromkeys(word for kind in kinds for word in _words(kind))
     if keys == ["model.architecture"] or not expected:
-        return key, _not_constructed(key, value, told)
+        return key, _not_constructed(key, value, refusal)
     *others, last = expected
-    told = f"{', '.join(others)} or {last}" if others else last
-    return key, f"{key} = {value!r} must be {told}"
+    description = f"{', '.join(others)} or {last}" if others else last
+    return key, f"{key} = {value!r} must be {description}"
 
 
 def _parser() -> LightningArgumentParser:
@@ -127,7 +133,7 @@ def _parser() -> LightningArgumentParser:
 
 
 def _repeated(node: yaml.Node | None, prefix: str, lines: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """Keys that stand twice; notes the line of each key on the way."""
+    """Repeated keys. The line of each key is added to ``lines``."""
     if not isinstance(node, yaml.MappingNode):
         return
     for name, value in node.value:
@@ -139,33 +145,33 @@ def _repeated(node: yaml.Node | None, prefix: str, lines: dict[str, int]) -> Ite
 
 
 def _refused(parser: LightningArgumentParser, tree: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Keys of which the parser knows nothing, or whose values it refuses; they are taken out of the tree."""
-    known = list(parser.get_defaults().keys())
-    groups = list(dict.fromkeys(key.partition(".")[0] for key in known))
+    """Keys that the parser does not have, or whose values it refuses. They are removed from the tree."""
+    valid = list(parser.get_defaults().keys())
+    groups = list(dict.fromkeys(key.partition(".")[0] for key in valid))
     for name in list(tree):
         if name not in groups:
-            yield name, f"unknown key {name!r}{nearest(name, groups)}; {LISTED}"
+            yield name, f"unknown key {name!r}{nearest(name, groups)}; {KEYS_HINT}"
             del tree[name]
-        elif not isinstance(tree[name], dict) and f"{name}." in "".join(known):
+        elif not isinstance(tree[name], dict) and f"{name}." in "".join(valid):
             yield name, f"{name} = {tree[name]!r} must be keys and values"
             del tree[name]
-    told: set[str] = set()
-    while len(told) < MOST_MISTAKES:
+    refused: set[str] = set()
+    while len(refused) < MOST_MISTAKES:
         try:
             parser.parse_object(tree)
             return
         except ArgumentError as error:
-            key, text = understood(error, lambda key: _value(tree, key), known)
+            key, text = understood(error, lambda key: _value(tree, key), valid)
         is_missing = _value(tree, key) is None
-        if not (is_missing and any(other.rpartition(".")[0] in key for other in told)):
+        if not (is_missing and any(other.rpartition(".")[0] in key for other in refused)):
             yield key, text
-        if key in told or not _take_out(tree, key):
+        if key in refused or not _take_out(tree, key):
             return
-        told.add(key)
+        refused.add(key)
 
 
 def _take_out(tree: dict[str, Any], key: str) -> bool:
-    """Remove a key; whether it was there."""
+    """Remove a key. Return whether it existed."""
     *path, last = key.split(".")
     node: Any = tree
     for name in path:
@@ -182,22 +188,22 @@ def _value(tree: Any, key: str) -> Any:
     return tree
 
 
-def _unknown(key: str, known: list[str]) -> tuple[str, str]:
-    """The outermost part of a key that is unknown, and what to say of it."""
+def _unknown(key: str, valid: list[str]) -> tuple[str, str]:
+    """Outermost unknown part of a key, and the message about it."""
     parts = key.split(".")
     above = [".".join(parts[: depth + 1]) for depth in range(len(parts))]
-    wrong = next((each for each in above if not any(f"{name}.".startswith(f"{each}.") for name in known)), key)
+    wrong = next((each for each in above if not any(f"{name}.".startswith(f"{each}.") for name in valid)), key)
     prefix, _, name = wrong.rpartition(".")
-    names = [each.removeprefix(f"{prefix}.") for each in known if each.startswith(f"{prefix}.")]
-    return wrong, f"unknown key {name!r} in {prefix}{nearest(name, names)}; {LISTED}"
+    names = [each.removeprefix(f"{prefix}.") for each in valid if each.startswith(f"{prefix}.")]
+    return wrong, f"unknown key {name!r} in {prefix}{nearest(name, names)}; {KEYS_HINT}"
 
 
 def _words(kind: str) -> list[str]:
-    """A type as jsonargparse writes it, or what it may be, in the user's words."""
+    """Describe a type, as jsonargparse writes it, or its values."""
     if match := re.fullmatch(r"typing\.Literal\[(.+)\]", kind):
         return [option.strip("' ") for option in match[1].split(",")]
     name = kind.removeprefix("<class '").removesuffix("'>").rpartition(".")[2]
-    return [WORDS.get(name, name)]
+    return [TYPE_WORDS.get(name, name)]
 
 
 def _arguments_of(class_path: Any) -> list[str]:
@@ -208,37 +214,37 @@ def _arguments_of(class_path: Any) -> list[str]:
         return []
 
 
-def _not_constructed(key: str, value: Any, told: str) -> str:
-    """A key that names a class which is none, or none that fits."""
+def _not_constructed(key: str, value: Any, refusal: str) -> str:
+    """Message about a key whose class does not exist, cannot be built or does not fit."""
     name = str(value.get("class_path") if isinstance(value, dict) else value)
-    own = sorted(set(architectures.__all__) - {"Network"})
-    if match := re.search(r"callable class: (.+?)\.* Got value: ", told, re.S):
-        return f"{key} = {name!r} cannot be built ({' '.join(match[1].split())}); {LISTED}"
+    names = sorted(set(architectures.__all__) - {"Network"})
+    if match := re.search(r"callable class: (.+?)\.* Got value: ", refusal, re.S):
+        return f"{key} = {name!r} cannot be built ({' '.join(match[1].split())}); {KEYS_HINT}"
     if key == "model.architecture":
-        return f"{key} = {name!r} is no network{nearest(name, own)}: give {', '.join(own)} or a class's python path"
-    return f"{key} = {name!r} cannot be used ({' '.join(told.split())})"
+        return f"{key} = {name!r} is no network{nearest(name, names)}: give {', '.join(names)} or a class's python path"
+    return f"{key} = {name!r} cannot be used ({' '.join(refusal.split())})"
 
 
 def _impossible(chosen: Any, config: Config) -> Iterator[tuple[str, str]]:
-    """What each value says on its own is right, but not together, or not here."""
+    """Values that are valid alone, but contradict each other, the ``.cfg`` or this machine."""
     data, search = chosen.data, config.search
-    known = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
+    accelerators = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
     name = chosen.trainer.accelerator
-    if isinstance(name, str) and name not in known:
-        yield "trainer.accelerator", f"trainer.accelerator = {name!r} is none of {', '.join(known)}"
+    if isinstance(name, str) and name not in accelerators:
+        yield "trainer.accelerator", f"trainer.accelerator = {name!r} is none of {', '.join(accelerators)}"
     elif name in ("gpu", "cuda") and not config.kubernetes.trains and not torch.accelerator.is_available():
         yield "trainer.accelerator", f"trainer.accelerator = {name!r}, but torch finds no GPU here: set auto or cpu"
 
-    for key, (is_right, told) in LIMITS.items():
+    for key, (is_right, limit) in NUMBER_LIMITS.items():
         if not is_right(chosen[key]):
-            yield key, f"{key} = {chosen[key]!r} must {told}"
+            yield key, f"{key} = {chosen[key]!r} must {limit}"
 
     def snrs() -> None:
         final = SnrDistribution(data.snr_minimum, data.snr_maximum, data.snr_index)
         SnrSchedule(final, data.initial_snr_minimum, data.snr_schedule_epochs * data.batches_per_epoch)
 
     def precision() -> None:
-        """On a GPU the training itself looks: a run's first process must not open one."""
+        """Check the CPU's precisions. Training checks those of a GPU: a run's first process must not open a GPU."""
         device = training_device(name)
         chosen_name = chosen.trainer.precision
         if device == "cpu" and not config.kubernetes.trains and chosen_name not in (AUTO, None):
@@ -266,7 +272,7 @@ def _impossible(chosen: Any, config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _build_network(chosen: Any, search: Search) -> None:
-    """Build the network once, as training will: it refuses what it cannot be."""
+    """Build the network once, as training does. It refuses invalid arguments."""
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
     parser.add_lightning_class_args(AframeModule, "model")
     module = parser.instantiate_classes(parser.parse_object({"model": chosen.as_dict()})).model

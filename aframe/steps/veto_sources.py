@@ -1,4 +1,4 @@
-"""From the configuration's vetoes to vetoed time of each detector."""
+"""Convert the configuration's vetoes to vetoed time of each detector."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,26 +11,26 @@ INFINITY = float("inf")
 
 
 def asks_the_network(config: Config) -> bool:
-    """Whether some vetoes come from a server and not from files."""
+    """Whether any vetoes come from a server."""
     timelines = config.vetoes.dq_bits is not None and _bit_files(config) is None
     return timelines or flags.is_server(config.vetoes.flag_segments or "")
 
 
 def load_vetoes(config: Config, needed: Sequence[Segment]) -> list[Veto]:
-    """All that the configuration vetoes.
+    """Load all vetoes of the configuration.
 
     Args:
-        config: Its sections vetoes, search and data.
+        config: The configuration. Its sections vetoes, search and data are used.
         needed: Time that is searched.
 
     Raises:
-        DataError: If a file is malformed, or lacks what it should tell.
+        DataError: If a file is malformed, or lacks data.
         StorageError: If a file is missing.
     """
     keys, ifos, needed = config.vetoes, config.search.ifos, coalesce(needed)
-    found = [(name, ifo, segments, keys.veto_margin, True) for name, ifo, segments in _listed(config)]
+    sources = [(name, ifo, segments, keys.veto_margin, True) for name, ifo, segments in _listed(config)]
     if keys.veto_definer is not None:
-        found += [(*flag, keys.veto_margin, True) for flag in _defined(config, needed)]
+        sources += [(*flag, keys.veto_margin, True) for flag in _defined(config, needed)]
     if keys.dq_bits is not None:
         directory = _bit_files(config)
         unset = (
@@ -38,12 +38,12 @@ def load_vetoes(config: Config, needed: Sequence[Segment]) -> list[Veto]:
             if directory is None
             else quality.unset_in_files(directory, keys.dq_bits, ifos, needed)
         )
-        found += [(f"not {bit}", ifo, segments, keys.veto_margin, True) for (ifo, bit), segments in unset.items()]
-    half = keys.known_event_window or 0.0
+        sources += [(f"not {bit}", ifo, segments, keys.veto_margin, True) for (ifo, bit), segments in unset.items()]
+    half_width = keys.known_event_window or 0.0
     times = [time for item in keys.known_events or () for time in _event_times(config, item)]
-    windows = [Segment(time - half, time + half) for time in times]
-    found += [("known event", ifo, windows, 0.0, keys.known_event_scope == "all") for ifo in ifos if windows]
-    return [Veto.of(*source) for source in found]
+    windows = [Segment(time - half_width, time + half_width) for time in times]
+    sources += [("known event", ifo, windows, 0.0, keys.known_event_scope == "all") for ifo in ifos if windows]
+    return [Veto.of(*source) for source in sources]
 
 
 def _listed(config: Config) -> Iterator[tuple[str, str, list[Segment]]]:
@@ -66,7 +66,7 @@ def _listed(config: Config) -> Iterator[tuple[str, str, list[Segment]]]:
 
 
 def _defined(config: Config, needed: Sequence[Segment]) -> Iterator[tuple[str, str, list[Segment]]]:
-    """Name, detector and segments of each of the definer's flags that matters to the search and to the time."""
+    """Name, detector and segments of each of the definer's flags in the search's detectors, categories and time."""
     keys = config.vetoes
     rows = [
         row
@@ -84,7 +84,7 @@ def _defined(config: Config, needed: Sequence[Segment]) -> Iterator[tuple[str, s
 
 
 def _bit_files(config: Config) -> str | None:
-    """Directory of the files with GWOSC's bits; None for GWOSC's timelines."""
+    """Directory of the files with GWOSC's bits. None for GWOSC's timelines."""
     frames = config.data.frames if config.data.source == "local" else None
     directory = config.vetoes.dq_files or frames
     return None if directory is None else config.resolve(directory)

@@ -1,4 +1,4 @@
-"""What of a run is outside vetoed time: its events and live time, its injections and their rejected draws."""
+"""Remove vetoed time from a run's events, live time, injections and rejected draws."""
 
 from collections.abc import Iterable, Sequence
 
@@ -23,7 +23,7 @@ def veto_events(run: Artifacts) -> None:
         run: The run, with all events merged.
 
     Raises:
-        DataError: If vetoes cannot be read, nothing is left, or the events are not those of the slides.
+        DataError: If vetoes cannot be read, no time is left, or the events do not belong to the slides.
     """
     grid, slides = Grid(trained_model(run).preprocessing, run.config.inference.shifts), plan_slides(run)
     segments, ifos = [parse_background_path(path) for path in run.background_files("test")], run.config.search.ifos
@@ -45,38 +45,40 @@ def veto_events(run: Artifacts) -> None:
     Table({"start": live.start, "duration": live.duration, "shift": live.shift}).write(
         run.clean("live"), run.made_clean
     )
-    left = [f"{table.livetime:.0f} of {table.attributes['Tb_before_vetoes']:.0f} s" for table in (background, zero_lag)]
-    told = f"{left[0]} of background, {left[1]} of zero lag, {len(injections)} of {len(recovered)} injections"
-    print(f"Vetoes leave: {told}", flush=True)
+    seconds = [
+        f"{table.livetime:.0f} of {table.attributes['Tb_before_vetoes']:.0f} s" for table in (background, zero_lag)
+    ]
+    count = f"{len(injections)} of {len(recovered)} injections"
+    print(f"Vetoes leave: {seconds[0]} of background, {seconds[1]} of zero lag, {count}", flush=True)
 
 
 def _clean_zero_lag(
     events: EventTable, spans: SlideSpans, ifos: Sequence[str], vetoes: Sequence[Veto]
 ) -> tuple[EventTable, EventTable]:
-    """Events outside vetoed time, and those inside; a column ``vetoes`` says into whose vetoes each of them fell.
+    """Zero-lag events outside vetoed time, and those inside. The column ``vetoes`` names the vetoes of each event.
 
-    What is kept may lie in vetoes that hold for time slides alone.
+    Events outside can lie in vetoes for time slides only.
     """
-    of_all = [veto for veto in vetoes if veto.in_zero_lag]
-    kept, _ = clean_events(events, spans, ifos, union(of_all, ifos, zero_lag=True))
-    why = reasons(events["detection_time"], events["shift"], ifos, of_all)
-    lost = events.rows(np.array([each != "" for each in why], dtype=bool))
-    for table in (kept, lost):
-        named = reasons(table["detection_time"], table["shift"], ifos, vetoes)
-        table.parameters["vetoes"] = np.char.encode(np.array(named, dtype=np.str_), "utf-8")
-    lost.attributes["Tb"] = events.livetime - kept.livetime
-    return kept, lost
+    for_zero_lag = [veto for veto in vetoes if veto.in_zero_lag]
+    kept, _ = clean_events(events, spans, ifos, union(for_zero_lag, ifos, zero_lag=True))
+    names = reasons(events["detection_time"], events["shift"], ifos, for_zero_lag)
+    vetoed = events.rows(np.array([name != "" for name in names], dtype=bool))
+    for table in (kept, vetoed):
+        all_names = reasons(table["detection_time"], table["shift"], ifos, vetoes)
+        table.parameters["vetoes"] = np.char.encode(np.array(all_names, dtype=np.str_), "utf-8")
+    vetoed.attributes["Tb"] = events.livetime - kept.livetime
+    return kept, vetoed
 
 
 def clean_rejected_draws(
     run: Artifacts, rejected: Iterable[RejectedTable], kept: RecoveredTable
 ) -> Iterable[RejectedTable]:
-    """The rejected draws of the injections that are kept; all of them where nothing is vetoed.
+    """Rejected draws of the injections outside vetoed time. Without vetoes, all rejected draws.
 
     Args:
         run: The run.
-        rejected: All of its rejected draws, in order.
-        kept: The injections outside vetoed time.
+        rejected: All rejected draws of the run, in order.
+        kept: Injections outside vetoed time.
     """
     if not run.config.vetoes.given:
         return rejected
@@ -84,7 +86,7 @@ def clean_rejected_draws(
 
 
 def livetimes(run: Artifacts) -> dict[str, float]:
-    """Live time in s of background and zero lag, after vetoes and before them; empty where nothing is vetoed."""
+    """Live time of background and zero lag after and before vetoes, s. Empty without vetoes."""
     result: dict[str, float] = {}
     for name, kind in (("Tb", "background"), ("T0", "0lag")) if run.config.vetoes.given else ():
         attributes = EventTable.read(run.clean(kind), [], slice(0)).attributes

@@ -1,4 +1,4 @@
-"""A run's signals: to train, to validate and to test with."""
+"""Generate a run's signals for training, validation and testing."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,21 +31,26 @@ ProgressReport = Callable[[float, float], None]
 
 
 def signal_source(config: Config) -> SignalSource:
-    """The population and the waveforms of a configuration."""
-    made = config.waveforms
+    """Population and waveforms of a configuration."""
+    waveforms = config.waveforms
     generator = WaveformGenerator(
-        made.approximant,
+        waveforms.approximant,
         config.search.sample_rate,
-        made.waveform_duration,
-        made.right_pad,
-        made.minimum_frequency,
-        made.reference_frequency,
+        waveforms.waveform_duration,
+        waveforms.right_pad,
+        waveforms.minimum_frequency,
+        waveforms.reference_frequency,
     )
-    return SignalSource(load_population(made.prior, config.resolve), generator)
+    return SignalSource(load_population(waveforms.prior, config.resolve), generator)
 
 
 def selection(run: Artifacts, background: str) -> Selection:
-    """Which signals are loud enough in the noise of a background file."""
+    """Selection of signals that are loud enough in the noise of a background file.
+
+    Args:
+        run: The run.
+        background: Path of the background file.
+    """
     search = run.config.search
     with open_background(background) as file:
         strain = [torch.from_numpy(file.read(ifo)) for ifo in search.ifos]
@@ -54,7 +59,12 @@ def selection(run: Artifacts, background: str) -> Selection:
 
 
 def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
-    """Write the polarizations to train with."""
+    """Write the polarizations for training.
+
+    Args:
+        run: The run.
+        progress: Receives the number of signals done and the total.
+    """
     rng = seeding.generator(run.config.search.seed, "training waveforms")
     number = run.config.waveforms.num_training_waveforms
     batches = polarization_batches(signal_source(run.config), number, rng, progress=progress)
@@ -62,7 +72,12 @@ def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None 
 
 
 def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
-    """Write the responses to validate with, loud enough in the last training segment's noise."""
+    """Write the responses for validation. They are loud enough in the noise of the last training segment.
+
+    Args:
+        run: The run.
+        progress: Receives the number of signals done and the total.
+    """
     rng = seeding.generator(run.config.search.seed, "validation waveforms")
     chosen = selection(run, background_files(run, "train")[-1])
     number = run.config.waveforms.num_validation_waveforms
@@ -72,7 +87,16 @@ def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | Non
 
 
 def generate_injections(run: Artifacts, batch: InjectionBatch, progress: ProgressReport | None = None) -> None:
-    """Write the injections of one slide of one segment, and the draws rejected on the way."""
+    """Write the injections of one slide of one segment, and the rejected draws.
+
+    Args:
+        run: The run.
+        batch: Segment, slide and number of injections.
+        progress: Receives the number of signals done and the total.
+
+    Raises:
+        DataError: If the slide holds no injections.
+    """
     path = background_files(run, "test")[batch.segment]
     place = placement(run, parse_background_path(path), batch.slide)
     if place is None:
@@ -85,7 +109,7 @@ def generate_injections(run: Artifacts, batch: InjectionBatch, progress: Progres
 
 
 def merge_injections(run: Artifacts) -> None:
-    """Join the parts, in order; they are deleted only when both tables are complete."""
+    """Merge the parts in order. They are deleted after both tables are complete."""
     parts = plan_injections(run)
     paths = {kind: [run.injection_part(kind, b.segment, b.slide) for b in parts] for kind in ("rejected", "accepted")}
     merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections, COUNTS)

@@ -28,7 +28,7 @@ def run_of(directory: Path, *changes: str) -> Artifacts:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory on PATH, empty but for a shell."""
+    """An otherwise empty directory with a shell, alone on PATH."""
     directory = tmp_path / "bin"
     directory.mkdir()
     (directory / "sh").symlink_to("/bin/sh")
@@ -41,17 +41,17 @@ def program(path: Path, name: str, script: str = "exit 0") -> None:
     (path / name).chmod(0o755)
 
 
-def test_packages_that_are_missing_or_old_are_named_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_old_packages_are_named_with_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.state for each in machine._packages()] == ["fine"]
-    wanted = ["numpy>=99", "no-such-package>=2", "rich>=1", 'wandb>=99; extra == "wandb"']
-    monkeypatch.setattr(machine.metadata, "requires", lambda _: wanted)
-    [found] = machine._packages()
-    assert found.state == "wrong"
-    assert found.told.endswith("is not >=99; no-such-package is missing")
-    assert found.mend == "pip install 'numpy>=99' 'no-such-package>=2'"
+    requirements = ["numpy>=99", "no-such-package>=2", "rich>=1", 'wandb>=99; extra == "wandb"']
+    monkeypatch.setattr(machine.metadata, "requires", lambda _: requirements)
+    [finding] = machine._packages()
+    assert finding.state == "wrong"
+    assert finding.told.endswith("is not >=99; no-such-package is missing")
+    assert finding.mend == "pip install 'numpy>=99' 'no-such-package>=2'"
 
 
-def test_batch_systems_matter_where_the_run_asks_for_them(path: Path, tmp_path: Path) -> None:
+def test_batch_systems_matter_if_the_run_uses_them(path: Path, tmp_path: Path) -> None:
     assert {each.state for each in machine._batch_systems(None)} == {"absent"}
     run = run_of(tmp_path / "run", "batch.workflow=slurm")
     condor, slurm = machine._batch_systems(run)
@@ -67,7 +67,7 @@ def test_batch_systems_matter_where_the_run_asks_for_them(path: Path, tmp_path: 
     assert machine._batch_systems(run)[1].state == "fine"
 
 
-def test_what_does_not_answer_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_system_without_an_answer_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "NETWORK_PATIENCE", 0.3)
     for name in ("condor_submit", "condor_history", "condor_rm"):
         program(path, name)
@@ -77,7 +77,7 @@ def test_what_does_not_answer_is_given_up(path: Path, monkeypatch: pytest.Monkey
     assert time.monotonic() - begun < 30
 
 
-def test_a_triton_server_is_looked_for_where_the_run_says(path: Path, tmp_path: Path) -> None:
+def test_the_configured_triton_server_is_checked(path: Path, tmp_path: Path) -> None:
     assert machine._server(None)[0].state == "absent"
     engine = ("inference.engine=triton",)
     assert machine._server(run_of(tmp_path / "own", *engine))[0].state == "wrong"
@@ -87,12 +87,12 @@ def test_a_triton_server_is_looked_for_where_the_run_says(path: Path, tmp_path: 
         address = f"127.0.0.1:{server.getsockname()[1]}"
         run = run_of(tmp_path / "asked", *engine, f"inference.triton_address={address}")
         assert machine._server(run)[0].told == f"{address}: listens"
-    [found] = machine._server(run)
-    assert found.state == "wrong"
-    assert "aframe serve" in found.mend
+    [finding] = machine._server(run)
+    assert finding.state == "wrong"
+    assert "aframe serve" in finding.mend
 
 
-def test_images_need_something_that_runs_them(path: Path, tmp_path: Path) -> None:
+def test_images_need_a_container_program(path: Path, tmp_path: Path) -> None:
     assert machine._containers(None)[0].state == "absent"
     run = run_of(tmp_path / "run", "batch.image=docker://aframe")
     assert machine._containers(run)[0].state == "wrong"
@@ -121,24 +121,24 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
-def test_the_network_matters_where_open_data_are_searched(site: str, tmp_path: Path, monkeypatch) -> None:
+def test_the_network_matters_for_searches_of_open_data(site: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(machine, "OPEN_DATA", site)
     assert machine._network(None)[0].state == "fine"
     monkeypatch.setattr(machine, "OPEN_DATA", "http://127.0.0.1:1/")
     assert machine._network(None) == [
         machine.Finding("open data", "absent", "gwosc.org: [Errno 111] Connection refused")
     ]
-    [found] = machine._network(run_of(tmp_path / "run", "data.source=gwosc"))
-    assert found.state == "wrong"
-    assert "https_proxy" in found.mend
+    [finding] = machine._network(run_of(tmp_path / "run", "data.source=gwosc"))
+    assert finding.state == "wrong"
+    assert "https_proxy" in finding.mend
 
 
-def test_disk_space_is_that_which_the_run_takes(tmp_path: Path) -> None:
+def test_disk_space_must_suffice_for_the_run(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     assert machine._disk(run, 1.0)[0].state == "fine"
-    [found] = machine._disk(run, 1e18)
-    assert (found.state, found.mend) == ("wrong", "free space, or choose other directories in .env")
-    assert "this run takes 1000000000.0 GB" in found.told
+    [finding] = machine._disk(run, 1e18)
+    assert (finding.state, finding.mend) == ("wrong", "free space, or choose other directories in .env")
+    assert "this run takes 1000000000.0 GB" in finding.told
     names = ("train_data", "test_data", "train_run", "condor", "results")
     remote = dataclasses.replace(run, directories=Directories(**dict.fromkeys(names, "s3://bucket/run")))
     assert machine._disk(remote, 1e18) == []
@@ -146,22 +146,22 @@ def test_disk_space_is_that_which_the_run_takes(tmp_path: Path) -> None:
 
 def test_a_store_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(tmp_path / "run")
-    there = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results="s3://bucket/run"))
+    remote = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results="s3://bucket/run"))
     monkeypatch.setattr(machine, "STORE_PATIENCE", 20.0)
     monkeypatch.setattr(machine, "STORE", "import sys; sys.exit(' '.join(sys.argv[1:]))")
-    [found] = machine._store(there)
-    assert (found.state, found.told) == ("wrong", "s3://bucket/run: s3://bucket/run")
-    assert "AWS_ACCESS_KEY_ID" in found.mend
+    [finding] = machine._store(remote)
+    assert (finding.state, finding.told) == ("wrong", "s3://bucket/run: s3://bucket/run")
+    assert "AWS_ACCESS_KEY_ID" in finding.mend
 
 
 @pytest.mark.s3
 def test_a_store_that_can_be_written_is_fine(bucket: str, tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
-    there = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results=bucket))
-    assert machine._store(there) == [machine.Finding("S3", "fine", f"{bucket}: can be written")]
+    remote = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results=bucket))
+    assert machine._store(remote) == [machine.Finding("S3", "fine", f"{bucket}: can be written")]
 
 
-def test_waveform_data_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_waveform_data_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "LAL", 'print(\'{"version": "6"}\')')
     monkeypatch.setenv("LAL_DATA_PATH", f"/nowhere{os.pathsep}/tmp")
     assert machine._waveform_data()[0].told == "LAL_DATA_PATH: /nowhere does not exist"
@@ -172,16 +172,16 @@ def test_waveform_data_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPa
 
 
 def measured(chosen: str, *emulated: str) -> str:
-    """A measurement, as Python that prints it."""
-    told = {name: f"{name}, which is slow here" for name in emulated}
-    return f"print({json.dumps({'chosen': chosen, 'why': 'it was measured', 'emulated': told})!r})"
+    """Python code that prints a measurement."""
+    descriptions = {name: f"{name}, which is slow here" for name in emulated}
+    return f"print({json.dumps({'chosen': chosen, 'why': 'it was measured', 'emulated': descriptions})!r})"
 
 
-def test_what_auto_comes_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    [found] = machine._precision(None)
+def test_the_choice_of_auto_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    [finding] = machine._precision(None)
     expected = f"auto is {precision.choose('cpu')}: {precision.explained('cpu')}"
-    told, expected = (re.sub(r"about \d+", "some", text) for text in (found.told, expected))  # measured twice
-    assert (found.state, told) == ("fine", expected)
+    description, expected = (re.sub(r"about \d+", "some", text) for text in (finding.told, expected))  # measured twice
+    assert (finding.state, description) == ("fine", expected)
     monkeypatch.setattr(machine, "PRECISION", "import no_such_torch")
     assert machine._precision(None)[0].state == "wrong"
 
@@ -191,18 +191,18 @@ def test_a_precision_that_this_machine_would_emulate_is_to_be_mended(
 ) -> None:
     directory = write_run(tmp_path / "run", "inference.precision=bfloat16", "train.trainer.precision=bf16-mixed")
     monkeypatch.setattr(machine, "PRECISION", measured("float32", "bfloat16", "float16"))
-    [found] = machine._precision(run_in(directory))
-    assert found.state == "wrong"
+    [finding] = machine._precision(run_in(directory))
+    assert finding.state == "wrong"
     slow = "is bfloat16, which is slow here"
-    assert found.told == f"precision in [luigi_inference] {slow}; trainer.precision {slow}"
-    assert found.mend == "set precision in [luigi_inference] and trainer.precision: auto, which here is float32"
+    assert finding.told == f"precision in [luigi_inference] {slow}; trainer.precision {slow}"
+    assert finding.mend == "set precision in [luigi_inference] and trainer.precision: auto, which here is float32"
     monkeypatch.setattr(machine, "PRECISION", measured("bfloat16"))
     assert machine._precision(run_in(directory))[0].state == "fine"
     (directory / "train.yaml").unlink()
     assert machine._precision(run_in(directory))[0].state == "fine"
 
 
-def test_a_gpu_is_told_as_torch_sees_it(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+def test_gpus_are_those_that_torch_sees(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     text = '{"version": "2.10", "threads": 4, "cuda": null, "gpus": []}'
     monkeypatch.setattr(machine, "TORCH", f"print({text!r})")
     assert [each.state for each in machine._torch()] == ["fine", "absent"]
@@ -216,7 +216,7 @@ def test_a_gpu_is_told_as_torch_sees_it(monkeypatch: pytest.MonkeyPatch, path: P
     assert [each.state for each in machine._torch()] == ["wrong"]
 
 
-def test_the_command_tells_each_thing_and_ends_with_1_where_something_is_wrong() -> None:
+def test_the_command_lists_each_thing_and_exits_with_1_if_one_is_wrong() -> None:
     done = aframe("doctor", variables=environment_of() | {"LAL_DATA_PATH": "/nowhere"})
     assert done.returncode == 1, done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -229,14 +229,14 @@ def test_the_command_tells_each_thing_and_ends_with_1_where_something_is_wrong()
 
 
 def test_a_configuration_with_mistakes_is_to_be_mended() -> None:
-    [found] = machine._configuration("/nowhere")
-    assert found.state == "wrong"
-    assert "/nowhere" in found.told
-    assert found.mend == "aframe run /nowhere --check tells all"
+    [finding] = machine._configuration("/nowhere")
+    assert finding.state == "wrong"
+    assert "/nowhere" in finding.told
+    assert finding.mend == "aframe run /nowhere --check lists all mistakes"
 
 
-def test_costs_are_told_after_what_was_found(tmp_path: Path, monkeypatch, capsys) -> None:
-    known = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "cpu")
+def test_costs_follow_the_findings(tmp_path: Path, monkeypatch, capsys) -> None:
+    speeds = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "cpu")
     needed: list[float] = []
 
     def check_up(_: object, __: str, size: float) -> list[machine.Finding]:
@@ -244,7 +244,7 @@ def test_costs_are_told_after_what_was_found(tmp_path: Path, monkeypatch, capsys
         return [machine.Finding("python", "fine", "3.11"), machine.Finding("GPU", "wrong", "none", "buy one")]
 
     monkeypatch.setattr("aframe.checks.machine.check_up", check_up)
-    monkeypatch.setattr(rates, "measure", lambda _: known)
+    monkeypatch.setattr(rates, "measure", lambda _: speeds)
     directory = write_run(tmp_path / "run")
     for name, value in environment_of(directory).items():
         monkeypatch.setenv(name, value)
@@ -261,7 +261,7 @@ def test_costs_are_told_after_what_was_found(tmp_path: Path, monkeypatch, capsys
     assert 1e6 < needed[0] < 1e9
 
 
-def test_costs_that_cannot_be_told_say_why(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_unknown_costs_have_a_reason(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("aframe.checks.machine.check_up", lambda *_: [])
     doctor.run(argparse.Namespace(directory=str(tmp_path), quick=False))
     assert capsys.readouterr().out == (

@@ -15,7 +15,7 @@ from aframe.settings.read import load_config
 
 
 def test_a_changed_prior_file_is_noticed(tmp_path: Path) -> None:
-    """Its name in the ``.cfg`` stays the same, what it says does not."""
+    """Its name in the ``.cfg`` stays the same, its content changes."""
     directory = write_run(tmp_path / "run", "waveforms.prior=my.prior")
     directories = _directories(tmp_path)
     run = Artifacts(load_config(str(directory / "sandbox.cfg")), directories)
@@ -37,16 +37,17 @@ def test_a_changed_module_is_noticed(tmp_path: Path) -> None:
     assert not [name for name in shipped.made_signals() if "SHA" in name]
 
 
-def test_events_depend_on_what_scores_and_not_on_which_server_does(tmp_path: Path) -> None:
-    def made(*changes: str) -> dict[str, object]:
+def test_events_depend_on_the_engine_and_not_on_the_server(tmp_path: Path) -> None:
+    def parameters(*changes: str) -> dict[str, object]:
         directory = write_run(tmp_path / "-".join(["run", *changes]).replace("/", "_"))
         path, keys = directory / "sandbox.cfg", "".join(f"{change}\n" for change in changes)
         path.write_text(path.read_text().replace("[luigi_inference]\n", f"[luigi_inference]\n{keys}"))
         return Artifacts(load_config(str(path)), _directories(tmp_path)).made_units
 
-    torch, triton = made(), made("engine = triton")
+    torch, triton = parameters(), parameters("engine = triton")
     assert torch["inference.engine"] != triton["inference.engine"]
-    assert triton == made("engine = triton", "triton_address = gpu1:8001", "triton_in_flight = 3", "triton_retries = 1")
+    server = ("triton_address = gpu1:8001", "triton_in_flight = 3", "triton_retries = 1")
+    assert triton == parameters("engine = triton", *server)
     assert "export.export_precision" in triton
     assert "export.export_precision" not in torch
 
@@ -55,19 +56,19 @@ def _directories(path: Path) -> Directories:
     return Directories(**dict.fromkeys(("train_data", "test_data", "train_run", "condor", "results"), str(path)))
 
 
-def test_a_changed_key_names_all_that_is_to_be_deleted_and_no_more(tmp_path: Path) -> None:
-    """Also where the results lie in a directory that is named as a part of them is."""
+def test_a_changed_key_names_exactly_the_files_to_delete(tmp_path: Path) -> None:
+    """The results' directory can have the same name as one of its parts."""
     directory = write_run(tmp_path / "run")
     where = dataclasses.replace(_directories(tmp_path), results=str(tmp_path / "my units" / "units"))
     before = Artifacts(load_config(str(directory / "sandbox.cfg")), where)
     units = [before.unit("0lag", (0, 0), (0, number), 1) for number in (1, 2)]
-    made = {
+    outputs = {
         **dict.fromkeys(units, before.made_units),
         before.events("background"): before.made_events,
         before.result("candidates.hdf5"): before.made_answers,
         before.validation_waveforms: before.made_validation_waveforms,
     }
-    for path, parameters in made.items():
+    for path, parameters in outputs.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with storage.create_hdf5(path, parameters):
             pass
@@ -76,9 +77,9 @@ def test_a_changed_key_names_all_that_is_to_be_deleted_and_no_more(tmp_path: Pat
     after = Artifacts(dataclasses.replace(before.config, inference=inference), where)
     with pytest.raises(ParameterMismatchError) as refused:
         check_outputs(after)
-    told = re.search(
+    match = re.search(
         r"inference\.integration_window_length = 1\.0, .* = 2\.0: restore .* \((rm -r .*)\)$", str(refused.value)
     )
-    assert told
+    assert match
     gone = [str(Path(units[0]).parent), before.events("background"), before.result("candidates.hdf5")]
-    assert shlex.split(told[1]) == ["rm", "-r", *gone]
+    assert shlex.split(match[1]) == ["rm", "-r", *gone]

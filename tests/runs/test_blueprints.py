@@ -1,4 +1,4 @@
-"""``aframe init`` for any data: what it writes has no mistakes, and what it cannot do it says in one line."""
+"""``aframe init`` writes correct configurations for any data, and refuses impossible ones with one line."""
 
 import os
 import re
@@ -27,7 +27,7 @@ BASE = load_config(str(Path(aframe.__file__).parent / "pipelines" / "sandbox" / 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody to ask, and no run's variables."""
+    """Environment without GWOSC's server and without variables of a run."""
     monkeypatch.setenv("GWOSC_SERVER_URL", "http://127.0.0.1:9")
     for name in list(os.environ):
         if name.startswith(("AFRAME_", "LAW_")):
@@ -35,7 +35,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_strain(directory: Path, spans: dict[str, list[tuple[float, float]]], rate: float = 1024.0) -> str:
-    """Files of silence: start and duration (s) of each."""
+    """Write files of zero strain with the start and duration (s) of each."""
     directory.mkdir(exist_ok=True)
     for ifo, pieces in spans.items():
         for start, duration in pieces:
@@ -46,10 +46,10 @@ def write_strain(directory: Path, spans: dict[str, list[tuple[float, float]]], r
 
 
 def loaded(directory: Path) -> Config:
-    """The configuration, of which nothing is wrong."""
-    made, wrong = read_config(str(directory / "sandbox.cfg"))
+    """Read a configuration without mistakes."""
+    config, wrong = read_config(str(directory / "sandbox.cfg"))
     assert wrong == []
-    return made
+    return config
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_searches_of_open_data(
     options: str, ifos: str, times: tuple[float, float, float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["init", str(tmp_path / "run"), *options.split(), "--set", "search.seed=7"])
-    made = loaded(tmp_path / "run")
-    assert made.search.ifos == tuple(ifos.split())
-    assert made.inference.shifts == tuple(map(float, range(len(made.search.ifos))))
+    config = loaded(tmp_path / "run")
+    assert config.search.ifos == tuple(ifos.split())
+    assert config.inference.shifts == tuple(map(float, range(len(config.search.ifos))))
     start, *days = times
-    data = made.data
+    data = config.data
     assert (data.source, data.train_start) == ("gwosc", start)
-    found = [(stop - start) / SECONDS_PER_DAY for stop in (data.train_stop, data.test_stop)]
-    assert found == pytest.approx(days, abs=1e-3)
-    assert made.search.seed == 7
+    durations = [(stop - start) / SECONDS_PER_DAY for stop in (data.train_stop, data.test_stop)]
+    assert durations == pytest.approx(days, abs=1e-3)
+    assert config.search.seed == 7
     if "bbh" not in options:
         assert "GWOSC did not answer: checked against the runs' dates" in capsys.readouterr().out
     text = (tmp_path / "run" / "sandbox.cfg").read_text()
@@ -110,34 +110,38 @@ def test_a_remote_run_has_all_but_its_submit_files_on_the_store(tmp_path: Path) 
         ({"H1": [(0, 9000), (9500, 9000), (19000, 9000)], "V1": [(0, 30000)]}, 2048.0, "H1 V1"),
     ],
 )
-def test_searches_of_local_files_fit_what_there_is(
+def test_searches_of_local_files_fit_their_data(
     spans: dict[str, list[tuple[float, float]]], rate: float, ifos: str, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     frames = write_strain(tmp_path / "my frames", spans, rate)
     cli.main(["init", str(tmp_path / "run"), "--frames", frames])
-    made = loaded(tmp_path / "run")
-    assert (made.search.ifos, made.search.sample_rate) == (tuple(ifos.split()), rate)
-    assert (made.data.source, made.data.frames) == ("local", frames)
-    told = capsys.readouterr().out
-    assert f"of {', '.join(ifos.split())} together, in" in told
-    assert f"recorded at {rate:g} Hz" in told
+    config = loaded(tmp_path / "run")
+    assert (config.search.ifos, config.search.sample_rate) == (tuple(ifos.split()), rate)
+    assert (config.data.source, config.data.frames) == ("local", frames)
+    output = capsys.readouterr().out
+    assert f"of {', '.join(ifos.split())} together, in" in output
+    assert f"recorded at {rate:g} Hz" in output
     names = ("train_data", "test_data", "train_run", "condor", "results")
-    run = Artifacts(made, Directories(**{name: str(tmp_path / "run" / name) for name in names}))
+    run = Artifacts(config, Directories(**{name: str(tmp_path / "run" / name) for name in names}))
     Path(run.injections).parent.mkdir(parents=True)
-    Path(run.injections).touch()  # so that LAL is not asked whether it makes the signals
+    Path(run.injections).touch()  # with injections, the check with LAL is left out
     told_wrong = [str(error) for error in mistakes_of(run) if "waveforms.hdf5" not in str(error)]
     assert told_wrong == []
 
 
-def test_the_demo_with_files_of_ones_own(tmp_path: Path) -> None:
+def test_the_demo_with_local_files(tmp_path: Path) -> None:
     frames = write_strain(tmp_path / "frames", {"H1": [(0, 8000)], "L1": [(0, 8000)]}, 2048.0)
     cli.main(["init", str(tmp_path / "run"), "--config", "demo", "--frames", frames])
-    made = loaded(tmp_path / "run")
-    assert (made.search.sample_rate, made.data.source, made.search.inference_sampling_rate) == (1024.0, "local", 8.0)
+    config = loaded(tmp_path / "run")
+    assert (config.search.sample_rate, config.data.source, config.search.inference_sampling_rate) == (
+        1024.0,
+        "local",
+        8.0,
+    )
     assert "FactorisedNetwork" in (tmp_path / "run" / "train.yaml").read_text()
-    assert made.inference.Tb <= 2592000
-    assert made.injections.num_injections <= 3000
+    assert config.inference.Tb <= 2592000
+    assert config.injections.num_injections <= 3000
 
 
 def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ("--observing-run O5", "--observing-run O5: no such run.*; there are O1, O2"),
         ("--observing-run O1 --ifos H1,V1", "O1 has open data of H1, L1, not of all of H1, V1"),
@@ -175,14 +179,14 @@ def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
         ("--s3-bucket s3://My_Bucket/run", "is no s3://bucket/prefix: a bucket's name has 3 to 63 lower-case"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(
-    options: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_impossible_options_have_a_message_of_one_line(
+    options: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(["init", str(tmp_path / "run"), *options.split()])
     assert stop.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(told, line), line
+    assert re.search(message, line), line
     assert not (tmp_path / "run").exists()
 
 

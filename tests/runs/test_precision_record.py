@@ -9,7 +9,7 @@ from aframe.runs.precision_record import record_first, recorded
 NAMES = ("float32", "bfloat16")
 
 
-def test_what_the_first_machine_records_stays(tmp_path: Path) -> None:
+def test_the_record_of_the_first_machine_stays(tmp_path: Path) -> None:
     path = str(tmp_path / "precision.json")
     assert recorded(path, NAMES) is None
     assert record_first(path, "float32", {"device": "x86_64"}, NAMES) == "float32"
@@ -19,7 +19,7 @@ def test_what_the_first_machine_records_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"prec', "", "[]", '"float32"', "{}", '{"precision": "32-true"}'])
-def test_what_is_no_record_is_named(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "precision.json"
     path.write_text(text)
     line = r"precision\.json is no record of a precision \(float32 or bfloat16\): delete it to choose anew"

@@ -1,4 +1,4 @@
-"""A run's ``.env`` means to every command what it means to the shell that starts the run."""
+"""Every command reads a run's ``.env`` as the shell does that starts the run."""
 
 import errno
 import re
@@ -29,15 +29,15 @@ def test_values_are_those_of_the_shell(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / ".env").write_text(TEXT)
     monkeypatch.setenv("HOME", str(tmp_path))
     script = f"set -aeu; . '{tmp_path}/.env'; env -0"
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    of_shell = dict(pair.split("=", 1) for pair in told.split("\0") if pair)
+    output = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    of_shell = dict(pair.split("=", 1) for pair in output.split("\0") if pair)
     read = env_file.read(str(tmp_path / ".env"))
     assert len(read) == 9
     assert read == {name: of_shell[name] for name in read}
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("AFRAME_RESULTS_DIR = /data", "is no NAME="),
         ("where it goes", "is no NAME="),
@@ -47,25 +47,23 @@ def test_values_are_those_of_the_shell(tmp_path: Path, monkeypatch: pytest.Monke
         ('A="$NOWHERE/x"', "A names NOWHERE, which is not set"),
     ],
 )
-def test_what_a_shell_alone_understands_is_refused_with_its_line(line: str, told: str, tmp_path: Path) -> None:
+def test_lines_that_need_a_shell_are_refused_with_their_number(line: str, message: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"LAW_HOME=/law\n{line}\n")
-    with pytest.raises(MistakesError, match=rf"\.env:2: .*{re.escape(told)}"):
+    with pytest.raises(MistakesError, match=rf"\.env:2: .*{re.escape(message)}"):
         env_file.read(str(tmp_path / ".env"), {})
 
 
-def test_a_file_that_cannot_be_read_is_told_with_other_mistakes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_is_one_of_the_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / ".env").touch()
     monkeypatch.setattr(LocalFileSystem, "cat_file", refused)
-    found, (mistake,) = env_file.read_all(str(tmp_path / ".env"))
-    assert not found
+    variables, (mistake,) = env_file.read_all(str(tmp_path / ".env"))
+    assert not variables
     assert re.search(r"\.env cannot be read \(Permission denied\)", mistake)
 
 
-def test_a_file_that_is_missing_leads_to_init(tmp_path: Path) -> None:
+def test_the_message_about_a_missing_file_names_init(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"\.env does not exist: .*aframe init"):
         env_file.read(str(tmp_path / ".env"))

@@ -15,13 +15,13 @@ def load(directory: Path, workflow: str, text: str = "", **keys: object) -> Conf
     return load_config(str(directory / "sandbox.cfg"))
 
 
-def test_without_a_section_all_is_done_on_this_machine(tmp_path: Path) -> None:
+def test_without_a_section_all_tasks_run_on_this_machine(tmp_path: Path) -> None:
     loaded = load_config(str(write_run(tmp_path / "run") / "sandbox.cfg"))
     assert all(loaded.batch_for(task) == Batch() for task in BATCH_TASKS)
     assert not Batch().is_remote
 
 
-def test_a_task_has_what_its_own_section_says_and_the_rest_from_all(tmp_path: Path) -> None:
+def test_a_task_has_the_keys_of_its_section_and_all_others_from_batch(tmp_path: Path) -> None:
     text = '[luigi_ScoreSlides]\ngpus = 2\nsubmit_lines =\n    --qos=long\n    --comment="it\'s, $HOME"\n'
     text += "[luigi_FetchStrain]\nworkflow = local\n"
     loaded = load(tmp_path / "run", "slurm", text, memory=500, partition="small")
@@ -33,7 +33,7 @@ def test_a_task_has_what_its_own_section_says_and_the_rest_from_all(tmp_path: Pa
     assert loaded.batch.gpus == 0
 
 
-def test_all_mistakes_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
     text = "[luigi_ScoreSlide]\ngpus = 1\n[luigi_FetchStrain]\nmemroy = 10\n"
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path / "run", "slurm", text, cpus="two", partitoin="x")

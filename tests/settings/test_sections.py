@@ -78,12 +78,12 @@ def load(tmp_path: Path, *changes: tuple[str, str]) -> Config:
 
 
 def vetoes(keys: str) -> tuple[str, str]:
-    """The change that adds a section of vetoes."""
+    """Change that adds a section of vetoes."""
     return "[luigi_sensitivity]", f"[luigi_vetoes]\n{keys}\n[luigi_sensitivity]"
 
 
 def export(keys: str) -> tuple[str, str]:
-    """The change that adds a section of the export."""
+    """Change that adds a section of the export."""
     return "[luigi_sensitivity]", f"[luigi_export]\n{keys}\n[luigi_sensitivity]"
 
 
@@ -113,7 +113,7 @@ def test_values_have_their_types(tmp_path, monkeypatch):
     assert loaded.inference.batch_size == 128
     assert load(tmp_path, ("Tb = 86400", "Tb = 86400\nbatch_size = Auto")).inference.batch_size == "auto"
     assert loaded.sensitivity.mass_combos == ((35.0, 35.0), (35.0, 20.0))
-    assert loaded.candidates == Candidates()  # a file need not have this section
+    assert loaded.candidates == Candidates()  # this section is optional
     assert loaded.sensitivity.populations == ()
     assert (loaded.search.kernel_size, loaded.search.stride_size) == (3072, 512)
     assert loaded.search.whitening.crop_size == 2048
@@ -258,7 +258,7 @@ def test_each_mistake_about_candidates_is_named(tmp_path, line, message):
         load(tmp_path, ("[luigi_sensitivity]", f"[luigi_candidates]\n{line}\n[luigi_sensitivity]"))
 
 
-def test_several_mistakes_are_told_at_once(tmp_path):
+def test_several_mistakes_are_reported_at_once(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, ("seed = 7", "sead = 7"), ("highpass = 32", "highpass = x"), ("spacing = 16", ""))
     message = str(caught.value)
@@ -275,7 +275,7 @@ def test_no_file_and_no_configuration(tmp_path):
         load_config(str(tmp_path / "prose.cfg"))
 
 
-def test_directories_name_each_variable_that_is_unset():
+def test_directories_name_each_unset_variable():
     environment = {
         f"AFRAME_{name}_DIR": f"/run/{name.lower()}/"
         for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS")
@@ -290,13 +290,13 @@ def test_directories_name_each_variable_that_is_unset():
             Directories.from_environment(environment | {f"AFRAME_{name}_DIR": value})
 
 
-def test_a_percent_sign_is_refused_as_law_cannot_read_it(tmp_path: Path) -> None:
+def test_a_percent_sign_is_refused_because_law_cannot_read_it(tmp_path: Path) -> None:
     (tmp_path / "sandbox.cfg").write_text(f"{GOOD}\n[luigi_vetoes]\ngates = H1:50%_gates.txt\n")
     with pytest.raises(ConfigurationError, match=r"gates = 'H1:50%_gates\.txt' in \[luigi_vetoes\] has a %"):
         load_config(str(tmp_path / "sandbox.cfg"))
 
 
-def test_the_page_of_all_keys_is_what_the_code_says() -> None:
+def test_the_page_of_all_keys_agrees_with_the_code() -> None:
     page = Path(__file__).parents[2] / "docs" / "configuration.md"
     script = runpy.run_path(str(page.parent / "scripts" / "configuration.py"))
     assert page.read_text() == script["page"](), "run docs/scripts/configuration.py"

@@ -21,7 +21,7 @@ def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys, tmp_pat
     assert use_one_gpu("") == "cpu"
     assert capsys.readouterr().err == ""
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+        pytest.skip("this machine has a GPU")
     assert [use_one_gpu("3,1"), use_one_gpu("3,1")] == ["cpu", "cpu"]
     assert "there is no GPU 3 here" in capsys.readouterr().err
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
@@ -37,10 +37,10 @@ def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
     run = run_with_populations(tmp_path / "run", "my_populations.alike, my_populations.light")
     write_events(run)
     estimate_sensitivity(run)
-    told = capsys.readouterr().err.splitlines()
-    assert "% of the population light lies inside the injections' prior" in told[0]
-    assert "fewer than 100 effective injections" in told[1]
-    assert all(line.startswith("warning: ") for line in told)
+    warnings = capsys.readouterr().err.splitlines()
+    assert "% of the population light lies inside the injections' prior" in warnings[0]
+    assert "fewer than 100 effective injections" in warnings[1]
+    assert all(line.startswith("warning: ") for line in warnings)
     curves = read_volumes(run.plot("sensitive_volume.h5"))
     assert list(curves) == ["35-35", "35-20", "20-20", "20-10", "alike", "light"]
     np.testing.assert_allclose(curves["alike"].volume_gpc3, curves["35-20"].volume_gpc3, rtol=1e-6)
@@ -50,7 +50,7 @@ def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
     assert share.edges[-1] == pytest.approx(4000, rel=0.05)
     assert gather(run.directories.results, None).efficiencies is not None
     assert "light" in Path(run.plot("sensitive_volume.html")).read_text()
-    assert read_closeups(run.result("closeups.hdf5")) == {}  # there is neither a model nor strain
+    assert read_closeups(run.result("closeups.hdf5")) == {}  # neither a model nor strain exists
 
 
 def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path):

@@ -25,36 +25,36 @@ from aframe.train.architectures import FactorisedNetwork, JointResNet
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
-    """A run with an exported network that has learnt nothing, whose engine is to be chosen."""
+    """A run with an exported network with random weights and ``engine = auto``."""
     changes = ("inference.engine=auto", "inference.precision=auto", "export.platform=onnxruntime")
     directory = write_run(tmp_path_factory.mktemp("engines") / "run", *changes)
     environment = environment_of(directory)
-    made = Artifacts(load_config(str(directory / "sandbox.cfg")), Directories.from_environment(environment))
-    preprocessing = replace(time_slides(made).preprocessing, coalescence=(0.5, 1.0))
+    artifacts = Artifacts(load_config(str(directory / "sandbox.cfg")), Directories.from_environment(environment))
+    preprocessing = replace(time_slides(artifacts).preprocessing, coalescence=(0.5, 1.0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
-    model.save(model.Model(network.eval(), preprocessing), made.model, made.made_model)
-    export_model(made)
-    engines.settle_precision(made, "cpu", announce=False)
-    return made
+    model.save(model.Model(network.eval(), preprocessing), artifacts.model, artifacts.made_model)
+    export_model(artifacts)
+    engines.settle_precision(artifacts, "cpu", announce=False)
+    return artifacts
 
 
-def test_an_engine_is_measured_once_in_a_run_and_told(run, monkeypatch, capsys):
+def test_an_engine_is_measured_once_in_a_run_and_printed(run, monkeypatch, capsys):
     monkeypatch.setattr(choice, "MEASUREMENT_TIME", 0.2)
     trained = trained_model(run)
     name = engines.choose_engine(run, trained, "cpu")
     assert name in ("torch", "onnx")
-    told = capsys.readouterr().out
-    assert told.startswith(f"engine = auto: {name} is the fastest on ")
-    assert "torch " in told
-    assert "onnx " in told
+    output = capsys.readouterr().out
+    assert output.startswith(f"engine = auto: {name} is the fastest on ")
+    assert "torch " in output
+    assert "onnx " in output
     (path,) = Path(run.directories.results).glob("engine-*.json")
     rates = json.loads(path.read_text())["windows_per_second"]
     assert rates[name] == max(rates.values())
     other = {"torch": "onnx", "onnx": "torch"}[name]
     path.write_text(json.dumps({"engine": other, "windows_per_second": rates}))
-    scorer = engines.make_scorer(run, trained, "cpu", None)  # as chosen, not measured again
+    scorer = engines.make_scorer(run, trained, "cpu", None)  # the stored choice, not another measurement
     assert isinstance(scorer, {"torch": TorchScorer, "onnx": OnnxScorer}[other])
     assert capsys.readouterr().out == ""
 
@@ -67,7 +67,7 @@ def test_a_choice_made_for_another_model_is_refused(run):
         engines.choose_engine(replace(run, config=changed), trained, "cpu")
 
 
-def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypatch, capsys):
+def test_a_batch_size_is_measured_once_in_a_run_and_printed(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(choice, "MEASUREMENT_TIME", 0.05)
     chosen = replace(run.config, inference=replace(run.config.inference, engine="torch", batch_size="auto"))
     auto = replace(run, config=chosen, directories=replace(run.directories, results=str(tmp_path)))
@@ -81,7 +81,7 @@ def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypa
     (path,) = tmp_path.glob("batch_size-*.json")
     record = json.loads(path.read_text())
     assert str(record["batch_size"]) in record["windows_per_second"]
-    path.write_text(json.dumps(record | {"batch_size": 48}))  # as chosen, not measured again
+    path.write_text(json.dumps(record | {"batch_size": 48}))  # the stored choice, not another measurement
     assert engines.make_scorer(auto, joint, "cpu", None).network.batch_size == 48
     assert capsys.readouterr().out == ""
     engines.make_scorer(auto, trained_model(auto), "cpu", None)  # a factorised network has no batches
@@ -91,22 +91,22 @@ def test_a_batch_size_is_measured_once_in_a_run_and_told(run, tmp_path, monkeypa
         engines.make_scorer(other, joint, "cpu", None)
 
 
-def test_embeddings_are_kept_of_what_is_encoded_and_where_it_is_wanted(run):
+def test_embeddings_are_cached_if_encoded_and_configured(run):
     trained = trained_model(run)
-    wanted = replace(run, config=replace(run.config, inference=replace(run.config.inference, embeddings_cache=2.0)))
+    caching = replace(run, config=replace(run.config, inference=replace(run.config.inference, embeddings_cache=2.0)))
     assert engines.embedding_cache(run, TorchScorer(trained), "cpu") is None
     joint = TorchScorer(model.Model(JointResNet(2, trained.preprocessing.kernel_size, (1,)), trained.preprocessing))
-    assert engines.embedding_cache(wanted, joint, "cpu") is None
-    cache = engines.embedding_cache(wanted, TorchScorer(trained), "cpu")
+    assert engines.embedding_cache(caching, joint, "cpu") is None
+    cache = engines.embedding_cache(caching, TorchScorer(trained), "cpu")
     assert cache is not None
     assert cache.limit == 2e9
     assert cache.directory.startswith(f"{run.directories.results}/embeddings/")
     assert cache.made_by["model"] == storage.sha256(run.model)
-    assert wanted.made_units == run.made_units  # how much is kept changes no result
+    assert caching.made_units == run.made_units  # the size of the cache changes no result
 
 
 def pretend(monkeypatch, factor):
-    """Have bfloat16 take a multiple of float32's time."""
+    """Set the ratio of bfloat16's time to float32's."""
     from aframe.machine import precision
 
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: factor if kind == torch.bfloat16 else 1.0)
@@ -117,8 +117,8 @@ def test_the_precision_of_scoring_is_that_of_the_first_machine(run, tmp_path, mo
     assert auto.made_units["inference.precision"] == "auto"
     pretend(monkeypatch, 50.0)
     assert engines.settle_precision(auto, "cpu") == torch.float32
-    told = "this processor emulates bfloat16: products take about 50 times as long"
-    assert capsys.readouterr().out == f"Scoring: precision float32; {told}\n"
+    reason = "this processor emulates bfloat16: products take about 50 times as long"
+    assert capsys.readouterr().out == f"Scoring: precision float32; {reason}\n"
     assert auto.made_units["inference.precision"] == "float32"
     record = json.loads((tmp_path / "precision.json").read_text())
     assert record["bfloat16_over_float32_time"] == 50.0
@@ -136,12 +136,12 @@ def test_a_machine_that_emulates_the_precision_of_the_run_says_what_it_costs(run
     engines._warn_of_emulation.cache_clear()
     for _ in range(2):
         assert engines.settle_precision(auto, "cpu") == torch.bfloat16
-    [told] = capsys.readouterr().err.splitlines()
+    [warning] = capsys.readouterr().err.splitlines()
     emulated = "bfloat16, which this processor emulates: products take about 70 times as long"
-    assert told == f"warning: this run is scored in {emulated}"
+    assert warning == f"warning: this run is scored in {emulated}"
 
 
-def test_before_a_run_only_a_precision_that_was_asked_for_is_warned_of(run, tmp_path, monkeypatch, capsys):
+def test_before_a_run_only_a_configured_precision_causes_a_warning(run, tmp_path, monkeypatch, capsys):
     pretend(monkeypatch, 70.0)
     elsewhere = replace(run.directories, results=str(tmp_path), train_run=str(tmp_path))
     engines._warn_of_emulation.cache_clear()
@@ -155,15 +155,17 @@ def test_before_a_run_only_a_precision_that_was_asked_for_is_warned_of(run, tmp_
 
 
 def test_a_record_that_fits_no_output_is_named(run, tmp_path):
-    """Else the error would blame the configuration, which says ``auto``."""
+    """Otherwise the error would blame the configuration, which has ``auto``."""
     auto = replace(run, directories=replace(run.directories, results=str(tmp_path)))
     (tmp_path / "units").mkdir()
     with h5py.File(tmp_path / "units" / "0lag-0.hdf5", "w") as file:
-        made = auto.made_units | {"inference.precision": "float32"}
-        file.attrs["aframe_parameters"] = json.dumps(made)
+        parameters = auto.made_units | {"inference.precision": "float32"}
+        file.attrs["aframe_parameters"] = json.dumps(parameters)
     (tmp_path / "precision.json").write_text('{"precision": "bfloat16"}')
-    told = f"precision = 'float32'.*'bfloat16'.*; auto is what {tmp_path}/precision.json says: delete or mend it"
-    with pytest.raises(ParameterMismatchError, match=told):
+    message = (
+        f"precision = 'float32'.*'bfloat16'.*; {tmp_path}/precision.json sets the value of auto: delete or mend it"
+    )
+    with pytest.raises(ParameterMismatchError, match=message):
         check_outputs(auto)
 
 

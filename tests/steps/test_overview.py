@@ -31,20 +31,20 @@ VETOED = ("vetoes.known_events=1262304400", "vetoes.known_event_window=8")
 
 @pytest.fixture
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Artifacts]:
-    """A run that has made nothing yet."""
+    """A run without outputs."""
     directory = write_run(tmp_path / "run", *getattr(request, "param", ()))
     for name, value in environment_of(directory).items():
         monkeypatch.setenv(name, value)
     base.current_run.cache_clear()
     load_config.cache_clear()
     monkeypatch.setattr(activity, "_mine", {})
-    made = Artifacts(load_config(str(directory / "sandbox.cfg")), Directories.from_environment())
-    yield made
+    artifacts = Artifacts(load_config(str(directory / "sandbox.cfg")), Directories.from_environment())
+    yield artifacts
     base.current_run.cache_clear()
 
 
 def fetch(run: Artifacts, *stages: str) -> None:
-    """Segments, and files named as their strain is."""
+    """Write segments, and empty files with the names of their strain."""
     for stage in stages:
         find_segments(run, stage)
         for segment in segments_of(run, stage):
@@ -61,15 +61,15 @@ def paths_of(task: base.AframeTask) -> list[str]:
 @pytest.mark.parametrize("run", [(), VETOED], ids=["", "vetoed"], indirect=True)
 def test_stages_are_the_tasks_of_law_with_the_same_outputs(run: Artifacts) -> None:
     fetch(run, "train", "test")
-    found = {stage.task: stage for stage in stages_of(run)}
-    ended = {name for name, task in TASKS.items() if "run" in vars(task)}
-    left_out = set() if run.config.vetoes.given else {"VetoEvents"}
-    assert {name.partition(" ")[0] for name in found} == ended - left_out
-    for title, described in found.items():
+    stages = {stage.task: stage for stage in stages_of(run)}
+    with_run = {name for name, task in TASKS.items() if "run" in vars(task)}
+    skipped = set() if run.config.vetoes.given else {"VetoEvents"}
+    assert {name.partition(" ")[0] for name in stages} == with_run - skipped
+    for title, run_stage in stages.items():
         name, _, stage = title.partition(" ")
         task = TASKS[name](**({"stage": stage} if stage else {}))
         units = [task] if not isinstance(task, law.BaseWorkflow) else task.get_branch_tasks().values()
-        planned = overview.planned_outputs(run, described) or []
+        planned = overview.planned_outputs(run, run_stage) or []
         assert [sorted(outputs) for outputs in planned] == [paths_of(unit) for unit in units], title
 
 
@@ -100,13 +100,13 @@ def test_units_are_counted_with_those_at_work_and_the_time_left(run: Artifacts, 
     path = Path(run.activity("ScoreSlides 2/5"))
     content = json.loads(path.read_text()) | {"since": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:10Z"}
     path.write_text(json.dumps(content | {"done": 400.0}))  # half of a unit in 10 s
-    found = one(run, "ScoreSlides")
-    assert (found.state, found.done, found.total, len(found.at_work)) == ("running", 1, len(outputs), 1)
-    assert found.seconds_left == pytest.approx(20 * (len(outputs) - 1.5))
-    assert f"1/{len(outputs)} units, 1 running, 400 of 800 s of background (50 %)" in status.detail(found)
+    progress = one(run, "ScoreSlides")
+    assert (progress.state, progress.done, progress.total, len(progress.at_work)) == ("running", 1, len(outputs), 1)
+    assert progress.seconds_left == pytest.approx(20 * (len(outputs) - 1.5))
+    assert f"1/{len(outputs)} units, 1 running, 400 of 800 s of background (50 %)" in status.detail(progress)
 
 
-def test_time_left_of_units_that_tell_no_progress_is_that_of_the_others(run: Artifacts) -> None:
+def test_the_time_left_of_units_without_progress_comes_from_finished_units(run: Artifacts) -> None:
     fetch(run, "train", "test")
     for number, seconds in ((1, 30.0), (2, 50.0)):
         storage.write_text(run.run_time(f"GenerateInjections {number}/2"), json.dumps({"seconds": seconds}))
@@ -128,7 +128,7 @@ def dead_process() -> int:
     return process.pid
 
 
-def test_what_failed_and_what_was_killed_is_told_with_its_error_and_log(run: Artifacts, monkeypatch) -> None:
+def test_failed_and_killed_tasks_are_shown_with_error_and_log(run: Artifacts, monkeypatch) -> None:
     monkeypatch.setenv(activity.LOG, "/logs/now.log")
     activity.begin(run.activity("Train"), "Train")
     path = Path(run.activity("Train"))
@@ -145,13 +145,13 @@ def test_what_failed_and_what_was_killed_is_told_with_its_error_and_log(run: Art
     assert this_machine() not in text
 
 
-def test_what_failed_alike_is_told_once(run: Artifacts) -> None:
+def test_equal_failures_are_shown_once(run: Artifacts) -> None:
     fetch(run, "train", "test")
     for number in range(1, 6):
         title = f"ScoreSlides {number}/5"
         activity.fail(run.activity(title), title, "no GPU" if number < 5 else "no memory", "/log")
-    told = list(status.troubles(one(run, "ScoreSlides")))
-    assert told == ["ScoreSlides 4/5 and 3 more: no GPU", "log: /log", "ScoreSlides 5/5: no memory", "log: /log"]
+    troubles = list(status.troubles(one(run, "ScoreSlides")))
+    assert troubles == ["ScoreSlides 4/5 and 3 more: no GPU", "log: /log", "ScoreSlides 5/5: no memory", "log: /log"]
 
 
 def test_jobs_of_a_batch_system_are_counted_by_state(run: Artifacts) -> None:
@@ -160,14 +160,14 @@ def test_jobs_of_a_batch_system_are_counted_by_state(run: Artifacts) -> None:
         "unsubmitted_jobs": {"4": [4], "5": [5]},
     }
     storage.write_text(f"{run.directories.condor}/ScoreSlides/slurm_jobs_abc.json", json.dumps(record))
-    found = one(run, "ScoreSlides")
-    assert found.state == "running"
-    assert found.jobs == {"finished": 1, "running": 2, "pending": 1, "unsubmitted": 2}
-    assert status.detail(found) == "jobs: 1 finished, 2 running, 1 pending, 2 unsubmitted"
+    progress = one(run, "ScoreSlides")
+    assert progress.state == "running"
+    assert progress.jobs == {"finished": 1, "running": 2, "pending": 1, "unsubmitted": 2}
+    assert status.detail(progress) == "jobs: 1 finished, 2 running, 1 pending, 2 unsubmitted"
 
 
 @pytest.mark.parametrize("run", [(), VETOED], ids=["", "vetoed"], indirect=True)
-def test_what_lasts_is_what_law_looks_at_to_call_a_run_done(run: Artifacts) -> None:
+def test_lasting_outputs_are_those_that_law_checks_to_call_a_run_done(run: Artifacts) -> None:
     def looked_at(task: base.AframeTask) -> set[str]:
         further = task.requires().values() if isinstance(task, base.DerivedTask) else ()
         return set(paths_of(task)).union(*map(looked_at, further))
@@ -177,10 +177,10 @@ def test_what_lasts_is_what_law_looks_at_to_call_a_run_done(run: Artifacts) -> N
 
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.s3)])
 def remote(request: pytest.FixtureRequest, run: Artifacts) -> Artifacts:
-    """The run, with all but its submit files on a store."""
-    where = str(request.getfixturevalue("bucket")) if request.param == "s3" else f"memory://{id(run)}"
+    """The run, with all directories but that of its submit files on a store."""
+    prefix = str(request.getfixturevalue("bucket")) if request.param == "s3" else f"memory://{id(run)}"
     names = ("train_data", "test_data", "train_run", "results")
-    return Artifacts(run.config, Directories(condor=run.directories.condor, **{n: f"{where}/{n}" for n in names}))
+    return Artifacts(run.config, Directories(condor=run.directories.condor, **{n: f"{prefix}/{n}" for n in names}))
 
 
 def test_a_run_on_a_store_is_seen_alike(remote: Artifacts) -> None:
@@ -191,7 +191,7 @@ def test_a_run_on_a_store_is_seen_alike(remote: Artifacts) -> None:
     assert one(remote, "Train").state == seen.state == "running"
     storage.write_text(remote.result("report.html"), "")
     assert overview.look(remote).state == "running"
-    assert one(remote, "Report").state == "to do"  # a page of what there is
+    assert one(remote, "Report").state == "to do"  # the report exists before the other results
     for path in lasting_outputs(remote):
         storage.write_text(path, "")
     assert overview.look(remote).state == "done"
@@ -203,9 +203,9 @@ def test_the_command_prints_lines_json_and_a_tree(tmp_path: Path, run: Artifacts
     assert plain.returncode == 4
     assert plain.stdout.splitlines()[0] == f"{directory}: to do"
     assert all(line.startswith("to do ") for line in plain.stdout.splitlines()[1:])
-    found = aframe_here("status", directory, "--json")
-    assert found.returncode == 4
-    assert {step["state"] for step in json.loads(found.stdout)["steps"]} == {"to do"}
+    as_json = aframe_here("status", directory, "--json")
+    assert as_json.returncode == 4
+    assert {step["state"] for step in json.loads(as_json.stdout)["steps"]} == {"to do"}
     drawn: Callable[[], object] = lambda: status.tree(overview.look(run), directory)  # noqa: E731
     assert [str(child.label) for child in drawn().children][:2] == ["[bold]data[/]", "[bold]waveforms[/]"]
     for path in lasting_outputs(run):

@@ -44,7 +44,7 @@ def kill_after_first_epoch(yaml, directory):
 
 
 def losses(directory):
-    """The loss at each step, as TensorBoard has it."""
+    """Loss at each step, from TensorBoard."""
     events = EventAccumulator(str(directory / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
     return {event.step: event.value for event in events.Scalars("loss")}
@@ -95,14 +95,17 @@ def test_a_training_that_was_killed_continues_as_if_it_had_not_been(prepared, ru
     other.write_text((prepared / "train.yaml").read_text().replace("weight_decay: 0.02", "weight_decay: 0.03"))
     with pytest.raises(ParameterMismatchError, match=r"train\.model\.weight_decay = 0\.02"):
         training_cli.main(["fit", "--config", str(other)])
-    for option in (["--model.weight_decay", "0.03"], ["--model.weight_decay=0.03"]):  # given there, it counts as well
+    for option in (
+        ["--model.weight_decay", "0.03"],
+        ["--model.weight_decay=0.03"],
+    ):  # on the command line too
         with pytest.raises(ParameterMismatchError, match=r"now says train\.model\.weight_decay = 0\.03"):
             training_cli.main(["fit", "--config", yaml, *option])
     training_cli.main(["fit", "--config", yaml, "--model.weight_decay", "0.02", "--data.background_memory=disk"])
 
 
 def test_a_preempted_training_continues_from_the_very_step(prepared, run):
-    """Ended in the middle of an epoch, it comes to the same losses, step by step, and to the same model."""
+    """Training stops in the middle of an epoch. It then reaches the same losses, step by step, and the same model."""
     yaml = changed(prepared, "steps", ("max_epochs", "3\n  log_every_n_steps: 1"), ("batches_per_epoch", 40))
     whole, ended = run("uninterrupted"), run("preempted")
     run("uninterrupted")
@@ -131,7 +134,7 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
 
 
 def written(path):
-    """When a file was written, in ns; 0 where there is none."""
+    """Time of a file's last change, ns; 0 without the file."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
@@ -142,7 +145,7 @@ def ask_to_end(process, rank):
     os.kill((process.pid, other)[rank], signal.SIGTERM)
     try:
         output = process.communicate(timeout=120)[1]
-        wait_for(lambda: not Path(f"/proc/{other}/exe").exists(), 60)  # of one that has ended there is none
+        wait_for(lambda: not Path(f"/proc/{other}/exe").exists(), 60)  # a finished process has none
     finally:
         process.kill()
     return output
@@ -150,7 +153,7 @@ def ask_to_end(process, rank):
 
 @pytest.mark.parametrize("terminated", [(1,), pytest.param((0, 1), marks=pytest.mark.thorough)])
 def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, run, terminated):
-    """One process, or one after the other, gets SIGTERM. After they have continued, they write one model."""
+    """One process, or one after the other, gets SIGTERM. After both continue, they write one model."""
     epochs = ("max_epochs", "5\n  log_every_n_steps: 1")
     yaml = changed(prepared, "ddp", epochs, ("batches_per_epoch", 20), ("devices", "2\n  strategy: ddp"))
     directory, reached = run("ddp"), 0
@@ -210,7 +213,7 @@ def test_other_errors_are_not_hidden(prepared, run, monkeypatch):
 
 
 def test_where_a_training_runs_may_change(prepared, run):
-    """Memory and compiling are no parameters of the result: a training continues with others."""
+    """Memory and compilation are no parameters of the result. A training continues with other values."""
     whole, directory = run("whole memory"), run("memory changes")
     training_cli.main(["fit", "--config", changed(prepared, "two", ("max_epochs", 2))])
     kill_after_first_epoch(changed(prepared, "two", ("max_epochs", 2)), directory)
@@ -237,7 +240,7 @@ def test_a_training_without_yaml_is_an_error(run):
 
 @pytest.mark.parametrize("moment", ["validation_step", "on_train_batch_end"])
 def test_a_training_that_is_ended_between_two_epochs_lacks_nothing(prepared, run, monkeypatch, moment):
-    """Asked to end during the first validation, or in the last step before it."""
+    """SIGTERM arrives during the first validation, or in the last step before it."""
     yaml = changed(prepared, "between", ("max_epochs", 3))
     whole, ended = run("whole between"), run(f"ended in {moment}")
     run("whole between")
@@ -268,14 +271,14 @@ def test_a_training_keeps_the_precision_that_it_began_with(prepared, run, monkey
     assert line in capsys.readouterr().out
     assert model.load(str(directory / "model.pt")).trained_in == "32-true"
     assert storage.made_with(str(directory / "model.pt"))["train.trainer.precision"] == "32-true"
-    monkeypatch.setattr(precision, "slowdown", lambda *_: 0.5)  # goes on on a machine of another kind
+    monkeypatch.setattr(precision, "slowdown", lambda *_: 0.5)  # continues on a machine of another kind
     training_cli.main(["fit", "--config", yaml])
     assert "Train: precision 32-true; this processor has instructions for bfloat16" in capsys.readouterr().out
     with pytest.raises(ParameterMismatchError, match=r"train\.trainer\.precision = '32-true'"):
         training_cli.main(["fit", "--config", yaml, "--trainer.precision", "bf16-mixed"])
 
 
-def test_a_precision_by_name_is_obeyed_and_warned_of(prepared, run, monkeypatch, capsys):
+def test_a_precision_by_name_is_used_and_causes_a_warning(prepared, run, monkeypatch, capsys):
     yaml, directory = changed(prepared, "named", ("precision", "bf16-mixed"), ("max_epochs", 1)), run("named")
     monkeypatch.setattr(precision, "slowdown", lambda kind, _: 50.0 if kind == torch.bfloat16 else 1.0)
     training_cli.main(["fit", "--config", yaml, "--data.batches_per_epoch", "2"])

@@ -64,13 +64,13 @@ veto_margin = 0.5
 """
     chosen = configuration(tmp_path, keys)
     assert not asks_the_network(chosen)
-    found = load_vetoes(chosen, [Segment(50.0, 550.0)])
-    assert spans(found, "H1") == [[-np.inf, 0.5], [98.5, 101.5], [295, 305], [345, 355], [599.5, np.inf]]
+    vetoes = load_vetoes(chosen, [Segment(50.0, 550.0)])
+    assert spans(vetoes, "H1") == [[-np.inf, 0.5], [98.5, 101.5], [295, 305], [345, 355], [599.5, np.inf]]
     thunder = [[8.5, 22.5], [398.5, 407.5]]
-    assert spans(found, "L1") == [thunder[0], [199.5, 210.5], [295, 305], [345, 355], thunder[1]]
-    assert spans(found, "L1", zero_lag=True) == [thunder[0], [199.5, 210.5], thunder[1]]
+    assert spans(vetoes, "L1") == [thunder[0], [199.5, 210.5], [295, 305], [345, 355], thunder[1]]
+    assert spans(vetoes, "L1", zero_lag=True) == [thunder[0], [199.5, 210.5], thunder[1]]
     time = np.array([100.0, 205.0, 402.0, 700.0, 303.0])
-    assert reasons(time, np.zeros((5, 2)), IFOS, found) == [
+    assert reasons(time, np.zeros((5, 2)), IFOS, vetoes) == [
         "H1 gate", "L1 L1-vetoes.txt", "L1 DCH-THUNDER (category 2)", "H1 not in H1-good.txt, H1-more.txt",
         "H1 known event; L1 known event",
     ]  # fmt: skip
@@ -97,24 +97,24 @@ def test_the_definer_of_o3_names_only_flags_that_matter(tmp_path: Path, data_dir
     for flag in flags:
         (tmp_path / "flags" / f"{flag.replace(':', '-')}.txt").write_text("")
     (tmp_path / "flags" / "H1-DCH-FORKLIFT-1.txt").write_text("1239554000 1239554300\n")
-    found = load_vetoes(chosen, [forklift])
-    assert spans(found, "H1") == [[1239554135, 1239554300]]  # since when the definition holds
-    assert spans(found, "L1") == []
+    vetoes = load_vetoes(chosen, [forklift])
+    assert spans(vetoes, "H1") == [[1239554135, 1239554300]]  # the definition is valid from here on
+    assert spans(vetoes, "L1") == []
 
 
 def test_bits_of_local_strain(tmp_path: Path, data_directory: Path) -> None:
     local = f"source = local\nframes = {data_directory / 'strain'}"
     chosen = configuration(tmp_path, "dq_bits = CBC_CAT2, NO_CBC_HW_INJ\n", local)
     assert not asks_the_network(chosen)
-    found = load_vetoes(chosen, [Segment(1264316101.0, 1264316133.0)])
-    assert spans(found, "L1", zero_lag=True) == [[1264316116, 1264316124], [1264316126, 1264316127]]
-    assert spans(found, "H1") == []
-    assert reasons(np.array([1264316116.4]), np.zeros((1, 2)), IFOS, found) == ["L1 not CBC_CAT2"]
+    vetoes = load_vetoes(chosen, [Segment(1264316101.0, 1264316133.0)])
+    assert spans(vetoes, "L1", zero_lag=True) == [[1264316116, 1264316124], [1264316126, 1264316127]]
+    assert spans(vetoes, "H1") == []
+    assert reasons(np.array([1264316116.4]), np.zeros((1, 2)), IFOS, vetoes) == ["L1 not CBC_CAT2"]
     with pytest.raises(DataError, match="no HDF5 file with bit CBC_CAT2 of H1 from 1264316133 to 1264316140"):
         load_vetoes(chosen, [Segment(1264316120.0, 1264316140.0)])
 
 
-def test_what_comes_from_servers_is_known(tmp_path: Path) -> None:
+def test_sources_on_servers_need_the_network(tmp_path: Path) -> None:
     definer = "veto_definer = d.xml\nveto_categories = 1\nflag_segments = "
     assert asks_the_network(configuration(tmp_path, f"{definer}dqsegdb\n"))
     assert asks_the_network(configuration(tmp_path, f"{definer}https://segments.example.org\n"))

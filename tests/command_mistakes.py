@@ -1,0 +1,166 @@
+"""Mistakes on the command line: the change that makes each, the command, and a pattern of its message."""
+
+import numpy as np
+from run_changes import frames, nothing
+from run_mistakes import CHECK
+
+COMMANDS = {
+    "run that is not there": (
+        nothing,
+        ("run", "{run}/nowhere"),
+        "nowhere/run.sh does not exist: write .* `aframe init",
+    ),
+    "run that is a file": (nothing, ("run", "{run}/train.yaml"), r"train\.yaml/run\.sh does not exist"),
+    "configuration that is missing": (
+        lambda run: (run / "sandbox.cfg").unlink(),
+        CHECK,
+        r"sandbox\.cfg does not exist: `aframe init DIR` writes",
+    ),
+    "directory for a configuration": (
+        nothing,
+        ("data", "--cfg", "{run}"),
+        "run is a directory: give the .cfg file in it",
+    ),
+    "no configuration at all": (nothing, ("data",), "which run[?] give --cfg FILE, or set LAW_CONFIG_FILE"),
+    "misspelled command": (nothing, ("stauts", "{run}"), "there is no command 'stauts' .did you mean 'status'"),
+    "misspelled option": (
+        nothing,
+        ("run", "{run}", "--wrokers", "2"),
+        "no option --wrokers .did you mean '--workers'",
+    ),
+    "option without its value": (nothing, ("run", "{run}", "--workers"), "argument --workers: expected one argument"),
+    "word for a number on the command line": (
+        nothing,
+        ("run", "{run}", "--workers", "all"),
+        "--workers: invalid int value",
+    ),
+    "command without what it is about": (nothing, ("run",), "required: directory; `aframe run --help` tells all"),
+    "misspelled training command": (nothing, ("train", "fot"), "invalid choice: 'fot'"),
+    "word for a number in training": (
+        nothing,
+        ("train", "fit", "--config", "{run}/train.yaml", "--model.learning_rate=quick"),
+        r"model\.learning_rate = 'quick' must be a number$",
+    ),
+    "training without a file": (
+        nothing,
+        ("train", "fit"),
+        "needs --config FILE: `aframe init DIR` writes a train.yaml",
+    ),
+    "run that is there already": (nothing, ("init", "{run}"), "already has sandbox.cfg, train.yaml, .env, run.sh"),
+    "word for a number to set": (
+        nothing,
+        ("init", "{run}/new", "--set", "inference.Tb=long"),
+        r"--set inference\.Tb=long: Tb = 'long' in \[luigi_inference\] is no number",
+    ),
+    "unknown key of the YAML to set": (
+        nothing,
+        ("init", "{run}/new", "--set", "train.trainer.max_epoch=3"),
+        r"train\.yaml has no key 'max_epoch' there \(did you mean 'max_epochs'\?\)",
+    ),
+    "page of another kind": (
+        nothing,
+        ("plot", "{run}", "--time", "1262304000", "--output", "{run}/page.txt"),
+        r"page\.txt is no page: give a name that ends with \.html",
+    ),
+    "files without a detector": (
+        frames("H1 L1"),
+        ("init", "{run}/new", "--frames", "{run}/frames", "--ifos", "H1,V1"),
+        r"frames holds strain of H1, L1, none of V1: give another directory, or other --ifos",
+    ),
+    "unknown key to set": (
+        nothing,
+        ("init", "{run}/new", "--set", "search.highpas=3"),
+        "unknown key 'highpas' .*did you mean 'highpass'",
+    ),
+    "run of another kind": (
+        nothing,
+        ("init", "{run}/new", "--config", "bhb"),
+        "invalid choice: 'bhb' .choose from 'demo', 'bbh'",
+    ),
+    "number of workers below zero": (nothing, ("run", "{run}", "--workers", "-2"), "--workers -2 must be positive"),
+    "report of what is no run": (nothing, ("report", "{run}/frames"), r"frames/\.env does not exist"),
+    "options of strain without strain": (
+        nothing,
+        ("infer", "--cfg", "{run}/sandbox.cfg", "--precision", "bfloat16", "--top", "3"),
+        "--precision, --top go with --strain: without it",
+    ),
+    "strain and a run": (
+        nothing,
+        ("infer", "--cfg", "{run}/sandbox.cfg", "--model", "m.pt", "--strain", "H1.hdf5"),
+        r"--cfg \S+ is of a run, and --strain of files",
+    ),
+    "strain without a model": (nothing, ("infer", "--strain", "{run}/H1.hdf5"), "--strain needs --model model.pt"),
+    "model that is none": (
+        nothing,
+        ("infer", "--model", "{run}/train.yaml", "--strain", "H1.hdf5"),
+        r"train\.yaml is no model file",
+    ),
+    "model that is missing": (
+        nothing,
+        ("export", "--model", "{run}/none.pt", "--repository", "{run}/models"),
+        r"none\.pt does not exist",
+    ),
+    "strain that is missing": (
+        nothing,
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/none*.hdf5"),
+        r"none\*\.hdf5 .*mend the path",
+    ),
+    "strain without samples": (
+        frames(fill=np.nan),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
+        r"missing \(NaN\)|H1",
+    ),
+    "strain of a detector too few": (
+        frames("H1"),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
+        "H1, L1",
+    ),
+    "output of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/events.csv"),
+        r"events\.csv is no HDF5 file: give a name that ends in \.hdf5",
+    ),
+    "page of events of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "{run}/events.pdf"),
+        r"events\.pdf is no page: give a name that ends in \.html",
+    ),
+    "directory for a background": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--background", "{run}"),
+        r"run is a directory: give an HDF5 file$",
+    ),
+    "background of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--background", "{run}/train.yaml"),
+        r"train\.yaml is no HDF5 file: mend the path",
+    ),
+    "window of no length": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--integration-window-length", "0"),
+        r"integration_window_length = 0\.0 s must be positive",
+    ),
+    "fewer candidates than one": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--top", "-3"),
+        r"--top -3: give at least 1",
+    ),
+    "new run in a file": (
+        nothing,
+        ("init", "{run}/train.yaml"),
+        r"cannot be written \(\S+/train\.yaml is no directory",
+    ),
+    "new run of too long a name": (nothing, ("init", "{run}/" + "x" * 300), r"a name in it is longer than 255 bytes"),
+    "new run where the system allows none": (nothing, ("init", "/proc/aframe"), r"/proc/aframe cannot be written \("),
+    "page in what is no directory": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "/dev/full/p.html"),
+        r"/dev/full/p\.html cannot be written \(/dev/full is no directory\)",
+    ),
+    "output that cannot be written": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "/proc/events.hdf5"),
+        r"/proc/events\.hdf5 cannot be written",
+    ),
+}
+"""Mistakes on the command line, likewise."""

@@ -1,0 +1,354 @@
+"""Mistakes in a run: the change that makes each, the command, and a pattern of its message."""
+
+from run_changes import LOCAL, cfg, cut, edit, env, file, frames, in_turn, nothing, program, yaml
+from terminal import settle
+
+CHECK = ("run", "{run}", "--check")
+"""Command that checks a run."""
+
+SIGNALS = {
+    "prior of no module": (
+        cfg(r"^prior = \S+", "prior = my.priors.bns"),
+        CHECK,
+        r"prior = my\.priors\.bns cannot be im",
+    ),
+    "prior of no function": (
+        cfg(r"^prior = \S+", "prior = aframe.waveforms.priors.demo_bhb"),
+        CHECK,
+        "demo_bhb cannot be imported",
+    ),
+    "prior that fails": (
+        file("faulty.py", "def binaries():\n    return 1 / 0\n", cfg(r"^prior = \S+", "prior = faulty.binaries")),
+        CHECK,
+        r"sandbox\.cfg:\d+: prior = faulty\.binaries fails \(ZeroDivisionError: division by zero\): mend",
+    ),
+    "prior that is no population": (
+        file("own_list.py", "def binaries():\n    return []\n", cfg(r"^prior = \S+", "prior = own_list.binaries")),
+        CHECK,
+        r"prior = own_list\.binaries gives a list: it must be a function that returns an aframe",
+    ),
+    "prior file that is missing": (
+        cfg(r"^prior = \S+", "prior = own.prior"),
+        CHECK,
+        r"own\.prior: neither \S+ nor a file of bilby's collection",
+    ),
+    "prior without a needed parameter": (
+        file(
+            "own.prior",
+            "mass_1_source = Uniform(name='mass_1_source', minimum=5, maximum=100)\n",
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r"own\.prior: .*(lacks|needs|without|has no)",
+    ),
+    "prior file that is a table": (
+        file("table.prior", "mass_1,mass_2\n" + "30,20\n" * 280, cfg(r"^prior = \S+", "prior = ./table.prior")),
+        CHECK,
+        r"table\.prior is no prior file: 'mass_1,mass_2' is no name; give lines such as",
+    ),
+    "unknown approximant": (
+        cfg(r"^approximant = \S+", "approximant = IMRPhenomZ"),
+        CHECK,
+        r":\d+: approximant = IMRPhenomZ is none of",
+    ),
+    "approximant without the prior's spins": (
+        cfg(r"^approximant = \S+", "approximant = IMRPhenomD"),
+        CHECK,
+        "approximant = IMRPhenomD does not precess",
+    ),
+}
+"""Mistakes in the population and its waveforms: the change, the command, and its message."""
+
+RUNS = {
+    "misspelled key": (
+        cfg("^highpass =", "highpas ="),
+        CHECK,
+        r"sandbox\.cfg:21: unknown key 'highpas' in \[luigi_search\] \(did you mean 'highpass'\?\)",
+    ),
+    "misspelled section": (
+        cfg(r"^\[luigi_inference\]", "[luigi_inferense]"),
+        CHECK,
+        r"sandbox\.cfg:\d+: unknown section \[luigi_inferense\] \(did you mean 'luigi_inference'\?\)",
+    ),
+    "missing key": (
+        cfg("^highpass = .*$", ""),
+        CHECK,
+        r"missing key 'highpass' in \[luigi_search\] \(frequency .*, Hz\)",
+    ),
+    "word for a number": (cfg("^highpass = 32", "highpass = low"), CHECK, r":21: highpass = 'low' .* is no number"),
+    "number that is none": (cfg("^Tb = 3000", "Tb = inf"), CHECK, r"Tb = 'inf' in \[luigi_inference\] is not finite"),
+    "key given twice": (
+        cfg("^seed = 1122", "seed = 1122\nseed = 3"),
+        CHECK,
+        r":25: seed in \[luigi_search\] stands in line 24 too: keep",
+    ),
+    "section given twice": (
+        cfg(r"^\[luigi_data\]", "[luigi_search]\nseed = 3\n\n[luigi_data]"),
+        CHECK,
+        r"seed in \[luigi_search\] stands in",
+    ),
+    "line without a value": (
+        cfg("^highpass = .*$", "highpass"),
+        CHECK,
+        r"sandbox\.cfg:21: 'highpass\\n' is no `key = ",
+    ),
+    "no sections": (file("sandbox.cfg", "highpass = 32\n"), CHECK, r"sandbox\.cfg is no configuration file"),
+    "percent sign": (cfg(r"^asd = \S+", "asd = 90%.txt"), CHECK, r":\d+: asd = '90%\.txt' in \[luigi_data\] has a %"),
+    "highpass above Nyquist": (
+        cfg("^highpass = 32", "highpass = 600"),
+        CHECK,
+        r":21: highpass = 600 Hz .* Nyquist frequency 512 Hz",
+    ),
+    "signals that begin above highpass": (
+        cfg("^minimum_frequency = 20", "minimum_frequency = 120"),
+        CHECK,
+        r":\d+: minimum_frequency = 120 Hz .* is above highpass = 32 Hz in \[luigi_search\]: signals would lack",
+    ),
+    "kernel longer than the waveform": (
+        cfg("^kernel_length = 1.5", "kernel_length = 5"),
+        CHECK,
+        "kernel_length = 5 s .* longer than waveform_duration = 4 s",
+    ),
+    "PSD longer than the segments": (
+        cfg("^psd_length = 64", "psd_length = 256"),
+        CHECK,
+        "min_duration = 200 s .* is too short: psd_length, .* take 258 s",
+    ),
+    "shifts shorter than the light's travel": (
+        in_turn(
+            cfg("^inference_sampling_rate = 8", "inference_sampling_rate = 128"),
+            cfg("^shifts = 0, 1", "shifts = 0, 0.0078125"),
+        ),
+        CHECK,
+        r"shifts = 0, 0\.0078125 s .* slides H1 and L1 by 0\.0078125 s, .* light travel time \(10\.0 ms\)",
+    ),
+    "shifts between windows": (
+        cfg("^shifts = 0, 1", "shifts = 0, 1.1"),
+        CHECK,
+        r"shifts = 0, 1\.1: 1\.1 s lies between windows, .* 1 or 1\.125",
+    ),
+    "shifts of three detectors": (
+        cfg("^shifts = 0, 1", "shifts = 0, 1, 2"),
+        CHECK,
+        "one value for each of ifos = H1, L1",
+    ),
+    "misspelled detector": (
+        cfg("^ifos = H1, L1", "ifos = H1, LL1"),
+        CHECK,
+        r"sandbox\.cfg:14: ifos = H1, LL1: LAL knows no detector LL1; it knows",
+    ),
+    "times in the wrong order": (
+        cfg(r"^test_stop = \d+", "test_stop = 1262304001"),
+        CHECK,
+        "test_stop = 1262304001 .* must come after train_stop",
+    ),
+    "more background than there can be": (
+        cfg("^Tb = 3000", "Tb = 1e9"),
+        CHECK,
+        r"sandbox\.cfg:\d+: Tb = 1000000000 s cannot be reached: .*; lower Tb",
+    ),
+    "more injections than have room": (
+        cfg("^num_injections = 16", "num_injections = 100000"),
+        CHECK,
+        "num_injections = 100000 do not fit .* hold",
+    ),
+    "segments that are all too short": (
+        cfg(r"^test_stop = \d+", "test_stop = 1262304356"),
+        CHECK,
+        "no coincident segment of min_duration = 200 s .* 100 s",
+    ),
+    "list of segments that is missing": (
+        cfg("^min_duration", "segments = mine.txt\nmin_duration"),
+        CHECK,
+        r"mine\.txt does not exist",
+    ),
+    "list of segments that is none": (
+        file("mine.txt", "1 two\n", cfg("^min_duration", "segments = mine.txt\nmin_duration")),
+        CHECK,
+        r"mine\.txt, line 1: '1 two' is no segment: expected",
+    ),
+    "unknown noise curve": (
+        cfg(r"^asd = \S+", "asd = quiet.txt"),
+        CHECK,
+        r":\d+: asd = 'quiet\.txt' is neither a file nor .*aLIGO_O4_high",
+    ),
+    "noise curve that is none": (
+        file("curve.txt", "10 1e-23\n5 1e-23\n", cfg(r"^asd = \S+", "asd = curve.txt")),
+        CHECK,
+        r"curve\.txt: frequencies must rise",
+    ),
+    "directory of strain that is missing": (
+        cfg("^source = simulated", LOCAL),
+        CHECK,
+        r"frames holds no \.hdf5, .*: mend frames in \[luigi_data\]",
+    ),
+    "strain of another detector": (
+        frames("H1 V1"),
+        CHECK,
+        r"frames holds strain of H1, V1, none of L1: mend frames in \[luigi_data\], or ifos",
+    ),
+    "strain of too low a rate": (
+        frames(rate=512.0),
+        CHECK,
+        r"H1\.hdf5: strain of H1 at 1262304000 has 512 Hz, less than sample_rate = 1024 Hz",
+    ),
+    "strain that is cut short": (cut, CHECK, r"frames/L1\.hdf5 is not a complete HDF5 file"),
+    "strain that is no strain": (
+        file("frames/H1.hdf5", "once upon a time", cfg("^source = simulated", LOCAL)),
+        CHECK,
+        r"frames/H1\.hdf5 is no HDF5 file: mend the path",
+    ),
+    "PSD for a noise curve": (
+        file("psd.txt", "5 1e-46\n2000 1e-46\n", cfg(r"^asd = \S+", "asd = psd.txt")),
+        CHECK,
+        r"psd\.txt has a median of 1e-46 in band, .* it looks like a PSD: give its square root",
+    ),
+    "noise curve of another band": (
+        file("narrow.txt", "100 1e-23\n199 1e-23\n", cfg(r"^asd = \S+", "asd = narrow.txt")),
+        CHECK,
+        r"narrow\.txt covers 100 to 199 Hz, not the band of 32 to 512 Hz",
+    ),
+    "gates that are missing": (
+        cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = H1:gates.txt\n\n[luigi_sensitivity]"),
+        CHECK,
+        r"gates\.txt does not exist",
+    ),
+    "gates of another detector": (
+        cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = V1:gates.txt\n\n[luigi_sensitivity]"),
+        CHECK,
+        r":\d+: gates = V1:gates\.txt .* no DETECTOR:FILE of a detector in ifos, such as H1:gates\.txt",
+    ),
+    "batch system that is not here": (
+        cfg(r"^\[luigi_sensitivity\]", "[luigi_batch]\nworkflow = htcondor\n\n[luigi_sensitivity]"),
+        CHECK,
+        "workflow = htcondor of FetchStrain: condor_submit is not on PATH: run on a machine that submits",
+    ),
+    "batch system that does not answer": (
+        in_turn(
+            cfg(r"^\[luigi_sensitivity\]", "[luigi_batch]\nworkflow = slurm\n\n[luigi_sensitivity]"),
+            program("sbatch"),
+            program("scancel"),
+            program("squeue", "echo 'no controller' >&2; exit 1"),
+        ),
+        CHECK,
+        r"workflow = slurm of FetchStrain: squeue fails \(no controller\): wait until slurm is mended",
+    ),
+    "misspelled key of the YAML": (
+        yaml("^  learning_rate:", "  learning_rat:"),
+        CHECK,
+        r"train\.yaml:\d+: unknown key 'learning_rat' in model \(did you mean 'learning_rate'\?\)",
+    ),
+    "GPU where there is none": (
+        yaml("^  accelerator: .*$", "  accelerator: gpu"),
+        CHECK,
+        r"train\.yaml:\d+: trainer\.accelerator = 'gpu', but torch finds no GPU here: set auto or cpu",
+    ),
+    "training in a precision that no processor has": (
+        yaml("^  precision: .*$", "  precision: 16-mixed"),
+        CHECK,
+        r"train\.yaml:\d+: trainer\.precision = 16-mixed is for GPUs, and this training is on a processor: set auto$",
+    ),
+    "training in a precision of no name": (
+        yaml("^  precision: .*$", "  precision: double"),
+        CHECK,
+        r"train\.yaml:\d+: trainer\.precision = 'double' must be auto, 32-true, bf16-mixed, ",
+    ),
+    "record of a precision that is damaged": (
+        file("train_run/precision.json", '{"prec', nothing),
+        CHECK,
+        r"train_run/precision\.json is no record of a precision \(32-true or bf16-mixed\): delete it",
+    ),
+    "scoring in a precision of no name": (
+        cfg("^precision = float32", "precision = half"),
+        CHECK,
+        r"sandbox\.cfg:\d+: precision = 'half' in \[luigi_inference\] is none of auto, float32, bfloat16, float16$",
+    ),
+    "misspelled argument of a network": (
+        yaml("^      embedding_size:", "      embeding_size:"),
+        CHECK,
+        r"'embeding_size' .*did you mean 'embedding_size'\?",
+    ),
+    "misspelled network": (
+        yaml("class_path: FactorisedNetwork", "class_path: FactorizedNetwork"),
+        CHECK,
+        "did you mean 'FactorisedNetwork'",
+    ),
+    "word for a number in the YAML": (
+        yaml("^  learning_rate: .*$", "  learning_rate: quick"),
+        CHECK,
+        r"train\.yaml:17: model\.learning_rate = 'quick' must be a number",
+    ),
+    "key given twice in the YAML": (
+        yaml("^  repairings: .*$", "  repairings: 3\n  repairings: 4"),
+        CHECK,
+        r"model\.repairings stands in line 20 too",
+    ),
+    "values of the YAML that do not go together": (
+        yaml("^  first_coalescence: .*$", "  first_coalescence: 1.45"),
+        CHECK,
+        r"train\.yaml:\d+: first_coalescence = 1\.45 s and last_coalescence = 1\.4 s must follow each other",
+    ),
+    "YAML that is none": (yaml("^trainer:", "trainer: ["), CHECK, r"train\.yaml:4: this is no YAML file"),
+    "YAML that is missing": (cfg("^config = train.yaml", "config = other.yaml"), CHECK, r"other\.yaml does not exist"),
+    "run that was moved": (
+        lambda run: edit(run / ".env", "^AFRAME_RUN_DIR=.*$", f'AFRAME_RUN_DIR="{run.parent}/before"'),
+        CHECK,
+        r"\.env:2: AFRAME_RUN_DIR = .*/before is not the directory of this file: if .* copied, set it to .*/run$",
+    ),
+    "line of .env that is none": (
+        lambda run: edit(run / ".env", "^AFRAME_RESULTS_DIR=", "AFRAME_RESULTS_DIR = "),
+        CHECK,
+        r"\.env:8: this is no NAME=.value.: mend the line",
+    ),
+    ".env that is no text": (
+        file(".env", b"\xff\xfe"),
+        CHECK,
+        r"\.env is no text file",
+    ),
+    "masses that the prior does not have": (
+        cfg("^mass_combos = .*$", "mass_combos = 35-35, 300-200"),
+        CHECK,
+        r"sandbox\.cfg:\d+: mass_combos = 300-200: the prior of the injections makes no binary of such",
+    ),
+    "variable that is not set": (
+        env("RESULTS", ""),
+        CHECK,
+        "environment variable AFRAME_RESULTS_DIR is not set: set it",
+    ),
+    "store of another kind": (
+        env("RESULTS", "gs://bucket/x"),
+        CHECK,
+        "AFRAME_RESULTS_DIR = gs://bucket/x is no local directory or s3://",
+    ),
+    "submit files on a store": (
+        env("CONDOR", "s3://bucket/x"),
+        CHECK,
+        "AFRAME_CONDOR_DIR = s3://bucket/x is no local directory: choose one",
+    ),
+    "directory under a file": (
+        env("TRAIN_DATA", "/etc/passwd/x"),
+        CHECK,
+        "AFRAME_TRAIN_DATA_DIR = .* cannot be written .*/etc/passwd is no directory",
+    ),
+    "disk that is full": (
+        env("RESULTS", "/proc/aframe"),
+        CHECK,
+        r"AFRAME_RESULTS_DIR = /proc/aframe cannot be written \(its disk has 0 MB",
+    ),
+    "GPU that is none": (
+        nothing,
+        (*CHECK, "--gpus", "0,first"),
+        "--gpus 0,first: first is no GPU: give numbers, as 0,1",
+    ),
+    "parameters that differ from what is there": (
+        in_turn(lambda run: settle(run, "injections"), cfg("^spacing = 16", "spacing = 20")),
+        CHECK,
+        r"waveforms\.hdf5 was made with injections\.spacing = 16\.0, but the configuration .* = 20\.0: restore",
+    ),
+    "result that is cut short": (
+        file("test_data/waveforms.hdf5", b"\x89HDF"),
+        CHECK,
+        r"waveforms\.hdf5 is not a complete HDF5 file",
+    ),
+}
+"""Other mistakes in a run, likewise."""
