@@ -12,7 +12,7 @@ from _clocks import core_seconds, middle, wall_seconds
 from _rows import at_least, sized, tell
 
 from aframe.waveforms.on_device import OnDeviceGenerator
-from aframe.waveforms.polarizations import COLUMNS, WaveformGenerator
+from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator
 from aframe.waveforms.priors import draw, rates_and_populations_bbh
 
 BATCH_SIZE = 128
@@ -39,7 +39,7 @@ def main() -> None:
     generator = OnDeviceGenerator(lal)
 
     def batch_on(device: str, columns: dict[str, np.ndarray]) -> None:
-        plus, _ = generator.generate({name: torch.from_numpy(columns[name]).to(device) for name in COLUMNS})
+        plus, _ = generator.generate({name: torch.from_numpy(columns[name]).to(device) for name in WAVEFORM_COLUMNS})
         plus[0, 0].item()  # waits for the device
 
     of_lal = rates(lambda columns: lal.generate(columns, workers=1), core_seconds)
