@@ -10,9 +10,11 @@ from aframe.settings.jobs import Batch
 NAME, GROUP = "AframeJob", "AframeTask"
 """Attributes of a job: its name, and what the names of all jobs of its task begin with."""
 
-TOLD = ("ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitBySignal", "ExitSignal", "HoldReason", "HoldReasonCode",
-        "RemoveReason", "MemoryUsage")  # fmt: skip
-"""Attributes that are asked for."""
+STATUS_ATTRIBUTES = (
+    "ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitBySignal", "ExitSignal", "HoldReason", "HoldReasonCode",
+    "RemoveReason", "MemoryUsage",
+)  # fmt: skip
+"""Attributes that a query of jobs requests."""
 
 HOLD_NO_MEMORY = 34
 """HTCondor's hold code of a job that went over its memory."""
