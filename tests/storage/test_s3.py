@@ -20,7 +20,8 @@ from terminal import aframe, environment_of, write_run
 from aframe import storage
 from aframe.errors import ConfigurationError, StorageError
 from aframe.storage import s3
-from aframe.storage.s3 import BLOCK_BYTES, ObjectReader, ObjectStore
+from aframe.storage.s3 import ObjectStore
+from aframe.storage.s3_reader import BLOCK_BYTES, ObjectReader
 from aframe.tables import Table
 
 pytestmark = pytest.mark.s3
@@ -163,7 +164,7 @@ def test_a_small_object_is_read_whole_while_another_process_replaces_it(bucket: 
 
 
 def test_an_upload_in_parts_is_the_file(bucket: str, tmp_path: Path) -> None:
-    content = np.random.default_rng(4).bytes(3 * s3.PART_BYTES)
+    content = np.random.default_rng(4).bytes(3 * s3.MIN_PART_BYTES)
     with storage.atomic(f"{bucket}/large.bin") as temporary:
         temporary.write_bytes(content)
     assert storage.sha256(f"{bucket}/large.bin") == storage.hashlib.sha256(content).hexdigest()
@@ -335,8 +336,8 @@ def test_a_server_that_drops_connections_for_a_while_only_slows_things_down(
 
 
 def test_a_large_upload_survives_a_cut(bucket: str, wire: stores.Wire) -> None:
-    content = np.random.default_rng(6).bytes(3 * s3.PART_BYTES)
-    wire.cut_after("in", s3.PART_BYTES, 0.5)
+    content = np.random.default_rng(6).bytes(3 * s3.MIN_PART_BYTES)
+    wire.cut_after("in", s3.MIN_PART_BYTES, 0.5)
     with storage.atomic(f"{bucket}/large.bin") as temporary:
         temporary.write_bytes(content)
     assert wire.cuts == 1
