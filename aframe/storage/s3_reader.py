@@ -2,10 +2,7 @@
 
 import io
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from aframe.storage.s3 import ObjectStore
+from typing import Any, Protocol, runtime_checkable
 
 BLOCK_BYTES = 2**18
 """Size of a block. Objects are read in blocks."""
@@ -17,6 +14,17 @@ MAX_BLOCKS_AHEAD = 64
 """Maximum number of blocks that are read ahead."""
 
 
+@runtime_checkable
+class RangeStore(Protocol):
+    """A store that can read ranges of its objects."""
+
+    def info(self, path: str) -> dict[str, Any]:
+        """Type, size and tag of an object."""
+
+    def read_range(self, path: str, start: int, stop: int, etag: str) -> bytes:
+        """Read the bytes from ``start`` to ``stop``, exclusive, of the object with a tag."""
+
+
 class ObjectReader(io.RawIOBase):
     """Readable file of an object. It caches recent blocks, and reads ahead when access is sequential.
 
@@ -25,7 +33,7 @@ class ObjectReader(io.RawIOBase):
         path: Bucket and key.
     """
 
-    def __init__(self, store: "ObjectStore", path: str) -> None:
+    def __init__(self, store: RangeStore, path: str) -> None:
         super().__init__()
         about = store.info(path)
         if about["type"] != "file":
