@@ -6,7 +6,7 @@ import pytest
 from terminal import put_on, write_run
 
 from aframe.kubernetes import cluster as connection
-from aframe.kubernetes import lifecycle
+from aframe.kubernetes import follower
 
 
 @pytest.fixture
@@ -14,8 +14,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[cluster
     """A cluster, to which this process's kubeconfig leads, and in whose time seconds are short."""
     made = clusters.Cluster(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    monkeypatch.setattr(lifecycle, "INTERVAL", 0.05)
-    monkeypatch.setattr(connection, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(follower, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.05)
     yield made
     made.stop()
 

@@ -13,7 +13,7 @@ from terminal import AFRAME, environment_of, run_in
 
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError
 from aframe.kubernetes import cluster as connection
-from aframe.kubernetes import lifecycle
+from aframe.kubernetes import follower, lifecycle
 
 LOG = [f"2026-01-01T00:00:0{k}.00000000{k}Z Train: epoch {k} of 3" for k in (1, 2, 3)]
 LINES = [f"Train: epoch {k} of 3" for k in (1, 2, 3)]
@@ -142,7 +142,7 @@ def test_an_api_that_is_away_for_a_while_and_a_log_that_breaks_off(
 
 
 def test_an_api_that_never_answers(cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(connection, "CONNECTION_PATIENCE", 0.3)
     cluster.emulator.outage = 1000
     with pytest.raises(BatchError, match="did not answer for 0 s"):
         train(directory, lambda: None)
@@ -151,7 +151,7 @@ def test_an_api_that_never_answers(cluster: Cluster, directory: Path, monkeypatc
 def test_an_image_that_cannot_be_had(
     cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lifecycle, "PULL_PATIENCE", 0.3)
+    monkeypatch.setattr(follower, "PULL_PATIENCE", 0.3)
 
     def script() -> None:
         state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
