@@ -57,9 +57,9 @@ def test_training_that_succeeds(cluster: Cluster, directory: Path, capsys: pytes
         cluster.end(name, "Complete")
 
     train(directory, script)
-    told = capsys_text(capsys)
-    assert [line for line in told if line.startswith("Train: epoch")] == LINES
-    assert "Train: pod pod-1 waits: Unschedulable: 0/9 nodes" in told
+    lines = capsys_text(capsys)
+    assert [line for line in lines if line.startswith("Train: epoch")] == LINES
+    assert "Train: pod pod-1 waits: Unschedulable: 0/9 nodes" in lines
     assert nothing_secret_is_left(cluster)
 
 
@@ -135,9 +135,9 @@ def test_an_api_that_is_away_for_a_while_and_a_log_that_breaks_off(
         cluster.end(name, "Complete")
 
     train(directory, script)
-    told = capsys_text(capsys)
-    assert [line for line in told if line.startswith("Train: epoch")] == LINES
-    assert any("the Kubernetes API does not answer" in line for line in told)
+    lines = capsys_text(capsys)
+    assert [line for line in lines if line.startswith("Train: epoch")] == LINES
+    assert any("the Kubernetes API does not answer" in line for line in lines)
     assert cluster.asked[1]["sinceTime"] == LOG[0][:19] + "Z"
 
 
@@ -171,8 +171,8 @@ def test_a_job_that_somebody_deletes(cluster: Cluster, directory: Path) -> None:
 
     async def remove(cluster: Cluster, name: str) -> None:
         cluster.patch("jobs", name, {"metadata": {"labels": {}}})
-        for (resource, _, found), kept in cluster.emulator.objects.items():
-            if resource.plural == "jobs" and found == name:
+        for (resource, _, object_name), kept in cluster.emulator.objects.items():
+            if resource.plural == "jobs" and object_name == name:
                 kept.delete()
         cluster.emulator._collect(name)
 
@@ -202,7 +202,7 @@ def test_a_job_keeps_its_name_when_its_pod_has_chosen_a_precision(
     run = run_in(directory)
     names, models = [], []
     for precision in (None, "32-true"):
-        monkeypatch.setattr("aframe.runs.artifacts.recorded", lambda path, allowed, chosen=precision: chosen)
+        monkeypatch.setattr("aframe.runs.paths.recorded", lambda path, allowed, chosen=precision: chosen)
         names.append(lifecycle.manifests_of(run, NAMESPACE, os.environ)[0]["metadata"]["name"])
         models.append(run.made_model)
     assert models[0] != models[1]

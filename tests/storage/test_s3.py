@@ -234,7 +234,7 @@ def test_the_first_of_several_writers_is_kept(bucket: str) -> None:
     ids=["exists", "read", "hdf5", "glob"],
 )
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         (
             {"AWS_SECRET_ACCESS_KEY": "wrong"},
@@ -246,11 +246,15 @@ def test_the_first_of_several_writers_is_kept(bucket: str) -> None:
     ids=["secret", "key", "profile"],
 )
 def test_wrong_credentials_are_one_line(
-    bucket: str, other_settings: Callable[..., None], use: Callable[[str], object], variables: dict[str, str], told: str
+    bucket: str,
+    other_settings: Callable[..., None],
+    use: Callable[[str], object],
+    variables: dict[str, str],
+    message: str,
 ) -> None:
     storage.write_text(f"{bucket}/x.hdf5", "x")
     other_settings(**variables)
-    with pytest.raises(StorageError, match=told) as error:
+    with pytest.raises(StorageError, match=message) as error:
         use(f"{bucket}/x.hdf5")
     assert len(str(error.value).splitlines()) == 1
 
@@ -291,8 +295,10 @@ def test_credentials_and_endpoint_of_a_profile_are_found(
 
 def test_a_missing_bucket_is_one_line(bucket: str, store_server: stores.Store) -> None:
     for use in (storage.exists, storage.read_text, storage.made_with, lambda path: storage.glob(f"{path}/*")):
-        told = rf"{store_server.endpoint} has no bucket no-such-bucket: make it, or mend the s3:// path or AWS_ENDPOINT"
-        with pytest.raises(StorageError, match=told):
+        message = (
+            rf"{store_server.endpoint} has no bucket no-such-bucket: make it, or mend the s3:// path or AWS_ENDPOINT"
+        )
+        with pytest.raises(StorageError, match=message):
             use("s3://no-such-bucket/x.hdf5")
 
 
@@ -302,14 +308,14 @@ def test_commands_tell_of_a_missing_bucket_and_a_wrong_secret_before_any_work(
     directory = write_run(tmp_path / "run")
     variables = environment_of() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     kept = (directory / ".env").read_text()
-    for place, told, extra in (("s3://no-such-bucket", "no bucket", {}), (bucket, "refuses", variables)):
+    for place, message, extra in (("s3://no-such-bucket", "no bucket", {}), (bucket, "refuses", variables)):
         text = kept.replace('RESULTS_DIR="$AFRAME_RUN_DIR', f'RESULTS_DIR="{place}')
         (directory / ".env").write_text(text)
         result = aframe("run", str(directory), variables={**environment_of(), **extra})
         assert result.returncode == 1
         assert len(result.stderr.splitlines()) == 1, result.stderr
         assert result.stderr.startswith("error: the S3 store at ")
-        assert told in result.stderr
+        assert message in result.stderr
         assert not (directory / "train_data").exists()
 
 
@@ -330,9 +336,9 @@ def test_a_server_that_drops_connections_for_a_while_only_slows_things_down(
     wire.cut_after("out", BLOCK_BYTES, 0.5)  # in the middle of an answer
     assert storage.sha256(f"{bucket}/blob") == storage.hashlib.sha256(content).hexdigest()
     assert wire.dropped > len(steps)
-    told = capfd.readouterr().err.splitlines()
-    assert len(told) == 1, told
-    assert told[0].startswith(f"note: the S3 store at {wire.endpoint} does not answer (")
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"note: the S3 store at {wire.endpoint} does not answer (")
 
 
 def test_a_large_upload_survives_a_cut(bucket: str, wire: stores.Wire) -> None:
