@@ -1,4 +1,4 @@
-"""The ``aframe`` command: it knows the commands' names, and imports the one that is asked for."""
+"""The ``aframe`` command. It imports only the module of the chosen subcommand."""
 
 import argparse
 import errno
@@ -29,38 +29,37 @@ COMMANDS = {
     "doctor": "check this machine, and tell what a run will cost",
     "completion": "print what makes a shell complete aframe's commands and options",
 }
-"""Names, which are those of the modules in ``aframe.commands``, and what help says of them."""
+"""Help text of each command. Its name is that of its module in ``aframe.commands``."""
 
 WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "report")
-"""Commands whose lines of progress a terminal shows as bars; ``run`` sees to its own."""
+"""Commands whose progress a terminal shows as bars. ``run`` sets up its own bars."""
 
 ALL = "*"
 """Stands for every command."""
 
-
 MAKE_SPACE = "make some, or send it elsewhere, and run the same command again"
-"""What mends a full device."""
+"""Advice to the user for a full device."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells of a wrong command line in one line."""
+    """Parser that reports a wrong command line in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """End with exit code 2."""
+        """Print an error and end with exit code 2."""
         self.exit(2, f"error: {self.prog}: {message}; `{self.prog} --help` tells all\n")
 
 
 def build_parser(chosen: str = "") -> Parser:
-    """The parser of all commands.
+    """Build the parser of all commands.
 
     Args:
-        chosen: The command whose options are wanted, or ``ALL``; the others' modules are not imported.
+        chosen: Command whose options are declared, or ``ALL``. Modules of other commands are not imported.
     """
     parser = Parser(prog="aframe", description="Search strain for compact binary mergers with neural networks.")
     _add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, told in COMMANDS.items():
-        command = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    for name, help_text in COMMANDS.items():
+        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
         if chosen in (name, ALL):
             import_module(f"aframe.commands.{name}").add_arguments(command)
         _add_common(command)
@@ -68,25 +67,29 @@ def build_parser(chosen: str = "") -> Parser:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Declare what is understood before and after each command's name."""
+    """Declare the options that are valid before and after the name of each command."""
     parser.add_argument(
         "--version", action="version", version=f"aframe {__version__}", help="print the version, and end"
     )
-    for name, told in (
+    for name, help_text in (
         ("debug", "show the traceback of an error, and all that luigi logs (default: one line)"),
         ("quiet", "show errors alone (default: progress, notes and warnings too)"),
     ):
-        parser.add_argument(f"--{name}", action="store_true", default=argparse.SUPPRESS, help=told)
+        parser.add_argument(f"--{name}", action="store_true", default=argparse.SUPPRESS, help=help_text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; errors that a user can mend are one line and exit code 1."""
+    """Run a command. Errors that a user can correct end it with one line and exit code 1.
+
+    Args:
+        arguments: Words of the command line; None for those of this process.
+    """
     options = list(sys.argv[1:] if arguments is None else arguments)
     console.spell_out()
     try:
         try:
             _dispatch(options)
-        except SystemExit:  # of help, and of commands that have an exit code of their own
+        except SystemExit:  # from help, and from commands with other exit codes
             sys.stdout.flush()
             raise
         sys.stdout.flush()
@@ -95,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(error.told, file=sys.stderr)
         raise SystemExit(1) from None
-    except BrokenPipeError:  # whoever read has read enough, as head has
+    except BrokenPipeError:  # the reader of the output has closed it, as head does
         console.drop_unwritable(sys.stdout)
         raise SystemExit(1) from None
     except OSError as error:
@@ -113,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _dispatch(options: Sequence[str]) -> None:
+    """Parse a command line and run its command."""
     name = next((option for option in options if not option.startswith("-")), "")
     parser = build_parser(name)
     if name and name not in COMMANDS:
@@ -121,18 +125,18 @@ def _dispatch(options: Sequence[str]) -> None:
         os.environ["AFRAME_DEBUG"] = "1"
     if "--quiet" in options:
         os.environ[console.QUIET] = "1"
-    own = [option for option in options if option not in ("--debug", "--quiet")]
+    arguments = [option for option in options if option not in ("--debug", "--quiet")]
     is_shown = name in WITH_PROGRESS and sys.stdout.isatty() and sys.stderr.isatty()
     if name == "train":
         if "--version" in options:
             parser.parse_args(["--version"])
-        own.remove(name)
-        if not own or own[0].startswith("-"):  # the options are those of what it does, which is not said
-            parser.parse_args([name, *own[:1]])
+        arguments.remove(name)
+        if not arguments or arguments[0].startswith("-"):  # without a subcommand, the options are those of train
+            parser.parse_args([name, *arguments[:1]])
         _show(is_shown)
-        import_module("aframe.commands.train").run(own)
+        import_module("aframe.commands.train").run(arguments)
         return
-    parsed, unknown = parser.parse_known_args(own)
+    parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         _refuse(parser, name, unknown[0])
     if not name:
@@ -144,22 +148,28 @@ def _dispatch(options: Sequence[str]) -> None:
 
 
 def _show(is_terminal: bool) -> None:
-    """Show progress as bars, or errors alone, where that is wanted."""
+    """Start a console that shows progress as bars on a terminal, or only errors with ``--quiet``."""
     if is_terminal or os.environ.get(console.QUIET):
         console.start(None)
 
 
 def _refuse(parser: Parser, name: str, option: str) -> NoReturn:
-    """Say that a command has no such option, and which one is most like it."""
+    """End with the error that a command has no such option. The message names the most similar option.
+
+    Args:
+        parser: Parser of all commands.
+        name: Name of the command; empty if there is none.
+        option: The unknown option.
+    """
     command = subparsers(parser)[name] if name else parser
-    known = [string for action in command._actions for string in action.option_strings]
-    command.error(f"there is no option {option.partition('=')[0]}{nearest(option.partition('=')[0], known)}")
+    strings = [string for action in command._actions for string in action.option_strings]
+    command.error(f"there is no option {option.partition('=')[0]}{nearest(option.partition('=')[0], strings)}")
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, Parser]:
     """The parser of each command."""
-    found: dict[str, Parser] = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
-    return found
+    parsers: dict[str, Parser] = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    return parsers
 
 
 if __name__ == "__main__":

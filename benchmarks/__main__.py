@@ -1,9 +1,10 @@
-"""Run every script of this folder, each on its own, and print a table of what they measured.
+"""Run every script of this directory in a separate process, and print a table of the measured values.
 
     python benchmarks [--quick] [NAME …]
 
-A script that fails, says nothing, or exceeds its time limit is a row that says so, and the others go on. The exit code
-is 1 if a script failed or a value missed its target, and one line names them. Ctrl-C ends it with the table so far.
+If a script fails, prints no result, or exceeds its time limit, its row reports this, and the other scripts still run.
+If a script failed or a value missed its target, the exit code is 1, and one line names them. After Ctrl-C, the table
+contains the results so far.
 """
 
 import argparse
@@ -23,27 +24,31 @@ from typing import IO, Any
 
 from _rows import AT_LEAST, AT_MOST
 
-LIMIT, QUICK_LIMIT = 1800.0, 600.0
-"""Seconds that a script may take."""
+TIME_LIMIT = 1800.0
+"""Maximum duration of a script, s."""
 
-LIMITS = {"networks": 3600.0, "training_input": 3600.0, "year_of_background": 7200.0}
-"""Those that may take longer, if they are not to be quick."""
+QUICK_TIME_LIMIT = 600.0
+"""Maximum duration of a script with ``--quick``, s."""
 
-GRACE = 5.0
-"""Seconds in which what a dead script wrote must have arrived."""
+TIME_LIMITS = {"networks": 3600.0, "training_input": 3600.0, "year_of_background": 7200.0}
+"""Maximum durations of slow scripts without ``--quick``, s."""
+
+OUTPUT_TIMEOUT = 5.0
+"""Seconds within which the last output of a dead script must arrive."""
 
 SIGNS = {AT_LEAST: "≥", AT_MOST: "≤"}
+"""Sign of each direction of a target."""
 
 
 @dataclass
 class Outcome:
-    """What came of a script.
+    """Result of a script.
 
     Attributes:
-        name: The script's.
-        rows: What it measured.
-        seconds: How long it took.
-        failure: Why it did not end as it should; empty where it did.
+        name: Name of the script.
+        rows: Measured values.
+        seconds: Duration, s.
+        failure: Reason of a failure; empty if the script succeeded.
     """
 
     name: str
@@ -52,13 +57,19 @@ class Outcome:
     failure: str = ""
 
     def run(self, script: Path, limit: float, environment: Mapping[str, str]) -> None:
-        """Run the script, pass on all that it prints, and keep its rows."""
+        """Run the script, print its output, and collect its rows.
+
+        Args:
+            script: Path of the script.
+            limit: Maximum duration, s.
+            environment: Environment variables.
+        """
         self.failure, start = "interrupted", time.monotonic()
         with (
             tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
             subprocess.Popen(
                 [sys.executable, str(script)],
-                env={**environment, "TMPDIR": scratch},  # nothing is left of a script that is killed
+                env={**environment, "TMPDIR": scratch},  # so that a killed script leaves no files
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -77,6 +88,7 @@ class Outcome:
                 self.seconds = time.monotonic() - start
 
     def _listen(self, output: IO[str] | None) -> None:
+        """Print all lines of an output, and collect the rows among them."""
         assert output is not None
         for line in output:
             if line.startswith('{"benchmark": '):
@@ -84,6 +96,14 @@ class Outcome:
             print(line, end="", flush=True)
 
     def _failure(self, code: int, is_late: bool, limit: float, errors: "LastLine") -> str:
+        """Reason of a failure; empty if the script succeeded.
+
+        Args:
+            code: Exit code.
+            is_late: Whether the script exceeded its time limit.
+            limit: The time limit, s.
+            errors: Last line on stderr.
+        """
         if is_late:
             return f"not done after {limit:g} s"
         if code:
@@ -92,7 +112,7 @@ class Outcome:
         return "" if self.rows else "it printed no result"
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The script's rows of the table; its time stands in the first one."""
+        """Rows of the script in the table. The first row contains its duration."""
         table = [
             (row["benchmark"], _value(row), row["unit"], _target(row), _reached(row), "", row.get("note") or "")
             for row in self.rows
@@ -103,10 +123,10 @@ class Outcome:
 
 
 class LastLine:
-    """The last line of a stream that says something; all of it is passed on to stderr.
+    """Last line of a stream that is not blank. All lines are printed to stderr.
 
     Args:
-        stream: Read to its end by a thread.
+        stream: The stream. A thread reads it to its end.
     """
 
     def __init__(self, stream: IO[str] | None) -> None:
@@ -116,24 +136,26 @@ class LastLine:
         self._thread.start()
 
     def _listen(self, stream: IO[str]) -> None:
+        """Print all lines of the stream, and keep the last one."""
         for line in stream:
             sys.stderr.write(line)
             sys.stderr.flush()
             self._line = line.strip() or self._line
 
     def text(self) -> str:
-        """The line, once the stream has ended."""
-        self._thread.join(GRACE)
+        """Return the line after the end of the stream."""
+        self._thread.join(OUTPUT_TIMEOUT)
         return self._line
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
-    """End a script, and the processes that it has started, if any of them still runs."""
+    """Kill a script and all processes that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _value(row: dict[str, Any]) -> str:
+    """Cell with the value and its error."""
     if row["value"] is None:
         return "-"
     error = row.get("error")
@@ -141,17 +163,19 @@ def _value(row: dict[str, Any]) -> str:
 
 
 def _target(row: dict[str, Any]) -> str:
+    """Cell with the target."""
     return "-" if row["target"] is None else f"{SIGNS[row['direction']]} {row['target']:g}"
 
 
 def _reached(row: dict[str, Any]) -> str:
+    """Cell that states whether the value reaches its target."""
     if row["value"] is None:
         return "not run"
     return {True: "yes", False: "NO", None: "-"}[row["ok"]]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """All rows of all scripts, in columns."""
+    """Table of all rows of all scripts."""
     heading = ("benchmark", "value", "unit", "target", "reached", "seconds", "note")
     rows = [heading, *(cells for outcome in outcomes for cells in outcome.cells())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -161,15 +185,19 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:
-    """What failed and what missed its target, in one line; empty where nothing did."""
+    """Failed scripts and missed targets in one line; empty if there are none."""
     failed = [outcome.name for outcome in outcomes if outcome.failure]
     missed = [row["benchmark"] for outcome in outcomes for row in outcome.rows if row["ok"] is False]
-    told = {"failed": failed, "missed their targets": missed}
-    return "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
+    groups = {"failed": failed, "missed their targets": missed}
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items() if names)
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = Path(__file__).parent) -> None:
-    """Run them all, or those named on the command line.
+    """Run all scripts, or those on the command line.
+
+    Args:
+        arguments: Words of the command line; None for those of this process.
+        folder: Directory of the scripts.
 
     Raises:
         SystemExit: If a script failed or a value missed its target, or after Ctrl-C.
@@ -184,21 +212,21 @@ def main(arguments: Sequence[str] | None = None, folder: Path = Path(__file__).p
     if unknown := [name for name in chosen.names if name not in scripts]:
         parser.error(f"no such script: {', '.join(unknown)} (choose from {', '.join(scripts)})")
     environment = os.environ | ({"AFRAME_BENCHMARKS": "quick"} if chosen.quick else {})
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: else the script at work would outlive this process
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C, so that no script outlives this process
         signal.signal(number, signal.default_int_handler)
     outcomes: list[Outcome] = []
     try:
         for name in chosen.names or scripts:
             outcomes.append(Outcome(name))
             print(f"\n{name}", flush=True)
-            limit = QUICK_LIMIT if chosen.quick else LIMITS.get(name, LIMIT)
+            limit = QUICK_TIME_LIMIT if chosen.quick else TIME_LIMITS.get(name, TIME_LIMIT)
             outcomes[-1].run(scripts[name], limit, environment)
     except KeyboardInterrupt:
         print(f"\n{table(outcomes)}", flush=True)
         raise SystemExit(130) from None
     print(f"\n{table(outcomes)}", flush=True)
-    if told := verdict(outcomes):
-        raise SystemExit(told)
+    if message := verdict(outcomes):
+        raise SystemExit(message)
 
 
 if __name__ == "__main__":

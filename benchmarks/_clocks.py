@@ -1,4 +1,4 @@
-"""Time, memory, and their scatter over repetitions."""
+"""Measurement of time and memory, and their scatter over repetitions."""
 
 import multiprocessing
 import resource
@@ -15,32 +15,40 @@ T = TypeVar("T")
 
 
 def core_seconds(call: Callable[[], object]) -> float:
-    """Processor time of a call: what others do on the machine does not count."""
+    """Processor time of a call, s. Other processes on the machine do not count."""
     start = time.process_time()
     call()
     return time.process_time() - start
 
 
 def wall_seconds(call: Callable[[], object]) -> float:
-    """Time of a call by the clock."""
+    """Elapsed time of a call, s."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def middle(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """The median of some repetitions, and half the distance between the largest and the smallest."""
+    """Median of repetitions, and half the distance between their maximum and minimum."""
     return float(np.median(values)), float(np.max(values) - np.min(values)) / 2
 
 
 def peak_gigabytes() -> float:
-    """The most memory that this process has had."""
+    """Peak memory of this process, GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a process of its own, whose memory is that of this call alone.
+    """Call a function in a new process. The peak memory of this process is that of the call alone.
+
+    Args:
+        function: The function.
+        *args: Its arguments.
+        **kwargs: Its keyword arguments.
+
+    Returns:
+        Result of the function.
 
     Raises:
         BrokenProcessPool: If the process is killed.

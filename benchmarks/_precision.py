@@ -1,21 +1,21 @@
-"""The precision in which this machine's processor computes best."""
+"""Precision of the benchmarks: the fastest of the processor."""
 
 import torch
 
 from aframe.machine.precision import DTYPES, TRAINER_PRECISIONS, choose
 
-EMULATED = "bfloat16 is emulated here"
-"""Why there is no value of it."""
+EMULATION_NOTE = "bfloat16 is emulated here"
+"""Note of a row without a value."""
 
 TRAINED_IN = {DTYPES[name]: lightning for name, lightning in TRAINER_PRECISIONS.items()}
-"""What Lightning calls a training in each precision."""
+"""Name in Lightning of each precision."""
 
 
 def fastest() -> torch.dtype:
-    """bfloat16 where the processor has instructions for it, else float32."""
+    """bfloat16 if the processor has instructions for it, otherwise float32."""
     return DTYPES[choose("cpu")]
 
 
 def name_of(dtype: torch.dtype) -> str:
-    """A precision as configurations name it."""
+    """Name of a precision in configurations."""
     return str(dtype).removeprefix("torch.")

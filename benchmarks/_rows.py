@@ -1,4 +1,7 @@
-"""Rows of the benchmarks' table: each is a line of JSON, and only here is it decided whether it reaches its target."""
+"""Rows of the table of benchmarks, one line of JSON each.
+
+Only this module decides whether a value reaches its target.
+"""
 
 import json
 import os
@@ -6,21 +9,22 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 QUICK = os.environ.get("AFRAME_BENCHMARKS") == "quick"
-"""Whether amounts of work are small, as ``python benchmarks --quick`` asks for."""
+"""Whether amounts of work are small, as with ``python benchmarks --quick``."""
 
 AT_LEAST, AT_MOST = "at least", "at most"
+"""Directions of a target."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a value should reach.
+    """Target of a value.
 
     Attributes:
-        value: The least or the largest value that does.
+        value: Smallest or largest value that reaches the target.
         direction: ``AT_LEAST`` or ``AT_MOST``.
-        of_full_amount: Whether it is that of the full amount of work, which says nothing of a smaller one.
+        of_full_amount: Whether the target applies only to the full amount of work.
     """
 
     value: float
@@ -28,22 +32,37 @@ class Target:
     of_full_amount: bool = False
 
     def is_reached(self, value: float) -> bool:
-        """Whether a value reaches the target; one that is not a number does not."""
+        """Whether a value reaches the target. NaN does not."""
         return value >= self.value if self.direction == AT_LEAST else value <= self.value
 
 
 def at_least(value: float, of_full_amount: bool = False) -> Target:
-    """The target of a speed, or of anything else of which more is better."""
+    """Target of a speed, or of another quantity for which larger values are better.
+
+    Args:
+        value: Smallest value that reaches the target.
+        of_full_amount: Whether the target applies only to the full amount of work.
+    """
     return Target(value, AT_LEAST, of_full_amount)
 
 
 def at_most(value: float, of_full_amount: bool = False) -> Target:
-    """The target of a cost."""
+    """Target of a cost, for which smaller values are better.
+
+    Args:
+        value: Largest value that reaches the target.
+        of_full_amount: Whether the target applies only to the full amount of work.
+    """
     return Target(value, AT_MOST, of_full_amount)
 
 
 def sized(full: T, quick: T) -> T:
-    """An amount of work: the full one, or the one that ``--quick`` does."""
+    """Choose an amount of work.
+
+    Args:
+        full: Full amount.
+        quick: Amount with ``--quick``.
+    """
     return quick if QUICK else full
 
 
@@ -59,12 +78,12 @@ def tell(
     """Print a row.
 
     Args:
-        benchmark: What was measured.
-        value: What came of it; None where it could not be measured here, which ``note`` explains.
-        unit: Of value, target and error.
-        target: None where there is none: nobody judges the value then.
+        benchmark: Name of the measured quantity.
+        value: Measured value; None if it cannot be measured here. ``note`` then explains why.
+        unit: Unit of value, target and error.
+        target: Target of the value; None if it is not judged.
         error: Scatter of the value over repetitions.
-        note: What a reader of the row should know.
+        note: Remark for the reader of the row.
     """
     if QUICK and target is not None and target.of_full_amount:
         target, note = None, note or "quick: not judged"

@@ -45,19 +45,19 @@ def main() -> None:
     zero_lag = EventTable(columns, attributes={"Tb": livetime})
     population = rates_and_populations_bbh()
     drawn = draw(population, DRAWS, rng)
-    found = {name: drawn[name] for name in ("mass_1", "mass_2", "redshift")}
-    found |= dict.fromkeys(("detection_time", "injection_time", "snr"), np.zeros(DRAWS))
-    found |= {
+    columns = {name: drawn[name] for name in ("mass_1", "mass_2", "redshift")}
+    columns |= dict.fromkeys(("detection_time", "injection_time", "snr"), np.zeros(DRAWS))
+    columns |= {
         "shift": np.zeros((DRAWS, 2)),
         "detection_statistic": rng.normal(size=DRAWS) - 6 + 2 / drawn["redshift"],
     }
-    recovered = RecoveredTable(found, attributes={"num_injections": 20 * DRAWS, "ifos": ["H1", "L1"]})
+    recovered = RecoveredTable(columns, attributes={"num_injections": 20 * DRAWS, "ifos": ["H1", "L1"]})
     begin = time.perf_counter()
     background = Background(events["detection_statistic"], events.livetime)
-    wanted = RankingOptions(
+    options = RankingOptions(
         removal_far_per_year=0.1, merger_rate_density=(17.9, 44.0), merger_rate_evolution=2.9, rate_prior="lognormal"
     )
-    table = rank(zero_lag, background, recovered, Populations(population, None), wanted, Slides(events, spans, 7.0))
+    table = rank(zero_lag, background, recovered, Populations(population, None), options, Slides(events, spans, 7.0))
     seconds = time.perf_counter() - begin
     print(f"{len(table)} candidates, {int(table['is_removed'].sum())} removed from {len(spans.start)} slides")
     tell("candidates", seconds, "s", TARGET)

@@ -1,4 +1,4 @@
-"""One year of scores at 4 Hz, in slides of a 20 000 s segment, to events; some of them compared with a plain loop."""
+"""One year of scores at 4 Hz in slides of a 20 000 s segment, clustered to events. A plain loop checks three slides."""
 
 import numpy as np
 from _clocks import core_seconds, middle
@@ -13,7 +13,7 @@ YEARS, ROUNDS = sized((1.0, 3), (0.05, 2))
 
 
 def by_loop(scores: Array, clustering: Clustering) -> list[float]:
-    """Statistics of one slide's events by the definition."""
+    """Detection statistics of the events of one slide, directly from the definition of an event."""
     size, half = clustering.integration_size, clustering.half_width_size
     series = np.convolve(scores.astype(np.float64), np.ones(size) / size, "valid").tolist()
     return [

@@ -1,7 +1,7 @@
-"""Windows a second of the default network, in the engine and bare, at the best of some batch sizes.
+"""Windows per second of the default network, in the engine and alone, with the fastest batch size.
 
-Processor time of one thread, as a worker computes; the speed of a core is multiplied by the number of cores.
-Bare, the engine's own network has its windows assembled in memory.
+The benchmark measures processor time of one thread, as in a worker, and multiplies the speed by the number of cores.
+The network alone is that of the engine. Its windows are already assembled in memory.
 """
 
 import os
@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from _clocks import core_seconds, middle
-from _precision import EMULATED
+from _precision import EMULATION_NOTE
 from _rows import at_least, sized, tell
 
 from aframe.inference.engine import Engine
@@ -34,7 +34,7 @@ def bare(network: Network, windows: torch.Tensor, size: int) -> None:
 
 
 def compare(precision: str) -> None:
-    """Print the engine's windows a second, and as a multiple of the bare network's."""
+    """Print the speed of the engine in windows per second, and its ratio to the speed of the network alone."""
     dtype: torch.dtype = getattr(torch, precision)
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
     preprocessing = Preprocessing(("H1", "L1"), 1.5, 4.0, (0.5, 1.4), whitening)
@@ -49,7 +49,7 @@ def compare(precision: str) -> None:
         network.batch_size = size
         engine = Engine.from_strain(TorchScorer(Model(network, preprocessing), dtype), strain, grid)
         rounds = []
-        for _ in range(ROUNDS):  # taking turns, so that both see the same machine
+        for _ in range(ROUNDS):  # alternating, so that the load of the machine affects both equally
             theirs = core_seconds(lambda size=size, engine=engine: bare(engine.network, windows, size))
             rounds.append((core_seconds(lambda engine=engine: engine.scores(slide)), theirs))
         measured[size] = cores * WINDOWS / np.array(rounds)
@@ -67,8 +67,8 @@ def main() -> None:
     torch.set_num_threads(1)
     for precision, target in TARGETS.items():
         if is_emulated(getattr(torch, precision), "cpu"):
-            tell(f"default_network_{precision}", None, "1/s", target, note=EMULATED)
-            tell(f"default_network_{precision}_of_bare", None, "ratio", SHARE, note=EMULATED)
+            tell(f"default_network_{precision}", None, "1/s", target, note=EMULATION_NOTE)
+            tell(f"default_network_{precision}_of_bare", None, "ratio", SHARE, note=EMULATION_NOTE)
         else:
             compare(precision)
 

@@ -1,8 +1,9 @@
-"""Inference on a GPU: joint network and factorised network, against what the device's arithmetic and memory allow.
+"""Inference on a GPU with the joint and the factorised network, relative to the limits of arithmetic and memory.
 
-Each slide goes through the engine: windows from views on the device, scores copied back one slide behind. The floors
-are of an unfused network: every layer's operations at the device's peak, and every layer's input and output through
-its memory once. Peaks are those of the data sheet where the device is known, else measured.
+Each slide passes through the engine: its windows are views on the device, and its scores are copied back while the next
+slide is computed. The limits are those of an unfused network. Every layer needs its operations at the peak of the
+device, and moves its input and output through memory once. Peaks are those of the data sheet if the device is known,
+and measured otherwise.
 """
 
 from collections.abc import Callable
@@ -31,21 +32,32 @@ DURATION, SLIDES, JOINT_SLIDES, ROUNDS, COMPILED = sized(
 PRECISION = torch.bfloat16
 JOINT_WINDOWS_PER_SECOND, YEARS_PER_HOUR = at_least(100_000.0), at_least(100.0)
 PEAKS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12), "A100": (312e12, 2.0e12)}
-"""Operations and bytes a second: dense bfloat16 and memory, of the SXM boards (NVIDIA's data sheets)."""
+"""Operations per second (dense bfloat16) and bytes per second of memory, for SXM boards (NVIDIA's data sheets)."""
 
 IFOS = ("H1", "L1")
-MADE = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None))
+PREPROCESSING = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None))
 
 
 @dataclass
 class Work:
-    """Operations and bytes of memory that a network's layers take, each on its own."""
+    """Sum of the operations and of the bytes of memory of the layers of a network.
+
+    Attributes:
+        operations: Number of operations.
+        bytes: Bytes that the layers read and write.
+    """
 
     operations: float = 0.0
     bytes: float = 0.0
 
     def count(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Add those of one call of a layer."""
+        """Add one call of a layer.
+
+        Args:
+            module: The layer.
+            inputs: Its inputs.
+            output: Its output.
+        """
         self.bytes += sum(t.nbytes for t in (*inputs, output)) + sum(p.nbytes for p in module.parameters())
         if isinstance(module, nn.Conv1d):
             self.operations += 2 * output.numel() * module.in_channels * module.kernel_size[0]
@@ -55,11 +67,17 @@ class Work:
 
 @torch.inference_mode()
 def work_of(network: Network, windows: int, device: str) -> Work:
-    """What fusing so many windows takes, as it is called in the engine."""
-    work, hop = Work(), network.hop(MADE.stride_size)
+    """Work of the fusion of windows, as the engine calls it.
+
+    Args:
+        network: The network.
+        windows: Number of windows.
+        device: Type of device.
+    """
+    work, hop = Work(), network.hop(PREPROCESSING.stride_size)
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(work.count) for module in leaves]
-    size = (windows - 1) * MADE.stride_size + MADE.kernel_size
+    size = (windows - 1) * PREPROCESSING.stride_size + PREPROCESSING.kernel_size
     embeddings = network.encode(torch.randn(1, len(IFOS), size, device=device, dtype=PRECISION))
     work.operations = work.bytes = 0.0
     network.fuse(embeddings.unbind(1), hop)
@@ -69,10 +87,10 @@ def work_of(network: Network, windows: int, device: str) -> Work:
 
 
 def peaks(device: str) -> tuple[float, float]:
-    """Operations and bytes a second that the device can do."""
+    """Peak operations per second and bytes per second of a device."""
     name = torch.cuda.get_device_name() if device == "cuda" else ""
-    for known, values in PEAKS.items():
-        if known in name:
+    for board, values in PEAKS.items():
+        if board in name:
             return values
     size = 8192 if device == "cuda" else 1024
     matrix = torch.randn(size, size, device=device, dtype=PRECISION)
@@ -82,7 +100,7 @@ def peaks(device: str) -> tuple[float, float]:
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
-    """Time of a call and of what it has asked of the device."""
+    """Elapsed time of a call and of its work on the device, s."""
     synchronize(device)
     return wall_seconds(lambda: (call(), synchronize(device)))
 
@@ -93,10 +111,21 @@ def synchronize(device: str) -> None:
 
 
 def measure(network: Network, slides: int, device: str, compiled: bool, duration: float) -> tuple[float, float]:
-    """Windows a second of slides through the engine, their scatter, and what bounds them."""
+    """Measure the speed of the engine, and print which limit is closest.
+
+    Args:
+        network: The network.
+        slides: Number of slides.
+        device: Type of device.
+        compiled: Whether to compile the network.
+        duration: Length of the segment, s.
+
+    Returns:
+        Windows per second, and their scatter.
+    """
     strain = {ifo: np.random.default_rng(0).standard_normal(round(duration * RATE)) for ifo in IFOS}
-    grid = Grid(MADE, (0.0, 1.0))
-    scorer = TorchScorer(Model(network, MADE), PRECISION, device, compiled)
+    grid = Grid(PREPROCESSING, (0.0, 1.0))
+    scorer = TorchScorer(Model(network, PREPROCESSING), PRECISION, device, compiled)
     engine: list[Engine] = []
     prepared = seconds(lambda: engine.append(Engine.from_strain(scorer, strain, grid)), device)
     todo = [grid.slide(0, duration, number) for number in range(1, slides + 1)]
@@ -126,15 +155,15 @@ def main(device: str = "cuda", duration: float = DURATION, number: int = SLIDES)
         tell(years, None, "yr/h", YEARS_PER_HOUR, note="no GPU")
         return
     torch.manual_seed(0)
-    network = JointResNet(2, MADE.kernel_size).eval().requires_grad_(False)
-    network.batch_size, rates = best_batch_size(network, MADE, PRECISION, device)
+    network = JointResNet(2, PREPROCESSING.kernel_size).eval().requires_grad_(False)
+    network.batch_size, rates = best_batch_size(network, PREPROCESSING, PRECISION, device)
     print("batches: " + ", ".join(f"{size} {rate:.0f}/s" for size, rate in rates.items()), flush=True)
     speeds = [measure(network, min(number, JOINT_SLIDES), device, compiled, duration) for compiled in COMPILED]
     speed, error = max(speeds)
     tell(joint, speed, "1/s", JOINT_WINDOWS_PER_SECOND, error)
-    head = FactorisedNetwork(2, MADE.kernel_size).eval().requires_grad_(False)
+    head = FactorisedNetwork(2, PREPROCESSING.kernel_size).eval().requires_grad_(False)
     speeds = [measure(head, number, device, compiled, duration) for compiled in COMPILED]
-    (speed, error), an_hour = max(speeds), 3600 / MADE.inference_sampling_rate / SECONDS_PER_YEAR
+    (speed, error), an_hour = max(speeds), 3600 / PREPROCESSING.inference_sampling_rate / SECONDS_PER_YEAR
     tell(years, speed * an_hour, "yr/h", YEARS_PER_HOUR, error * an_hour)
 
 

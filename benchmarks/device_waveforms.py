@@ -1,6 +1,7 @@
-"""IMRPhenomPv2 in batches by ml4gw, on the GPU if there is one, beside LAL on one core: 8 s, 2048 Hz, default prior.
+"""IMRPhenomPv2 in batches by ml4gw, relative to LAL on one core: 8 s, 2048 Hz, default prior.
 
-On processors it need only keep up with training there; on a GPU it must not be slower than LAL on a core.
+ml4gw runs on a processor core, and on a GPU if there is one. On a core, it must be as fast as training there. On a GPU,
+it must be as fast as LAL on a core.
 """
 
 import importlib.util
@@ -18,13 +19,18 @@ from aframe.waveforms.priors import draw, rates_and_populations_bbh
 BATCH_SIZE = 128
 BATCHES = sized(8, 3)
 PLACES = {"cpu": ("one core", core_seconds, at_least(0.25)), "cuda": ("a GPU", wall_seconds, at_least(1.0))}
-"""What each device is called, its clock, and the target as a multiple of LAL's speed."""
+"""Name of each device, its clock, and its target as a multiple of LAL's speed."""
 
 
 def rates(
     make: Callable[[dict[str, np.ndarray]], object], clock: Callable[[Callable[[], object]], float]
 ) -> np.ndarray:
-    """Waveforms per second of batches that come from the processor, as in training; the first one is not counted."""
+    """Waveforms per second, for each batch except the first. The parameters are on the processor, as in training.
+
+    Args:
+        make: Generates a batch from its parameters.
+        clock: Measures the time of a call, s.
+    """
     batches = [draw(rates_and_populations_bbh(), BATCH_SIZE, np.random.default_rng(k)) for k in range(BATCHES + 1)]
     make(batches.pop())
     return np.array([BATCH_SIZE / clock(lambda batch=batch: make(batch)) for batch in batches])

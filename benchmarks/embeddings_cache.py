@@ -1,6 +1,6 @@
-"""What encoding costs in slides, and what keeping embeddings on disk saves: one core, at 1024 and 2048 Hz.
+"""Cost of encoding, and time that embeddings on disk save, on one core at 1024 and 2048 Hz.
 
-A unit of work on a segment that is kept reads its embeddings; on any other it reads strain, whitens and encodes.
+A unit of work reads the embeddings of its segment if they are cached. Otherwise it reads strain, whitens and encodes.
 """
 
 import dataclasses
@@ -31,28 +31,35 @@ IFOS = ("H1", "L1")
 
 
 def whiten(background: str, whitening: Whitening) -> None:
+    """Read and whiten the strain of a segment."""
     with open_background(background) as file:
         for ifo in IFOS:
             whiten_stream(torch.from_numpy(file.read(ifo)), whitening)
 
 
 def measure(rate: float, precision: torch.dtype, folder: str) -> None:
-    """Print what a segment costs with and without its embeddings at hand."""
+    """Print the cost of a segment with and without cached embeddings.
+
+    Args:
+        rate: Sample rate, Hz.
+        precision: Precision of the network.
+        folder: Directory of strain and embeddings.
+    """
     whitening = Whitening(rate, 64.0, 1.0, 1.0, 64.0, 32.0, None)
-    made = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), whitening)
-    model = Model(FactorisedNetwork(2, made.kernel_size).eval().requires_grad_(False), made)
-    grid, cache = Grid(made, (0.0, 1.0)), EmbeddingCache(folder, 1e12, {"model": "untrained"})
+    preprocessing = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), whitening)
+    model = Model(FactorisedNetwork(2, preprocessing.kernel_size).eval().requires_grad_(False), preprocessing)
+    grid, cache = Grid(preprocessing, (0.0, 1.0)), EmbeddingCache(folder, 1e12, {"model": "untrained"})
     searcher = Searcher(TorchScorer(model, precision), grid, Clustering(4.0, 1.0, 8.0, 0.95), 1.0, cache)
-    anew = dataclasses.replace(searcher, cache=None)
+    without_cache = dataclasses.replace(searcher, cache=None)
     background, random = background_path(folder, START, DURATION), np.random.default_rng(0)
     write_background(background, {o: random.standard_normal(round(DURATION * rate)) for o in IFOS}, START, rate)
-    engine = segment_engine(searcher, background)  # keeps the embeddings
+    engine = segment_engine(searcher, background)  # writes the embeddings to the cache
     write = core_seconds(lambda: cache.write(background, dict(zip(IFOS, engine.embeddings, strict=True))))
     times = np.array(
         [
             (
                 core_seconds(lambda: whiten(background, whitening)),
-                core_seconds(lambda: segment_engine(anew, background)),
+                core_seconds(lambda: segment_engine(without_cache, background)),
                 core_seconds(lambda: segment_engine(searcher, background)),
             )
             for _ in range(ROUNDS)
@@ -64,8 +71,8 @@ def measure(rate: float, precision: torch.dtype, folder: str) -> None:
     size = Path(cache.path(background)).stat().st_size
     print(
         f"{rate:.0f} Hz, {DURATION:.0f} s: whiten {whitened:.2f} s, whiten and encode {encoded:.2f} s, "
-        f"a slide {slide:.3f} s; anew: {encoded / slide:.0f} slides' time, from disk: {read / slide:.1f}; "
-        f"kept: {size / DURATION / 1e3:.1f} kB a second of strain, written in {write:.2f} s, read in {read:.2f} s",
+        f"a slide {slide:.3f} s; encoding: {encoded / slide:.0f} slides' time, reading: {read / slide:.1f}; "
+        f"cache: {size / DURATION / 1e3:.1f} kB per second of strain, written in {write:.2f} s, read in {read:.2f} s",
         flush=True,
     )
     share, error = middle(times[:, 2] / times[:, 1])

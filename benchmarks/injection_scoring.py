@@ -1,7 +1,7 @@
-"""Injections into a slide, on one core: the engine against the bare network on the windows they touch.
+"""Scoring of injections in a slide on one core: time of the engine relative to the network alone on affected windows.
 
-For the factorised network the bare work is to encode those windows' strain and to fuse it. Waveforms are at hand. Both
-have the same network, with its batch norms folded.
+The factorised network alone encodes and fuses the strain of these windows. The waveforms are already computed. Both use
+the same network, with folded batch normalisation.
 """
 
 import numpy as np
@@ -19,13 +19,20 @@ from aframe.train.model import Model
 
 RATE, SIGNAL, SPACING = 2048.0, 8.0, 16.0
 FACTORISED, JOINT, ROUNDS = sized((40, 6, 7), (10, 2, 3))
-"""Injections of each network, and repetitions."""
+"""Numbers of injections for each network, and number of repetitions."""
 
 TARGET = at_most(1.1)
 
 
 def compare(name: str, network: Network, precision: torch.dtype, number: int) -> None:
-    """Print the engine's time per injection as a multiple of the bare network's on as many windows."""
+    """Print the ratio of the time of the engine to the time of the network alone on as many windows.
+
+    Args:
+        name: Name of the network.
+        network: The network.
+        precision: Its precision.
+        number: Number of injections.
+    """
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
     preprocessing = Preprocessing(("H1", "L1"), 1.5, 4.0, (0.5, 1.4), whitening)
     model = Model(network.eval().requires_grad_(False), preprocessing)
@@ -42,7 +49,7 @@ def compare(name: str, network: Network, precision: torch.dtype, number: int) ->
     background = np.zeros(slide.windows, np.float32)
     touched = int(np.count_nonzero(engine.scores_with(slide, background, signals)))
     ours, theirs = [], []
-    for _ in range(ROUNDS):  # taking turns, so that both see the same machine
+    for _ in range(ROUNDS):  # alternating, so that the load of the machine affects both equally
         theirs.append(core_seconds(lambda: bare(engine, touched)))
         ours.append(core_seconds(lambda: engine.scores_with(slide, background, signals)))
     print(
@@ -55,7 +62,12 @@ def compare(name: str, network: Network, precision: torch.dtype, number: int) ->
 
 @torch.inference_mode()
 def bare(engine: Engine, windows: int) -> None:
-    """The engine's network alone on a stretch of so many windows, in stretches of an injection's."""
+    """Compute scores with the network of an engine, in stretches as long as those of one injection.
+
+    Args:
+        engine: The engine.
+        windows: Number of windows.
+    """
     per_stretch = round((SIGNAL + 1.0 + 1.5) * 4)
     for _ in range(0, windows, per_stretch):
         size = (per_stretch - 1) * engine.stride_size + engine.kernel_size

@@ -23,7 +23,7 @@ DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).resolve().parents[
 
 
 def o3_psds() -> tuple[torch.Tensor, str]:
-    """H1's and L1's noise in O3, every half a hertz to 1024 Hz: as measured, else LIGO-T1800545; and which."""
+    """PSDs of H1 and L1 in O3, from 0 to 1024 Hz in steps of 0.5 Hz, and their source: measured, or LIGO-T1800545."""
     paths = [DATA / "asd" / f"cogwheel_asd_{ifo[0]}_O3.npy" for ifo in IFOS]
     if all(path.is_file() for path in paths):
         frequency = np.linspace(0.0, 1024.0, 2049)
@@ -35,7 +35,14 @@ def o3_psds() -> tuple[torch.Tensor, str]:
 
 
 def shares(source: SignalSource, selection: Selection, number: int, seed: int) -> tuple[float, float, float]:
-    """Accepted injections a second, and the shares of draws that are accepted and that need no waveform."""
+    """Accepted injections per second, and fractions of draws that are accepted and that need no waveform.
+
+    Args:
+        source: Source of signals.
+        selection: Criterion of acceptance.
+        number: Number of accepted injections.
+        seed: Seed of the draws.
+    """
     start, draws, judged, count = time.perf_counter(), 0, 0, 0
     for accepted, _ in accepted_signals(source, selection, number, np.random.default_rng(seed)):
         count += len(accepted)

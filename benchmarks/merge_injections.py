@@ -1,6 +1,6 @@
-"""Peak memory and time of joining half a million injections, as parameters, and 8 s waveforms of two detectors.
+"""Peak memory and time of merging parameters of 500 000 injections, and 8 s waveforms of two detectors.
 
-The waveforms are those of 16 384 injections (2 GB): memory does not depend on how many there are.
+The waveforms belong to 16 384 injections (2 GB). Memory does not depend on their number.
 """
 
 import tempfile
@@ -20,7 +20,17 @@ TARGET = at_most(2.0, of_full_amount=True)
 
 
 def parts(folder: Path, kind: type[Table], total: int, samples: int) -> list[str]:
-    """Tables of random numbers that have ``total`` rows together."""
+    """Write tables of random numbers.
+
+    Args:
+        folder: Directory of the tables.
+        kind: Class of the tables.
+        total: Number of rows of all tables together.
+        samples: Samples of a waveform; 0 for no waveforms.
+
+    Returns:
+        Paths of the tables.
+    """
     rng, paths = np.random.default_rng(1), []
     drawn = tuple(draw(demo_bbh(), 1, rng))
     for part in range(PARTS):
@@ -35,7 +45,16 @@ def parts(folder: Path, kind: type[Table], total: int, samples: int) -> list[str
 
 
 def merge(kind: type[Table], paths: list[str], path: str) -> tuple[float, float]:
-    """Time (s) of joining, and this process's peak memory (GB)."""
+    """Merge tables.
+
+    Args:
+        kind: Class of the tables.
+        paths: Paths of the tables.
+        path: Path of the merged table.
+
+    Returns:
+        Time (s), and peak memory of this process (GB).
+    """
     return wall_seconds(lambda: merge_tables(kind, paths, path, {}, COUNTS)), peak_gigabytes()
 
 

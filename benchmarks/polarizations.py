@@ -1,6 +1,6 @@
 """Polarizations per second: IMRPhenomPv2, 8 s at 2048 Hz from 20 Hz, binaries of the default population, two cores.
 
-And how that compares with two processes that do nothing but call LAL's frequency-domain function in a loop.
+The speed is compared with that of two processes that only call LAL's frequency-domain function in a loop.
 """
 
 import multiprocessing
@@ -21,7 +21,7 @@ TARGET, RATIO_TARGET = at_least(1500.0), at_least(0.75)
 
 
 def lal_arguments(generator: WaveformGenerator, columns: dict[str, np.ndarray]) -> list[tuple[object, ...]]:
-    """What LAL's function is called with for each binary, on the grid of the whole waveform."""
+    """Arguments of LAL's function for each binary, on the frequency grid of the whole waveform."""
     reference, rows = generator.reference_frequency, []
     for i in range(len(columns["mass_1"])):
         row = {name: float(column[i]) for name, column in columns.items()}
@@ -43,7 +43,7 @@ def loop(arguments: list[tuple[object, ...]], start: multiprocessing.Barrier) ->
 
 
 def bare_seconds(arguments: list[tuple[object, ...]]) -> float:
-    """Time that the loops take, their processes being there before it starts."""
+    """Elapsed time of the loops, s. Their processes start before the measurement."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(PROCESSES + 1)
     parts = [arguments[i::PROCESSES] for i in range(PROCESSES)]

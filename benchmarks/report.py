@@ -1,4 +1,4 @@
-"""The report of a year-long run and its figures for papers, from the artifacts on disk: what `aframe report` does."""
+"""Report of a year-long run with its figures for papers, from the outputs on disk, as in `aframe report`."""
 
 import json
 import sys
@@ -55,7 +55,13 @@ def main() -> None:
 
 
 def write_run(results: str, train: str, test: str) -> None:
-    """The artifacts of a search for which the statistic of a signal is its SNR."""
+    """Write the outputs of a search in which the detection statistic of a signal is its SNR.
+
+    Args:
+        results: Directory of results.
+        train: Directory of the training.
+        test: Directory of testing data.
+    """
     rng = np.random.default_rng(0)
     print("writing a year-long run", file=sys.stderr)
     events = noise(BACKGROUND, SECONDS_PER_YEAR, rng)
@@ -67,16 +73,16 @@ def write_run(results: str, train: str, test: str) -> None:
     write_closeups(f"{results}/closeups.hdf5", ((rank, closeup(rng)) for rank in range(1, 11)), CONFIGURATION)
     recovered, rejected = campaign(rng)
     recovered.write(f"{results}/foreground.hdf5", CONFIGURATION)
-    made_by = {"sample_rate": RATE, "duration": 8.0, "right_pad": 1.0, "ifos": list(IFOS)}
-    attributes = made_by | {"num_injections": ACCEPTED + REJECTED, "num_waveforms": ACCEPTED}
+    waveform_attributes = {"sample_rate": RATE, "duration": 8.0, "right_pad": 1.0, "ifos": list(IFOS)}
+    attributes = waveform_attributes | {"num_injections": ACCEPTED + REJECTED, "num_waveforms": ACCEPTED}
     InjectionTable(recovered.parameters, attributes=attributes).write(f"{test}/waveforms.hdf5")
     rejected.write(f"{test}/rejected-parameters.hdf5")
     source = demo_bbh()
     pairs = [(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)]
     draws = weigh(Draws(recovered, [rejected], source), mass_targets(pairs, 0.1, source.redshift_range))
     curves = volume_against_far(draws, background, default_far_grid(background), LIVETIME)
-    found = efficiencies(draws, background, np.array([1.0, 12.0, 365.25]))
-    write_volumes(f"{results}/plots/sensitive_volume.h5", curves, found, CONFIGURATION)
+    efficiency = efficiencies(draws, background, np.array([1.0, 12.0, 365.25]))
+    write_volumes(f"{results}/plots/sensitive_volume.h5", curves, efficiency, CONFIGURATION)
     starts = 1.24e9 + 4e4 * np.arange(SEGMENTS)
     for folder in (train, test):
         write_segments(f"{folder}/segments.txt", [Segment(start, start + 2e4) for start in starts], CONFIGURATION)
@@ -91,7 +97,7 @@ def write_run(results: str, train: str, test: str) -> None:
 
 
 def closeup(rng: np.random.Generator) -> Closeup:
-    """A candidate's figures, of noise."""
+    """Close-up of a candidate, filled with noise."""
     time, scores = np.arange(-0.5, 0.5, 1 / RATE), np.arange(-4, 4, 0.25)
     axes = np.arange(-0.5, 0.5, 1 / 256), np.geomspace(32, 512, 100)
     shape = len(axes[1]), len(axes[0])
@@ -105,14 +111,20 @@ def closeup(rng: np.random.Generator) -> Closeup:
 
 
 def noise(number: int, livetime: float, rng: np.random.Generator) -> EventTable:
-    """Events with an exponential tail."""
+    """Events whose statistics have an exponential tail.
+
+    Args:
+        number: Number of events.
+        livetime: Live time, s.
+        rng: Random numbers.
+    """
     times = 1.24e9 + np.sort(rng.uniform(0, livetime, number))
     columns = {"detection_statistic": rng.exponential(size=number).astype(np.float32) - 8, "detection_time": times}
     return EventTable({**columns, "shift": np.zeros((number, 2))}, attributes={"Tb": livetime})
 
 
 def campaign(rng: np.random.Generator) -> tuple[RecoveredTable, RejectedTable]:
-    """Accepted injections, and the draws that were too faint."""
+    """Accepted injections, and rejected draws."""
     columns = draw(demo_bbh(), ACCEPTED + REJECTED, rng)
     loudness: Array = 3e4 * (columns["chirp_mass"] / 30) ** (5 / 6) / columns["luminosity_distance"]
     order = np.argpartition(-loudness, ACCEPTED)

@@ -1,7 +1,7 @@
-"""How time and memory of scoring grow with the number of slides and with the segment's length.
+"""Time and memory of scoring as functions of the number of slides and of the length of the segment.
 
-Two detectors at 2048 Hz, the factorised network, each point in a process of its own. Draws the figure of
-docs/performance.md where its path is given: ``python benchmarks/scaling.py docs/inference_cost.svg``.
+The benchmark uses two detectors at 2048 Hz and the factorised network, and measures each point in a new process. With a
+path, it draws the figure of docs/performance.md: ``python benchmarks/scaling.py docs/inference_cost.svg``.
 """
 
 import argparse
@@ -33,6 +33,14 @@ Point = tuple[float, float, float]
 
 
 def work(folder: str, duration: float, number: int, precision: torch.dtype) -> Point:
+    """Score slides of one segment.
+
+    Args:
+        folder: Directory of the strain.
+        duration: Length of the segment, s.
+        number: Number of slides.
+        precision: Precision of the network.
+    """
     torch.set_num_threads(1)
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
     preprocessing = Preprocessing(IFOS, 1.5, 4.0, (0.5, 1.4), whitening)
@@ -40,7 +48,7 @@ def work(folder: str, duration: float, number: int, precision: torch.dtype) -> P
     grid, clustering = Grid(preprocessing, (0.0, 1.0)), Clustering(4.0, 1.0, 8.0, 0.95)
     searcher = Searcher(TorchScorer(Model(network, preprocessing), precision), grid, clustering, 1.0)
     slides = [grid.slide(0, duration, k) for k in range(1, number + 1)]
-    shortest = background_path(folder, START, min(DURATIONS))  # libraries load, caches warm
+    shortest = background_path(folder, START, min(DURATIONS))  # loads libraries and fills caches
     score_unit(searcher, Unit(shortest, [grid.slide(0, min(DURATIONS), 1)], None))
     path = background_path(folder, START, duration)
     spent = core_seconds(lambda: score_unit(searcher, Unit(path, slides, None)))
@@ -48,6 +56,13 @@ def work(folder: str, duration: float, number: int, precision: torch.dtype) -> P
 
 
 def measure(folder: str, duration: float, number: int) -> Point:
+    """Score slides of one segment in a new process.
+
+    Args:
+        folder: Directory of the strain.
+        duration: Length of the segment, s.
+        number: Number of slides.
+    """
     point = alone(work, folder, duration, number, fastest())
     print(
         f"{duration:.0f} s, {number} slides: {point[0]:.0f} s of background in {point[1]:.1f} s, {point[2]:.2f} GB",
@@ -57,13 +72,24 @@ def measure(folder: str, duration: float, number: int) -> Point:
 
 
 def deviation(x: np.ndarray, y: np.ndarray) -> float:
-    """Largest relative distance from the straight line that fits best."""
+    """Largest relative deviation from the best straight line.
+
+    Args:
+        x: Abscissae.
+        y: Positive ordinates.
+    """
     line = np.polynomial.Polynomial.fit(x, y, 1, w=1 / y)
     return float(np.abs(line(x) / y - 1).max())
 
 
 def draw(path: str, by_slides: np.ndarray, by_length: np.ndarray) -> None:
-    """The figure: time and memory against background, and against the segment's length."""
+    """Draw time and memory as functions of background and of the length of the segment.
+
+    Args:
+        path: Path of the SVG.
+        by_slides: Points for different numbers of slides.
+        by_length: Points for different lengths.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -22,20 +22,32 @@ DRAWS, BACKGROUND, PIECE, PIECES = sized((1_000_000, 5_000_000, 1_000_000, 25), 
 
 
 def tables(population: Population, rejected_count: int) -> tuple[RecoveredTable, RejectedTable]:
-    """Draws, half of them recovered."""
+    """Make tables of draws. Half of the draws are recovered.
+
+    Args:
+        population: Population of the draws.
+        rejected_count: Number of rejected draws.
+    """
     rng = np.random.default_rng(0)
     columns = draw(population, DRAWS, rng)
     near = np.arange(DRAWS) % 2 == 0
-    found = {name: column[near] for name, column in columns.items()}
+    recovered = {name: column[near] for name, column in columns.items()}
     unused = np.zeros(near.sum())
-    found |= dict.fromkeys(("detection_time", "injection_time", "snr"), unused) | {"shift": np.zeros((near.sum(), 2))}
-    found["detection_statistic"] = rng.normal(size=near.sum()) + 1 / columns["redshift"][near]
+    recovered |= dict.fromkeys(("detection_time", "injection_time", "snr"), unused) | {
+        "shift": np.zeros((near.sum(), 2))
+    }
+    recovered["detection_statistic"] = rng.normal(size=near.sum()) + 1 / columns["redshift"][near]
     attributes = {"num_injections": int(near.sum()) + rejected_count, "ifos": ["H1", "L1"]}
-    return RecoveredTable(found, attributes=attributes), RejectedTable({k: v[~near] for k, v in columns.items()})
+    return RecoveredTable(recovered, attributes=attributes), RejectedTable({k: v[~near] for k, v in columns.items()})
 
 
 def streamed(path: str, targets: list[LogNormalTarget]) -> Iterator[RejectedTable]:
-    """One file's pieces again and again: draws differ, the work does not."""
+    """Yield the rejected draws of one file repeatedly. The work is the same as for different draws.
+
+    Args:
+        path: Path of the file.
+        targets: Populations that need the columns.
+    """
     for _ in range(PIECES):
         yield from read_rejected(path, targets)
 

@@ -1,4 +1,4 @@
-"""Time slides of a 2000 s segment on one core: engine against bare network, and the whitening's share."""
+"""Time slides of a 2000 s segment on one core: engine relative to the network alone, and share of whitening."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ RATIO, SHARE, WINDOWS_PER_SECOND = at_least(0.9), at_most(0.05), at_least(40_000
 
 
 def prepared(network: Network, precision: torch.dtype) -> Engine:
-    """An engine on white noise."""
+    """An engine with white noise as strain."""
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
     preprocessing = Preprocessing(("H1", "L1"), 1.5, 4.0, (0.5, 1.4), whitening)
     model = Model(network.eval().requires_grad_(False), preprocessing)
@@ -32,7 +32,12 @@ def prepared(network: Network, precision: torch.dtype) -> Engine:
 
 @torch.inference_mode()
 def bare(engine: Engine, windows: int) -> None:
-    """The network alone, on the tiles that a slide of so many windows is cut into."""
+    """Compute the scores of a slide with the network alone, in the tiles of the engine.
+
+    Args:
+        engine: The engine.
+        windows: Number of windows of the slide.
+    """
     network, hop = engine.network, engine.scorer.hop
     per_tile = FUSED_WINDOWS
     for first in range(0, windows, per_tile):
@@ -41,14 +46,24 @@ def bare(engine: Engine, windows: int) -> None:
 
 
 def compare(name: str, network: Network, slides: int, windows: int | None) -> float:
-    """Print the engine's speed as a multiple of the bare network's; seconds that a slide takes."""
+    """Print the ratio of the speed of the engine to the speed of the network alone.
+
+    Args:
+        name: Name of the network.
+        network: The network.
+        slides: Number of slides.
+        windows: Number of windows of a slide; None for all.
+
+    Returns:
+        Time of a slide, s.
+    """
     precision = fastest()
     engine = prepared(network, precision)
     todo = [engine.grid.slide(0, DURATION, number) for number in range(1, slides + 1)]
     todo = [slide if windows is None else type(slide)(0, slide.number, slide.shifts, windows) for slide in todo]
     engine.scores(todo[0])
     ours, theirs = [], []
-    for slide in todo:  # taking turns, so that both see the same machine
+    for slide in todo:  # alternating, so that the load of the machine affects both equally
         theirs.append(core_seconds(lambda slide=slide: bare(engine, slide.windows)))
         ours.append(core_seconds(lambda slide=slide: engine.scores(slide)))
     count = np.array([slide.windows for slide in todo])
@@ -62,7 +77,12 @@ def compare(name: str, network: Network, slides: int, windows: int | None) -> fl
 
 
 def whitening_share(name: str, slide_seconds: float) -> None:
-    """Print the share that whitening takes of a run of 100 slides."""
+    """Print the share of whitening in the time of a run of 100 slides.
+
+    Args:
+        name: Name of the network.
+        slide_seconds: Time of a slide, s.
+    """
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)
     strain = torch.randn(2, round(DURATION * RATE), generator=torch.Generator().manual_seed(0))
     rounds = [core_seconds(lambda: [whiten_stream(channel, whitening) for channel in strain]) for _ in range(3)]

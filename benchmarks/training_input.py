@@ -1,7 +1,7 @@
-"""What making batches costs, of the training steps of the networks and batch sizes that are shipped, where data lie.
+"""Share of the preparation of batches in a training step, for the shipped networks and each place of the data.
 
-The demo's network trains on a processor. The full analysis' network is meant for a GPU, and is measured on one where
-there is one, else on the processor: a few steps, of a minute each.
+The network of the demo trains on a processor. The network of the full analysis trains on a GPU. Without a GPU, the
+benchmark measures a few steps on the processor, which take a minute each.
 """
 
 import os
@@ -36,7 +36,7 @@ CHANGES = (
     f"data.train_stop={1262304000 + sized(2048, 1280)}", "data.test_stop=1262326592",
     f"waveforms.num_training_waveforms={sized(1000, 200)}", "waveforms.num_validation_waveforms=20",
 )  # fmt: skip
-"""What makes a configuration's data simulated, and as few as a benchmark needs."""
+"""Changes of a configuration to a small amount of simulated data."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Case:
     """A training to measure.
 
     Attributes:
-        configuration: Its name, as of ``aframe init``.
-        device: Where it trains.
-        steps: How many are counted; one more goes before them.
-        memories: Where the data lie.
+        configuration: Name of the configuration for ``aframe init``.
+        device: Type of device.
+        steps: Number of measured steps. One step precedes them.
+        memories: Places of the data.
     """
 
     configuration: str
@@ -57,7 +57,7 @@ class Case:
 
 
 class Timed(RunDataModule):
-    """Counts the time in which batches are made."""
+    """Data module that measures the preparation of batches."""
 
     making: float = 0.0
 
@@ -70,20 +70,20 @@ class Timed(RunDataModule):
 
 
 class Steps(lightning.Callback):
-    """Time of each step, and of the making of its batch."""
+    """Records the end of each step, and the time spent on batches so far."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[float, float]] = []
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Note them."""
+        """Record both times."""
         assert isinstance(trainer.datamodule, Timed)  # type: ignore[attr-defined]
         data = trainer.datamodule  # type: ignore[attr-defined]
         self.ends.append((clock(data.device.type), data.making))
 
 
 def clock(device: str) -> float:
-    """Seconds: processor time, or those by the clock at which a GPU has nothing left to do."""
+    """Time in s: processor time, or elapsed time after all work of the GPU is done."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()
@@ -91,7 +91,12 @@ def clock(device: str) -> float:
 
 
 def prepare(directory: Path, configuration: str) -> Artifacts:
-    """A run on simulated strain, as much of it as a benchmark needs."""
+    """Prepare a run with a small amount of simulated strain.
+
+    Args:
+        directory: Directory of the run.
+        configuration: Name of the configuration.
+    """
     for name in ("train_data", "test_data", "train_run", "condor", "results"):
         os.environ[f"AFRAME_{name.upper()}_DIR"] = str(directory / name)
     os.environ["LAW_CONFIG_FILE"] = str(directory / "sandbox.cfg")
@@ -103,7 +108,13 @@ def prepare(directory: Path, configuration: str) -> Artifacts:
 
 
 def measure(run: Artifacts, case: Case, memory: Memory) -> None:
-    """Print the share of a step that the making of its batch takes."""
+    """Print the share of a step that the preparation of its batch takes.
+
+    Args:
+        run: The run.
+        case: The training.
+        memory: Place of the data.
+    """
     keys = yaml.safe_load(Path(run.training_yaml).read_text(encoding="utf-8"))["data"]
     data = Timed(**keys | {"background_memory": memory, "waveform_memory": memory})
     built = network(run)

@@ -1,6 +1,7 @@
-"""The demo's network behind a Triton server, asked from the same machine: speed, bytes on the wire, and latency.
+"""Network of the demo on a Triton server of the same machine: speed, transferred bytes, and latency.
 
-Server and ONNX Runtime in this process compute on one thread each. The server is that of `make triton`, or any on PATH.
+The server, and ONNX Runtime in this process, compute on one thread each. The server is that of `make triton`, or the
+one on PATH.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ class Counter:
     """A relay on loopback that counts the bytes of both directions.
 
     Args:
-        address: host:port of the server behind it.
+        address: host:port of the server.
     """
 
     def __init__(self, address: str) -> None:
@@ -54,6 +55,7 @@ class Counter:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
+        """Accept connections, and relay each of them to the server."""
         while True:
             near, _ = self.listener.accept()
             far = socket.create_connection(self.target)
@@ -61,28 +63,43 @@ class Counter:
                 threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
 
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the other end is gone
+        """Copy and count the bytes of one direction."""
+        with contextlib.suppress(OSError):  # the other end is closed
             while data := source.recv(1 << 20):
                 self.total += len(data)
                 sink.sendall(data)
 
 
-def compare(name: str, windows: int, here: Callable[[], object], there: Callable[[], object]) -> None:
-    """Print the server's share of the speed of ONNX Runtime in this process, taking turns, by the clock."""
-    here()
-    there()
-    times = np.array([(wall_seconds(here), wall_seconds(there)) for _ in range(ROUNDS)])
+def compare(name: str, windows: int, local: Callable[[], object], remote: Callable[[], object]) -> None:
+    """Print the ratio of the speed of the server to the speed of ONNX Runtime in this process.
+
+    Args:
+        name: Name of the work.
+        windows: Number of windows.
+        local: Does the work in this process.
+        remote: Does the work on the server.
+    """
+    local()
+    remote()
+    times = np.array([(wall_seconds(local), wall_seconds(remote)) for _ in range(ROUNDS)])
     ours, theirs = windows / np.median(times, axis=0)
     print(f"{name}: in process {ours:.0f} windows/s, Triton {theirs:.0f} windows/s")
     ratio, error = middle(times[:, 0] / times[:, 1])
     tell(f"triton_{name}_of_onnx_runtime", ratio, "ratio", RATIO, error)
 
 
-def measure(model: Model, wanted: dict[str, str], repository: str, server: TritonServer) -> None:
-    """Everything, of a server that is ready."""
+def measure(model: Model, model_identity: dict[str, str], repository: str, server: TritonServer) -> None:
+    """Measure speed, transferred bytes and latency of a server that is ready.
+
+    Args:
+        model: The model.
+        model_identity: Its identity, which client and server compare.
+        repository: Path of the model repository.
+        server: The server.
+    """
     address = server.launch.endpoint.address
-    onnx = OnnxScorer(model, wanted, repository, "aframe", threads=1)
-    client = TritonClient(address, wanted, Delivery())
+    onnx = OnnxScorer(model, model_identity, repository, "aframe", threads=1)
+    client = TritonClient(address, model_identity, Delivery())
     block = Block(model.network, model.preprocessing, ServingOptions().block_windows)
     noise = torch.randn(1, 2, block.size, generator=torch.Generator().manual_seed(0)).numpy()
     windows = BLOCKS_SENT * block.windows
@@ -106,12 +123,12 @@ def measure(model: Model, wanted: dict[str, str], repository: str, server: Trito
     compare("slides", sum(slide.windows for slide in slides), lambda: search(onnx), lambda: search(triton))
 
     counter = Counter(address)
-    counted = TritonClient(counter.address, wanted, Delivery())
+    counted = TritonClient(counter.address, model_identity, Delivery())
     list(counted.infer_each([("aframe", noise, None)]))
     before = counter.total
     list(counted.infer_each(("aframe", noise, None) for _ in range(BLOCKS_SENT)))
-    own = 4 * 2 * model.preprocessing.stride_size
-    share = (counter.total - before) / (windows * own)
+    sample_bytes = 4 * 2 * model.preprocessing.stride_size
+    share = (counter.total - before) / (windows * sample_bytes)
     tell("triton_bytes_per_window", share, "of its own samples", BYTES)
 
     alone = [wall_seconds(lambda: list(client.infer_each([("aframe", noise, None)]))) for _ in range(ASKED_ALONE)]

@@ -1,4 +1,4 @@
-"""Ten million background events against ten thousand vetoed intervals, and the live time of ten thousand slides."""
+"""Vetoes of 10 000 intervals applied to ten million background events and the live time of 10 000 slides."""
 
 import numpy as np
 from _clocks import middle, peak_gigabytes, wall_seconds

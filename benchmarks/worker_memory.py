@@ -1,7 +1,7 @@
-"""Peak memory of an inference worker on a 20 000 s segment of two detectors at 2048 Hz, for few slides and for many.
+"""Peak memory of an inference worker on a 20 000 s segment of two detectors at 2048 Hz, for few and for many slides.
 
-Half a million injections, whose waveforms are made anew, lie in its slides and in others. The joint network scores only
-the first windows of its slides: it holds the same streams however many windows it has scored.
+The table has 500 000 injections in these slides and in others, and the worker generates their waveforms. The joint
+network scores only the first windows of its slides, since its memory does not depend on the number of windows.
 """
 
 import tempfile
@@ -32,7 +32,7 @@ IFOS, SHIFTS = ("H1", "L1"), (0.0, 1.0)
 
 
 def write_injections(path: str) -> None:
-    """Parameters of injections, in order of slide and time, as the pipeline writes them."""
+    """Write parameters of injections in order of slide and time, as the pipeline does."""
     rng = np.random.default_rng(0)
     columns = draw(demo_bbh(), INJECTIONS, rng)
     per_slide = int((DURATION - 200) / SPACING)
@@ -40,13 +40,27 @@ def write_injections(path: str) -> None:
     columns["injection_time"] = START + 100 + SPACING * (np.arange(INJECTIONS) % per_slide)
     columns["shift"] = number[:, None] * np.array(SHIFTS)
     columns |= {"snr": np.full(INJECTIONS, 10.0), "ifo_snrs": np.full((INJECTIONS, 2), 7.0)}
-    made = {"approximant": "IMRPhenomPv2", "sample_rate": RATE, "duration": 8.0, "right_pad": 1.0}
-    made |= {"minimum_frequency": 20.0, "reference_frequency": 50.0, "num_injections": INJECTIONS, "ifos": list(IFOS)}
-    InjectionTable(columns, attributes=made).write(path)
+    attributes = {"approximant": "IMRPhenomPv2", "sample_rate": RATE, "duration": 8.0, "right_pad": 1.0}
+    attributes |= {
+        "minimum_frequency": 20.0,
+        "reference_frequency": 50.0,
+        "num_injections": INJECTIONS,
+        "ifos": list(IFOS),
+    }
+    InjectionTable(columns, attributes=attributes).write(path)
 
 
 def work(kind: str, slides: int, folder: str) -> float:
-    """Score a unit; this process's peak memory, GB."""
+    """Score a unit of work.
+
+    Args:
+        kind: Kind of network, ``factorised`` or ``joint``.
+        slides: Number of slides.
+        folder: Directory of strain and injections.
+
+    Returns:
+        Peak memory of this process, GB.
+    """
     torch.manual_seed(0)
     torch.set_num_threads(1)
     whitening = Whitening(RATE, 64.0, 1.0, 1.0, 64.0, 32.0, None)

@@ -1,7 +1,8 @@
-"""One year of background at 4 Hz from a day of two detectors' strain, by the demo's network, on two cores.
+"""One year of background at 4 Hz from one day of strain of two detectors, with the demo's network on two cores.
 
-All units of work of a year are done, from strain on disk to one table of events, as the pipeline's workers do it: read,
-whiten, encode, fuse, cluster, merge. Injections are not among it. ``--part`` does a tenth of the units, and scales.
+The benchmark does all units of work of a year, as the workers of the pipeline do: read strain, whiten, encode, fuse,
+cluster, and merge the events into one table. It scores no injections. ``--part`` does a tenth of the units, and scales
+the result.
 """
 
 import argparse
@@ -39,11 +40,22 @@ GRID = Grid(PREPROCESSING, (0.0, 1.0))
 
 
 def strain_path(folder: str, segment: int) -> str:
+    """Path of the strain of a segment."""
     return background_path(folder, START + segment * DURATION, DURATION)
 
 
 def score(unit: WorkUnit, precision: torch.dtype, folder: str, path: str) -> tuple[float, float]:
-    """Write a unit's events; processor time (s) and background (s) of it."""
+    """Score a unit of work and write its events.
+
+    Args:
+        unit: The unit.
+        precision: Precision of the network.
+        folder: Directory of the strain.
+        path: Path of the table of events.
+
+    Returns:
+        Processor time (s) and background (s) of the unit.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(0)
     start = time.process_time()
@@ -51,7 +63,7 @@ def score(unit: WorkUnit, precision: torch.dtype, folder: str, path: str) -> tup
     searcher = Searcher(
         TorchScorer(Model(network, PREPROCESSING), precision), GRID, Clustering(4.0, 1.0, 8.0, 0.95), 1.0
     )
-    tables = [score_unit(searcher, Unit(strain_path(folder, s), own, None))[0] for s, own in unit.by_segment()]
+    tables = [score_unit(searcher, Unit(strain_path(folder, s), slides, None))[0] for s, slides in unit.by_segment()]
     EventTable.concatenate(tables).write(path)
     return time.process_time() - start, GRID.livetime(unit.of_kind(zero_lag=False))
 

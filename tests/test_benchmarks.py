@@ -18,11 +18,13 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = sorted(path for folder in ("benchmarks", "docs/scripts", "models") for path in (ROOT / folder).glob("*.py"))
 
-SHARED = [BENCHMARKS / f"{name}.py" for name in ("_clocks", "_precision", "_rows")]
-"""What the scripts import, and nobody runs."""
+SHARED = [
+    BENCHMARKS / f"{name}.py" for name in ("_clocks", "_network_scores", "_network_tables", "_precision", "_rows")
+]
+"""Modules that the scripts import. They are no scripts."""
 
 HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
-"""What does nothing where a script is imported, besides texts."""
+"""Statements without effect when a script is imported, in addition to texts."""
 
 ROW = """
 import sys
@@ -162,7 +164,7 @@ def test_a_script_without_results_fails(table):
 
 def test_a_script_that_takes_too_long_is_ended_with_what_it_started(table, monkeypatch):
     """What it has started holds its output open, so that it would keep the others waiting."""
-    monkeypatch.setattr(table.runner, "LIMITS", {"slow": 2.0})
+    monkeypatch.setattr(table.runner, "TIME_LIMITS", {"slow": 2.0})
     text = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
     rows, ended = table(slow=text, then='tell("after", 2, "s")')
     assert rows["slow"].endswith("not done after 2 s")

@@ -36,15 +36,15 @@ OPTIONS = [
 
 @pytest.mark.parametrize("action", OPTIONS)
 def test_each_option_tells_its_default_and_its_unit(action: argparse.Action) -> None:
-    told = " ".join((action.help or "").split())
-    assert told
+    help_text = " ".join((action.help or "").split())
+    assert help_text
     if action.option_strings:
-        assert ("required" if action.required else "default:") in told or "required with" in told
+        assert ("required" if action.required else "default:") in help_text or "required with" in help_text
         if action.default not in (None, "", False, [], argparse.SUPPRESS):
             shown = f"{action.default:g}" if isinstance(action.default, float) else action.default
-            assert f"default: {shown}" in told
+            assert f"default: {shown}" in help_text
     if action.type is float:
-        assert re.search(r"\b(s|Hz)\b", told)
+        assert re.search(r"\b(s|Hz)\b", help_text)
 
 
 def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -54,7 +54,7 @@ def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProces
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["stauts", "x"], "aframe: there is no command 'stauts' (did you mean 'status'?); `aframe --help` tells all"),
         (["run", "x", "--gpsu", "0"], "aframe run: there is no option --gpsu (did you mean '--gpus'?); "
@@ -65,9 +65,9 @@ def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProces
         (["--verison"], "aframe: there is no option --verison (did you mean '--version'?); `aframe --help` tells all"),
     ],
 )  # fmt: skip
-def test_a_wrong_command_line_is_one_line(words: list[str], told: str) -> None:
+def test_a_wrong_command_line_is_one_line(words: list[str], message: str) -> None:
     done = aframe_here(*words)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
 def test_a_process_with_a_wrong_command_line_ends_with_2() -> None:
@@ -97,8 +97,10 @@ def test_quiet_prints_nothing_but_errors(words: list[str], tmp_path: Path) -> No
 
 
 def test_help_names_every_command() -> None:
-    told = aframe_here("--help").stdout
-    assert all(re.search(rf"^    {name}\s+{re.escape(line[:20])}", told, re.M) for name, line in cli.COMMANDS.items())
+    help_text = aframe_here("--help").stdout
+    assert all(
+        re.search(rf"^    {name}\s+{re.escape(line[:20])}", help_text, re.M) for name, line in cli.COMMANDS.items()
+    )
     modules = {path.stem for path in Path(cli.__file__).parent.joinpath("commands").glob("*.py")}
     assert modules - {"__init__", "runs"} == set(cli.COMMANDS)
 
@@ -120,19 +122,19 @@ def test_a_full_device_is_one_line(unbuffered: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("encoding", "told"), [("ascii", "+ is fine, - is"), ("latin-1", "+ is fine, - is"),
+@pytest.mark.parametrize(("encoding", "line"), [("ascii", "+ is fine, - is"), ("latin-1", "+ is fine, - is"),
                                                 ("utf-8", "✔ is fine, – is")])  # fmt: skip
-def test_signs_that_an_encoding_lacks_are_spelled_out(encoding: str, told: str) -> None:
+def test_signs_that_an_encoding_lacks_are_spelled_out(encoding: str, line: str) -> None:
     done = aframe_answers("doctor", "--help", PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, "")
-    assert told in done.stdout
+    assert line in done.stdout
 
 
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
 def test_a_run_is_not_watched_without_pause(seconds: str) -> None:
     done = aframe_here("status", "/nowhere", "--watch", seconds)
-    told = f"error: --watch {seconds} must be positive, and at most 86400: give seconds between two looks\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+    message = f"error: --watch {seconds} must be positive, and at most 86400: give seconds between two looks\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
 
 
 def completed(*line: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Jobs of batch systems: what a user says about them, and what the system is told."""
+"""Jobs of batch systems: scripts and submit files, containers, and states of jobs."""

@@ -1,4 +1,4 @@
-"""How Apptainer is told to run a command in an image: what is bound, and what the command's environment has."""
+"""Commands that run a program in an image with Apptainer: bound paths and environment variables."""
 
 import os
 import shutil
@@ -10,21 +10,24 @@ from aframe.errors import ConfigurationError
 from aframe.machine.processes import JOB, JOB_CORES
 
 PROGRAMS = {"apptainer": "APPTAINERENV_", "singularity": "SINGULARITYENV_"}
-"""Programs that run an image, in the order in which they are looked for, and what the names of variables begin with
-that they set inside: unlike options, others on the machine cannot read them."""
+"""Programs that run an image, in order of preference, and their prefixes of variables.
+
+A program sets a variable with this prefix inside the container. Other users of the machine cannot read variables, but
+they can read options.
+"""
 
 ALSO_PASSED = (JOB, JOB_CORES, "CUDA_VISIBLE_DEVICES", "TMPDIR", *ONE_THREAD)
-"""Variables of its process that a task has inside too, besides those of any job."""
+"""Variables of the process that a task has in the container, in addition to those of every job."""
 
-OWN = {"PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
-"""Variables that only a task inside has: the home, which is bound, may hold packages for the Python outside."""
+INSIDE_VARIABLES = {"PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
+"""Variables that exist only in the container. The bound home directory may contain packages for another Python."""
 
 
 def program(image: str) -> str:
-    """The program that runs an image on this machine.
+    """Find the program that runs an image on this machine.
 
     Raises:
-        ConfigurationError: If there is none.
+        ConfigurationError: If no program is on PATH.
     """
     for name in PROGRAMS:
         if shutil.which(name):
@@ -35,13 +38,13 @@ def program(image: str) -> str:
 
 
 def check_image(image: str) -> None:
-    """Refuse an image that is not there.
+    """Check that an image exists.
 
     Args:
-        image: A path, or an address of a registry, with ``://``.
+        image: Path, or address in a registry with ``://``. An address is not checked.
 
     Raises:
-        ConfigurationError: If it is a path at which there is nothing.
+        ConfigurationError: If the path does not exist.
     """
     if not storage.is_remote(image) and not os.path.exists(image):
         raise ConfigurationError(
@@ -50,7 +53,7 @@ def check_image(image: str) -> None:
 
 
 def passed_inside(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables of a process that a task inside has too.
+    """Select the variables of a process that a task has in the container.
 
     >>> passed_inside({"PATH": "/bin", "AWS_PROFILE": "ligo", "AFRAME_JOB": "a-branch-3"})
     {'AWS_PROFILE': 'ligo', 'AFRAME_JOB': 'a-branch-3'}
@@ -63,19 +66,22 @@ def passed_inside(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def bound(paths: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """What is bound, at the same place inside: outermost directories alone, and where symbolic links lead.
+    """Paths to bind in the container, at the same place as outside.
+
+    They include the targets of symbolic links. A path in another bound path is left out.
 
     Args:
         paths: Directories and files that a task reads or writes.
-        variables: That it has; paths in them, such as those of tokens and certificates, are bound too.
+        variables: Environment variables of the task. Paths in them, such as those of tokens and certificates, are also
+            bound.
 
     Raises:
-        ConfigurationError: If a path has a character that separates paths for Apptainer.
+        ConfigurationError: If a path contains a character that separates paths for Apptainer.
     """
     parts = [part for value in variables.values() for part in value.split(os.pathsep)]
-    wanted = [*paths]
-    wanted += [part for part in parts if os.path.isabs(part) and part != os.sep and os.path.exists(part)]
-    places = {os.path.abspath(path) for path in wanted}
+    requested = [*paths]
+    requested += [part for part in parts if os.path.isabs(part) and part != os.sep and os.path.exists(part)]
+    places = {os.path.abspath(path) for path in requested}
     places |= {os.path.realpath(path) for path in places}
     for path in sorted(places):
         if set(path) & set(":,"):
@@ -84,28 +90,32 @@ def bound(paths: Sequence[str], variables: Mapping[str, str]) -> list[str]:
 
 
 def command(name: str, image: str, paths: Sequence[str], directory: str, has_gpus: bool) -> list[str]:
-    """Words, up to those of the command itself, that run one in an image.
+    """Words of a command line that runs a command in an image. The command itself follows them.
 
     Args:
         name: One of ``PROGRAMS``.
-        image: Path or address.
-        paths: What is bound.
-        directory: Where it starts; one of ``paths``, or in one.
-        has_gpus: Whether it sees the machine's GPUs.
+        image: Path or address of the image.
+        paths: Paths to bind.
+        directory: Working directory. It is one of ``paths`` or inside one.
+        has_gpus: Whether the command can use the GPUs of the machine.
     """
     binds = [word for path in paths for word in ("--bind", path)]
     return [name, "exec", "--cleanenv", *(["--nv"] if has_gpus else []), *binds, "--pwd", directory, image]
 
 
 def python(arguments: Sequence[str]) -> list[str]:
-    """Words that run ``law run`` with some arguments, by the Python of the image."""
+    """Words of a command that runs ``law run`` with arguments, with the Python of the image."""
     return ["python", "-P", "-c", RUN_LAW, "run", *arguments]
 
 
 def injected(name: str, variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables by which a program is told to set some inside.
+    """Variables with which a program sets variables in the container.
+
+    Args:
+        name: One of ``PROGRAMS``.
+        variables: Variables in the container.
 
     >>> injected("apptainer", {"AWS_PROFILE": "ligo"})["APPTAINERENV_AWS_PROFILE"]
     'ligo'
     """
-    return {f"{PROGRAMS[name]}{key}": value for key, value in (OWN | dict(variables)).items()}
+    return {f"{PROGRAMS[name]}{key}": value for key, value in (INSIDE_VARIABLES | dict(variables)).items()}

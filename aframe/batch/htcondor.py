@@ -1,4 +1,4 @@
-"""What HTCondor is told of jobs, and what it says of them."""
+"""Submit files for HTCondor, and states of its jobs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,26 +8,28 @@ from aframe.batch.job import ENVIRONMENT, Job
 from aframe.settings.jobs import Batch
 
 NAME, GROUP = "AframeJob", "AframeTask"
-"""Attributes of a job: its name, and what the names of all jobs of its task begin with."""
+"""Attributes of a job: its name, and the prefix of the names of all jobs of its task."""
 
-TOLD = ("ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitBySignal", "ExitSignal", "HoldReason", "HoldReasonCode",
-        "RemoveReason", "MemoryUsage")  # fmt: skip
-"""Attributes that are asked for."""
+STATUS_ATTRIBUTES = (
+    "ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitBySignal", "ExitSignal", "HoldReason", "HoldReasonCode",
+    "RemoveReason", "MemoryUsage",
+)  # fmt: skip
+"""Attributes that a query of jobs requests."""
 
 HOLD_NO_MEMORY = 34
-"""HTCondor's hold code of a job that went over its memory."""
+"""HTCondor's hold code for a job that exceeded its memory."""
 
 REMOVED, COMPLETED, HELD = 3, 4, 5
-"""Values of JobStatus of a job that does no more; 1 waits, 2 runs, 6 transfers its output, 7 is suspended."""
+"""Values of JobStatus for a stopped job. Others: 1 idle, 2 running, 6 transferring output, 7 suspended."""
 
 
 def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
-    """The submit file of some jobs of one task: one cluster, with a process for each.
+    """Text of the submit file for jobs of one task. They form one cluster, with one process per job.
 
     Args:
-        jobs: The jobs; they lie in one directory.
-        settings: What they may take.
-        group: What the names of all jobs of the task begin with.
+        jobs: The jobs. All have the same directory.
+        settings: Resources and options of the jobs.
+        group: Prefix of the names of all jobs of the task.
     """
     directory = jobs[0].directory
     files = f"{directory}/attempt-$(attempt)/$(label)"
@@ -63,13 +65,13 @@ def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
 
 
 def advertised(text: str) -> dict[str, dict[str, Any]]:
-    """Attributes of each job by its number, such as ``12.0``, of what ``condor_q -json`` prints, if anything."""
+    """Parse the output of ``condor_q -json``: attributes of each job by its number, such as ``12.0``."""
     ads = json.loads(text) if text.strip() else []
     return {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in ads}
 
 
 def failure(ad: Mapping[str, Any]) -> str | None:
-    """Why a job that does no more has failed; None where it has not."""
+    """Reason why a stopped job failed; None if it succeeded."""
     status = ad["JobStatus"]
     if status == HELD:
         return f"held: {ad.get('HoldReason', 'no reason given')}"
@@ -81,6 +83,6 @@ def failure(ad: Mapping[str, Any]) -> str | None:
 
 
 def had_too_little_memory(ad: Mapping[str, Any]) -> bool:
-    """Whether a job was held because it had too little memory: by HTCondor itself, or by a rule of the site's."""
+    """Whether HTCondor, or a rule of the site, held a job because it had too little memory."""
     reason = str(ad.get("HoldReason", "")).lower()
     return ad["JobStatus"] == HELD and (ad.get("HoldReasonCode") == HOLD_NO_MEMORY or "memory" in reason)

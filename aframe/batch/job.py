@@ -1,4 +1,4 @@
-"""One job: its script, its files, and the environment that it takes along."""
+"""A job: its script, its files and its environment."""
 
 import os
 import shlex
@@ -16,32 +16,32 @@ PASSED = (
     "SCITOKEN", "KRB5", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY",
     "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
-"""How the names of variables begin that a job takes along from the submitting process."""
+"""Prefixes of variables that a job inherits from the submitting process."""
 
 INSTALLED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LANG", "LC_ALL")
-"""Variables that it takes along unless it starts in a container, which has its own."""
+"""Variables that a job inherits, unless it starts in a container with its own software."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Variables of libraries that would take all cores of a machine that is shared with others."""
+"""Variables that limit the threads of libraries. Otherwise the libraries use all cores of the machine."""
 
 ENVIRONMENT = "environment.sh"
-"""Name of the file that sets a job's variables: for its owner alone, as credentials are among them."""
+"""Name of the file that sets the variables of a job. Only its owner can read it, since it contains credentials."""
 
 RUN_LAW = "import sys; from law.cli import run; sys.exit(run())"
-"""What Python runs; ``python -m law`` would always end with 0."""
+"""Code with which Python runs law. ``python -m law`` always ends with exit code 0."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is to be submitted.
+    """A job to be submitted.
 
     Attributes:
-        name: Its name in the batch system, by which it is found again.
-        label: Its name among the jobs of its task, fit for a file: ``branch-3``.
-        directory: Local directory of the task's submit files and logs.
-        attempt: How often the job is submitted with this one.
-        memory: It may take, MiB.
-        commands: Arguments of ``law`` for each of its branches.
+        name: Name in the batch system. It identifies the job after an interruption.
+        label: Name among the jobs of the task, suitable for a file: ``branch-3``.
+        directory: Local directory of submit files and logs of the task.
+        attempt: Number of the attempt, from 1.
+        memory: Requested memory, MiB.
+        commands: Arguments of ``law`` for each branch.
     """
 
     name: str
@@ -53,17 +53,22 @@ class Job:
 
     @property
     def script(self) -> Path:
-        """What it runs."""
+        """Path of the script."""
         return self.directory / f"attempt-{self.attempt}" / f"{self.label}.sh"
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """Path of the log."""
         return self.script.with_suffix(".log")
 
 
 def next_attempt(directory: Path, label: str) -> int:
-    """Number of the first attempt, from 1, of which a job has no script yet."""
+    """Number of the next attempt of a job, from 1.
+
+    Args:
+        directory: Directory of submit files and logs of the task.
+        label: Label of the job.
+    """
     attempt = 1
     while (directory / f"attempt-{attempt}" / f"{label}.sh").exists():
         attempt += 1
@@ -71,13 +76,13 @@ def next_attempt(directory: Path, label: str) -> int:
 
 
 def write_script(job: Job, settings: Batch, header: Sequence[str], environment: str) -> None:
-    """Write a job's script, executable by its owner.
+    """Write the script of a job. Its owner can execute it.
 
     Args:
         job: The job.
-        settings: What it may take.
-        header: Lines between the first one and the commands: a batch system's directives.
-        environment: Path, as the job sees it, of the file that sets its variables.
+        settings: Resources of the job.
+        header: Lines between the first line and the commands, such as directives of a batch system.
+        environment: Path of the file that sets the variables, as the job sees it.
     """
     job.script.parent.mkdir(parents=True, exist_ok=True)
     job.script.write_text("\n".join(["#!/bin/bash", *header, *body(job, settings, environment)]) + "\n")
@@ -85,7 +90,13 @@ def write_script(job: Job, settings: Batch, header: Sequence[str], environment: 
 
 
 def body(job: Job, settings: Batch, environment: str) -> list[str]:
-    """Lines of a job's script: all its branches, whether or not one fails; it fails when one does."""
+    """Lines of the script of a job. It runs all branches, and fails if at least one branch fails.
+
+    Args:
+        job: The job.
+        settings: Resources of the job.
+        environment: Path of the file that sets the variables, as the job sees it.
+    """
     python = "python" if settings.starts_in_image else sys.executable
     lines = [
         "set -u",
@@ -102,11 +113,11 @@ def body(job: Job, settings: Batch, environment: str) -> list[str]:
 
 
 def write_environment(path: Path, variables: Mapping[str, str]) -> None:
-    """Write the file that sets a job's variables; only its owner can read it.
+    """Write the file that sets the variables of a job. Only its owner can read it.
 
     Args:
-        path: Of the file.
-        variables: Their values.
+        path: Path of the file.
+        variables: Values by name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
@@ -117,11 +128,11 @@ def write_environment(path: Path, variables: Mapping[str, str]) -> None:
 
 
 def passed_variables(environment: Mapping[str, str], in_container: bool) -> dict[str, str]:
-    """Variables that a job takes along.
+    """Select the variables that a job inherits.
 
     Args:
-        environment: Of the submitting process.
-        in_container: Whether the job starts where there is other software.
+        environment: Environment of the submitting process.
+        in_container: Whether the job starts in a container with its own software.
     """
     passed = {
         name: value
@@ -136,7 +147,7 @@ def passed_variables(environment: Mapping[str, str], in_container: bool) -> dict
 
 
 def label_of(branches: Sequence[int]) -> str:
-    """Name of a job among those of its task.
+    """Label of a job with branches.
 
     >>> label_of([3]), label_of([3, 4, 7])
     ('branch-3', 'branches-3-4-7')
@@ -145,12 +156,15 @@ def label_of(branches: Sequence[int]) -> str:
 
 
 def tail(path: Path, lines: int = 15, size: int = 16384) -> list[str]:
-    """Last lines of a log; empty where there is none.
+    """Read the last lines of a log.
 
     Args:
-        path: Of the log.
-        lines: At most.
-        size: Bytes at its end that are looked at.
+        path: Path of the log.
+        lines: Maximum number of lines.
+        size: Maximum number of bytes that are read from the end.
+
+    Returns:
+        Lines that are not blank; empty if the log does not exist.
     """
     if not path.is_file():
         return []

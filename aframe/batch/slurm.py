@@ -1,4 +1,4 @@
-"""What Slurm is told of a job, and what it says of jobs."""
+"""Directives for Slurm, and states of its jobs."""
 
 import math
 from collections.abc import Iterable
@@ -7,21 +7,24 @@ from aframe.batch.job import Job
 from aframe.settings.jobs import Batch
 
 LIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING"
-"""States in which a job can still do its work, as squeue takes them."""
+"""States of a job that has not ended, as an argument of squeue."""
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+"""States of a job that waits to run."""
+
 WORKING = {"RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"}
+"""States of a job that has started and not ended."""
 
 NO_MEMORY = ("exceeded memory limit", "exceeded job memory limit", "oom_kill", "oom-kill", "out of memory handler")
-"""What slurmstepd writes into the log of a job that had too little memory, in whichever state that leaves the job."""
+"""Texts of slurmstepd in the log of a job that had too little memory. The state of the job may not show it."""
 
 
 def directives(job: Job, settings: Batch) -> list[str]:
-    """Lines of a job's script for sbatch.
+    """Directives for sbatch in the script of a job.
 
     Args:
         job: The job.
-        settings: What it may take.
+        settings: Resources and options of the job.
     """
     options: dict[str, object] = {
         "job-name": job.name,
@@ -44,28 +47,35 @@ def directives(job: Job, settings: Batch) -> list[str]:
 
 
 def _quoted(value: str) -> str:
+    """A value with quotation marks if sbatch needs them."""
     if not set(value) & set(" \t\"'\\#"):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def states(text: str) -> dict[int, tuple[str, str]]:
-    """State and reason of each job, of what ``squeue -o '%A|%T|%r'`` or ``sacct -P -o JobIDRaw,State,Reason`` prints.
+    """Parse the output of ``squeue -o '%A|%T|%r'`` or ``sacct -P -o JobIDRaw,State,Reason``.
+
+    Args:
+        text: The output.
+
+    Returns:
+        State and reason of each job, by number.
 
     >>> states("8|CANCELLED by 0|None")
     {8: ('CANCELLED', '')}
     """
-    found = {}
+    result = {}
     for line in text.splitlines():
         number, _, rest = line.strip().partition("|")
         if number.isdigit():
             state, _, reason = rest.partition("|")
-            found[int(number)] = (state.split()[0].rstrip("+"), "" if reason in ("None", "") else reason)
-    return found
+            result[int(number)] = (state.split()[0].rstrip("+"), "" if reason in ("None", "") else reason)
+    return result
 
 
 def names(text: str) -> dict[str, int]:
-    """Number of each job by its name, of what ``squeue -o '%A|%j'`` prints."""
+    """Parse the output of ``squeue -o '%A|%j'``: number of each job by its name."""
     pairs = (line.strip().partition("|") for line in text.splitlines())
     return {name: int(number) for number, _, name in pairs if number.isdigit()}
 
@@ -74,8 +84,8 @@ def had_too_little_memory(state: str, log: Iterable[str]) -> bool:
     """Whether a failed job had too little memory.
 
     Args:
-        state: Slurm's, of the job.
-        log: Last lines of its log.
+        state: State of the job in Slurm.
+        log: Last lines of the job's log.
     """
-    told = [line.lower() for line in log if "slurmstepd" in line]
-    return state == "OUT_OF_MEMORY" or any(sign in line for line in told for sign in NO_MEMORY)
+    messages = [line.lower() for line in log if "slurmstepd" in line]
+    return state == "OUT_OF_MEMORY" or any(sign in line for line in messages for sign in NO_MEMORY)

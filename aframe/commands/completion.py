@@ -1,4 +1,4 @@
-"""``aframe completion``: what makes a shell complete commands, options and their values."""
+"""``aframe completion``: scripts with which a shell completes commands, options and their values."""
 
 import argparse
 import re
@@ -53,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print it."""
+    """Print the completion script of a shell."""
     print({"bash": bash, "zsh": zsh, "fish": fish}[options.shell](), end="")
 
 
 def declared() -> dict[str, list[argparse.Action]]:
-    """Options and arguments of each command that are told of."""
+    """Options and arguments of each command, without hidden options."""
     return {
         name: [action for action in parser._actions if action.help != argparse.SUPPRESS]
         for name, parser in cli.subparsers(cli.build_parser(cli.ALL)).items()
@@ -66,18 +66,18 @@ def declared() -> dict[str, list[argparse.Action]]:
 
 
 def long(action: argparse.Action) -> str:
-    """An option's long name; empty for an argument."""
+    """Long name of an option; empty for an argument."""
     return next((string for string in action.option_strings if string.startswith("--")), "")
 
 
 def words(actions: list[argparse.Action]) -> list[str]:
-    """All that may begin a word on a command's line."""
+    """Words that can follow a command: long options, and choices of arguments."""
     options = [long(action) for action in actions if action.option_strings]
     return options + [str(c) for action in actions if not action.option_strings for c in action.choices or ()]
 
 
 def bash() -> str:
-    """For bash, whose files it completes where no option fits."""
+    """Completion script for bash. It completes file names if no option matches."""
     options = [f'        {name}) COMPREPLY=($(compgen -W {shlex.quote(" ".join(words(actions)))} -- "$word")) ;;'
                for name, actions in declared().items()]  # fmt: skip
     values = [
@@ -95,43 +95,45 @@ def bash() -> str:
 
 
 def zsh() -> str:
-    """For zsh, with what each command and option means."""
+    """Completion script for zsh, with the descriptions of commands and options."""
     common = [action for action in cli.build_parser()._actions if action.option_strings]
     arguments = [
         f"            {name}) _arguments {' '.join(map(_zsh, actions))} ;;" for name, actions in declared().items()
     ]
     return ZSH.format(
-        commands="\n".join(f"        {shlex.quote(f'{name}:{told}')}" for name, told in cli.COMMANDS.items()),
+        commands="\n".join(
+            f"        {shlex.quote(f'{name}:{description}')}" for name, description in cli.COMMANDS.items()
+        ),
         common=" ".join(map(_zsh, common)),
         arguments="\n".join(arguments),
     )
 
 
 def _zsh(action: argparse.Action) -> str:
-    """What zsh's ``_arguments`` is told of an option or an argument."""
-    told = re.sub(r"([\[\]:\\])", r"\\\1", " ".join((action.help or "").split()))
+    """Specification of an option or argument for ``_arguments`` of zsh."""
+    description = re.sub(r"([\[\]:\\])", r"\\\1", " ".join((action.help or "").split()))
     values = f"({' '.join(map(str, action.choices))})" if action.choices else "_files"
     if not action.option_strings:
-        return shlex.quote(f":{told}:{values}")
+        return shlex.quote(f":{description}:{values}")
     takes = "" if action.nargs == 0 else f":{action.dest}:{values}"
     repeated = "*" if isinstance(action, argparse._AppendAction) else ""
     others = f" '*:{action.dest}:{values}'" if action.nargs == "+" else ""
-    return shlex.quote(f"{repeated}{long(action)}[{told}]{takes}") + others
+    return shlex.quote(f"{repeated}{long(action)}[{description}]{takes}") + others
 
 
 def fish() -> str:
-    """For fish, with what each command and option means."""
+    """Completion script for fish, with the descriptions of commands and options."""
     lines = ["# aframe's commands and options: put this in ~/.config/fish/completions/aframe.fish"]
-    for name, told in cli.COMMANDS.items():
-        lines.append(f"complete -c aframe -f -n __fish_use_subcommand -a {name} -d {shlex.quote(told)}")
+    for name, description in cli.COMMANDS.items():
+        lines.append(f"complete -c aframe -f -n __fish_use_subcommand -a {name} -d {shlex.quote(description)}")
     for name, actions in declared().items():
         seen = f"-n '__fish_seen_subcommand_from {name}'"
         for action in actions:
-            told = shlex.quote(" ".join((action.help or "").split()))
+            description = shlex.quote(" ".join((action.help or "").split()))
             choices = f" -x -a {shlex.quote(' '.join(map(str, action.choices)))}" if action.choices else ""
             flag = "" if action.nargs == 0 or choices else " -r"
             if action.option_strings:
-                lines.append(f"complete -c aframe {seen} -l {long(action)[2:]} -d {told}{flag}{choices}")
+                lines.append(f"complete -c aframe {seen} -l {long(action)[2:]} -d {description}{flag}{choices}")
             elif choices:
-                lines.append(f"complete -c aframe -f {seen}{choices.replace(' -x', '')} -d {told}")
+                lines.append(f"complete -c aframe -f {seen}{choices.replace(' -x', '')} -d {description}")
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Find segments and make strain."""
+    """Find segments and prepare strain."""
     from aframe.steps.devices import use_one_thread
     from aframe.steps.strain import fetch_strain, find_segments, segments_of
 

@@ -1,4 +1,4 @@
-"""``aframe doctor``: whether this machine has what is needed, and what a run will cost."""
+"""``aframe doctor``: check this machine, and estimate the costs of a run."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aframe.runs.artifacts import Artifacts
 
 SIGNS = {"fine": ("✔", 32), "wrong": ("✘", 31), "absent": ("–", 2)}
-"""Of what was found, and its colour on a terminal."""
+"""Sign of each state of a finding, and its colour on a terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,50 +26,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Look at the machine, and at a run's costs."""
+    """Check this machine, and estimate the costs of a run."""
     from aframe.checks.machine import check_up
 
-    made, needed = None, 0.0
+    artifacts, bytes_left = None, 0.0
     costs: list[str] = []
     if options.directory:
         try:
-            made = run_of(load_environment(options.directory), check=False)
+            artifacts = run_of(load_environment(options.directory), check=False)
             if not options.quick:
-                costs, needed = _costs(made)
+                costs, bytes_left = _costs(artifacts)
         except AframeError as error:
-            costs = [f"no costs can be told: {error}"]
-    found = check_up(made, options.directory, needed)
-    for finding in found:
+            costs = [f"the costs cannot be estimated: {error}"]
+    findings = check_up(artifacts, options.directory, bytes_left)
+    for finding in findings:
         sign, colour = SIGNS[finding.state]
         print(f"\033[{colour}m{sign}\033[0m" if sys.stdout.isatty() else sign, f"{finding.thing:14} {finding.told}")
         if finding.mend:
             print(f"  {'':14} → {finding.mend}")
     if costs:
         print("\n".join(["", *costs]))
-    if any(finding.state == "wrong" for finding in found):
+    if any(finding.state == "wrong" for finding in findings):
         raise SystemExit(1)
 
 
 def _costs(run: "Artifacts") -> tuple[list[str], float]:
-    """Lines that tell what a run costs, and the bytes that it has still to write."""
+    """Lines with the costs of a run, and the number of bytes that the run still has to write."""
     from aframe.costs.amounts import amounts
     from aframe.costs.estimate import downloads, estimate, table
     from aframe.costs.rates import measure
     from aframe.steps import overview
 
     print("measuring how fast this machine is", file=sys.stderr, flush=True)
-    made, rates = amounts(run), measure(run)
-    costs = estimate(run, made, rates)
-    left = {status.stage.name for status in overview.look(run).stages if status.state != "done"}
+    amounts_of_run, rates = amounts(run), measure(run)
+    costs = estimate(run, amounts_of_run, rates)
+    unfinished = {status.stage.name for status in overview.look(run).stages if status.state != "done"}
 
     def lines() -> Iterator[str]:
-        yield from table(costs, [cost.stage for cost in costs if cost.stage in left])
+        yield from table(costs, [cost.stage for cost in costs if cost.stage in unfinished])
         where = "a core and the GPU" if rates.device == "cuda" else "a core; GPU-hours are counted, not measured"
         yield f"Measured here, on {where}"
-        if made.is_assumed:
+        if amounts_of_run.is_assumed:
             yield "Taken for granted that the detectors observe together 60 % of the time: nobody has asked GWOSC yet"
-        fetched = sum(downloads(run, made))
-        if fetched:
-            yield f"Open data to fetch: {fetched / 1e9:.0f} GB, taken to arrive at 10 MB/s"
+        download_bytes = sum(downloads(run, amounts_of_run))
+        if download_bytes:
+            yield f"Open data to fetch: {download_bytes / 1e9:.0f} GB, taken to arrive at 10 MB/s"
 
-    return list(lines()), sum(cost.bytes for cost in costs if cost.stage in left)
+    return list(lines()), sum(cost.bytes for cost in costs if cost.stage in unfinished)

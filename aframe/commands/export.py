@@ -1,4 +1,4 @@
-"""``aframe export``: a model repository."""
+"""``aframe export``: export a model to a model repository."""
 
 import argparse
 from dataclasses import asdict, fields
@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("engine-cache", str, "/tmp/tensorrt_engines", "directory, on the server, of TensorRT's engines"),
     ):
         choices = choices_of("export", name) or choices_of("export", f"export_{name}") or None
-        shown = f"{help_text} (default: {default})"
-        parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=shown)
+        description = f"{help_text} (default: {default})"
+        parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=description)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> None:
 
     serving = ServingOptions(**{field.name: getattr(options, field.name) for field in fields(ServingOptions)})
     model = load(options.model)
-    own = {f"export.{CONFIGURATION_KEYS.get(name, name)}": value for name, value in asdict(serving).items()}
-    made_with = (storage.made_with(options.model) or {}) | own
+    serving_parameters = {
+        f"export.{CONFIGURATION_KEYS.get(name, name)}": value for name, value in asdict(serving).items()
+    }
+    made_with = (storage.made_with(options.model) or {}) | serving_parameters
     for path in publish(model, storage.sha256(options.model), options.repository, serving, made_with).values():
         print(path)

@@ -1,4 +1,4 @@
-"""``aframe infer``: a model applied to strain files, or to a run's time slides."""
+"""``aframe infer``: apply a model to strain files, or to the time slides of a run."""
 
 import argparse
 import math
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 OF_STRAIN = ("model", "output", "page", "background", "integration_window_length", "cluster_window_length",
              "precision", "top")  # fmt: skip
-"""Options that a run has no use for: its ``.cfg`` says what they say."""
+"""Options that apply only to strain files. For a run, its ``.cfg`` has these settings."""
 
-TOP = 10
-"""Candidates that are printed and shown."""
+DEFAULT_TOP = 10
+"""Default number of candidates that are printed and shown."""
 
-SPANS_TOLD = 20
-"""Stretches that are printed of those searched, and of those not searched."""
+MAX_PRINTED_SPANS = 20
+"""Maximum number of printed stretches, for searched and unsearched stretches each."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,22 +55,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cfg", default="", help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)"
     )
     for name, default in (("integration", 1), ("cluster", 8)):
-        told = f"s (default: the background's, else {default})"
-        parser.add_argument(f"--{name}-window-length", type=float, help=told)
+        help_text = f"s (default: the background's, else {default})"
+        parser.add_argument(f"--{name}-window-length", type=float, help=help_text)
     parser.add_argument(
         "--precision",
         choices=choices_of("inference", "precision"),
         help="in which the network computes; auto: bfloat16 if the device has instructions for it, else float32 "
         "(default: the background's, else auto)",
     )
-    parser.add_argument("--top", type=int, default=TOP, help=f"candidates to print and to show (default: {TOP})")
+    parser.add_argument(
+        "--top", type=int, default=DEFAULT_TOP, help=f"candidates to print and to show (default: {DEFAULT_TOP})"
+    )
     parser.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Apply a model to files, or score a run's slides."""
+    """Apply a model to strain files, or score the time slides of a run."""
     from aframe.steps.devices import use_one_gpu
 
     _check_kind(options)
@@ -98,46 +100,57 @@ def run(options: argparse.Namespace) -> None:
     )
     precision = _precision(options, device)
     scorer = TorchScorer(model, DTYPES[precision], device)
-    found = search_recorded(scorer, paths, clustering, Progress("strain searched", " s"))
+    search = search_recorded(scorer, paths, clustering, Progress("strain searched", " s"))
     if background is not None:
-        found.events.parameters["far_per_year"] = background.far_per_year(found.events["detection_statistic"])
-        is_limit = background.is_upper_limit(found.events["detection_statistic"])
-        found.events.parameters["far_is_upper_limit"] = is_limit
+        search.events.parameters["far_per_year"] = background.far_per_year(search.events["detection_statistic"])
+        is_limit = background.is_upper_limit(search.events["detection_statistic"])
+        search.events.parameters["far_is_upper_limit"] = is_limit
     print(f"scored in {precision}")
-    _print_spans(found.spans)
-    _print_candidates(found.events, options.top)
+    _print_spans(search.spans)
+    _print_candidates(search.events, options.top)
     if options.output:
         made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: precision}
-        found.events.write(options.output, made_with)
+        search.events.write(options.output, made_with)
         print(f"events: {options.output}")
     if options.page:
         recordings = recordings_of(paths, preprocessing.ifos)
-        closeups = dict(recorded_closeups(found, recordings, model, clustering, options.top))
-        storage.write_text(options.page, recordings_html(found, closeups, options.model))
+        closeups = dict(recorded_closeups(search, recordings, model, clustering, options.top))
+        storage.write_text(options.page, recordings_html(search, closeups, options.model))
         print(f"page: {options.page}")
 
 
 def _check_kind(options: argparse.Namespace) -> None:
-    """Refuse options of strain files where a run is scored, and the other way round."""
+    """Check that the options belong together.
+
+    Raises:
+        ConfigurationError: If options for strain files are combined with a run, or ``--strain`` lacks a model.
+    """
     if options.strain:
         if not options.model:
             raise ConfigurationError("aframe infer --strain needs --model model.pt")
         if options.cfg:
             raise ConfigurationError(f"--cfg {options.cfg} is of a run, and --strain of files: leave one of them out")
         return
-    given = [f"--{name.replace('_', '-')}" for name in OF_STRAIN if getattr(options, name) not in (None, TOP)]
-    if given:
+    extra_options = [
+        f"--{name.replace('_', '-')}" for name in OF_STRAIN if getattr(options, name) not in (None, DEFAULT_TOP)
+    ]
+    if extra_options:
         raise ConfigurationError(
-            f"{', '.join(given)} go with --strain: without it aframe infer scores a run, as its .cfg says"
+            f"{', '.join(extra_options)} go with --strain: without it aframe infer scores a run, as its .cfg says"
         )
 
 
 def _precision(options: argparse.Namespace, device: str) -> str:
-    """The precision in which the network computes, with a warning where the device emulates it."""
+    """Precision of the network. Prints a warning if the device emulates it.
+
+    Args:
+        options: Options of the command.
+        device: Type of device.
+    """
     from aframe.machine.precision import DTYPES, check_supported, described, is_emulated, resolve
 
-    made = storage.made_with(options.background) or {} if options.background else {}
-    name = resolve(options.precision or made.get(SCORING_PRECISION, AUTO), device)
+    parameters = storage.made_with(options.background) or {} if options.background else {}
+    name = resolve(options.precision or parameters.get(SCORING_PRECISION, AUTO), device)
     check_supported("--precision", name, DTYPES[name], device)
     if is_emulated(DTYPES[name], device):
         print(f"warning: strain is scored in {described(DTYPES[name], device)}", file=sys.stderr)
@@ -145,7 +158,11 @@ def _precision(options: argparse.Namespace, device: str) -> str:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuse, before anything is computed, what cannot be written or is no file of its kind."""
+    """Check, before the search, that the outputs can be written and have suitable names.
+
+    Raises:
+        ConfigurationError: If an output cannot be written, or its suffix is wrong.
+    """
     from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
 
     for name, suffixes, kind in (("output", (".hdf5", ".h5"), "HDF5 file"), ("page", (".html",), "page")):
@@ -161,32 +178,34 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
-    """Integration and cluster windows, which must be those of the background that events are compared with.
+    """Lengths of the integration and cluster windows, s.
+
+    They must equal those of the background, if there is one.
 
     Raises:
-        ConfigurationError: If the background is another model's, or was made with other windows.
+        ConfigurationError: If another model made the background, or its windows are different.
     """
-    made = storage.made_with(options.background) or {} if options.background else {}
-    trained = storage.made_with(options.model) or {} if made else {}
-    for key, value in trained.items():
-        if key in made and made[key] != value:
+    parameters = storage.made_with(options.background) or {} if options.background else {}
+    model_parameters = storage.made_with(options.model) or {} if parameters else {}
+    for key, value in model_parameters.items():
+        if key in parameters and parameters[key] != value:
             raise ConfigurationError(
-                f"{options.background} was made by another model ({key} = {made[key]!r}, this one has {value!r}): "
-                "give the background of this model's run"
+                f"{options.background} was made by another model ({key} = {parameters[key]!r}, this one has "
+                f"{value!r}): give the background of this model's run"
             )
     lengths = []
     for name, default in (("integration_window_length", 1.0), ("cluster_window_length", 8.0)):
-        known, asked = made.get(f"inference.{name}"), getattr(options, name)
-        if known is not None and asked not in (None, known):
-            raise ConfigurationError(f"{options.background} was made with {name} = {known} s: leave {asked} out")
-        lengths.append(next(length for length in (asked, known, default) if length is not None))
+        expected, length = parameters.get(f"inference.{name}"), getattr(options, name)
+        if expected is not None and length not in (None, expected):
+            raise ConfigurationError(f"{options.background} was made with {name} = {expected} s: leave {length} out")
+        lengths.append(next(value for value in (length, expected, default) if value is not None))
         if not 0 < lengths[-1] < math.inf:
             raise ConfigurationError(f"{name} = {lengths[-1]} s must be positive and finite")
     return lengths[0], lengths[1]
 
 
 def _print_spans(spans: Sequence["Span"]) -> None:
-    """Which stretches were searched and which not, as many as can be read."""
+    """Print the first searched and unsearched stretches, and the total length of both kinds."""
     from aframe.strain.recordings import format_gps
 
     for name, chosen in (
@@ -197,14 +216,20 @@ def _print_spans(spans: Sequence["Span"]) -> None:
             continue
         length, count = sum(span.stop - span.start for span in chosen), len(chosen)
         print(f"{name}: {length:.0f} s in {count} stretch{'es' if count > 1 else ''} (GPS s)")
-        for span in chosen[:SPANS_TOLD]:
-            told = [f"{span.stop - span.start:.6g} s", *([span.reason] if span.reason else [])]
-            print(f"  {format_gps(span.start)} to {format_gps(span.stop)} ({', '.join(told)})")
-        if len(chosen) > SPANS_TOLD:
-            print(f"  and {len(chosen) - SPANS_TOLD} more")
+        for span in chosen[:MAX_PRINTED_SPANS]:
+            details = [f"{span.stop - span.start:.6g} s", *([span.reason] if span.reason else [])]
+            print(f"  {format_gps(span.start)} to {format_gps(span.stop)} ({', '.join(details)})")
+        if len(chosen) > MAX_PRINTED_SPANS:
+            print(f"  and {len(chosen) - MAX_PRINTED_SPANS} more")
 
 
 def _print_candidates(events: "EventTable", number: int) -> None:
+    """Print a table of the loudest events.
+
+    Args:
+        events: Events, loudest first.
+        number: Maximum number of rows.
+    """
     from aframe.candidates.table import utc
 
     is_rated = "far_per_year" in events.parameters
@@ -222,6 +247,12 @@ def _print_candidates(events: "EventTable", number: int) -> None:
 
 
 def _infer_run(configuration: str, device: str) -> None:
+    """Score all units of a run that are not done, and merge the events.
+
+    Args:
+        configuration: Path of the ``.cfg``; empty for LAW_CONFIG_FILE.
+        device: Type of device.
+    """
     from aframe.steps import engines, planning
     from aframe.steps.devices import use_one_thread
     from aframe.steps.scoring import merge_events, score_unit

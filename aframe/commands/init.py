@@ -1,4 +1,4 @@
-"""``aframe init``: the files of a new run."""
+"""``aframe init``: write the files of a new run."""
 
 import argparse
 import os
@@ -21,14 +21,14 @@ CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
 
 CHOICES_OF_DATA = ("observing_run", "start", "stop", "ifos", "frames")
-"""Options that choose other data than the shipped configuration's."""
+"""Options that choose data other than those of the shipped configuration."""
 
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 
 REMOTE_HINTS = (
-    "# Who may read and write there is told by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials:",
-    "# keep them out of this file. A store that is not Amazon's has AWS_ENDPOINT_URL=https://store.example too.",
-    "# It costs requests and traffic: the training fetches its data once, all else is read in place (docs/s3.md).",
+    "# Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from ~/.aws/credentials:",
+    "# keep them out of this file. A store that is not Amazon's also needs AWS_ENDPOINT_URL=https://store.example.",
+    "# Access costs requests and traffic. Training fetches its data once, all else is read in place (docs/s3.md).",
 )
 
 RUN_SCRIPT = f"""#!/usr/bin/env bash
@@ -45,7 +45,7 @@ fi
 export LAW_CONFIG_FILE="$here/sandbox.cfg"
 exec python -P -c '{RUN_LAW}' run aframe.pipelines.sandbox.Sandbox "$@"
 """
-"""Runs law by Python: law's own script cannot start from a path with spaces."""
+"""Text of ``run.sh``. It runs law with Python, since law's own script cannot start from a path with spaces."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"
     )
-    for name, told in (
+    for name, event in (
         ("start", "the training data begin (default: the run's or the files' start)"),
         ("stop", "the testing data end (default: 40 days later, or where there are no more data)"),
     ):
-        parser.add_argument(f"--{name}", metavar="TIME", help=f"GPS s, or UTC as 2019-04-29T13:29:25, at which {told}")
+        parser.add_argument(f"--{name}", metavar="TIME", help=f"GPS s, or UTC as 2019-04-29T13:29:25, at which {event}")
     parser.add_argument("--ifos", metavar="LIST", help="detectors, as H1,L1,V1 (default: H1,L1, or those of the files)")
     parser.add_argument("--frames", metavar="DIR", help="search the .hdf5 and .gwf files of DIR (default: open data)")
     parser.add_argument(
@@ -84,21 +84,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write a run's four files into a directory that has none of them yet."""
+    """Write the four files of a run into a directory that has none of them.
+
+    Raises:
+        ConfigurationError: If the directory is remote or has one of the files, or an option is wrong.
+        StorageError: If the directory cannot be written.
+    """
     if storage.is_remote(options.directory):
         raise ConfigurationError(
             f"{options.directory}: a run's configuration lies in a local directory; its data and results go to s3:// "
             "where the .env file there says so, or --s3-bucket"
         )
     directory = Path(options.directory).absolute()
-    there = [name for name in FILES if os.path.exists(directory / name)]
-    if there:
-        raise ConfigurationError(f"{directory} already has {', '.join(there)}: choose another directory, or edit these")
+    existing = [name for name in FILES if os.path.exists(directory / name)]
+    if existing:
+        raise ConfigurationError(
+            f"{directory} already has {', '.join(existing)}: choose another directory, or edit these"
+        )
     _check_directory(directory)
-    given = [name for name in CHOICES_OF_DATA if getattr(options, name)]
-    names = CONFIGURATIONS[options.config or ("bbh" if given else "demo")]
+    data_options = [name for name in CHOICES_OF_DATA if getattr(options, name)]
+    names = CONFIGURATIONS[options.config or ("bbh" if data_options else "demo")]
     shipped = [Path(str(resources.files("aframe") / "pipelines" / "sandbox" / name)) for name in names]
-    blueprint = _blueprint(options, load_config(str(shipped[0]))) if given else None
+    blueprint = _blueprint(options, load_config(str(shipped[0]))) if data_options else None
     configuration, training = (path.read_text(encoding="utf-8") for path in shipped)
     texts = dict(
         zip(FILES, (configuration, training, _environment(directory, options.s3_bucket), RUN_SCRIPT), strict=True)
@@ -116,10 +123,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check_directory(directory: Path) -> None:
-    """Refuse a directory that cannot be made or written in.
+    """Check that a directory can be created and written.
 
     Raises:
-        StorageError: Naming what is in the way.
+        StorageError: If not. The message names the reason.
     """
     reason = storage.why_not_written(directory)
     if reason:
@@ -129,8 +136,12 @@ def _check_directory(directory: Path) -> None:
 def _write(directory: Path, texts: Mapping[str, str]) -> None:
     """Write the files of a run.
 
+    Args:
+        directory: Directory of the run.
+        texts: Contents of the files, by name.
+
     Raises:
-        StorageError: If the file system refuses.
+        StorageError: If the files cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -144,7 +155,15 @@ def _write(directory: Path, texts: Mapping[str, str]) -> None:
 
 
 def _blueprint(options: argparse.Namespace, base: Config) -> Blueprint:
-    """What is particular to the data that the options name."""
+    """Changes to the shipped configuration for the data in the options.
+
+    Args:
+        options: Options of the command.
+        base: Shipped configuration.
+
+    Raises:
+        ConfigurationError: If the options name both local and open data.
+    """
     ifos = detectors(options.ifos) if options.ifos else ()
     if not options.frames:
         name = options.observing_run or (None if options.start or options.stop else "O3a")
@@ -155,10 +174,14 @@ def _blueprint(options: argparse.Namespace, base: Config) -> Blueprint:
 
 
 def _environment(directory: Path, bucket: str | None) -> str:
-    """The text of ``.env``.
+    """Text of the ``.env`` file.
+
+    Args:
+        directory: Directory of the run.
+        bucket: URL of the S3 bucket and prefix; None for local directories.
 
     Raises:
-        ConfigurationError: If the bucket is none.
+        ConfigurationError: If the URL is not valid.
     """
     if bucket is not None and not BUCKET.fullmatch(bucket):
         raise ConfigurationError(
@@ -179,7 +202,15 @@ def _environment(directory: Path, bucket: str | None) -> str:
 
 
 def _change(texts: dict[str, str], change: str) -> None:
-    """Set the value of one key in the texts; a key of the .cfg that they leave out is added."""
+    """Set the value of one key in the texts of a run. A missing key of the ``.cfg`` is added.
+
+    Args:
+        texts: Contents of the files, by name. They are changed in place.
+        change: The change, ``SECTION.KEY=VALUE``.
+
+    Raises:
+        ConfigurationError: If the section or key does not exist, or the value is not valid.
+    """
     key, equals, value = change.partition("=")
     section, dot, name = key.partition(".")
     if not (equals and dot):
@@ -191,9 +222,9 @@ def _change(texts: dict[str, str], change: str) -> None:
         pattern = rf"^(\s*){re.escape(name)}:\s*[^#\n]*?(\s*(#.*)?)$"
     else:
         file, separator = "sandbox.cfg", " ="
-        wrong = key_problem(section, name, value)
-        if wrong:
-            raise ConfigurationError(f"--set {change}: {wrong}")
+        problem = key_problem(section, name, value)
+        if problem:
+            raise ConfigurationError(f"--set {change}: {problem}")
         heading = f"[luigi_{section}]\n"
         if heading not in texts[file]:
             texts[file] += f"\n{heading}"
@@ -212,21 +243,24 @@ def _change(texts: dict[str, str], change: str) -> None:
     texts[file] = head + body + tail
 
 
-def _around(text: str, wanted: Sequence[str]) -> tuple[str, str, str]:
-    """What stands before, in and after the line of a YAML's key; an empty line where there is no such key.
+def _around(text: str, keys: Sequence[str]) -> tuple[str, str, str]:
+    """Split a YAML text at the line of a key.
 
     Args:
-        text: The YAML.
-        wanted: Name of the key, after those of some of the keys that it is nested in.
+        text: The YAML text.
+        keys: Name of the key, preceded by names of enclosing keys. Enclosing keys may be left out.
+
+    Returns:
+        Text before the line, the line, and text after it. The line is empty if there is no such key.
     """
     lines = text.splitlines(keepends=True)
     path: list[tuple[int, str]] = []
     for number, line in enumerate(lines):
-        found = re.match(r"( *)(\w+):", line)
-        if found is None:
+        match = re.match(r"( *)(\w+):", line)
+        if match is None:
             continue
-        path = [(indent, key) for indent, key in path if indent < len(found[1])] + [(len(found[1]), found[2])]
+        path = [(indent, key) for indent, key in path if indent < len(match[1])] + [(len(match[1]), match[2])]
         outer = iter(key for _, key in path)
-        if found[2] == wanted[-1] and all(name in outer for name in wanted):
+        if match[2] == keys[-1] and all(name in outer for name in keys):
             return "".join(lines[:number]), line, "".join(lines[number + 1 :])
     return text, "", ""

@@ -1,4 +1,4 @@
-"""``aframe plot``: a page of one stretch of a run's data."""
+"""``aframe plot``: plot one stretch of the data of a run on a page."""
 
 import argparse
 
@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write a page of one stretch of a run's data."""
+    """Write a page that plots one stretch of the data of a run.
+
+    Raises:
+        ConfigurationError: If an option is not valid.
+    """
     from aframe.report.stretch_page import stretch_html
     from aframe.steps.scoring import look_at
 
@@ -34,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--output {options.output} is no page: give a name that ends with .html")
     run = run_of(load_environment(options.directory))
     span = options.time - options.duration / 2, options.time + options.duration / 2
-    shown = look_at(run, options.slide, span, options.injections)
+    stretch = look_at(run, options.slide, span, options.injections)
     title = f"Slide {options.slide} at GPS {options.time:.3f}"
-    storage.write_text(options.output, stretch_html(shown, title))
+    storage.write_text(options.output, stretch_html(stretch, title))
     print(f"{title}: {options.output}")

@@ -1,4 +1,4 @@
-"""``aframe report``: the report, built anew."""
+"""``aframe report``: build the report of a run again."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Build a run's report anew."""
+    """Build the report of a run again.
+
+    Raises:
+        AframeError: If the directory does not exist.
+    """
     from aframe.steps import overview
     from aframe.steps.answers import build_report
 
@@ -24,5 +28,5 @@ def run(options: argparse.Namespace) -> None:
     print(f"report: {run.result('report.html')}")
     lacking = overview.lacking(run, overview.look(run).stages)
     if lacking:
-        told = f"the run is not finished, its report lacks {', '.join(lacking)}"
-        print(f"{told}: `aframe run {options.directory}` goes on")
+        message = f"the run is not finished, its report lacks {', '.join(lacking)}"
+        print(f"{message}: `aframe run {options.directory}` goes on")

@@ -1,4 +1,4 @@
-"""``aframe run``: the whole pipeline."""
+"""``aframe run``: run the whole pipeline."""
 
 import argparse
 import os
@@ -29,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Start the run's ``run.sh``."""
+    """Start the ``run.sh`` of a run, or check the run for mistakes.
+
+    Raises:
+        ConfigurationError: If an option is not valid, or ``run.sh`` does not exist.
+        MistakesError: If the configuration has mistakes.
+    """
     if options.workers < 0:
         raise ConfigurationError(f"--workers {options.workers} must be positive")
     script = Path(options.directory).absolute() / "run.sh"
@@ -37,12 +42,12 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
         )
-    path, wrong = begin_environment(options.directory)
-    if options.check or wrong or Directories.read()[1] or read_config(path)[1]:
+    path, mistakes = begin_environment(options.directory)
+    if options.check or mistakes or Directories.read()[1] or read_config(path)[1]:
         from aframe.checks.run import checked_run
         from aframe.steps.engines import warn_of_emulation
 
-        warn_of_emulation(checked_run(path, gpus=options.gpus, misread=wrong), options.gpus)
+        warn_of_emulation(checked_run(path, gpus=options.gpus, misread=mistakes), options.gpus)
         print(f"{options.directory}: no mistakes found")
         return
     binaries = str(Path(sys.executable).parent)
@@ -50,4 +55,4 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.flush()
     workers = options.workers or cores()
     command = ["bash", str(script), "--gpus", options.gpus, "--workers", str(workers)]
-    os.execvpe(command[0], command, environment)  # so that whoever kills this process kills the run
+    os.execvpe(command[0], command, environment)  # a signal to this process then reaches the run

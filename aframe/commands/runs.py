@@ -1,4 +1,4 @@
-"""How commands find the run that they are about."""
+"""Functions with which commands find their run."""
 
 import argparse
 import os
@@ -13,15 +13,18 @@ from aframe.settings.read import load_config
 
 
 def run_of(configuration: str, check: bool = True) -> Artifacts:
-    """The run of a ``.cfg`` and of the environment, or where that lacks something of the ``.env`` beside it.
+    """Load a run from a ``.cfg`` file and the environment.
+
+    If the environment lacks a directory, the ``.env`` file beside the ``.cfg`` adds it.
 
     Args:
-        configuration: Path of the ``.cfg``; LAW_CONFIG_FILE where empty.
-        check: Whether to refuse artifacts that were made with other parameters.
+        configuration: Path of the ``.cfg``; empty for LAW_CONFIG_FILE.
+        check: Whether to refuse outputs that were made with other parameters.
 
     Raises:
-        ConfigurationError: If neither option nor LAW_CONFIG_FILE names a configuration, or a directory is not set.
-        MistakesError: If something is wrong with that ``.env``.
+        ConfigurationError: If neither argument nor LAW_CONFIG_FILE names a configuration, or a directory is not set.
+        MistakesError: If the ``.env`` file has mistakes.
+        ParameterMismatchError: If an output was made with other parameters.
     """
     path = configuration or os.environ.get("LAW_CONFIG_FILE", "")
     if not path:
@@ -37,11 +40,17 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
 
 
 def load_environment(directory: str) -> str:
-    """Set what the run's ``.env`` sets; path of its configuration.
+    """Set the environment variables of the ``.env`` file of a run.
+
+    Args:
+        directory: Directory of the run.
+
+    Returns:
+        Path of the configuration.
 
     Raises:
-        ConfigurationError: If there is no such file.
-        MistakesError: If something is wrong with it.
+        ConfigurationError: If the file does not exist.
+        MistakesError: If the file has mistakes.
     """
     path, mistakes = begin_environment(directory)
     if mistakes:
@@ -50,14 +59,20 @@ def load_environment(directory: str) -> str:
 
 
 def begin_environment(directory: str) -> tuple[str, list[str]]:
-    """Set what can be understood of a run's ``.env``; path of its configuration, and what is wrong with the ``.env``.
+    """Set the environment variables of all valid lines of the ``.env`` file of a run.
+
+    Args:
+        directory: Directory of the run.
+
+    Returns:
+        Path of the configuration, and the mistakes in the ``.env`` file.
 
     Raises:
-        ConfigurationError: If there is no such file.
+        ConfigurationError: If the file does not exist.
     """
     path = Path(directory).absolute()
-    found, mistakes = env_file.read_all(str(path / ".env"))
-    os.environ.update(found)
+    variables, mistakes = env_file.read_all(str(path / ".env"))
+    os.environ.update(variables)
     return str(path / "sandbox.cfg"), mistakes
 
 

@@ -1,4 +1,4 @@
-"""``aframe sensitivity``: ranks and the sensitive volume."""
+"""``aframe sensitivity``: rank candidates and estimate the sensitive volume."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""``aframe serve``: a Triton server."""
+"""``aframe serve``: run a Triton server."""
 
 import argparse
 import json
@@ -26,15 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("log", str, "", "the server's log (default: tritonserver.log beside the repository)"),
         ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
     ):
-        shown = f" (default: {default:g})" if kind is float else f" (default: {default})" if default else ""
+        default_text = f" (default: {default:g})" if kind is float else f" (default: {default})" if default else ""
         choices = ("auto", *LAUNCHERS) if name == "with" else None
-        parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=f"{help_text}{shown}")
+        parser.add_argument(f"--{name}", type=kind, default=default, choices=choices, help=f"{help_text}{default_text}")
     parser.add_argument("--record", default="", help=argparse.SUPPRESS)
     parser.add_argument("--owner", type=int, default=0, help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run a Triton server."""
+    """Run a Triton server.
+
+    Raises:
+        ConfigurationError: If the repository does not exist.
+    """
     from aframe.machine.processes import is_alive
     from aframe.serving.launch import IMAGE, Endpoint, Launch
     from aframe.serving.server import serve as run_server

@@ -1,4 +1,4 @@
-"""``aframe status``: how far a run has come, from any terminal, while it goes on or afterwards."""
+"""``aframe status``: show the progress of a run from any terminal, during the run or after it."""
 
 import argparse
 import dataclasses
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 EXIT_CODES = {"done": 0, "failed": 1, "running": 3, "interrupted": 4, "to do": 4}
-"""What the command ends with: 2 is argparse's."""
+"""Exit code for each state of a run. argparse uses 2."""
 
 SIGNS = {"done": "[green]✔[/]", "running": "[cyan]▶[/]", "failed": "[red]✘[/]", "interrupted": "[yellow]‖[/]",
          "to do": "[dim]·[/]"}  # fmt: skip
 
-LONGEST_WAIT = 86400.0
-"""Seconds between two looks, at most: a day."""
+MAX_WATCH_INTERVAL = 86400.0
+"""Maximum of ``--watch``, s: one day."""
 
-TROUBLES_TOLD = 3
-"""Different failures of a step that are told, the latest."""
+MAX_FAILURES = 3
+"""Maximum number of different failures that are printed for a step. The latest are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,18 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print how far a run has come.
+    """Print the progress of a run.
 
     Raises:
-        ConfigurationError: If it is to look again after no time, or hardly ever.
+        ConfigurationError: If the interval of ``--watch`` is not positive or exceeds a day.
     """
-    if options.watch is not None and not 0 < options.watch <= LONGEST_WAIT:
+    if options.watch is not None and not 0 < options.watch <= MAX_WATCH_INTERVAL:
         raise ConfigurationError(
-            f"--watch {options.watch:g} must be positive, and at most {LONGEST_WAIT:g}: give seconds between two looks"
+            f"--watch {options.watch:g} must be positive, and at most {MAX_WATCH_INTERVAL:g}: give seconds "
+            "between two looks"
         )
-    found = run_of(load_environment(options.directory), check=False)
+    artifacts = run_of(load_environment(options.directory), check=False)
     while True:
-        seen = overview.look(found)
+        seen = overview.look(artifacts)
         if options.json:
             print(json.dumps(as_json(seen), indent=1))
         elif sys.stdout.isatty():
@@ -72,7 +73,15 @@ def run(options: argparse.Namespace) -> None:
 
 
 def lines(seen: Overview, directory: str) -> Iterator[str]:
-    """Plain lines: one for the run, one for each step, and what failed."""
+    """Progress of a run as plain text.
+
+    Args:
+        seen: State of the run and its steps.
+        directory: Directory of the run.
+
+    Yields:
+        One line for the run, one line per step, and lines for failures.
+    """
     yield f"{directory}: {headline(seen)}"
     for status in seen.stages:
         yield f"{status.state:11}  {status.stage.name:31}  {'  '.join(filter(None, [detail(status), status.path]))}"
@@ -80,35 +89,35 @@ def lines(seen: Overview, directory: str) -> Iterator[str]:
 
 
 def headline(seen: Overview) -> str:
-    """How the whole run stands."""
-    told = [seen.state]
+    """State of the whole run in one line."""
+    words = [seen.state]
     if seen.last is not None and seen.state != "to do":
         ended = max(seen.last.updated, *(each.updated for status in seen.stages for each in status.troubled), 0.0)
-        told.append(f"since {utc(seen.last.started)}" if seen.state == "running" else f"at {utc(ended)}")
+        words.append(f"since {utc(seen.last.started)}" if seen.state == "running" else f"at {utc(ended)}")
     if seen.holder:
-        told.append(f"({seen.holder})")
+        words.append(f"({seen.holder})")
     log = f", log {seen.last.log}" if seen.last is not None and seen.last.log else ""
-    return " ".join(told) + log
+    return " ".join(words) + log
 
 
 def detail(status: StageStatus) -> str:
-    """How many units are done, and how far those at work are."""
-    told = []
+    """Number of units that are done, and progress of the units at work."""
+    words = []
     if status.stage.units and status.total is not None and not (status.state == "done" and status.stage.merged_by):
-        told.append(f"{status.done}/{status.total} {status.stage.units}")
+        words.append(f"{status.done}/{status.total} {status.stage.units}")
     if status.at_work and status.stage.units:
-        told.append(f"{len(status.at_work)} running")
+        words.append(f"{len(status.at_work)} running")
     if len(status.at_work) == 1:
-        told += progress(status.at_work[0])
+        words += progress(status.at_work[0])
     if status.jobs:
-        told.append("jobs: " + ", ".join(f"{number} {state}" for state, number in status.jobs.items()))
+        words.append("jobs: " + ", ".join(f"{number} {state}" for state, number in status.jobs.items()))
     if status.seconds_left is not None:
-        told.append(f"{in_words(status.seconds_left)} left")
-    return ", ".join(told)
+        words.append(f"{in_words(status.seconds_left)} left")
+    return ", ".join(words)
 
 
 def progress(activity: Activity) -> list[str]:
-    """How far a process has come, where it says so."""
+    """Progress of a process. If the process does not report progress, the time since its start."""
     if not activity.total:
         return [f"for {in_words(time.time() - activity.started)}"]
     share = 100 * activity.done / activity.total
@@ -116,11 +125,11 @@ def progress(activity: Activity) -> list[str]:
 
 
 def troubles(status: StageStatus) -> Iterator[str]:
-    """What failed or was interrupted, the latest last, and where to read more; what failed alike is told once."""
+    """Failed and interrupted units, the latest last, with their logs. Equal failures appear once."""
     alike: dict[tuple[str, str], list[Activity]] = {}
     for each in status.troubled:
         alike.setdefault((each.state, each.error), []).append(each)
-    for (state, error), several in list(alike.items())[-TROUBLES_TOLD:]:
+    for (state, error), several in list(alike.items())[-MAX_FAILURES:]:
         last = several[-1]
         name = last.task if len(several) == 1 else f"{last.task} and {len(several) - 1} more"
         if state != "failed":
@@ -129,14 +138,14 @@ def troubles(status: StageStatus) -> Iterator[str]:
         yield f"{name}: {error}"
         if last.log:
             yield f"log: {last.log}"
-    if len(alike) > TROUBLES_TOLD:
-        yield f"and {len(alike) - TROUBLES_TOLD} other failures"
+    if len(alike) > MAX_FAILURES:
+        yield f"and {len(alike) - MAX_FAILURES} other failures"
 
 
 def as_json(seen: Overview) -> dict[str, Any]:
-    """All that is known, in seconds and UTC."""
+    """State of the run and its steps as JSON data, with times in s and UTC."""
 
-    def told(activities: Sequence[Activity]) -> list[dict[str, Any]]:
+    def as_dictionaries(activities: Sequence[Activity]) -> list[dict[str, Any]]:
         return [
             dataclasses.asdict(each) | {name: utc(getattr(each, name)) for name in ("started", "since", "updated")}
             for each in activities
@@ -145,17 +154,24 @@ def as_json(seen: Overview) -> dict[str, Any]:
     return {
         "state": seen.state,
         "holder": seen.holder,
-        "run": next(iter(told([seen.last] if seen.last else [])), None),
+        "run": next(iter(as_dictionaries([seen.last] if seen.last else [])), None),
         "steps": [
             {"task": s.stage.task, "group": s.stage.part, "name": s.stage.name, "state": s.state, "done": s.done,
              "total": s.total, "units": s.stage.units, "seconds_left": s.seconds_left, "path": s.path, "jobs": s.jobs,
-             "running": told(s.at_work), "troubled": told(s.troubled)}
+             "running": as_dictionaries(s.at_work), "troubled": as_dictionaries(s.troubled)}
             for s in seen.stages
         ],
     }  # fmt: skip
 
 
 def _draw(seen: Overview, directory: str, is_again: bool) -> None:
+    """Draw the run as a tree on the terminal.
+
+    Args:
+        seen: State of the run and its steps.
+        directory: Directory of the run.
+        is_again: Whether to clear the terminal before.
+    """
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -165,7 +181,12 @@ def _draw(seen: Overview, directory: str, is_again: bool) -> None:
 
 
 def tree(seen: Overview, directory: str) -> "Tree":
-    """The pipeline as a tree: its parts, their steps, and what failed."""
+    """The pipeline as a tree of its parts, their steps and failures.
+
+    Args:
+        seen: State of the run and its steps.
+        directory: Directory of the run.
+    """
     from rich.markup import escape
     from rich.tree import Tree
 

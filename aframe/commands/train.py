@@ -1,4 +1,4 @@
-"""``aframe train``: Lightning's command line, and drawings of what came of it; or the same on Kubernetes."""
+"""``aframe train``: Lightning's command line with plots of the result, or training on Kubernetes."""
 
 import argparse
 import os
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
     from aframe.runs.artifacts import Artifacts
 
 TASK = "Train"
-"""Whose work it does in a run."""
-
+"""Name of the task that trains in a run."""
 
 STEPS = ("fit", "validate", "submit")
-"""What it does: the first two are Lightning's."""
+"""Subcommands. The first two belong to Lightning."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what it does; each has options of its own."""
+    """Declare the subcommand. Each subcommand has its own options."""
     parser.add_argument("step", choices=STEPS, help="what is done; `aframe train STEP --help` lists its options")
     parser.epilog = (
         "fit trains: aframe train fit --config train.yaml, with LAW_CONFIG_FILE and the run's AFRAME_... directories "
@@ -32,23 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Sequence[str]) -> None:
-    """Run a training command of Lightning's, and draw what came of it; ``submit`` is our own."""
+    """Run a training command of Lightning and plot the result, or submit a training with ``submit``."""
     if options and options[0] == "submit":
         submit(options[1:])
         return
     from aframe.steps.training_cli import main
 
     directory, is_first = os.environ.get("AFRAME_TRAIN_RUN_DIR"), os.environ.get("LOCAL_RANK", "0") == "0"
-    told = os.environ.get(activity.FILE, "") if is_first else ""
-    if told:
-        activity.begin(told, TASK)
+    activity_path = os.environ.get(activity.FILE, "") if is_first else ""
+    if activity_path:
+        activity.begin(activity_path, TASK)
     try:
         main(options, _window_seconds)
     except (KeyboardInterrupt, InterruptionError):
         raise
     except BaseException as error:
-        if told:
-            activity.fail(told, TASK, " ".join(str(error).split()) or type(error).__name__)
+        if activity_path:
+            activity.fail(activity_path, TASK, " ".join(str(error).split()) or type(error).__name__)
         raise
     if "fit" in options and directory and is_first:
         from aframe.report.training import draw_training
@@ -57,14 +56,23 @@ def run(options: Sequence[str]) -> None:
 
 
 def _window_seconds(run: "Artifacts", training_yaml: str, precision: str, device: str) -> float:
-    """What a training that seems slow asks: seconds in which this machine can train with a window."""
+    """Time in s that this machine needs to train with one window.
+
+    A training that seems slow compares its speed with it.
+
+    Args:
+        run: The run.
+        training_yaml: Path of the training's YAML.
+        precision: Precision of the trainer.
+        device: Type of device.
+    """
     from aframe.costs.rates import training_seconds
 
     return training_seconds(run, training_yaml, precision, device)
 
 
 def submit(options: Sequence[str]) -> None:
-    """Train on Kubernetes, as ``[luigi_kubernetes]`` says, or show what the cluster would be told."""
+    """Train on Kubernetes with the settings of ``[luigi_kubernetes]``, or print the manifests."""
     from aframe.kubernetes import lifecycle
 
     parser = argparse.ArgumentParser(
@@ -79,7 +87,7 @@ def submit(options: Sequence[str]) -> None:
         help="print the manifests, secrets masked, and submit nothing (default: submit)",
     )
     chosen = parser.parse_args(options)
-    run = run_of(load_environment(chosen.directory) if chosen.directory else chosen.cfg, check=False)  # the pod does
+    run = run_of(load_environment(chosen.directory) if chosen.directory else chosen.cfg, check=False)  # the pod checks
     if chosen.dry_run:
         print(lifecycle.dry_run(run, os.environ), end="")
     else:

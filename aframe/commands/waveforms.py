@@ -1,4 +1,4 @@
-"""``aframe waveforms``: signals of a run."""
+"""``aframe waveforms``: generate the signals of a run."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make signals."""
+    """Generate signals."""
     from aframe.steps import planning
     from aframe.steps.devices import use_one_thread
     from aframe.steps.waveforms import (

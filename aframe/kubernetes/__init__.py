@@ -1,1 +1,1 @@
-"""Training as a Job of a Kubernetes cluster: what the cluster is told, and how the Job is followed to its end."""
+"""Training as a Job of a Kubernetes cluster: the manifests, and the Job from its start to its end."""

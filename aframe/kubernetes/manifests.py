@@ -1,7 +1,7 @@
-"""What a cluster is told: the Job that trains, the Secret with its credentials, the ConfigMap with its files.
+"""Manifests of a training: the Job, the Secret with its credentials, and the ConfigMap with its files.
 
-The Job is made first, suspended, so that the other two belong to it from their first moment: whatever becomes of the
-process that made them, the cluster deletes them with the Job.
+The Job is created first, suspended. The Secret and the ConfigMap belong to it from the start. The cluster therefore
+deletes them with the Job, even if the process that created them ends.
 """
 
 import hashlib
@@ -14,24 +14,26 @@ from aframe.settings.jobs import Kubernetes
 Manifest = dict[str, Any]
 
 CONTAINER = "train"
+"""Name of the container in a pod."""
 
 FILES, CACHE, SHARED = "/etc/aframe", "/cache", "/dev/shm"
-"""Where a pod has the run's files, room for its copy of the training data, and shared memory."""
+"""Directories of a pod: files of the run, local copy of the training data, and shared memory."""
 
 JOB_NAME = "batch.kubernetes.io/job-name"
-"""Label that Kubernetes gives to a Job's pods."""
+"""Label of the pods of a Job. Kubernetes sets it."""
 
-KEPT = 86400
-"""Seconds for which a finished Job stays, and with it what nobody has deleted of its Secret."""
+FINISHED_LIFETIME = 86400
+"""Seconds after which the cluster deletes a finished Job with its Secret and ConfigMap."""
 
-GRACE = 300
-"""Seconds that training has to write a checkpoint when it must go."""
+GRACE_PERIOD = 300
+"""Seconds that an evicted training has to write a checkpoint."""
 
 MASKED = "***"
+"""Text in place of a secret value."""
 
 
 def name_of(train_run: str, made_with: Mapping[str, Any]) -> str:
-    """Name of the Job of a training: another one for another directory or other parameters.
+    """Name of the Job of a training. It depends on the directory and the parameters.
 
     Args:
         train_run: Directory of the training.
@@ -42,22 +44,23 @@ def name_of(train_run: str, made_with: Mapping[str, Any]) -> str:
 
 
 def job(name: str, settings: Kubernetes, namespace: str, command: list[str], variables: Mapping[str, str]) -> Manifest:
-    """The Job, suspended; it starts when that is taken back.
+    """Manifest of a suspended Job. The Job starts when ``suspend`` is set to false.
 
-    Evicted and preempted pods are replaced without counting: training goes on from its last checkpoint.
+    Kubernetes replaces evicted and preempted pods without counting them as failures. Training then continues from its
+    last checkpoint.
 
     Args:
-        name: Of the Job, its Secret and its ConfigMap.
-        settings: What it may take.
-        namespace: Where it lies.
-        command: What a pod runs.
-        variables: Environment that is no secret.
+        name: Name of the Job, its Secret and its ConfigMap.
+        settings: Image and resources.
+        namespace: Namespace of the Job.
+        command: Command of the container.
+        variables: Environment variables that are not secret.
     """
     evicted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     specification: Manifest = {
         "suspend": True,
         "backoffLimit": settings.restarts,
-        "ttlSecondsAfterFinished": KEPT,
+        "ttlSecondsAfterFinished": FINISHED_LIFETIME,
         "podFailurePolicy": {"rules": [evicted]},
         "template": {"metadata": {"labels": _labels(name)}, "spec": _pod(name, settings, command, variables)},
     }
@@ -67,9 +70,17 @@ def job(name: str, settings: Kubernetes, namespace: str, command: list[str], var
 
 
 def _pod(name: str, settings: Kubernetes, command: list[str], variables: Mapping[str, str]) -> Manifest:
+    """Specification of a pod.
+
+    Args:
+        name: Name of the Job, its Secret and its ConfigMap.
+        settings: Image and resources.
+        command: Command of the container.
+        variables: Environment variables that are not secret.
+    """
     pod: Manifest = {
         "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE,
+        "terminationGracePeriodSeconds": GRACE_PERIOD,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
@@ -111,7 +122,7 @@ def _pod(name: str, settings: Kubernetes, command: list[str], variables: Mapping
 
 
 def _resources(settings: Kubernetes) -> Manifest:
-    """What the pod asks for, all of which it is given and no more."""
+    """Resources of a pod. Requests and limits are equal."""
     amounts = {
         "cpu": str(settings.cpus_per_gpu * settings.devices),
         "memory": f"{settings.memory_per_gpu * settings.devices}Mi",
@@ -123,39 +134,42 @@ def _resources(settings: Kubernetes) -> Manifest:
 
 
 def secret(name: str, namespace: str, variables: Mapping[str, str]) -> Manifest:
-    """The Secret with what a pod must know and nobody else.
+    """Manifest of the Secret.
 
     Args:
-        name: Of the Job.
-        namespace: Where it lies.
-        variables: Environment variables.
+        name: Name of the Job.
+        namespace: Namespace of the Job.
+        variables: Environment variables that are secret.
     """
     metadata = _metadata(name, namespace)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "stringData": {**variables}}
 
 
 def masked(manifest: Manifest) -> Manifest:
-    """A Secret to show to anybody."""
+    """Manifest of a Secret with masked values."""
     return manifest | {"stringData": dict.fromkeys(manifest["stringData"], MASKED)}
 
 
 def config_map(name: str, namespace: str, files: Mapping[str, str]) -> Manifest:
-    """The ConfigMap with a run's files.
+    """Manifest of the ConfigMap.
 
     Args:
-        name: Of the Job.
-        namespace: Where it lies.
-        files: Their texts, by name.
+        name: Name of the Job.
+        namespace: Namespace of the Job.
+        files: Contents of the files of the run, by name.
     """
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(name, namespace), "data": dict(files)}
 
 
 def owned(manifest: Manifest, job: Manifest) -> Manifest:
-    """A manifest of something that goes when a Job goes.
+    """Add an owner to a manifest. The cluster deletes the resource with its owner.
 
     Args:
-        manifest: Of the thing.
-        job: The Job, as the cluster has it.
+        manifest: Manifest of the resource.
+        job: The owner, a Job, as the cluster returns it.
+
+    Returns:
+        The manifest with the owner.
     """
     owner = {key: job[key] for key in ("apiVersion", "kind")}
     owner |= {key: job["metadata"][key] for key in ("name", "uid")}
@@ -163,10 +177,12 @@ def owned(manifest: Manifest, job: Manifest) -> Manifest:
 
 
 def _metadata(name: str, namespace: str) -> Manifest:
+    """Metadata of a resource."""
     return {"name": name, "namespace": namespace, "labels": _labels(name)}
 
 
 def _labels(name: str) -> dict[str, str]:
+    """Labels of all resources of a training."""
     return {
         "app.kubernetes.io/name": "aframe",
         "app.kubernetes.io/component": CONTAINER,

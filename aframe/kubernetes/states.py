@@ -1,24 +1,24 @@
-"""What the cluster says of a Job and of its pods, in words."""
+"""States of a Job and its pods, in words."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
 
-HOPELESS = ("InvalidImageName", "ErrImageNeverPull")
-"""Reasons for which a pod waits that no time will mend."""
+PERMANENT_REASONS = ("InvalidImageName", "ErrImageNeverPull")
+"""Reasons for which a pod waits and will never start."""
 
-UNLIKELY = ("ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "CreateContainerError")
-"""Reasons that may pass, as when a registry is busy, but seldom do."""
+DOUBTFUL_REASONS = ("ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "CreateContainerError")
+"""Reasons for which a pod waits and may start later, for example if a registry is overloaded."""
 
 
 class Ending(NamedTuple):
-    """How a Job ended.
+    """End of a Job.
 
     Attributes:
-        is_good: Whether it did its work.
-        reason: Kubernetes' word for why it did not.
-        message: Its sentence.
+        is_good: Whether the Job succeeded.
+        reason: Kubernetes' keyword for the reason of a failure.
+        message: Kubernetes' message.
     """
 
     is_good: bool
@@ -27,24 +27,24 @@ class Ending(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Why a pod does not run yet.
+    """Reason why a pod does not run yet.
 
     Attributes:
-        reason: Kubernetes' word.
-        message: Its sentence.
+        reason: Kubernetes' keyword for the reason.
+        message: Kubernetes' message.
     """
 
     reason: str
     message: str
 
     @property
-    def told(self) -> str:
-        """Both, on one line."""
+    def text(self) -> str:
+        """Reason and message in one line."""
         return f"{self.reason}: {' '.join(self.message.split())}" if self.message else self.reason
 
 
 def ending(job: Object) -> Ending | None:
-    """How a Job ended; None where it has not."""
+    """End of a Job; None if it has not ended."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition.get("status") == "True" and condition["type"] in ("Complete", "Failed"):
             words = (condition.get("reason", ""), " ".join(condition.get("message", "").split()))
@@ -53,17 +53,17 @@ def ending(job: Object) -> Ending | None:
 
 
 def phase(pod: Object) -> str:
-    """Pending, Running, Succeeded, Failed or Unknown."""
+    """Phase of a pod: Pending, Running, Succeeded, Failed or Unknown."""
     return str(pod.get("status", {}).get("phase", "Pending"))
 
 
 def waiting(pod: Object) -> Waiting | None:
-    """Why a pod that is pending does not run; None where nothing is said of that."""
+    """Reason why a pending pod does not run; None if the cluster states no reason."""
     status = pod.get("status", {})
     for container in _containers(pod):
-        found = container.get("state", {}).get("waiting")
-        if found and found.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            return Waiting(found["reason"], found.get("message", ""))
+        state = container.get("state", {}).get("waiting")
+        if state and state.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            return Waiting(state["reason"], state.get("message", ""))
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("status") == "False":
             return Waiting(condition.get("reason", "Unschedulable"), condition.get("message", ""))
@@ -71,13 +71,13 @@ def waiting(pod: Object) -> Waiting | None:
 
 
 def has_started(pod: Object) -> bool:
-    """Whether the pod's container has run, so that there is a log."""
+    """Whether the container of a pod has started, so that a log exists."""
     states = [container.get("state", {}) for container in _containers(pod)]
     return any("running" in state or "terminated" in state for state in states) or phase(pod) in ("Running",)
 
 
 def was_evicted(pod: Object) -> bool:
-    """Whether a pod was taken away for reasons that are not its own."""
+    """Whether the cluster removed a pod for reasons outside the pod."""
     status = pod.get("status", {})
     is_target = any(
         condition["type"] == "DisruptionTarget" and condition.get("status") == "True"
@@ -87,7 +87,7 @@ def was_evicted(pod: Object) -> bool:
 
 
 def failure(pod: Object) -> str:
-    """Why a pod failed, in words that say what to do where that is known."""
+    """Reason why a pod failed, with advice if possible."""
     status = pod.get("status", {})
     for container in _containers(pod):
         ended = container.get("state", {}).get("terminated")
@@ -100,4 +100,5 @@ def failure(pod: Object) -> str:
 
 
 def _containers(pod: Object) -> Iterator[Object]:
+    """States of the containers of a pod."""
     yield from pod.get("status", {}).get("containerStatuses") or ()

@@ -1,1 +1,1 @@
-"""What this computer is, and what it can do."""
+"""Properties of this machine: processes, locks, GPUs, precision, versions and the terminal."""

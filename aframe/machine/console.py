@@ -1,8 +1,7 @@
-"""Where the lines of a run go: all of them to its log, and to the terminal as it can show them.
+"""Console of a run: it logs all printed lines, and shows them on the terminal.
 
-Everything that a run and its many processes print passes one process more, which writes the log, turns lines of
-progress into bars where there is a terminal, and hands on all other lines as they are. It ends when nobody is left to
-print.
+All output of a run and its processes passes through one console process. It writes the log, shows progress lines as
+bars if there is a terminal, and prints all other lines unchanged. It ends when no process can print any more.
 """
 
 import argparse
@@ -23,49 +22,49 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 QUIET = "AFRAME_QUIET"
-"""Environment variable: whether the terminal shows errors alone."""
+"""Environment variable. If it is set, the terminal shows only errors."""
 
 PLAIN = {
     "✔": "+", "✘": "x", "▶": ">", "‖": "|", "·": ".", "→": "->", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x",
     "²": "2", "³": "3", "σ": "sigma", "\u202f": " ", "\xa0": " ",
 }  # fmt: skip
-"""What stands for a sign in an output whose encoding has none for it; for all others its number in Unicode does."""
+"""Replacements of characters that the encoding of an output lacks. All others are replaced by their Unicode number."""
 
 CHUNK_BYTES = 2**16
 
-IDLE = 0.2
-"""Seconds after which what stands on a line without an end is shown all the same: somebody may be asked something."""
+PARTIAL_LINE_DELAY = 0.2
+"""Seconds after which a line without an end is shown. It may be a question to the user."""
 
-STALE = 60.0
-"""Seconds after which a bar that nobody moves goes."""
+MAX_BAR_AGE = 60.0
+"""Seconds without progress after which a bar is removed."""
 
-PATIENCE = 10.0
-"""Seconds that a run which ends waits for its last lines to be shown."""
+EXIT_TIMEOUT = 10.0
+"""Maximum number of seconds that a run waits at its end for the console to show the last lines."""
 
 END = b"\0\n"
-"""What a run that ends prints last; others may still hold its output open."""
+"""Last bytes that a run prints. They mark its end while other processes keep its output open."""
 
 REMARK = re.compile(r"(note|warning): ")
-"""How lines on stderr begin that tell no error."""
+"""Matches the beginning of lines on stderr that are not errors."""
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 SHARE = r"(?P<done>[\d.]+) of (?P<total>[\d.]+)"
 
 OVERALL = re.compile(rf"^(?P<name>\S+).*; all \d+ jobs: {SHARE} \(\d+ %\) s(?P<rest>.*)$")
-"""A line of one of many jobs, which says how far all of them have come."""
+"""Matches a progress line of one of many jobs. It contains the total progress of all jobs."""
 
 PROGRESS = re.compile(rf"^(?P<name>[^:]+): (?:epoch )?{SHARE}(?: \(\d+ %\)|: )(?P<rest>.*)$")
-"""A line of progress of any other kind."""
+"""Matches any other progress line."""
 
 DONE = re.compile(r"^(?P<name>[^:]+): done in ")
 
 
 def start(log: str | None) -> None:
-    """Send what this process and its children print from now on through a console process.
+    """Redirect the output of this process and its children to a console process.
 
     Args:
-        log: Local path of the log, which grows; None for none.
+        log: Local path of the log, to which lines are appended; None for no log.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -83,35 +82,35 @@ def start(log: str | None) -> None:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=reading, start_new_session=True)
     for end in reading:
         os.close(end)
-    kept = [os.dup(1), os.dup(2)]
+    original = [os.dup(1), os.dup(2)]
     for end, stream in zip(writing, (1, 2), strict=True):
         os.dup2(end, stream)
-    _running.append((process, list(writing), kept))
+    _running.append((process, list(writing), original))
 
 
 _running: list[tuple["subprocess.Popen[bytes]", list[int], list[int]]] = []
-"""The console of this process, the ends that it is written to by, and the outputs that there were before."""
+"""Console of this process, write ends of its pipes, and file descriptors of the original outputs."""
 
 
 def stop() -> None:
-    """Print as before, once the console has shown all that was printed until now."""
+    """Stop the console when it has shown all output so far, and restore the original outputs."""
     while _running:
-        process, writing, kept = _running.pop()
+        process, writing, original = _running.pop()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         for end in writing:
             with contextlib.suppress(BrokenPipeError):
                 os.write(end, END)
             os.close(end)
-        for old, stream_number in zip(kept, (1, 2), strict=True):
-            os.dup2(old, stream_number)
-            os.close(old)
+        for descriptor, stream_number in zip(original, (1, 2), strict=True):
+            os.dup2(descriptor, stream_number)
+            os.close(descriptor)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
+            process.wait(EXIT_TIMEOUT)
 
 
 def spell_out() -> None:
-    """Print signs in words that the outputs' encodings have, where they have no such signs."""
+    """Replace characters that the encodings of the outputs lack by ASCII characters."""
     codecs.register_error("spelled out", _spelled_out)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
@@ -119,25 +118,25 @@ def spell_out() -> None:
 
 
 def _spelled_out(error: UnicodeError) -> tuple[str, int]:
-    """What is printed for the characters that an encoding lacks, and where to go on."""
+    """Replacement of characters that an encoding lacks, and the position after them."""
     assert isinstance(error, UnicodeEncodeError)
-    lacking = error.object[error.start : error.end]
-    spelled = (PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in lacking)
-    return "".join(spelled), error.end
+    missing = error.object[error.start : error.end]
+    replacements = (PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in missing)
+    return "".join(replacements), error.end
 
 
 def drop_unwritable(stream: IO[str]) -> None:
-    """Drop what is left to be written to a stream if that is not possible, and all that is printed to it later."""
+    """Discard the buffer and all later output of a stream if it cannot be written."""
     try:
         stream.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, stream.fileno())
+        os.close(null_device)
 
 
 class Bars:
-    """Bars at the bottom of a terminal, of whatever told its progress lately."""
+    """Progress bars at the bottom of a terminal."""
 
     def __init__(self) -> None:
         from rich import progress
@@ -153,51 +152,64 @@ class Bars:
         self.shown.start()
 
     def __call__(self, line: str) -> bool:
-        """Move the bar that a line is about; whether it was about one, and need not be printed."""
+        """Update the bar of a progress line.
+
+        Args:
+            line: A printed line.
+
+        Returns:
+            Whether the line reports progress. Such a line need not be printed.
+        """
         now = time.monotonic()
-        for name in [name for name, (_, moved) in self.bars.items() if now - moved > STALE]:
+        for name in [name for name, (_, moved) in self.bars.items() if now - moved > MAX_BAR_AGE]:
             self._remove(name)
         done = DONE.match(line)
         if done:
             self._remove(done["name"])
-        told = OVERALL.match(line) or PROGRESS.match(line)
-        if not told:
+        match = OVERALL.match(line) or PROGRESS.match(line)
+        if not match:
             return False
-        values = {"completed": float(told["done"]), "total": float(told["total"]), "rest": told["rest"].strip(" ,")}
-        known = self.bars.get(told["name"])
-        task = known[0] if known else self.shown.add_task(told["name"], rest="")
+        values = {"completed": float(match["done"]), "total": float(match["total"]), "rest": match["rest"].strip(" ,")}
+        bar = self.bars.get(match["name"])
+        task = bar[0] if bar else self.shown.add_task(match["name"], rest="")
         self.shown.update(task, **values)  # type: ignore[arg-type] # it takes fields of any name
-        self.bars[told["name"]] = task, now
+        self.bars[match["name"]] = task, now
         return True
 
     def _remove(self, name: str) -> None:
-        known = self.bars.pop(name, None)
-        if known:
-            self.shown.remove_task(known[0])
+        """Remove a bar if it exists."""
+        bar = self.bars.pop(name, None)
+        if bar:
+            self.shown.remove_task(bar[0])
 
     def print(self, text: str, is_whole: bool) -> None:
-        """Print above the bars."""
+        """Print text above the bars.
+
+        Args:
+            text: The text.
+            is_whole: Whether the text is a complete line.
+        """
         from rich.text import Text
 
         self.console.print(Text.from_ansi(text), end="\n" if is_whole else "", soft_wrap=True)
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove all bars."""
         self.shown.stop()
 
 
 @dataclass
 class Sink:
-    """What becomes of the lines of one of the two outputs.
+    """Handles the lines of one output, stdout or stderr.
 
     Attributes:
-        output: Where they go.
-        is_error: Whether it is stderr.
-        log: The run's log, if it has one.
-        bars: Of a terminal.
+        output: Stream that shows the lines.
+        is_error: Whether the output is stderr.
+        log: Log of the run; None for no log.
+        bars: Progress bars of a terminal; None without a terminal.
         quiet: Whether only errors are shown.
-        pending: A line that has no end yet.
-        shown: How many of its bytes are shown.
+        pending: Line without an end.
+        shown: Number of bytes of the pending line that are already shown.
     """
 
     output: IO[bytes]
@@ -209,7 +221,7 @@ class Sink:
     shown: int = 0
 
     def take(self, data: bytes) -> None:
-        """Take what was printed; whole lines go on."""
+        """Accept printed bytes, and show and log the complete lines."""
         self.pending += data
         *lines, rest = self.pending.split(b"\n")
         for line in lines:
@@ -219,29 +231,35 @@ class Sink:
 
     @property
     def has_rest(self) -> bool:
-        """Whether something that is not shown yet stands on a line without an end."""
+        """Whether the pending line has bytes that are not shown yet."""
         return len(self.pending) > self.shown
 
     def show_rest(self) -> None:
-        """Show it."""
+        """Show the rest of the pending line."""
         text = bytes(self.pending[self.shown :])
         self.shown = len(self.pending)
         self._write(text, None, is_whole=False)
 
     def close(self) -> None:
-        """Show and log what is left."""
+        """Show and log the pending line."""
         if self.pending:
             self.take(b"\n")
 
     def _write(self, text: bytes, line: bytes | None, is_whole: bool) -> None:
-        """Show a piece of text, and log the line that it ends."""
+        """Show a piece of text, and log the line that it completes.
+
+        Args:
+            text: Bytes to show.
+            line: The complete line for the log; None if the text completes no line.
+            is_whole: Whether the text completes a line.
+        """
         if line is not None and self.log is not None:
             plain = ANSI.sub("", line.decode("utf-8", "replace")).rstrip("\r").rpartition("\r")[2]
             self.log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {plain}\n")
         readable = text.decode("utf-8", "replace")
         if self.quiet and (not self.is_error or REMARK.match(readable)):
             return
-        with contextlib.suppress(OSError):  # the terminal may have gone; the log goes on
+        with contextlib.suppress(OSError):  # the terminal may be closed; logging continues
             if self.bars is None:
                 self.output.write(text + (b"\n" if is_whole else b""))
                 self.output.flush()
@@ -250,11 +268,11 @@ class Sink:
 
 
 def serve(reading: list[int], log: str | None, quiet: bool) -> None:
-    """Hand on what comes from two pipes until both end.
+    """Show and log the bytes from two pipes until both end.
 
     Args:
-        reading: Ends of the pipes that stand for stdout and stderr.
-        log: Path of the log.
+        reading: Read ends of the pipes for stdout and stderr.
+        log: Path of the log; None for no log.
         quiet: Whether only errors are shown.
     """
     with contextlib.ExitStack() as stack:
@@ -270,7 +288,7 @@ def serve(reading: list[int], log: str | None, quiet: bool) -> None:
             selector.register(end, selectors.EVENT_READ, sink)
         while selector.get_map():
             waiting = [key.data for key in selector.get_map().values() if key.data.has_rest]
-            ready = selector.select(IDLE if waiting else None)
+            ready = selector.select(PARTIAL_LINE_DELAY if waiting else None)
             for key, _ in ready:
                 data = os.read(key.fd, CHUNK_BYTES)
                 key.data.take(data.replace(END, b""))
@@ -282,7 +300,7 @@ def serve(reading: list[int], log: str | None, quiet: bool) -> None:
 
 
 def main() -> None:
-    """Be a console."""
+    """Run the console process."""
     spell_out()
     parser = argparse.ArgumentParser(prog="python -m aframe.machine.console")
     parser.add_argument("reading", nargs=2, type=int)

@@ -1,4 +1,4 @@
-"""GPUs of this machine, one for each worker."""
+"""Allocation of the GPUs of this machine, one for each worker."""
 
 import atexit
 import fcntl
@@ -8,38 +8,48 @@ import time
 from pathlib import Path
 from typing import IO
 
-GPU_POLL = 0.2
-"""Seconds from one look for a free GPU to the next."""
+GPU_POLL_INTERVAL = 0.2
+"""Seconds between two searches for a free GPU."""
 
 _gpus: dict[tuple[int, str], IO[str]] = {}
-"""The lock of each GPU that a process has claimed, by process and GPU: a forked process inherits no claim."""
+"""Lock of each claimed GPU, by process and GPU. A forked process does not inherit claims."""
 
 
 def claim_gpu(gpus: str, directory: str | None = None) -> str:
-    """Claim one of some GPUs for this process until it ends, however it ends; waits where others have them all.
+    """Claim one GPU for this process until the process ends. If all GPUs are claimed, it waits for one.
 
     Args:
-        gpus: As in CUDA_VISIBLE_DEVICES: numbers or names, separated by commas.
-        directory: Of the locks, the same for all who share the machine; None for the user's own of temporary files.
+        gpus: GPUs to choose from, as in CUDA_VISIBLE_DEVICES: numbers or names, separated by commas.
+        directory: Directory of the locks, common to all processes that share the GPUs; None for a temporary directory
+            of the user.
 
     Returns:
         The GPU, as in CUDA_VISIBLE_DEVICES.
     """
-    wanted = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
+    names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
     folder = Path(directory or Path(tempfile.gettempdir()) / f"aframe-gpus-{os.getuid()}")
     folder.mkdir(parents=True, exist_ok=True)
     is_told = False
     while True:
-        for gpu in wanted:
+        for gpu in names:
             if (os.getpid(), gpu) in _gpus or _claim(folder, gpu):
                 return gpu
         if not is_told:
             print(f"all of GPUs {gpus} are taken: waiting for one, as each worker has one of its own", flush=True)
             is_told = True
-        time.sleep(GPU_POLL)
+        time.sleep(GPU_POLL_INTERVAL)
 
 
 def _claim(folder: Path, gpu: str) -> bool:
+    """Try to claim a GPU without waiting.
+
+    Args:
+        folder: Directory of the locks.
+        gpu: Number or name of the GPU.
+
+    Returns:
+        Whether this process now holds the GPU.
+    """
     file = (folder / f"{gpu.replace('/', '-')}.lock").open("a+", encoding="utf-8")
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,5 +62,5 @@ def _claim(folder: Path, gpu: str) -> bool:
 
 
 def release_gpu(gpu: str) -> None:
-    """Give a claimed GPU back."""
+    """Release a claimed GPU."""
     _gpus.pop((os.getpid(), gpu)).close()

@@ -1,4 +1,4 @@
-"""Locks of local directories, which the kernel releases when their process ends."""
+"""Locks of local directories. The kernel releases them when their process ends."""
 
 import atexit
 import fcntl
@@ -12,20 +12,20 @@ from aframe.errors import StorageError
 from aframe.machine.processes import is_alive
 
 FLOCK = "hhqqi4x"
-"""Linux's struct flock: kind of lock, where from, start, length, process."""
+"""Format of struct flock of Linux: type, whence, start, length and process."""
 
 _locks: list[IO[str]] = []
-"""Kept open until the process ends."""
+"""Lock files that stay open until the process ends."""
 
 
 def lock(directory: str) -> None:
-    """Claim a local directory for this process until it ends, however it ends.
+    """Claim a local directory for this process until the process ends.
 
     Args:
-        directory: Where the run's results go; made if need be.
+        directory: The directory. It is created if it does not exist.
 
     Raises:
-        StorageError: If another process works there, or it cannot be written.
+        StorageError: If another process holds the lock, or the directory cannot be written.
     """
     path = Path(directory) / ".lock"
     try:
@@ -52,17 +52,17 @@ def lock(directory: str) -> None:
 
 
 def lock_holder(directory: str) -> int:
-    """Number of the process that has claimed a local directory; 0 where none has."""
+    """Number of the process that has claimed a local directory; 0 if there is none."""
     path = Path(directory) / ".lock"
     if any(Path(file.name) == path for file in _locks):
-        return os.getpid()  # opened again and closed, the file would lose this process's claim
+        return os.getpid()  # to open and close the file again would release the lock
     try:
         with path.open("rb") as file:
             if sys.platform != "linux":
                 process = int(file.read() or 0)
                 return process if process and is_alive(process) else 0
-            asked = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     except (OSError, ValueError):
         return 0
-    kind, *_, process = struct.unpack(FLOCK, asked)
+    kind, *_, process = struct.unpack(FLOCK, answer)
     return 0 if kind == fcntl.F_UNLCK else int(process)

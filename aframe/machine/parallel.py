@@ -1,4 +1,4 @@
-"""Work on all cores, in forked processes that write into shared arrays."""
+"""Parallel work in forked processes that write to shared arrays."""
 
 import math
 import mmap
@@ -13,11 +13,11 @@ from aframe.machine.processes import cores, die_with_parent
 from aframe.types import Array
 
 _inherited: list[Callable[[slice], None]] = []
-"""In a forked process: the work that it is there for."""
+"""Functions that a forked process has inherited from its parent; it calls the last one."""
 
 
 def shared_array(shape: tuple[int, ...]) -> Array:
-    """A float32 array of zeros that forked processes write into."""
+    """Create a float32 array of zeros that forked processes can write to."""
     number = math.prod(shape)
     if number == 0:
         return np.empty(shape, np.float32)
@@ -28,17 +28,18 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
     """Call a function with all slices of ``number`` items, in forked processes if there is more than one slice.
 
     Args:
-        run: Called with each slice; its results go to arrays of ``shared_array``.
-        number: Items.
-        size: Items in a slice.
-        workers: Processes; all cores when None. One in the children of a pool, which may not have children.
+        run: Function of a slice. It writes its results to arrays of ``shared_array``.
+        number: Number of items.
+        size: Number of items in a slice.
+        workers: Number of processes; None for one per core. Children of a pool use one process, since they may not
+            have children.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: If a process crashes.
     """
     slices = [slice(start, start + size) for start in range(0, number, size)]
-    wanted = 1 if multiprocessing.current_process().daemon else workers or cores()
-    processes = min(wanted, len(slices))
+    requested = 1 if multiprocessing.current_process().daemon else workers or cores()
+    processes = min(requested, len(slices))
     if processes <= 1:
         for items in slices:
             run(items)
@@ -50,10 +51,12 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
 
 
 def _inherit(run: Callable[[slice], None]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; its parent tells the user
+    """Prepare a forked process to call a function."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; its parent informs the user
     die_with_parent()
     _inherited.append(run)
 
 
 def _run_inherited(items: slice) -> None:
+    """Call the inherited function with a slice."""
     _inherited[-1](items)

@@ -1,4 +1,4 @@
-"""Processes that do not outlive their parent; which machine, job and cores this one has."""
+"""Processes that end with their parent; machine, batch job and cores of this process."""
 
 import ctypes
 import multiprocessing
@@ -11,20 +11,20 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 
 JOB = "AFRAME_JOB"
-"""Environment variable of a batch job: its name."""
+"""Environment variable of a batch job with its name."""
 
 JOB_CORES = "AFRAME_JOB_CORES"
-"""Environment variable of a batch job: how many cores it has asked for, which a system without cgroups does not say."""
+"""Environment variable of a batch job with its number of requested cores, for systems without cgroups."""
 
 
 def die_with(parent: int, death: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel end this process when its parent ends, however it ends (Linux; elsewhere nothing happens).
+    """Let the kernel end this process when its parent ends. It works on Linux only.
 
-    To be called in a child: as ``preexec_fn`` of a subprocess, or first thing after a fork.
+    Call it in a child: as ``preexec_fn`` of a subprocess, or directly after a fork.
 
     Args:
-        parent: The parent's process number; if it has ended already, this process ends here.
-        death: What it is sent; SIGTERM where it has something to save.
+        parent: Process number of the parent. If the parent has already ended, this process ends at once.
+        death: Signal that this process receives; SIGTERM if it must save something.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death)
@@ -33,20 +33,20 @@ def die_with(parent: int, death: signal.Signals = signal.SIGKILL) -> None:
 
 
 def die_with_parent() -> None:
-    """The same for a process that ``multiprocessing`` forked; in any other nothing happens."""
+    """Let the kernel end this process when its parent ends, if ``multiprocessing`` forked it."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
 
 
 def run_process() -> int:
-    """Number of the process that a run is: this one, or the one that forked it."""
+    """Process number of the run: this process, or the process that forked it."""
     parent = multiprocessing.parent_process()
     return os.getpid() if parent is None or parent.pid is None else parent.pid
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine still runs."""
+    """Whether a process of this machine is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -57,7 +57,7 @@ def is_alive(pid: int) -> bool:
 
 
 def this_machine() -> str:
-    """Name of this machine, and of the time since it was started: process numbers mean nothing beyond these."""
+    """Identifier of this machine and its boot. Process numbers are unique only within it."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()} {boot.read_text().strip() if boot.exists() else ''}"
 
@@ -68,5 +68,5 @@ def is_batch_job() -> bool:
 
 
 def cores() -> int:
-    """Cores that this process may use: all, or those of its batch job."""
+    """Number of cores that this process may use: all, or those of its batch job."""
     return int(os.environ.get(JOB_CORES) or len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""A set of texts that a process shares with those that it forks."""
+"""A set of texts that a process shares with its forked processes."""
 
 import fcntl
 import hashlib
@@ -8,28 +8,28 @@ import weakref
 
 
 class SharedSet:
-    """Texts that this process or one that it forked has added.
+    """Set of texts that this process and its forked processes have added.
 
-    Their digests lie in a file without a name. Its lock goes with the process that holds it, so a killed process
-    blocks no other.
+    An unnamed file holds the digests of the texts. Its lock is released when the holder ends, so a killed process does
+    not block others.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it stays open as long as the set
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it stays open for the life of the set
         weakref.finalize(self, self._file.close)
         self._size = hashlib.sha256().digest_size
 
     def add(self, text: str) -> bool:
-        """Add a text.
+        """Add a text to the set.
 
         Returns:
-            Whether nobody had added it before.
+            Whether the text is new.
         """
         digest, number = hashlib.sha256(text.encode()).digest(), self._file.fileno()
         fcntl.lockf(number, fcntl.LOCK_EX)
         try:
             content = os.pread(number, os.fstat(number).st_size, 0)
-            size = len(content) - len(content) % self._size  # what a killed process has not written whole is none
+            size = len(content) - len(content) % self._size  # a killed process may have written a partial digest
             if digest in (content[start : start + self._size] for start in range(0, size, self._size)):
                 return False
             os.pwrite(number, digest, size)

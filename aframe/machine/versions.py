@@ -1,4 +1,4 @@
-"""Which code computes: versions, and the commit of a checkout."""
+"""Versions of the code: packages, and the commit of a checkout."""
 
 import functools
 import platform
@@ -12,7 +12,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that numbers may depend on."""
+    """Version of Python and of each package that can affect results."""
     result = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -24,21 +24,21 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def commit() -> str:
-    """Commit of a checkout in which the package lies, marked where files differ from it; empty elsewhere."""
+    """Commit of the checkout of this package, marked if files differ from it; empty without a checkout."""
     root = Path(__file__).parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        description = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-    return told if (root / ".git").exists() else ""
+    return description if (root / ".git").exists() else ""
 
 
 def code() -> str:
-    """In a line, which code computes.
+    """Versions and commit of this package in one line.
 
     >>> code().startswith("aframe ")
     True
     """
-    made = f"aframe {versions()['aframe']}, torch {versions()['torch']}"
-    return f"{made}, commit {commit()}" if commit() else made
+    version_line = f"aframe {versions()['aframe']}, torch {versions()['torch']}"
+    return f"{version_line}, commit {commit()}" if commit() else version_line

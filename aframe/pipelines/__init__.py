@@ -1,1 +1,1 @@
-"""Pipelines of tasks."""
+"""Pipelines: tasks that run the whole search."""

@@ -1,1 +1,1 @@
-"""What work says of itself: how far it is, and what it is at work on."""
+"""Progress and activity of running work."""

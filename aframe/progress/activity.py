@@ -1,7 +1,8 @@
-"""What the tasks of a run are at work on: a small file each, on disk or on S3, which tells it to whoever looks.
+"""Activity of the tasks of a run: one small file per task, on disk or on S3, which ``aframe status`` reads.
 
-A task's file appears when it starts, is renewed as it goes on, and goes when it is done; a task that fails leaves its
-error there. One whose process was killed leaves it as it was: who reads it sees that nobody is at work.
+A process creates the file of its task at the start, updates it during the work, and deletes it at the end. A failed
+task leaves its error in the file. A killed process leaves the file unchanged; the reader then finds that the process
+is not alive.
 """
 
 import contextlib
@@ -17,40 +18,41 @@ from aframe import storage
 from aframe.errors import AframeError
 from aframe.machine.processes import is_alive, this_machine
 
-INTERVAL = 10.0
-"""Least seconds from one note of progress to the next."""
+UPDATE_INTERVAL = 10.0
+"""Minimum number of seconds between two updates of a file."""
 
-SILENCE = 600.0
-"""Seconds without news after which a process of another machine is taken for ended: clocks need to agree to minutes."""
+MAX_SILENCE = 600.0
+"""Seconds without an update after which a process of another machine counts as ended. Clocks must agree to minutes."""
 
 TIMES = ("started", "since", "updated")
+"""Attributes of an activity that are times. A file has them in UTC."""
 
 FILE = "AFRAME_ACTIVITY"
-"""Environment variable: where a process says what it is at work on, which does the work of the task that started it."""
+"""Environment variable with the path of the activity file, for a subprocess that does the work of its task."""
 
 LOG = "AFRAME_LOG"
-"""Environment variable: the log that this process's lines go to."""
+"""Environment variable with the path of the log of this process."""
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What a task is, or was, at work on.
+    """State and progress of a task.
 
     Attributes:
-        task: Its title: name, and stage and branch where it has them.
-        state: ``running``, ``failed`` or, of a whole run, ``ended``.
-        started: Unix s.
-        since: Unix s at which it began what it is doing.
-        updated: Unix s of the last news.
-        machine: Where it works.
-        process: Its number there.
-        doing: What of its work, where it tells progress.
-        unit: Of the progress, with a space before it.
-        first: Progress with which it began: more than 0 where it continues.
-        done: How much is done.
-        total: Of how much; 0 where it tells no progress.
-        error: Why it failed.
-        log: Where its lines go; empty where nobody knows.
+        task: Title of the task: name, with stage and branch if it has them.
+        state: ``running``, ``failed`` or, for a whole run, ``ended``.
+        started: Start of the task, Unix s.
+        since: Start of the present step, Unix s.
+        updated: Last update, Unix s.
+        machine: Identifier of the machine that runs the task.
+        process: Process number on this machine.
+        doing: Name of the present step; empty if the task does not report progress.
+        unit: Unit of the progress, with a space before it.
+        first: Progress at the start of the step; more than 0 if the step continues earlier work.
+        done: Present progress.
+        total: Progress at the end of the step; 0 if the task does not report progress.
+        error: Reason of a failure.
+        log: Path of the log; empty if it is not known.
     """
 
     task: str
@@ -70,98 +72,108 @@ class Activity:
 
     @property
     def per_second(self) -> float:
-        """Progress a second since it began; 0 where there is none yet."""
+        """Progress per second since the start of the step."""
         return max(0.0, self.done - self.first) / max(self.updated - self.since, 1e-3)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the present speed; None where nobody can know."""
+        """Remaining time at the present speed, s; None without progress."""
         return (self.total - self.done) / self.per_second if self.per_second > 0 else None
 
     def is_at_work(self) -> bool:
-        """Whether its process is: known of one of this machine, guessed of another by when it was last heard of."""
+        """Whether the process of the task is running.
+
+        For a process of another machine, the time since its last update decides.
+        """
         if self.state != "running":
             return False
         if self.machine == this_machine():
             return is_alive(self.process)
-        return time.time() - self.updated < SILENCE
+        return time.time() - self.updated < MAX_SILENCE
 
 
-_mine: dict[int, dict[str, Activity]] = {}
-"""By process: path and content of what it is at work on, the innermost last; a forked process inherits none."""
+_activities: dict[int, dict[str, Activity]] = {}
+"""Present activities by process and path, the innermost last. A forked process inherits none."""
 
 
 def begin(path: str, task: str) -> None:
-    """Say that this process starts a task."""
+    """Record that this process starts a task.
+
+    Args:
+        path: Path of the activity file.
+        task: Title of the task.
+    """
     now = time.time()
     _keep(path, Activity(task, "running", now, now, now, this_machine(), os.getpid(), log=os.environ.get(LOG, "")))
 
 
 def note(doing: str, done: float | int, total: float | int, unit: str = "") -> None:
-    """Say how far this process has come, unless it has just said so; nothing where it has begun no task.
+    """Record the progress of this process, at most once per ``UPDATE_INTERVAL``. Without a task it does nothing.
 
     Args:
-        doing: What is being done.
-        done: How much is.
-        total: Of how much.
-        unit: With a space before it.
+        doing: Name of the present step.
+        done: Present progress.
+        total: Progress at the end of the step.
+        unit: Unit of the progress, with a space before it.
     """
-    mine = _mine.get(os.getpid())
-    if not mine:
+    activities = _activities.get(os.getpid())
+    if not activities:
         return
-    path, known = next(reversed(mine.items()))
+    path, activity = next(reversed(activities.items()))
     now = time.time()
-    if known.total and now - known.updated < INTERVAL:
+    if activity.total and now - activity.updated < UPDATE_INTERVAL:
         return
-    if (known.doing, known.total) != (doing, total):
-        known = dataclasses.replace(known, doing=doing, since=now, first=float(done), total=float(total), unit=unit)
-    _keep(path, dataclasses.replace(known, done=float(done), updated=now))
+    if (activity.doing, activity.total) != (doing, total):
+        activity = dataclasses.replace(
+            activity, doing=doing, since=now, first=float(done), total=float(total), unit=unit
+        )
+    _keep(path, dataclasses.replace(activity, done=float(done), updated=now))
 
 
 def fail(path: str, task: str, error: str, log: str = "") -> None:
-    """Say that a task has failed, of this process or of one that was killed.
+    """Record the failure of a task of this process or of a killed process.
 
     Args:
-        path: Of the file.
-        task: The task's title.
-        error: Why.
-        log: Where its lines are; empty for where they went when it began.
+        path: Path of the activity file.
+        task: Title of the task.
+        error: Reason of the failure.
+        log: Path of the log; empty for the log at the start of the task.
     """
     now = time.time()
-    known = next(iter(read([path])), None) or Activity(task, "failed", now, now, now, this_machine(), os.getpid())
-    log = log or known.log or os.environ.get(LOG, "")
-    _keep(path, dataclasses.replace(known, state="failed", updated=now, error=error, log=log))
-    _mine[os.getpid()].pop(path)
+    activity = next(iter(read([path])), None) or Activity(task, "failed", now, now, now, this_machine(), os.getpid())
+    log = log or activity.log or os.environ.get(LOG, "")
+    _keep(path, dataclasses.replace(activity, state="failed", updated=now, error=error, log=log))
+    _activities[os.getpid()].pop(path)
 
 
 def end(path: str, is_kept: bool = False) -> None:
-    """Say that something is done.
+    """Record the end of a task or run.
 
     Args:
-        path: Of the file.
-        is_kept: Whether the file stays, and tells when that was.
+        path: Path of the activity file.
+        is_kept: Whether to keep the file with the time of the end, instead of deleting it.
     """
-    known = _mine.get(os.getpid(), {}).pop(path, None)
+    activity = _activities.get(os.getpid(), {}).pop(path, None)
     with contextlib.suppress(AframeError, OSError):
-        if is_kept and known is not None:
-            storage.write_text(path, _text(dataclasses.replace(known, state="ended", updated=time.time())))
+        if is_kept and activity is not None:
+            storage.write_text(path, _text(dataclasses.replace(activity, state="ended", updated=time.time())))
         elif not is_kept:
             storage.remove(path)
 
 
 def read(paths: Sequence[str]) -> list[Activity]:
-    """What files say; those that are gone meanwhile, or are none, are left out."""
-    found = []
+    """Read activity files. Missing and unreadable files are left out."""
+    activities = []
     for path in paths:
         with contextlib.suppress(AframeError, OSError, ValueError, TypeError, KeyError):
             content = json.loads(storage.read_text(path))
             times = {name: datetime.fromisoformat(content[name]).timestamp() for name in TIMES}
-            found.append(Activity(**content | times))
-    return found
+            activities.append(Activity(**content | times))
+    return activities
 
 
 def utc(seconds: float) -> str:
-    """A time (Unix s) in UTC.
+    """Format a time (Unix s) in UTC.
 
     >>> utc(0.0)
     '1970-01-01T00:00:00Z'
@@ -170,12 +182,18 @@ def utc(seconds: float) -> str:
 
 
 def _keep(path: str, activity: Activity) -> None:
-    """Write the file; work goes on where that cannot be done, as nothing but who looks on needs it."""
-    _mine.setdefault(os.getpid(), {})[path] = activity
+    """Write an activity file. Errors are ignored, since only ``aframe status`` needs the file.
+
+    Args:
+        path: Path of the file.
+        activity: Content.
+    """
+    _activities.setdefault(os.getpid(), {})[path] = activity
     with contextlib.suppress(AframeError, OSError):
         storage.write_text(path, _text(activity))
 
 
 def _text(activity: Activity) -> str:
+    """Content of an activity file: JSON with times in UTC."""
     times = {name: utc(getattr(activity, name)) for name in TIMES}
     return json.dumps(dataclasses.asdict(activity) | times, indent=1)

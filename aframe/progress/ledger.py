@@ -1,4 +1,4 @@
-"""How much background all jobs of a run have scored together."""
+"""Total progress of all jobs of a run that score background."""
 
 import mmap
 import time
@@ -7,33 +7,40 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aframe.progress import activity
-from aframe.progress.lines import INTERVAL, share_done
+from aframe.progress.lines import LINE_INTERVAL, share_done
 
 
 class Ledger:
-    """How much background each job has scored, in memory that the workers which are forked afterwards share.
+    """Amount of background that each job has scored, in memory shared with workers that are forked later.
 
     Args:
-        jobs: Seconds of background of each job.
-        sampling_rate: Windows in a second of background, Hz.
-        was_done: Tells whether a job was done before this run; asked when the first job of this run starts.
-        interval: Least time between two lines of all jobs together, s.
+        jobs: Background of each job, s.
+        sampling_rate: Windows per second of background, Hz.
+        was_done: Function that returns whether a job was done before this run. It is called when the first job starts.
+        interval: Minimum time between two lines of all jobs together, s.
     """
 
     def __init__(
-        self, jobs: Sequence[float], sampling_rate: float, was_done: Callable[[int], bool], interval: float = INTERVAL
+        self,
+        jobs: Sequence[float],
+        sampling_rate: float,
+        was_done: Callable[[int], bool],
+        interval: float = LINE_INTERVAL,
     ) -> None:
         self.jobs, self.sampling_rate, self.was_done = np.array(jobs, np.float64), sampling_rate, was_done
         self.interval = interval
         shared = np.frombuffer(mmap.mmap(-1, 8 * (len(jobs) + 3)), np.float64)
-        self._done, self._all = shared[: len(jobs)], shared[len(jobs) :]  # start, time of the last line, done before
+        self._done, self._all = shared[: len(jobs)], shared[len(jobs) :]  # start, last line (both s), done before
 
     def job(self, index: int, name: str) -> Callable[[float, float], None]:
-        """What the job with a number calls, as it goes on, with its seconds of background done and to do.
+        """Register the start of a job.
 
         Args:
             index: Number of the job.
-            name: What the user calls it.
+            name: Title of the job.
+
+        Returns:
+            Function that the job calls with its scored and total background, s, to report progress.
         """
         start = time.monotonic()
         if self._all[0] == 0:
@@ -51,11 +58,19 @@ class Ledger:
         return report
 
     def _line(self, done: float, total: float, seconds: float) -> str:
+        """Progress of one job in words.
+
+        Args:
+            done: Scored background, s.
+            total: Background of the job, s.
+            seconds: Time since the start of the job, s.
+        """
         speed = done / seconds
-        told = f"{share_done(done, total)} s of background, {speed * self.sampling_rate:.0f} windows/s"
-        return f"{told}, {(total - done) / speed:.0f} s left"
+        progress = f"{share_done(done, total)} s of background, {speed * self.sampling_rate:.0f} windows/s"
+        return f"{progress}, {(total - done) / speed:.0f} s left"
 
     def _overall(self, now: float) -> str:
+        """Progress of all jobs in words, at a time of the monotonic clock."""
         scored, total = self._done.sum(), self.jobs.sum()
         done = scored + self._all[2]
         left = (total - done) * (now - self._all[0]) / scored

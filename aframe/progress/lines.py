@@ -1,4 +1,4 @@
-"""How far a piece of work has come, in lines on the terminal."""
+"""Progress lines on the terminal."""
 
 import contextlib
 import sys
@@ -8,25 +8,30 @@ from collections.abc import Callable, Iterator
 
 from aframe.progress import activity
 
-INTERVAL = 5.0
-"""Least time between two lines, s."""
+LINE_INTERVAL = 5.0
+"""Minimum time between two progress lines, s."""
 
 
 class Progress:
-    """Prints how far a piece of work has come, a few times a minute, in plain lines.
+    """Prints progress in plain lines, several times per minute.
 
     Args:
-        name: What is being done.
-        unit: Of the numbers, with a space before it.
-        interval: Least time between two lines, s.
+        name: Name of the work.
+        unit: Unit of the progress, with a space before it.
+        interval: Minimum time between two lines, s.
     """
 
-    def __init__(self, name: str, unit: str = "", interval: float = INTERVAL) -> None:
+    def __init__(self, name: str, unit: str = "", interval: float = LINE_INTERVAL) -> None:
         self.name, self.unit, self.interval = name, unit, interval
         self.start = self.last = time.monotonic()
 
     def __call__(self, done: float | int, total: float | int) -> None:
-        """Report ``done`` of ``total``."""
+        """Report progress.
+
+        Args:
+            done: Present progress.
+            total: Progress at the end.
+        """
         activity.note(self.name, done, total, self.unit)
         now = time.monotonic()
         if now - self.last >= self.interval and 0 < done < total:
@@ -36,7 +41,11 @@ class Progress:
 
 
 def share_done(done: float | int, total: float | int) -> str:
-    """What is done of a total, in numbers and as a percentage.
+    """Format progress as numbers and a percentage.
+
+    Args:
+        done: Present progress.
+        total: Progress at the end.
 
     >>> share_done(30, 120)
     '30 of 120 (25 %)'
@@ -45,7 +54,7 @@ def share_done(done: float | int, total: float | int) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """A duration as one says it.
+    """Format a duration in a suitable unit.
 
     >>> in_words(75.0), in_words(8000.0), in_words(3e5)
     ('75 s', '2.2 h', '3.5 days')
@@ -61,14 +70,14 @@ def in_words(seconds: float) -> str:
 
 @contextlib.contextmanager
 def transfer_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Follow a transfer of ``total`` bytes: a bar on a terminal, plain lines elsewhere.
+    """Show the progress of a transfer: a bar on a terminal, plain lines otherwise.
 
     Args:
-        name: What is being transferred.
-        total: Bytes.
+        name: Name of the transfer.
+        total: Size, bytes.
 
     Yields:
-        What is to be called, from any thread, with the number of bytes that have arrived since the last call.
+        Function to call from any thread, with the number of bytes that have arrived since the last call.
     """
     if sys.stderr.isatty():
         from rich import progress

@@ -1,4 +1,4 @@
-"""Files on disk and on S3 alike: paths, reading, writing whole or not at all, and the parameters that made them."""
+"""Files on disk and on S3: paths, reading, atomic writing, and the parameters that made each file."""
 
 from aframe.storage.files import (
     PARAMETERS_ATTRIBUTE,

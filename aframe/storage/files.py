@@ -1,4 +1,4 @@
-"""Local and S3 paths alike: open, exists, and writes that happen whole or not at all."""
+"""Access to local and S3 files by path, with atomic writes."""
 
 import contextlib
 import hashlib
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from aframe.storage.s3 import ObjectStore
 
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
-"""HDF5 root attribute that holds, as JSON, the parameters that made the file."""
+"""HDF5 root attribute with the parameters that made the file, as JSON."""
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""What an HDF5 file begins with."""
+"""First bytes of an HDF5 file."""
 
 Parameters = Mapping[str, Any]
 
-for protocol in ("s3", "s3a"):  # by name: what speaks S3 takes long to import, and is where a path begins with this
+for protocol in ("s3", "s3a"):  # by name: the class is slow to import, and only S3 paths need it
     fsspec.register_implementation(protocol, "aframe.storage.s3.ObjectStore", clobber=True)
 
 
@@ -41,7 +41,7 @@ def is_remote(path: str) -> bool:
 
 
 def _object_store(filesystem: fsspec.AbstractFileSystem) -> "ObjectStore | None":
-    """The file system, where it is S3's."""
+    """The file system if it is an S3 store; otherwise None."""
     if isinstance(filesystem, LocalFileSystem):
         return None
     from aframe.storage.s3 import ObjectStore
@@ -50,40 +50,45 @@ def _object_store(filesystem: fsspec.AbstractFileSystem) -> "ObjectStore | None"
 
 
 def join(directory: str, *names: str) -> str:
-    """Path of a file in a local or remote directory."""
+    """Join a local or remote directory and names to a path.
+
+    Args:
+        directory: Local path or URL.
+        *names: Names of subdirectories and the file.
+    """
     return "/".join([str(directory).rstrip("/"), *names])
 
 
 def exists(path: str) -> bool:
-    """Whether a file or directory is there."""
+    """Whether a file or directory exists."""
     filesystem, inner = fsspec.core.url_to_fs(str(path))
     return bool(filesystem.exists(inner))
 
 
 def glob(pattern: str) -> list[str]:
-    """Sorted paths that match a pattern, with the protocol kept."""
+    """Sorted paths that match a pattern. Remote paths include their protocol."""
     filesystem, inner = fsspec.core.url_to_fs(str(pattern))
     return sorted(filesystem.unstrip_protocol(p) if is_remote(pattern) else str(p) for p in filesystem.glob(inner))
 
 
 def sizes(pattern: str) -> dict[str, int]:
-    """Bytes of the files whose paths match a pattern; of one that is being replaced perhaps none."""
+    """Sizes in bytes of the files that match a pattern. A file that is being replaced may be missing."""
     filesystem, _ = fsspec.core.url_to_fs(str(pattern))
-    found = {}
+    result = {}
     for path in glob(pattern):
         with contextlib.suppress(FileNotFoundError):
-            found[path] = int(filesystem.size(path) or 0)
-    return found
+            result[path] = int(filesystem.size(path) or 0)
+    return result
 
 
 def fingerprint(path: str) -> str:
-    """What changes when a file does: a hash of its size, its times and whatever else its file system says of it."""
+    """Hash that changes when a file changes. It covers size, times and other metadata of the file system."""
     filesystem, inner = fsspec.core.url_to_fs(str(path))
     return str(filesystem.ukey(inner))
 
 
 def remove(path: str) -> None:
-    """Delete a file or directory if it is there."""
+    """Delete a file or directory if it exists."""
     filesystem, inner = fsspec.core.url_to_fs(str(path))
     if _object_store(filesystem):
         for name in filesystem.find(inner):
@@ -94,17 +99,25 @@ def remove(path: str) -> None:
 
 @contextlib.contextmanager
 def atomic(path: str, scratch_in: str | None = None) -> Iterator[Path]:
-    """A local temporary path whose content appears under ``path`` when the block ends without error.
+    """Write a file or directory atomically.
 
-    Local files are renamed into place; remote ones are uploaded and appear when that is complete. After an error
-    nothing is left behind. A directory may be written too: it replaces an earlier one of that name. A remote one cannot
-    be replaced at once: its files appear one by one, each whole, and then those that only the earlier one has go. Who
-    needs all of them together writes them under a new name, and then one file that names it.
+    The context provides a local temporary path. Its content moves to ``path`` when the block ends without error. A
+    local file is renamed; a remote file appears when its upload is complete. After an error, no file remains.
+
+    A directory replaces an existing directory at ``path``. Replacement of a remote directory is not atomic: the new
+    files appear one after another, each complete, and then the files that only the old directory had are deleted. To
+    publish a remote directory atomically, write it under a new name, and then write one file with that name.
 
     Args:
-        path: Where the content will be.
-        scratch_in: Local directory of the temporary path, where someone watches that of ``path``; it is not used where
-            it is on another file system.
+        path: Final path of the content.
+        scratch_in: Local directory for the temporary path, if another process watches the directory of ``path``. It is
+            not used if it is on another file system.
+
+    Yields:
+        The temporary path.
+
+    Raises:
+        StorageError: If the content cannot be written.
     """
     remote = is_remote(path)
     parent = Path(tempfile.gettempdir()) if remote else Path(path).absolute().parent
@@ -132,6 +145,12 @@ def atomic(path: str, scratch_in: str | None = None) -> Iterator[Path]:
 
 
 def _upload(local: Path, path: str) -> None:
+    """Upload a file or directory. Remote files that a local directory does not have are deleted.
+
+    Args:
+        local: The local file or directory.
+        path: Remote path.
+    """
     filesystem, inner = fsspec.core.url_to_fs(path)
     files = sorted(file for file in local.rglob("*") if file.is_file()) if local.is_dir() else [local]
     names = [join(inner, file.relative_to(local).as_posix()) if file != local else inner for file in files]
@@ -147,25 +166,29 @@ def _upload(local: Path, path: str) -> None:
 
 
 def why_not_written(path: Path, least_free: float = 0.0) -> str:
-    """Why nothing can be written in a local directory that may have to be made first; empty where it can.
+    """Reason why a local directory cannot be written. The directory does not have to exist.
 
     Args:
-        path: The directory, absolute.
-        least_free: Bytes that its disk must have free.
+        path: Absolute path of the directory.
+        least_free: Free bytes that its disk must have.
+
+    Returns:
+        The reason; empty if the directory can be written.
     """
-    there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
-    if not os.path.isdir(there):
-        return f"{there} is no directory"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return f"there is no permission to write in {there}"
-    longest = os.pathconf(there, "PC_NAME_MAX")
+    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if not os.path.isdir(existing):
+        return f"{existing} is no directory"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"there is no permission to write in {existing}"
+    longest = os.pathconf(existing, "PC_NAME_MAX")
     if any(len(os.fsencode(name)) > longest for name in path.parts):
         return f"a name in it is longer than {longest} bytes"
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     return "" if free >= least_free else f"its disk has {free / 1e6:.0f} MB left"
 
 
 def _not_written(path: str, error: OSError) -> StorageError:
+    """Error for the user about a file that cannot be written."""
     blocked = isinstance(error, (FileExistsError, NotADirectoryError)) and not is_remote(path)
     reason = why_not_written(Path(path).absolute().parent) if blocked else ""
     reason = reason or error.strerror or " ".join(str(error).split())
@@ -175,11 +198,12 @@ def _not_written(path: str, error: OSError) -> StorageError:
 
 
 def _partial_prefix(pid: int) -> str:
+    """Prefix of the temporary directories of a process of this machine."""
     return f".partial-{socket.gethostname()}-{pid}-"
 
 
 def sweep(directory: str) -> None:
-    """Delete what killed processes of this machine left half written under a directory, or for a remote one."""
+    """Delete partial files of killed processes of this machine under a local or remote directory."""
     if is_remote(directory):
         filesystem, inner = fsspec.core.url_to_fs(directory)
         store = _object_store(filesystem)
@@ -192,23 +216,41 @@ def sweep(directory: str) -> None:
 
 
 def _sweep(folder: Path, names: list[str]) -> None:
-    """Delete those of a folder's sub-folders that a dead process wrote in; take all partial ones off the list."""
-    mine = re.compile(rf"\.partial-{re.escape(socket.gethostname())}-(\d+)-")
+    """Delete partial directories of dead processes in a folder.
+
+    Args:
+        folder: The folder.
+        names: Names of its subdirectories. Names of partial directories are removed from the list.
+    """
+    pattern = re.compile(rf"\.partial-{re.escape(socket.gethostname())}-(\d+)-")
     for name in [name for name in names if name.startswith(".partial-")]:
         names.remove(name)
-        match = mine.match(name)
+        match = pattern.match(name)
         if match and not is_alive(int(match[1])):
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically.
+
+    Args:
+        path: Local or remote path.
+        text: Content.
+    """
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_first(path: str, text: str) -> str:
-    """Write a text, whole or not at all, unless somebody else has written that file meanwhile; what stands there."""
+    """Write a text file atomically, unless the file already exists.
+
+    Args:
+        path: Local or remote path.
+        text: Content.
+
+    Returns:
+        Content of the file: ``text``, or the text of the process that wrote the file first.
+    """
     if is_remote(path):
         filesystem, inner = fsspec.core.url_to_fs(str(path))
         if not filesystem.exists(inner):
@@ -228,7 +270,11 @@ def write_first(path: str, text: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """Content of a text file."""
+    """Read a text file.
+
+    Raises:
+        StorageError: If the file is missing, cannot be read, or is no text.
+    """
     try:
         filesystem, inner = fsspec.core.url_to_fs(str(path))
         return str(filesystem.cat_file(inner).decode("utf-8"))
@@ -248,7 +294,7 @@ def sha256(path: str) -> str:
 
 @contextlib.contextmanager
 def open_hdf5(path: str) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, from disk or s3.
+    """Open a local or S3 HDF5 file for reading.
 
     Raises:
         StorageError: If the file is missing, or is no complete HDF5 file.
@@ -265,7 +311,7 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
 
 
 def _no_hdf5(path: str, error: OSError) -> StorageError:
-    """Why HDF5 cannot open a file, of which only a damaged one is to be deleted."""
+    """Error for the user about a file that HDF5 cannot open. It suggests deletion only for a damaged file."""
     if isinstance(error, IsADirectoryError):
         return StorageError(f"{path} is a directory: give an HDF5 file")
     if error.errno is not None:
@@ -280,24 +326,31 @@ def _no_hdf5(path: str, error: OSError) -> StorageError:
 
 
 def _begins_as_hdf5(path: str) -> bool:
-    """Whether the first bytes, as far as there are any, are those of an HDF5 file."""
+    """Whether a file starts with the signature of HDF5. A shorter file may contain a part of it."""
     with fsspec.open(str(path), "rb") as stream:
         return HDF5_SIGNATURE.startswith(stream.read(len(HDF5_SIGNATURE)))
 
 
 def _not_read(path: str, error: OSError) -> StorageError:
-    # h5py's own text has addresses and file descriptors in it
+    """Error for the user about a file that cannot be read."""
+    # the message of h5py contains addresses and file descriptors
     reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
     return StorageError(f"{path} cannot be read ({reason}): mend its permissions or the path")
 
 
 @contextlib.contextmanager
 def create_hdf5(path: str, parameters: Parameters | None = None) -> Iterator[h5py.File]:
-    """Create an HDF5 file that appears under ``path`` only when complete.
+    """Create an HDF5 file atomically.
 
     Args:
-        path: Local or s3 path.
-        parameters: The parameters that made the content, kept for ``made_with``.
+        path: Local or S3 path. The file appears there when it is complete.
+        parameters: Parameters that made the content. ``made_with`` returns them.
+
+    Yields:
+        The open file.
+
+    Raises:
+        StorageError: If the file cannot be written.
     """
     with atomic(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         if parameters is not None:

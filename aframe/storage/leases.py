@@ -1,4 +1,7 @@
-"""One run at a time in a directory: a local one by a lock of the kernel's, a remote one by a lease that is renewed."""
+"""Exclusive use of directories by one run.
+
+A local directory has a lock of the kernel. A remote directory has a lease, which its holder renews.
+"""
 
 import atexit
 import contextlib
@@ -17,31 +20,31 @@ from aframe.errors import AframeError, StorageError
 from aframe.machine.locks import lock, lock_holder
 from aframe.machine.processes import is_alive, this_machine
 
-BEAT = 20.0
-"""Seconds from one renewal of a lease to the next."""
+RENEWAL_INTERVAL = 20.0
+"""Seconds between two renewals of a lease."""
 
-WATCH = 3 * BEAT
-"""Seconds for which somebody else's lease is watched: if it is not renewed meanwhile, its holder is dead."""
+EXPIRY_TIME = 3 * RENEWAL_INTERVAL
+"""Seconds without a renewal after which the holder of a lease counts as dead."""
 
-SETTLE = 1.0
-"""Seconds after which a lease is read back: of two processes that took it at once, the later one has it."""
+SETTLING_TIME = 1.0
+"""Seconds after which a new lease is read back. If two processes wrote it at once, the later one holds it."""
 
 _held: dict[str, dict[str, Any]] = {}
-"""Path and content of the leases of this process, and of the one that it was forked from."""
+"""Content of each lease of this process and of the process that forked it, by path."""
 
 
 def claim(directories: Sequence[str]) -> None:
-    """Claim directories for this process until it ends, however it ends; those that it has already, it keeps.
+    """Claim directories for this process until it ends. Directories that it has already claimed remain claimed.
 
-    A remote directory has a lease: a file ``.lock`` in it, renewed every ``BEAT``. A process that finds another one's
-    takes it over at once where it was of this machine and has ended, else after watching for ``WATCH`` that nobody
-    renews it: no clocks are compared.
+    The lease of a remote directory is a file ``.lock`` in it, which is renewed every ``RENEWAL_INTERVAL``. If another
+    process holds the lease, this process takes it over at once if the holder was on this machine and has ended.
+    Otherwise it takes the lease over if nobody renews it for ``EXPIRY_TIME``. It compares no clocks.
 
     Args:
-        directories: Local or remote.
+        directories: Local or remote directories.
 
     Raises:
-        StorageError: If another process works there, or they cannot be written.
+        StorageError: If another process uses a directory, or a directory cannot be written.
     """
     paths = [storage.join(directory, ".lock") for directory in directories if storage.is_remote(directory)]
     for directory in directories:
@@ -50,11 +53,11 @@ def claim(directories: Sequence[str]) -> None:
     taken = {path: _take(path) for path in dict.fromkeys(paths) if not _is_mine(_held.get(path))}
     if not taken:
         return
-    time.sleep(SETTLE)
-    for path, mine in taken.items():
-        found = _read(path)
-        if found is None or found["token"] != mine["token"]:
-            raise _at_work(path, found or mine)
+    time.sleep(SETTLING_TIME)
+    for path, lease in taken.items():
+        stored = _read(path)
+        if stored is None or stored["token"] != lease["token"]:
+            raise _at_work(path, stored or lease)
     if not any(_is_mine(lease) for lease in _held.values()):
         threading.Thread(target=_renew, args=(os.getpid(),), daemon=True).start()
         atexit.register(_release, os.getpid())
@@ -62,9 +65,10 @@ def claim(directories: Sequence[str]) -> None:
 
 
 def at_work(directory: str) -> str:
-    """Who has claimed a directory; empty where nobody has.
+    """Process that has claimed a directory, in words; empty if there is none.
 
-    Of a lease of another machine only its age tells, so that clocks need to agree within a minute.
+    The age of its lease decides whether a process of another machine is alive. The clocks must therefore agree within
+    a minute.
     """
     if not storage.is_remote(directory):
         process = lock_holder(directory)
@@ -77,35 +81,39 @@ def at_work(directory: str) -> str:
         return _holder(lease) if is_alive(lease["process"]) else ""
     filesystem, inner = fsspec.core.url_to_fs(path)
     with contextlib.suppress(FileNotFoundError):
-        if time.time() - filesystem.modified(inner).timestamp() < 2 * WATCH:
+        if time.time() - filesystem.modified(inner).timestamp() < 2 * EXPIRY_TIME:
             return _holder(lease)
     return ""
 
 
 def _take(path: str) -> dict[str, Any]:
-    """Write a lease of one's own, once nobody else's is alive."""
-    found = _read(path)
-    if found is not None and not (found["machine"] == this_machine() and not is_alive(found["process"])):
-        print(f"{path}: looking whether {_holder(found)} is still at work, for {WATCH:.0f} s at most", flush=True)
-        end = time.monotonic() + WATCH
-        while time.monotonic() < end:
-            time.sleep(min(BEAT / 4, WATCH / 4))
-            now = _read(path)
-            if now is None:
+    """Take a lease when no other process holds it, and return its content.
+
+    Raises:
+        StorageError: If another process renews the lease.
+    """
+    other = _read(path)
+    if other is not None and not (other["machine"] == this_machine() and not is_alive(other["process"])):
+        print(f"{path}: looking whether {_holder(other)} is still at work, for {EXPIRY_TIME:.0f} s at most", flush=True)
+        deadline = time.monotonic() + EXPIRY_TIME
+        while time.monotonic() < deadline:
+            time.sleep(min(RENEWAL_INTERVAL / 4, EXPIRY_TIME / 4))
+            current = _read(path)
+            if current is None:
                 break
-            if now != found:
-                raise _at_work(path, now)
-    mine = {"machine": this_machine(), "process": os.getpid(), "token": uuid.uuid4().hex, "beats": 0}
+            if current != other:
+                raise _at_work(path, current)
+    lease = {"machine": this_machine(), "process": os.getpid(), "token": uuid.uuid4().hex, "beats": 0}
     filesystem, inner = fsspec.core.url_to_fs(path)
     try:
-        filesystem.pipe_file(inner, json.dumps(mine).encode(), mode="create" if found is None else "overwrite")
+        filesystem.pipe_file(inner, json.dumps(lease).encode(), mode="create" if other is None else "overwrite")
     except FileExistsError:
-        raise _at_work(path, _read(path) or mine) from None
-    return mine
+        raise _at_work(path, _read(path) or lease) from None
+    return lease
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    """The lease at a path, if there is one that can be read."""
+    """Read the lease at a path; None if there is no readable lease."""
     filesystem, inner = fsspec.core.url_to_fs(path)
     with contextlib.suppress(FileNotFoundError, ValueError):
         return dict(json.loads(filesystem.cat_file(inner)))
@@ -113,29 +121,32 @@ def _read(path: str) -> dict[str, Any] | None:
 
 
 def _at_work(path: str, lease: dict[str, Any]) -> StorageError:
+    """Error for the user about a directory that another run uses."""
     return StorageError(
         f"another run ({_holder(lease)}) is at work in {path.removesuffix('/.lock')}: wait for it, or end it"
     )
 
 
 def _holder(lease: dict[str, Any]) -> str:
+    """Process and machine of the holder of a lease, in words."""
     return f"process {lease['process']} on {lease['machine'].partition(' ')[0]}"
 
 
 def _is_mine(lease: dict[str, Any] | None) -> bool:
+    """Whether this process holds a lease."""
     return lease is not None and lease["process"] == os.getpid()
 
 
 def _renew(process: int) -> None:
-    """Renew this process's leases for as long as it lives; a lease that somebody else has taken over is given up."""
+    """Renew the leases of this process until it ends. A lease that another run has taken over is dropped."""
     while os.getpid() == process:
-        time.sleep(BEAT)
+        time.sleep(RENEWAL_INTERVAL)
         for path, lease in list(_held.items()):
-            with contextlib.suppress(AframeError, OSError):  # the store's outage: others cannot take over either
-                found = _read(path)
+            with contextlib.suppress(AframeError, OSError):  # during an outage of the store, no other run can take over
+                stored = _read(path)
                 if not _is_mine(lease):
                     continue
-                if found is None or found["token"] != lease["token"]:
+                if stored is None or stored["token"] != lease["token"]:
                     if _held.pop(path, None) is not None:
                         print(f"warning: {path} was taken over by another run", flush=True)
                     continue
@@ -145,9 +156,9 @@ def _renew(process: int) -> None:
 
 
 def _release(process: int) -> None:
-    """Delete the leases of a process that ends."""
+    """Delete the leases of a process when it ends."""
     for path, lease in list(_held.items()):
         with contextlib.suppress(AframeError, OSError):
-            found = _read(path)
-            if os.getpid() == process and _is_mine(lease) and found is not None and found["token"] == lease["token"]:
+            stored = _read(path)
+            if os.getpid() == process and _is_mine(lease) and stored is not None and stored["token"] == lease["token"]:
                 storage.remove(path)

@@ -1,4 +1,4 @@
-"""The parameters that made an output: record them, read them, refuse others."""
+"""Record, read and check the parameters that made an output."""
 
 import json
 from typing import Any
@@ -8,9 +8,15 @@ from aframe.storage.files import PARAMETERS_ATTRIBUTE, Parameters, exists, open_
 
 
 def made_with(path: str) -> dict[str, Any] | None:
-    """Parameters that made an existing output, or None where it does not say.
+    """Read the parameters that made an existing output.
 
-    HDF5 files say it in an attribute; anything else in a file of its own beside it, ``.<name>.json``.
+    An HDF5 file has them in an attribute. Any other output has them in a file beside it, ``.<name>.json``.
+
+    Args:
+        path: Local or remote path of the output.
+
+    Returns:
+        The parameters; None if the output does not record them.
     """
     if str(path).endswith((".hdf5", ".h5")):
         with open_hdf5(path) as file:
@@ -22,26 +28,35 @@ def made_with(path: str) -> dict[str, Any] | None:
 
 
 def sign(path: str, parameters: Parameters) -> None:
-    """Record the parameters of an output that is not HDF5, before the output itself is moved into place."""
+    """Record the parameters of an output that is not HDF5. Call it before the output appears.
+
+    Args:
+        path: Local or remote path of the output.
+        parameters: Parameters that make it.
+    """
     write_text(_beside(path), json.dumps(parameters, sort_keys=True, indent=1))
 
 
-def check_parameters(path: str, wanted: Parameters) -> None:
-    """Refuse an existing output that was made with other parameters.
+def check_parameters(path: str, parameters: Parameters) -> None:
+    """Check that an existing output was made with the present parameters.
+
+    Args:
+        path: Local or remote path of the output.
+        parameters: Present parameters.
 
     Raises:
-        ParameterMismatchError: Naming the first parameter that differs, both values, and the mend.
+        ParameterMismatchError: If not. The message names the first parameter that differs, and both values.
     """
-    found = made_with(path)
-    if found is None:
+    recorded = made_with(path)
+    if recorded is None:
         raise ParameterMismatchError(
             f"{path} does not say which parameters made it: delete it to make it anew, or choose another directory"
         )
-    present = json.loads(json.dumps(wanted))
-    for name in sorted(found.keys() | present.keys()):
-        if found.get(name) != present.get(name):
+    present = json.loads(json.dumps(parameters))
+    for name in sorted(recorded.keys() | present.keys()):
+        if recorded.get(name) != present.get(name):
             error = ParameterMismatchError(
-                f"{path} was made with {name} = {found.get(name)!r}, but the configuration now says "
+                f"{path} was made with {name} = {recorded.get(name)!r}, but the configuration now says "
                 f"{name} = {present.get(name)!r}: restore the value, choose another directory, "
                 "or delete the outputs that depend on it"
             )
@@ -50,5 +65,6 @@ def check_parameters(path: str, wanted: Parameters) -> None:
 
 
 def _beside(path: str) -> str:
+    """Path of the file with the parameters of an output that is not HDF5."""
     directory, _, name = str(path).rstrip("/").rpartition("/")
     return f"{directory or '.'}/.{name}.json"

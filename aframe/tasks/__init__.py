@@ -1,1 +1,1 @@
-"""The steps as law tasks: what each needs, where its output lies, one call each."""
+"""The steps as law tasks. Each task defines its requirements and outputs, and calls one function."""

@@ -1,4 +1,4 @@
-"""What all tasks share: the configuration, signed outputs, and errors of one line."""
+"""Base of all tasks: configuration, signed outputs, and errors of one line."""
 
 import argparse
 import functools
@@ -34,7 +34,7 @@ from aframe.storage.files import Parameters
 FAILURES = (
     "already_running", "missing_data", "not_run", "task_failed", "scheduling_error", "unhandled_exception",
 )  # fmt: skip
-"""Ends of luigi's that are no success."""
+"""Ways in which luigi can end without success, as its options for exit codes name them."""
 
 DEFAULTS = {
     "retcode": dict.fromkeys(FAILURES, "1"),
@@ -46,7 +46,7 @@ DEFAULTS = {
     },
     "worker": {"task_process_context": "aframe.tasks.base.TaskProcess"},
 }
-"""Settings of luigi, where the user's configuration of it says nothing."""
+"""Default settings of luigi. The user's luigi configuration overrides them."""
 
 for section, settings in DEFAULTS.items():
     for name, value in settings.items():
@@ -55,18 +55,19 @@ for section, settings in DEFAULTS.items():
 luigi.interface.core.workers.always_in_help = True
 
 TRACEBACK_END = re.compile(r"^aframe\.errors\.\w+: (.+)", re.MULTILINE)
-"""Where an error for the user stands in a traceback that luigi has made text of."""
-
+"""Matches the line of a formatted traceback that holds the error for the user."""
 
 VARIABLE = re.compile(r"\S*[/\d]\S*")
-"""Words in which errors of one cause differ: paths and numbers."""
+"""Matches paths and numbers. Errors with the same cause differ only in these words."""
 
 
 class TaskProcess:
-    """What luigi does around each task: one thread each; a process forked for one dies with luigi, or at Ctrl-C.
+    """Context in which luigi runs each task.
+
+    The task computes on one thread. A process that luigi forks for a task ends when luigi ends, and at Ctrl-C.
 
     Args:
-        process: Luigi's.
+        process: The process object of luigi. It is not used.
     """
 
     def __init__(self, process: object) -> None:
@@ -75,7 +76,7 @@ class TaskProcess:
     def __enter__(self) -> None:
         die_with_parent()
         if multiprocessing.parent_process() is not None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # luigi's own process tells the user
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # luigi's main process informs the user
         use_one_thread()
 
     def __exit__(self, *error: object) -> None:
@@ -83,14 +84,24 @@ class TaskProcess:
 
 
 class OneLineErrors(logging.Filter):
-    """Prints of a failed task the one line that is for the user, and of many tasks that fail alike the first one's."""
+    """Prints the error of a failed task as one line for the user.
+
+    If many tasks fail with the same cause, it prints only the first error.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.printed = SharedSet()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Print the line; keep the record only where it is none for the user."""
+        """Print the error of a log record as one line.
+
+        Args:
+            record: Log record of luigi.
+
+        Returns:
+            Whether the logger should print the record itself: True if it contains no error for the user.
+        """
         if os.environ.get("AFRAME_DEBUG"):
             return True
         error = record.exc_info[1] if record.exc_info else None
@@ -104,7 +115,7 @@ class OneLineErrors(logging.Filter):
         return not texts
 
     def tell(self, text: str) -> None:
-        """Print an error, unless one was printed that differs only in paths and numbers."""
+        """Print an error, unless an earlier one differs only in paths and numbers."""
         if self.printed.add(VARIABLE.sub("…", text)):
             print(f"error: {text}", file=sys.stderr, flush=True)
 
@@ -114,7 +125,11 @@ logging.getLogger("luigi-interface").addFilter(ERRORS)
 
 
 def configuration_path() -> str:
-    """The ``.cfg`` that LAW_CONFIG_FILE names."""
+    """Path of the ``.cfg`` file in LAW_CONFIG_FILE.
+
+    Raises:
+        ConfigurationError: If LAW_CONFIG_FILE is not set.
+    """
     path = os.environ.get("LAW_CONFIG_FILE")
     if not path:
         raise ConfigurationError("LAW_CONFIG_FILE is not set: set it to the run's .cfg, or use `aframe run DIR`")
@@ -123,7 +138,7 @@ def configuration_path() -> str:
 
 @functools.cache
 def current_run() -> Artifacts:
-    """The run that LAW_CONFIG_FILE and the environment describe."""
+    """The run that LAW_CONFIG_FILE and the environment variables describe."""
     return Artifacts(load_config(configuration_path()), Directories.from_environment())
 
 
@@ -131,7 +146,7 @@ class Output(law.target.base.Target):
     """A local or remote file or directory.
 
     Args:
-        path: Where it lies.
+        path: Local or remote path.
     """
 
     def __init__(self, path: str) -> None:
@@ -139,15 +154,23 @@ class Output(law.target.base.Target):
         super().__init__()
 
     def exists(self) -> bool:
-        """Whether it is there."""
+        """Whether the path exists."""
         return storage.exists(self.path)
 
     def remove(self, silent: bool = True) -> None:
-        """Delete it."""
+        """Delete the file or directory.
+
+        Args:
+            silent: Part of law's interface. It is not used.
+        """
         storage.remove(self.path)
 
     def uri(self, return_all: bool = False) -> Any:
-        """Its path."""
+        """The path.
+
+        Args:
+            return_all: Whether to return a list of all paths instead of one path.
+        """
         return [self.path] if return_all else self.path
 
     def _repr_pairs(self) -> list[tuple[str, str]]:
@@ -155,7 +178,7 @@ class Output(law.target.base.Target):
 
 
 class AframeTask(law.Task):
-    """A task whose outputs carry the parameters that made them."""
+    """A task that records in its outputs the parameters that made them."""
 
     task_namespace = "aframe"
 
@@ -172,27 +195,31 @@ class AframeTask(law.Task):
 
     @property
     def stage_of_run(self) -> RunStage:
-        """What the table of a run's stages says of this task."""
+        """Entry of this task in the table of stages of a run."""
         return BY_TASK[self.title_of_stage]
 
     @property
     def made_with(self) -> Parameters:
-        """Parameters that decide this task's outputs."""
+        """Parameters that determine the outputs of this task."""
         return self.stage_of_run.made_with(self.artifacts)
 
     def output(self) -> dict[str, Output]:
-        """Its outputs, by name; a task of many branches says for each what it writes."""
+        """Outputs by name. A task with many branches overrides this with the outputs of one branch."""
         outputs = self.stage_of_run.outputs
         assert outputs is not None, f"{self.title_of_stage} writes an output for each branch"
         return {name: Output(path) for name, path in outputs(self.artifacts).items()}
 
     @property
     def device(self) -> str:
-        """Where networks compute: the CPU, or a GPU that this worker has for itself."""
+        """Device for networks: the CPU, or a GPU that no other worker uses."""
         return use_one_gpu(self.gpus)
 
     def complete(self) -> bool:
-        """Whether all outputs are there; refuses those that were made with other parameters."""
+        """Whether all outputs exist.
+
+        Raises:
+            ParameterMismatchError: If an output was made with other parameters.
+        """
         if not super().complete():
             return False
         if not isinstance(self, law.BaseWorkflow) or self.is_branch():
@@ -202,64 +229,77 @@ class AframeTask(law.Task):
 
     @property
     def title_of_stage(self) -> str:
-        """What the user calls it, whatever its branch: its name, and ``train`` or ``test`` where it exists for both."""
+        """Title without the branch: the name of the task, and ``train`` or ``test`` if the task exists for both."""
         name = self.task_family.rpartition(".")[2]
         return f"{name} {self.stage}" if hasattr(self, "stage") else name
 
     @property
     def title(self) -> str:
-        """What the user calls it: its name, and its stage and branch where it has them."""
+        """Title for the user: name of the task, with stage and branch if it has them."""
         if isinstance(self, law.BaseWorkflow) and self.is_branch():
             return f"{self.title_of_stage} {self.branch + 1}/{len(self.branch_map)}"
         return self.title_of_stage
 
     @property
     def own_log(self) -> str:
-        """Where its lines are, if not in the run's log."""
+        """Path of the task's own log. Empty if its lines are in the log of the run."""
         return ""
 
     @property
     def progress(self) -> Progress:
-        """A line on the terminal that follows long work."""
+        """Progress line on the terminal for long work."""
         return Progress(self.title)
 
 
 class DerivedTask(AframeTask):
-    """A task that is done only while what it is made of is there: that is made anew if it was deleted, and so is this.
+    """A task that is complete only while its inputs exist.
 
-    Of other tasks, law looks no further once they are done: strain, waveforms and scored slides may be deleted.
+    If an input was deleted, law makes the input and this task again. For all other tasks, law does not check the inputs
+    of a complete task. Therefore the user may delete strain, waveforms and scored slides.
     """
 
     def complete(self) -> bool:
-        """Whether this and what it is made of are done."""
+        """Whether this task and its inputs are complete."""
         return super().complete() and all(task.complete() for task in self.requires().values())
 
 
 def does_work(task: AframeTask) -> bool:
-    """Whether a task does work of its own, and does not only wait for others."""
+    """Whether a task computes something itself, and does not only wait for other tasks."""
     return not isinstance(task, law.WrapperTask) and not (isinstance(task, law.BaseWorkflow) and task.is_workflow())
 
 
 @AframeTask.event_handler(luigi.Event.START)
 def tell_started(task: AframeTask) -> None:
-    """Let those who look on know what this process does."""
+    """Record that this process has started a task. ``aframe status`` reads the record."""
     if does_work(task):
         activity.begin(task.artifacts.activity(task.title), task.title)
 
 
 @AframeTask.event_handler(luigi.Event.FAILURE)
 def tell_failed(task: AframeTask, error: BaseException) -> None:
-    """Leave the error for those who look on."""
+    """Record the error of a failed task. ``aframe status`` reads the record.
+
+    Args:
+        task: The task.
+        error: Its error.
+    """
     is_told = isinstance(error, ProcessError) and error.is_told
     if not isinstance(task, law.WrapperTask) and not is_told:
-        told = str(error) if isinstance(error, AframeError) else f"{type(error).__name__}: {error}"
-        activity.fail(task.artifacts.activity(task.title), task.title, " ".join(told.split()), task.own_log)
+        message = str(error) if isinstance(error, AframeError) else f"{type(error).__name__}: {error}"
+        activity.fail(task.artifacts.activity(task.title), task.title, " ".join(message.split()), task.own_log)
 
 
 @AframeTask.event_handler(luigi.Event.PROCESSING_TIME)
 def tell_done(task: AframeTask, duration: float) -> None:
-    """Print, and record for the report, how long a task took."""
-    if does_work(task) and not (isinstance(task, law.SandboxTask) and not task.is_sandboxed()):  # told inside
+    """Print the duration of a task, and record it for the report.
+
+    Args:
+        task: The task.
+        duration: Duration, s.
+    """
+    if does_work(task) and not (
+        isinstance(task, law.SandboxTask) and not task.is_sandboxed()
+    ):  # the process inside the container prints it
         name = " ".join(word for word in task.title.split() if "/" not in word)
         ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         record = {"task": name, "seconds": duration, "ended": ended, "code": versions.code()}
@@ -271,12 +311,17 @@ def tell_done(task: AframeTask, duration: float) -> None:
 
 @AframeTask.event_handler(luigi.Event.PROCESS_FAILURE)
 def tell_killed(task: AframeTask, message: str) -> None:
-    """Print that a task's process did not end by itself, unless by Ctrl-C, of which the run tells."""
+    """Print that the process of a task was killed. After Ctrl-C the run prints a message instead.
+
+    Args:
+        task: The task.
+        message: How the process ended, in luigi's words.
+    """
     if message.endswith(f"exit code {-signal.SIGINT}"):
         return
-    told = f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers"
-    ERRORS.tell(told)
-    activity.fail(task.artifacts.activity(task.title), task.title, told)
+    error = f"{task.title} was killed ({message}): perhaps memory ran out; use fewer --workers"
+    ERRORS.tell(error)
+    activity.fail(task.artifacts.activity(task.title), task.title, error)
 
 
 HELP = {
@@ -285,7 +330,7 @@ HELP = {
     "print_output": "print the outputs' paths of the tasks to this depth, and end",
     "remove_output": "delete outputs of the tasks to this depth: asks first",
 }
-"""Law's own parameters that help shows, and what it says of them."""
+"""Parameters of law that the help shows, and their descriptions."""
 
 for name, parameter in AframeTask.get_params():
     if name != "gpus":

@@ -1,7 +1,8 @@
-"""Tasks that run in a container, as law's sandboxes do: outside, the task starts a container; inside, it does its work.
+"""Tasks that run in a container, as law sandboxes.
 
-Law's sandbox for Singularity would write all variables, credentials among them, on a command line that everybody on the
-machine can read, start a second container to learn the first one's environment, and need law's files bound.
+Outside the container, a task starts the container. Inside, it does its work. Law's own sandbox for Singularity is not
+suitable: it writes all variables, including credentials, on a command line that every user of the machine can read. It
+also starts a second container to read the environment, and requires that law's files are bound.
 """
 
 import functools
@@ -26,31 +27,34 @@ INSIDE = "LAW_SANDBOX_SWITCHED"
 
 
 def is_inside() -> bool:
-    """Whether this process is a task's own in its container."""
+    """Whether this process runs a task inside its container."""
     return os.environ.get(INSIDE) == "1"
 
 
 class Apptainer(law.singularity.SingularitySandbox):
-    """An image in which a task runs, by Apptainer or Singularity."""
+    """A container image in which Apptainer or Singularity runs a task."""
 
     sandbox_type = "apptainer"
 
     def run_law(self, arguments: Sequence[str], paths: Sequence[str], has_gpus: bool, extra: Mapping[str, str]) -> int:
-        """Run ``law run`` in the image; its exit code.
+        """Run ``law run`` in the image.
 
         Args:
-            arguments: Of ``law run``.
-            paths: What the task reads and writes; the first is where it starts.
-            has_gpus: Whether it sees GPUs.
-            extra: Variables, besides those that this process passes on.
+            arguments: Arguments of ``law run``.
+            paths: Paths that the task reads and writes. The first is the working directory.
+            has_gpus: Whether the task can use GPUs.
+            extra: Variables in addition to those that this process passes on.
+
+        Returns:
+            Exit code.
         """
         name = container.program(self.image)
         variables = container.passed_inside(os.environ) | dict(extra)
         words = container.command(name, self.image, container.bound(paths, variables), paths[0], has_gpus)
-        told = {key: str(value) for key, value in self._get_env().items()}
+        law_variables = {key: str(value) for key, value in self._get_env().items()}
         process = subprocess.Popen(
             [*words, *container.python(arguments)],
-            env=os.environ | container.injected(name, variables | told),
+            env=os.environ | container.injected(name, variables | law_variables),
             stdin=subprocess.DEVNULL,
             preexec_fn=functools.partial(die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - no lock is needed
         )
@@ -58,56 +62,56 @@ class Apptainer(law.singularity.SingularitySandbox):
 
 
 class ContainerProxy(SandboxProxy):
-    """What a task does outside its container."""
+    """The part of a task that runs outside its container."""
 
     def run(self) -> None:
-        """Run the task inside.
+        """Run the task in its container.
 
         Raises:
-            ContainerError: If that fails; the task says inside why, unless it has not come so far.
+            ContainerError: If the container fails. The task inside prints the reason, if it has started.
         """
         task, sandbox = self.task, self.sandbox_inst
         code = sandbox.run_law(task.inside_command(), task.inside_paths(), task.has_gpus, task.inside_variables())
         if code:
-            said = activity.read([task.artifacts.activity(task.title)])
+            activities = activity.read([task.artifacts.activity(task.title)])
             message = f"{task.title} failed in {sandbox.image} with exit code {code}: why stands above"
-            raise ContainerError(message, is_told=any(each.state == "failed" for each in said))
+            raise ContainerError(message, is_told=any(each.state == "failed" for each in activities))
 
 
 class ContainerTask(law.SandboxTask):
-    """A task that runs in a container where it has an image."""
+    """A task that runs in a container if it has an image."""
 
     allow_empty_sandbox = True
 
     @property
     def image(self) -> str | None:
-        """Path or address of the image in which this process is to run the task; None for none."""
+        """Path or address of the image in which this process must run the task; None without a container."""
         raise NotImplementedError
 
     @property
     def sandbox(self) -> str:
-        """Law's name of it."""
+        """Law's name of the sandbox."""
         return f"{Apptainer.sandbox_type}::{self.image}" if self.image else law.NO_STR
 
     @property
     def has_gpus(self) -> bool:
-        """Whether the task sees GPUs."""
+        """Whether the task can use GPUs."""
         raise NotImplementedError
 
     def inside_command(self) -> list[str]:
-        """Arguments of ``law run`` that do the task."""
+        """Arguments of ``law run`` for the task in the container."""
         raise NotImplementedError
 
     def inside_paths(self) -> list[str]:
-        """What it reads and writes; first, where it starts."""
+        """Paths that the task reads and writes. The first is the working directory."""
         raise NotImplementedError
 
     def inside_variables(self) -> Mapping[str, str]:
-        """Variables that it has, besides those of this process that are passed on."""
+        """Variables of the task in addition to those that this process passes on."""
         raise NotImplementedError
 
     def _initialize_sandbox(self, force: bool = False) -> None:
-        """Law's, with a proxy that prints no banners."""
+        """Replace law's proxy by one that prints no banners."""
         super()._initialize_sandbox(force=force)
         if self._sandbox_proxy is not None and not isinstance(self._sandbox_proxy, ContainerProxy):
             self._sandbox_proxy: Any = ContainerProxy(task=self)

@@ -1,4 +1,4 @@
-"""Segments and strain of both stages."""
+"""Tasks for segments and strain of both stages."""
 
 import law
 import luigi
@@ -23,12 +23,12 @@ class FindSegments(StageTask):
     """List the coincident science segments of a stage."""
 
     def run(self) -> None:
-        """List them."""
+        """List the segments."""
         find_segments(self.artifacts, self.stage)
 
 
 class FetchStrain(StageTask, Workflow):
-    """Fetch, read or simulate the strain of a stage, a branch per segment."""
+    """Fetch, read or simulate the strain of a stage, with one branch per segment."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """The list of segments."""
@@ -40,19 +40,19 @@ class FetchStrain(StageTask, Workflow):
 
     @law.dynamic_workflow_condition
     def workflow_condition(self) -> bool:
-        """Branches are known once the segments are."""
+        """Whether the branches are known. They are known when the list of segments exists."""
         return storage.exists(self.artifacts.segments(self.stage))
 
     @workflow_condition.create_branch_map
     def create_branch_map(self) -> dict[int, Segment]:
-        """A branch per segment."""
+        """One branch per segment."""
         return dict(enumerate(segments_of(self.artifacts, self.stage)))
 
     @workflow_condition.output
     def output(self) -> dict[str, Output]:
-        """The list of the segment's background files, written after them."""
+        """The list of the segment's background files. It is written after the files."""
         return {"strain": Output(self.artifacts.strain_index(self.stage, self.branch_data))}
 
     def run(self) -> None:
-        """Write one segment's strain."""
+        """Write the strain of one segment."""
         fetch_strain(self.artifacts, self.stage, self.branch_data)

@@ -1,4 +1,4 @@
-"""The model for a Triton server."""
+"""Task that exports the model for a Triton server."""
 
 from aframe.steps.export import export_model
 from aframe.tasks.base import AframeTask, DerivedTask
@@ -13,5 +13,5 @@ class Export(DerivedTask):
         return {"model": Train.req(self)}
 
     def run(self) -> None:
-        """Export and check."""
+        """Export the model and check it."""
         export_model(self.artifacts)

@@ -1,4 +1,4 @@
-"""Workflows on HTCondor: a cluster of jobs, one for each branch, or for a few."""
+"""Workflows on HTCondor. Each submission is one cluster, with one job per branch or per few branches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from aframe.tasks.jobs import Jobs, ask
 
 law.contrib.load("htcondor")
 
-ATTRIBUTES = ["-json", "-attributes", ",".join(htcondor.TOLD)]
+ATTRIBUTES = ["-json", "-attributes", ",".join(htcondor.STATUS_ATTRIBUTES)]
 
 
 class CondorManager(law.htcondor.HTCondorJobManager):
-    """Submits as law does, and asks the queue, then the history."""
+    """Submits jobs as law does, and queries the queue and then the history for their states."""
 
     job_grouping_submit = True
     merge_job_files = False
@@ -23,21 +23,32 @@ class CondorManager(law.htcondor.HTCondorJobManager):
     chunk_size_query = 500
 
     def query(self, job_id: Sequence[str], **_: object) -> dict[str, dict[str, Any]]:
-        """State of some jobs; one that HTCondor has forgotten counts as done, so that its outputs decide.
+        """Query the states of jobs.
 
-        Held jobs are removed: what failed is submitted anew.
+        A job that HTCondor no longer knows counts as finished: its outputs decide whether it succeeded. Held jobs are
+        removed from the queue, since law submits failed jobs again.
+
+        Args:
+            job_id: Numbers of the jobs.
+
+        Returns:
+            Law's status of each job, by number.
+
+        Raises:
+            BatchError: If HTCondor does not answer.
         """
-        found = htcondor.advertised(ask(["condor_q", *job_id, *ATTRIBUTES]))
-        missing = [number for number in job_id if number not in found]
+        ads = htcondor.advertised(ask(["condor_q", *job_id, *ATTRIBUTES]))
+        missing = [number for number in job_id if number not in ads]
         if missing:
             command = ["condor_history", *missing, *ATTRIBUTES, "-limit", str(len(missing))]
-            found |= htcondor.advertised(ask(command))
-        held = [number for number in job_id if found.get(number, {}).get("JobStatus") == htcondor.HELD]
+            ads |= htcondor.advertised(ask(command))
+        held = [number for number in job_id if ads.get(number, {}).get("JobStatus") == htcondor.HELD]
         if held:
             ask(["condor_rm", *held])
-        return {number: self._told(number, found.get(number)) for number in job_id}
+        return {number: self._status(number, ads.get(number)) for number in job_id}
 
-    def _told(self, number: str, ad: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _status(self, number: str, ad: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Law's status of a job from its attributes; None for a job that HTCondor no longer knows."""
         if ad is None:
             return self.job_status_dict(number, self.FINISHED)
         if ad["JobStatus"] not in (htcondor.REMOVED, htcondor.COMPLETED, htcondor.HELD):
@@ -53,19 +64,31 @@ class CondorJobs(Jobs, law.htcondor.workflow.HTCondorWorkflowProxy):
     system = "HTCondor"
 
     def live_jobs(self) -> Mapping[str, str]:
-        """Numbers, by name, of the task's jobs that are in the queue and not held."""
-        mine = f'{htcondor.GROUP} == "{self.task.job_group}" && JobStatus != {htcondor.HELD}'
+        """Numbers, by name, of the jobs of this task that are in the queue and not held."""
+        constraint = f'{htcondor.GROUP} == "{self.task.job_group}" && JobStatus != {htcondor.HELD}'
         attributes = f"ClusterId,ProcId,{htcondor.NAME}"
-        found = htcondor.advertised(ask(["condor_q", "-constraint", mine, "-json", "-attributes", attributes]))
-        return {ad[htcondor.NAME]: number for number, ad in found.items()}
+        ads = htcondor.advertised(ask(["condor_q", "-constraint", constraint, "-json", "-attributes", attributes]))
+        return {ad[htcondor.NAME]: number for number, ad in ads.items()}
 
     def had_too_little_memory(self, extra: Mapping[str, Any], log: Sequence[str]) -> bool:
-        """Whether HTCondor held the job for it."""
+        """Whether HTCondor held the job because it had too little memory.
+
+        Args:
+            extra: Data from the query of the job.
+            log: Last lines of the job's log. They are not used.
+        """
         del log
         return bool(extra.get("too_little_memory"))
 
     def create_job_file(self, submit_jobs: Mapping[int, Sequence[int]]) -> dict[str, Any]:
-        """Write the scripts of some jobs, and the submit file of all."""
+        """Write the scripts of jobs, and one submit file for all of them.
+
+        Args:
+            submit_jobs: Branches of each job, by law's number of the job.
+
+        Returns:
+            Law's description of the submit file.
+        """
         jobs = [self.make_job(number, branches) for number, branches in submit_jobs.items()]
         for job in jobs:
             write_script(job, self.task.batch, [], ENVIRONMENT)
@@ -76,9 +99,9 @@ class CondorJobs(Jobs, law.htcondor.workflow.HTCondorWorkflowProxy):
         return {"job": str(path), "config": None, "log": None}
 
     def _submit_group(self, submit_jobs: Mapping[int, Sequence[int]], **options: object) -> tuple[Any, Any]:
-        """Law's, with the log of each job."""
-        numbers, made = super()._submit_group(submit_jobs, **options)
-        return numbers, {number: made[number] | {"log": log} for number, log in zip(made, self.logs, strict=True)}
+        """Submit the jobs as law does, and record the log of each job."""
+        numbers, data = super()._submit_group(submit_jobs, **options)
+        return numbers, {number: data[number] | {"log": log} for number, log in zip(data, self.logs, strict=True)}
 
 
 class CondorWorkflow(law.htcondor.HTCondorWorkflow):
@@ -87,17 +110,17 @@ class CondorWorkflow(law.htcondor.HTCondorWorkflow):
     workflow_proxy_cls = CondorJobs
 
     def htcondor_job_manager_cls(self) -> type[CondorManager]:
-        """What talks to HTCondor."""
+        """Class that submits and queries jobs on HTCondor."""
         return CondorManager
 
     def htcondor_output_directory(self) -> law.LocalDirectoryTarget:
-        """Where submit files and logs lie."""
+        """Directory of submit files and logs."""
         return law.LocalDirectoryTarget(self.job_directory)
 
     def htcondor_check_job_completeness(self) -> bool:
-        """A job is done when its outputs are there."""
+        """Refresh the file system. Law then decides by its outputs whether a job is done."""
         return self.look_for_outputs()
 
     def htcondor_post_submit_delay(self) -> float:
-        """None."""
+        """Wait after a submission, s: none."""
         return 0.0

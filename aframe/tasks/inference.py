@@ -1,4 +1,4 @@
-"""Scores and events of zero lag, time slides and injections."""
+"""Tasks that compute scores and events of zero lag, time slides and injections."""
 
 import functools
 import os
@@ -17,19 +17,19 @@ from aframe.tasks.waveforms import MergeInjections
 from aframe.tasks.workflows import Workflow
 
 SERVER = "AFRAME_SERVER_ADDRESS"
-"""Environment variable of a batch job: the Triton server that it asks."""
+"""Environment variable of a batch job with the address of its Triton server."""
 
 
 @functools.cache
 def ledger() -> Ledger:
-    """How much of the background is scored, over all workers."""
+    """The amount of scored background, shared by all workers."""
     return planning.ledger(current_run())
 
 
 class ScoreSlides(Workflow):
-    """Events of some time slides of one segment, with and without injections: one branch each."""
+    """Events of time slides of one segment, with and without injections. Each branch scores a range of slides."""
 
-    def _needed(self) -> dict[str, AframeTask]:
+    def _inputs(self) -> dict[str, AframeTask]:
         return {
             "strain": FetchStrain.req(self, stage="test", branch=-1),
             "injections": MergeInjections.req(self),
@@ -39,21 +39,21 @@ class ScoreSlides(Workflow):
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """Strain, injections and model."""
-        return {**super().workflow_requires(), **self._needed()}
+        return {**super().workflow_requires(), **self._inputs()}
 
     def requires(self) -> dict[str, AframeTask]:
         """Strain, injections and model."""
-        return self._needed()
+        return self._inputs()
 
     @law.dynamic_workflow_condition
     def workflow_condition(self) -> bool:
-        """Branches are known once all strain is there."""
+        """Whether the branches are known. They are known when all testing strain exists."""
         return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
     def create_branch_map(self) -> dict[int, planning.WorkUnit]:
-        """A branch per segment and range of slides."""
-        ledger()  # in the process from which workers are forked, so that they share it
+        """One branch per segment and range of slides."""
+        ledger()  # before luigi forks workers, so that they share it
         return dict(enumerate(planning.plan_units(self.artifacts)))
 
     @workflow_condition.output
@@ -62,7 +62,7 @@ class ScoreSlides(Workflow):
         return {kind: Output(path) for kind, path in planning.unit_outputs(self.artifacts, self.branch_data).items()}
 
     def job_variables(self) -> dict[str, str]:
-        """Where jobs and containers find the Triton server, which the machine of the run starts."""
+        """Address of the Triton server for jobs and containers. The machine of the run starts the server."""
         address = os.environ.get(SERVER) or engines.server_address(self.artifacts, run_process(), self.gpus)
         return {SERVER: address} if address else {}
 
@@ -77,10 +77,10 @@ class MergeEvents(AframeTask):
     """All events: background, recovered injections, and zero lag."""
 
     def requires(self) -> dict[str, AframeTask]:
-        """The units."""
+        """Events of all units."""
         return {"units": ScoreSlides.req(self, branch=-1)}
 
     def run(self) -> None:
-        """Merge: nobody needs a server any more."""
+        """Stop the server, then merge the events."""
         engines.stop_server(self.artifacts)
         merge_events(self.artifacts)

@@ -1,6 +1,7 @@
-"""How a workflow's jobs are submitted, watched, tried again, and found again after an interruption.
+"""Submission, retries and resumption of the jobs of a workflow.
 
-Law submits, asks and decides; this says what a job is, and what the user reads.
+Law submits jobs, queries their states and decides on retries. This module defines the jobs and the messages to the
+user.
 """
 
 import getpass
@@ -17,81 +18,93 @@ from law.workflow.remote import JobData
 from aframe.batch.job import ENVIRONMENT, Job, label_of, next_attempt, tail, write_environment
 from aframe.errors import AframeError, BatchError
 
-PATIENCE = 300
-"""Seconds in which a command of the batch system must end."""
+COMMAND_TIMEOUT = 300
+"""Seconds within which a command of the batch system must end."""
 
-SHOWN = 5
-"""Failed jobs whose logs are shown at a time."""
+MAX_SHOWN_LOGS = 5
+"""Maximum number of failed jobs whose logs are shown after one query."""
 
 
-def ask(command: Sequence[str], fine: str = "") -> str:
-    """What a command of the batch system prints.
+def ask(command: Sequence[str], harmless_error: str = "") -> str:
+    """Run a command of the batch system.
 
     Args:
         command: The command line.
-        fine: Words on stderr with which it may fail; it then prints nothing.
+        harmless_error: Words on stderr, in lower case. If the command fails with them, its output counts as empty.
+
+    Returns:
+        What the command prints on stdout.
 
     Raises:
-        BatchError: If it fails, or does not end.
+        BatchError: If the command fails, or does not end within ``COMMAND_TIMEOUT``.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMMAND_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BatchError(f"{command[0]} cannot be asked: {error}") from None
-    if done.returncode == 0:
-        return done.stdout
-    if fine and fine in done.stderr.lower():
+    if process.returncode == 0:
+        return process.stdout
+    if harmless_error and harmless_error in process.stderr.lower():
         return ""
-    raise BatchError(f"{command[0]} failed: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
+    raise BatchError(f"{command[0]} failed: {' '.join(process.stderr.split()) or f'exit code {process.returncode}'}")
 
 
 def user() -> str:
-    """Whose jobs they are."""
+    """Name of the user who submits the jobs."""
     return getpass.getuser()
 
 
 class Submitted(JobData):
-    """Law's record of a workflow's jobs, with the memory (MiB) of those that had too little."""
+    """Law's record of the jobs of a workflow, with the raised memory (MiB) of jobs that had too little."""
 
     attributes = JobData.attributes | {"memory": {}}
 
     def update(self, other: Mapping[str, Any]) -> None:
-        """Take over what a file says, where numbers are texts."""
+        """Update the record from the content of its JSON file, whose keys are strings.
+
+        Args:
+            other: Content of the file.
+        """
         memory = {int(number): value for number, value in other.get("memory", {}).items()}
         super().update(dict(other) | {"memory": memory})
 
 
 class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
-    """Jobs of a workflow in any batch system."""
+    """Jobs of a workflow, independent of the batch system."""
 
     system = ""
 
     @property
     def job_data_cls(self) -> type[Submitted]:
-        """Law's record."""
+        """Class of law's record."""
         return Submitted
 
     @property
     def directory(self) -> Path:
-        """Where submit files and logs lie."""
+        """Directory of submit files and logs."""
         return Path(self.task.job_directory)
 
     def create_job_file_factory(self, **_: object) -> None:
-        """None: scripts are written by ``aframe.batch``."""
+        """Create no factory, since ``aframe.batch`` writes the scripts."""
 
     def live_jobs(self) -> Mapping[str, Any]:
-        """Numbers, by name, of the jobs that the batch system still has to do: the task's at least."""
+        """Numbers, by name, of jobs that have not ended. They include at least all such jobs of this task."""
         raise NotImplementedError
 
     def had_too_little_memory(self, extra: Mapping[str, Any], log: Sequence[str]) -> bool:
-        """Whether that is why a job failed: by what its query told, and the end of its log."""
+        """Whether a job failed because it had too little memory.
+
+        Args:
+            extra: Data from the query of the job.
+            log: Last lines of the job's log.
+        """
         raise NotImplementedError
 
     def run(self) -> None:
-        """Submit what is missing, and wait for it.
+        """Submit the jobs for all missing outputs, and wait for them.
 
         Raises:
-            BatchError: If jobs have failed for good.
+            BatchError: If jobs failed in all their attempts.
         """
         try:
             self.resume()
@@ -109,11 +122,14 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
         (self.directory / ENVIRONMENT).unlink(missing_ok=True)
 
     def resume(self) -> None:
-        """Set right law's record of an interrupted run: live jobs are followed, and all that is missing is to do."""
+        """Correct law's record after an interrupted run.
+
+        Live jobs are followed. Jobs whose outputs exist are finished. All other jobs are submitted again.
+        """
         file = self.get_cached_output()["jobs"]
         data = self.job_data_cls(tasks_per_job=self.task.tasks_per_job)
-        mine = f"{self.task.job_group}-"
-        live = {name: number for name, number in self.live_jobs().items() if name.startswith(mine)}
+        prefix = f"{self.task.job_group}-"
+        live = {name: number for name, number in self.live_jobs().items() if name.startswith(prefix)}
         if file.exists():
             data.update(file.load(formatter="json"))
         elif live:
@@ -123,9 +139,9 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
             return
         waiting = (None, self.job_manager.PENDING, self.job_manager.RUNNING)
         done, followed = self._get_existing_branches(sync=True), 0
-        known = {number: job["branches"] for number, job in data.jobs.items()} | dict(data.unsubmitted_jobs)
-        for number, branches in known.items():
-            job, found = data.jobs.pop(number, None), live.get(self.name_of(branches))
+        recorded = {number: job["branches"] for number, job in data.jobs.items()} | dict(data.unsubmitted_jobs)
+        for number, branches in recorded.items():
+            job, live_number = data.jobs.pop(number, None), live.get(self.name_of(branches))
             data.unsubmitted_jobs.pop(number, None)
             is_followed = (
                 job is not None and job["status"] in waiting and job["job_id"] not in (None, data.dummy_job_id)
@@ -133,10 +149,10 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
             if done.issuperset(branches):
                 data.jobs[number] = data.job_data(branches=branches, status=self.job_manager.FINISHED)
                 continue
-            if found is not None and (not is_followed or job["job_id"] != found):
+            if live_number is not None and (not is_followed or job["job_id"] != live_number):
                 log = self.make_job(number, branches, again=False).log
-                job = data.job_data(job_id=found, branches=branches, extra={"log": str(log)})
-            if found is not None or is_followed:
+                job = data.job_data(job_id=live_number, branches=branches, extra={"log": str(log)})
+            if live_number is not None or is_followed:
                 data.jobs[number] = job
                 followed += 1
             else:
@@ -152,7 +168,13 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
         return f"{self.task.job_group}-{label_of(branches)}"
 
     def make_job(self, number: int, branches: Sequence[int], again: bool = True) -> Job:
-        """A job of some branches: the next one that is submitted, or the last one that was."""
+        """Make a job of branches.
+
+        Args:
+            number: Law's number of the job.
+            branches: Branches of the job.
+            again: Whether the job is a new attempt; otherwise it is the last attempt.
+        """
         label = label_of(branches)
         attempt = next_attempt(self.directory, label)
         commands = [self.task.job_command(branch) for branch in branches]
@@ -161,7 +183,14 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
         return Job(self.name_of(branches), label, self.directory, attempt, memory, commands)
 
     def submit(self, retry_jobs: Mapping[int, Sequence[int]] | None = None) -> Mapping[int, Any]:
-        """Submit what is to be submitted, and of failed jobs those that law has not given up."""
+        """Submit new jobs, and failed jobs that have attempts left.
+
+        Args:
+            retry_jobs: Branches of each failed job, by law's number of the job.
+
+        Returns:
+            Law's data of each submitted job, by number.
+        """
         jobs, manager = self.job_data.jobs, self.job_manager
         again = {n: branches for n, branches in (retry_jobs or {}).items() if jobs[n]["status"] == manager.RETRY}
         if not again and not self.job_data.unsubmitted_jobs:
@@ -175,20 +204,28 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
         return submitted
 
     def _print_status_errors(self, failed_jobs: Mapping[int, Any]) -> None:
-        """Law's hook for jobs that have just failed: tell why, and give more memory to those that had too little."""
-        for shown, (number, job) in enumerate(failed_jobs.items()):
+        """Print why jobs have failed, and raise the memory of jobs that had too little.
+
+        This is law's hook for jobs that failed since its last query.
+        """
+        for index, (number, job) in enumerate(failed_jobs.items()):
             log = Path(job["extra"].get("log", ""))
-            end = tail(log)
+            log_end = tail(log)
             is_last = job["status"] == self.job_manager.FAILED
-            then = "given up" if is_last else "to be submitted again"
-            if self.had_too_little_memory(job["extra"], end) and not is_last:
+            consequence = "given up" if is_last else "to be submitted again"
+            if self.had_too_little_memory(job["extra"], log_end) and not is_last:
                 settings = self.task.batch
                 memory = math.ceil(self.job_data.memory.get(number, settings.memory) * settings.memory_factor)
                 self.job_data.memory[number] = memory
-                then += f" with {memory} MiB of memory"
-            if shown < SHOWN:
-                which = label_of(job["branches"]).replace("-", " ")
-                lines = [f"{self.task.title}: {which} failed ({job['error']}), {then}", *([f"  {log}:"] if end else [])]
-                print("\n".join([*lines, *(f"  | {line}" for line in end)]), file=sys.stderr, flush=True)
-        if len(failed_jobs) > SHOWN:
-            print(f"{self.task.title}: and {len(failed_jobs) - SHOWN} more failed", file=sys.stderr, flush=True)
+                consequence += f" with {memory} MiB of memory"
+            if index < MAX_SHOWN_LOGS:
+                label = label_of(job["branches"]).replace("-", " ")
+                lines = [
+                    f"{self.task.title}: {label} failed ({job['error']}), {consequence}",
+                    *([f"  {log}:"] if log_end else []),
+                ]
+                print("\n".join([*lines, *(f"  | {line}" for line in log_end)]), file=sys.stderr, flush=True)
+        if len(failed_jobs) > MAX_SHOWN_LOGS:
+            print(
+                f"{self.task.title}: and {len(failed_jobs) - MAX_SHOWN_LOGS} more failed", file=sys.stderr, flush=True
+            )

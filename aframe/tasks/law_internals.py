@@ -1,11 +1,11 @@
-"""What this package needs of luigi and law and neither offers: all that reaches into them stands here.
+"""Access to internals of luigi and law, where neither offers an interface.
 
-- Law keeps a record of what workflows have yielded in a process of a manager, which it starts where it first needs
-  one: in each task's process. There it outlives a killed run, and tasks do not see each other's records. Law has no
-  option for that, so ``start_manager`` puts one in its place.
-- Ctrl-C raises an exception wherever the interpreter is. While logging takes its lock, the lock stays taken, and luigi
-  waits for ever for a thread that logs; while luigi calls handlers of an event, luigi drops the exception. Neither has
-  a way to hold interrupts back, so ``interrupt`` looks at the stack.
+- Law records in a manager process which workflows have yielded. It starts the manager where it first needs one, in the
+  process of a task. There the manager outlives a killed run, and tasks do not see each other's records. Law has no
+  option for that. ``start_manager`` therefore replaces the manager.
+- Ctrl-C raises an exception wherever the interpreter is. If it comes while logging acquires its lock, the lock remains
+  acquired, and luigi waits forever for a thread that logs. If it comes while luigi calls the handlers of an event,
+  luigi drops the exception. Neither can delay interrupts. ``interrupt`` therefore inspects the stack.
 """
 
 import logging
@@ -20,12 +20,12 @@ import luigi
 
 from aframe.machine.processes import die_with_parent
 
-RETRY = 0.05
-"""Seconds until an interruption that came at a bad moment is tried again."""
+INTERRUPT_DELAY = 0.05
+"""Seconds until an interrupt that came at a bad moment is repeated."""
 
 
 def start_manager() -> None:
-    """Start the process that keeps law's records: once for all tasks, to die with this one."""
+    """Start one process that keeps law's records for all tasks. It ends with this process."""
     manager = multiprocessing.managers.SyncManager(address=("localhost", 0))
     manager.start(initializer=die_with_parent)
     law.util.mp_manager._manager = manager
@@ -33,15 +33,15 @@ def start_manager() -> None:
 
 
 def interrupt(owner: int, number: int, frame: FrameType | None) -> None:
-    """Handle SIGINT: end the run; a little later where a line is being logged or luigi calls handlers of an event.
+    """Handle SIGINT: end the run.
 
-    A process just forked from the owner, which has not yet set aside this handler, ends without a word: the owner
-    informs the user.
+    While a line is being logged or luigi calls the handlers of an event, the interrupt is delayed. A forked process of
+    the owner that has not yet replaced this handler ends without a message, since the owner informs the user.
 
     Args:
-        owner: Number of the process that the handler is for.
-        number: Of the signal.
-        frame: Where the interpreter is.
+        owner: Number of the process that installed the handler.
+        number: Number of the signal.
+        frame: Stack frame of the interpreter.
 
     Raises:
         KeyboardInterrupt: In the owner, at a harmless moment.
@@ -52,7 +52,7 @@ def interrupt(owner: int, number: int, frame: FrameType | None) -> None:
     while frame is not None:
         is_event = frame.f_code.co_name == luigi.Task.trigger_event.__name__
         if is_event or frame.f_globals.get("__name__") == logging.__name__:
-            threading.Timer(RETRY, os.kill, (os.getpid(), number)).start()
+            threading.Timer(INTERRUPT_DELAY, os.kill, (os.getpid(), number)).start()
             return
         frame = frame.f_back
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The report."""
+"""Task that builds the report."""
 
 from aframe.steps.answers import build_report
 from aframe.tasks.base import AframeTask, DerivedTask
@@ -7,12 +7,12 @@ from aframe.tasks.sensitivity import SensitiveVolume
 
 
 class Report(DerivedTask):
-    """One HTML page with everything that the run found, and its figures for papers."""
+    """One HTML page with all results of the run, and figures for papers."""
 
     def requires(self) -> dict[str, AframeTask]:
-        """The answers, and the exported model."""
+        """Sensitive volume and candidates, and the exported model."""
         return {"answers": SensitiveVolume.req(self), "repository": Export.req(self)}
 
     def run(self) -> None:
-        """Build it."""
+        """Build the report."""
         build_report(self.artifacts)

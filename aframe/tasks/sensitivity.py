@@ -1,4 +1,4 @@
-"""The answers: sensitive volume and candidates."""
+"""Tasks that estimate the sensitive volume and rank candidates."""
 
 from aframe.steps.answers import estimate_sensitivity
 from aframe.steps.vetoes import veto_events
@@ -14,17 +14,17 @@ class VetoEvents(DerivedTask):
         return {"events": MergeEvents.req(self)}
 
     def run(self) -> None:
-        """Take the others away."""
+        """Remove events in vetoed time."""
         veto_events(self.artifacts)
 
 
 class SensitiveVolume(DerivedTask):
-    """Sensitive volume against false alarm rate, and the candidates."""
+    """Sensitive volume as a function of false alarm rate, and the candidates."""
 
     def requires(self) -> dict[str, AframeTask]:
         """All events, or those outside vetoed time."""
         return {"events": (VetoEvents if self.artifacts.config.vetoes.given else MergeEvents).req(self)}
 
     def run(self) -> None:
-        """Estimate and rank."""
+        """Estimate the sensitive volume and rank the candidates."""
         estimate_sensitivity(self.artifacts)

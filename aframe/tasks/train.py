@@ -1,4 +1,4 @@
-"""Training, in a process of its own."""
+"""Task that trains the network in a separate process."""
 
 from aframe.steps.training import train_model
 from aframe.tasks.base import AframeTask
@@ -7,18 +7,18 @@ from aframe.tasks.waveforms import GenerateTrainingWaveforms, GenerateValidation
 
 
 class Train(AframeTask):
-    """Train a network; continues from the last checkpoint."""
+    """Train a network. An interrupted training continues from its last checkpoint."""
 
     def requires(self) -> dict[str, AframeTask]:
         """Strain and signals."""
-        needed: dict[str, AframeTask] = {
+        inputs: dict[str, AframeTask] = {
             "strain": FetchStrain.req(self, stage="train", branch=-1),
             "validation": GenerateValidationWaveforms.req(self),
         }
         if self.artifacts.stores_training_waveforms:
-            needed["training"] = GenerateTrainingWaveforms.req(self)
-        return needed
+            inputs["training"] = GenerateTrainingWaveforms.req(self)
+        return inputs
 
     def run(self) -> None:
-        """Train."""
+        """Train the network."""
         train_model(self.artifacts, self.gpus)

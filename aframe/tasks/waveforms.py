@@ -1,4 +1,4 @@
-"""Signals to train with, to validate with, and to inject."""
+"""Tasks that generate signals for training, validation and injections."""
 
 import law
 
@@ -15,44 +15,44 @@ from aframe.tasks.workflows import Workflow
 
 
 class SingleTask(Workflow):
-    """A task of one branch, as its random numbers are one sequence: at most one job."""
+    """A task with one branch, thus at most one job. All its random numbers come from one sequence."""
 
     def create_branch_map(self) -> dict[int, None]:
-        """The branch."""
+        """The only branch."""
         return {0: None}
 
     @property
     def title(self) -> str:
-        """Its name alone."""
+        """Title for the user: the name without the branch."""
         return type(self).__name__
 
 
 class GenerateTrainingWaveforms(SingleTask):
-    """Polarizations to train with."""
+    """Generate polarizations for training."""
 
     def run(self) -> None:
-        """Generate them."""
+        """Generate the polarizations."""
         generate_training_waveforms(self.artifacts, self.progress)
 
 
 class GenerateValidationWaveforms(SingleTask):
-    """Detector responses to validate with."""
+    """Generate detector responses for validation."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """Training strain."""
         return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="train", branch=-1)}
 
     def requires(self) -> dict[str, AframeTask]:
-        """Training strain, whose PSD decides which signals are loud enough."""
+        """Training strain. Its PSD decides which signals are loud enough."""
         return {"strain": FetchStrain.req(self, stage="train", branch=-1)}
 
     def run(self) -> None:
-        """Generate them."""
+        """Generate the responses."""
         generate_validation_waveforms(self.artifacts, self.progress)
 
 
 class GenerateInjections(Workflow):
-    """Injections above the SNR threshold, a branch per segment and time slide."""
+    """Generate injections above the SNR threshold, with one branch per segment and time slide."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """Testing strain."""
@@ -64,12 +64,12 @@ class GenerateInjections(Workflow):
 
     @law.dynamic_workflow_condition
     def workflow_condition(self) -> bool:
-        """Branches are known once all strain is there."""
+        """Whether the branches are known. They are known when all testing strain exists."""
         return FetchStrain.req(self, stage="test", branch=-1).complete()
 
     @workflow_condition.create_branch_map
     def create_branch_map(self) -> dict[int, planning.InjectionBatch]:
-        """A branch per segment and slide."""
+        """One branch per segment and slide."""
         return dict(enumerate(planning.plan_injections(self.artifacts)))
 
     @workflow_condition.output
@@ -82,17 +82,17 @@ class GenerateInjections(Workflow):
         }
 
     def run(self) -> None:
-        """Draw, accept and place."""
+        """Draw parameters, accept the loud signals, and place them in time."""
         generate_injections(self.artifacts, self.branch_data, self.progress)
 
 
 class MergeInjections(AframeTask):
-    """All testing injections in one table, and all rejected draws in another."""
+    """Merge all testing injections into one table, and all rejected draws into another."""
 
     def requires(self) -> dict[str, AframeTask]:
-        """The parts."""
+        """Injections of all segments and slides."""
         return {"parts": GenerateInjections.req(self, branch=-1)}
 
     def run(self) -> None:
-        """Merge, then delete the parts."""
+        """Merge the parts, then delete them."""
         merge_injections(self.artifacts)

@@ -1,4 +1,4 @@
-"""Tasks of many branches, each of which runs on this machine or as a job of a batch system."""
+"""Tasks with many branches. The branches run on this machine or as jobs of a batch system."""
 
 import hashlib
 import os
@@ -20,28 +20,37 @@ from aframe.tasks.containers import ContainerTask, is_inside
 from aframe.tasks.htcondor import CondorWorkflow
 from aframe.tasks.slurm import SlurmWorkflow
 
-OUTAGE = 3600.0
-"""Seconds for which a batch system may fail to answer before a run gives up; its jobs go on."""
+MAX_OUTAGE = 3600.0
+"""Seconds without an answer of the batch system after which a run gives up. Its jobs continue."""
 
 
 class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):
-    """A task of many branches; ``[luigi_batch]`` of the ``.cfg``, or a section of its own, says where they run.
+    """A task with many branches.
 
-    Each branch runs in a container where an image is given: HTCondor starts its jobs in it, elsewhere the task does.
+    ``[luigi_batch]`` of the ``.cfg``, or a section with the name of the task, determines where the branches run. If the
+    configuration has an image, each branch runs in a container. HTCondor starts its jobs in the container; otherwise
+    the task starts it.
     """
 
     exclude_params_req: ClassVar = {"workflow"}
 
     @classmethod
     def modify_param_values(cls, params: dict[str, Any]) -> dict[str, Any]:
-        """Fill law's parameters from the configuration; all jobs are waited for, whether or not some fail."""
+        """Set law's parameters from the configuration. Law then waits for all jobs, even if some of them fail.
+
+        Args:
+            params: Law's parameters of the task.
+
+        Returns:
+            The parameters with the values of the configuration.
+        """
         settings = current_run().config.batch_for(cls.__name__)
         if params.get("workflow") in (None, NO_STR):
             params["workflow"] = settings.workflow
         params |= {
             "retries": settings.retries,
             "poll_interval": settings.poll_interval / 60,
-            "poll_fails": max(5, round(OUTAGE / settings.poll_interval)),
+            "poll_fails": max(5, round(MAX_OUTAGE / settings.poll_interval)),
             "tasks_per_job": settings.branches_per_job,
             "parallel_jobs": settings.max_jobs or NO_INT,
             "tolerance": 1.0,
@@ -50,60 +59,63 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
 
     @property
     def batch(self) -> Batch:
-        """What a job may take."""
+        """Settings of the batch system for this task, with the absolute path of the image."""
         settings = self.artifacts.config.batch_for(type(self).__name__)
         return replace(settings, image=settings.image and self.artifacts.config.resolve(settings.image))
 
     def deps(self) -> list[Any]:
-        """What luigi must do first: in a job or a container nothing, as the run that started it has done it."""
+        """Tasks that must be complete before this one.
+
+        A branch in a job or a container has none, since the run that started it has completed them.
+        """
         return [] if (is_batch_job() or is_inside()) and self.is_branch() else list(super().deps())
 
     @property
     def device(self) -> str:
-        """Where networks compute: in a job, where the batch system lets them."""
+        """Device for networks. In a job, it is the device that the batch system provides."""
         return given_device() if is_batch_job() else super().device
 
     @property
     def job_directory(self) -> str:
-        """Local directory of the task's submit files and logs."""
+        """Local directory of submit files and logs of the task."""
         return storage.join(
             os.path.abspath(self.artifacts.directories.condor), self.as_workflow().title.replace(" ", "-")
         )
 
     @property
     def own_log(self) -> str:
-        """Where the logs of its jobs are."""
+        """Directory of the logs of the jobs; empty if the task submits none."""
         return self.job_directory if self.workflow != "local" and self.is_workflow() else ""
 
     @property
     def job_group(self) -> str:
-        """What the names of its jobs begin with: no other run has such, nor this one with other branches."""
+        """Prefix of the names of the jobs. It is unique to the run and its branches."""
         return f"aframe-{self.control_output_postfix()}-{self.as_workflow().title.replace(' ', '-')}"
 
     def control_output_postfix(self) -> str:
-        """Which jobs a record of law's is about: those of a run's directories and of these branches."""
+        """Key of law's record of jobs. It depends on the directories of the run and on the branches."""
         content = (asdict(self.artifacts.directories), self.title, sorted(self.branch_map.items()))
         return hashlib.sha256(repr(content).encode()).hexdigest()[:10]
 
     def job_command(self, branch: int) -> list[str]:
-        """Arguments of ``law run`` that do one branch."""
-        own = {name for name, _ in type(self).get_params()} - {name for name, _ in Workflow.get_params()}
-        values = [(f"--{name}", str(getattr(self, name))) for name in sorted(own)]
+        """Arguments of ``law run`` for one branch."""
+        names = {name for name, _ in type(self).get_params()} - {name for name, _ in Workflow.get_params()}
+        values = [(f"--{name}", str(getattr(self, name))) for name in sorted(names)]
         task = f"{type(self).__module__}.{type(self).__name__}"
         return [task, *(word for pair in values for word in pair), "--branch", str(branch), "--workers", "1"]
 
     def job_variables(self) -> dict[str, str]:
-        """Environment variables that only this task's jobs need."""
+        """Environment variables that only jobs of this task need."""
         return {}
 
     def inside_variables(self) -> Mapping[str, str]:
-        """What a job or container is told of the run, with paths that are absolute."""
+        """Environment variables of the run for a job or container, with absolute paths."""
         directories = asdict(self.artifacts.directories)
-        where = {
+        variables = {
             f"AFRAME_{name.upper()}_DIR": path if storage.is_remote(path) else os.path.abspath(path)
             for name, path in directories.items()
         }
-        return where | {"LAW_CONFIG_FILE": str(self.artifacts.config.path)} | self.job_variables()
+        return variables | {"LAW_CONFIG_FILE": str(self.artifacts.config.path)} | self.job_variables()
 
     def job_environment(self) -> Mapping[str, str]:
         """All environment variables that a job sets."""
@@ -111,12 +123,12 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
 
     @property
     def image(self) -> str | None:
-        """Image in which this process is to run a branch."""
+        """Image in which this process must run a branch; None without a container."""
         return self.batch.image if self.is_branch() and not self.batch.starts_in_image else None
 
     @property
     def has_gpus(self) -> bool:
-        """Whether a branch sees GPUs: those that the batch system lets it, or on this machine those of the run."""
+        """Whether a branch can use GPUs of the batch system or, on this machine, of the run."""
         return self.batch.gpus > 0 if is_batch_job() else bool(self.gpus)
 
     def inside_command(self) -> list[str]:
@@ -124,7 +136,7 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
         return [*self.job_command(self.branch), *(["--gpus", self.gpus] if self.gpus else [])]
 
     def inside_paths(self) -> list[str]:
-        """The run's directories and what its ``.cfg`` names."""
+        """Directories of the run, and paths in its ``.cfg``. Missing directories are created."""
         paths = self.artifacts.local_paths
         for path in paths:
             if not os.path.exists(path):
@@ -132,7 +144,13 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
         return paths
 
     def look_for_outputs(self) -> bool:
-        """Have a network's file system look anew for what other machines have written, once per look at the jobs."""
+        """List the output directories once per query of the jobs.
+
+        A network file system then shows the files that other machines have written.
+
+        Returns:
+            True, so that law checks the outputs of finished jobs.
+        """
         paths = (target.path for target in law.util.flatten(self.get_branch_tasks()[0].output()))
         for directory in {os.path.dirname(path) for path in paths if not storage.is_remote(path)}:
             if os.path.isdir(directory):
@@ -140,18 +158,24 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
         return True
 
     def modify_polling_status_line(self, status_line: str) -> str:
-        """How many jobs do what, in words, without those that none does.
+        """Describe the number of jobs in each state, without empty states.
 
         >>> Workflow.modify_polling_status_line(None, "12:00:00: all: 5 (+0), running: 5 (+1), failed: 0")
         '5 jobs: 5 running'
         """
         counts = re.findall(r"(\w+): (\d+)", law.util.uncolored(status_line))
-        told = [f"{number} {state}" for state, number in counts[1:] if number != "0"]
-        return f"{counts[0][1]} job{'s' if counts[0][1] != '1' else ''}: {', '.join(told)}"
+        states = [f"{number} {state}" for state, number in counts[1:] if number != "0"]
+        return f"{counts[0][1]} job{'s' if counts[0][1] != '1' else ''}: {', '.join(states)}"
 
     def publish_message(self, msg: object, *args: object, **options: object) -> None:
-        """Print how many jobs do what, when that has changed; law's other messages are not printed."""
+        """Print the number of jobs in each state if it has changed. Other messages of law are not printed.
+
+        Args:
+            msg: Message of law.
+            *args: Arguments of the message. They are not used.
+            **options: Options of the message. They are not used.
+        """
         del args, options
-        if re.match(r"\d+ jobs?: \d", str(msg)) and msg != getattr(self, "_told", None):
-            self._told = msg
+        if re.match(r"\d+ jobs?: \d", str(msg)) and msg != getattr(self, "_last_message", None):
+            self._last_message = msg
             print(f"{self.title}: {msg}", flush=True)

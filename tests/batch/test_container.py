@@ -18,8 +18,14 @@ def test_variables_of_the_run_and_of_a_job_are_passed_inside_and_the_machines_ow
         "AFRAME_DEBUG": "1", "AWS_SECRET_ACCESS_KEY": "a 'hard' $ecret", "LAW_CONFIG_FILE": "/x", "https_proxy": "p",
         "AFRAME_JOB": "a-branch-3", "AFRAME_JOB_CORES": "2", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    own = {"PATH": "/bin", "PYTHONPATH": "/lib", "LD_LIBRARY_PATH": "/lib", "DISPLAY": ":0", "BASH_FUNC_x%%": "()"}
-    assert container.passed_inside(passed | own) == passed
+    not_passed = {
+        "PATH": "/bin",
+        "PYTHONPATH": "/lib",
+        "LD_LIBRARY_PATH": "/lib",
+        "DISPLAY": ":0",
+        "BASH_FUNC_x%%": "()",
+    }
+    assert container.passed_inside(passed | not_passed) == passed
     injected = container.injected("singularity", passed)
     assert injected["SINGULARITYENV_AWS_SECRET_ACCESS_KEY"] == "a 'hard' $ecret"
     assert injected["SINGULARITYENV_PYTHONNOUSERSITE"] == "1"
@@ -37,10 +43,10 @@ def test_what_the_configuration_names_is_found(tmp_path: Path) -> None:
     write_batch(directory, "local", image=elsewhere / "aframe.sif")
     (elsewhere / "aframe.sif").touch()
     directories = Directories(**{name: "s3://bucket/prefix" for name in NAMES} | {"condor": str(tmp_path / "condor")})
-    found = Artifacts(load_config(str(directory / "sandbox.cfg")), directories).local_paths
-    assert (found[0], found[-1]) == (str(directory), str(tmp_path / "condor"))
+    paths = Artifacts(load_config(str(directory / "sandbox.cfg")), directories).local_paths
+    assert (paths[0], paths[-1]) == (str(directory), str(tmp_path / "condor"))
     expected = {"frames", "mine.prior", "H1-gates.txt", "L1-gates.txt"}
-    assert set(found[1:-1]) - {str(directory / "train.yaml")} == {str(elsewhere / name) for name in expected}
+    assert set(paths[1:-1]) - {str(directory / "train.yaml")} == {str(elsewhere / name) for name in expected}
 
 
 def test_paths_are_bound_once_with_what_links_and_variables_lead_to(tmp_path: Path) -> None:

@@ -265,5 +265,6 @@ def test_unknown_costs_have_a_reason(tmp_path: Path, monkeypatch, capsys) -> Non
     monkeypatch.setattr("aframe.checks.machine.check_up", lambda *_: [])
     doctor.run(argparse.Namespace(directory=str(tmp_path), quick=False))
     assert capsys.readouterr().out == (
-        f"\nno costs can be told: {tmp_path}/.env does not exist: write the run's files with `aframe init {tmp_path}`\n"
+        f"\nthe costs cannot be estimated: {tmp_path}/.env does not exist: write the run's files with "
+        f"`aframe init {tmp_path}`\n"
     )

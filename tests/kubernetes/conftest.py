@@ -6,18 +6,18 @@ import pytest
 from terminal import put_on, write_run
 
 from aframe.kubernetes import cluster as connection
-from aframe.kubernetes import lifecycle
+from aframe.kubernetes import follower
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[clusters.Cluster]:
     """A cluster, to which this process's kubeconfig leads, and in whose time seconds are short."""
-    made = clusters.Cluster(tmp_path)
-    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    monkeypatch.setattr(lifecycle, "INTERVAL", 0.05)
-    monkeypatch.setattr(connection, "FIRST_WAIT", 0.05)
-    yield made
-    made.stop()
+    cluster = clusters.Cluster(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    monkeypatch.setattr(follower, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.05)
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a very secret key")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example.org")
-    made = put_on("s3://bucket/run", write_run(tmp_path / "run"))
-    with (made / "sandbox.cfg").open("a") as file:
+    run = put_on("s3://bucket/run", write_run(tmp_path / "run"))
+    with (run / "sandbox.cfg").open("a") as file:
         file.write("\n[luigi_kubernetes]\ntraining_image = example.org/aframe:1\n")
-    return made
+    return run

@@ -13,7 +13,7 @@ from terminal import AFRAME, environment_of, run_in
 
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError
 from aframe.kubernetes import cluster as connection
-from aframe.kubernetes import lifecycle
+from aframe.kubernetes import follower, lifecycle
 
 LOG = [f"2026-01-01T00:00:0{k}.00000000{k}Z Train: epoch {k} of 3" for k in (1, 2, 3)]
 LINES = [f"Train: epoch {k} of 3" for k in (1, 2, 3)]
@@ -57,9 +57,9 @@ def test_training_that_succeeds(cluster: Cluster, directory: Path, capsys: pytes
         cluster.end(name, "Complete")
 
     train(directory, script)
-    told = capsys_text(capsys)
-    assert [line for line in told if line.startswith("Train: epoch")] == LINES
-    assert "Train: pod pod-1 waits: Unschedulable: 0/9 nodes" in told
+    lines = capsys_text(capsys)
+    assert [line for line in lines if line.startswith("Train: epoch")] == LINES
+    assert "Train: pod pod-1 waits: Unschedulable: 0/9 nodes" in lines
     assert nothing_secret_is_left(cluster)
 
 
@@ -135,14 +135,14 @@ def test_an_api_that_is_away_for_a_while_and_a_log_that_breaks_off(
         cluster.end(name, "Complete")
 
     train(directory, script)
-    told = capsys_text(capsys)
-    assert [line for line in told if line.startswith("Train: epoch")] == LINES
-    assert any("the Kubernetes API does not answer" in line for line in told)
+    lines = capsys_text(capsys)
+    assert [line for line in lines if line.startswith("Train: epoch")] == LINES
+    assert any("the Kubernetes API does not answer" in line for line in lines)
     assert cluster.asked[1]["sinceTime"] == LOG[0][:19] + "Z"
 
 
 def test_an_api_that_never_answers(cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(connection, "CONNECTION_PATIENCE", 0.3)
     cluster.emulator.outage = 1000
     with pytest.raises(BatchError, match="did not answer for 0 s"):
         train(directory, lambda: None)
@@ -151,7 +151,7 @@ def test_an_api_that_never_answers(cluster: Cluster, directory: Path, monkeypatc
 def test_an_image_that_cannot_be_had(
     cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lifecycle, "PULL_PATIENCE", 0.3)
+    monkeypatch.setattr(follower, "PULL_PATIENCE", 0.3)
 
     def script() -> None:
         state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
@@ -171,8 +171,8 @@ def test_a_job_that_somebody_deletes(cluster: Cluster, directory: Path) -> None:
 
     async def remove(cluster: Cluster, name: str) -> None:
         cluster.patch("jobs", name, {"metadata": {"labels": {}}})
-        for (resource, _, found), kept in cluster.emulator.objects.items():
-            if resource.plural == "jobs" and found == name:
+        for (resource, _, object_name), kept in cluster.emulator.objects.items():
+            if resource.plural == "jobs" and object_name == name:
                 kept.delete()
         cluster.emulator._collect(name)
 
@@ -202,7 +202,7 @@ def test_a_job_keeps_its_name_when_its_pod_has_chosen_a_precision(
     run = run_in(directory)
     names, models = [], []
     for precision in (None, "32-true"):
-        monkeypatch.setattr("aframe.runs.artifacts.recorded", lambda path, allowed, chosen=precision: chosen)
+        monkeypatch.setattr("aframe.runs.paths.recorded", lambda path, allowed, chosen=precision: chosen)
         names.append(lifecycle.manifests_of(run, NAMESPACE, os.environ)[0]["metadata"]["name"])
         models.append(run.made_model)
     assert models[0] != models[1]

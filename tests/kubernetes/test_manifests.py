@@ -31,7 +31,7 @@ SETTINGS = (
 )
 
 
-def made(settings: Kubernetes) -> list[manifests.Manifest]:
+def manifests_of(settings: Kubernetes) -> list[manifests.Manifest]:
     job = manifests.job("aframe-train-1", settings, "ligo", COMMAND, VARIABLES)
     uid = {"metadata": job["metadata"] | {"uid": "0f5a"}}
     belongings = (
@@ -44,12 +44,12 @@ def made(settings: Kubernetes) -> list[manifests.Manifest]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_the_schemas_of_kubernetes_know_every_field(settings: Kubernetes, version: str) -> None:
-    for manifest in made(settings):
+    for manifest in manifests_of(settings):
         validate(json.loads(json.dumps(manifest)), version, strict=True)
 
 
 def test_amounts_are_for_each_gpu_and_nothing_is_said_of_gpus_where_there_are_none() -> None:
-    pod = made(SETTINGS[2])[0]["spec"]["template"]["spec"]
+    pod = manifests_of(SETTINGS[2])[0]["spec"]["template"]["spec"]
     limits = pod["containers"][0]["resources"]["limits"]
     assert limits["cpu"], limits["memory"] == ("32", "131072Mi")
     assert limits["nvidia.com/gpu"] == "4"
@@ -57,13 +57,13 @@ def test_amounts_are_for_each_gpu_and_nothing_is_said_of_gpus_where_there_are_no
     terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert terms == [{"matchExpressions": [{"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["39999"]}]}]
     assert pod["nodeSelector"] == {"zone": "west", "gpu": "a100"}
-    alone = made(SETTINGS[1])[0]["spec"]["template"]["spec"]
+    alone = manifests_of(SETTINGS[1])[0]["spec"]["template"]["spec"]
     assert "gpu" not in json.dumps(alone)
     assert alone["containers"][0]["resources"]["requests"]["cpu"] == "8"
 
 
 def test_evictions_do_not_count_and_failures_do() -> None:
-    specification = made(SETTINGS[0])[0]["spec"]
+    specification = manifests_of(SETTINGS[0])[0]["spec"]
     assert specification["backoffLimit"] == 2
     rule = specification["podFailurePolicy"]["rules"][0]
     assert (rule["action"], rule["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")

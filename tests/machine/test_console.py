@@ -48,9 +48,9 @@ def test_all_that_is_printed_goes_on_as_it_is_and_into_the_log(tmp_path: Path) -
     done = run(PRINTS, str(tmp_path / "log"))
     assert done.stdout == "first\nof a child\n\x1b[1mbold\x1b[0m\nno end\nafterwards\n"
     assert done.stderr == "error: bad\nnote: a remark\n"
-    found = logged(tmp_path / "log")
-    assert sorted(found) == sorted(["first", "of a child", "error: bad", "note: a remark", "bold", "no end"])
-    assert [line for line in found if line in done.stdout] == ["first", "of a child", "bold", "no end"]
+    lines = logged(tmp_path / "log")
+    assert sorted(lines) == sorted(["first", "of a child", "error: bad", "note: a remark", "bold", "no end"])
+    assert [line for line in lines if line in done.stdout] == ["first", "of a child", "bold", "no end"]
 
 
 def test_quiet_shows_errors_alone_and_logs_everything(tmp_path: Path) -> None:

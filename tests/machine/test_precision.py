@@ -58,7 +58,9 @@ def test_the_answer_is_the_same_on_a_busy_machine():
     for other in others:
         other.start()
     try:
-        answers = {precision.slowdown.__wrapped__(torch.bfloat16, "cpu") > precision.EMULATED for _ in range(5)}
+        answers = {
+            precision.slowdown.__wrapped__(torch.bfloat16, "cpu") > precision.EMULATION_THRESHOLD for _ in range(5)
+        }
     finally:
         for other in others:
             other.kill()
@@ -72,8 +74,8 @@ def test_what_a_device_does_is_told_with_the_factor_that_it_costs(bfloat16_takes
     assert precision.described(torch.bfloat16, "cpu") == "bfloat16"
     bfloat16_takes(80.0)
     assert precision.explained("cpu") == "this processor emulates bfloat16: products take about 80 times as long"
-    told = "bfloat16, which this GPU emulates: products take about 80 times as long"
-    assert precision.described(torch.bfloat16, "cuda") == told
+    description = "bfloat16, which this GPU emulates: products take about 80 times as long"
+    assert precision.described(torch.bfloat16, "cuda") == description
     assert precision.measurement("cpu")["bfloat16_over_float32_time"] == 80.0
     bfloat16_takes(float("inf"))
     assert precision.explained("cuda") == "this GPU cannot compute in bfloat16"

@@ -16,7 +16,7 @@ from aframe.progress.lines import Progress
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where this process, which is at work on nothing else, tells what it does."""
-    monkeypatch.setattr(activity, "_mine", {})
+    monkeypatch.setattr(activity, "_activities", {})
     return str(tmp_path / "activity" / "Task-1-of-2.json")
 
 
@@ -62,9 +62,9 @@ def test_a_killed_process_is_not_at_work() -> None:
     now = time.time()
     here = Activity("Task", "running", now, now, now, this_machine(), dead.pid)
     assert not here.is_at_work()
-    there = replace(here, machine="elsewhere boot")
-    assert there.is_at_work()
-    assert not replace(there, updated=now - 2 * activity.SILENCE).is_at_work()
+    remote = replace(here, machine="elsewhere boot")
+    assert remote.is_at_work()
+    assert not replace(remote, updated=now - 2 * activity.MAX_SILENCE).is_at_work()
 
 
 def test_time_left_is_that_of_what_is_left_at_the_speed_since_it_went_on() -> None:

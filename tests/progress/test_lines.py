@@ -25,8 +25,8 @@ def test_a_job_tells_its_own_background_and_that_of_all_workers(capfd: pytest.Ca
     in_a_fork(lambda: ledger.job(1, "ScoreSlides 2/3")(1500.0, 3000.0))
     in_a_fork(lambda: ledger.job(2, "ScoreSlides 3/3")(1000.0, 4000.0))
     in_a_fork(lambda: ledger.job(1, "ScoreSlides 2/3")(3000.0, 3000.0))
-    found = [re.fullmatch(LINE, line) for line in capfd.readouterr().out.splitlines()]
-    assert [match and match.groups() for match in found] == [
+    matches = [re.fullmatch(LINE, line) for line in capfd.readouterr().out.splitlines()]
+    assert [match and match.groups() for match in matches] == [
         ("ScoreSlides 2/3", "1500", "3000", "2500", "8000", "31"),
         ("ScoreSlides 3/3", "1000", "4000", "3500", "8000", "44"),
         ("ScoreSlides 2/3", "3000", "3000", "5000", "8000", "62"),

@@ -37,7 +37,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, value)
     base.current_run.cache_clear()
     load_config.cache_clear()
-    monkeypatch.setattr(activity, "_mine", {})
+    monkeypatch.setattr(activity, "_activities", {})
     artifacts = Artifacts(load_config(str(directory / "sandbox.cfg")), Directories.from_environment())
     yield artifacts
     base.current_run.cache_clear()
@@ -95,7 +95,7 @@ def test_units_are_counted_with_those_at_work_and_the_time_left(run: Artifacts, 
     for path in outputs[0]:
         storage.write_text(path, "")
     activity.begin(run.activity("ScoreSlides 2/5"), "ScoreSlides 2/5")
-    monkeypatch.setattr(activity, "INTERVAL", 0.0)
+    monkeypatch.setattr(activity, "UPDATE_INTERVAL", 0.0)
     activity.note("ScoreSlides 2/5", 0, 800, " s of background")
     path = Path(run.activity("ScoreSlides 2/5"))
     content = json.loads(path.read_text()) | {"since": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:10Z"}

@@ -107,9 +107,9 @@ def test_a_file_without_permission_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py, "File", refused)
     monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "cat_file", refused)
     path = str(tmp_path / "mine.hdf5")
-    told = f"{path} cannot be read (Permission denied): mend its permissions or the path"
-    assert why_not_opened(path) == told
-    with pytest.raises(StorageError, match=re.escape(told)):
+    message = f"{path} cannot be read (Permission denied): mend its permissions or the path"
+    assert why_not_opened(path) == message
+    with pytest.raises(StorageError, match=re.escape(message)):
         storage.read_text(path)
 
 

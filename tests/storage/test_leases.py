@@ -19,7 +19,7 @@ from aframe.storage.leases import claim
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.s3)])
 def directory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A remote directory, and leases that are fast."""
-    for name, value in (("BEAT", 0.4), ("WATCH", 2.0), ("SETTLE", 0.1)):
+    for name, value in (("RENEWAL_INTERVAL", 0.4), ("EXPIRY_TIME", 2.0), ("SETTLING_TIME", 0.1)):
         monkeypatch.setattr(leases, name, value)
     monkeypatch.setattr(leases, "_held", {})
     return str(request.getfixturevalue("bucket")) if request.param == "s3" else f"memory://{uuid.uuid4().hex}"
@@ -92,7 +92,7 @@ def test_a_dead_process_of_this_machine_is_known_to_be_dead(directory: str, caps
 
 
 def test_of_two_that_start_together_one_goes_on(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "SETTLE", 0.5)
+    monkeypatch.setattr(leases, "SETTLING_TIME", 0.5)
     threading.Timer(0.2, put, [directory]).start()
     with pytest.raises(StorageError, match="another run"):
         claim([directory])
@@ -113,7 +113,8 @@ def test_a_lease_that_was_taken_over_is_given_up(directory: str, capsys: pytest.
 @pytest.mark.s3
 def test_another_process_is_kept_out_until_the_first_one_ends(bucket: str) -> None:
     script = (
-        "import sys, time; from aframe.storage import leases; leases.BEAT, leases.WATCH, leases.SETTLE = 0.4, 4, 0.1\n"
+        "import sys, time; from aframe.storage import leases; leases.RENEWAL_INTERVAL = 0.4\n"
+        "leases.EXPIRY_TIME, leases.SETTLING_TIME = 4, 0.1\n"
         "try:\n    leases.claim([sys.argv[1]])\nexcept Exception as error:\n    sys.exit(str(error))\n"
         "print(1, flush=True); sys.stdin.read()"
     )

@@ -20,7 +20,8 @@ from terminal import aframe, environment_of, write_run
 from aframe import storage
 from aframe.errors import ConfigurationError, StorageError
 from aframe.storage import s3
-from aframe.storage.s3 import BLOCK_BYTES, ObjectReader, ObjectStore
+from aframe.storage.s3 import ObjectStore
+from aframe.storage.s3_reader import BLOCK_BYTES, ObjectReader
 from aframe.tables import Table
 
 pytestmark = pytest.mark.s3
@@ -163,7 +164,7 @@ def test_a_small_object_is_read_whole_while_another_process_replaces_it(bucket: 
 
 
 def test_an_upload_in_parts_is_the_file(bucket: str, tmp_path: Path) -> None:
-    content = np.random.default_rng(4).bytes(3 * s3.PART_BYTES)
+    content = np.random.default_rng(4).bytes(3 * s3.MIN_PART_BYTES)
     with storage.atomic(f"{bucket}/large.bin") as temporary:
         temporary.write_bytes(content)
     assert storage.sha256(f"{bucket}/large.bin") == storage.hashlib.sha256(content).hexdigest()
@@ -233,7 +234,7 @@ def test_the_first_of_several_writers_is_kept(bucket: str) -> None:
     ids=["exists", "read", "hdf5", "glob"],
 )
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         (
             {"AWS_SECRET_ACCESS_KEY": "wrong"},
@@ -245,11 +246,15 @@ def test_the_first_of_several_writers_is_kept(bucket: str) -> None:
     ids=["secret", "key", "profile"],
 )
 def test_wrong_credentials_are_one_line(
-    bucket: str, other_settings: Callable[..., None], use: Callable[[str], object], variables: dict[str, str], told: str
+    bucket: str,
+    other_settings: Callable[..., None],
+    use: Callable[[str], object],
+    variables: dict[str, str],
+    message: str,
 ) -> None:
     storage.write_text(f"{bucket}/x.hdf5", "x")
     other_settings(**variables)
-    with pytest.raises(StorageError, match=told) as error:
+    with pytest.raises(StorageError, match=message) as error:
         use(f"{bucket}/x.hdf5")
     assert len(str(error.value).splitlines()) == 1
 
@@ -290,8 +295,10 @@ def test_credentials_and_endpoint_of_a_profile_are_found(
 
 def test_a_missing_bucket_is_one_line(bucket: str, store_server: stores.Store) -> None:
     for use in (storage.exists, storage.read_text, storage.made_with, lambda path: storage.glob(f"{path}/*")):
-        told = rf"{store_server.endpoint} has no bucket no-such-bucket: make it, or mend the s3:// path or AWS_ENDPOINT"
-        with pytest.raises(StorageError, match=told):
+        message = (
+            rf"{store_server.endpoint} has no bucket no-such-bucket: make it, or mend the s3:// path or AWS_ENDPOINT"
+        )
+        with pytest.raises(StorageError, match=message):
             use("s3://no-such-bucket/x.hdf5")
 
 
@@ -301,14 +308,14 @@ def test_commands_tell_of_a_missing_bucket_and_a_wrong_secret_before_any_work(
     directory = write_run(tmp_path / "run")
     variables = environment_of() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     kept = (directory / ".env").read_text()
-    for place, told, extra in (("s3://no-such-bucket", "no bucket", {}), (bucket, "refuses", variables)):
+    for place, message, extra in (("s3://no-such-bucket", "no bucket", {}), (bucket, "refuses", variables)):
         text = kept.replace('RESULTS_DIR="$AFRAME_RUN_DIR', f'RESULTS_DIR="{place}')
         (directory / ".env").write_text(text)
         result = aframe("run", str(directory), variables={**environment_of(), **extra})
         assert result.returncode == 1
         assert len(result.stderr.splitlines()) == 1, result.stderr
         assert result.stderr.startswith("error: the S3 store at ")
-        assert told in result.stderr
+        assert message in result.stderr
         assert not (directory / "train_data").exists()
 
 
@@ -329,14 +336,14 @@ def test_a_server_that_drops_connections_for_a_while_only_slows_things_down(
     wire.cut_after("out", BLOCK_BYTES, 0.5)  # in the middle of an answer
     assert storage.sha256(f"{bucket}/blob") == storage.hashlib.sha256(content).hexdigest()
     assert wire.dropped > len(steps)
-    told = capfd.readouterr().err.splitlines()
-    assert len(told) == 1, told
-    assert told[0].startswith(f"note: the S3 store at {wire.endpoint} does not answer (")
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"note: the S3 store at {wire.endpoint} does not answer (")
 
 
 def test_a_large_upload_survives_a_cut(bucket: str, wire: stores.Wire) -> None:
-    content = np.random.default_rng(6).bytes(3 * s3.PART_BYTES)
-    wire.cut_after("in", s3.PART_BYTES, 0.5)
+    content = np.random.default_rng(6).bytes(3 * s3.MIN_PART_BYTES)
+    wire.cut_after("in", s3.MIN_PART_BYTES, 0.5)
     with storage.atomic(f"{bucket}/large.bin") as temporary:
         temporary.write_bytes(content)
     assert wire.cuts == 1

@@ -30,14 +30,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_each_task_that_the_configuration_names_is_a_workflow() -> None:
-    found = {
+    tasks = {
         getattr(module, name)
         for module in (data, waveforms, inference)
         for name in BATCH_TASKS
         if hasattr(module, name)
     }
-    assert {each.__name__ for each in found} == set(BATCH_TASKS)
-    assert all(issubclass(each, Workflow) for each in found)
+    assert {each.__name__ for each in tasks} == set(BATCH_TASKS)
+    assert all(issubclass(each, Workflow) for each in tasks)
 
 
 def test_a_task_runs_where_its_own_section_says_whoever_needs_it(run: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_job_does_one_branch_with_the_paths_and_variables_of_the_run(
     task = data.FetchStrain(stage="test")
     expected = ["aframe.tasks.data.FetchStrain", "--stage", "test", "--branch", "3", "--workers", "1"]
     assert task.job_command(3) == expected
-    made = task.job_environment()
-    assert made["LAW_CONFIG_FILE"] == str(run / "sandbox.cfg")
-    assert made["AFRAME_RESULTS_DIR"] == str(run / "results")
-    assert made["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    environment = task.job_environment()
+    assert environment["LAW_CONFIG_FILE"] == str(run / "sandbox.cfg")
+    assert environment["AFRAME_RESULTS_DIR"] == str(run / "results")
+    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert task.job_directory == str(run / "condor" / "FetchStrain-test")
 
 

@@ -1,4 +1,4 @@
-"""The whole search, from data to report."""
+"""Pipeline of the whole search, from data to report."""
 
 import atexit
 import functools
@@ -29,9 +29,9 @@ from aframe.tasks.report import Report
 
 
 class Sandbox(AframeTask, law.WrapperTask):
-    """Make data, train, export, infer, and estimate the sensitive volume.
+    """Prepare data, train, export, infer, and estimate the sensitive volume.
 
-    Everything but the GPUs stands in the ``.cfg`` that LAW_CONFIG_FILE names; ``aframe init`` writes one, with the unit
+    The ``.cfg`` in LAW_CONFIG_FILE has all settings except the GPUs. ``aframe init`` writes such a file, with the unit
     of every key.
     """
 
@@ -41,21 +41,27 @@ class Sandbox(AframeTask, law.WrapperTask):
             begin(str(self.gpus))
 
     def requires(self) -> dict[str, AframeTask]:
-        """The report, which needs all else."""
+        """The report. It requires all other tasks."""
         return {"report": Report.req(self)}
 
     def complete(self) -> bool:
-        """Complete when the report is."""
+        """Whether the report is complete."""
         return Report.req(self).complete()
 
 
 @functools.cache
 def begin(gpus: str) -> None:
-    """Refuse what cannot come to a good end, claim the run's directories, and say at the end where the report is."""
+    """Start a run: check it, claim its directories, start its log, and print the path of the report at the end.
+
+    If the run has a mistake, this process exits.
+
+    Args:
+        gpus: GPUs, as in CUDA_VISIBLE_DEVICES; empty for the CPU.
+    """
     try:
         run = checked_run(configuration_path(), gpus=gpus)
-        where = run.directories
-        directories = (where.train_data, where.test_data, where.train_run, where.results)
+        paths = run.directories
+        directories = (paths.train_data, paths.test_data, paths.train_run, paths.results)
         claim(directories)
         for directory in directories:
             storage.sweep(directory)
@@ -68,9 +74,9 @@ def begin(gpus: str) -> None:
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
         signal.signal(signal.SIGINT, functools.partial(interrupt, os.getpid()))
-    if not has_finished:  # a complete run does nothing, and leaves no trace
+    if not has_finished:  # a complete run does nothing and writes nothing
         keep_log(run)
-        storage.remove(run.activities)  # what earlier runs failed at, or were at work on
+        storage.remove(run.activities)  # activities of earlier runs
         activity.begin(run.activity(overview.RUN), overview.RUN)
         atexit.register(activity.end, run.activity(overview.RUN), is_kept=True)
         if precisions:
@@ -80,7 +86,7 @@ def begin(gpus: str) -> None:
 
 
 def keep_log(run: Artifacts) -> None:
-    """Have all that this run prints kept in a log of its own, in ``logs`` beside its configuration."""
+    """Write all output of this run to a new log in ``logs``, beside its configuration."""
     path = run.config.path.parent / "logs" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.log"
     try:
         path.parent.mkdir(exist_ok=True)
@@ -95,7 +101,13 @@ def keep_log(run: Artifacts) -> None:
 
 
 def _tell_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Ctrl-C in one line, where luigi and law let it through; all else as Python shows it."""
+    """Print an interruption by Ctrl-C in one line, and any other exception as Python does.
+
+    Args:
+        kind: Type of the exception.
+        error: The exception.
+        traceback: Its traceback.
+    """
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted: run the same command again to resume", file=sys.stderr, flush=True)
     else:
@@ -103,5 +115,6 @@ def _tell_interruption(kind: type[BaseException], error: BaseException, tracebac
 
 
 def _print_report(run: Artifacts) -> None:
+    """Print the path of the report if the run is complete."""
     if is_finished(run):
         print(f"report: {run.result('report.html')}", flush=True)
