@@ -141,7 +141,7 @@ def wire(bucket: str, store_server: "Store", monkeypatch: pytest.MonkeyPatch) ->
 
     wire = stores.Wire(store_server.endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
-    monkeypatch.setattr(s3, "_told", np.zeros(1))
+    monkeypatch.setattr(s3, "_message_time", np.zeros(1))
     s3.ObjectStore.clear_instance_cache()
     yield wire
     wire.close()

@@ -174,9 +174,10 @@ def check_outputs(run: Artifacts) -> None:
         *(storage.join(directory, "background") for directory in (directories.train_data, directories.test_data)),
         storage.join(directories.test_data, "injections"),
     ]
+    listed = [(stage, stage.files(run)) for stage in STAGES]  # lists first: stores explain a refused list best
     refusal, stale = None, []
-    for stage in STAGES:
-        files = [path for path in dict.fromkeys(stage.files(run)) if storage.exists(path)]
+    for stage, paths in listed:
+        files = [path for path in dict.fromkeys(paths) if storage.exists(path)]
         parameters = stage.made_with(run) if files else {}
         for path in files:
             try:
@@ -187,8 +188,8 @@ def check_outputs(run: Artifacts) -> None:
                 stale.append(directory if directory in of_one_kind else path)
     if refusal is not None:
         command = "these are" if any(map(storage.is_remote, stale)) else "rm -r"
-        paths = f"{shlex.join(dict.fromkeys(stale))}{_source_of_auto(run, refusal.parameter)}"
-        raise ParameterMismatchError(f"{refusal} ({command} {paths})")
+        mend = f"{shlex.join(dict.fromkeys(stale))}{_source_of_auto(run, refusal.parameter)}"
+        raise ParameterMismatchError(f"{refusal} ({command} {mend})")
 
 
 def _source_of_auto(run: Artifacts, parameter: str) -> str:

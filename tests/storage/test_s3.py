@@ -1,10 +1,12 @@
 """S3 on a real server: whole, complete, patient, plain, and safe from threads and forks."""
 
+import hashlib
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +22,7 @@ from terminal import aframe, environment_of, write_run
 from aframe import storage
 from aframe.errors import ConfigurationError, StorageError
 from aframe.storage import s3
+from aframe.storage.files import _partial_prefix
 from aframe.storage.s3 import ObjectStore
 from aframe.storage.s3_reader import BLOCK_BYTES, ObjectReader
 from aframe.tables import Table
@@ -167,7 +170,7 @@ def test_an_upload_in_parts_is_the_file(bucket: str, tmp_path: Path) -> None:
     content = np.random.default_rng(4).bytes(3 * s3.MIN_PART_BYTES)
     with storage.atomic(f"{bucket}/large.bin") as temporary:
         temporary.write_bytes(content)
-    assert storage.sha256(f"{bucket}/large.bin") == storage.hashlib.sha256(content).hexdigest()
+    assert storage.sha256(f"{bucket}/large.bin") == hashlib.sha256(content).hexdigest()
 
 
 def test_a_directory_replaces_the_one_before_and_does_not_nest(bucket: str) -> None:
@@ -334,7 +337,7 @@ def test_a_server_that_drops_connections_for_a_while_only_slows_things_down(
         wire.cut(0.5)
         step()
     wire.cut_after("out", BLOCK_BYTES, 0.5)  # in the middle of an answer
-    assert storage.sha256(f"{bucket}/blob") == storage.hashlib.sha256(content).hexdigest()
+    assert storage.sha256(f"{bucket}/blob") == hashlib.sha256(content).hexdigest()
     assert wire.dropped > len(steps)
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1, lines
@@ -347,7 +350,7 @@ def test_a_large_upload_survives_a_cut(bucket: str, wire: stores.Wire) -> None:
     with storage.atomic(f"{bucket}/large.bin") as temporary:
         temporary.write_bytes(content)
     assert wire.cuts == 1
-    assert storage.sha256(f"{bucket}/large.bin") == storage.hashlib.sha256(content).hexdigest()
+    assert storage.sha256(f"{bucket}/large.bin") == hashlib.sha256(content).hexdigest()
 
 
 def test_patience_ends(bucket: str, wire: stores.Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,10 +429,10 @@ def test_hdf5_that_is_cut_short_says_so(bucket: str, tmp_path: Path) -> None:
 def test_sweeping_leaves_other_processes_scratch_alone(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dead = subprocess.Popen(["true"])
     dead.wait()
     for pid in (dead.pid, os.getpid()):
-        (tmp_path / f"{storage._partial_prefix(pid)}x").mkdir()
+        (tmp_path / f"{_partial_prefix(pid)}x").mkdir()
     storage.sweep(bucket)
-    assert [path.name for path in tmp_path.iterdir()] == [f"{storage._partial_prefix(os.getpid())}x"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{_partial_prefix(os.getpid())}x"]
