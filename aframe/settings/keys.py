@@ -95,10 +95,14 @@ def partial(kind: Any, values: Mapping[str, Any]) -> Any:
         values: Available values, by name.
     """
 
-    def refuse(section: Any, name: str) -> Any:
-        raise UnknownValueError(f"{kind.__name__}.{name}")
+    def refusal(name: str) -> property:
+        def refuse(_: Any) -> Any:
+            raise UnknownValueError(f"{kind.__name__}.{name}")
 
-    section: Any = object.__new__(type(kind.__name__, (kind,), {"__getattr__": refuse}))
+        return property(refuse)
+
+    missing = {field.name for field in dataclasses.fields(kind)} - values.keys()
+    section: Any = object.__new__(type(kind.__name__, (kind,), {name: refusal(name) for name in missing}))
     for name, value in values.items():
         object.__setattr__(section, name, value)
     return section

@@ -2,14 +2,10 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import torch
 
 from aframe.machine.gpus import claim_gpu, release_gpu
-
-if TYPE_CHECKING:
-    pass
 
 
 def use_one_thread() -> None:

@@ -1,12 +1,7 @@
 """Export a run's model."""
 
-from typing import TYPE_CHECKING
-
 from aframe import storage
 from aframe.runs.artifacts import Artifacts
-
-if TYPE_CHECKING:
-    pass
 
 
 def export_model(run: Artifacts) -> None:

@@ -1,7 +1,5 @@
 """Find a run's segments and fetch its strain."""
 
-from typing import TYPE_CHECKING
-
 from aframe import storage
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.paths import Stage
@@ -10,9 +8,6 @@ from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.strain.source import StrainSource
-
-if TYPE_CHECKING:
-    pass
 
 
 def strain_source(config: Config) -> StrainSource:

@@ -5,15 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 from aframe.errors import TrainingError
 from aframe.machine.processes import die_with
 from aframe.progress import activity
 from aframe.runs.artifacts import Artifacts
-
-if TYPE_CHECKING:
-    pass
 
 
 def train_model(run: Artifacts, gpus: str) -> None:

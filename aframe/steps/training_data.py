@@ -41,7 +41,7 @@ def training_inputs(run: Artifacts) -> TrainingInputs:
 
 
 class RunDataModule(AframeDataModule):
-    """Batches of whitened windows. By default, half of the windows have signals and half have only noise.
+    """Batches of whitened windows: noise, signals, and negatives without a coincident signal.
 
     The run's ``.cfg`` has the keys that training shares with other stages (detectors, rates, whitening). The other keys
     belong to training.

@@ -1,7 +1,6 @@
 """Generate a run's signals for training, validation and testing."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,9 +22,6 @@ from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
 from aframe.waveforms.source import SignalSource, polarization_batches
-
-if TYPE_CHECKING:
-    pass
 
 ProgressReport = Callable[[float, float], None]
 

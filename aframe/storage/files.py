@@ -317,11 +317,11 @@ def _no_hdf5(path: str, error: OSError) -> StorageError:
     if error.errno is not None:
         return _not_read(path, error)
     if "signature not found" in str(error) and not _begins_as_hdf5(path):
-        return StorageError(f"{path} is no HDF5 file: mend the path, or fetch the file anew")
+        return StorageError(f"{path} is no HDF5 file: mend the path, or fetch the file again")
     reason = " ".join(str(error).split())
     return StorageError(
         f"{path} is not a complete HDF5 file ({reason}): it may be truncated; if a step of the run made it, delete it "
-        "and run that again, else fetch it anew or give another file"
+        "and run that again, else fetch it again or give another file"
     )
 
 

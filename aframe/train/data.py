@@ -91,7 +91,7 @@ class Steps(IterableDataset[int]):
 
 
 class AframeDataModule(lightning.LightningDataModule):
-    """Batches of whitened windows, half of them drawn from signals and half from noise, or as configured.
+    """Batches of whitened windows: noise, signals, and negatives without a coincident signal.
 
     Args:
         inputs: What training shares with the other stages of the search.

@@ -7,7 +7,8 @@ import pytest
 from aframe.errors import ConfigurationError
 from aframe.runs.directories import Directories
 from aframe.settings.jobs import Batch
-from aframe.settings.read import load_config
+from aframe.settings.keys import UnknownValueError
+from aframe.settings.read import load_config, read_config
 from aframe.settings.sections import Candidates, Config, Search
 
 GOOD = """
@@ -288,6 +289,16 @@ def test_directories_name_each_unset_variable():
         kind = "local directory" + (" or s3://bucket/prefix" if name == "RESULTS" else "")
         with pytest.raises(ConfigurationError, match=f"AFRAME_{name}_DIR = {value} is no {kind}: choose one"):
             Directories.from_environment(environment | {f"AFRAME_{name}_DIR": value})
+
+
+def test_a_wrong_value_is_unknown_even_where_its_key_has_a_default(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.cfg"
+    path.write_text(f"{GOOD}\n[luigi_vetoes]\nveto_margin = -1\nknown_events = 1\n")
+    config, mistakes = read_config(str(path))
+    assert [mistake.key for mistake in mistakes] == ["veto_margin", "known_events"]
+    assert config.vetoes.known_events == ("1",)
+    with pytest.raises(UnknownValueError, match=r"Vetoes\.veto_margin"):
+        _ = config.vetoes.veto_margin
 
 
 def test_a_percent_sign_is_refused_because_law_cannot_read_it(tmp_path: Path) -> None:
