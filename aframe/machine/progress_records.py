@@ -34,9 +34,9 @@ class Share:
     """
 
     name: str
-    done: float
-    total: float
-    left: float
+    done: float | int
+    total: float | int
+    left: float | int
     unit: str = ""
     note: str = ""
     step: str = ""
