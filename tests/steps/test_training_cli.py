@@ -1,4 +1,7 @@
+import contextlib
 import csv
+import io
+import multiprocessing
 import os
 import re
 import signal
@@ -12,7 +15,7 @@ import torch
 from processes_of_runs import wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aframe import storage
+from aframe import cli, storage
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
 from aframe.machine import precision
 from aframe.steps import training_cli
@@ -34,13 +37,38 @@ def training(*options, **streams):
     return subprocess.Popen(command, env=environment, text=True, **streams)
 
 
+@contextlib.contextmanager
+def forked_training(yaml, errors):
+    """Training in a process that is forked from this one, and thus need not import Lightning again.
+
+    Args:
+        yaml: The training file.
+        errors: File for the standard error.
+    """
+
+    def fit():
+        torch.set_num_threads(1)
+        with open(errors, "w") as stream, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stream):
+            cli.main(["train", "fit", "--config", yaml])
+
+    process = multiprocessing.get_context("fork").Process(target=fit)
+    process.start()
+    try:
+        yield process
+        process.join(120)
+        assert not process.is_alive()
+    finally:
+        process.kill()
+        process.join()
+
+
 def kill_after_first_epoch(yaml, directory):
     """Start training in a separate process, and kill it when it has a checkpoint."""
-    with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with forked_training(yaml, os.devnull) as process:
         while not (directory / "checkpoints" / "last.ckpt").exists():
-            assert process.poll() is None
+            assert process.is_alive()
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
 
 
 def losses(directory):
@@ -111,15 +139,14 @@ def test_a_preempted_training_continues_from_the_very_step(prepared, run):
     run("uninterrupted")
     training_cli.main(["fit", "--config", yaml])
     run("preempted")
-    with training("--config", yaml, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with forked_training(yaml, prepared / "errors.txt") as process:
         while not (ended / "checkpoints" / "last.ckpt").exists():
-            assert process.poll() is None
+            assert process.is_alive()
             time.sleep(0.002)
         time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        stderr = process.communicate()[1]
-    assert process.returncode == 1
-    last_line = stderr.strip().splitlines()[-1]
+        process.terminate()
+    assert process.exitcode == 1
+    last_line = (prepared / "errors.txt").read_text().strip().splitlines()[-1]
     assert last_line.startswith("error: training was asked to end (SIGTERM): run again to continue")
     step = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert 40 < step < 120
