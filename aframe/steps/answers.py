@@ -18,6 +18,7 @@ from aframe.inference.closeup_files import write_closeups
 from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity import volume
+from aframe.settings.read import units
 from aframe.steps.planning import plan_slides, time_slides
 from aframe.steps.scoring import clustering, trained_model
 from aframe.steps.targets import target_populations, weigh_draws
@@ -70,7 +71,9 @@ def build_report(run: Artifacts) -> None:
     from aframe.report.paper import write_figures
 
     directories = run.directories
-    inputs = gather(directories.results, directories.train_run, directories.train_data, directories.test_data)
+    inputs = gather(
+        directories.results, directories.train_run, directories.train_data, directories.test_data, units=units()
+    )
     names = write_figures(inputs, run.result("figures"))
     page = build(inputs, [f"figures/{name}" for name in names])
     storage.sign(run.result("report.html"), run.made_answers)
