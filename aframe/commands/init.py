@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> None:
         _change(texts, change)
     _write(directory, texts)
     if blueprint is not None:
-        print(blueprint.told)
+        print(blueprint.description)
     print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
 
 
