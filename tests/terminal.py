@@ -155,9 +155,11 @@ def _refuse_to_go_on(program: str, words: list[str], environment: Mapping[str, s
     raise AssertionError(f"this process would become {' '.join(words)}")
 
 
-def law_run(directory: Path, *options: str, cwd: str = "/") -> "subprocess.CompletedProcess[str]":
-    """Run the pipeline by ``law run`` with the variables of a run."""
-    command = [LAW, "run", "aframe.pipelines.sandbox.Sandbox", *options]
+def law_run(
+    directory: Path, *options: str, task: str = "aframe.pipelines.sandbox.Sandbox", cwd: str = "/"
+) -> "subprocess.CompletedProcess[str]":
+    """Run the pipeline, or a task and what it needs, by ``law run`` with the variables of a run."""
+    command = [LAW, "run", task, *options]
     return subprocess.run(
         command, env=environment_of(directory), cwd=cwd, capture_output=True, text=True, check=False, timeout=1200
     )

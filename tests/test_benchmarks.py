@@ -138,7 +138,7 @@ def test_the_table_says_what_was_reached(table):
     assert rows["elsewhere"] == "- 1/s ≥ 1 not run no GPU"
 
 
-def test_a_missed_target_is_told(table):
+def test_a_missed_target_is_reported(table):
     rows, ended = table(one='tell("slow", 119.99, "1/s", at_least(120.0), 50.0)', two='tell("fast", 1, "s")')
     assert rows["slow"].startswith("120 ± 50 1/s ≥ 120 NO")
     assert ended == "missed their targets: slow"

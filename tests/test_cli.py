@@ -76,7 +76,7 @@ def test_a_process_with_a_wrong_command_line_ends_with_2() -> None:
 
 
 @pytest.mark.parametrize("words", [["--version"], ["run", "--version"], ["train", "--version"], ["infer", "--version"]])
-def test_the_version_is_told_anywhere(words: list[str]) -> None:
+def test_the_version_is_printed_anywhere(words: list[str]) -> None:
     done = aframe_here(*words)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"aframe {aframe.__version__}\n", "")
 
@@ -195,7 +195,7 @@ def test_zsh_completes_commands_options_and_values(tmp_path: Path) -> None:
     assert (tmp_path / "lines").read_text().splitlines() == list(completed.values())
 
 
-def test_fish_is_told_every_option_with_its_meaning() -> None:
+def test_fish_completes_every_option_with_its_meaning() -> None:
     lines = completion.fish().splitlines()
     assert "complete -c aframe -f -n __fish_use_subcommand -a report -d " + shlex.quote(cli.COMMANDS["report"]) in lines
     for name, action in declared():

@@ -63,7 +63,7 @@ def test_the_version_has_one_home() -> None:
     assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
 
 
-def test_nothing_is_told_to_the_makers_of_a_library() -> None:
+def test_no_library_reports_to_its_makers() -> None:
     code = "import os, aframe; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -23,15 +23,20 @@ INSIDE_VARIABLES = {"PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
 """Variables that exist only in the container. The bound home directory may contain packages for another Python."""
 
 
+def installed_programs() -> list[str]:
+    """Those of ``PROGRAMS`` that are on PATH, in order of preference."""
+    return [name for name in PROGRAMS if shutil.which(name)]
+
+
 def program(image: str) -> str:
     """Find the program that runs an image on this machine.
 
     Raises:
         ConfigurationError: If no program is on PATH.
     """
-    for name in PROGRAMS:
-        if shutil.which(name):
-            return name
+    programs = installed_programs()
+    if programs:
+        return programs[0]
     raise ConfigurationError(
         f"image = {image}: neither {' nor '.join(PROGRAMS)} is on PATH: install one, or leave image out"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aframe.machine.processes import JOB, JOB_CORES
+from aframe.machine.progress_records import CONSOLE
 from aframe.progress.activity import LOG
 from aframe.settings.jobs import Batch
 
@@ -137,7 +138,7 @@ def passed_variables(environment: Mapping[str, str], in_container: bool) -> dict
     passed = {
         name: value
         for name, value in environment.items()
-        if name not in (JOB, JOB_CORES) and name.isidentifier()
+        if name not in (JOB, JOB_CORES, CONSOLE) and name.isidentifier()
         if name.startswith(PASSED) or (name in INSTALLED and not in_container)
     }
     if "PYTHONPATH" in passed:

@@ -1,18 +1,22 @@
-"""Weigh recovered injections to represent astrophysical signals."""
+"""Count the astrophysical signals that recovered injections represent.
+
+These numbers are not the importance weights of ``sensitivity.weights``. Such a weight is a ratio of two normalised
+densities, also of spins and angles. Here masses and redshifts alone count, at a rate that evolves with redshift. Both
+take the density of masses at a redshift from the population.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from aframe.candidates.p_astro import Foreground
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError
 from aframe.sensitivity.cosmology import source_time_volume_density
+from aframe.sensitivity.weights import Binaries
 from aframe.tables import RecoveredTable
-from aframe.types import Array
 from aframe.waveforms.priors import Population
 
 RATE_REDSHIFT = 0.2
@@ -38,7 +42,7 @@ class Populations:
 def astrophysical_foreground(
     recovered: RecoveredTable, populations: Populations, rate_gpc3_yr: float, evolution: float, livetime: float
 ) -> Foreground:
-    """Weigh recovered injections as astrophysical signals at a merger rate density R (1 + z)^κ / 1.2^κ.
+    """Count the astrophysical signals of each recovered injection at a merger rate density R (1 + z)^κ / 1.2^κ.
 
     An injection from N draws of p_s(m, z) represents T R(z) dV_c/dz / (1 + z) p_a(m | z) / (N p_s(m, z)) signals.
 
@@ -57,13 +61,13 @@ def astrophysical_foreground(
     """
     statistic = np.asarray(recovered["detection_statistic"], np.float64)
     has_event = np.isfinite(statistic)
-    columns = {name: np.asarray(recovered[name][has_event], np.float64) for name in ("mass_1", "mass_2", "redshift")}
-    redshift, source = columns["redshift"], populations.source
-    masses = columns["mass_1"] / (1 + redshift), columns["mass_2"] / (1 + redshift)
+    binaries, source = Binaries.of(recovered.rows(has_event)), populations.source
+    masses, redshift = (binaries.mass_1_source, binaries.mass_2_source), binaries.redshift
     highest = source.redshift_range[1]
     log_rate = evolution * np.log((1 + redshift) / (1 + RATE_REDSHIFT))
     log_rate += np.log(rate_gpc3_yr * source.sky_fraction * livetime / SECONDS_PER_YEAR)
-    log_weight = log_rate + np.log(source_time_volume_density(redshift, highest)) - _log_redshift(source, redshift)
+    log_number = log_rate + np.log(source_time_volume_density(redshift, highest))
+    log_number -= source.log_redshift_density(redshift)
     target = populations.astrophysical
     if target is not None:
         low, high = target.redshift_range
@@ -72,10 +76,10 @@ def astrophysical_foreground(
                 f"astrophysical_prior has redshifts {low:g} to {high:g}, injections have {source.redshift_range[0]:g} "
                 f"to {highest:g}: give a population that covers the redshifts of the injections"
             )
-        for population, sign in ((target, 1), (source, -1)):
-            log_weight += sign * (population.log_density(*masses, redshift) - _log_redshift(population, redshift))
-    weight = np.exp(log_weight) / int(recovered.attributes["num_injections"])
-    return Foreground(statistic[has_event], weight)
+        log_number += target.log_mass_density(*masses, redshift)
+        log_number -= source.log_mass_density(*masses, redshift)
+    expected = np.exp(log_number) / int(recovered.attributes["num_injections"])
+    return Foreground(statistic[has_event], expected)
 
 
 def merger_rate_prior(interval: Sequence[float]) -> tuple[float, float]:
@@ -87,7 +91,3 @@ def merger_rate_prior(interval: Sequence[float]) -> tuple[float, float]:
     """
     low, high = interval
     return math.sqrt(low * high), math.log(high / low) / (2 * NINETY_PERCENT_DEVIATION)
-
-
-def _log_redshift(population: Population, redshift: Float[Array, " n"]) -> Float[Array, " n"]:
-    return np.asarray(population.prior["redshift"].ln_prob(redshift))

@@ -16,6 +16,7 @@ from scipy.special import expit
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail, fit_tail
+from aframe.sensitivity.weighing import WeightSums
 from aframe.types import Array
 
 FLOOR_FAR_PER_YEAR = 24 * 365.25
@@ -192,7 +193,7 @@ def mixture(foreground: Foreground, background: Background, livetime: float) -> 
         return None
     densities = Mixture(foreground, background, tail, livetime)
     weight = foreground.expected[foreground.statistic >= densities.floor]
-    return densities if _effective_number(weight) >= FEWEST_SIGNALS else None
+    return densities if WeightSums.of(weight).effective_number >= FEWEST_SIGNALS else None
 
 
 def rate_posterior(
@@ -232,11 +233,6 @@ def rate_posterior(
     return RatePosterior(np.exp(log_scale), weight / weight.sum())
 
 
-def _effective_number(weight: Array) -> float:
-    squares = float(weight @ weight)
-    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
 def _kernel_density(value: Array, weight: Array, floor: float) -> Callable[[Array], Array]:
     """Tabulate a weighted Gaussian kernel density. It is zero beyond eight bandwidths from all values.
 
@@ -265,4 +261,4 @@ def _bandwidth(value: Array, weight: Array) -> float:
     mean = np.average(value, weights=weight)
     spread = float(np.sqrt(np.average((value - mean) ** 2, weights=weight)))
     between = float(np.diff(quarters)[0]) / 1.34
-    return 0.45 * min(spread, between if between > 0 else spread) * _effective_number(weight) ** -0.2
+    return 0.45 * min(spread, between if between > 0 else spread) * WeightSums.of(weight).effective_number ** -0.2

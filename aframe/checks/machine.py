@@ -7,9 +7,8 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -18,17 +17,20 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from aframe import storage
+from aframe.batch.container import installed_programs
+from aframe.checks.looks import ask, batch_answer, missing_commands
 from aframe.constants import AUTO
 from aframe.errors import AframeError
 from aframe.machine.processes import cores
 from aframe.runs.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
+from aframe.serving.launch import CONTAINERS, installed_launchers
 from aframe.settings.jobs import BATCH_TASKS, COMMANDS, QUESTIONS
 
 OPEN_DATA = "https://gwosc.org/api/v2/"
 """Address whose answer shows that the network reaches open data."""
 
 NETWORK_PATIENCE = 5.0
-"""Longest wait for the network or a batch system, s."""
+"""Longest wait for the network or a driver, s."""
 
 STORE_PATIENCE = 20.0
 """Longest wait for an object store, s."""
@@ -38,8 +40,6 @@ IMPORT_PATIENCE = 120.0
 
 CONFIGURATION_PATIENCE = 300.0
 """Longest time for the check of a configuration, s."""
-
-CONTAINERS = ("apptainer", "docker", "podman")
 
 LEAST_FREE_BYTES_FOR_DEMO = 5e9
 """Free space for the demo, with a margin, bytes."""
@@ -93,13 +93,13 @@ class Finding:
     Attributes:
         thing: Name of the thing.
         state: ``fine``, ``wrong``, or ``absent`` if nothing needs it.
-        told: Description of the thing, or of the problem.
+        description: Description of the thing, or of the problem.
         mend: Command or change that mends it. Empty if nothing needs mending.
     """
 
     thing: str
     state: str
-    told: str
+    description: str
     mend: str = ""
 
 
@@ -127,21 +127,8 @@ def check_up(run: Artifacts | None, directory: str = "", needed: float = 0.0) ->
 
 def _probe(code: str, patience: float, *arguments: str, **variables: str) -> tuple[bool, str]:
     """Run Python code with a time limit. Return whether it succeeded, and the last line of its output."""
-    return _ask([sys.executable, "-P", "-c", code, *arguments], patience, **variables)
-
-
-def _ask(command: Sequence[str], patience: float, **variables: str) -> tuple[bool, str]:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=patience, stdin=subprocess.DEVNULL,
-            env=os.environ | variables,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False, f"no answer in {patience:.0f} s"
-    except OSError as error:
-        return False, str(error.strerror)
-    text = (done.stdout if done.returncode == 0 else done.stderr).strip()
-    return done.returncode == 0, text.splitlines()[-1] if text else ""
+    answer = ask([sys.executable, "-P", "-c", code, *arguments], patience, **variables)
+    return answer.is_fine, answer.last_line
 
 
 def _machine() -> list[Finding]:
@@ -179,7 +166,7 @@ def _torch() -> list[Finding]:
     torch = Finding("torch", "fine", f"{build['version']}, {build['threads']} threads")
     if build["gpus"]:
         return [torch, Finding("GPU", "fine", "; ".join(build["gpus"]) + ": give --gpus 0")]
-    has_driver = shutil.which("nvidia-smi") is not None and _ask(["nvidia-smi", "-L"], NETWORK_PATIENCE)[0]
+    has_driver = shutil.which("nvidia-smi") is not None and ask(["nvidia-smi", "-L"], NETWORK_PATIENCE).is_fine
     if has_driver and build["cuda"] is None:
         problem = "this machine has one, but torch is built for processors alone"
         return [torch, Finding("GPU", "wrong", problem, "install torch for CUDA: pytorch.org says how")]
@@ -237,30 +224,30 @@ def _waveform_data() -> list[Finding]:
 def _batch_systems(run: Artifacts | None) -> list[Finding]:
     configured = {run.config.batch_for(task).workflow for task in BATCH_TASKS} if run else set()
     findings = []
-    for system, commands in COMMANDS.items():
-        missing = [command for command in commands if shutil.which(command) is None]
+    for system in COMMANDS:
+        missing = missing_commands(system)
         name = {"htcondor": "HTCondor", "slurm": "Slurm"}.get(system, system)
         if missing:
-            state, answer = ("wrong" if system in configured else "absent"), f"{', '.join(missing)} not on PATH"
+            state, description = ("wrong" if system in configured else "absent"), f"{', '.join(missing)} not on PATH"
             mend = "run on a machine that submits to it, or set workflow = local" if system in configured else ""
-            findings.append(Finding(name, state, answer, mend))
+            findings.append(Finding(name, state, description, mend))
             continue
-        question = QUESTIONS[system]
-        is_fine, answer = _ask(question, NETWORK_PATIENCE)
-        state = "fine" if is_fine else "wrong" if system in configured else "absent"
-        mend = f"see that {question[0]} works, or set workflow = local" if state == "wrong" else ""
-        findings.append(Finding(name, state, "it answers" if is_fine else f"{question[0]}: {answer}", mend))
+        command, answer = QUESTIONS[system][0], batch_answer(system)
+        state = "fine" if answer.is_fine else "wrong" if system in configured else "absent"
+        mend = f"see that {command} works, or set workflow = local" if state == "wrong" else ""
+        description = "it answers" if answer.is_fine else f"{command}: {answer.last_line}"
+        findings.append(Finding(name, state, description, mend))
     return findings
 
 
 def _containers(run: Artifacts | None) -> list[Finding]:
-    programs = [name for name in CONTAINERS if shutil.which(name)]
+    programs = [name for name in installed_launchers() if name in CONTAINERS]
     images = [run.config.batch_for(task) for task in BATCH_TASKS] if run is not None else []
     if any(each.image is not None and not each.starts_in_image for each in images) and "apptainer" not in programs:
-        if shutil.which("singularity") is None:
+        if not installed_programs():
             return [Finding("containers", "wrong", "image needs apptainer or singularity, neither is on PATH",
                             "install apptainer, or leave image out")]  # fmt: skip
-        programs.append("singularity")
+        programs += installed_programs()
     launcher = run.config.inference.triton_launcher if run is not None and _starts_a_server(run) else ""
     if launcher in CONTAINERS and launcher not in programs:
         return [Finding("containers", "wrong", f"triton_launcher = {launcher} is not on PATH",
@@ -281,7 +268,7 @@ def _server(run: Artifacts | None) -> list[Finding]:
         is_fine, answer = _probe(code, NETWORK_PATIENCE)
         mend = "" if is_fine else "start it (aframe serve), or mend triton_address"
         return [Finding("Triton", "fine" if is_fine else "wrong", f"{address}: {answer or 'listens'}", mend)]
-    launchers = [name for name in ("tritonserver", *CONTAINERS) if shutil.which(name)]
+    launchers = installed_launchers()
     if launchers:
         return [Finding("Triton", "fine", f"can be started with {launchers[0]}")]
     if run is not None and _starts_a_server(run):
@@ -308,12 +295,12 @@ def _disk(run: Artifacts | None, needed: float) -> list[Finding]:
     size, what = (needed, "this run") if needed else (LEAST_FREE_BYTES_FOR_DEMO, "the demo")
     description = ""
     for path in map(Path.absolute, map(Path, paths)):
-        existing = next(parent for parent in (path, *path.parents) if parent.exists())
-        free = shutil.disk_usage(existing).free
-        description = f"{free / 1e9:.1f} GB free at {existing}, {what} takes {size / 1e9:.1f} GB"
-        if not os.access(existing, os.W_OK):
+        existing = storage.existing_parent(path)
+        if storage.why_not_written(path):
             description = f"{existing} cannot be written"
             return [Finding("disk", "wrong", description, "mend its permissions, or choose other directories in .env")]
+        free = storage.free_bytes(path)
+        description = f"{free / 1e9:.1f} GB free at {existing}, {what} takes {size / 1e9:.1f} GB"
         if free < size:
             return [Finding("disk", "wrong", description, "free space, or choose other directories in .env")]
     return [Finding("disk", "fine", description)] if description else []
@@ -329,9 +316,8 @@ def _network(run: Artifacts | None) -> list[Finding]:
 
 
 def _configuration(directory: str) -> list[Finding]:
-    is_fine, text = _ask(
-        [sys.executable, "-P", "-m", "aframe.cli", "run", directory, "--check"], CONFIGURATION_PATIENCE
-    )
-    if is_fine:
+    answer = ask([sys.executable, "-P", "-m", "aframe.cli", "run", directory, "--check"], CONFIGURATION_PATIENCE)
+    if answer.is_fine:
         return [Finding("configuration", "fine", "no mistakes found")]
-    return [Finding("configuration", "wrong", text.strip(), f"aframe run {directory} --check lists all mistakes")]
+    mend = f"aframe run {directory} --check lists all mistakes"
+    return [Finding("configuration", "wrong", answer.last_line.strip(), mend)]

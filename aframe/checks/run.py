@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +10,7 @@ import torch
 
 from aframe import storage
 from aframe.batch import container
+from aframe.checks.looks import batch_answer, missing_commands
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
@@ -32,9 +31,6 @@ from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import check_band, load_asd
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
-
-BATCH_ANSWER_PATIENCE = 20.0
-"""Longest wait for the answer of a batch system, s."""
 
 LEAST_FREE_BYTES_BEFORE_RUN = 100e6
 """Smallest free space of a disk, bytes. Less does not suffice for the first file."""
@@ -100,8 +96,8 @@ def mistakes_of(
         are_usable = is_reachable and not unusable
     for check in CHECKS:
         is_settled = is_reachable and check.is_settled(run)
-        is_known = names.isdisjoint(check.takes) and whole.isdisjoint(take.partition(".")[0] for take in check.takes)
-        if is_known and (are_usable or not check.looks_there) and not is_settled:
+        has_values = names.isdisjoint(check.takes) and whole.isdisjoint(take.partition(".")[0] for take in check.takes)
+        if has_values and (are_usable or not check.needs_directories) and not is_settled:
             errors += _refused(lambda check=check: check.look(run))  # type: ignore[misc]
     return list({str(error): error for error in errors}.values())
 
@@ -172,29 +168,20 @@ def check_batch_systems(run: Artifacts) -> None:
     """
     workflows = {run.config.batch_for(task).workflow: task for task in reversed(BATCH_TASKS)}
     for workflow, task in workflows.items():
-        for command in COMMANDS.get(workflow, ()):
-            if shutil.which(command) is None:
-                raise ConfigurationError(
-                    f"workflow = {workflow} of {task}: {command} is not on PATH: run on a machine that submits to "
-                    f"{workflow}, or set workflow = local"
-                )
-        if workflow in QUESTIONS:
-            _check_answer(workflow, task)
-
-
-def _check_answer(workflow: str, task: str) -> None:
-    """Refuse a batch system that answers with an error. A slow one can be busy, and passes."""
-    question = QUESTIONS[workflow]
-    try:
-        answer = subprocess.run(question, capture_output=True, text=True, timeout=BATCH_ANSWER_PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        return
-    if answer.returncode:
-        reason = " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.returncode}"
-        raise BatchError(
-            f"workflow = {workflow} of {task}: {question[0]} fails ({reason}): wait until {workflow} is mended, or set "
-            "workflow = local"
-        )
+        if workflow not in COMMANDS:
+            continue
+        missing = missing_commands(workflow)
+        if missing:
+            raise ConfigurationError(
+                f"workflow = {workflow} of {task}: {missing[0]} is not on PATH: run on a machine that submits to "
+                f"{workflow}, or set workflow = local"
+            )
+        answer = batch_answer(workflow)
+        if not (answer.is_fine or answer.is_late):  # a slow batch system can be busy
+            raise BatchError(
+                f"workflow = {workflow} of {task}: {QUESTIONS[workflow][0]} fails ({' '.join(answer.text.split())}): "
+                f"wait until {workflow} is mended, or set workflow = local"
+            )
 
 
 def check_submit_directory(run: Artifacts) -> None:
@@ -350,13 +337,13 @@ class Check:
         look: Raises an error about each mistake.
         takes: Sections and keys that the check needs.
         settled_by: Path of an artifact. If it exists, its inputs passed the check or are no longer needed.
-        looks_there: Whether the check needs the run's directories.
+        needs_directories: Whether the check needs the run's directories.
     """
 
     look: Callable[[Artifacts], object]
     takes: tuple[str, ...]
     settled_by: Callable[[Artifacts], str] | None = None
-    looks_there: bool = False
+    needs_directories: bool = False
 
     def is_settled(self, run: Artifacts) -> bool:
         """Whether the artifact of ``settled_by`` exists. False if its directory is unknown."""
@@ -383,10 +370,10 @@ CHECKS = (
     Check(check_local_strain, ("data.source", "data.frames", "search.ifos", "search.sample_rate")),
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
-    Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), looks_there=True),
+    Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), needs_directories=True),
     Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
-    Check(check_submit_directory, ("batch", *BATCH_TASKS), looks_there=True),
-    Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), looks_there=True),
-    Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, looks_there=True),
-    Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), looks_there=True),
+    Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),
+    Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),
+    Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, needs_directories=True),
+    Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), needs_directories=True),
 )

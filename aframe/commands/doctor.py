@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> None:
     findings = check_up(artifacts, options.directory, bytes_left)
     for finding in findings:
         sign, colour = SIGNS[finding.state]
-        print(f"\033[{colour}m{sign}\033[0m" if sys.stdout.isatty() else sign, f"{finding.thing:14} {finding.told}")
+        sign = f"\033[{colour}m{sign}\033[0m" if sys.stdout.isatty() else sign
+        print(sign, f"{finding.thing:14} {finding.description}")
         if finding.mend:
             print(f"  {'':14} → {finding.mend}")
     if costs:

@@ -14,6 +14,7 @@ from aframe.kubernetes import manifests, states
 from aframe.kubernetes.cluster import BATCH, CORE, Cluster, UnreachableError
 from aframe.kubernetes.follower import Follower, delete, delete_belongings
 from aframe.kubernetes.manifests import CACHE, FILES, Manifest
+from aframe.machine.progress_records import CONSOLE
 from aframe.progress import activity
 from aframe.runs.artifacts import Artifacts, training_parameters
 
@@ -24,8 +25,8 @@ PASSED = ("AFRAME_", "AWS_", "WANDB_", "http_proxy", "https_proxy", "no_proxy", 
 """Prefixes of environment variables that are passed to training."""
 
 OF_THIS_MACHINE = (
-    "AFRAME_CACHE_DIR", activity.FILE, activity.LOG, "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "WANDB_DIR",
+    "AFRAME_CACHE_DIR", activity.FILE, activity.LOG, CONSOLE, "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "WANDB_DIR",
 )  # fmt: skip
 """Variables that are not passed, since they refer to files of this machine."""
 

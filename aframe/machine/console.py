@@ -1,7 +1,8 @@
 """Console of a run: it logs all printed lines, and shows them on the terminal.
 
-All output of a run and its processes passes through one console process. It writes the log, shows progress lines as
-bars if there is a terminal, and prints all other lines unchanged. It ends when no process can print any more.
+All output of a run and its processes passes through one console process. It writes the log, shows records of progress
+as bars if there is a terminal, and as lines otherwise. It prints all other lines unchanged. It ends when no process can
+print any more.
 """
 
 import argparse
@@ -17,6 +18,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
+
+from aframe.machine import progress_records
+from aframe.machine.progress_records import CONSOLE, MARKER, End, Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -49,16 +53,6 @@ REMARK = re.compile(r"(note|warning): ")
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-SHARE = r"(?P<done>[\d.]+) of (?P<total>[\d.]+)"
-
-OVERALL = re.compile(rf"^(?P<name>\S+).*; all \d+ jobs: {SHARE} \(\d+ %\) s(?P<rest>.*)$")
-"""Matches a progress line of one of many jobs. It contains the total progress of all jobs."""
-
-PROGRESS = re.compile(rf"^(?P<name>[^:]+): (?:epoch )?{SHARE}(?: \(\d+ %\)|: )(?P<rest>.*)$")
-"""Matches any other progress line."""
-
-DONE = re.compile(r"^(?P<name>[^:]+): done in ")
-
 
 def start(log: str | None) -> None:
     """Redirect the output of this process and its children to a console process.
@@ -85,6 +79,7 @@ def start(log: str | None) -> None:
     original = [os.dup(1), os.dup(2)]
     for end, stream in zip(writing, (1, 2), strict=True):
         os.dup2(end, stream)
+    os.environ[CONSOLE] = progress_records.identity(1)
     _running.append((process, list(writing), original))
 
 
@@ -96,6 +91,7 @@ def stop() -> None:
     """Stop the console when it has shown all output so far, and restore the original outputs."""
     while _running:
         process, writing, original = _running.pop()
+        os.environ.pop(CONSOLE, None)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         for end in writing:
@@ -151,30 +147,33 @@ class Bars:
         self.bars: dict[str, tuple[TaskID, float]] = {}
         self.shown.start()
 
-    def __call__(self, line: str) -> bool:
-        """Update the bar of a progress line.
+    def show(self, record: Record) -> bool:
+        """Update the bar of some work, or remove it at the end of the work.
 
         Args:
-            line: A printed line.
+            record: A record of progress.
 
         Returns:
-            Whether the line reports progress. Such a line need not be printed.
+            Whether a bar shows the record. Its line need not be printed.
         """
+        self._remove_old()
+        if isinstance(record, End):
+            self._remove(record.name)
+            return False
+        name, share, rest = record.name, record, record.rest
+        if record.overall:  # the jobs of a task share a bar
+            name, share, rest = record.name.split()[0], record.overall, f"{record.overall.left:.0f} s left"
+        bar = self.bars.get(name)
+        task = bar[0] if bar else self.shown.add_task(name, rest="")
+        self.shown.update(task, completed=share.done, total=share.total, rest=rest)
+        self.bars[name] = task, time.monotonic()
+        return True
+
+    def _remove_old(self) -> None:
+        """Remove the bars without recent progress."""
         now = time.monotonic()
         for name in [name for name, (_, moved) in self.bars.items() if now - moved > MAX_BAR_AGE]:
             self._remove(name)
-        done = DONE.match(line)
-        if done:
-            self._remove(done["name"])
-        match = OVERALL.match(line) or PROGRESS.match(line)
-        if not match:
-            return False
-        values = {"completed": float(match["done"]), "total": float(match["total"]), "rest": match["rest"].strip(" ,")}
-        bar = self.bars.get(match["name"])
-        task = bar[0] if bar else self.shown.add_task(match["name"], rest="")
-        self.shown.update(task, **values)  # type: ignore[arg-type] # it takes fields of any name
-        self.bars[match["name"]] = task, now
-        return True
 
     def _remove(self, name: str) -> None:
         """Remove a bar if it exists."""
@@ -191,6 +190,7 @@ class Bars:
         """
         from rich.text import Text
 
+        self._remove_old()
         self.console.print(Text.from_ansi(text), end="\n" if is_whole else "", soft_wrap=True)
 
     def close(self) -> None:
@@ -225,14 +225,15 @@ class Sink:
         self.pending += data
         *lines, rest = self.pending.split(b"\n")
         for line in lines:
-            self._write(bytes(line[self.shown :]), bytes(line), is_whole=True)
+            text, record = progress_records.read(bytes(line))
+            self._write(text[self.shown :], text, is_whole=True, record=record)
             self.shown = 0
         self.pending = rest
 
     @property
     def has_rest(self) -> bool:
-        """Whether the pending line has bytes that are not shown yet."""
-        return len(self.pending) > self.shown
+        """Whether the pending line has bytes that can be shown and are not yet. A record is shown when it is whole."""
+        return len(self.pending) > self.shown and MARKER not in self.pending
 
     def show_rest(self) -> None:
         """Show the rest of the pending line."""
@@ -245,13 +246,14 @@ class Sink:
         if self.pending:
             self.take(b"\n")
 
-    def _write(self, text: bytes, line: bytes | None, is_whole: bool) -> None:
+    def _write(self, text: bytes, line: bytes | None, is_whole: bool, record: Record | None = None) -> None:
         """Show a piece of text, and log the line that it completes.
 
         Args:
             text: Bytes to show.
             line: The complete line for the log; None if the text completes no line.
             is_whole: Whether the text completes a line.
+            record: Record of progress whose line ends the text; None for other text.
         """
         if line is not None and self.log is not None:
             plain = ANSI.sub("", line.decode("utf-8", "replace")).rstrip("\r").rpartition("\r")[2]
@@ -263,8 +265,10 @@ class Sink:
             if self.bars is None:
                 self.output.write(text + (b"\n" if is_whole else b""))
                 self.output.flush()
-            elif not (is_whole and self.bars(readable)):
+            elif record is None or not self.bars.show(record):
                 self.bars.print(readable, is_whole)
+            elif readable != record.line:
+                self.bars.print(readable.removesuffix(record.line), is_whole)
 
 
 def serve(reading: list[int], log: str | None, quiet: bool) -> None:

@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from aframe.machine.progress_records import Share, emit
 from aframe.progress import activity
-from aframe.progress.lines import LINE_INTERVAL, share_done
+from aframe.progress.lines import LINE_INTERVAL
+
+BACKGROUND = " s of background"
+"""Unit of the progress of a job."""
 
 
 class Ledger:
@@ -49,29 +53,20 @@ class Ledger:
 
         def report(done: float, total: float) -> None:
             self._done[index] = done
-            activity.note(name, done, total, " s of background")
+            activity.note(name, done, total, BACKGROUND)
             now = time.monotonic()
             if now - self._all[1] >= self.interval and done > 0:
                 self._all[1] = now
-                print(f"{name}: {self._line(done, total, now - start)}; {self._overall(now)}", flush=True)
+                speed = done / (now - start)
+                note = f"{speed * self.sampling_rate:.0f} windows/s"
+                left = (total - done) / speed
+                emit(Share(name, done, total, left, BACKGROUND, note, overall=self._overall(now)))
 
         return report
 
-    def _line(self, done: float, total: float, seconds: float) -> str:
-        """Progress of one job in words.
-
-        Args:
-            done: Scored background, s.
-            total: Background of the job, s.
-            seconds: Time since the start of the job, s.
-        """
-        speed = done / seconds
-        progress = f"{share_done(done, total)} s of background, {speed * self.sampling_rate:.0f} windows/s"
-        return f"{progress}, {(total - done) / speed:.0f} s left"
-
-    def _overall(self, now: float) -> str:
-        """Progress of all jobs in words, at a time of the monotonic clock."""
+    def _overall(self, now: float) -> Share:
+        """Progress of all jobs, at a time of the monotonic clock."""
         scored, total = self._done.sum(), self.jobs.sum()
         done = scored + self._all[2]
         left = (total - done) * (now - self._all[0]) / scored
-        return f"all {len(self.jobs)} jobs: {share_done(done, total)} s, {left:.0f} s left"
+        return Share(f"all {len(self.jobs)} jobs", done, total, left, " s")

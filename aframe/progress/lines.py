@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from aframe.machine.progress_records import Share, emit
 from aframe.progress import activity
 
 LINE_INTERVAL = 5.0
@@ -37,20 +38,7 @@ class Progress:
         if now - self.last >= self.interval and 0 < done < total:
             self.last = now
             left = (now - self.start) * (total - done) / done
-            print(f"{self.name}: {share_done(done, total)}{self.unit}, {left:.0f} s left", flush=True)
-
-
-def share_done(done: float | int, total: float | int) -> str:
-    """Format progress as numbers and a percentage.
-
-    Args:
-        done: Present progress.
-        total: Progress at the end.
-
-    >>> share_done(30, 120)
-    '30 of 120 (25 %)'
-    """
-    return f"{done:.0f} of {total:.0f} ({100 * done / total:.0f} %)"
+            emit(Share(self.name, done, total, left, self.unit))
 
 
 def in_words(seconds: float) -> str:

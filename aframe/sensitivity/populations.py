@@ -86,9 +86,8 @@ class PopulationTarget:
         Raises:
             DataError: If a draw is outside the source population.
         """
-        log_density = self.population.log_density(binaries.mass_1_source, binaries.mass_2_source, binaries.redshift)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_density = log_density - self.population.prior["redshift"].ln_prob(binaries.redshift)
+        masses = binaries.mass_1_source, binaries.mass_2_source
+        log_density = self.population.log_mass_density(*masses, binaries.redshift)
         density = np.where(np.isfinite(log_density), np.exp(log_density), 0.0)
         for ratio in self._ratios:
             density *= ratio(binaries)

@@ -9,7 +9,10 @@ from pathlib import Path
 from aframe import storage
 from aframe.errors import ConfigurationError, ServerError
 
-LAUNCHERS = ("tritonserver", "apptainer", "docker", "podman")
+CONTAINERS = ("apptainer", "docker", "podman")
+"""Programs that can start a server in a container, in order of preference."""
+
+LAUNCHERS = ("tritonserver", *CONTAINERS)
 """Programs that can start a server, in order of preference."""
 
 IMAGE = "nvcr.io/nvidia/tritonserver:25.10-py3"
@@ -20,6 +23,11 @@ MODELS_DIRECTORY = "/models"
 
 STORE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
 """Environment variables that a container gets if the server reads its repository from s3."""
+
+
+def installed_launchers() -> list[str]:
+    """Those of ``LAUNCHERS`` that are on PATH, in order of preference."""
+    return [name for name in LAUNCHERS if shutil.which(name)]
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,8 @@ class Launch:
         candidates = LAUNCHERS if self.launcher == "auto" else (self.launcher,)
         if not set(candidates) <= set(LAUNCHERS):
             raise ConfigurationError(f"launcher {self.launcher!r} is none of auto, {', '.join(LAUNCHERS)}")
-        for name in candidates:
-            if shutil.which(name):
+        for name in installed_launchers():
+            if name in candidates:
                 return name
         raise ServerError(
             f"no Triton server can be started: {', '.join(candidates)} not on PATH; install one, or give the address "

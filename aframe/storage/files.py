@@ -165,6 +165,24 @@ def _upload(local: Path, path: str) -> None:
             filesystem.rm_file(name)
 
 
+def existing_parent(path: Path) -> Path:
+    """The path itself, or its nearest parent that exists.
+
+    Args:
+        path: Absolute path.
+    """
+    return next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the disk of a local directory, bytes. The directory does not have to exist.
+
+    Args:
+        path: Absolute path of the directory.
+    """
+    return shutil.disk_usage(existing_parent(path)).free
+
+
 def why_not_written(path: Path, least_free: float = 0.0) -> str:
     """Reason why a local directory cannot be written. The directory does not have to exist.
 
@@ -175,7 +193,7 @@ def why_not_written(path: Path, least_free: float = 0.0) -> str:
     Returns:
         The reason; empty if the directory can be written.
     """
-    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    existing = existing_parent(path)
     if not os.path.isdir(existing):
         return f"{existing} is no directory"
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -183,7 +201,7 @@ def why_not_written(path: Path, least_free: float = 0.0) -> str:
     longest = os.pathconf(existing, "PC_NAME_MAX")
     if any(len(os.fsencode(name)) > longest for name in path.parts):
         return f"a name in it is longer than {longest} bytes"
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(path)
     return "" if free >= least_free else f"its disk has {free / 1e6:.0f} MB left"
 
 

@@ -21,6 +21,7 @@ from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, ProcessError
 from aframe.machine import versions
 from aframe.machine.processes import cores, die_with_parent
+from aframe.machine.progress_records import End, emit
 from aframe.machine.shared_set import SharedSet
 from aframe.progress import activity
 from aframe.progress.lines import Progress
@@ -304,7 +305,7 @@ def tell_done(task: AframeTask, duration: float) -> None:
         ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         record = {"task": name, "seconds": duration, "ended": ended, "code": versions.code()}
         storage.write_text(task.artifacts.run_time(task.title), json.dumps(record))
-        print(f"{task.title}: done in {duration:.{0 if duration >= 10 else 1}f} s", flush=True)
+        emit(End(task.title, duration))
     if not isinstance(task, law.WrapperTask):
         activity.end(task.artifacts.activity(task.title))
 

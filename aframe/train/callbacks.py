@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.nn import Module
 
 from aframe import storage
+from aframe.machine.progress_records import Share, emit
 from aframe.progress import activity
 from aframe.storage.files import Parameters
 from aframe.train import model, record
@@ -164,7 +165,7 @@ class EpochLines(Callback):
                 if key in metrics and not metrics[key].isnan()
             ]
             note = " (extrapolated)" if metrics.get("found_is_extrapolated") and len(values) == len(names) else ""
-            print(f"Train: epoch {done} of {epochs}: {', '.join(values)}{note}, {left:.0f} s left", flush=True)
+            emit(Share("Train", done, epochs, left, note=f"{', '.join(values)}{note}", step="epoch"))
 
 
 class TellSteps(Callback):

@@ -114,6 +114,34 @@ class Population:
             inside = np.where(mass_1_source >= mass_2_source, 0.0, -np.inf)
         return np.asarray(np.logaddexp(ordered, swapped) + inside + 2 * np.log(scale))
 
+    def log_redshift_density(self, redshift: Array) -> Array:
+        """Log density of the redshift.
+
+        Args:
+            redshift: Redshift, shape (n,).
+
+        Returns:
+            Natural logarithm of the density, shape (n,); −inf outside ``redshift_range``.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.prior["redshift"].ln_prob(redshift))
+
+    def log_mass_density(self, mass_1_source: Array, mass_2_source: Array, redshift: Array) -> Array:
+        """Log density of source-frame masses (mass_1 >= mass_2) at each redshift.
+
+        Args:
+            mass_1_source: Heavier component, solar masses, shape (n,).
+            mass_2_source: Lighter component, solar masses, shape (n,).
+            redshift: Redshift, shape (n,).
+
+        Returns:
+            Natural logarithm of the density per squared solar mass, shape (n,); −inf for masses outside the
+            population, NaN outside ``redshift_range``.
+        """
+        log_density = self.log_density(mass_1_source, mass_2_source, redshift)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(log_density - self.log_redshift_density(redshift))
+
     def _log_prior(self, mass_1: Array, mass_2: Array, redshift: Array) -> Array:
         """Log density per mass_1, mass_2 (with the prior's labels, in its frame) and redshift."""
         masses, log_jacobian = parametrisations.mass_parameters(self._names, mass_1, mass_2)

@@ -25,7 +25,8 @@ def test_a_job_takes_along_what_belongs_to_the_run(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     environment = {
         "AFRAME_DEBUG": "1", "AWS_SESSION_TOKEN": "t", "LAW_HOME": "/l", "PATH": "/bin", "PYTHONPATH": "code:/lib",
-        "CUDA_VISIBLE_DEVICES": "3", "SLURM_JOB_ID": "7", "DISPLAY": ":0", "AFRAME_JOB": "x", "BASH_FUNC_x%%": "()",
+        "CUDA_VISIBLE_DEVICES": "3", "SLURM_JOB_ID": "7", "DISPLAY": ":0", "AFRAME_JOB": "x", "AFRAME_CONSOLE": "12:34",
+        "BASH_FUNC_x%%": "()",
     }  # fmt: skip
     kept = {"AFRAME_DEBUG": "1", "AWS_SESSION_TOKEN": "t", "LAW_HOME": "/l"}
     installed = {"PATH": "/bin", "PYTHONPATH": f"{tmp_path}/code:/lib"}

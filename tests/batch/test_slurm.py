@@ -50,5 +50,5 @@ def test_what_slurm_prints_is_read() -> None:
         ("TIMEOUT", "slurmstepd: error: *** JOB 5 CANCELLED DUE TO TIME LIMIT ***", False),
     ],
 )
-def test_too_little_memory_is_told_from_other_failures(state: str, line: str, expected: bool) -> None:
+def test_too_little_memory_is_distinguished_from_other_failures(state: str, line: str, expected: bool) -> None:
     assert had_too_little_memory(state, ["before", line]) == expected

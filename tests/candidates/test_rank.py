@@ -120,7 +120,7 @@ def ranked(search: tuple, options: RankingOptions, slides: Slides | None = None)
     return rank(zero_lag, background, recovered, populations, options, slides)
 
 
-def test_a_signal_is_told_from_noise(search: tuple) -> None:
+def test_a_signal_is_distinguished_from_noise(search: tuple) -> None:
     table = ranked(search, OPTIONS)
     probability = table["p_astro"]
     assert probability[0] > 0.99

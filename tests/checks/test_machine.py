@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from terminal import aframe, environment_of, run_in, write_run
 
-from aframe.checks import machine
+from aframe.checks import looks, machine
+from aframe.checks.run import check_batch_systems
 from aframe.commands import doctor
 from aframe.costs import rates
 from aframe.costs.rates import Rates
@@ -47,7 +48,7 @@ def test_missing_and_old_packages_are_named_with_a_command(monkeypatch: pytest.M
     monkeypatch.setattr(machine.metadata, "requires", lambda _: requirements)
     [finding] = machine._packages()
     assert finding.state == "wrong"
-    assert finding.told.endswith("is not >=99; no-such-package is missing")
+    assert finding.description.endswith("is not >=99; no-such-package is missing")
     assert finding.mend == "pip install 'numpy>=99' 'no-such-package>=2'"
 
 
@@ -56,24 +57,27 @@ def test_batch_systems_matter_if_the_run_uses_them(path: Path, tmp_path: Path) -
     run = run_of(tmp_path / "run", "batch.workflow=slurm")
     condor, slurm = machine._batch_systems(run)
     assert (condor.state, slurm.state) == ("absent", "wrong")
-    assert slurm.told == "sbatch, squeue, scancel not on PATH"
+    assert slurm.description == "sbatch, squeue, scancel not on PATH"
     assert slurm.mend.startswith("run on a machine that submits to it")
     for name in ("sbatch", "scancel"):
         program(path, name)
     program(path, "squeue", "echo 'no controller' >&2; exit 1")
     slurm = machine._batch_systems(run)[1]
-    assert (slurm.state, slurm.told) == ("wrong", "squeue: no controller")
+    assert (slurm.state, slurm.description) == ("wrong", "squeue: no controller")
     program(path, "squeue")
     assert machine._batch_systems(run)[1].state == "fine"
 
 
-def test_a_batch_system_without_an_answer_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "NETWORK_PATIENCE", 0.3)
+def test_a_batch_system_without_an_answer_is_given_up(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "BATCH_PATIENCE", 0.3)
     for name in ("condor_submit", "condor_history", "condor_rm"):
         program(path, name)
     program(path, "condor_q", "exec /bin/sleep 60")
     begun = time.monotonic()
-    assert machine._batch_systems(None)[0].told == "condor_q: no answer in 0 s"
+    assert machine._batch_systems(None)[0].description == "condor_q: no answer in 0 s"
+    check_batch_systems(run_of(tmp_path / "run", "batch.workflow=htcondor"))  # it can be busy
     assert time.monotonic() - begun < 30
 
 
@@ -82,11 +86,11 @@ def test_the_configured_triton_server_is_checked(path: Path, tmp_path: Path) -> 
     engine = ("inference.engine=triton",)
     assert machine._server(run_of(tmp_path / "own", *engine))[0].state == "wrong"
     program(path, "apptainer")
-    assert machine._server(run_of(tmp_path / "again", *engine))[0].told == "can be started with apptainer"
+    assert machine._server(run_of(tmp_path / "again", *engine))[0].description == "can be started with apptainer"
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         run = run_of(tmp_path / "asked", *engine, f"inference.triton_address={address}")
-        assert machine._server(run)[0].told == f"{address}: listens"
+        assert machine._server(run)[0].description == f"{address}: listens"
     [finding] = machine._server(run)
     assert finding.state == "wrong"
     assert "aframe serve" in finding.mend
@@ -97,7 +101,7 @@ def test_images_need_a_container_program(path: Path, tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", "batch.image=docker://aframe")
     assert machine._containers(run)[0].state == "wrong"
     program(path, "singularity")
-    assert machine._containers(run)[0].told == "singularity"
+    assert machine._containers(run)[0].description == "singularity"
 
 
 @pytest.fixture
@@ -138,10 +142,18 @@ def test_disk_space_must_suffice_for_the_run(tmp_path: Path) -> None:
     assert machine._disk(run, 1.0)[0].state == "fine"
     [finding] = machine._disk(run, 1e18)
     assert (finding.state, finding.mend) == ("wrong", "free space, or choose other directories in .env")
-    assert "this run takes 1000000000.0 GB" in finding.told
+    assert "this run takes 1000000000.0 GB" in finding.description
     names = ("train_data", "test_data", "train_run", "condor", "results")
     remote = dataclasses.replace(run, directories=Directories(**dict.fromkeys(names, "s3://bucket/run")))
     assert machine._disk(remote, 1e18) == []
+
+
+def test_a_disk_that_cannot_be_written_is_to_be_mended(tmp_path: Path) -> None:
+    run, file = run_of(tmp_path / "run"), tmp_path / "file"
+    file.touch()
+    run = dataclasses.replace(run, directories=dataclasses.replace(run.directories, results=str(file / "results")))
+    [finding] = machine._disk(run, 1.0)
+    assert (finding.state, finding.description) == ("wrong", f"{file} cannot be written")
 
 
 def test_a_store_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +162,7 @@ def test_a_store_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(machine, "STORE_PATIENCE", 20.0)
     monkeypatch.setattr(machine, "STORE", "import sys; sys.exit(' '.join(sys.argv[1:]))")
     [finding] = machine._store(remote)
-    assert (finding.state, finding.told) == ("wrong", "s3://bucket/run: s3://bucket/run")
+    assert (finding.state, finding.description) == ("wrong", "s3://bucket/run: s3://bucket/run")
     assert "AWS_ACCESS_KEY_ID" in finding.mend
 
 
@@ -164,7 +176,7 @@ def test_a_store_that_can_be_written_is_fine(bucket: str, tmp_path: Path) -> Non
 def test_missing_waveform_data_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "LAL", 'print(\'{"version": "6"}\')')
     monkeypatch.setenv("LAL_DATA_PATH", f"/nowhere{os.pathsep}/tmp")
-    assert machine._waveform_data()[0].told == "LAL_DATA_PATH: /nowhere does not exist"
+    assert machine._waveform_data()[0].description == "LAL_DATA_PATH: /nowhere does not exist"
     monkeypatch.setenv("LAL_DATA_PATH", "/tmp")
     assert [each.state for each in machine._waveform_data()] == ["fine", "fine"]
     monkeypatch.setattr(machine, "LAL", "import no_such_lal")
@@ -180,7 +192,8 @@ def measured(chosen: str, *emulated: str) -> str:
 def test_the_choice_of_auto_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     [finding] = machine._precision(None)
     expected = f"auto is {precision.choose('cpu')}: {precision.explained('cpu')}"
-    description, expected = (re.sub(r"about \d+", "some", text) for text in (finding.told, expected))  # measured twice
+    texts = (finding.description, expected)
+    description, expected = (re.sub(r"about \d+", "some", text) for text in texts)  # measured twice
     assert (finding.state, description) == ("fine", expected)
     monkeypatch.setattr(machine, "PRECISION", "import no_such_torch")
     assert machine._precision(None)[0].state == "wrong"
@@ -194,7 +207,7 @@ def test_a_precision_that_this_machine_would_emulate_is_to_be_mended(
     [finding] = machine._precision(run_in(directory))
     assert finding.state == "wrong"
     slow = "is bfloat16, which is slow here"
-    assert finding.told == f"precision in [luigi_inference] {slow}; trainer.precision {slow}"
+    assert finding.description == f"precision in [luigi_inference] {slow}; trainer.precision {slow}"
     assert finding.mend == "set precision in [luigi_inference] and trainer.precision: auto, which here is float32"
     monkeypatch.setattr(machine, "PRECISION", measured("bfloat16"))
     assert machine._precision(run_in(directory))[0].state == "fine"
@@ -211,7 +224,7 @@ def test_gpus_are_those_that_torch_sees(monkeypatch: pytest.MonkeyPatch, path: P
     monkeypatch.setattr(
         machine, "TORCH", f"print({text.replace('[]', '[' + chr(34) + 'H100, 80 GB' + chr(34) + ']')!r})"
     )
-    assert machine._torch()[1].told == "H100, 80 GB: give --gpus 0"
+    assert machine._torch()[1].description == "H100, 80 GB: give --gpus 0"
     monkeypatch.setattr(machine, "TORCH", "import no_such_torch")
     assert [each.state for each in machine._torch()] == ["wrong"]
 
@@ -231,7 +244,7 @@ def test_the_command_lists_each_thing_and_exits_with_1_if_one_is_wrong() -> None
 def test_a_configuration_with_mistakes_is_to_be_mended() -> None:
     [finding] = machine._configuration("/nowhere")
     assert finding.state == "wrong"
-    assert "/nowhere" in finding.told
+    assert "/nowhere" in finding.description
     assert finding.mend == "aframe run /nowhere --check lists all mistakes"
 
 

@@ -191,7 +191,7 @@ def test_an_interruption_never_comes_where_it_does_harm(work: Callable[[], None]
 
 
 @pytest.mark.parametrize(("code", "told"), [(-signal.SIGINT, ""), (-signal.SIGKILL, "Report was killed (died with")])
-def test_a_process_that_was_killed_is_told_of_unless_by_an_interruption(
+def test_a_killed_process_is_reported_unless_an_interruption_killed_it(
     run: Path, code: int, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment_of(run).items():
@@ -335,7 +335,7 @@ def test_model_that_is_none(tmp_path: Path, content: bytes) -> None:
     assert not (tmp_path / "repository").exists()
 
 
-def test_init_refuses_what_is_there_and_what_it_does_not_know(run: Path, tmp_path: Path) -> None:
+def test_init_refuses_existing_files_and_unknown_keys(run: Path, tmp_path: Path) -> None:
     assert "already has" in told_here("init", str(run))
     assert "highpas" in told_here("init", str(tmp_path / "new"), "--set", "search.highpas=3")
     assert not (tmp_path / "new").exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import served
 from shipped import put_model
-from terminal import AFRAME, aframe, environment_of, law_run, run_in, write_run
+from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, run_in, write_run
 
 from aframe.serving.server import free_ports
 from aframe.tables import EventTable, RecoveredTable
@@ -32,7 +32,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["export", "--model", run.model, "--repository", run.repository, "--name", run.config.export.model_name],
         ["infer"],
     ):
-        result = aframe(*command, variables=variables)
+        result = aframe_here(*command, variables=variables)
         assert result.returncode == 0, result.stderr
     return directory
 
@@ -86,7 +86,7 @@ def test_loud_injections_are_louder_than_all_background(whole: Path) -> None:
 
 def test_onnx_runtime_gives_the_same_events(whole: Path, tmp_path: Path) -> None:
     directory = with_engine(whole, tmp_path / "onnx", engine="onnx")
-    result = aframe("infer", variables=environment_of(directory))
+    result = aframe_here("infer", variables=environment_of(directory))
     assert result.returncode == 0, result.stderr
     check_events(directory, whole)
 
@@ -98,7 +98,7 @@ def test_a_run_starts_one_server_for_all_its_jobs_and_ends_it(
     directory = with_engine(whole, tmp_path / "own", engine="triton", triton_launcher="tritonserver")
     monkeypatch.setenv("PATH", f"{tritonserver}{os.pathsep}{os.environ['PATH']}")
     before = servers()
-    result = law_run(directory, "--workers", "2")
+    result = law_run(directory, "--workers", "2", task="aframe.tasks.inference.MergeEvents")
     assert result.returncode == 0, result.stdout + result.stderr
     check_events(directory, whole)
     assert servers() <= before
@@ -140,7 +140,7 @@ def test_a_run_is_refused_by_the_server_of_another(whole: Path, tmp_path: Path, 
     text = (directory / "sandbox.cfg").read_text().replace("model_name = search", "model_name = joint")
     (directory / "sandbox.cfg").write_text(text)
     shutil.rmtree(directory / "results" / "model_repo")
-    result = aframe("infer", variables=environment_of(directory))
+    result = aframe_here("infer", variables=environment_of(directory))
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert f"the Triton server at {address} serves joint with kernel_length = 1.0" in result.stderr

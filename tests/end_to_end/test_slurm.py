@@ -83,7 +83,7 @@ def test_the_same_tables_with_data_and_results_on_s3(bucket: str, local: Path, t
     assert not list(directory.rglob("*.hdf5"))
 
 
-def test_failed_jobs_are_told_and_tried_again_with_more_memory_where_it_was_too_little(tmp_path: Path) -> None:
+def test_failed_jobs_are_reported_and_repeated_with_more_memory_where_it_did_not_suffice(tmp_path: Path) -> None:
     text = "[luigi_GenerateInjections]\nmemory = 120\nmemory_factor = 20\n"
     directory = write_batch(write_run(tmp_path / "run"), "slurm", text)
     first = max([number for number, _, _ in jobs()], default=0) + 1

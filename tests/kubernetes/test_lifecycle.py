@@ -102,7 +102,7 @@ def test_training_that_fails(
     assert nothing_secret_is_left(cluster)
 
 
-def test_an_evicted_pod_is_told_and_followed_by_another(
+def test_an_evicted_pod_is_reported_and_followed_by_another(
     cluster: Cluster, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def script() -> None:

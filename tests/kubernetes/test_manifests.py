@@ -48,7 +48,7 @@ def test_the_schemas_of_kubernetes_know_every_field(settings: Kubernetes, versio
         validate(json.loads(json.dumps(manifest)), version, strict=True)
 
 
-def test_amounts_are_for_each_gpu_and_nothing_is_said_of_gpus_where_there_are_none() -> None:
+def test_amounts_are_for_each_gpu_and_manifests_without_gpus_name_none() -> None:
     pod = manifests_of(SETTINGS[2])[0]["spec"]["template"]["spec"]
     limits = pod["containers"][0]["resources"]["limits"]
     assert limits["cpu"], limits["memory"] == ("32", "131072Mi")
@@ -79,7 +79,7 @@ def test_shared_memory_is_a_part_of_the_memory() -> None:
     assert any("needs training_gpus > 0" in text for text in texts)
 
 
-def test_a_dry_run_prints_what_a_cluster_would_be_told_but_no_secret(
+def test_a_dry_run_prints_what_a_cluster_would_get_but_no_secret(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from aframe.machine.progress_records import End, Share
+
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
 HEAD = """
@@ -102,25 +104,117 @@ def on_a_terminal(script: str, *arguments: str) -> str:
     return seen.decode()
 
 
+JOBS = Share("all 40 jobs", 10, 40, 40.0, " s")
+
+RECORDS = (
+    Share("Train", 3, 40, 5.0, note="loss 0.2, AUROC 0.9", step="epoch"),
+    Share("ScoreSlides 3/40", 4, 8, 5.0, " s of background", "9 windows/s", overall=JOBS),
+    Share("strain searched", 30, 40, 3.0, " s"),
+    End("Train", 30.0),
+)
+
 LINES = (
     "Train: epoch 3 of 40: loss 0.2, AUROC 0.9, 5 s left",
     "ScoreSlides 3/40: 4 of 8 (50 %) s of background, 9 windows/s, 5 s left; all 40 jobs: 10 of 40 (25 %) s, 40 s left",
     "strain searched: 30 of 40 (75 %) s, 3 s left",
-    "Train: done in 3 s",
-    "report: /runs/report.html",
+    "Train: done in 30 s",
+)
+"""The records in words."""
+
+EMITS = (
+    HEAD
+    + f"""
+from aframe.machine.progress_records import End, Share, emit
+for record in {RECORDS!r}:
+    emit(record)
+    time.sleep(0.3)
+print("report: /runs/report.html", flush=True)
+console.stop()
+"""
 )
 
 
+def without_codes(seen: str) -> str:
+    """What a terminal is sent, without its control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+
+
 def test_on_a_terminal_progress_is_bars_and_the_rest_is_lines(tmp_path: Path) -> None:
-    script = HEAD + f"for line in {LINES!r}: print(line, flush=True); time.sleep(0.3)\nconsole.stop()"
-    seen = on_a_terminal(script, str(tmp_path / "log"))
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    plain = without_codes(on_a_terminal(EMITS, str(tmp_path / "log")))
     assert re.search(r"Train +\S+ +8% loss 0.2, AUROC 0.9, 5 s left", plain)
     assert re.search(r"ScoreSlides +\S+ +25% 40 s left", plain)
     assert re.search(r"strain searched +\S+ +75% s, 3 s left", plain)
     assert "3/40" not in plain
+    assert "Train: done in 30 s\r\n" in plain
     assert "report: /runs/report.html\r\n" in plain
-    assert logged(tmp_path / "log") == list(LINES)
+    assert not re.search(r"Train +\S+ +8%", plain.partition("report: ")[2])
+    assert logged(tmp_path / "log") == [*LINES, "report: /runs/report.html"]
+
+
+def test_elsewhere_progress_is_lines_and_quiet_hides_them(tmp_path: Path) -> None:
+    lines = [*LINES, "report: /runs/report.html"]
+    assert run(EMITS, str(tmp_path / "log")).stdout.splitlines() == lines
+    assert run(EMITS, str(tmp_path / "quiet"), AFRAME_QUIET="1").stdout == ""
+    assert logged(tmp_path / "log") == logged(tmp_path / "quiet") == lines
+
+
+def test_lines_of_a_user_that_look_like_progress_are_lines(tmp_path: Path) -> None:
+    lines = (
+        *LINES, "x: 3 of 4 (75 %) s, 2 s left", "\x1e", "\x1e[1]", '\x1e{"name":"x","duration":"long"}',
+        '\x1e{"name":"x","done":1,"total":0,"left":0,"overall":null}',
+    )  # fmt: skip
+    script = HEAD + f"for line in {lines!r}: print(line, flush=True)\ntime.sleep(0.3)\nconsole.stop()"
+    assert run(script, str(tmp_path / "log")).stdout.split("\n") == [*lines, ""]
+    assert (tmp_path / "log").read_text().count("\n") == len(lines)
+    plain = without_codes(on_a_terminal(script)).replace("\x1e", "")
+    assert all(f"{line}\r\n".replace("\x1e", "") in plain for line in lines)
+    assert "━" not in plain
+
+
+def test_a_record_after_a_line_without_an_end_is_put_into_words(tmp_path: Path) -> None:
+    script = EMITS.replace("emit(record)", 'print("no end ", end=""); emit(record)')
+    assert run(script, str(tmp_path / "log")).stdout.splitlines()[:-1] == [f"no end {line}" for line in LINES]
+    assert logged(tmp_path / "log")[:-1] == [f"no end {line}" for line in LINES]
+    plain = without_codes(on_a_terminal(script))
+    assert "no end" in plain
+    assert re.search(r"strain searched +\S+ +75% s, 3 s left", plain)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    code = "import numpy\nfrom aframe.machine.progress_records import Share, emit\n"
+    script = f"{HEAD}{code}emit(Share('x', numpy.int64(1), numpy.float32(4), 3.0))\nconsole.stop()"
+    assert run(script).stdout == "x: 1 of 4 (25 %), 3 s left\n"
+
+
+CHILDREN = (
+    HEAD
+    + f"""
+from multiprocessing import get_context
+from aframe.machine.progress_records import End, Share, emit
+record = {RECORDS[1]!r}
+def work():
+    for _ in range(500):
+        emit(record)
+workers = [get_context("fork").Process(target=work) for _ in range(4)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+code = "from aframe.machine.progress_records import *; emit(End('child', 30.0))"
+subprocess.run([sys.executable, "-c", code], check=True)
+with open(sys.argv[2], "w") as file:
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=file)
+console.stop()
+emit(End("afterwards", 30.0))
+"""
+)
+
+
+def test_records_of_several_processes_stay_whole_and_reach_no_other_output(tmp_path: Path) -> None:
+    done = run(CHILDREN, str(tmp_path / "log"), str(tmp_path / "other"))
+    assert done.stdout.splitlines() == [LINES[1]] * 2000 + ["child: done in 30 s", "afterwards: done in 30 s"]
+    assert (tmp_path / "other").read_text() == "child: done in 30 s\n"
+    assert logged(tmp_path / "log") == done.stdout.splitlines()[:-1]
 
 
 QUESTION = HEAD + 'print("Really? ", end="", flush=True)\nprint(input() or "no")'

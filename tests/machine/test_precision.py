@@ -68,7 +68,7 @@ def test_the_answer_is_the_same_on_a_busy_machine():
     assert answers == {quiet}
 
 
-def test_what_a_device_does_is_told_with_the_factor_that_it_costs(bfloat16_takes):
+def test_the_description_of_a_device_has_the_factor_that_emulation_costs(bfloat16_takes):
     bfloat16_takes(0.25)
     assert precision.explained("cpu") == "this processor has instructions for bfloat16"
     assert precision.described(torch.bfloat16, "cpu") == "bfloat16"

@@ -74,7 +74,7 @@ def test_time_left_is_that_of_what_is_left_at_the_speed_since_it_went_on() -> No
     assert replace(resumed, done=400.0).seconds_left is None
 
 
-def test_work_goes_on_where_nothing_can_be_told(path: str) -> None:
+def test_work_goes_on_where_no_progress_can_be_written(path: str) -> None:
     Path(path).parent.write_text("no directory")
     activity.begin(path, "Task")
     activity.note("signals", 1, 2)

@@ -25,7 +25,7 @@ def ranked(statistics: list[float], background: Background, removal: Removal | N
     return candidates(zero_lag, background, removal)
 
 
-def test_a_tail_is_drawn_as_a_model_and_both_backgrounds_are_told() -> None:
+def test_a_tail_is_drawn_as_a_model_and_both_backgrounds_are_named() -> None:
     background = Background(np.random.default_rng(0).exponential(size=20_000), SECONDS_PER_YEAR)
     cleaned = Background(background.statistics[:-3], 0.9 * SECONDS_PER_YEAR)
     count = np.array([0, 1])

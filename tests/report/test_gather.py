@@ -19,7 +19,7 @@ def test_sparse_metrics_are_joined(run_directory: Path) -> None:
     assert loss[0] == pytest.approx(0.7)
 
 
-def test_all_that_is_there_is_gathered(run_directory: Path) -> None:
+def test_all_existing_inputs_are_gathered(run_directory: Path) -> None:
     inputs = gather(str(run_directory / "results"), str(run_directory / "train"))
     assert inputs.background is not None
     assert len(inputs.background.statistics) == 100_000

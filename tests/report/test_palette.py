@@ -48,7 +48,7 @@ def distance(one: str, other: str, vision: str) -> float:
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_any_two_colours_are_told_apart(vision: str) -> None:
+def test_any_two_colours_can_be_distinguished(vision: str) -> None:
     for one, other in combinations((*PALETTE, BLACK, "#ffffff"), 2):
         assert distance(one, other, vision) > LEAST_DISTANCE, (one, other)
 

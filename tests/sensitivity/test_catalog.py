@@ -26,7 +26,7 @@ def test_published_volumes() -> None:
         (False, 150.0, ["not measured at a false alarm rate"], ["not like for like", "simulated"]),
     ],
 )
-def test_readers_are_told_what_is_not_like_for_like(
+def test_the_page_names_what_is_not_like_for_like(
     simulated: bool, days: float, included: list[str], excluded: list[str]
 ) -> None:
     text = " ".join(comparison_remarks(simulated, days * SECONDS_PER_DAY))

@@ -203,7 +203,7 @@ def test_a_target_without_draws_is_refused(background: Background) -> None:
         curve_of(toy_draws(demo_bbh(), 0, 500), background, LogNormalTarget(900.0, 900.0, 0.1, (0.0, 1.0)))
 
 
-def test_a_population_outside_the_prior_is_told_of(background: Background) -> None:
+def test_a_population_outside_the_prior_is_reported(background: Background) -> None:
     population = rates_and_populations_bbh()
     targets = mass_targets([(10.0, 5.0), (35.0, 35.0)], 0.2, population.redshift_range)
     curves = volume_against_far(weigh(toy_draws(population, 1, 100_000), targets), background, ONE_A_YEAR, LIVETIME)
@@ -215,7 +215,7 @@ def test_a_population_outside_the_prior_is_told_of(background: Background) -> No
     assert "35-35" not in sentences[0]
 
 
-def test_few_effective_injections_are_told_of(background: Background) -> None:
+def test_few_effective_injections_are_reported(background: Background) -> None:
     few = {"few": curve_of(toy_draws(demo_bbh(), 1, 200), background)}
     (sentences,) = remarks(few)
     assert "fewer than 100 effective injections are found at a false alarm rate of 1 per year: few (" in sentences
@@ -318,7 +318,7 @@ def test_intervals_cover_also_where_weights_are_very_unlike(draws: int, width: f
     assert covered / trials > 0.94
 
 
-def test_names_that_cannot_be_told_apart_are_refused() -> None:
+def test_names_that_cannot_be_distinguished_are_refused() -> None:
     pair = LogNormalTarget(35.0, 35.0, 0.1, (0.0, 1.0))
     check_names([pair, LogNormalTarget(35.0, 20.0, 0.1, (0.0, 1.0))])
     source = demo_bbh()

@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+import shutil
 
 import fsspec
 import h5py
@@ -115,6 +116,8 @@ def test_a_file_without_permission_cannot_be_read(tmp_path, monkeypatch):
 
 def test_why_a_directory_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
+    assert storage.existing_parent(tmp_path / "new" / "deep") == tmp_path
+    assert storage.free_bytes(tmp_path / "new" / "deep") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
     assert storage.why_not_written(tmp_path / "new" / "deep") == ""
     assert storage.why_not_written(tmp_path / "file" / "x") == f"{tmp_path}/file is no directory"
     assert "longer than 255 bytes" in storage.why_not_written(tmp_path / ("x" * 300))

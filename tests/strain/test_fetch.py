@@ -37,7 +37,7 @@ def test_the_rate_of_open_data_is_the_lowest_that_serves(monkeypatch):
         fetch.fetch_open_data("H1", 1000.0, 1002.0, 32768.0)
 
 
-def test_transient_failures_are_retried_and_lasting_ones_told(monkeypatch):
+def test_transient_failures_are_retried_and_lasting_ones_reported(monkeypatch):
     attempts = []
 
     def flaky(*arguments):
@@ -94,7 +94,7 @@ def test_local_segment_of_either_format(source, data_directory, tmp_path):
     np.testing.assert_allclose(piece.strain["H1"], expected, atol=1e-12 * np.abs(expected).max())
 
 
-def test_time_without_data_is_told_at_once(monkeypatch):
+def test_time_without_data_is_reported_at_once(monkeypatch):
     attempts = []
 
     def nothing(*arguments):

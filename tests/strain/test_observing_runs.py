@@ -57,12 +57,12 @@ def test_times_are_gps_or_utc():
         (["H1", "K1"], 1240000000.0, 1240100000.0, "not in one run"),
     ],
 )
-def test_times_without_open_data_are_told_with_those_that_have(ifos, start, stop, told):
+def test_times_without_open_data_are_refused_with_a_list_of_those_that_have(ifos, start, stop, told):
     with pytest.raises(ConfigurationError, match=told):
         check_open_data(ifos, start, stop)
     assert check_open_data(["H1", "L1"], 1250000000.0, 1260000000.0) == ["O3a", "O3b"]
 
 
-def test_an_unknown_run_is_told_with_the_nearest():
+def test_an_unknown_run_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigurationError, match=r"--observing-run O3c: no such run \(did you mean 'O3\w'"):
         observing_run("O3c")

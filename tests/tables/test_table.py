@@ -75,7 +75,7 @@ def test_a_table_without_rows_is_a_table(tmp_path):
     assert table["shift"].shape == (0, 2)
 
 
-def test_waveforms_are_read_only_when_asked_for(tmp_path):
+def test_waveforms_are_read_only_on_request(tmp_path):
     path = str(tmp_path / "waveforms.hdf5")
     rng = np.random.default_rng(0)
     waves = {name: rng.standard_normal((6, 64)).astype(np.float32) for name in ("plus", "cross")}

@@ -106,7 +106,7 @@ def test_it_sees_gpus_where_the_run_or_its_job_has_some(
     assert (seen["CUDA_VISIBLE_DEVICES"], seen["AFRAME_JOB"]) == ("GPU-1", "a-branch-0")
 
 
-def test_a_container_that_fails_is_told_in_a_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_fails_is_reported_in_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFRAME_TEST_CODE", "3")
     with pytest.raises(ContainerError, match=r"FetchStrain test 1/1 failed in .*image\.sif with exit code 3") as caught:
         data.FetchStrain(stage="test", branch=0).run()

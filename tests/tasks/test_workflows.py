@@ -77,7 +77,7 @@ def test_other_branches_or_directories_are_other_jobs(run: Path, monkeypatch: py
     waveforms.GenerateTrainingWaveforms.clear_instance_cache()
 
 
-def test_jobs_are_told_the_server_and_ask_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_get_the_address_of_the_server(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "server_address", lambda *_: "gpu1:8001")
     assert inference.ScoreSlides().job_variables() == {inference.SERVER: "gpu1:8001"}
     monkeypatch.setattr(engines, "server_address", lambda *_: None)
@@ -94,12 +94,12 @@ def test_a_job_uses_what_the_batch_system_gives(monkeypatch: pytest.MonkeyPatch)
         assert given_device() == device
 
 
-def test_states_are_told_in_words() -> None:
+def test_states_are_printed_in_words() -> None:
     line = "12:00:00: all: 5, pending: 3 (-1), running: 2 (+1), finished: 0 (+0)"
     assert Workflow.modify_polling_status_line(None, line) == "5 jobs: 3 pending, 2 running"
 
 
-def test_a_machine_that_cannot_submit_is_told_so_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_cannot_submit_is_refused_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binaries = run / "bin"
     binaries.mkdir()
     (binaries / "bash").symlink_to(shutil.which("bash"))

@@ -191,7 +191,7 @@ def test_what_a_model_cannot_make_is_never_rejected(psds):
     assert np.isinf(bound(np.array([40.0]), np.array([35.0]), np.array([1e6]))).all()
 
 
-def test_only_the_points_that_are_asked_for_are_made(generator, psds):
+def test_only_the_requested_points_are_computed(generator, psds):
     """A binary lies among eight points of the table (twelve with its remnant's); further noise costs no waveforms."""
     generator = dataclasses.replace(generator, right_pad=0.25)  # not one that another test has filled
     bound = HorizonBound.build(generator, psds, *BAND)
@@ -207,7 +207,7 @@ def test_only_the_points_that_are_asked_for_are_made(generator, psds):
 @pytest.mark.parametrize(
     ("approximant", "expected"), [("IMRPhenomPv2", True), ("IMRPhenomXAS", True), ("IMRPhenomXHM", False)]
 )
-def test_models_with_further_modes_are_told_by_their_emission(approximant, expected, psds):
+def test_models_with_further_modes_are_recognised_by_their_emission(approximant, expected, psds):
     generator = WaveformGenerator(approximant, RATE, 8.0, 0.5, 20.0, 50.0)
     assert HorizonBound.build(generator, psds, *BAND).emission.is_quadrupole is expected
 

@@ -135,14 +135,14 @@ def test_bilbys_own_prior_files(name):
     ],
 )
 @pytest.mark.usefixtures("module")
-def test_what_is_no_population_is_told_in_one_line(prior, words):
+def test_what_is_no_population_is_refused_in_one_line(prior, words):
     with pytest.raises(ConfigurationError, match=words) as caught:
         load_population(prior)
     assert str(caught.value).startswith(f"prior = {prior}")
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_bilby_cannot_read_is_told_in_one_line(tmp_path):
+def test_a_file_that_bilby_cannot_read_is_refused_in_one_line(tmp_path):
     (tmp_path / "mine.prior").write_text(FILE.replace("Cosine(", "Kosine("))
     with pytest.raises(ConfigurationError, match=r"mine.prior cannot be read by bilby .*Kosine"):
         load_population("mine.prior", lambda path: str(tmp_path / path))

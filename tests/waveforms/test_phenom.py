@@ -161,7 +161,7 @@ def test_another_ml4gw_is_refused(monkeypatch):
         Phenom("IMRPhenomD")
 
 
-def test_one_version_is_asked_for_everywhere():
+def test_all_requirements_name_the_same_version():
     root = Path(__file__).parents[2]
     requirement = f"ml4gw=={phenom.VERSION}"
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]

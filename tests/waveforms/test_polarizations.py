@@ -260,7 +260,7 @@ def test_amplitude_falls_with_distance():
     ("approximant", "number"),
     [("IMRPhenomPv2", 100), ("IMRPhenomXPHM", 40), ("IMRPhenomXO4a", 6), ("IMRPhenomTPHM", 6)],
 )
-def test_what_lal_refuses_is_nan_and_can_be_told_beforehand(approximant, number, capfd):
+def test_what_lal_refuses_is_nan_and_can_be_predicted(approximant, number, capfd):
     """Spins above 1, a negative mass and, in one model, thousands of solar masses."""
     columns = draw(demo_bbh(), number, np.random.default_rng(8))
     columns["a_1"][1::3], columns["mass_2"][2] = 1.7, -3.0

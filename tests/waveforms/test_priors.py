@@ -172,6 +172,18 @@ def test_detector_frame_masses_carry_their_jacobian():
     assert (columns["mass_1"] >= columns["mass_2"]).all()
 
 
+def test_masses_at_a_redshift_have_the_density_of_their_laws():
+    """Detector-frame masses are uniform in 10–50 solar masses, so a source-frame mass at z is in 40 / (1 + z)."""
+    redshift = np.array([0.1, 0.5, 0.9])
+    population = mlgwsc_1()
+    ordered = population.log_mass_density(np.full(3, 20.0), np.full(3, 15.0), redshift)
+    np.testing.assert_allclose(np.exp(ordered), 2 * ((1 + redshift) / 40) ** 2, rtol=1e-12)
+    demo = demo_bbh().log_mass_density(np.full(3, 20.0), np.full(3, 15.0), redshift)
+    np.testing.assert_allclose(np.exp(demo), 1 / (20 * np.log(20)) / 15, rtol=1e-12)
+    assert population.log_mass_density(np.array([60.0]), np.array([15.0]), redshift[:1]) == -np.inf
+    assert population.log_redshift_density(np.array([1.5])) == -np.inf
+
+
 def test_no_density_outside():
     population = rates_and_populations_bbh()
     heavy, light, redshift = np.array(

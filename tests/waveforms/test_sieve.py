@@ -62,7 +62,7 @@ def same(first, second):
     return all(columns[0][name].tobytes() == columns[1][name].tobytes() for name in columns[0])
 
 
-def test_exactly_as_many_as_asked_for_and_every_draw_counted_once(source, selection):
+def test_the_requested_number_is_accepted_and_every_draw_is_counted_once(source, selection):
     accepted, rejected = whole(accepted_signals(source, selection, 50, rng()))
     assert len(accepted) == 50
     assert accepted.attributes["num_injections"] == len(accepted) + len(rejected)
@@ -199,7 +199,7 @@ def test_signals_that_are_all_too_loud_end_soon(source, psds, monkeypatch):
         whole(accepted_signals(source, Selection(IFOS, psds * 1e-12, *BAND, 8.0), 1, rng()))
 
 
-def test_a_psd_that_is_zero_is_told_with_its_detector(source, psds):
+def test_a_psd_that_is_zero_is_refused_with_the_name_of_its_detector(source, psds):
     psds = psds.clone()
     psds[1] = 0
     with pytest.raises(DataError, match=f"{IFOS[1]}: the PSD is zero"):

@@ -28,7 +28,7 @@ def spinning(low, high):
     return Population(priors.ConditionalPriorDict(prior), False)
 
 
-def test_as_many_as_asked_for_whatever_the_batches(generator, monkeypatch):
+def test_the_requested_number_is_drawn_in_batches_of_any_size(generator, monkeypatch):
     calls = []
     source = SignalSource(demo_bbh(), generator, 1)
     table = whole(source, 40, 9, progress=lambda done, total: calls.append((done, total)))
