@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
             raise
-        print(error.told, file=sys.stderr)
+        print(error.description, file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:  # the reader of the output has closed it, as head does
         console.drop_unwritable(sys.stdout)

@@ -8,7 +8,7 @@ class AframeError(Exception):
     """Base class of all errors that the command line prints as one line, without a traceback."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The line that the terminal shows for this error."""
         return f"error: {self}"
 
@@ -32,10 +32,10 @@ class MistakesError(ConfigurationError):
         return "; ".join(self.mistakes)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The text that the terminal shows: one line, or a heading and one line per mistake."""
         if len(self.mistakes) == 1:
-            return super().told
+            return super().description
         lines = "".join(f"\n  {mistake}" for mistake in self.mistakes)
         return f"error: {len(self.mistakes)} mistakes, and nothing was run:{lines}"
 
@@ -93,12 +93,12 @@ class ProcessError(AframeError):
 
     Args:
         message: What happened.
-        is_told: Whether the subprocess has already printed its error.
+        is_reported: Whether the subprocess has already printed its error.
     """
 
-    def __init__(self, message: str, is_told: bool = False) -> None:
+    def __init__(self, message: str, is_reported: bool = False) -> None:
         super().__init__(message)
-        self.is_told = is_told
+        self.is_reported = is_reported
 
 
 class TrainingError(ProcessError):

@@ -14,7 +14,7 @@ MODEL = str(DIRECTORY / "model.pt")
 def put_model(directory: Path) -> Path:
     """Have a run's training be done, by signing the network and its curves as the run's own: minutes less."""
     run = run_in(directory)
-    model.save(model.load(MODEL), run.model, run.made_model)
+    model.save(model.load(MODEL), run.model, run.model_parameters)
     for name in ("metrics.csv", "validation.hdf5"):
         shutil.copy(DIRECTORY / name, directory / "train_run")
     return directory

@@ -108,7 +108,7 @@ def settle(run: Path, *names: str) -> None:
         made, wrong = read_config(str(run / "sandbox.cfg"))
         if not wrong:
             there = Artifacts(made, directories)
-            injections, network = there.made_injections, there.made_model
+            injections, network = there.injection_parameters, there.model_parameters
     if "injections" in names:
         for name in ("waveforms", "rejected-parameters"):
             with storage.create_hdf5(str(run / "test_data" / f"{name}.hdf5"), injections):

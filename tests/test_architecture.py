@@ -42,6 +42,9 @@ LAYERS = (
 WIRING = {"tasks", "pipelines", "commands", "cli"}
 """What may know law and luigi."""
 
+DOMAIN = {"strain", "events", "train", "export", "serving", "inference", "sensitivity", "report"}
+"""What gets its numbers as arguments, and knows no configuration. The layers keep it from the run."""
+
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "misc", "legacy", "v2", "lib", "tools"}
 
 
@@ -85,6 +88,17 @@ def test_only_the_wiring_knows_law():
         if home(path) not in WIRING
         for name in imports(path)
         if name.split(".")[0] in ("law", "luigi")
+    ]
+    assert not offenders
+
+
+def test_the_domain_knows_no_configuration():
+    offenders = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in SOURCES
+        if home(path) in DOMAIN
+        for name in imports(path)
+        if name.startswith("aframe.settings.") and name != "aframe.settings.keys.nearest"
     ]
     assert not offenders
 

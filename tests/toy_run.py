@@ -34,12 +34,12 @@ def write_events(run: Artifacts) -> None:
     found["detection_statistic"] = found["snr"] / 8
     found["ifo_snrs"] = np.full((near.sum(), 2), found["snr"][:, None] / 2**0.5)
     attributes = {"num_injections": 5000, "ifos": ["H1", "L1"]}
-    RecoveredTable(found, attributes=attributes).write(run.events("foreground"), run.made_events)
-    RejectedTable({k: v[~near] for k, v in columns.items()}).write(run.rejected, run.made_injections)
+    RecoveredTable(found, attributes=attributes).write(run.events("foreground"), run.event_parameters)
+    RejectedTable({k: v[~near] for k, v in columns.items()}).write(run.rejected, run.injection_parameters)
     for kind, livetime, count in (("background", 2.6e6, 3000), ("0lag", 5e4, 60)):
         events = {
             "detection_statistic": rng.exponential(0.2, count),
             "detection_time": 1.26e9 + np.sort(rng.uniform(0, 5e4, count)),
             "shift": np.zeros((count, 2)),
         }
-        EventTable(events, attributes={"Tb": livetime}).write(run.events(kind), run.made_events)
+        EventTable(events, attributes={"Tb": livetime}).write(run.events(kind), run.event_parameters)

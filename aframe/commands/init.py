@@ -1,12 +1,15 @@
 """``aframe init``: write the files of a new run."""
 
 import argparse
+import io
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from aframe import storage
 from aframe.batch.job import RUN_LAW
@@ -118,7 +121,7 @@ def run(options: argparse.Namespace) -> None:
         _change(texts, change)
     _write(directory, texts)
     if blueprint is not None:
-        print(blueprint.told)
+        print(blueprint.description)
     print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
 
 
@@ -215,52 +218,110 @@ def _change(texts: dict[str, str], change: str) -> None:
     section, dot, name = key.partition(".")
     if not (equals and dot):
         raise ConfigurationError(f"--set {change}: give SECTION.KEY=VALUE, as in inference.Tb=86400")
-    if section == "train":
-        file, separator = "train.yaml", ":"
-        head, body, tail = _around(texts[file], name.split("."))
-        name = name.rpartition(".")[2]
-        pattern = rf"^(\s*){re.escape(name)}:\s*[^#\n]*?(\s*(#.*)?)$"
-    else:
-        file, separator = "sandbox.cfg", " ="
-        problem = key_problem(section, name, value)
-        if problem:
-            raise ConfigurationError(f"--set {change}: {problem}")
-        heading = f"[luigi_{section}]\n"
-        if heading not in texts[file]:
-            texts[file] += f"\n{heading}"
-        head, _, rest = texts[file].partition(heading)
-        body, following, tail = rest.partition("\n[")
-        head, tail = head + heading, following + tail
-        pattern = rf"^(){re.escape(name)}\s*=[^#\n]*?(\s*(#.*)?)$"
-        if not re.search(pattern, body, flags=re.MULTILINE):
-            body = f"{name} = {value}\n{body}"
-    body, count = re.subn(pattern, lambda m: f"{m[1]}{name}{separator} {value}{m[2]}", body, flags=re.MULTILINE)
-    if count != 1:
-        names = {*re.findall(r"^ *(\w+):", texts[file], re.MULTILINE)} - {name}
-        raise ConfigurationError(
-            f"--set {change}: {file} has no key {name!r} there{nearest(name, names)}; see the keys it has"
-        )
-    texts[file] = head + body + tail
+    try:
+        if section == "train":
+            texts["train.yaml"] = _with_parameter(texts["train.yaml"], name.split("."), value)
+        else:
+            texts["sandbox.cfg"] = _with_key(texts["sandbox.cfg"], section, name, value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--set {change}: {error}") from None
 
 
-def _around(text: str, keys: Sequence[str]) -> tuple[str, str, str]:
-    """Split a YAML text at the line of a key.
+def _with_key(text: str, section: str, name: str, value: str) -> str:
+    """Set the value of a key of the ``.cfg``. A new key begins its section, a new section ends the file.
 
     Args:
-        text: The YAML text.
-        keys: Name of the key, preceded by names of enclosing keys. Enclosing keys may be left out.
+        text: Content of the file.
+        section: Section, without ``luigi_``.
+        name: The key.
+        value: Its value, as in the file.
 
     Returns:
-        Text before the line, the line, and text after it. The line is empty if there is no such key.
+        The new content. Comments stay, and begin in their old columns if the value leaves room.
+
+    Raises:
+        ConfigurationError: If the section or key does not exist, or the value is not valid.
     """
-    lines = text.splitlines(keepends=True)
-    path: list[tuple[int, str]] = []
-    for number, line in enumerate(lines):
-        match = re.match(r"( *)(\w+):", line)
-        if match is None:
-            continue
-        path = [(indent, key) for indent, key in path if indent < len(match[1])] + [(len(match[1]), match[2])]
-        outer = iter(key for _, key in path)
-        if match[2] == keys[-1] and all(name in outer for name in keys):
-            return "".join(lines[:number]), line, "".join(lines[number + 1 :])
-    return text, "", ""
+    from configupdater import ConfigUpdater
+
+    problem = key_problem(section, name, value)
+    if problem:
+        raise ConfigurationError(problem)
+    file = ConfigUpdater(inline_comment_prefixes=("#", ";"))
+    file.read_string(text)
+    heading, comment = f"luigi_{section}", ""
+    if heading not in file:
+        file[file.sections()[-1]].add_after.space().section(heading)
+    keys = file[heading]
+    if name in keys:
+        # the value has no comment, and ConfigUpdater writes none behind a new value
+        line = str(keys[name]).partition("=")[2].strip()
+        comment = line.removeprefix(keys[name].value or "").strip().rjust(len(line) - len(value) - 1)
+    else:
+        keys.insert_at(0).option(name)
+    keys[name].set_values(f"{value} {comment}".rstrip().splitlines(), prepend_newline=False)
+    return str(file)
+
+
+def _with_parameter(text: str, keys: Sequence[str], value: str) -> str:
+    """Set the value of a key of the training's YAML.
+
+    Args:
+        text: Content of the file.
+        keys: Name of the key, preceded by names of enclosing keys. Enclosing keys may be left out.
+        value: The value, as YAML.
+
+    Returns:
+        The new content. Comments stay, and begin in their old columns if the value leaves room.
+
+    Raises:
+        ConfigurationError: If the key does not exist, or the value is no YAML.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, sys.maxsize
+    yaml.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    tree = yaml.load(text)
+    mappings = dict(_mappings(tree))
+    path, name = next((path for path in mappings if _matches(path, keys)), None), keys[-1]
+    if path is None:
+        close = nearest(name, {path[-1] for path in mappings} - {name})
+        raise ConfigurationError(f"train.yaml has no key {name!r} there{close}; see the keys it has")
+    try:
+        mappings[path][name] = yaml.load(value)
+    except (YAMLError, ValueError):  # the second of dates and of tagged numbers
+        raise ConfigurationError(f"{value!r} is no YAML: mend its brackets and quotes, or put all in quotes") from None
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
+
+
+def _mappings(tree: dict[str, Any], outer: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Keys of nested mappings, in the order of the file.
+
+    Args:
+        tree: The outermost mapping.
+        outer: Names of the keys that enclose it.
+
+    Yields:
+        Names from the outermost key to the key, and the mapping that has the key.
+    """
+    for name, value in tree.items():
+        yield (*outer, name), tree
+        if isinstance(value, dict):
+            yield from _mappings(value, (*outer, name))
+
+
+def _matches(path: Sequence[str], keys: Sequence[str]) -> bool:
+    """Whether a key has the last name, and the other names enclose it in their order.
+
+    Args:
+        path: Names from the outermost key to the key.
+        keys: Name of a key, preceded by names of enclosing keys.
+    """
+    names = iter(path)
+    return path[-1] == keys[-1] and all(key in names for key in keys)

@@ -29,14 +29,14 @@ def claim_gpu(gpus: str, directory: str | None = None) -> str:
     names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
     folder = Path(directory or Path(tempfile.gettempdir()) / f"aframe-gpus-{os.getuid()}")
     folder.mkdir(parents=True, exist_ok=True)
-    is_told = False
+    is_waiting = False
     while True:
         for gpu in names:
             if (os.getpid(), gpu) in _gpus or _claim(folder, gpu):
                 return gpu
-        if not is_told:
+        if not is_waiting:
             print(f"all of GPUs {gpus} are taken: waiting for one, as each worker has one of its own", flush=True)
-            is_told = True
+            is_waiting = True
         time.sleep(GPU_POLL_INTERVAL)
 
 

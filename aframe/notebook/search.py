@@ -157,7 +157,7 @@ class Search(DisplayedObject):
     def _volumes_of(self, new: Mapping[str, Population]) -> dict[str, VolumeCurve]:
         """Compute the volumes of populations, by name, that the sensitivity step has not computed."""
         self._existing("recovered injections", self.run.clean("foreground"))
-        storage.check_parameters(self._existing("rejected draws", self.run.rejected), self.run.made_injections)
+        storage.check_parameters(self._existing("rejected draws", self.run.rejected), self.run.injection_parameters)
         pairs = [pair for name in new if (pair := volume.mass_pair(name)) is not None]
         others = [str(population) for name, population in new.items() if volume.mass_pair(name) is None]
         source, targets = populations(self.run, pairs, others)

@@ -45,7 +45,9 @@ def gather(
     train_run: str | None,
     train_data: str | None = None,
     test_data: str | None = None,
+    *,
     title: str = "Search for compact binary mergers",
+    units: Mapping[str, str] | None = None,
 ) -> ReportInputs:
     """Read all results of a run that exist. Of background events it reads only the statistic.
 
@@ -56,6 +58,7 @@ def gather(
         train_data: Directory of ``training_waveforms.hdf5`` and ``val_waveforms.hdf5``, if any.
         test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if any.
         title: Heading of the page.
+        units: Units of the run's parameters, by ``section.key``. None shows them without units.
 
     Raises:
         StorageError: If a file exists but cannot be read.
@@ -79,6 +82,7 @@ def gather(
     return ReportInputs(
         title=title,
         configuration=configuration or None,
+        units=units or {},
         training=read_metrics(metrics) if metrics and storage.exists(metrics) else None,
         background=background,
         candidates=_candidates(present.get("candidates.hdf5"), events, background),

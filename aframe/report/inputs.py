@@ -53,6 +53,7 @@ class ReportInputs:
     Attributes:
         title: Heading of the page.
         configuration: Parameters of the run by ``section.key``.
+        units: Units of the parameters by ``section.key``. Those without a unit may be left out.
         training: Epochs and values of each metric.
         background: Events of time slides.
         candidates: Zero-lag events, loudest first.
@@ -71,6 +72,7 @@ class ReportInputs:
 
     title: str
     configuration: Mapping[str, Any] | None
+    units: Mapping[str, str]
     training: TrainingCurves | None
     background: Background | None
     candidates: CandidateTable | None

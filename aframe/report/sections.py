@@ -11,7 +11,7 @@ from aframe.report import figures, html
 from aframe.report.candidates import candidates
 from aframe.report.html import Figures, fill, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
-from aframe.report.text import duration, number, rate, unit
+from aframe.report.text import duration, number, rate
 from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import snr_efficiency
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, remarks
@@ -279,7 +279,7 @@ def _configuration(inputs: ReportInputs, plots: Figures) -> Markup:
     for key, value in sorted(inputs.configuration.items()):
         section, _, name = key.rpartition(".")
         text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-        groups.setdefault(section or "other", []).append([name, f"{text} {unit(section, name)}".strip()])
+        groups.setdefault(section or "other", []).append([name, f"{text} {inputs.units.get(key, '')}".strip()])
     return Markup().join(
         fill(FOLDED, heading=section, content=html.table(("Parameter", "Value"), rows))
         for section, rows in groups.items()

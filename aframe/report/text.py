@@ -1,11 +1,8 @@
 """Numbers, durations and rates as text."""
 
-import dataclasses
 import math
-import typing
 
 from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
-from aframe.settings.sections import Config
 
 SCALES = ((SECONDS_PER_YEAR, "year"), (SECONDS_PER_DAY, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
@@ -55,19 +52,3 @@ def rate(far_per_year: float, is_upper_limit: bool = False) -> str:
         return f"{limit}{number(far_per_year * SECONDS_PER_DAY / SECONDS_PER_YEAR)} per day"
     text = duration(SECONDS_PER_YEAR / far_per_year)
     return f"{limit}1 per {text.removeprefix('1 ') if text.startswith('1 ') else text}"
-
-
-def unit(section: str, name: str) -> str:
-    """Unit of a configuration key; empty if the key has no unit or does not exist.
-
-    Args:
-        section: Section of the configuration.
-        name: Name of the key.
-
-    >>> unit("search", "kernel_length")
-    's'
-    """
-    kind = typing.get_type_hints(Config).get(section)
-    fields = {field.name: field for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
-    value = str(fields[name].metadata["unit"]) if name in fields else ""
-    return "" if value == "path" else value

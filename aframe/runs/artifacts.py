@@ -33,13 +33,13 @@ class Artifacts(Paths):
         directories: The run's directories.
     """
 
-    def made_strain(self, stage: Stage) -> dict[str, Any]:
+    def strain_parameters(self, stage: Stage) -> dict[str, Any]:
         """Parameters of a stage's segments and strain."""
         other = "data.test_stop" if stage == "train" else "data.train_start"
         keys = self.config.parameters("data", "search.ifos", "search.sample_rate", "search.seed")
         return {name: value for name, value in keys.items() if name != other}
 
-    def made_signals(self) -> dict[str, Any]:
+    def signal_parameters(self) -> dict[str, Any]:
         """Parameters of all signals, except their number.
 
         They include the content of a prior file or of a user's module.
@@ -58,29 +58,29 @@ class Artifacts(Paths):
         return _source_of(prior.partition("(")[0])
 
     @property
-    def made_training_waveforms(self) -> dict[str, Any]:
+    def training_waveform_parameters(self) -> dict[str, Any]:
         """Parameters of the training polarizations."""
         keys = self.config.parameters("search.sample_rate", "search.seed", "waveforms.num_training_waveforms")
-        return keys | {k: v for k, v in self.made_signals().items() if k.startswith("waveforms.")}
+        return keys | {k: v for k, v in self.signal_parameters().items() if k.startswith("waveforms.")}
 
     @property
-    def made_validation_waveforms(self) -> dict[str, Any]:
+    def validation_waveform_parameters(self) -> dict[str, Any]:
         """Parameters of the validation responses."""
         selection = self.config.parameters("injections.snr_threshold", "waveforms.num_validation_waveforms")
-        return self.made_strain("train") | self.made_signals() | selection
+        return self.strain_parameters("train") | self.signal_parameters() | selection
 
     @property
-    def made_injections(self) -> dict[str, Any]:
+    def injection_parameters(self) -> dict[str, Any]:
         """Parameters of the testing injections."""
         placement = self.config.parameters("injections", "inference.shifts")
-        return self.made_strain("test") | self.made_signals() | placement
+        return self.strain_parameters("test") | self.signal_parameters() | placement
 
     @property
-    def made_model(self) -> dict[str, Any]:
+    def model_parameters(self) -> dict[str, Any]:
         """Parameters of the trained model: those of all training data, and the content of the training YAML."""
-        return self.made_model_by(self.training_yaml)
+        return self.model_parameters_by(self.training_yaml)
 
-    def made_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def model_parameters_by(self, training_yaml: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Parameters of the model that another training YAML makes from the same data.
 
         Args:
@@ -102,10 +102,10 @@ class Artifacts(Paths):
         source = _source_of(str(training.get("train.model.architecture.class_path", "")))
         if source is not None:
             training["train.model.architecture's SHA-256"] = storage.sha256(source)
-        signals = self.made_training_waveforms
+        signals = self.training_waveform_parameters
         if training.get("train.data.waveforms") == "generated":
             signals = {name: value for name, value in signals.items() if ".num_" not in name}
-        return signals | self.made_validation_waveforms | training
+        return signals | self.validation_waveform_parameters | training
 
     @property
     def stores_training_waveforms(self) -> bool:
@@ -113,9 +113,9 @@ class Artifacts(Paths):
         return training_parameters(self.training_yaml).get("train.data.waveforms") != "generated"
 
     @property
-    def made_repository(self) -> dict[str, Any]:
+    def repository_parameters(self) -> dict[str, Any]:
         """Parameters of the exported model."""
-        return self.made_model | self.config.parameters("export")
+        return self.model_parameters | self.config.parameters("export")
 
     @property
     def scoring_parameters(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Artifacts(Paths):
         return {SCORING_PRECISION: self.precision("scoring")}
 
     @property
-    def made_units(self) -> dict[str, Any]:
+    def unit_parameters(self) -> dict[str, Any]:
         """Parameters of a unit's events. They do not include the number of units and the server's address."""
         planning = tuple(
             f"inference.{k}" for k in ("Tb", "background_per_job", "return_timeseries", "embeddings_cache")
@@ -131,22 +131,22 @@ class Artifacts(Paths):
         scoring = self.config.parameters("inference", "sensitivity.recovery_window") | self.scoring_parameters
         scoring = {k: v for k, v in scoring.items() if k not in planning and not k.startswith("inference.triton_")}
         served = self.config.parameters("export") if self.config.inference.asks_the_repository else {}
-        return self.made_model | self.made_injections | scoring | served
+        return self.model_parameters | self.injection_parameters | scoring | served
 
     @property
-    def made_events(self) -> dict[str, Any]:
+    def event_parameters(self) -> dict[str, Any]:
         """Parameters of the merged events."""
-        return self.made_units | self.config.parameters("inference.Tb")
+        return self.unit_parameters | self.config.parameters("inference.Tb")
 
     @property
-    def made_clean(self) -> dict[str, Any]:
+    def clean_event_parameters(self) -> dict[str, Any]:
         """Parameters of the events outside vetoed time. Without vetoes, those of all events."""
-        return self.made_events | (self.config.parameters("vetoes") if self.config.vetoes.given else {})
+        return self.event_parameters | (self.config.parameters("vetoes") if self.config.vetoes.given else {})
 
     @property
-    def made_answers(self) -> dict[str, Any]:
+    def answer_parameters(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
-        return self.made_clean | self.config.parameters("sensitivity", "candidates")
+        return self.clean_event_parameters | self.config.parameters("sensitivity", "candidates")
 
 
 def _source_of(path: str) -> str | None:

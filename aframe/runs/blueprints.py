@@ -54,14 +54,14 @@ class Blueprint:
     Attributes:
         title: Description of the search, for the first line of its ``.cfg``.
         changes: Keys of the shipped ``.cfg`` with other values, as ``section.key``.
-        told: Description of the data and of their check, for the terminal.
+        description: Description of the data and of their check, for the terminal.
         livetime: Approximate coincident strain, s.
         base: Configuration that is changed.
     """
 
     title: str
     changes: dict[str, str]
-    told: str
+    description: str
     livetime: float
     base: Config
 

@@ -55,7 +55,7 @@ class RunStage:
 
 def _strain(stage: Stage) -> tuple[RunStage, RunStage]:
     def made_with(run: Artifacts) -> storage.Parameters:
-        return run.made_strain(stage)
+        return run.strain_parameters(stage)
 
     return (
         RunStage(
@@ -82,58 +82,59 @@ STAGES = (
     *_strain("test"),
     RunStage(
         task="GenerateTrainingWaveforms", part="waveforms", name="training waveforms",
-        made_with=lambda run: run.made_training_waveforms,
+        made_with=lambda run: run.training_waveform_parameters,
         outputs=lambda run: {"waveforms": run.training_waveforms},
         is_needed=lambda run: run.stores_training_waveforms,
     ),
     RunStage(
         task="GenerateValidationWaveforms", part="waveforms", name="validation waveforms",
-        made_with=lambda run: run.made_validation_waveforms,
+        made_with=lambda run: run.validation_waveform_parameters,
         outputs=lambda run: {"waveforms": run.validation_waveforms},
     ),
     RunStage(
         task="GenerateInjections", part="waveforms", name="testing injections",
-        made_with=lambda run: run.made_injections,
+        made_with=lambda run: run.injection_parameters,
         units="parts", unit_files=lambda run: _in(run.directories.test_data, "injections", "*-*.hdf5"),
         merged_by="MergeInjections",
     ),
     RunStage(
         task="MergeInjections", part="waveforms", name="injections, merged",
-        made_with=lambda run: run.made_injections,
+        made_with=lambda run: run.injection_parameters,
         outputs=lambda run: {"injections": run.injections, "rejected": run.rejected},
     ),
     RunStage(
-        task="Train", part="train", name="trained model", made_with=lambda run: run.made_model,
+        task="Train", part="train", name="trained model", made_with=lambda run: run.model_parameters,
         outputs=lambda run: {"model": run.model}, unit_files=_checkpoints, is_lasting=True,
     ),
     RunStage(
-        task="Export", part="export", name="exported model", made_with=lambda run: run.made_repository,
+        task="Export", part="export", name="exported model", made_with=lambda run: run.repository_parameters,
         outputs=lambda run: {"configuration": run.served_model}, is_lasting=True,
     ),
     RunStage(
-        task="ScoreSlides", part="inference", name="scored slides", made_with=lambda run: run.made_units,
+        task="ScoreSlides", part="inference", name="scored slides", made_with=lambda run: run.unit_parameters,
         units="units", unit_files=lambda run: _in(run.directories.results, "units", "*.hdf5"),
     ),
     RunStage(
-        task="MergeEvents", part="inference", name="events, merged", made_with=lambda run: run.made_events,
+        task="MergeEvents", part="inference", name="events, merged", made_with=lambda run: run.event_parameters,
         outputs=lambda run: {kind: run.events(kind) for kind in EVENT_KINDS}, is_lasting=True,
     ),
     RunStage(
-        task="VetoEvents", part="inference", name="events outside vetoed time", made_with=lambda run: run.made_clean,
+        task="VetoEvents", part="inference", name="events outside vetoed time",
+        made_with=lambda run: run.clean_event_parameters,
         outputs=lambda run: {kind: run.clean(kind) for kind in (*EVENT_KINDS, "live", "vetoed")},
         unit_files=lambda run: _in(run.directories.results, "clean", "*.hdf5"), is_lasting=True,
         is_needed=lambda run: run.config.vetoes.given,
     ),
     RunStage(
         task="SensitiveVolume", part="sensitivity", name="sensitive volume and candidates",
-        made_with=lambda run: run.made_answers, is_lasting=True,
+        made_with=lambda run: run.answer_parameters, is_lasting=True,
         outputs=lambda run: {
             "table": run.plot("sensitive_volume.h5"), "figures": run.plot("sensitive_volume.html"),
             "candidates": run.result("candidates.hdf5"), "closeups": run.result("closeups.hdf5"),
         },
     ),
     RunStage(
-        task="Report", part="report", name="report", made_with=lambda run: run.made_answers,
+        task="Report", part="report", name="report", made_with=lambda run: run.answer_parameters,
         outputs=lambda run: {"report": run.result("report.html")}, is_lasting=True,
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from aframe.errors import MistakesError
 from aframe.settings.keys import Mistake
 
-SECTION = re.compile(r"^\[(.+)\]")
+SECTION = re.compile(r"^\[([^]]+)\]")
 
 KEY = re.compile(r"^([^\s=:#;\[][^=:]*?)\s*[=:]")
 """Start of a line with a key. Lines that continue a value are indented."""

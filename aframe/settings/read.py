@@ -114,6 +114,20 @@ def choices_of(section: str, name: str) -> Collection[str]:
     return tuple(fields[name].metadata["choices"]) if name in fields else ()
 
 
+def units() -> dict[str, str]:
+    """Units of the keys that have one, as ``section.key``.
+
+    >>> units()["search.kernel_length"]
+    's'
+    """
+    return {
+        f"{section}.{field.name}": field.metadata["unit"]
+        for section, kind in _kinds().items()
+        for field in dataclasses.fields(kind)
+        if field.metadata["unit"] not in ("", "path")
+    }
+
+
 def _kinds() -> dict[str, Any]:
     """Class of each section. The section of a task has the keys of ``[luigi_batch]``."""
     kinds = {name: kind for name, kind in typing.get_type_hints(Config).items() if dataclasses.is_dataclass(kind)}

@@ -18,6 +18,7 @@ from aframe.inference.closeup_files import write_closeups
 from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity import volume
+from aframe.settings.read import units
 from aframe.steps.planning import plan_slides, time_slides
 from aframe.steps.scoring import clustering, trained_model
 from aframe.steps.targets import target_populations, weigh_draws
@@ -46,12 +47,12 @@ def estimate_sensitivity(run: Artifacts) -> None:
     populations = Populations(source, load_population(masses, run.config.resolve) if masses else None)
     ranked = rank_run(run, background, recovered, populations)
     ranked.attributes |= livetimes(run)
-    write_candidates(ranked, run.directories.results, run.made_answers)
-    write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.made_answers)
-    storage.sign(run.plot("sensitive_volume.html"), run.made_answers)
+    write_candidates(ranked, run.directories.results, run.answer_parameters)
+    write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.answer_parameters)
+    storage.sign(run.plot("sensitive_volume.html"), run.answer_parameters)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, efficiencies, run.made_answers, livetimes(run))
+    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, efficiencies, run.answer_parameters, livetimes(run))
 
 
 def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:
@@ -70,10 +71,12 @@ def build_report(run: Artifacts) -> None:
     from aframe.report.paper import write_figures
 
     directories = run.directories
-    inputs = gather(directories.results, directories.train_run, directories.train_data, directories.test_data)
+    inputs = gather(
+        directories.results, directories.train_run, directories.train_data, directories.test_data, units=units()
+    )
     names = write_figures(inputs, run.result("figures"))
     page = build(inputs, [f"figures/{name}" for name in names])
-    storage.sign(run.result("report.html"), run.made_answers)
+    storage.sign(run.result("report.html"), run.answer_parameters)
     storage.write_text(run.result("report.html"), page)
 
 

@@ -189,7 +189,7 @@ def choose_engine(run: Artifacts, model: Model, device: str) -> str:
             scorers["onnx"] = OnnxScorer(model, served, run.repository, export.model_name, torch.get_num_threads())
         return fastest(scorers)
 
-    return str(_measured_once(run, "engine", device, run.made_repository, measure))
+    return str(_measured_once(run, "engine", device, run.repository_parameters, measure))
 
 
 def choose_batch_size(run: Artifacts, model: Model, device: str) -> int:
@@ -213,7 +213,7 @@ def choose_batch_size(run: Artifacts, model: Model, device: str) -> int:
 
         return best_batch_size(network, model.preprocessing, precision, device)
 
-    parameters = run.made_model | run.scoring_parameters
+    parameters = run.model_parameters | run.scoring_parameters
     return int(_measured_once(run, "batch_size", device, parameters, measure))
 
 

@@ -11,4 +11,4 @@ def export_model(run: Artifacts) -> None:
     from aframe.train import model
 
     options = serving_options(run.config.export)
-    publish(model.load(run.model), storage.sha256(run.model), run.repository, options, run.made_repository)
+    publish(model.load(run.model), storage.sha256(run.model), run.repository, options, run.repository_parameters)

@@ -50,7 +50,7 @@ def score_unit(
         stack.callback(search.scorer.close)
         writer = None
         if "timeseries" in outputs:
-            file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.made_units))
+            file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.unit_parameters))
             writer = functools.partial(write_series, file)
         for segment, slides in unit.by_segment():
             report = None if progress is None else functools.partial(_after, progress, done, total)
@@ -58,13 +58,13 @@ def score_unit(
             done += search.grid.livetime([slide for slide in slides if slide.number != 0])
     if "foreground" in outputs:
         recovered = RecoveredTable.concatenate([table for _, table in tables if table is not None])
-        recovered.write(outputs["foreground"], run.made_units)
+        recovered.write(outputs["foreground"], run.unit_parameters)
     merged = EventTable.concatenate([events for events, _ in tables])
     for kind, is_zero_lag in (("background", False), ("0lag", True)):
         if kind in outputs:
             table = merged.rows((merged["shift"] == 0).all(axis=1) == is_zero_lag)
             table.attributes["Tb"] = search.grid.livetime(unit.of_kind(is_zero_lag))
-            table.write(outputs[kind], run.made_units)
+            table.write(outputs[kind], run.unit_parameters)
 
 
 def _after(progress: ProgressReport, offset: float, total: float, done: float, _: float) -> None:
@@ -131,7 +131,7 @@ def merge_events(run: Artifacts) -> None:
     units = [unit_outputs(run, unit) for unit in plan_units(run)]
     for kind, table in (("0lag", EventTable), ("foreground", RecoveredTable), ("background", EventTable)):
         paths = [unit[kind] for unit in units if kind in unit]
-        merge_tables(table, paths, run.events(kind), run.made_events, ["Tb"])
+        merge_tables(table, paths, run.events(kind), run.event_parameters, ["Tb"])
 
 
 def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bool) -> "SlideStretch":

@@ -50,7 +50,7 @@ def find_segments(run: Artifacts, stage: Stage) -> None:
     """
     start, stop = run.interval(stage)
     segments = analysable(strain_source(run.config), start, stop)
-    write_segments(run.segments(stage), segments, run.made_strain(stage))
+    write_segments(run.segments(stage), segments, run.strain_parameters(stage))
 
 
 def segments_of(run: Artifacts, stage: Stage) -> list[Segment]:
@@ -78,6 +78,6 @@ def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
         path = background_path(run.data_directory(stage), piece.start, piece.duration)
         names.append(path.rpartition("/")[2])
         strain = {ifo: piece.strain[ifo] for ifo in search.ifos}
-        write_background(path, strain, piece.start, search.sample_rate, run.made_strain(stage))
-    storage.sign(run.strain_index(stage, segment), run.made_strain(stage))
+        write_background(path, strain, piece.start, search.sample_rate, run.strain_parameters(stage))
+    storage.sign(run.strain_index(stage, segment), run.strain_parameters(stage))
     storage.write_text(run.strain_index(stage, segment), "\n".join(names) + "\n")

@@ -35,7 +35,7 @@ def train_model(run: Artifacts, gpus: str) -> None:
     die = functools.partial(die_with, os.getpid(), signal.SIGTERM)
     process = subprocess.run(command, env=environment, check=False, preexec_fn=die)
     if process.returncode > 0:
-        raise TrainingError("training failed: its output says why", is_told=True)
+        raise TrainingError("training failed: its output says why", is_reported=True)
     if process.returncode < 0:
         raise TrainingError(
             f"training was ended by signal {-process.returncode}, perhaps because memory ran out: run again to "

@@ -119,7 +119,7 @@ def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | N
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         announce(precision, keys.get("train.trainer.accelerator", AUTO))
     options += ["--trainer.precision", precision]
-    checkpoints, parameters = run.checkpoints, run.made_model_by(path, changes)
+    checkpoints, parameters = run.checkpoints, run.model_parameters_by(path, changes)
     last = storage.join(checkpoints, "last.ckpt")
     is_resumed = storage.exists(last)
     if is_resumed:

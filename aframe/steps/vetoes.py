@@ -32,18 +32,18 @@ def veto_events(run: Artifacts) -> None:
     in_slides = union(vetoes, ifos, zero_lag=False)
     recovered = RecoveredTable.read(run.events("foreground"))
     injections = clean_injections(recovered, ifos, in_slides)
-    injections.write(run.clean("foreground"), run.made_clean)
+    injections.write(run.clean("foreground"), run.clean_event_parameters)
     unshifted = grid.event_spans(
         starts, [grid.slide(index, duration, 0) for index, (_, duration) in enumerate(segments)]
     )
     zero_lag, vetoed_events = _clean_zero_lag(EventTable.read(run.events("0lag")), unshifted, ifos, vetoes)
-    zero_lag.write(run.clean("0lag"), run.made_clean)
-    vetoed_events.write(run.clean("vetoed"), run.made_clean)
+    zero_lag.write(run.clean("0lag"), run.clean_event_parameters)
+    vetoed_events.write(run.clean("vetoed"), run.clean_event_parameters)
     shifted = grid.event_spans(starts, slides)
     background, live = clean_events(EventTable.read(run.events("background")), shifted, ifos, in_slides)
-    background.write(run.clean("background"), run.made_clean)
+    background.write(run.clean("background"), run.clean_event_parameters)
     Table({"start": live.start, "duration": live.duration, "shift": live.shift}).write(
-        run.clean("live"), run.made_clean
+        run.clean("live"), run.clean_event_parameters
     )
     seconds = [
         f"{table.livetime:.0f} of {table.attributes['Tb_before_vetoes']:.0f} s" for table in (background, zero_lag)

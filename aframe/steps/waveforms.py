@@ -64,7 +64,7 @@ def generate_training_waveforms(run: Artifacts, progress: ProgressReport | None 
     rng = seeding.generator(run.config.search.seed, "training waveforms")
     number = run.config.waveforms.num_training_waveforms
     batches = polarization_batches(signal_source(run.config), number, rng, progress=progress)
-    write_tables([run.training_waveforms], ((batch,) for batch in batches), run.made_training_waveforms, COUNTS)
+    write_tables([run.training_waveforms], ((batch,) for batch in batches), run.training_waveform_parameters, COUNTS)
 
 
 def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | None = None) -> None:
@@ -79,7 +79,7 @@ def generate_validation_waveforms(run: Artifacts, progress: ProgressReport | Non
     number = run.config.waveforms.num_validation_waveforms
     batches = accepted_signals(signal_source(run.config), chosen, number, rng, progress=progress)
     accepted = ((batch,) for batch, _ in batches)
-    write_tables([run.validation_waveforms], accepted, run.made_validation_waveforms, COUNTS)
+    write_tables([run.validation_waveforms], accepted, run.validation_waveform_parameters, COUNTS)
 
 
 def generate_injections(run: Artifacts, batch: InjectionBatch, progress: ProgressReport | None = None) -> None:
@@ -101,14 +101,14 @@ def generate_injections(run: Artifacts, batch: InjectionBatch, progress: Progres
     source, chosen, store = signal_source(run.config), selection(run, path), run.config.injections.store_waveforms
     batches = injection_set(source, chosen, place, batch.count, rng, store_waveforms=store, progress=progress)
     parts = [run.injection_part(kind, batch.segment, batch.slide) for kind in ("accepted", "rejected")]
-    write_tables(parts, batches, run.made_injections, COUNTS)
+    write_tables(parts, batches, run.injection_parameters, COUNTS)
 
 
 def merge_injections(run: Artifacts) -> None:
     """Merge the parts in order. They are deleted after both tables are complete."""
     parts = plan_injections(run)
     paths = {kind: [run.injection_part(kind, b.segment, b.slide) for b in parts] for kind in ("rejected", "accepted")}
-    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.made_injections, COUNTS)
-    merge_tables(InjectionTable, paths["accepted"], run.injections, run.made_injections, COUNTS)
+    merge_tables(RejectedTable, paths["rejected"], run.rejected, run.injection_parameters, COUNTS)
+    merge_tables(InjectionTable, paths["accepted"], run.injections, run.injection_parameters, COUNTS)
     for path in paths["rejected"] + paths["accepted"]:
         storage.remove(path)

@@ -59,9 +59,9 @@ def _with_retries(request: Callable[[], Stretch], ifo: str, start: float, stop: 
         if delay is None or all(isinstance(reason, ValueError) for reason in reasons):  # which says: no such data
             break
         time.sleep(delay)
-    told = "; ".join(" ".join(f"{type(reason).__name__}: {reason}".split()) for reason in reasons)
+    causes = "; ".join(" ".join(f"{type(reason).__name__}: {reason}".split()) for reason in reasons)
     raise DataError(
-        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({told}): check the network and that the "
+        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({causes}): check the network and that the "
         "time has open data, and run again; what is complete is kept"
     ) from cause
 
@@ -92,8 +92,8 @@ def _cut(stretches: Sequence[Stretch], start: float, stop: float) -> list[Stretc
 
 def _local(directory: str, ifo: str, start: float, stop: float, sample_rate: float) -> list[Stretch]:
     """What the files of a directory hold of one detector."""
-    found = [recording for recording in recordings.in_directory(directory) if recording.ifo == ifo]
-    return _cut(recordings.assemble(found, sample_rate, start - EDGE_DURATION, stop + EDGE_DURATION), start, stop)
+    files = [recording for recording in recordings.in_directory(directory) if recording.ifo == ifo]
+    return _cut(recordings.assemble(files, sample_rate, start - EDGE_DURATION, stop + EDGE_DURATION), start, stop)
 
 
 def strain_for_segment(source: StrainSource, start: float, stop: float) -> list[Coincident]:

@@ -194,10 +194,10 @@ def cut(segments: Iterable[Segment], start: float, stop: float) -> list[Segment]
     return intersect(segments, [Segment(start, stop)])
 
 
-def recorded_segments(found: Iterable[recordings.Recording], ifos: Sequence[str]) -> list[Segment]:
+def recorded_segments(files: Iterable[recordings.Recording], ifos: Sequence[str]) -> list[Segment]:
     """The time that files cover for all detectors."""
-    found = list(found)
-    return intersect(*([Segment(r.start, r.stop) for r in found if r.ifo == ifo] for ifo in ifos))
+    files = list(files)
+    return intersect(*([Segment(r.start, r.stop) for r in files if r.ifo == ifo] for ifo in ifos))
 
 
 def analysable(source: StrainSource, start: float, stop: float) -> list[Segment]:

@@ -107,7 +107,7 @@ class OneLineErrors(logging.Filter):
             return True
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, AframeError):
-            if not (isinstance(error, ProcessError) and error.is_told):
+            if not (isinstance(error, ProcessError) and error.is_reported):
                 self.tell(str(error))
             return False
         texts = TRACEBACK_END.findall(record.getMessage())
@@ -284,8 +284,8 @@ def tell_failed(task: AframeTask, error: BaseException) -> None:
         task: The task.
         error: Its error.
     """
-    is_told = isinstance(error, ProcessError) and error.is_told
-    if not isinstance(task, law.WrapperTask) and not is_told:
+    is_reported = isinstance(error, ProcessError) and error.is_reported
+    if not isinstance(task, law.WrapperTask) and not is_reported:
         message = str(error) if isinstance(error, AframeError) else f"{type(error).__name__}: {error}"
         activity.fail(task.artifacts.activity(task.title), task.title, " ".join(message.split()), task.own_log)
 

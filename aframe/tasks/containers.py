@@ -75,7 +75,7 @@ class ContainerProxy(SandboxProxy):
         if code:
             activities = activity.read([task.artifacts.activity(task.title)])
             message = f"{task.title} failed in {sandbox.image} with exit code {code}: why stands above"
-            raise ContainerError(message, is_told=any(each.state == "failed" for each in activities))
+            raise ContainerError(message, is_reported=any(each.state == "failed" for each in activities))
 
 
 class ContainerTask(law.SandboxTask):

@@ -186,8 +186,8 @@ class AframeDataModule(lightning.LightningDataModule):
         if not paths:
             raise DataError(f"no background files in {self.inputs.directory}/background: make the training data first")
         stored, held = (storage.join(self.inputs.directory, f"{name}_waveforms.hdf5") for name in ("training", "val"))
-        wanted = [*paths, held, *([stored] if stage == "fit" and self.signals is None else [])]
-        local = local_copies(self.inputs.directory, wanted)
+        files = [*paths, held, *([stored] if stage == "fit" and self.signals is None else [])]
+        local = local_copies(self.inputs.directory, files)
         paths = [local[path] for path in paths]
         sizes = [round(parse_background_path(path)[1] * search.sample_rate) for path in paths]
         training, held_out = split(sizes, self.validation_fraction, self.inputs)
@@ -237,11 +237,11 @@ class AframeDataModule(lightning.LightningDataModule):
         allocate = functools.partial(self._allocate, "waveforms", self.memory[1], self.waveform_dtype)
         return StoredSignals.read(path, self.inputs.sample_rate, allocate)
 
-    def _allocate(self, what: str, wanted: Memory, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
+    def _allocate(self, what: str, memory: Memory, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
         """Room for an array, where it fits; says where that is if it is not the obvious place."""
         size = math.prod(shape) * dtype.itemsize
         sharers = 1 if self.trainer is None else self.trainer.num_devices
-        place = choose_place(wanted, size, self.device, sharers)
+        place = choose_place(memory, size, self.device, sharers)
         if place != ("host" if self.device.type == "cpu" else "device"):
             print(f"{what} ({size / 1e9:.1f} GB): {place}", flush=True)
         return allocate(shape, dtype, place, self.device)
@@ -269,8 +269,8 @@ class AframeDataModule(lightning.LightningDataModule):
         on_host, on_device = (
             torch.Generator(where).manual_seed(int(source.integers(2**63))) for where in ("cpu", device)
         )
-        there = on_device if self.background.streams.device == device else on_host
-        windows, responses = self.background.sample(self.batch_size, self.inputs.kernel_size, there, device)
+        generator = on_device if self.background.streams.device == device else on_host
+        windows, responses = self.background.sample(self.batch_size, self.inputs.kernel_size, generator, device)
         windows = invert_and_reverse(windows, on_device)
         kind = self.mixture.draw(self.batch_size, on_host)  # on the processor, so that none waits to learn how many
         rows = (kind != NOISE).nonzero()[:, 0]
@@ -336,16 +336,16 @@ def split(sizes: Sequence[int], validation_fraction: float, inputs: TrainingInpu
         DataError: If nothing is left to train with.
     """
     usable = inputs.whitening.psd_size + 4 * inputs.kernel_size + inputs.whitening.filter_size
-    wanted = max(usable, round(validation_fraction * sum(sizes)))
+    remaining = max(usable, round(validation_fraction * sum(sizes)))
     training, held_out = [Part(number, 0, size) for number, size in enumerate(sizes)], []
-    while wanted > 0 and training:
+    while remaining > 0 and training:
         last = training.pop()
-        if last.stop - wanted >= usable:
-            training.append(Part(last.file, 0, last.stop - wanted))
-            last = Part(last.file, last.stop - wanted, last.stop)
+        if last.stop - remaining >= usable:
+            training.append(Part(last.file, 0, last.stop - remaining))
+            last = Part(last.file, last.stop - remaining, last.stop)
         held_out.append(last)
-        wanted -= last.stop - last.start
-        wanted = max(wanted, usable) if wanted > 0 else 0
+        remaining -= last.stop - last.start
+        remaining = max(remaining, usable) if remaining > 0 else 0
     if not training:
         raise DataError(
             f"the training background is too short to train and validate with: {len(sizes)} stretches of "

@@ -87,8 +87,8 @@ class StoredSignals:
     def sample(self, number: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """Polarizations of random rows: see ``Signals.sample``."""
         chosen = torch.randint(0, len(self.polarizations), (number,), generator=generator)
-        there = to_device(chosen, self.polarizations.device)
-        waves = to_device(self.polarizations[there], device)
+        rows = to_device(chosen, self.polarizations.device)
+        waves = to_device(self.polarizations[rows], device)
         return waves.float() * to_device(self.scales[chosen], device)[:, None, None]
 
 

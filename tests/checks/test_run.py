@@ -151,7 +151,7 @@ def test_a_batch_system_whose_jobs_are_all_done_need_not_answer(run: Path, capsy
     RUNS["batch system that does not answer"][0](run)
     settle(run, "injections", "model")
     artifacts = run_in(run)
-    with storage.create_hdf5(artifacts.events("background"), artifacts.made_events):
+    with storage.create_hdf5(artifacts.events("background"), artifacts.event_parameters):
         pass
     cli.main([word.format(run=run) for word in CHECK])
     assert capsys.readouterr().out == f"{run}: no mistakes found\n"
@@ -210,7 +210,9 @@ def test_mistakes_survive_a_journey_between_processes() -> None:
 
     error = MistakesError(["one", "two"])
     assert (
-        pickle.loads(pickle.dumps(error)).told == error.told == "error: 2 mistakes, and nothing was run:\n  one\n  two"
+        pickle.loads(pickle.dumps(error)).description
+        == error.description
+        == "error: 2 mistakes, and nothing was run:\n  one\n  two"
     )
-    assert MistakesError(["one"]).told == "error: one"
+    assert MistakesError(["one"]).description == "error: one"
     assert str(error) == "one; two"

@@ -204,7 +204,7 @@ def test_a_job_keeps_its_name_when_its_pod_has_chosen_a_precision(
     for precision in (None, "32-true"):
         monkeypatch.setattr("aframe.runs.paths.recorded", lambda path, allowed, chosen=precision: chosen)
         names.append(lifecycle.manifests_of(run, NAMESPACE, os.environ)[0]["metadata"]["name"])
-        models.append(run.made_model)
+        models.append(run.model_parameters)
     assert models[0] != models[1]
     assert names[0] == names[1]
 

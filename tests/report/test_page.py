@@ -20,7 +20,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 @pytest.fixture(scope="module")
 def page(run_directory: Path) -> str:
     where = [str(run_directory / name) for name in ("results", "train", "train", "test")]
-    return build_report(gather(*where))
+    return build_report(gather(*where, units={"search.sample_rate": "Hz"}))
 
 
 def test_everything_is_shown(page: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.report.inputs import rates_to_show
-from aframe.report.text import duration, number, rate, unit
+from aframe.report.text import duration, number, rate
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,6 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_rate(far: float, is_limit: bool, text: str) -> None:
     assert rate(far, is_limit) == text
-
-
-def test_units_come_from_the_configuration() -> None:
-    assert unit("search", "sample_rate") == "Hz"
-    assert unit("waveforms", "prior") == ""
-    assert unit("nowhere", "nothing") == ""
 
 
 @pytest.mark.parametrize(("lowest", "rates"), [(0.01, [1.0, 12.0, 365.25]), (10.0, [10.0, 365.25]), (7000.0, [7000.0])])

@@ -20,21 +20,21 @@ def test_a_changed_prior_file_is_noticed(tmp_path: Path) -> None:
     directories = _directories(tmp_path)
     run = Artifacts(load_config(str(directory / "sandbox.cfg")), directories)
     (directory / "my.prior").write_text("mass_1 = Uniform(5, 100)\n")
-    before = run.made_signals()
+    before = run.signal_parameters()
     (directory / "my.prior").write_text("mass_1 = Uniform(5, 50)\n")
-    assert before != run.made_signals()
-    assert before["waveforms.prior"] == run.made_signals()["waveforms.prior"] == "my.prior"
+    assert before != run.signal_parameters()
+    assert before["waveforms.prior"] == run.signal_parameters()["waveforms.prior"] == "my.prior"
 
 
 def test_a_changed_module_is_noticed(tmp_path: Path) -> None:
     directory = write_run(tmp_path / "run", "waveforms.prior=my_own_populations.heavy")
     run = Artifacts(load_config(str(directory / "sandbox.cfg")), _directories(tmp_path))
     (directory / "my_own_populations.py").write_text("heavy = 50\n")
-    before = run.made_signals()
+    before = run.signal_parameters()
     (directory / "my_own_populations.py").write_text("heavy = 20\n")
-    assert before != run.made_signals()
+    assert before != run.signal_parameters()
     shipped = Artifacts(load_config(str(write_run(tmp_path / "demo") / "sandbox.cfg")), _directories(tmp_path))
-    assert not [name for name in shipped.made_signals() if "SHA" in name]
+    assert not [name for name in shipped.signal_parameters() if "SHA" in name]
 
 
 def test_events_depend_on_the_engine_and_not_on_the_server(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_events_depend_on_the_engine_and_not_on_the_server(tmp_path: Path) -> No
         directory = write_run(tmp_path / "-".join(["run", *changes]).replace("/", "_"))
         path, keys = directory / "sandbox.cfg", "".join(f"{change}\n" for change in changes)
         path.write_text(path.read_text().replace("[luigi_inference]\n", f"[luigi_inference]\n{keys}"))
-        return Artifacts(load_config(str(path)), _directories(tmp_path)).made_units
+        return Artifacts(load_config(str(path)), _directories(tmp_path)).unit_parameters
 
     torch, triton = parameters(), parameters("engine = triton")
     assert torch["inference.engine"] != triton["inference.engine"]
@@ -63,10 +63,10 @@ def test_a_changed_key_names_exactly_the_files_to_delete(tmp_path: Path) -> None
     before = Artifacts(load_config(str(directory / "sandbox.cfg")), where)
     units = [before.unit("0lag", (0, 0), (0, number), 1) for number in (1, 2)]
     outputs = {
-        **dict.fromkeys(units, before.made_units),
-        before.events("background"): before.made_events,
-        before.result("candidates.hdf5"): before.made_answers,
-        before.validation_waveforms: before.made_validation_waveforms,
+        **dict.fromkeys(units, before.unit_parameters),
+        before.events("background"): before.event_parameters,
+        before.result("candidates.hdf5"): before.answer_parameters,
+        before.validation_waveforms: before.validation_waveform_parameters,
     }
     for path, parameters in outputs.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)

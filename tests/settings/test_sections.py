@@ -8,7 +8,7 @@ from aframe.errors import ConfigurationError
 from aframe.runs.directories import Directories
 from aframe.settings.jobs import Batch
 from aframe.settings.keys import UnknownValueError
-from aframe.settings.read import load_config, read_config
+from aframe.settings.read import load_config, read_config, units
 from aframe.settings.sections import Candidates, Config, Search
 
 GOOD = """
@@ -313,3 +313,9 @@ def test_the_page_of_all_keys_agrees_with_the_code() -> None:
     assert page.read_text() == script["page"](), "run docs/scripts/configuration.py"
     for kind in (Search, Candidates, Batch):
         assert all(f"| `{field.name}` |" in page.read_text() for field in dataclasses.fields(kind))
+
+
+def test_units_are_those_of_the_keys():
+    assert units()["search.sample_rate"] == "Hz"
+    assert units()["ScoreSlides.time"] == units()["batch.time"] == "s"
+    assert not {"waveforms.prior", "data.segments", "nowhere.nothing"} & units().keys()

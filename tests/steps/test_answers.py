@@ -11,7 +11,7 @@ from aframe.errors import ConfigurationError
 from aframe.inference.closeup_files import read_closeups
 from aframe.report.gather import gather
 from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
-from aframe.steps.answers import estimate_sensitivity
+from aframe.steps.answers import build_report, estimate_sensitivity
 from aframe.steps.devices import use_one_gpu
 
 
@@ -62,3 +62,10 @@ def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path
     )
     with pytest.raises(ConfigurationError, match=r"population slow cannot be weighed .* a_1 has one value"):
         raise mistakes_of(run_with_populations(tmp_path / "run", "fixed_populations.slow"))[0]
+
+
+def test_the_report_shows_parameters_with_their_units(tmp_path):
+    run = run_with_populations(tmp_path, "aframe.waveforms.priors.demo_bbh")
+    write_events(run)
+    build_report(run)
+    assert ">1024.0 Hz</td>" in Path(run.result("report.html")).read_text()

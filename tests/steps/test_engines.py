@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = FactorisedNetwork(2, preprocessing.kernel_size, (4, 6), (1, 1), (3, 3), embedding_size=4, head_size=4)
-    model.save(model.Model(network.eval(), preprocessing), artifacts.model, artifacts.made_model)
+    model.save(model.Model(network.eval(), preprocessing), artifacts.model, artifacts.model_parameters)
     export_model(artifacts)
     engines.settle_precision(artifacts, "cpu", announce=False)
     return artifacts
@@ -102,7 +102,7 @@ def test_embeddings_are_cached_if_encoded_and_configured(run):
     assert cache.limit == 2e9
     assert cache.directory.startswith(f"{run.directories.results}/embeddings/")
     assert cache.made_by["model"] == storage.sha256(run.model)
-    assert caching.made_units == run.made_units  # the size of the cache changes no result
+    assert caching.unit_parameters == run.unit_parameters  # the size of the cache changes no result
 
 
 def pretend(monkeypatch, factor):
@@ -114,12 +114,12 @@ def pretend(monkeypatch, factor):
 
 def test_the_precision_of_scoring_is_that_of_the_first_machine(run, tmp_path, monkeypatch, capsys):
     auto = replace(run, directories=replace(run.directories, results=str(tmp_path)))
-    assert auto.made_units["inference.precision"] == "auto"
+    assert auto.unit_parameters["inference.precision"] == "auto"
     pretend(monkeypatch, 50.0)
     assert engines.settle_precision(auto, "cpu") == torch.float32
     reason = "this processor emulates bfloat16: products take about 50 times as long"
     assert capsys.readouterr().out == f"Scoring: precision float32; {reason}\n"
-    assert auto.made_units["inference.precision"] == "float32"
+    assert auto.unit_parameters["inference.precision"] == "float32"
     record = json.loads((tmp_path / "precision.json").read_text())
     assert record["bfloat16_over_float32_time"] == 50.0
     pretend(monkeypatch, 0.3)  # a machine of another kind
@@ -159,7 +159,7 @@ def test_a_record_that_fits_no_output_is_named(run, tmp_path):
     auto = replace(run, directories=replace(run.directories, results=str(tmp_path)))
     (tmp_path / "units").mkdir()
     with h5py.File(tmp_path / "units" / "0lag-0.hdf5", "w") as file:
-        parameters = auto.made_units | {"inference.precision": "float32"}
+        parameters = auto.unit_parameters | {"inference.precision": "float32"}
         file.attrs["aframe_parameters"] = json.dumps(parameters)
     (tmp_path / "precision.json").write_text('{"precision": "bfloat16"}')
     message = (
@@ -179,5 +179,5 @@ def test_a_precision_by_name_is_obeyed(run, tmp_path, monkeypatch, capsys):
     engines._warn_of_emulation.cache_clear()
     assert engines.settle_precision(named, "cpu") == torch.bfloat16
     assert "which this processor emulates" in capsys.readouterr().err
-    assert named.made_units["inference.precision"] == "bfloat16"
+    assert named.unit_parameters["inference.precision"] == "bfloat16"
     assert not (tmp_path / "precision.json").exists()

@@ -50,7 +50,7 @@ def fetch(run: Artifacts, *stages: str) -> None:
         for segment in segments_of(run, stage):
             name = f"background-{segment.start:.0f}-{segment.duration:.0f}.hdf5"
             storage.write_text(f"{run.data_directory(stage)}/background/{name}", "")
-            storage.sign(run.strain_index(stage, segment), run.made_strain(stage))
+            storage.sign(run.strain_index(stage, segment), run.strain_parameters(stage))
             storage.write_text(run.strain_index(stage, segment), f"{name}\n")
 
 

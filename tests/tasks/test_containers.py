@@ -110,7 +110,7 @@ def test_a_container_that_fails_is_reported_in_one_line(run: Path, monkeypatch: 
     monkeypatch.setenv("AFRAME_TEST_CODE", "3")
     with pytest.raises(ContainerError, match=r"FetchStrain test 1/1 failed in .*image\.sif with exit code 3") as caught:
         data.FetchStrain(stage="test", branch=0).run()
-    assert not caught.value.is_told
+    assert not caught.value.is_reported
 
 
 @pytest.mark.container

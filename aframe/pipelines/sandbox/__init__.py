@@ -70,7 +70,7 @@ def begin(gpus: str) -> None:
     except AframeError as error:
         if os.environ.get("AFRAME_DEBUG"):
             raise
-        sys.exit(error.told)
+        sys.exit(error.description)
     if not os.environ.get("AFRAME_DEBUG"):
         sys.excepthook = _tell_interruption
         signal.signal(signal.SIGINT, functools.partial(interrupt, os.getpid()))
