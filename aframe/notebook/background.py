@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from astropy.table import QTable
@@ -15,7 +15,7 @@ from aframe.events.significance import FAR_TOLERANCE, Background
 from aframe.events.tail import ExponentialTail, fit_tail
 from aframe.notebook.arguments import numbers
 from aframe.notebook.display import DisplayedObject, show, with_units
-from aframe.report import panels
+from aframe.report import figures
 from aframe.report.text import duration, number, rate
 from aframe.tables import EventTable
 from aframe.types import Array
@@ -111,8 +111,7 @@ class SearchBackground(DisplayedObject, Background):
         Args:
             axes: Axes to draw on; None makes a new figure.
         """
-        draw = partial(panels.background, slides=self, zero_lag=self.zero_lag, tail=self.tail)
-        return show(draw, axes, ncols=2)
+        return show(figures.background(self, self.zero_lag, self.tail), axes)
 
     def to_astropy(self) -> QTable:
         """All columns of all events, with units.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 from matplotlib.axes import Axes
 
@@ -13,8 +13,9 @@ from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
 from aframe.notebook.display import DisplayedTable, show, show_all
-from aframe.report import html, panels
+from aframe.report import figures, html
 from aframe.report.candidates import candidate_columns
+from aframe.report.closeup_figures import closeup_figures
 from aframe.report.text import duration, number, rate
 
 DISPLAYED_ROWS = 10
@@ -61,7 +62,7 @@ class Candidates(DisplayedTable):
         """
         if not len(self):
             raise DataError("there are no candidates to draw: the search saw no event in its unshifted data")
-        return show(partial(panels.candidates, table=self.table), axes, ncols=2)
+        return show(figures.candidates(self.table), axes)
 
     def plot_closeup(self, rank: int = 1) -> list[Axes]:
         """Draw a close-up of one of the loudest candidates: Q transforms, whitened strain, scores.
@@ -78,20 +79,8 @@ class Candidates(DisplayedTable):
                 f"there is no close-up of candidate {rank} (only of: {ranks}): `num_shown` in "
                 "[luigi_candidates] is the number of close-ups that the sensitivity step makes"
             )
-        closeup = self.closeups[rank]
         time, statistic = (float(self.table[name][rank - 1]) for name in ("detection_time", "detection_statistic"))
-        highest = max(float(transform.energy.max(initial=0.0)) for transform in closeup.q_transforms.values())
-        return show_all(
-            {
-                **{
-                    f"Q transform, {ifo}": partial(panels.q_transform, transform=transform, time=time, highest=highest)
-                    for ifo, transform in closeup.q_transforms.items()
-                },
-                "Whitened strain": partial(panels.whitened_strain, closeup=closeup, time=time),
-                "Scores": partial(panels.scores, closeup=closeup, time=time, statistic=statistic),
-            },
-            columns=2,
-        )
+        return show_all(closeup_figures(self.closeups[rank], time, statistic), columns=2)
 
     @cached_property
     def closeups(self) -> Mapping[int, Closeup]:

@@ -1,7 +1,7 @@
 """Display of the objects of a run: as text, as a table with units, on axes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from astropy.table import QTable
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aframe.notebook.arguments import column_of
-from aframe.report import html, paper
+from aframe.report import html, panels, paper
+from aframe.report.plots import Plot
 from aframe.tables import Table
 from aframe.tables.table import UNITS
 from aframe.types import Array
@@ -81,44 +82,43 @@ def on_screen(**options: Any) -> Figure:
     return plt.figure(dpi=SCREEN_RESOLUTION, **options)
 
 
-def show(draw: Callable[[Axes], None], axes: Axes | None, **legend: Any) -> Axes:
+def show(plot: Plot, axes: Axes | None, draw: Callable[[Axes, Plot], None] = panels.draw) -> Axes:
     """Draw on a user's axes, or on a new figure in the style of the report. The legend is above the axes.
 
     Args:
-        draw: Draws on axes.
+        plot: Description of the panel.
         axes: Axes of the user; None makes a new figure.
-        legend: Options of matplotlib's legend. Without options there is no legend.
+        draw: Draws the panel on axes of the user.
 
     Returns:
         The axes.
     """
     if axes is None:
         with paper.looks():
-            return paper.single(draw, on_screen, **legend).axes[0]
-    draw(axes)
-    if legend:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), **legend)
+            return paper.single(plot, on_screen).axes[0]
+    draw(axes, plot)
+    panels.add_legend(axes, plot)
     return axes
 
 
-def show_all(draws: Mapping[str, Callable[[Axes], None]], columns: int) -> list[Axes]:
+def show_all(plots: Sequence[Plot], columns: int) -> list[Axes]:
     """Draw the panels of one new figure, each with its title and legend.
 
     Args:
-        draws: Functions that draw on axes, by the title of their panel.
+        plots: Descriptions of the panels.
         columns: Number of panels in a row.
 
     Returns:
         Axes of the panels.
     """
-    rows = -(-len(draws) // columns)
+    rows = -(-len(plots) // columns)
     with paper.looks():
         drawn = on_screen(figsize=(paper.BOTH_COLUMNS, paper.HEIGHT * rows))
-        panes = [drawn.add_subplot(rows, columns, k + 1) for k in range(len(draws))]
-        for pane, (title, draw) in zip(panes, draws.items(), strict=True):
-            draw(pane)
-            pane.set_title(title, fontsize="medium")
-            if pane.get_legend_handles_labels()[0]:
+        panes = [drawn.add_subplot(rows, columns, k + 1) for k in range(len(plots))]
+        for pane, plot in zip(panes, plots, strict=True):
+            panels.draw(pane, plot)
+            pane.set_title(plot.title, fontsize="medium")
+            if plot.labels:
                 pane.legend(frameon=True, framealpha=0.8)
     return panes
 

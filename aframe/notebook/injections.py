@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Bool
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from aframe.events.significance import Background
 from aframe.notebook.arguments import numbers, one_number
 from aframe.notebook.display import DisplayedTable, show
-from aframe.report import panels, paper
+from aframe.report import figures
 from aframe.report.inputs import rates_to_show, reference_far_per_year
 from aframe.report.text import number, rate
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
@@ -49,8 +48,7 @@ class Injections(DisplayedTable):
             DataError: If the rate is no number.
             ConfigurationError: If the background cannot measure that rate.
         """
-        far = self.reference_far_per_year if far_per_year is None else one_number(far_per_year, "a false alarm rate")
-        return np.asarray(self.table["detection_statistic"] >= self._threshold(far))
+        return np.asarray(self.table["detection_statistic"] >= self._threshold(self._rate(far_per_year)))
 
     def efficiency(self, far_per_year: Sequence[float] | float | None = None) -> Efficiency:
         """Fraction of injections found, in bins of network SNR.
@@ -87,8 +85,8 @@ class Injections(DisplayedTable):
             far_per_year: See ``found``.
             axes: Axes to draw on; None makes a new figure.
         """
-        draw = partial(panels.found_by_mass, table=self.table, found=self.found(far_per_year))
-        return show(draw, axes, ncols=2, title=self._found_at(far_per_year))
+        found, far = self.found(far_per_year), self._rate(far_per_year)
+        return show(figures.found_by_mass(self.table, found, far), axes)
 
     def plot_detectors(self, far_per_year: float | None = None, axes: Axes | None = None) -> Axes:
         """Draw found and missed injections by the SNRs of two detectors, as in ``found_and_missed-detectors``.
@@ -97,8 +95,8 @@ class Injections(DisplayedTable):
             far_per_year: See ``found``.
             axes: Axes to draw on; None makes a new figure.
         """
-        draw = partial(panels.found_by_detectors, table=self.table, found=self.found(far_per_year))
-        return show(draw, axes, ncols=2, title=self._found_at(far_per_year))
+        found, far = self.found(far_per_year), self._rate(far_per_year)
+        return show(figures.found_by_detectors(self.table, found, far), axes)
 
     def plot_efficiency(self, far_per_year: Sequence[float] | float | None = None, axes: Axes | None = None) -> Axes:
         """Draw the fraction found against network SNR, as in the report's figure ``efficiency-snr``.
@@ -107,12 +105,11 @@ class Injections(DisplayedTable):
             far_per_year: See ``efficiency``.
             axes: Axes to draw on; None makes a new figure.
         """
-        draw = partial(panels.efficiency, shares=self.efficiency(far_per_year), label=paper.SHARE_OF_INJECTIONS)
-        return show(draw, axes, ncols=3, title=paper.EFFICIENCY_LEGEND)
+        return show(figures.efficiency_of_injections(self.efficiency(far_per_year)), axes)
 
     def _threshold(self, far_per_year: float) -> float:
         """Lowest statistic of a found injection. At rates above that of the whole background, any event is found."""
         return float(Background.threshold_at_far(self.background, far_per_year))
 
-    def _found_at(self, far_per_year: float | None) -> str:
-        return paper.found_at(self.reference_far_per_year if far_per_year is None else far_per_year)
+    def _rate(self, far_per_year: float | None) -> float:
+        return self.reference_far_per_year if far_per_year is None else one_number(far_per_year, "a false alarm rate")

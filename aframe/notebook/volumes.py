@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from astropy.table import QTable
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from aframe.errors import DataError
 from aframe.notebook.arguments import existing_name, one_number
 from aframe.notebook.display import DisplayedObject, on_screen, show, with_units
-from aframe.report import panels, paper
+from aframe.report import figures, paper
 from aframe.report.text import duration, number, rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import UNITS, VolumeCurve, population_label
@@ -89,7 +88,8 @@ class SensitiveVolumes(DisplayedObject, Mapping[str, VolumeCurve]):
         if len(self) != 1:
             raise DataError(f"one pair of axes takes one population, not {', '.join(self)}: choose one of them")
         (name,) = self
-        return [show(partial(paper.draw_volume, name=name, curve=self[name], simulated=self.simulated), axes, ncols=2)]
+        plot = figures.volume(name, self[name], self.simulated)
+        return [show(plot, axes, paper.draw_volume)]
 
     def plot_efficiency(self, axis: str = "luminosity_distance", axes: Axes | None = None) -> Axes:
         """Draw the fraction of all draws that is found, as in the report's figures ``efficiency-…``.
@@ -104,8 +104,7 @@ class SensitiveVolumes(DisplayedObject, Mapping[str, VolumeCurve]):
         if axis not in self.efficiencies:
             existing = ", ".join(self.efficiencies) or "nothing, as there are none of these populations"
             raise DataError(f"there is no efficiency against {axis!r}: there are those against {existing}")
-        draw = partial(panels.efficiency, shares=self.efficiencies[axis], label=paper.SHARE_OF_DRAWS)
-        return show(draw, axes, ncols=3, title=paper.EFFICIENCY_LEGEND)
+        return show(figures.efficiency_of_draws(self.efficiencies[axis]), axes)
 
     def to_astropy(self, population: str) -> QTable:
         """Table of a population's curve, with units: the datasets of ``sensitive_volume.h5``.

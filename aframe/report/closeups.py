@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from bokeh.plotting import figure
 from markupsafe import Markup
 
 from aframe.candidates.table import utc
 from aframe.inference.closeup import Closeup
-from aframe.report import figures
+from aframe.report.closeup_figures import closeup_figures
 from aframe.report.html import Figures, fill, grid
 from aframe.report.inputs import ReportInputs
+from aframe.report.interactive import draw_titled
 from aframe.report.text import rate
 from aframe.tables import Table
 
@@ -58,19 +58,6 @@ def unfolding(shown: Mapping[int, Closeup], table: Table, rates: Mapping[int, st
     for rank, closeup in shown.items():
         time, statistic = (float(table[name][rank - 1]) for name in ("detection_time", "detection_statistic"))
         heading = f"{rank} · {utc(time)} · statistic {statistic:.3f}" + (f" · FAR {rates[rank]}" if rates else "")
-        content = grid(plots, _figures(closeup, time, statistic), f"closeup-{rank}")
+        content = grid(plots, draw_titled(closeup_figures(closeup, time, statistic)), f"closeup-{rank}")
         parts.append((heading, content))
     return fill(UNFOLDING, explanation=EXPLANATION, parts=parts)
-
-
-def _figures(closeup: Closeup, time: float, statistic: float) -> dict[str, figure]:
-    transforms = closeup.q_transforms
-    highest = max(float(transform.energy.max(initial=0.0)) for transform in transforms.values())
-    return {
-        **{
-            f"Q transform, {ifo}": figures.q_transform_figure(transform, time, highest)
-            for ifo, transform in transforms.items()
-        },
-        "Whitened strain": figures.strain_figure(closeup, time),
-        "Scores": figures.score_figure(closeup, time, statistic),
-    }

@@ -1,387 +1,389 @@
-"""Figures of the report: arrays in, bokeh figures out. Every axis has its unit, every figure works at any width."""
+"""Figures of the report and of notebooks: a run's numbers in, descriptions of figures out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFormatter
-from bokeh.models.annotations import ColorBar, Legend, Span, TeeHead, Whisker
-from bokeh.models.glyphs import Image
-from bokeh.models.mappers import LinearColorMapper, LogColorMapper
-from bokeh.palettes import Viridis256
-from bokeh.plotting import figure
-from jaxtyping import Bool, Float
+from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
+from jaxtyping import Bool
 
 from aframe.candidates.table import CandidateTable
-from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
+from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
-from aframe.inference.closeup import Closeup
-from aframe.inference.q_transform import QTransform
-from aframe.report.curves import cumulative, metric_label, tail_curve, training_groups
+from aframe.report.curves import CURVE_POINTS, cumulative, metric_label, poisson_band, tail_curve, training_groups
 from aframe.report.inputs import DrawHistograms, TrainingCurves
-from aframe.report.palette import AXES, BLACK, BLUE, GREEN, OCTAVES, ORANGE, PALETTE, PINK, SCALE_ENDS, SKY, VERMILION
-from aframe.report.text import rate
+from aframe.report.palette import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    GREYS,
+    ORANGE,
+    PALETTE,
+    SKY,
+    VERMILION,
+)  # fmt: skip
+from aframe.report.plots import Axis, Band, Cells, Dash, ErrorBars, Line, Marker, Plot, Points, Steps
+from aframe.report.text import number, rate
+from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import Efficiency
-from aframe.sensitivity.volume import VolumeCurve
+from aframe.sensitivity.volume import VolumeCurve, population_label
+from aframe.tables import RecoveredTable
 from aframe.types import Array
 
-GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(0xF0, 0x60, -8))
-"""Shades of a histogram under coloured dots."""
-
-DASHES = ("dashed", "dotted", "dashdot", "dotdash")
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SCATTER_POINTS = 3000
-HEIGHT = 340
+"""About the largest number of injections in a figure. Of more, every second, third, … is drawn."""
+
+ROUND_TICKS = tuple(digit * 10.0**power for power in range(-2, 6) for digit in (1, 2, 5))
+"""Ticks of a logarithmic axis that seldom shows a whole decade."""
+
+LEAST_COUNT = 0.5
+"""Lower end of a logarithmic axis of counts. One event is to be seen, and less than one is not."""
+
+THIN = 0.7
+"""Width of a minor line over that of a main one."""
+
+SIGMAS = (3.0, 2.0, 1.0)
+DASHES: tuple[Dash, ...] = ("solid", "dashed", "dashdot", "dotted", "dashdotdot", "sparse")
+MARKERS: tuple[Marker, ...] = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
+
+PARAMETERS = {
+    "snr": Axis("Network SNR", "dimensionless"),
+    "luminosity_distance": Axis("Luminosity distance", "Mpc"),
+    "chirp_mass": Axis("Chirp mass, detector frame", "M☉"),
+    "chirp_mass_source": Axis("Chirp mass, source frame", "M☉"),
+}
+"""Parameters of injections on the axes of figures."""
 
 EFFICIENCY_TITLES = {
-    "snr": "Efficiency by SNR, of the injected",
     "luminosity_distance": "Efficiency by distance, of all drawn",
     "chirp_mass": "Efficiency by detector-frame chirp mass, of all drawn",
     "chirp_mass_source": "Efficiency by source-frame chirp mass, of all drawn",
 }
-"""What each of them is headed."""
 
 
-def volume_figure(curve: VolumeCurve, published: Mapping[str, float]) -> figure:
-    """Sensitive volume of one population against false alarm rate, with a band of one standard error.
+def volume(population: str, curve: VolumeCurve, is_simulated: bool) -> Plot:
+    """Sensitive volume of one population against false alarm rate, with its standard error and 95 % interval.
+
+    Volumes that other searches have published are horizontal lines.
 
     Args:
+        population: Name of the population.
         curve: Volumes in Gpc³ at rates per Julian year.
-        published: Volumes in Gpc³ of other searches, drawn as horizontal lines.
+        is_simulated: Whether the noise is simulated.
     """
-    high = curve.volume_gpc3 + curve.standard_error
+    far, center, error = curve.far_per_year, curve.volume_gpc3, curve.standard_error
     least, most = curve.interval_gpc3
-    seen = max([float(high.max()), *published.values()])
-    top = 1.08 * (min(max(seen, float(most.max())), 2 * seen) or float(most.max()) or 1.0)
-    plot = styled_plot("False alarm rate (1 / yr)", "Sensitive volume (Gpc³)", x_axis_type="log", y_range=(0, top))
-    low = np.maximum(curve.volume_gpc3 - curve.standard_error, 0.0)
-    source = ColumnDataSource(
-        {
-            "far": curve.far_per_year,
-            "volume": curve.volume_gpc3,
-            "error": curve.standard_error,
-            "low": low,
-            "high": high,
-            "least": least,
-            "most": most,
-            "threshold": curve.threshold,
-            "effective": curve.effective_sample_size,
-        }
-    )
-    interval = plot.varea("far", "least", "most", source=source, fill_color=BLUE, fill_alpha=0.12)
-    band = plot.varea("far", "low", "high", source=source, fill_color=BLUE, fill_alpha=0.25)
-    line = plot.line("far", "volume", source=source, line_color=BLUE, line_width=2.5)
-    tips = [
-        ("FAR", "@far{0.00e+0} / yr"),
-        ("V", "@volume{0.000} ± @error{0.000} Gpc³"),
-        ("95 %", "@least{0.000} to @most{0.000} Gpc³"),
-        ("threshold", "@threshold{0.000}"),
+    low, high = np.maximum(center - error, 0.0), center + error
+    published = catalog.published_volumes(population)
+    columns = {"error": error, "least": least, "most": most, "threshold": curve.threshold}
+    tips = (
+        ("FAR", "@x{0.00e+0} / yr"), ("V", "@y{0.000} ± @error{0.000} Gpc³"),
+        ("95 %", "@least{0.000} to @most{0.000} Gpc³"), ("threshold", "@threshold{0.000}"),
         ("effective found injections", "@effective{0}"),
+    )  # fmt: skip
+    search = Line(
+        x=far, y=center, color=BLUE, label="this search (simulated noise)" if is_simulated else "this search",
+        columns=columns | {"effective": curve.effective_sample_size}, tips=tips,
+    )  # fmt: skip
+    ends = (float(far[0]), float(far[-1]))
+    others = [
+        replace(_level(value, ends, color, dash, f"{name} (O3)"), tips=((f"{name}, O3", f"{value:.2f} Gpc³"),))
+        for (name, value), color, dash in zip(published.items(), PALETTE[1:], DASHES[1:], strict=False)
     ]
-    plot.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline"))
-    entries: list[tuple[str, list[Any]]] = [("this search ± 1σ", [line, band]), ("95 % interval", [interval])]
-    ends = [float(curve.far_per_year[0]), float(curve.far_per_year[-1])]
-    for (name, volume), color, dash in zip(published.items(), PALETTE[1:], DASHES, strict=False):
-        other = plot.line(ends, [volume, volume], line_color=color, line_width=1.5, line_dash=dash)
-        plot.add_tools(HoverTool(renderers=[other], tooltips=f"{name}, O3: {volume:.2f} Gpc³"))
-        entries.append((f"{name} (O3)", [other]))
-    return _with_legend(plot, entries)
+    seen = max([float(high.max()), *published.values()])
+    top = 1.2 * min(max(seen, float(most.max())), 2 * seen) or float(most.max()) or 1.0
+    return Plot(
+        title=population_label(population),
+        x=Axis("False alarm rate", "1 / yr", "log", ends),
+        y=Axis("Sensitive volume", "Gpc³", limits=(0.0, top)),
+        marks=(
+            search,
+            Band(x=far, low=least, high=most, color=BLUE, alpha=0.15, label="95 % interval"),
+            Band(x=far, low=low, high=high, color=BLUE, alpha=0.35, label="± 1σ"),
+            *others,
+        ),
+    )
 
 
-def background_figure(
-    background: Background, zero_lag: CandidateTable | None, tail: ExponentialTail | None = None
-) -> figure:
-    """Events per year at least as loud, in time slides and in unshifted data.
+def background(slides: Background, zero_lag: CandidateTable | None, tail: ExponentialTail | None) -> Plot:
+    """Events at least as loud: in time slides, as their tail goes on, and in unshifted data with what noise may do.
 
     Args:
-        background: Events of time slides.
-        zero_lag: Unshifted events, if there are any yet; those without louder candidates are drawn where they are told.
-        tail: What is fitted to the loudest events of time slides, if anything.
+        slides: Events of time slides.
+        zero_lag: Unshifted events, loudest first, if there are any yet. Their rates without louder candidates are drawn
+            if the table has them.
+        tail: Exponential fit to the loudest events of time slides, if any.
     """
-    plot = styled_plot("Detection statistic", "Rate of louder events (1 / yr)", y_axis_type="log")
-    statistic, count = cumulative(background.statistics)
-    line = plot.line(statistic, count / background.livetime_years, line_color=BLUE, line_width=2.5)
-    entries: list[tuple[str, list[Any]]] = [("time slides", [line])]
+    statistic, count = cumulative(slides.statistics)
+    measured, lowest = count / slides.livetime_years, slides.lowest_far_per_year
+    bottom, top = lowest, max(float(measured.max(initial=0)), lowest)
+    marks: list[Line | Band | Points] = [Line(x=statistic, y=measured, color=BLUE, label="time slides")]
     if tail is not None:
-        curve = tail_curve(tail, background.lowest_far_per_year)
-        band = plot.varea(curve.statistic, curve.low, curve.high, fill_color=PINK, fill_alpha=0.15)
-        model = plot.line(curve.statistic, curve.far_per_year, line_color=PINK, line_width=2, line_dash="dashed")
-        entries.append(("exponential tail: a model", [model, band]))
-    if zero_lag:
-        events = np.sort(zero_lag["detection_statistic"].astype(np.float64))
-        statistic, count = cumulative(events)
-        source = ColumnDataSource({"x": statistic, "y": count * SECONDS_PER_YEAR / zero_lag.attributes["T0"]})
-        dots = plot.scatter("x", "y", source=source, color=VERMILION, size=6, alpha=0.8)
-        plot.add_tools(HoverTool(renderers=[dots], tooltips=[("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr")]))
-        entries.append(("unshifted data", [dots]))
+        curve, label = tail_curve(tail, lowest), "extrapolation: exponential tail"
+        marks += [
+            Line(x=curve.statistic, y=curve.far_per_year, dash="dashed", color=BLACK, label=label),
+            Band(x=curve.statistic, low=curve.low, high=curve.high, color=BLACK, alpha=0.15, label=label),
+        ]
+        bottom = float(curve.far_per_year[-1])
+    if zero_lag is not None and len(zero_lag):
+        years = float(zero_lag.attributes["T0"]) / SECONDS_PER_YEAR
+        marks += [
+            replace(band, low=band.low / years, high=band.high / years)
+            for band in _poisson(statistic, measured * years)
+        ]
+        events, rank = cumulative(np.sort(zero_lag["detection_statistic"].astype(np.float64)))
+        tips = (("statistic", "@x{0.000}"), ("rate", "@y{0.00e+0} / yr"))
+        marks.append(Points(x=events, y=rank / years, color=VERMILION, label="unshifted data", tips=tips))
         if "far_cleaned_per_year" in zero_lag.parameters:
-            far = zero_lag["far_cleaned_per_year"][count - 1]  # rows are loudest first
-            crosses = plot.scatter(statistic, far, marker="x", color=GREEN, size=6)
-            entries.append(("rate without louder candidates", [crosses]))
-    return _with_legend(plot, entries)
-
-
-def training_figures(curves: TrainingCurves) -> dict[str, figure]:
-    """Losses, and validation metrics, against epoch; only those that were recorded."""
-    figures = {}
-    for title, names in training_groups(curves).items():
-        plot = styled_plot("Epoch", "Binary cross-entropy" if title == "Loss" else "Score or share (0 to 1)")
-        entries: list[tuple[str, list[Any]]] = []
-        for k, name in enumerate(names):
-            dash = ("solid", *DASHES)[k // len(PALETTE) % 5]
-            line = plot.line(*curves[name], line_width=2, line_color=PALETTE[k % len(PALETTE)], line_dash=dash)
-            entries.append((metric_label(name), [line]))
-        figures[title] = _with_legend(plot, entries)
-    return figures
-
-
-def efficiency_figure(efficiency: Efficiency) -> figure:
-    """Share of binaries found against loudness, distance or mass, with 68 % intervals, by false alarm rate."""
-    centre, known = np.sqrt(efficiency.edges[1:] * efficiency.edges[:-1]), efficiency.number > 0
-    top = 1.05 * float(efficiency.high[:, known].max(initial=1e-3))
-    plot = styled_plot(AXES[efficiency.axis], "Share found", x_axis_type="log", y_range=(-0.02 * top, top))
-    _tick(plot.xaxis, efficiency.edges)
-    entries: list[tuple[str, list[Any]]] = []
-    for k, far in enumerate(efficiency.far_per_year):
-        ends = {"y": efficiency.share[k], "low": efficiency.low[k], "high": efficiency.high[k]}
-        source = ColumnDataSource({"x": centre[known], **{name: values[known] for name, values in ends.items()}})
-        color = PALETTE[k % len(PALETTE)]
-        line = plot.line("x", "y", source=source, line_color=color, line_width=2)
-        dots = plot.scatter("x", "y", source=source, color=color, size=6)
-        head = TeeHead(size=5, line_color=color)
-        whisker = Whisker(
-            source=source, base="x", lower="low", upper="high", line_color=color, lower_head=head, upper_head=head
-        )
-        plot.add_layout(whisker)
-        entries.append((rate(float(far)), [line, dots]))
-    return _with_legend(plot, entries)
-
-
-def _tick(axis: Any, values: Array) -> None:
-    """Have ticks at 1, 2, 5, 10, 20 … on a logarithmic axis, between the extremes of its values."""
-    ticks = np.outer(10.0 ** np.arange(-2, 6), (1, 2, 5)).ravel()
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=0.0))
-    axis.ticker = ticks[(ticks >= low) & (ticks <= high)].tolist()
-    axis.formatter = NumeralTickFormatter(format="0[.]00")
-
-
-def found_figure(
-    snr: Float[Array, " injections"], chirp_mass: Float[Array, " injections"], found: Bool[Array, " injections"]
-) -> figure:
-    """Found and missed injections by network SNR and detector-frame chirp mass (solar masses)."""
-    plot = styled_plot("Network SNR", "Chirp mass, detector frame (M☉)", x_axis_type="log", y_axis_type="log")
-    return _found_and_missed(plot, snr, chirp_mass, found)
-
-
-def _found_and_missed(plot: figure, x: Array, y: Array, found: Array) -> figure:
-    """Found injections as discs, missed ones as crosses, in a figure."""
-    _tick(plot.xaxis, x)
-    _tick(plot.yaxis, y)
-    entries: list[tuple[str, list[Any]]] = []
-    step = max(1, -(-len(x) // SCATTER_POINTS))
-    styles = ((found, "found", BLUE, "circle"), (~found, "missed", ORANGE, "x"))
-    for chosen, label, color, marker in styles:
-        rows = np.flatnonzero(chosen)[::step]
-        dots = plot.scatter(x[rows], y[rows], marker=marker, color=color, size=5, alpha=0.6)
-        entries.append((f"{label} ({int(chosen.sum())})", [dots]))
-    return _with_legend(plot, entries)
-
-
-def quieter_figure(ifo_snrs: Float[Array, "injections ifos"], found: Bool[Array, " injections"]) -> figure:
-    """Found and missed injections by the SNR of the detector that sees most and of the one that sees second most."""
-    plot = styled_plot(
-        "SNR in the loudest detector", "SNR in the second loudest detector", x_axis_type="log", y_axis_type="log"
+            cleaned = zero_lag["far_cleaned_per_year"][rank - 1]  # rows are loudest first
+            marks.append(Points(x=events, y=cleaned, marker="x", color=GREEN, label="without the louder"))
+        bottom, top = min(bottom, 1 / years), max(top, float(rank.max()) / years)
+    ends = _ends([mark.x for mark in marks])
+    return Plot(
+        title="Background",
+        x=Axis("Detection statistic", "dimensionless", limits=ends),
+        y=Axis("Events at least as loud", "1 / yr", "log", (bottom / 3, 3 * top)),
+        marks=(_level(lowest, ends, GREY, "dotted", "lowest measurable rate"), *marks),
     )
-    ordered = np.sort(ifo_snrs, axis=1)
-    return _found_and_missed(plot, ordered[:, -1], ordered[:, -2], found)
 
 
-def segment_figure(segments: Mapping[str, Float[Array, "segments 2"]]) -> figure:
-    """When there are data: the segments of each stage against time."""
-    start = min((float(spans.min()) for spans in segments.values() if len(spans)), default=0.0)
-    stages = list(segments)
-    plot = styled_plot(f"Days since GPS {start:.0f}", "", y_range=stages[::-1])
-    for stage, color in zip(stages, PALETTE, strict=False):
-        days = (segments[stage] - start) / SECONDS_PER_DAY
-        source = ColumnDataSource(
-            {"left": days[:, 0], "right": days[:, 1], "stage": [stage] * len(days), "start": segments[stage][:, 0],
-             "length": segments[stage][:, 1] - segments[stage][:, 0]}
-        )  # fmt: skip
-        bars = plot.hbar(
-            y="stage", left="left", right="right", height=0.5, source=source, color=color, line_color="white"
+def _ends(positions: Sequence[Array]) -> tuple[float, float]:
+    """Limits of an axis with a margin about all positions on it."""
+    together = np.concatenate(positions)
+    if not len(together):
+        return 0.0, 1.0
+    low, high = float(together.min()), float(together.max())
+    margin = 0.03 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _level(height: float, ends: tuple[float, float], color: str, dash: Dash, label: str) -> Line:
+    """A horizontal line from end to end of a figure."""
+    return Line(x=np.array(ends), y=np.full(2, height), dash=dash, width=THIN, color=color, label=label)
+
+
+def candidates(table: CandidateTable) -> Plot:
+    """Number of candidates with at most some false alarm rate, against its inverse, and what noise alone may do.
+
+    Args:
+        table: Unshifted events, loudest first, at least one.
+    """
+    years = float(table.attributes["T0"]) / SECONDS_PER_YEAR
+    rank = cumulative(table["detection_statistic"][::-1])[1]  # rows are loudest first
+    inverse = 1 / table["far_per_year"][rank - 1]
+    of_noise = np.geomspace(float(inverse.min()), float(max(inverse.max(), 10 * inverse.min())), CURVE_POINTS)
+    limit = table["far_is_upper_limit"][rank - 1] if "far_is_upper_limit" in table.parameters else np.zeros(len(rank))
+    kinds: tuple[tuple[Array, Marker, str], ...] = (
+        (limit == 0, "circle", "unshifted data"),
+        (limit != 0, "right", "at least"),
+    )
+    points = [
+        Points(x=inverse[chosen], y=rank[chosen], marker=marker, color=VERMILION, label=label)
+        for chosen, marker, label in kinds
+        if chosen.any()
+    ]
+    expected = years / of_noise
+    return Plot(
+        title="Candidates",
+        x=Axis("Inverse false alarm rate", "yr", "log"),
+        y=Axis("Events with at least that", "number", "log", (LEAST_COUNT, 2 * float(rank.max()))),
+        marks=(
+            *_poisson(of_noise, expected),
+            Line(x=of_noise, y=expected, dash="dashed", width=THIN, color=BLACK, label="expected of noise alone"),
+            *points,
+        ),
+    )
+
+
+def _poisson(x: Array, expected: Array) -> list[Band]:
+    """Numbers of events that noise alone may give, none of them below one event."""
+    bands = []
+    for sigma in SIGMAS:
+        low, high = (np.maximum(end, LEAST_COUNT) for end in poisson_band(expected, sigma))
+        kept = high > low
+        bands.append(Band(x=x[kept], low=low[kept], high=high[kept], color=SKY, alpha=0.25, label="Poisson 1σ, 2σ, 3σ"))
+    return bands
+
+
+def training(curves: TrainingCurves) -> list[Plot]:
+    """Losses, and validation metrics, against epoch; only those that were recorded.
+
+    Args:
+        curves: Epochs and values of each metric.
+    """
+    return [
+        Plot(
+            title=title,
+            x=Axis("Epoch", "number", is_whole=True),
+            y=Axis("Cross-entropy", "nat") if title == "Loss" else Axis("Score or share, 0 to 1", "dimensionless"),
+            marks=_lines({metric_label(name): curves[name] for name in names}),
+            legend_columns=4 if ", by" in title else 2,
         )
-        tips = [("GPS", "@start{0}"), ("length", "@length{0} s")]
-        plot.add_tools(HoverTool(renderers=[bars], tooltips=tips))
-    return plot
+        for title, names in training_groups(curves).items()
+    ]
 
 
-def noise_figure(noise: Mapping[str, tuple[Array, Array]]) -> figure:
-    """Amplitude spectral densities (1/√Hz) of detectors."""
-    plot = styled_plot("Frequency (Hz)", "Amplitude spectral density (1 / √Hz)", x_axis_type="log", y_axis_type="log")
-    entries: list[tuple[str, list[Any]]] = []
-    for (ifo, (frequency, density)), color in zip(noise.items(), PALETTE, strict=False):
-        entries.append((ifo, [plot.line(frequency, density, line_color=color, line_width=1.5)]))
-    return _with_legend(plot, entries)
+def _lines(series: Mapping[str, tuple[Array, Array]]) -> list[Line]:
+    """Lines of different colours and dashes, by their labels."""
+    looks = zip(series.items(), cycle(PALETTE), cycle(DASHES), strict=False)
+    return [Line(x=x, y=y, color=color, dash=dash, label=label) for (label, (x, y)), color, dash in looks]
 
 
-def mass_figure(draws: DrawHistograms) -> figure:
+def efficiency_of_draws(shares: Efficiency) -> Plot:
+    """Share of all draws that is found, by false alarm rate, against distance or mass."""
+    return _efficiency(shares, EFFICIENCY_TITLES[shares.axis], "Share of all draws that is found")
+
+
+def efficiency_of_injections(shares: Efficiency) -> Plot:
+    """Share of injections that is found, by false alarm rate, against network SNR."""
+    return _efficiency(shares, "Efficiency by SNR, of the injected", "Share of injections that is found")
+
+
+def efficiency_of_signals(shares: Efficiency) -> Plot:
+    """Share of signals that a training's last validation finds, against network SNR."""
+    plot = _efficiency(shares, "Signals found against network SNR", "Share of signals that is found")
+    return replace(plot, legend_title="Last validation; bars: 68 % intervals", legend_columns=1)
+
+
+def _efficiency(shares: Efficiency, title: str, label: str) -> Plot:
+    """Shares with 68 % intervals. Each rate is shifted a little, so that bars are beside each other."""
+    center, measured = np.sqrt(shares.edges[1:] * shares.edges[:-1]), shares.number > 0
+    bars = []
+    for k, far in enumerate(shares.far_per_year):
+        y, low, high = (part[k][measured] for part in (shares.share, shares.low, shares.high))
+        bars.append(
+            ErrorBars(
+                x=center[measured] * 1.006 ** (k - 1), y=y, low=low, high=high, color=PALETTE[k % len(PALETTE)],
+                marker=MARKERS[k % len(MARKERS)], dash=DASHES[k % len(DASHES)], label=rate(float(far)),
+            )
+        )  # fmt: skip
+    top = 1.05 * float(shares.high[:, measured].max(initial=1e-3))
+    return Plot(
+        title=title,
+        x=replace(PARAMETERS[shares.axis], scale="log", ticks=ROUND_TICKS),
+        y=Axis(label, limits=(-0.02 * top, top)),
+        marks=bars,
+        legend_title="False alarm rate; bars: 68 % intervals",
+        legend_columns=3,
+    )
+
+
+def found_by_mass(table: RecoveredTable, found: Bool[Array, " injections"], far_per_year: float) -> Plot:
+    """Found and missed injections by network SNR and detector-frame chirp mass.
+
+    Args:
+        table: All injections.
+        found: Whether each is found.
+        far_per_year: False alarm rate at which it is found, events per Julian year.
+    """
+    return Plot(
+        title="Found and missed",
+        x=replace(PARAMETERS["snr"], scale="log", ticks=ROUND_TICKS),
+        y=replace(PARAMETERS["chirp_mass"], scale="log", ticks=ROUND_TICKS),
+        marks=_found_and_missed(table["snr"].astype(np.float64), chirp_mass(table["mass_1"], table["mass_2"]), found),
+        legend_title=_found_at(far_per_year),
+    )
+
+
+def found_by_detectors(table: RecoveredTable, found: Bool[Array, " injections"], far_per_year: float) -> Plot:
+    """Found and missed injections by the SNR of the detector that sees most and of the one that sees second most.
+
+    Args:
+        table: All injections.
+        found: Whether each is found.
+        far_per_year: False alarm rate at which it is found, events per Julian year.
+    """
+    ordered = np.sort(table["ifo_snrs"], axis=1)
+    return Plot(
+        title="What the quieter detector sees",
+        x=Axis("SNR, loudest detector", "dimensionless", "log", ticks=ROUND_TICKS),
+        y=Axis("SNR, second loudest detector", "dimensionless", "log", ticks=ROUND_TICKS),
+        marks=_found_and_missed(ordered[:, -1], ordered[:, -2], found),
+        legend_title=_found_at(far_per_year),
+    )
+
+
+def _found_at(far_per_year: float) -> str:
+    return f"found and missed at {rate(far_per_year)}"
+
+
+def _found_and_missed(x: Array, y: Array, found: Array) -> list[Points]:
+    """Found injections as circles, missed ones as crosses."""
+    step = max(1, -(-len(found) // SCATTER_POINTS))
+    kinds: tuple[tuple[Array, str, str, Marker], ...] = (
+        (~found, "missed", ORANGE, "x"),
+        (found, "found", BLUE, "circle"),
+    )
+    marks = []
+    for chosen, label, color, marker in kinds:
+        rows = np.flatnonzero(chosen)[::step]
+        text = f"{label} ({number(int(chosen.sum()))})"
+        marks.append(Points(x=x[rows], y=y[rows], marker=marker, color=color, label=text, alpha=0.7, is_filled=False))
+    return marks
+
+
+def noise(densities: Mapping[str, tuple[Array, Array]]) -> Plot:
+    """Amplitude spectral density (1/√Hz) of each detector against frequency (Hz)."""
+    return Plot(
+        title="Noise of the first tested segment",
+        x=Axis("Frequency", "Hz", "log"),
+        y=Axis("Amplitude spectral density", "1 / √Hz", "log"),
+        marks=[replace(line, width=THIN) for line in _lines(densities)],
+        legend_columns=5,
+    )
+
+
+def masses(draws: DrawHistograms) -> Plot:
     """Source-frame masses of all draws, as shades, and of accepted ones, as dots."""
     edges = draws.mass_edges
+    most = max(10.0, float(draws.masses.max(initial=1)))
     limits = (float(edges[0]), float(edges[-1]))
-    plot = styled_plot(
-        "Heavier mass, source frame (M☉)", "Lighter mass, source frame (M☉)",
-        x_axis_type="log", y_axis_type="log", x_range=limits, y_range=limits,
+    cells = Cells(
+        x_edges=edges, y_edges=edges, values=draws.masses.T, colors=GREYS, tips=(("draws", "@value{0,0}"),),
+        scale=Axis("All draws", "number in a bin", "log", (LEAST_COUNT, most)),
     )  # fmt: skip
-    heavy, light = np.nonzero(draws.masses)
-    counts = draws.masses[heavy, light]
-    shades = LogColorMapper(palette=GREYS, low=0.5, high=float(counts.max(initial=1.0)))
-    source = ColumnDataSource(
-        {"left": edges[heavy], "right": edges[heavy + 1], "bottom": edges[light], "top": edges[light + 1], "n": counts}
-    )
-    cells = plot.quad(
-        "left", "right", "top", "bottom", source=source, fill_color={"field": "n", "transform": shades}, line_color=None
-    )
-    plot.add_tools(HoverTool(renderers=[cells], tooltips=[("draws", "@n{0,0}")]))
     heavier, lighter = draws.accepted_masses
-    dots = plot.scatter(heavier, lighter, color=BLUE, size=4, alpha=0.6)
-    return _with_legend(plot, [("accepted", [dots])])
+    return Plot(
+        title="Masses: all draws grey, accepted blue",
+        x=Axis("Heavier mass, source frame", "M☉", "log", limits, ROUND_TICKS),
+        y=Axis("Lighter mass, source frame", "M☉", "log", limits, ROUND_TICKS),
+        marks=(cells, Points(x=heavier, y=lighter, color=BLUE, label="accepted", size=1.2, alpha=0.6)),
+    )
 
 
-def redshift_figure(draws: DrawHistograms) -> figure:
+def redshifts(draws: DrawHistograms) -> Plot:
     """Redshifts of all draws, and of accepted ones."""
-    counts = {"all draws": draws.redshifts[0], "accepted": draws.redshifts[1]}
-    return _with_legend(*_histogram("Redshift", draws.redshift_edges, counts))
+    of_all, accepted = draws.redshifts
+    axis = Axis("Redshift", "dimensionless")
+    return _histogram("Redshift", axis, draws.redshift_edges, {"all draws": of_all, "accepted": accepted})
 
 
-def snr_figure(draws: DrawHistograms) -> figure:
+def snrs(draws: DrawHistograms) -> Plot:
     """Network SNRs of draws that were judged by a waveform, and of accepted ones, with the slope of nearby space."""
-    edges, accepted = draws.snr_edges, draws.snrs[1]
+    edges, (judged, accepted) = draws.snr_edges, draws.snrs
+    axis = replace(PARAMETERS["snr"], scale="log", ticks=ROUND_TICKS)
+    plot = _histogram("Loudness", axis, edges, {"judged by a waveform": judged, "accepted": accepted})
     first = int((accepted > 0).argmax())
-    centre = np.sqrt(edges[1:] * edges[:-1])[first:]
-    law = accepted.sum() * 3 * np.log(edges[1] / edges[0]) * (centre / edges[first]) ** -3.0
-    counts = {"judged by a waveform": draws.snrs[0], "accepted": accepted}
-    plot, entries = _histogram("Network SNR", edges, counts, x_axis_type="log")
-    line = plot.line(centre[law > 0.5], law[law > 0.5], line_color=BLACK, line_dash="dashed")
-    return _with_legend(plot, [*entries, ("density ∝ SNR⁻⁴ (Euclidean space)", [line])])
+    center = np.sqrt(edges[1:] * edges[:-1])[first:]
+    law = accepted.sum() * 3 * np.log(edges[1] / edges[0]) * (center / edges[first]) ** -3.0
+    shown = law > LEAST_COUNT
+    label = "density ∝ SNR⁻⁴ (Euclidean)"
+    slope = Line(x=center[shown], y=law[shown], dash="dashed", width=THIN, color=BLACK, label=label)
+    return replace(plot, marks=(*plot.marks, slope))
 
 
-def q_transform_figure(transform: QTransform, time: float, highest: float) -> figure:
-    """Energies of one detector's Q transform, as an image.
-
-    Args:
-        transform: What is shown.
-        time: Of the candidate, GPS s.
-        highest: Energy at the upper end of the colours.
-    """
-    top = float(np.clip(highest, *SCALE_ENDS))
-    step = float(np.median(np.diff(transform.time))) if len(transform.time) > 1 else 1.0
-    ratio = float(transform.frequency[1] / transform.frequency[0]) ** 0.5
-    low, high = float(transform.frequency[0]) / ratio, float(transform.frequency[-1]) * ratio
-    start, width = float(transform.time[0]) - time - step / 2, len(transform.time) * step
-    plot = styled_plot(
-        _time_label(time), "Frequency (Hz)", y_axis_type="log", x_range=(start, start + width), y_range=(low, high)
+def _histogram(title: str, axis: Axis, edges: Array, counts: Mapping[str, Array]) -> Plot:
+    """Numbers in bins, on a logarithmic axis."""
+    bars = [
+        Steps(edges=edges, heights=np.maximum(numbers, LEAST_COUNT), base=LEAST_COUNT, color=color, label=label)
+        for (label, numbers), color in zip(counts.items(), (SKY, BLUE), strict=True)
+    ]
+    return Plot(
+        title=title,
+        x=replace(axis, limits=(float(edges[0]), float(edges[-1]))),
+        y=Axis("Draws", "number in a bin", "log", (LEAST_COUNT, None)),
+        marks=bars,
     )
-    level = np.round(255 * np.clip(transform.energy / top, 0, 1)).astype(np.uint8)
-    colors = LinearColorMapper(palette=Viridis256, low=0, high=255)
-    image = Image(image="level", x=start, y=low, dw=width, dh=high - low, color_mapper=colors)
-    plot.add_glyph(ColumnDataSource({"level": [level]}), image)
-    plot.yaxis.ticker = FixedTicker(ticks=[octave for octave in OCTAVES if low <= octave <= high])
-    plot.yaxis.formatter = NumeralTickFormatter(format="0")
-    plot.grid.visible = False
-    scale = ColorBar(
-        color_mapper=LinearColorMapper(palette=Viridis256, low=0, high=top), title="Normalised energy", height=8,
-        title_text_font=FONT, title_text_font_style="normal", title_text_font_size="12px",
-        major_label_text_font=FONT, major_label_text_font_size="12px", background_fill_color=None,
-    )  # fmt: skip
-    plot.add_layout(scale, "above")  # so that the time axis is as long as the strain's under it
-    return plot
-
-
-def strain_figure(closeup: Closeup, time: float) -> figure:
-    """Whitened strain of the detectors about a candidate (GPS s)."""
-    plot = styled_plot(_time_label(time), "Whitened strain (σ)", x_range=_ends(closeup.time - time))
-    entries: list[tuple[str, list[Any]]] = []
-    for (ifo, series), color in zip(closeup.whitened.items(), PALETTE, strict=False):
-        values = series.astype(np.float32)
-        line = plot.line(_short(closeup.time - time), values, line_color=color, line_alpha=0.8)
-        entries.append((ifo, [line]))
-    return _with_legend(plot, entries)
-
-
-def score_figure(closeup: Closeup, time: float, statistic: float) -> figure:
-    """Scores of windows and their averages about a candidate (GPS s), whose statistic is marked."""
-    plot = styled_plot(_time_label(time), "Score (logit)", x_range=_ends(closeup.score_time - time))
-    plot.add_layout(Span(location=0, dimension="height", line_color=BLACK, line_dash="dotted"))
-    entries: list[tuple[str, list[Any]]] = []
-    for label, axis, values, color in (
-        ("score of a window", closeup.score_time, closeup.score, SKY),
-        ("average", closeup.statistic_time, closeup.statistic, BLUE),
-    ):
-        line = plot.line(_short(axis - time), values.astype(np.float32), line_color=color, line_width=2)
-        plot.add_tools(HoverTool(renderers=[line], tooltips=[(label, "@y{0.000}"), ("time", "@x{0.000} s")]))
-        entries.append((label, [line]))
-    dot = plot.scatter([0.0], [statistic], color=VERMILION, size=9)
-    return _with_legend(plot, [*entries, ("candidate", [dot])])
-
-
-def _time_label(time: float) -> str:
-    return f"Time (s) from GPS {time:.3f}"
-
-
-def _short(seconds: Array) -> Float[Array, " n"]:
-    """Times near 0 in single precision, as half of the page's bytes is enough for them."""
-    return seconds.astype(np.float32)
-
-
-def _ends(axis: Array) -> tuple[float, float]:
-    return (float(axis[0]), float(axis[-1])) if len(axis) > 1 else (-1.0, 1.0)
-
-
-def _histogram(
-    label: str, edges: Array, counts: Mapping[str, Array], **options: Any
-) -> tuple[figure, list[tuple[str, list[Any]]]]:
-    """Numbers in bins, on a logarithmic axis, and the legend's entries."""
-    plot = styled_plot(label, "Draws in a bin", y_axis_type="log", **options)
-    entries: list[tuple[str, list[Any]]] = []
-    for (name, values), color in zip(counts.items(), (SKY, BLUE), strict=False):
-        held = values > 0
-        bars = plot.quad(edges[:-1][held], edges[1:][held], values[held], 0.5, fill_color=color, line_color=None)
-        entries.append((name, [bars]))
-    return plot, entries
-
-
-def styled_plot(x_label: str, y_label: str, **options: Any) -> figure:
-    """An empty figure that looks as all do; options are bokeh's."""
-    plot = figure(
-        height=HEIGHT,
-        sizing_mode="stretch_width",
-        tools="pan,box_zoom,wheel_zoom,reset,save",
-        active_drag=None,  # a finger that scrolls the page must not drag the figure
-        x_axis_label=x_label,
-        y_axis_label=y_label,
-        **options,
-    )
-    plot.toolbar.logo = None
-    plot.toolbar.autohide = True
-    plot.outline_line_color = None
-    plot.background_fill_color = plot.border_fill_color = None
-    for axis in plot.axis:
-        axis.axis_label_text_font = axis.major_label_text_font = FONT
-        axis.axis_label_text_font_style = "normal"
-        axis.axis_label_text_font_size, axis.major_label_text_font_size = "13px", "12px"
-        axis.axis_line_color = axis.major_tick_line_color = "#9aa3ad"
-        axis.minor_tick_line_color = None
-    plot.grid.grid_line_color = "#e6e9ed"
-    return plot
-
-
-def _with_legend(plot: figure, entries: Sequence[tuple[str, list[Any]]]) -> figure:
-    """The legend under the figure, where it hides no data; a click hides a line."""
-    legend = Legend(
-        items=list(entries), orientation="horizontal", location="center", ncols=2, spacing=14, click_policy="hide"
-    )
-    legend.border_line_color = legend.background_fill_color = None
-    legend.label_text_font, legend.label_text_font_size = FONT, "12px"
-    plot.add_layout(legend, "below")
-    return plot

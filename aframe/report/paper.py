@@ -3,8 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from itertools import cycle
+from dataclasses import replace
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -13,18 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from aframe import storage
 from aframe.events.significance import Background
-from aframe.report import panels
-from aframe.report.curves import metric_label, training_groups
+from aframe.report import figures, panels
 from aframe.report.inputs import ReportInputs, rates_to_show
-from aframe.report.palette import PALETTE
-from aframe.report.text import rate
-from aframe.sensitivity import catalog
+from aframe.report.plots import Plot
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
-from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label
+from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve
 from aframe.tables import RecoveredTable
 from aframe.types import Array
 
@@ -42,8 +37,6 @@ KINDS = ("sensitive_volume", "background", "candidates", "efficiency", "found_an
 
 MOST_PANELS = 12
 ABOVE: Literal["outside upper center"] = "outside upper center"
-EFFICIENCY_LEGEND = "False alarm rate; bars: 68 % intervals"
-SHARE_OF_DRAWS, SHARE_OF_INJECTIONS = "Share of all draws that is found", "Share of injections that is found"
 
 LOOKS: Mapping[Any, Any] = {
     "font.family": ["STIXGeneral", "DejaVu Sans"], "mathtext.fontset": "stix", "pdf.fonttype": 42, "font.size": 9,
@@ -127,22 +120,21 @@ def _figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
         for population, curve in volumes.items():
             yield f"sensitive_volume-{population}", volumes_figure({population: curve}, inputs.simulated)
     if background is not None:
-        yield "background", single(partial(panels.background, slides=background, zero_lag=inputs.candidates,
-                                           tail=inputs.tail), ncols=2)  # fmt: skip
+        yield "background", single(figures.background(background, inputs.candidates, inputs.tail))
     if inputs.candidates is not None and len(inputs.candidates):
-        yield "candidates", single(partial(panels.candidates, table=inputs.candidates), ncols=2)
+        yield "candidates", single(figures.candidates(inputs.candidates))
     if inputs.injections is not None and background is not None and len(inputs.injections):
         yield from _injections(inputs.injections, background, inputs.reference_far_per_year or np.inf)
     for axis, share in (inputs.efficiencies or {}).get(ALL_DRAWS, {}).items():
-        yield f"efficiency-{axis}", _efficiency(share, SHARE_OF_DRAWS)
+        yield f"efficiency-{axis}", single(figures.efficiency_of_draws(share))
     if inputs.draws is not None:
-        yield "draws-masses", single(partial(panels.masses, draws=inputs.draws))
-        yield "draws-redshift", single(partial(panels.redshifts, draws=inputs.draws), ncols=2)
-        yield "draws-snr", single(partial(panels.snrs, draws=inputs.draws), ncols=2)
+        yield "draws-masses", single(figures.masses(inputs.draws))
+        yield "draws-redshift", single(figures.redshifts(inputs.draws))
+        yield "draws-snr", single(figures.snrs(inputs.draws))
     if inputs.training:
         yield "training", training_figure(inputs.training)
     if inputs.noise:
-        yield "noise", single(partial(panels.noise, densities=inputs.noise), ncols=5)
+        yield "noise", single(figures.noise(inputs.noise))
 
 
 def volumes_figure(curves: Mapping[str, VolumeCurve], simulated: bool, make: Callable[..., Figure] = Figure) -> Figure:
@@ -158,17 +150,17 @@ def volumes_figure(curves: Mapping[str, VolumeCurve], simulated: bool, make: Cal
     drawn = make(figsize=(COLUMN, HEIGHT) if columns == 1 else (BOTH_COLUMNS, 0.5 + 2.1 * rows))
     panes = [drawn.add_subplot(rows, columns, k + 1) for k in range(len(curves))]
     for pane, (population, curve) in zip(panes, curves.items(), strict=True):
-        draw_volume(pane, population, curve, simulated)
+        draw_volume(pane, figures.volume(population, curve, simulated))
     legends = [zip(*pane.get_legend_handles_labels(), strict=True) for pane in panes]
     entries = {label: handle for legend in legends for handle, label in legend}
     drawn.legend(list(entries.values()), list(entries), loc=ABOVE, ncols=2 if columns == 1 else 4)
     return drawn
 
 
-def draw_volume(axes: Axes, name: str, curve: VolumeCurve, simulated: bool) -> None:
-    """Sensitive volume of one population, with its name and what other searches have published."""
-    panels.volume(axes, curve, catalog.published_volumes(name), "simulated noise" if simulated else "")
-    axes.text(0.03, 0.96, panels.written(population_label(name)), transform=axes.transAxes, va="top")
+def draw_volume(axes: Axes, plot: Plot) -> None:
+    """Sensitive volume of one population, with its name."""
+    panels.draw(axes, plot)
+    axes.text(0.03, 0.96, panels.written(plot.title), transform=axes.transAxes, va="top")
 
 
 def _injections(table: RecoveredTable, background: Background, far: float) -> Iterator[tuple[str, Figure]]:
@@ -177,23 +169,10 @@ def _injections(table: RecoveredTable, background: Background, far: float) -> It
     rates = rates_to_show(background.lowest_far_per_year, np.inf)
     thresholds = {value: float(background.threshold_at_far(value)) for value in rates}
     found = statistic >= thresholds[far]
-    title = found_at(far)
-    yield "found_and_missed", single(partial(panels.found_by_mass, table=table, found=found), ncols=2, title=title)
-    yield (
-        "found_and_missed-detectors",
-        single(partial(panels.found_by_detectors, table=table, found=found), ncols=2, title=title),
-    )
-    yield "efficiency-snr", _efficiency(snr_efficiency(snr, statistic, thresholds), SHARE_OF_INJECTIONS)
-
-
-def found_at(far_per_year: float) -> str:
-    """Title of a legend of what is found and missed."""
-    return f"found and missed at {panels.written(rate(far_per_year))}"
-
-
-def _efficiency(efficiency: Efficiency, label: str) -> Figure:
-    """Share found by false alarm rate, with 68 % intervals."""
-    return single(partial(panels.efficiency, shares=efficiency, label=label), ncols=3, title=EFFICIENCY_LEGEND)
+    yield "found_and_missed", single(figures.found_by_mass(table, found, far))
+    yield "found_and_missed-detectors", single(figures.found_by_detectors(table, found, far))
+    shares = snr_efficiency(snr, statistic, thresholds)
+    yield "efficiency-snr", single(figures.efficiency_of_injections(shares))
 
 
 def training_figure(curves: Mapping[str, tuple[Array, Array]], efficiency: Efficiency | None = None) -> Figure:
@@ -203,38 +182,29 @@ def training_figure(curves: Mapping[str, tuple[Array, Array]], efficiency: Effic
         curves: Epochs and values of each metric.
         efficiency: Share of signals found in the last validation, a panel of its own.
     """
-    groups = training_groups(curves)
-    number_of_panels = max(1, len(groups) + (efficiency is not None))
+    plots = figures.training(curves)
+    if efficiency is not None:
+        plots.append(figures.efficiency_of_signals(efficiency))
+    number_of_panels = max(1, len(plots))
     columns = 1 if number_of_panels <= 2 else 2
     rows = -(-number_of_panels // columns)
     drawn = Figure(figsize=(COLUMN if columns == 1 else BOTH_COLUMNS, 0.3 + 2.4 * rows))
-    for k, (title, names) in enumerate(groups.items()):
+    for k, plot in enumerate(plots):
         axes = drawn.add_subplot(rows, columns, k + 1)
-        axes.set_xlabel("Epoch (number)")
-        label = "Cross-entropy (nat)" if title == "Loss" else "Score or share\n(0 to 1, dimensionless)"
-        axes.set_ylabel(label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for name, color, style in zip(names, cycle(PALETTE), cycle(panels.STYLES), strict=False):
-            axes.plot(*curves[name], color=color, linestyle=style, label=metric_label(name))
-        heading = panels.written(title.replace(", by", ",\nby")) if ", by" in title else None
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if heading is None else 4, title=heading)
-    if efficiency is not None:
-        axes = drawn.add_subplot(rows, columns, len(groups) + 1)
-        panels.efficiency(axes, efficiency, "Share found (dimensionless)")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title="Last validation; bars: 68 % intervals")
+        panels.draw(axes, plot)
+        heading = plot.title.replace(", by", ",\nby") if ", by" in plot.title else plot.legend_title
+        panels.add_legend(axes, replace(plot, legend_title=heading))
     return drawn
 
 
-def single(draw: Callable[[Axes], None], make: Callable[..., Figure] = Figure, **legend: Any) -> Figure:
-    """A figure of one column's width, of one panel.
+def single(plot: Plot, make: Callable[..., Figure] = Figure) -> Figure:
+    """A figure of one column's width, of one panel, with the legend above it.
 
     Args:
-        draw: Draws on the panel's axes.
+        plot: Description of the panel.
         make: Of the figure's size, a figure.
-        legend: How the legend above the panel looks, as matplotlib's; without any there is none.
     """
     drawn = make(figsize=(COLUMN, HEIGHT))
-    draw(drawn.add_subplot())
-    if legend:
-        drawn.legend(loc=ABOVE, **legend)
+    panels.draw(drawn.add_subplot(), plot)
+    drawn.legend(loc=ABOVE, **panels.legend_options(plot))
     return drawn

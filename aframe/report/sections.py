@@ -11,6 +11,7 @@ from aframe.report import figures, html
 from aframe.report.candidates import candidates
 from aframe.report.html import Figures, fill, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
+from aframe.report.interactive import draw, draw_titled, segment_figure
 from aframe.report.text import duration, number, rate
 from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import snr_efficiency
@@ -94,9 +95,9 @@ def _data(inputs: ReportInputs, plots: Figures) -> Markup:
         first, last = float(spans.min(initial=np.inf)), float(spans.max(initial=-np.inf))
         between = f"{utc(first)[:16]} to {utc(last)[:16]}" if len(spans) else ""
         rows.append([f"{stage}ing", between, number(len(spans)), duration(length)])
-    titled = {"When": figures.segment_figure(inputs.segments)}
+    titled = {"When": segment_figure(inputs.segments)}
     if inputs.noise is not None:
-        titled["Noise of the first tested segment"] = figures.noise_figure(inputs.noise)
+        titled |= draw_titled([figures.noise(inputs.noise)])
     return grid(plots, titled, "data") + html.table(("", "Between (UTC)", "Segments", "Length"), rows, 2)
 
 
@@ -140,8 +141,8 @@ def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Fi
     """
     placed = {}
     for pair, curve in curves.items():
-        plot = figures.volume_figure(curve, catalog.published_volumes(pair))
-        placed[population_label(pair)] = place(plots, f"volume-{pair}", plot)
+        plot = figures.volume(pair, curve, simulated)
+        placed[plot.title] = place(plots, f"volume-{pair}", draw(plot))
     livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
     compared = any(catalog.published_volumes(pair) for pair in curves)
     note = " ".join(catalog.comparison_remarks(simulated, livetime)) if compared else ""
@@ -166,7 +167,7 @@ def _background(inputs: ReportInputs, plots: Figures) -> Markup:
             "{{ rate }}. It is the upper limit for events louder than all of them.</p>",
             rate=rate(background.lowest_far_per_year),
         )
-        + place(plots, "background", figures.background_figure(background, zero_lag, inputs.tail))
+        + place(plots, "background", draw(figures.background(background, zero_lag, inputs.tail)))
         + html.table(("", "Live time", "Events"), times)
     )
 
@@ -181,12 +182,14 @@ def _injections(inputs: ReportInputs, plots: Figures) -> Markup:
     is_found = statistic >= thresholds[far]
     drawn = int(table.attributes["num_injections"])
     of_all = (inputs.efficiencies or {}).get(ALL_DRAWS, {})
-    shares = {"snr": snr_efficiency(snr, statistic, thresholds), **of_all}
-    titled = {
-        **{figures.EFFICIENCY_TITLES[axis]: figures.efficiency_figure(share) for axis, share in shares.items()},
-        "Found and missed": figures.found_figure(snr, chirp_mass(table["mass_1"], table["mass_2"]), is_found),
-        "What the quieter detector sees": figures.quieter_figure(table["ifo_snrs"], is_found),
-    }
+    titled = draw_titled(
+        [
+            figures.efficiency_of_injections(snr_efficiency(snr, statistic, thresholds)),
+            *(figures.efficiency_of_draws(shares) for shares in of_all.values()),
+            figures.found_by_mass(table, is_found, far),
+            figures.found_by_detectors(table, is_found, far),
+        ]
+    )
     return (
         fill(
             "<p>{{ drawn }} binaries were drawn, {{ injected }} of them loud enough to be injected; {{ near }} have an "
@@ -257,18 +260,14 @@ def _signals(inputs: ReportInputs, plots: Figures) -> Markup:
 def _draws(inputs: ReportInputs, plots: Figures) -> Markup:
     if inputs.draws is None:
         return Markup()
-    titled = {
-        "Masses: all draws grey, accepted blue": figures.mass_figure(inputs.draws),
-        "Redshift": figures.redshift_figure(inputs.draws),
-        "Loudness": figures.snr_figure(inputs.draws),
-    }
-    return grid(plots, titled, "draws", "three")
+    described = (figures.masses(inputs.draws), figures.redshifts(inputs.draws), figures.snrs(inputs.draws))
+    return grid(plots, draw_titled(described), "draws", "three")
 
 
 def _training(inputs: ReportInputs, plots: Figures) -> Markup:
     if not inputs.training:
         return missing("The training's record", "the training step")
-    return grid(plots, figures.training_figures(inputs.training), "training")
+    return grid(plots, draw_titled(figures.training(inputs.training)), "training")
 
 
 def _configuration(inputs: ReportInputs, plots: Figures) -> Markup:

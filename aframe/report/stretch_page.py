@@ -11,7 +11,7 @@ from bokeh.resources import INLINE
 
 from aframe.candidates.table import utc
 from aframe.inference.stretch import SlideStretch
-from aframe.report.figures import styled_plot
+from aframe.report.interactive import styled_plot
 from aframe.report.palette import BLACK, BLUE, ORANGE, PALETTE, VERMILION
 
 FIGURE_HEIGHT = 230

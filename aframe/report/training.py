@@ -10,6 +10,7 @@ from aframe.constants import SECONDS_PER_DAY
 from aframe.report import figures, paper
 from aframe.report.gather import read_metrics
 from aframe.report.html import Figures, fill, grid
+from aframe.report.interactive import draw_titled
 from aframe.report.page import simple_page
 from aframe.report.palette import BLUE, VERMILION
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
@@ -73,9 +74,9 @@ def training_html(
         validation: Signals and background events of the last validation, if any.
     """
     plots: Figures = {}
-    content = grid(plots, figures.training_figures(curves), "training")
+    content = grid(plots, draw_titled(figures.training(curves)), "training")
     if efficiency is not None:
-        content += grid(plots, {"Signals found against network SNR": figures.efficiency_figure(efficiency)}, "found")
+        content += grid(plots, draw_titled([figures.efficiency_of_signals(efficiency)]), "found")
     if validation is not None:
         days = validation.background.livetime / SECONDS_PER_DAY
         origin = (

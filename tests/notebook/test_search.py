@@ -20,6 +20,7 @@ from aframe.inference.q_transform import QTransform
 from aframe.notebook import Search, SensitiveVolumes, read_background
 from aframe.report import figures
 from aframe.report.gather import gather
+from aframe.report.interactive import draw
 from aframe.report.paper import draw_figures
 from aframe.report.text import number
 from aframe.runs.artifacts import Artifacts
@@ -51,19 +52,17 @@ def test_numbers_plotted_are_those_of_the_report(run: Artifacts, search: Search)
         for label, (x, y) in points(axes).items():
             np.testing.assert_array_equal(x, theirs[label][0], err_msg=f"{name}: {label}")
             np.testing.assert_array_equal(y, theirs[label][1], err_msg=f"{name}: {label}")
-    page = {
-        item.label.value: item.renderers[0].data_source.data
-        for item in figures.background_figure(inputs.background, inputs.candidates, inputs.tail).legend[0].items
-    }
+    on_page = draw(figures.background(inputs.background, inputs.candidates, inputs.tail))
+    page = {item.label.value: item.renderers[0].data_source.data for item in on_page.legend[0].items}
     x, y = points(pairs["background"])["time slides"]
     np.testing.assert_array_equal(x, page["time slides"]["x"])
     np.testing.assert_array_equal(y, page["time slides"]["y"])
     dots = points(pairs["background"])["unshifted data"]
     np.testing.assert_allclose(dots[1], page["unshifted data"]["y"], rtol=1e-15)
-    curve = figures.volume_figure(inputs.volumes["35-35"], {}).renderers[1].data_source.data
+    curve = draw(figures.volume("35-35", inputs.volumes["35-35"], inputs.simulated)).renderers[0].data_source.data
     x, y = points(pairs["sensitive_volume"])["this search (simulated noise)"]
-    np.testing.assert_array_equal(x, curve["far"])
-    np.testing.assert_array_equal(y, curve["volume"])
+    np.testing.assert_array_equal(x, curve["x"])
+    np.testing.assert_array_equal(y, curve["y"])
 
 
 def test_ten_lines_make_all_figures_of_the_report(run: Artifacts, search: Search) -> None:
@@ -174,7 +173,7 @@ def test_closeups_show_the_data_of_the_file(run: Artifacts, tmp_path: Path) -> N
     axes = kept_run.candidates.plot_closeup(2)
     assert [each.get_title() for each in axes] == ["Q transform, H1", "Q transform, L1", "Whitened strain", "Scores"]
     kept = kept_run.candidates.closeups[2]
-    np.testing.assert_array_equal(points(axes[3])["average"][1], kept.statistic)
+    np.testing.assert_array_equal(points(axes[3])["average"][1], kept.statistic.astype(np.float32))
     np.testing.assert_array_equal(points(axes[2])["L1"][1], kept.whitened["L1"])
     np.testing.assert_array_equal(axes[0].collections[0].get_array(), kept.q_transforms["H1"].energy)
     plt.close("all")

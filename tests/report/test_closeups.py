@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from aframe.inference.q_transform import QTransform
+from aframe.report.closeup_figures import SCALE_ENDS, q_transform, scores, whitened_strain
 from aframe.report.closeups import closeups
-from aframe.report.figures import q_transform_figure, score_figure, strain_figure
 from aframe.report.gather import gather
 from aframe.report.html import Figures
 from aframe.report.inputs import ReportInputs
+from aframe.report.interactive import draw
 from aframe.report.page import build_report
-from aframe.report.palette import SCALE_ENDS
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_an_image_lies_where_its_tiles_do() -> None:
     time, frequency = 1e9 + 10 + np.arange(64) / 64, np.geomspace(20, 320, 9)
     energy = np.ones((9, 64))
     energy[4, 48] = 1000.0  # at 80 Hz, 0.25 s after the candidate
-    plot = q_transform_figure(QTransform(time, frequency, energy, 8.0), 1e9 + 10.5, 1000.0)
+    plot = draw(q_transform("H1", QTransform(time, frequency, energy, 8.0), 1e9 + 10.5, 1000.0))
     glyph, level = plot.renderers[0].glyph, plot.renderers[0].data_source.data["level"][0]
     assert level.dtype == np.uint8
     row, column = np.unravel_index(level.argmax(), level.shape)
@@ -68,7 +68,7 @@ def test_an_image_lies_where_its_tiles_do() -> None:
 
 def test_axes_count_seconds_from_the_candidate(inputs: ReportInputs) -> None:
     shown = inputs.closeups[1]
-    strain, score = strain_figure(shown, 1.26e9 + 300), score_figure(shown, 1.26e9 + 300, 11.5)
+    strain, score = draw(whitened_strain(shown, 1.26e9 + 300)), draw(scores(shown, 1.26e9 + 300, 11.5))
     for plot, label, reach in ((strain, "Whitened strain (σ)", 0.5), (score, "Score (logit)", 4.0)):
         assert plot.xaxis[0].axis_label == "Time (s) from GPS 1260000300.000"
         assert plot.yaxis[0].axis_label == label
@@ -77,4 +77,4 @@ def test_axes_count_seconds_from_the_candidate(inputs: ReportInputs) -> None:
         assert x[-1] == pytest.approx(reach, abs=0.13)
     assert [item.label.value for item in strain.legend.items] == ["H1", "L1"]
     np.testing.assert_allclose(score.renderers[0].data_source.data["y"], shown.score)
-    assert score.renderers[2].data_source.data == {"x": [0.0], "y": [11.5]}
+    assert score.renderers[2].data_source.data == {"x": np.zeros(1), "y": np.full(1, 11.5)}
