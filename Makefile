@@ -43,9 +43,10 @@ dev: .venv/developed
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=…")'
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) has no venv module: install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip || true  # a later one takes half the time
 
 # python compiles what it imports when it first does: to compile all that is installed takes half of pip's time
-INSTALL = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
+INSTALL = $(BIN)/python -m pip install -qq --no-compile -c constraints.txt
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing into .venv: a few minutes the first time"
