@@ -19,10 +19,10 @@ from aframe.inference.run import Searcher, segment_engine
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.spectral import whiten_stream
 from aframe.strain.files import background_path, open_background, write_background
 from aframe.train.architectures import FactorisedNetwork
 from aframe.train.model import Model
+from aframe.whitening import whiten_stream
 
 START, RATES = 1_262_304_000.0, (1024.0, 2048.0)
 DURATION, SLIDES, ROUNDS = sized((2000.0, 5, 5), (500.0, 2, 2))

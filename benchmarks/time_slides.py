@@ -11,9 +11,9 @@ from aframe.inference.scorers import TorchScorer
 from aframe.inference.scorers.in_process import FUSED_WINDOWS
 from aframe.inference.slides import Grid
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.spectral import whiten_stream
 from aframe.train.architectures import FactorisedNetwork, JointResNet, Network
 from aframe.train.model import Model
+from aframe.whitening import whiten_stream
 
 RATE, JOINT_SLIDES = 1024.0, 3
 DURATION, SLIDES, JOINT_WINDOWS = sized((2000.0, 20, 128), (1000.0, 10, 32))

@@ -22,7 +22,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("constants", "errors", "types", "tensors", "seeding"),
     ("machine", "preprocessing"),
-    ("storage", "spectral", "progress"),
+    ("storage", "whitening", "progress"),
     ("settings", "tables"),
     ("strain", "waveforms"),
     ("events",),

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aframe.machine.console_records import CONSOLE
 from aframe.machine.processes import JOB, JOB_CORES
-from aframe.machine.progress_records import CONSOLE
 from aframe.progress.activity import LOG
 from aframe.settings.jobs import Batch
 

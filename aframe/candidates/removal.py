@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
-from aframe.events.significance import Background
+from aframe.events.significance import Background, false_alarm_probability, false_alarm_rate
 from aframe.events.spans import SlideSpans
 from aframe.tables import EventTable
 from aframe.types import Array
@@ -47,12 +46,12 @@ class Removal:
 
     @property
     def far_per_year(self) -> Float[Array, " candidates"]:
-        """False alarm rate of each candidate, max(n_b, 1) / T_b, in events per Julian year."""
-        return np.asarray(np.maximum(self.count, 1) / self.livetime * SECONDS_PER_YEAR)
+        """False alarm rate of each candidate, in events per Julian year."""
+        return false_alarm_rate(self.count, self.livetime)
 
     def significance(self, livetime: float) -> Float[Array, " candidates"]:
-        """Probability of at least one noise event as loud during ``livetime`` s (arXiv:1508.02357, eq. 17)."""
-        return np.asarray(-np.expm1(-livetime * (1 + self.count) / self.livetime))
+        """Probability of at least one noise event as loud during ``livetime`` s."""
+        return false_alarm_probability(self.count, self.livetime, livetime)
 
 
 def remove_candidates(
@@ -98,7 +97,7 @@ def remove_candidates(
         removed_count = len(removed_statistics) - np.searchsorted(removed_statistics, statistic[k:], side="left")
         count[k:] = in_whole[k:] - removed_count
         livetime[k:] = live.remaining
-        if max(count[k], 1) / live.remaining * SECONDS_PER_YEAR > far_per_year:
+        if false_alarm_rate(count[k], live.remaining) > far_per_year:
             break
         removed[k] = True
         rows = near.rows(time[k])

@@ -13,7 +13,6 @@ from aframe.inference.scorers import TorchScorer
 from aframe.machine.precision import DTYPES, resolve, trainer_dtype
 from aframe.machine.processes import cores
 from aframe.runs.artifacts import Artifacts
-from aframe.spectral import power_spectral_density, whiten_stream
 from aframe.steps.planning import time_slides
 from aframe.steps.strain import curve_path
 from aframe.steps.waveforms import signal_source
@@ -24,6 +23,7 @@ from aframe.train.architectures.network import count_parameters
 from aframe.train.model import Model
 from aframe.waveforms.priors import draw
 from aframe.waveforms.sieve import Selection, accepted_signals
+from aframe.whitening import power_spectral_density, whiten_stream
 
 DEFAULT_NOISE_CURVE = "aLIGO_O4_high_asd.txt"
 """Noise curve of the measurement for runs without one."""

@@ -14,6 +14,31 @@ FAR_TOLERANCE = 1e-12
 """Relative tolerance of the test whether a false alarm rate is a whole number of events per livetime."""
 
 
+def false_alarm_rate(count: Int[Array, "*shape"], livetime: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+    """False alarm rate, max(n_b, 1) / T_b, in events per Julian year.
+
+    Args:
+        count: Number of background events at least as loud, n_b.
+        livetime: Live time of the background, T_b, in s.
+    """
+    return np.asarray(np.maximum(count, 1) / (livetime / SECONDS_PER_YEAR))
+
+
+def false_alarm_probability(
+    count: Int[Array, "*shape"], livetime: Float[Array, "*shape"] | float, observed: float
+) -> Float[Array, "*shape"]:
+    """Probability of at least one noise event as loud during an observation: 1 − exp(−T (1 + n_b) / T_b).
+
+    Usman et al., arXiv:1508.02357, eq. 17.
+
+    Args:
+        count: Number of background events at least as loud, n_b.
+        livetime: Live time of the background, T_b, in s.
+        observed: Observing time without time slides, T, in s.
+    """
+    return np.asarray(-np.expm1(-observed * (1 + count) / livetime))
+
+
 @dataclass(frozen=True)
 class Background:
     """Events of time-slid data. Time slides hold no coincident signals.
@@ -58,11 +83,11 @@ class Background:
         return np.asarray(len(self.statistics) - np.searchsorted(self.statistics, statistic, side="left"))
 
     def far_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
-        """False alarm rate, max(n_b(≥ x), 1) / T_b, in events per Julian year.
+        """False alarm rate in events per Julian year: see ``false_alarm_rate``.
 
         The rate of an event louder than all background, 1 / T_b, is an upper limit.
         """
-        return np.asarray(np.maximum(self.count(statistic), 1) / self.livetime_years)
+        return false_alarm_rate(self.count(statistic), self.livetime)
 
     def is_upper_limit(self, statistic: Float[Array, "*shape"] | float) -> Bool[Array, "*shape"]:
         """Whether no background event is as loud. The false alarm rate is then an upper limit."""
@@ -86,9 +111,7 @@ class Background:
         return np.asarray(np.exp(at_upper + share * (at_lower - at_upper)))
 
     def significance(self, statistic: Float[Array, "*shape"] | float, livetime: float) -> Float[Array, "*shape"]:
-        """Probability of at least one noise event as loud during the observation.
-
-        Usman et al., arXiv:1508.02357, eq. 17: 1 − exp(−T (1 + n_b) / T_b).
+        """Probability of at least one noise event as loud: see ``false_alarm_probability``.
 
         Args:
             statistic: Detection statistics.
@@ -97,7 +120,7 @@ class Background:
         Returns:
             One probability per statistic.
         """
-        return np.asarray(-np.expm1(-livetime * (1 + self.count(statistic)) / self.livetime))
+        return false_alarm_probability(self.count(statistic), self.livetime, livetime)
 
     def threshold_at_far(self, far_per_year: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
         """Smallest statistic with a false alarm rate of at most ``far_per_year``.

@@ -22,11 +22,11 @@ from aframe.inference.recorded import (
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing
-from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background
 from aframe.strain.recordings import Recording, format_gps
 from aframe.train.model import Model
 from aframe.types import Array
+from aframe.whitening import WhitenedStream, whiten_stream
 
 Q_VALUES = (4.0, 8.0, 16.0, 32.0)
 """Qs of the transforms that are computed. A close-up has the loudest."""

@@ -17,8 +17,8 @@ from aframe.errors import DataError
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import to_samples
-from aframe.spectral import WhitenedStream, whiten_signals, whiten_stream
 from aframe.types import Array
+from aframe.whitening import WhitenedStream, whiten_signals, whiten_stream
 
 LENGTH_DIFFERENCE = 4
 """Windows by which stretches that are scored together may differ in length. The shorter ones are lengthened."""

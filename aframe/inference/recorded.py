@@ -14,12 +14,12 @@ from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.spectral import WhitenedStream, whiten_stream, whiten_whole
 from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
 from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
 from aframe.types import Array
+from aframe.whitening import WhitenedStream, whiten_stream, whiten_whole
 
 Whiten = Callable[[torch.Tensor, Whitening], WhitenedStream]
 

@@ -15,11 +15,11 @@ from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import Kind, ScoreSeries
-from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.types import Array
 from aframe.waveforms.injections import with_responses
+from aframe.whitening import WhitenedStream, whiten_stream
 
 INJECTIONS_AT_ONCE = 128
 """Injections whose waveforms are in memory at once: 17 MB for two detectors and 8 s at 2048 Hz."""

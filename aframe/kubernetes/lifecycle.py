@@ -14,7 +14,7 @@ from aframe.kubernetes import manifests, states
 from aframe.kubernetes.cluster import BATCH, CORE, Cluster, UnreachableError
 from aframe.kubernetes.follower import Follower, delete, delete_belongings
 from aframe.kubernetes.manifests import CACHE, FILES, Manifest
-from aframe.machine.progress_records import CONSOLE
+from aframe.machine.console_records import CONSOLE
 from aframe.progress import activity
 from aframe.runs.artifacts import Artifacts, training_parameters
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
-from aframe.machine import progress_records
-from aframe.machine.progress_records import CONSOLE, MARKER, End, Record
+from aframe.machine import console_records
+from aframe.machine.console_records import CONSOLE, MARKER, End, Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -79,7 +79,7 @@ def start(log: str | None) -> None:
     original = [os.dup(1), os.dup(2)]
     for end, stream in zip(writing, (1, 2), strict=True):
         os.dup2(end, stream)
-    os.environ[CONSOLE] = progress_records.identity(1)
+    os.environ[CONSOLE] = console_records.identity(1)
     _running.append((process, list(writing), original))
 
 
@@ -225,7 +225,7 @@ class Sink:
         self.pending += data
         *lines, rest = self.pending.split(b"\n")
         for line in lines:
-            text, record = progress_records.read(bytes(line))
+            text, record = console_records.read(bytes(line))
             self._write(text[self.shown :], text, is_whole=True, record=record)
             self.shown = 0
         self.pending = rest

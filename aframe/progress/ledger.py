@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aframe.machine.progress_records import Share, emit
+from aframe.machine.console_records import Share, emit
 from aframe.progress import activity
 from aframe.progress.lines import LINE_INTERVAL
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from aframe.machine.progress_records import Share, emit
+from aframe.machine.console_records import Share, emit
 from aframe.progress import activity
 
 LINE_INTERVAL = 5.0

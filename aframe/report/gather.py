@@ -20,11 +20,11 @@ from aframe.machine import versions
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
 from aframe.sensitivity.volume import read_efficiencies, read_volumes
-from aframe.spectral import power_spectral_density
 from aframe.strain.files import open_background, parse_background_path
 from aframe.strain.segments import read_segments
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.types import Array
+from aframe.whitening import power_spectral_density
 
 INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",

@@ -8,7 +8,6 @@ from aframe import seeding, storage
 from aframe.errors import DataError
 from aframe.runs.artifacts import Artifacts
 from aframe.settings.sections import Config
-from aframe.spectral import power_spectral_density
 from aframe.steps.planning import (
     InjectionBatch,
     background_files,
@@ -22,6 +21,7 @@ from aframe.waveforms.loading import load_population
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
 from aframe.waveforms.source import SignalSource, polarization_batches
+from aframe.whitening import power_spectral_density
 
 ProgressReport = Callable[[float, float], None]
 

@@ -20,8 +20,8 @@ import luigi.interface
 from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, ProcessError
 from aframe.machine import versions
+from aframe.machine.console_records import End, emit
 from aframe.machine.processes import cores, die_with_parent
-from aframe.machine.progress_records import End, emit
 from aframe.machine.shared_set import SharedSet
 from aframe.progress import activity
 from aframe.progress.lines import Progress

@@ -203,6 +203,13 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
             print(f"{self.task.title}: {number} {word} submitted to {self.system}, in {self.directory}", flush=True)
         return submitted
 
+    def _raise_memory(self, number: int) -> int:
+        """Give the next attempt of a job ``memory_factor`` times its memory; the new memory, MiB."""
+        settings = self.task.batch
+        memory = math.ceil(self.job_data.memory.get(number, settings.memory) * settings.memory_factor)
+        self.job_data.memory[number] = memory
+        return memory
+
     def _print_status_errors(self, failed_jobs: Mapping[int, Any]) -> None:
         """Print why jobs have failed, and raise the memory of jobs that had too little.
 
@@ -214,10 +221,7 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
             is_last = job["status"] == self.job_manager.FAILED
             consequence = "given up" if is_last else "to be submitted again"
             if self.had_too_little_memory(job["extra"], log_end) and not is_last:
-                settings = self.task.batch
-                memory = math.ceil(self.job_data.memory.get(number, settings.memory) * settings.memory_factor)
-                self.job_data.memory[number] = memory
-                consequence += f" with {memory} MiB of memory"
+                consequence += f" with {self._raise_memory(number)} MiB of memory"
             if index < MAX_SHOWN_LOGS:
                 label = label_of(job["branches"]).replace("-", " ")
                 lines = [

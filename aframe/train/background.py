@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from aframe.errors import DataError
-from aframe.spectral import WhitenedStream
+from aframe.whitening import WhitenedStream
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.nn import Module
 
 from aframe import storage
-from aframe.machine.progress_records import Share, emit
+from aframe.machine.console_records import Share, emit
 from aframe.progress import activity
 from aframe.storage.files import Parameters
 from aframe.train import model, record

@@ -16,7 +16,6 @@ from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.events.cluster import Clustering
 from aframe.preprocessing import Preprocessing
 from aframe.progress.lines import Progress
-from aframe.spectral import WhitenedStream, whiten_stream
 from aframe.strain.files import open_background, parse_background_path
 from aframe.train.augmentation import (
     MUTED,
@@ -39,6 +38,7 @@ from aframe.train.memory import Memory, allocate, choose_place
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry
+from aframe.whitening import WhitenedStream, whiten_stream
 
 DELAY_MARGIN = 0.025
 """Seconds kept at a signal's edges for its travel between the geocentre and a detector (at most 21.3 ms)."""

@@ -13,10 +13,10 @@ from aframe.events.cluster import Clustering, cluster, moving_average
 from aframe.events.significance import Background
 from aframe.preprocessing import Preprocessing, to_samples
 from aframe.seeding import generator
-from aframe.spectral import WhitenedStream
 from aframe.tables import ResponseTable
 from aframe.train.architectures import Network
 from aframe.train.metrics import Validation
+from aframe.whitening import WhitenedStream
 
 ValidationScores = tuple[dict[int, Float[Tensor, " _"]], Float[Tensor, "_ windows"]]
 """Scores of time slides by number, each of shape (windows,), and of signals, shape (signals, windows)."""

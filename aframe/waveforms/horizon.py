@@ -61,7 +61,7 @@ def optimal_snr(
 
     Args:
         responses: Noise-free signals, shape (batch, ifos, time).
-        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.spectral.power_spectral_density``.
+        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.whitening.power_spectral_density``.
         sample_rate: Sampling rate, Hz.
         highpass: Lower limit of the integral, Hz.
         lowpass: Upper limit of the integral, Hz; None for the Nyquist frequency.
@@ -114,7 +114,7 @@ def inverse_asd(
     """Compute weights of Fourier bins. The squares of weighted bins of a signal add up to ρ².
 
     Args:
-        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.spectral.power_spectral_density``.
+        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.whitening.power_spectral_density``.
         size: Number of samples of the signals.
         sample_rate: Sampling rate, Hz.
         highpass: Frequency below which the weights are zero, Hz.

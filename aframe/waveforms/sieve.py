@@ -68,7 +68,7 @@ class Selection:
 
     Attributes:
         ifos: Detectors, by LAL's two-letter names.
-        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.spectral.power_spectral_density``.
+        psds: PSDs in 1/Hz, shape (ifos, frequency), on the grid of ``aframe.whitening.power_spectral_density``.
         highpass: Lower limit of the integral of the signal-to-noise ratio, Hz.
         lowpass: Upper limit of the integral, Hz; None for the Nyquist frequency.
         snr_threshold: Smallest network signal-to-noise ratio.

@@ -9,10 +9,10 @@ from aframe.candidates.arrival import arrival_times
 from aframe.inference.closeup import whitened_recording
 from aframe.inference.recorded import recordings_of
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.spectral import apply_filter, whitening_filter
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import demo_bbh, draw
 from aframe.waveforms.projection import arrival_delays, detector_geometry, project
+from aframe.whitening import apply_filter, whitening_filter
 
 RATE, START, RIGHT_PAD = 2048.0, 1.2e9, 1.0
 WHITENING = Whitening(RATE, 16.0, 1.0, 1.0, 16.0, 32.0, None)

@@ -9,7 +9,7 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.scorers import TorchScorer, in_process
 from aframe.inference.slides import Grid
-from aframe.spectral import apply_filter, power_spectral_density, whitening_filter
+from aframe.whitening import apply_filter, power_spectral_density, whitening_filter
 
 IFOS = ("H1", "L1", "V1")
 SEGMENTS = st.fixed_dictionaries(

@@ -9,8 +9,8 @@ from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
 from aframe.inference.stretch import slide_stretch
 from aframe.inference.timeseries import ScoreSeries
-from aframe.spectral import whiten_stream
 from aframe.strain.files import background_path, open_background, write_background
+from aframe.whitening import whiten_stream
 
 RATE, START, DURATION = 256.0, 1_000_000.0, 90.0
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from aframe.machine.progress_records import End, Share
+from aframe.machine.console_records import End, Share
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
@@ -124,7 +124,7 @@ LINES = (
 EMITS = (
     HEAD
     + f"""
-from aframe.machine.progress_records import End, Share, emit
+from aframe.machine.console_records import End, Share, emit
 for record in {RECORDS!r}:
     emit(record)
     time.sleep(0.3)
@@ -181,7 +181,7 @@ def test_a_record_after_a_line_without_an_end_is_put_into_words(tmp_path: Path) 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    code = "import numpy\nfrom aframe.machine.progress_records import Share, emit\n"
+    code = "import numpy\nfrom aframe.machine.console_records import Share, emit\n"
     script = f"{HEAD}{code}emit(Share('x', numpy.int64(1), numpy.float32(4), 3.0))\nconsole.stop()"
     assert run(script).stdout == "x: 1 of 4 (25 %), 3 s left\n"
 
@@ -190,7 +190,7 @@ CHILDREN = (
     HEAD
     + f"""
 from multiprocessing import get_context
-from aframe.machine.progress_records import End, Share, emit
+from aframe.machine.console_records import End, Share, emit
 record = {RECORDS[1]!r}
 def work():
     for _ in range(500):
@@ -200,7 +200,7 @@ for worker in workers:
     worker.start()
 for worker in workers:
     worker.join()
-code = "from aframe.machine.progress_records import *; emit(End('child', 30.0))"
+code = "from aframe.machine.console_records import *; emit(End('child', 30.0))"
 subprocess.run([sys.executable, "-c", code], check=True)
 with open(sys.argv[2], "w") as file:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=file)

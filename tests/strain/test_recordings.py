@@ -9,10 +9,10 @@ from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError, StorageError
 from aframe.preprocessing import Whitening
-from aframe.spectral import whiten_whole
 from aframe.strain import files
 from aframe.strain.recordings import coincident, format_gps, in_directory, inventory, read_strain
 from aframe.strain.resample import EDGE_DURATION, Stretch
+from aframe.whitening import whiten_whole
 
 EVENT = 1126259446.0
 WHITENING = Whitening(2048.0, 8.0, 1.0, 1.0, 8.0, 32.0, None)

@@ -7,7 +7,6 @@ from scipy import stats
 
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import Whitening
-from aframe.spectral import power_spectral_density, whiten_stream, whitening_filter
 from aframe.train.augmentation import (
     NOISE,
     SIGNAL,
@@ -22,6 +21,7 @@ from aframe.train.augmentation import (
 )
 from aframe.train.background import _zero_phase
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry, project
+from aframe.whitening import power_spectral_density, whiten_stream, whitening_filter
 
 
 @pytest.fixture

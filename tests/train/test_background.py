@@ -4,8 +4,8 @@ import torch
 from scipy import stats
 
 from aframe.errors import DataError
-from aframe.spectral import WhitenedStream
 from aframe.train.background import WhitenedBackground
+from aframe.whitening import WhitenedStream
 
 CPU = torch.device("cpu")
 

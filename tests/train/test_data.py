@@ -5,10 +5,10 @@ import torch
 from scipy import stats
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.spectral import whiten_stream
 from aframe.steps.training_data import RunDataModule
 from aframe.strain.files import open_background
 from aframe.train.data import Part, split
+from aframe.whitening import whiten_stream
 
 
 @pytest.fixture

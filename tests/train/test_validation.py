@@ -4,10 +4,10 @@ import torch
 
 from aframe.events.cluster import Clustering, cluster
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.spectral import whiten_stream
 from aframe.tables import ResponseTable
 from aframe.train.architectures import FactorisedNetwork, JointResNet
 from aframe.train.validation import validation_set
+from aframe.whitening import whiten_stream
 
 RATE, IFOS = 256.0, ("H1", "L1", "V1")
 WHITENING = Whitening(RATE, 4.0, 1.0, 1.0, 4.0, 20.0, None)

@@ -7,9 +7,9 @@ from scipy import signal
 
 from aframe.errors import DataError
 from aframe.preprocessing import Whitening
-from aframe.spectral import apply_filter, power_spectral_density, whiten_stream, whiten_whole, whitening_filter
 from aframe.strain.recordings import read_strain
 from aframe.strain.simulate import load_asd, simulate
+from aframe.whitening import apply_filter, power_spectral_density, whiten_stream, whiten_whole, whitening_filter
 
 RATE = 1024.0
 WHITENING = Whitening(RATE, 8.0, 1.0, 1.0, 8.0, 32.0, None)

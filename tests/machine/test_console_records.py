@@ -7,8 +7,8 @@ import select
 
 import pytest
 
-from aframe.machine import progress_records
-from aframe.machine.progress_records import CONSOLE, MARKER, End, Record, Share, emit
+from aframe.machine import console_records
+from aframe.machine.console_records import CONSOLE, MARKER, End, Record, Share, emit
 
 JOBS = Share("all 40 jobs", 10, 40, 40.0, " s")
 
@@ -26,7 +26,7 @@ WORDS = (
 def through_a_pipe(record: Record, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """What a process sends to its console, without the end of the line."""
     reading, writing = os.pipe()
-    monkeypatch.setenv(CONSOLE, progress_records.identity(writing))
+    monkeypatch.setenv(CONSOLE, console_records.identity(writing))
     with os.fdopen(writing, "w") as output, contextlib.redirect_stdout(output):
         emit(record)
     with os.fdopen(reading, "rb") as sent:
@@ -38,8 +38,8 @@ def test_a_record_reaches_the_console_whole(record: Record, line: str, monkeypat
     sent = through_a_pipe(record, monkeypatch)
     assert sent.startswith(MARKER)
     assert b"\n" not in sent
-    assert progress_records.read(sent) == (line.encode(), record)
-    assert progress_records.read(b"no end " + sent) == (f"no end {line}".encode(), record)
+    assert console_records.read(sent) == (line.encode(), record)
+    assert console_records.read(b"no end " + sent) == (f"no end {line}".encode(), record)
 
 
 def test_a_record_too_long_to_stay_whole_is_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_without_a_console_a_record_is_its_line(
     monkeypatch.delenv(CONSOLE)
     emit(End("Train", 31.0))
     assert capfd.readouterr().out == "Train: done in 30 s\nTrain: done in 31 s\n"
-    monkeypatch.setenv(CONSOLE, progress_records.identity(1))
+    monkeypatch.setenv(CONSOLE, console_records.identity(1))
     with contextlib.redirect_stdout(io.StringIO()) as elsewhere:
         emit(End("Train", 32.0))
     assert elsewhere.getvalue() == "Train: done in 32 s\n"
