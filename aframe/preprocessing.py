@@ -130,3 +130,21 @@ def check_shifts(shifts: Sequence[float], sampling_rate: float) -> None:
                 f"{1 / sampling_rate:g} s (1 / inference_sampling_rate): choose multiples of that, such as "
                 f"{below:g} or {above:g}"
             )
+
+
+def check_coalescence(first_coalescence: float, last_coalescence: float, kernel_length: float) -> None:
+    """Refuse coalescences that a window cannot have.
+
+    Args:
+        first_coalescence: Earliest, s from the window's start.
+        last_coalescence: Latest, s from the window's start.
+        kernel_length: Of the window, s.
+
+    Raises:
+        ConfigurationError: If they do not follow each other inside the window.
+    """
+    if not 0 <= first_coalescence < last_coalescence <= kernel_length:
+        raise ConfigurationError(
+            f"first_coalescence = {first_coalescence} s and last_coalescence = {last_coalescence} s must follow "
+            f"each other inside kernel_length = {kernel_length} s"
+        )

@@ -4,6 +4,7 @@ import functools
 import os
 from typing import Any
 
+from aframe.bank.bank import TemplateBank
 from aframe.errors import ConfigurationError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
@@ -37,6 +38,7 @@ def training_inputs(run: Artifacts) -> TrainingInputs:
         directory=run.directories.train_data,
         background_files=lambda: run.background_files("train"),
         signal_model=functools.partial(signal_model, run.config),
+        bank=lambda: TemplateBank.read(run.bank),
     )
 
 

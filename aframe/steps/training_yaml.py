@@ -15,6 +15,7 @@ from aframe import storage
 from aframe.constants import AUTO
 from aframe.errors import AframeError
 from aframe.machine.precision import check_trainer_supported, training_device
+from aframe.preprocessing import check_coalescence
 from aframe.settings.keys import nearest
 from aframe.settings.sections import Config, Search
 from aframe.steps.training_data import RunDataModule, signal_model
@@ -22,7 +23,6 @@ from aframe.train import architectures
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.loading import network_class
 from aframe.train.augmentation import BatchMixture, SnrDistribution, SnrSchedule
-from aframe.train.data import check_coalescence
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
 from aframe.train.trainer import AframeTrainer

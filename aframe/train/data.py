@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from aframe import seeding, storage
 from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.events.cluster import Clustering
-from aframe.preprocessing import Preprocessing
+from aframe.preprocessing import Preprocessing, check_coalescence
 from aframe.progress.lines import Progress
 from aframe.strain.files import open_background, parse_background_path
+from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.augmentation import (
     MUTED,
     NOISE,
@@ -35,31 +36,17 @@ from aframe.train.background import WhitenedBackground, to_device
 from aframe.train.inputs import TrainingInputs
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
+from aframe.train.mining import MeasuredBatch, MeasuredExamples, collect_examples
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry
 from aframe.whitening import WhitenedStream, whiten_stream
 
+SIGNALS_AT_ONCE = 64
+"""Signals that a network with a fixed encoder measures at once."""
+
 DELAY_MARGIN = 0.025
 """Seconds kept at a signal's edges for its travel between the geocentre and a detector (at most 21.3 ms)."""
-
-
-def check_coalescence(first_coalescence: float, last_coalescence: float, kernel_length: float) -> None:
-    """Refuse coalescences that a window cannot have.
-
-    Args:
-        first_coalescence: Earliest, s from the window's start.
-        last_coalescence: Latest, s from the window's start.
-        kernel_length: Of the window, s.
-
-    Raises:
-        ConfigurationError: If they do not follow each other inside the window.
-    """
-    if not 0 <= first_coalescence < last_coalescence <= kernel_length:
-        raise ConfigurationError(
-            f"first_coalescence = {first_coalescence} s and last_coalescence = {last_coalescence} s must follow "
-            f"each other inside kernel_length = {kernel_length} s"
-        )
 
 
 @dataclass(frozen=True)
@@ -115,6 +102,10 @@ class AframeDataModule(lightning.LightningDataModule):
         last_coalescence: Latest coalescence, s from the window's start.
         validation_fraction: Fraction of the background, at its end, kept for validation.
         validation_background: Seconds of time-slid background that a validation scores, as far as there are so many.
+        mined_slides: Time slides of the training background in which a network with a template bank looks for the
+            loudest noise.
+        mined_noise: Noise examples that it keeps of them.
+        mined_signals: Signals that it measures once, and trains with.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -138,6 +129,9 @@ class AframeDataModule(lightning.LightningDataModule):
         last_coalescence: float = 1.4,
         validation_fraction: float = 0.1,
         validation_background: float = 200000.0,
+        mined_slides: int = 1500,
+        mined_noise: int = 20000,
+        mined_signals: int = 8192,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -150,6 +144,8 @@ class AframeDataModule(lightning.LightningDataModule):
         self.coalescence = (first_coalescence, last_coalescence)
         check_coalescence(first_coalescence, last_coalescence, self.inputs.kernel_length)
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
+        self.mined_slides, self.mined_noise, self.mined_signals = mined_slides, mined_noise, mined_signals
+        self.examples: MeasuredExamples | None = None
         self.signals: Signals | None = None
         if waveforms == "generated":
             self.signals = generated_signals(*inputs.signal_model())
@@ -259,10 +255,48 @@ class AframeDataModule(lightning.LightningDataModule):
         if self.trainer is None or not self.trainer.training:
             return batch
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return self.make_batch(self.trainer.current_epoch * self.batches_per_epoch + done, self.trainer.global_rank)
+        step = self.trainer.current_epoch * self.batches_per_epoch + done
+        if self.examples is not None:
+            return self._draw_examples(self.examples, step, self.trainer.global_rank)
+        return self.make_batch(step, self.trainer.global_rank)
 
-    def make_batch(self, step: int, rank: int = 0) -> Batch:
-        """Windows and labels, which depend on the run's seed, the step and the process's rank alone."""
+    def mine(self, network: MatchedFilterNetwork) -> None:
+        """Collect the examples of a network with a fixed encoder, and set its weights of groups.
+
+        Args:
+            network: Network with a fixed encoder, on the device of the training.
+
+        Raises:
+            DataError: If the training background is too short.
+        """
+        if self.background is None:
+            raise ConfigurationError("call setup() before mine()")
+        signals = BatchMixture(1.0, 0.0, 0.0)
+        batches = -(-self.mined_signals // SIGNALS_AT_ONCE)
+        self.examples = collect_examples(
+            network,
+            self.background,
+            (self.make_batch(step, mixture=signals, size=SIGNALS_AT_ONCE).windows for step in range(batches)),
+            (self.mined_slides, self.mined_noise),
+            self.device,
+        )
+
+    def _draw_examples(self, examples: MeasuredExamples, step: int, rank: int) -> MeasuredBatch:
+        source = seeding.generator(self.inputs.seed, "examples", step, rank)
+        generator = torch.Generator().manual_seed(int(source.integers(2**63)))
+        signals = round(self.batch_size * self.mixture.waveform_prob)
+        return examples.batch(self.batch_size - signals, signals, generator)
+
+    def make_batch(self, step: int, rank: int = 0, mixture: BatchMixture | None = None, size: int = 0) -> Batch:
+        """Make windows and labels. They depend on the run's seed and the arguments alone.
+
+        Args:
+            step: Number of the step.
+            rank: Number of the process.
+            mixture: Fractions of the kinds of windows; None for those of the training.
+            size: Number of windows; 0 for the batch size of the training.
+        """
+        mixture, size = mixture or self.mixture, size or self.batch_size
         if self.background is None:
             raise ConfigurationError("call setup() before make_batch()")
         device, source = self.device, seeding.generator(self.inputs.seed, "batch", step, rank)
@@ -270,9 +304,9 @@ class AframeDataModule(lightning.LightningDataModule):
             torch.Generator(where).manual_seed(int(source.integers(2**63))) for where in ("cpu", device)
         )
         generator = on_device if self.background.streams.device == device else on_host
-        windows, responses = self.background.sample(self.batch_size, self.inputs.kernel_size, generator, device)
+        windows, responses = self.background.sample(size, self.inputs.kernel_size, generator, device)
         windows = invert_and_reverse(windows, on_device)
-        kind = self.mixture.draw(self.batch_size, on_host)  # on the processor, so that none waits to learn how many
+        kind = mixture.draw(size, on_host)  # on the processor, so that none waits to learn how many
         rows = (kind != NOISE).nonzero()[:, 0]
         if len(rows) > 0:
             chosen = to_device(rows, device)

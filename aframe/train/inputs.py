@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aframe.bank.bank import TemplateBank
 from aframe.preprocessing import Whitening, to_samples
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population
@@ -24,6 +25,7 @@ class TrainingInputs:
         directory: Where the training data lie, local or on S3.
         background_files: Lists the background files, in order of time.
         signal_model: Gives the population and the generator of its polarizations, where signals are drawn anew.
+        bank: Reads the template bank of a network that needs one.
     """
 
     ifos: tuple[str, ...]
@@ -37,6 +39,7 @@ class TrainingInputs:
     directory: str
     background_files: Callable[[], Sequence[str]]
     signal_model: Callable[[], tuple[Population, WaveformGenerator]]
+    bank: Callable[[], TemplateBank]
 
     @property
     def kernel_size(self) -> int:

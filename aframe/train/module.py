@@ -11,10 +11,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from aframe.errors import TrainingError
-from aframe.train.architectures import Network
+from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.architectures.contract import check_network
 from aframe.train.data import AframeDataModule, Batch
 from aframe.train.metrics import Validation, validation_metrics
+from aframe.train.mining import MeasuredBatch
 from aframe.train.model import Model
 from aframe.train.validation import ValidationScores
 
@@ -68,6 +69,9 @@ class AframeModule(lightning.LightningModule):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(search.seed)
                 self.network = self.architecture(len(search.ifos), search.kernel_size)
+            if isinstance(self.network, MatchedFilterNetwork):
+                bank = search.bank()
+                self.network.set_bank(bank.templates, bank.chirp_mass)
             check_network(self.network, search.stride_size)
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -75,31 +79,40 @@ class AframeModule(lightning.LightningModule):
         assert self.network is not None
         return self.network(windows)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch | MeasuredBatch, batch_idx: int) -> Tensor:
         """Binary cross-entropy of a batch and its re-paired negatives.
 
         Args:
-            batch: Windows and labels.
+            batch: Windows and labels, or measurements and labels for a network with a fixed encoder.
             batch_idx: Number of the step in the epoch.
         """
         assert self.network is not None
+        if isinstance(batch, MeasuredBatch):
+            assert isinstance(self.network, MatchedFilterNetwork)
+            embeddings = self.network.weigh(batch.measured[..., None])
+            return self._loss(self.network.step_scores(embeddings.unbind(1))[:, 0], batch.labels)
         encode, fuse = self._parts or (self.network.encode_windows, self.network.fuse_windows)
         embeddings, labels = encode(batch.windows), batch.labels
         pairings, noise = [embeddings], embeddings[:, batch.is_noise] if self.repairings else embeddings[:, :0]
         for number in range(1, self.repairings + 1):
             pairings.append(torch.stack([channel.roll(k * number, 0) for k, channel in enumerate(noise)]))
         scores = fuse(torch.cat(pairings, dim=1)).float()
-        labels = torch.cat([labels, labels.new_zeros(len(scores) - len(labels))])
+        return self._loss(scores, torch.cat([labels, labels.new_zeros(len(scores) - len(labels))]))
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy, which is added to the epoch's losses."""
         loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
         self.losses += torch.stack([loss.detach(), torch.ones_like(loss.detach())])
-        self.log("loss", loss, batch_size=len(batch.labels))
+        self.log("loss", loss, batch_size=len(labels))
         return loss
 
     def on_fit_start(self) -> None:
-        """Compile the network if this is configured."""
+        """Compile the network if this is configured, or collect the examples of a network with a fixed encoder."""
         assert self.network is not None
         self.losses = self.losses.to(self.device)
-        if self.compiled:
+        if isinstance(self.network, MatchedFilterNetwork):
+            self.data.mine(self.network)
+        elif self.compiled:
             encode, fuse = self.network.encode_windows, self.network.fuse_windows
             self._parts = torch.compile(encode), torch.compile(fuse, dynamic=self.repairings > 0)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from aframe.events.significance import Background
 from aframe.preprocessing import Preprocessing, to_samples
 from aframe.seeding import generator
 from aframe.tables import ResponseTable
-from aframe.train.architectures import Network
+from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.metrics import Validation
 from aframe.whitening import WhitenedStream
 
@@ -44,6 +44,8 @@ class ValidationSet:
         coalescence: Sample of each coalescence in ``signals``.
         clustering: Settings that turn scores into events.
         preprocessing: Window, stride, and interval of coalescences in the window.
+        measured: What a network with a fixed encoder measured in a stretch, by its number, and in a part of the
+            signals, in half precision. It is the same in all epochs.
     """
 
     streams: list[Float[Tensor, "ifos _"]]
@@ -53,6 +55,7 @@ class ValidationSet:
     coalescence: Int[Tensor, " signals"]
     clustering: Clustering
     preprocessing: Preprocessing
+    measured: dict[int | tuple[int, int, int], Tensor] = field(default_factory=dict)
 
     @property
     def is_view(self) -> Bool[Tensor, "signals windows"]:
@@ -128,7 +131,7 @@ class ValidationSet:
             stretch, shifts, size = slides[number]
             if stretch != encoded:
                 stream = self.streams[stretch].to(device)
-                encoded, embeddings = stretch, network.encode(stream[None]).unbind(1)
+                encoded, embeddings = stretch, self._encode(network, stream[None], stretch).unbind(1)
             steps = network.steps(size)
             starts = [shift // network.step_size for shift in shifts]
             shifted = [e[..., start : start + steps] for e, start in zip(embeddings, starts, strict=True)]
@@ -140,9 +143,18 @@ class ValidationSet:
         """Scores of a share of the signals."""
         hop = network.hop(self.preprocessing.stride_size)
         scores = [torch.empty(0, self.is_view.shape[1], device=device)]
-        for batch in self.signals[share[0] :: share[1]].split(SIGNALS_AT_ONCE):
-            scores.append(network.fuse(network.encode(batch.to(device)).unbind(1), hop).float())
+        for number, batch in enumerate(self.signals[share[0] :: share[1]].split(SIGNALS_AT_ONCE)):
+            embeddings = self._encode(network, batch.to(device), (*share, number))
+            scores.append(network.fuse(embeddings.unbind(1), hop).float())
         return torch.cat(scores)
+
+    def _encode(self, network: Network, streams: Tensor, key: int | tuple[int, int, int]) -> Tensor:
+        """Embed streams. What a fixed encoder measured in them before is used again."""
+        if not isinstance(network, MatchedFilterNetwork):
+            return network.encode(streams)
+        if key not in self.measured:
+            self.measured[key] = network.measure(streams).half()
+        return network.weigh(self.measured[key].float())
 
 
 def validation_set(

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from aframe.errors import DataError
+from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.background import WhitenedBackground
+from aframe.train.mining import MeasuredExamples, collect_examples, count_weights, loudest_steps, mine_noise
+
+SIZE, KERNEL = 64, 256
+
+
+@pytest.fixture
+def network() -> MatchedFilterNetwork:
+    """Eight chirps in four groups, the higher the later."""
+    time = torch.arange(SIZE) / SIZE
+    phases = [2 * torch.pi * (4 + k) * time * (1 + 0.2 * time) for k in range(8)]
+    templates = torch.stack([torch.polar(torch.hann_window(SIZE), phase) for phase in phases])
+    network = MatchedFilterNetwork(2, KERNEL, groups=4)
+    network.set_bank(templates / (templates.abs().square().sum(1, keepdim=True) / 2).sqrt(), torch.arange(8) + 5.0)
+    return network.eval()
+
+
+def background(size: int) -> WhitenedBackground:
+    streams = torch.randn((2, size), generator=torch.Generator().manual_seed(3))
+    stretches = torch.tensor([[0, size // 4], [size // 4, size - size // 4]])
+    return WhitenedBackground(streams, stretches, torch.zeros(2, 2, 3), torch.tensor([0, 1]), size, size)
+
+
+def test_the_loudest_pairs_of_all_slides_are_the_examples(network: MatchedFilterNetwork) -> None:
+    steps, slides = 4500, 6
+    measured = torch.rand((2, 8, steps), generator=torch.Generator().manual_seed(1)).half()
+    shifts = torch.linspace(16, steps - 1024, slides).round().long().tolist()
+    planted = [(shifts[0], 2000), (shifts[3], 700), (shifts[3], 20)]
+    for height, (shift, place) in enumerate(planted):
+        measured[0, 3, place] = 20.0 + 8 * height
+        measured[1, 3, place + shift] = 20.0 + 8 * height
+    with torch.no_grad():
+        network.bias[3] = 1.0  # the bias counts
+    noise = mine_noise(network, [measured[..., :50], measured], slides, 3, lambda *_: None)
+    assert noise.shape == (3, 2, 8)
+    expected = [torch.stack([measured[0, :, p], measured[1, :, p + s]]) for s, p in planted[::-1]]
+    assert torch.equal(noise, torch.stack(expected))
+
+
+def test_a_loud_event_is_one_example(network: MatchedFilterNetwork) -> None:
+    measured = torch.rand((2, 8, 4500), generator=torch.Generator().manual_seed(1)).half()
+    measured[:, 2, 1000:1010] = 30.0
+    noise = mine_noise(network, [measured], 1, 5, lambda *_: None)
+    assert (noise.amax(2) > 20).all(1).sum() <= 1
+
+
+def test_a_short_background_is_refused(network: MatchedFilterNetwork) -> None:
+    with pytest.raises(DataError, match="too few to slide"):
+        mine_noise(network, [torch.zeros(2, 8, 4000).half()], 4, 10, lambda *_: None)
+
+
+def test_common_signals_weigh_more(network: MatchedFilterNetwork) -> None:
+    signals = torch.zeros(30, 2, 8)
+    signals[:20, :, 5] = 15.0  # third group
+    signals[20:25, :, 1] = 15.0  # first
+    signals[25:, :, 7] = 5.0  # too quiet to count
+    count_weights(network, signals.half())
+    shares = np.array([6, 1, 21, 1]) / 29 * 4
+    np.testing.assert_allclose(network.bias.detach().numpy(), np.log(shares).repeat(2), rtol=1e-6)
+    assert not network.bias.requires_grad
+
+
+def test_the_loudest_step_of_a_window_is_taken(network: MatchedFilterNetwork) -> None:
+    measured = torch.rand(2, 2, 8, 5)
+    measured[0, :, 4, 3] += 9
+    measured[1, :, 0, 1] += 9
+    expected = torch.stack([measured[0, ..., 3], measured[1, ..., 1]])
+    assert torch.equal(loudest_steps(network, measured), expected)
+
+
+def test_examples_are_collected_from_streams(network: MatchedFilterNetwork) -> None:
+    windows = torch.randn((6, 2, KERNEL), generator=torch.Generator().manual_seed(5))
+    windows[..., 100:164] += 9 * network.bank[0, 6]
+    examples = collect_examples(network, background(200_000), iter(windows.split(4)), (5, 40), torch.device("cpu"))
+    assert examples.noise.shape == (40, 2, 8)
+    assert examples.signals.shape == (6, 2, 8)
+    assert examples.signals.float().sum(1).argmax(1).tolist() == [6] * 6
+    loudness = (examples.noise.float().sum(1) + network.bias.detach()).amax(1)
+    assert loudness.min() > 7  # of 8 templates in 5 slides: exp(-7) of a million steps
+
+
+def test_batches_depend_on_the_generator_alone() -> None:
+    examples = MeasuredExamples(torch.arange(10.0)[:, None, None].half(), 100 + torch.arange(5.0)[:, None, None].half())
+    first, again = (examples.batch(6, 2, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert torch.equal(first.measured, again.measured)
+    assert first.labels.tolist() == [0] * 6 + [1] * 2
+    assert ((first.measured[:, 0, 0] >= 100) == (first.labels == 1)).all()
