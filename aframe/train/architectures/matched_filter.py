@@ -26,13 +26,16 @@ POWER_IN_BAND = 0.995
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
 
-TYPICAL_SNR = 3.5
+LEVEL, LEVELS = 0.125, 128
+"""Resolution of the root of |z|²/2 that the head sees, and the number of its values. bfloat16 has all of them."""
+
+TYPICAL_LEVEL = 3.5
 """Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
 
 LONGEST_TRANSFORM = 32768
 """Largest Fourier transform of a stream, samples, where the templates allow. Its spectra fit a processor's cache."""
 
-TILE, GPU_TILE = 1 << 16, 1 << 25
+TILE, GPU_TILE = 1 << 19, 1 << 25
 """Complex samples of a correlation computed at once on a processor and on a GPU."""
 
 Measured: TypeAlias = Float[Tensor, "batch ifos templates steps"]
@@ -48,6 +51,9 @@ class MatchedFilterNetwork(Network):
     probabilities.
 
     A new network waits for its templates: see ``set_bank``. A network from ``model.pt`` has them in its buffers.
+
+    The head sees rounded values of each detector. In evaluation mode it is therefore a table of its corrections, which
+    ``eval()`` computes. Change no weights between ``eval()`` and the scores.
 
     Correlations are computed at 1/2, 1/4 or 1/8 of the sample rate. Each value is exact, whatever the template's
     bandwidth. Only a peak between two values is missed in part. For a template whose power ends at a fraction x of the
@@ -74,6 +80,7 @@ class MatchedFilterNetwork(Network):
     bank: Tensor
     places: Tensor
     chirp_mass: Tensor
+    table: Tensor
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
@@ -101,6 +108,7 @@ class MatchedFilterNetwork(Network):
         self.head = nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
+        self.register_buffer("table", torch.zeros(0), persistent=False)
 
     def _allocate(self, templates: int, template_size: int, decimations: Sequence[int]) -> None:
         """Create the buffers and parameters that depend on the size of the bank."""
@@ -151,6 +159,17 @@ class MatchedFilterNetwork(Network):
         self._spectra = {}
         return super().load_state_dict(state_dict, *args, **kwargs)
 
+    @torch.no_grad()
+    def train(self, mode: bool = True) -> "MatchedFilterNetwork":
+        """Set the mode: see ``torch.nn.Module.train``. In evaluation mode the head is tabulated."""
+        super().train(mode)
+        self.table = self.bias.new_zeros(0)
+        if not mode:
+            highest, lowest = torch.meshgrid(*[torch.arange(LEVELS, device=self.bias.device)] * 2, indexing="ij")
+            rows = [self._head(lowest[None], highest[None], mass) for mass in self.chirp_mass]
+            self.table = torch.stack(rows).flatten()
+        return self
+
     def steps(self, size: int) -> int:
         """Number of steps of the embedding of a stream of ``size`` samples."""
         return (size - self.receptive_field) // self.step_size + 1
@@ -183,25 +202,35 @@ class MatchedFilterNetwork(Network):
             measured: Result of ``measure``, shape (batch, ifos, templates, steps).
 
         Returns:
-            Embeddings of ``templates + groups`` channels. The last are the roots of each group's largest |z|²/2,
-            without bias.
+            Embeddings of ``templates + groups`` channels. The last are the levels of the groups: the root of a group's
+            largest |z|²/2, without bias, rounded to a multiple of LEVEL and in units of it.
         """
         loudest = measured.unflatten(2, (self.groups, -1)).amax(3).sqrt()
-        return torch.cat([measured + (self.bias / self.num_ifos)[:, None], loudest], dim=2)
+        levels = (loudest / LEVEL).round().clamp_max(LEVELS - 1)
+        return torch.cat([measured + (self.bias / self.num_ifos)[:, None], levels], dim=2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""
         total = functools.reduce(torch.add, [embedding[:, : self.templates] for embedding in embeddings])
         best = total.unflatten(1, (self.groups, -1)).amax(2)
-        loudest = torch.stack([embedding[:, self.templates :] for embedding in embeddings])
-        statistic = (best + self._correction(loudest.amin(0), loudest.amax(0))).logsumexp(1)
+        levels = [embedding[:, self.templates :] for embedding in embeddings]
+        lowest, highest = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
+        statistic = (best + self._correction(lowest, highest)).logsumexp(1)
         peak = nn.functional.max_pool1d(statistic.unsqueeze(1), self.window_steps, hop).squeeze(1)
         return self.scale.abs() * (peak - self.offset)
 
     def _correction(self, lowest: Tensor, highest: Tensor) -> Tensor:
-        """Correction of each group, from the smallest and the largest root of |z|²/2 of the detectors."""
-        mass = self.chirp_mass[:, None].expand_as(lowest)
-        return self.head(torch.stack([lowest - TYPICAL_SNR, highest - TYPICAL_SNR, mass], dim=-1)).squeeze(-1)
+        """Correction of each group, from the smallest and the largest level of the detectors."""
+        if not self.table.numel():
+            return self._head(lowest, highest, self.chirp_mass[:, None])
+        groups = torch.arange(self.groups, dtype=torch.int32, device=lowest.device)[:, None] * LEVELS**2
+        index = torch.add(lowest.int(), highest.int(), alpha=LEVELS) + groups
+        return self.table.index_select(0, index.flatten()).view_as(lowest)
+
+    def _head(self, lowest: Tensor, highest: Tensor, chirp_mass: Tensor) -> Tensor:
+        """Evaluate the head at levels and chirp masses that broadcast to shape (..., groups, steps)."""
+        features = [lowest * LEVEL - TYPICAL_LEVEL, highest * LEVEL - TYPICAL_LEVEL, chirp_mass.expand_as(lowest)]
+        return self.head(torch.stack(features, dim=-1).to(chirp_mass.dtype)).squeeze(-1)
 
     def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
         """Largest |z|²/2 in each step, by overlap-save."""
@@ -216,14 +245,18 @@ class MatchedFilterNetwork(Network):
             for rate, templates, places in zip(DECIMATIONS, spectra, self._places(), strict=True):
                 folds = spectrum.unflatten(1, (rate, -1)).unsqueeze(1)
                 for row, chunk in _tiles(len(samples), len(templates), tile // size):
-                    z = torch.fft.ifft((folds[row] * templates[chunk]).sum(2))
+                    product = folds[row, :, 0] * templates[chunk, 0]
+                    for fold in range(1, rate):
+                        product.addcmul_(folds[row, :, fold], templates[chunk, fold])
+                    z = torch.fft.ifft(product)
                     result[row, places[chunk], first:last] = self._largest(z.real, z.imag, rate, last - first)
         return result
 
     def _largest(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Tensor:
         """Largest |z|²/2 in each step of a decimated correlation."""
         size, stride = (self.step_size + self.coincidence) // rate, self.step_size // rate
-        power = real * real + imaginary * imaginary  # five times faster than torch.view_as_real(z).square().sum(-1)
+        # five times faster than torch.view_as_real(z).square().sum(-1)
+        power = (real * real).addcmul_(imaginary, imaginary)
         return nn.functional.max_pool1d(power[..., : (steps - 1) * stride + size], size, stride) * 0.5
 
     def _places(self) -> Sequence[Tensor]:
@@ -266,5 +299,5 @@ def _tiles(rows: int, templates: int, size: int) -> Iterator[tuple[slice, slice]
     """Cut a table of rows and templates into tiles of at most ``size`` cells, but at least one."""
     width = min(templates, max(1, size))
     height = max(1, size // max(1, width))
-    for row, template in itertools.product(range(0, rows, height), range(0, templates, max(1, width))):
+    for template, row in itertools.product(range(0, templates, max(1, width)), range(0, rows, height)):
         yield slice(row, row + height), slice(template, template + width)
