@@ -1,0 +1,303 @@
+"""The matched-filter network: a bank of templates as encoder, and a small head on the SNRs of the detectors."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from aframe.errors import ConfigurationError
+from aframe.tensors import Embeddings, Windows
+from aframe.train.architectures.network import Network
+
+DECIMATIONS = (2, 4, 8)
+"""Samples of the stream from one sample of a correlation to the next."""
+
+BAND = 0.9
+"""Usable part of the band of a decimated correlation."""
+
+POWER_IN_BAND = 0.995
+"""Smallest part of a template's power in the usable band of its decimation."""
+
+LOUDEST = 6e4
+"""Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
+
+LEVEL, LEVELS = 0.125, 128
+"""Resolution of the root of |z|²/2 that the head sees, and the number of its values. bfloat16 has all of them."""
+
+TYPICAL_LEVEL = 3.5
+"""Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
+
+LONGEST_TRANSFORM = 32768
+"""Largest Fourier transform of a stream, samples, where the templates allow. Its spectra fit a processor's cache."""
+
+TILE, GPU_TILE = 1 << 19, 1 << 25
+"""Complex samples of a correlation computed at once on a processor and on a GPU."""
+
+Measured: TypeAlias = Float[Tensor, "batch ifos templates steps"]
+"""|z|²/2 of each template in each step."""
+
+
+class MatchedFilterNetwork(Network):
+    """Matched filters for each detector's stream, and a head that weighs how well the detectors agree.
+
+    The encoder correlates a stream with complex templates p + iq and keeps |z|²/2, the largest in each step. It has no
+    parameter but a bias for each template. The head adds the detectors' values of each template and keeps the best of
+    each group of templates. It corrects this by what the detectors see separately, and adds the groups'
+    probabilities.
+
+    A new network waits for its templates: see ``set_bank``. A network from ``model.pt`` has them in its buffers.
+
+    The head sees rounded values of each detector. In evaluation mode it is therefore a table of its corrections, which
+    ``eval()`` computes. Change no weights between ``eval()`` and the scores.
+
+    Correlations are computed at 1/2, 1/4 or 1/8 of the sample rate. Each value is exact, whatever the template's
+    bandwidth. Only a peak between two values is missed in part. For a template whose power ends at a fraction x of the
+    rate it is at most 1 - sinc²(x / 2) of |z|²/2; for binaries, whose power gathers far below, a few per cent.
+
+    Args:
+        num_ifos: Number of detectors.
+        kernel_size: Samples in a window.
+        templates: Number of templates; 0 for a network that waits for its bank.
+        template_size: Samples of a template.
+        decimations: Number of templates at 1/2, 1/4 and 1/8 of the sample rate.
+        groups: Number of groups of templates. A group has neighbours in chirp mass.
+        step_size: Samples in a step.
+        coincidence: Samples by which a step is longer than the distance of steps. A signal reaches detectors at
+            different times. This covers the light travel time to earlier and later detectors together.
+        hidden: Width of the head.
+
+    Raises:
+        ConfigurationError: If steps are no multiples of the coarsest decimation, the templates no multiple of the
+            groups, or the window is too short.
+    """
+
+    needs_bank = True
+    bank: Tensor
+    places: Tensor
+    chirp_mass: Tensor
+    table: Tensor
+
+    def __init__(  # noqa: PLR0917 - each is a key of the training YAML
+        self,
+        num_ifos: int,
+        kernel_size: int,
+        templates: int = 0,
+        template_size: int = 0,
+        decimations: Sequence[int] = (),
+        groups: int = 64,
+        step_size: int = 32,
+        coincidence: int = 16,
+        hidden: int = 16,
+    ) -> None:
+        super().__init__(num_ifos, kernel_size)
+        self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
+        if step_size % DECIMATIONS[-1] or coincidence % DECIMATIONS[-1]:
+            raise ConfigurationError(
+                f"step_size = {step_size} and coincidence = {coincidence} of the matched-filter network must be "
+                f"multiples of {DECIMATIONS[-1]} samples"
+            )
+        self._allocate(templates, template_size, decimations)
+        last = nn.Linear(hidden, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
+        self.offset = nn.Parameter(torch.tensor(27.0))
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.register_buffer("table", torch.zeros(0), persistent=False)
+
+    def _allocate(self, templates: int, template_size: int, decimations: Sequence[int]) -> None:
+        """Create the buffers and parameters that depend on the size of the bank."""
+        receptive_field = template_size - 1 + self.step_size + self.coincidence
+        if templates % self.groups:
+            raise ConfigurationError(
+                f"{templates} templates are no multiple of groups = {self.groups}: choose another number of either"
+            )
+        if receptive_field > self.kernel_size:
+            raise ConfigurationError(
+                f"a window of {self.kernel_size} samples is too short for templates of {template_size} samples: it "
+                f"needs {receptive_field - self.kernel_size} more; lengthen kernel_length or shorten the templates"
+            )
+        self.templates, self.template_size, self.decimations = templates, template_size, list(decimations)
+        self.receptive_field = receptive_field
+        self.register_buffer("bank", torch.zeros(2, templates, template_size))
+        self.register_buffer("places", torch.arange(templates))
+        self.register_buffer("chirp_mass", torch.zeros(self.groups))
+        self.bias = nn.Parameter(torch.zeros(templates))
+        self._spectra: dict[tuple[int, torch.device], list[Tensor]] = {}
+
+    @torch.no_grad()
+    def set_bank(self, templates: Complex[Tensor, "templates time"], chirp_mass: Float[Tensor, " templates"]) -> None:
+        """Give the network its templates. It orders them by chirp mass.
+
+        Args:
+            templates: Whitened templates p + iq, both quadratures of unit norm.
+            chirp_mass: Chirp masses in the detector frame, solar masses.
+
+        Raises:
+            ConfigurationError: If the templates are no multiple of the groups, or the window is too short.
+        """
+        order = chirp_mass.argsort(stable=True)
+        bank = templates.to(torch.complex64)[order]
+        rates = _slowest(bank)
+        self._allocate(len(bank), bank.shape[1], [int((rates == rate).sum()) for rate in DECIMATIONS])
+        self.bank = torch.stack([bank.real, bank.imag])
+        self.places = rates.argsort(stable=True)
+        masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
+        self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "MatchedFilterNetwork":
+        self._spectra = {}
+        return super()._apply(*args, **kwargs)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load buffers and parameters: see ``torch.nn.Module.load_state_dict``."""
+        self._spectra = {}
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    @torch.no_grad()
+    def train(self, mode: bool = True) -> "MatchedFilterNetwork":
+        """Set the mode: see ``torch.nn.Module.train``. In evaluation mode the head is tabulated."""
+        super().train(mode)
+        self.table = self.bias.new_zeros(0)
+        if not mode:
+            highest, lowest = torch.meshgrid(*[torch.arange(LEVELS, device=self.bias.device)] * 2, indexing="ij")
+            rows = [self._head(lowest[None], highest[None], mass) for mass in self.chirp_mass]
+            self.table = torch.stack(rows).flatten()
+        return self
+
+    def steps(self, size: int) -> int:
+        """Number of steps of the embedding of a stream of ``size`` samples."""
+        return (size - self.receptive_field) // self.step_size + 1
+
+    def encode(self, streams: Windows) -> Embeddings:
+        """Embed streams: see ``Network.encode``. The channels are those of ``weigh``."""
+        return self.weigh(self.measure(streams))
+
+    def measure(self, streams: Windows) -> Measured:
+        """Filter streams with all templates, without gradients. The computation is in single precision.
+
+        Args:
+            streams: Whitened strain, shape (batch, ifos, time).
+
+        Returns:
+            |z|²/2, shape (batch, ifos, templates, steps), in the streams' precision: the largest of the templates that
+            start at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its mean over samples of
+            white noise is 1.
+        """
+        samples = streams.flatten(0, 1).float()
+        with torch.no_grad():
+            measured = self._filter(samples)
+        loudest = LOUDEST / self.num_ifos
+        return measured.clamp_max(loudest).to(streams.dtype).unflatten(0, streams.shape[:2])
+
+    def weigh(self, measured: Measured) -> Embeddings:
+        """Add each template's share of its bias, and append what the head needs of each detector.
+
+        Args:
+            measured: Result of ``measure``, shape (batch, ifos, templates, steps).
+
+        Returns:
+            Embeddings of ``templates + groups`` channels. The last are the levels of the groups: the root of a group's
+            largest |z|²/2, without bias, rounded to a multiple of LEVEL and in units of it.
+        """
+        loudest = measured.unflatten(2, (self.groups, -1)).amax(3).sqrt()
+        levels = (loudest / LEVEL).round().clamp_max(LEVELS - 1)
+        return torch.cat([measured + (self.bias / self.num_ifos)[:, None], levels], dim=2)
+
+    def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
+        """Score all windows: see ``Network.fuse``."""
+        total = functools.reduce(torch.add, [embedding[:, : self.templates] for embedding in embeddings])
+        best = total.unflatten(1, (self.groups, -1)).amax(2)
+        levels = [embedding[:, self.templates :] for embedding in embeddings]
+        lowest, highest = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
+        statistic = (best + self._correction(lowest, highest)).logsumexp(1)
+        peak = nn.functional.max_pool1d(statistic.unsqueeze(1), self.window_steps, hop).squeeze(1)
+        return self.scale.abs() * (peak - self.offset)
+
+    def _correction(self, lowest: Tensor, highest: Tensor) -> Tensor:
+        """Correction of each group, from the smallest and the largest level of the detectors."""
+        if not self.table.numel():
+            return self._head(lowest, highest, self.chirp_mass[:, None])
+        groups = torch.arange(self.groups, dtype=torch.int32, device=lowest.device)[:, None] * LEVELS**2
+        index = torch.add(lowest.int(), highest.int(), alpha=LEVELS) + groups
+        return self.table.index_select(0, index.flatten()).view_as(lowest)
+
+    def _head(self, lowest: Tensor, highest: Tensor, chirp_mass: Tensor) -> Tensor:
+        """Evaluate the head at levels and chirp masses that broadcast to shape (..., groups, steps)."""
+        features = [lowest * LEVEL - TYPICAL_LEVEL, highest * LEVEL - TYPICAL_LEVEL, chirp_mass.expand_as(lowest)]
+        return self.head(torch.stack(features, dim=-1).to(chirp_mass.dtype)).squeeze(-1)
+
+    def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
+        """Largest |z|²/2 in each step, by overlap-save."""
+        steps = self.steps(samples.shape[-1])
+        size = self._transform_size(steps)
+        spectra, at_once = self._spectra_of(size, samples.device), self.steps(size)
+        result = samples.new_empty((len(samples), self.templates, steps))
+        tile = TILE if samples.device.type == "cpu" else GPU_TILE
+        for first in range(0, steps, at_once):
+            last, begin = min(first + at_once, steps), first * self.step_size
+            spectrum = torch.fft.fft(samples[:, begin : begin + size], n=size)
+            for rate, templates, places in zip(DECIMATIONS, spectra, self._places(), strict=True):
+                folds = spectrum.unflatten(1, (rate, -1)).unsqueeze(1)
+                for row, chunk in _tiles(len(samples), len(templates), tile // size):
+                    product = folds[row, :, 0] * templates[chunk, 0]
+                    for fold in range(1, rate):
+                        product.addcmul_(folds[row, :, fold], templates[chunk, fold])
+                    z = torch.fft.ifft(product)
+                    result[row, places[chunk], first:last] = self._largest(z.real, z.imag, rate, last - first)
+        return result
+
+    def _largest(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Tensor:
+        """Largest |z|²/2 in each step of a decimated correlation."""
+        size, stride = (self.step_size + self.coincidence) // rate, self.step_size // rate
+        # five times faster than torch.view_as_real(z).square().sum(-1)
+        power = (real * real).addcmul_(imaginary, imaginary)
+        return nn.functional.max_pool1d(power[..., : (steps - 1) * stride + size], size, stride) * 0.5
+
+    def _places(self) -> Sequence[Tensor]:
+        """Places of the templates of each rate in the order by chirp mass."""
+        return self.places.split(self.decimations)
+
+    def _spectra_of(self, size: int, device: torch.device) -> list[Tensor]:
+        """Conjugate spectra of the templates of each rate, shape (templates, rate, size / rate)."""
+        key = (size, device)
+        if key not in self._spectra:
+            bank = torch.complex(*self.bank.float())
+            self._spectra[key] = [
+                torch.fft.fft(bank[places], n=size).conj().resolve_conj().div_(rate).unflatten(1, (rate, -1))
+                for rate, places in zip(DECIMATIONS, self._places(), strict=True)
+            ]
+        return self._spectra[key]
+
+    def _transform_size(self, steps: int) -> int:
+        """Size of the Fourier transforms that computes a number of steps with the least work, samples."""
+        needed = (steps - 1) * self.step_size + self.receptive_field
+        longest = max(LONGEST_TRANSFORM, 1 << math.ceil(math.log2(4 * self.receptive_field)))
+        powers = [1 << power for power in range(3, 40) if 1 << power <= longest]
+        sizes = [factor * power for factor, power in itertools.product((1, 3, 5), powers)]
+        possible = [size for size in sizes if self.receptive_field <= size <= min(longest, 2 * needed + 8)]
+        return min(possible, key=lambda size: math.ceil(steps / self.steps(size)) * size * math.log2(size))
+
+
+def _slowest(bank: Complex[Tensor, "templates time"]) -> Tensor:
+    """Slowest rate for each template, samples: that whose usable band has almost all of the template's power."""
+    power = torch.fft.fft(bank, n=2 * bank.shape[1]).abs().square()
+    within = power.cumsum(1) / power.sum(1, keepdim=True)
+    slowest = torch.full((len(bank),), DECIMATIONS[0])
+    for rate in DECIMATIONS[1:]:
+        fits = within[:, int(BAND * power.shape[1] / rate) - 1] >= POWER_IN_BAND
+        slowest[fits.cpu()] = rate
+    return slowest
+
+
+def _tiles(rows: int, templates: int, size: int) -> Iterator[tuple[slice, slice]]:
+    """Cut a table of rows and templates into tiles of at most ``size`` cells, but at least one."""
+    width = min(templates, max(1, size))
+    height = max(1, size // max(1, width))
+    for template, row in itertools.product(range(0, templates, max(1, width)), range(0, rows, height)):
+        yield slice(row, row + height), slice(template, template + width)
