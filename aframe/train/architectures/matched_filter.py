@@ -211,13 +211,21 @@ class MatchedFilterNetwork(Network):
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""
+        scores = self.step_scores(embeddings).unsqueeze(1)
+        return nn.functional.max_pool1d(scores, self.window_steps, hop).squeeze(1)
+
+    def step_scores(self, embeddings: Sequence[Tensor]) -> Float[Tensor, "batch steps"]:
+        """Score each step. The score of a window is the largest of its steps.
+
+        Args:
+            embeddings: One per detector, each of shape (batch, channels, steps).
+        """
         total = functools.reduce(torch.add, [embedding[:, : self.templates] for embedding in embeddings])
         best = total.unflatten(1, (self.groups, -1)).amax(2)
         levels = [embedding[:, self.templates :] for embedding in embeddings]
         lowest, highest = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
         statistic = (best + self._correction(lowest, highest)).logsumexp(1)
-        peak = nn.functional.max_pool1d(statistic.unsqueeze(1), self.window_steps, hop).squeeze(1)
-        return self.scale.abs() * (peak - self.offset)
+        return self.scale.abs() * (statistic - self.offset)
 
     def _correction(self, lowest: Tensor, highest: Tensor) -> Tensor:
         """Correction of each group, from the smallest and the largest level of the detectors."""
