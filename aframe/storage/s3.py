@@ -44,7 +44,7 @@ CONCURRENT_PARTS = 4
 """Number of parts that are uploaded at the same time."""
 
 MAX_READS = 5
-"""Maximum number of reads of a whole object that other processes replace meanwhile."""
+"""Maximum number of reads of a range of an object that other processes replace meanwhile."""
 
 CHECKSUM = "sha256"
 """Key of an object's metadata with the SHA-256 of its content."""
@@ -204,6 +204,38 @@ class ObjectStore(S3FileSystem):
 
     describe = sync_wrapper(_describe)
 
+    async def _read_object(self, path: str, extent: tuple[int, int] | None = None, etag: str = "") -> bytes:
+        """Read an object, or a range of it, in one request. All bytes of one answer are of one version of the object.
+
+        Args:
+            path: Bucket and key.
+            extent: First byte, and end, exclusive; None for the whole object.
+            etag: Expected tag of the object; empty for any.
+
+        Raises:
+            StorageError: If the object has another tag.
+        """
+        bucket, key, _ = self.split_path(path)
+        call = super()._call_s3
+        limits = {"Range": f"bytes={extent[0]}-{extent[1] - 1}"} if extent else {}
+
+        async def attempt() -> tuple[str, bytes]:
+            answer = await call("get_object", Bucket=bucket, Key=key, **limits)
+            try:
+                data = await answer["Body"].read()
+            finally:
+                answer["Body"].close()
+            answer_etag = str(answer.get("ETag", "")).strip('"')
+            size = extent[1] - extent[0] if extent else answer.get("ContentLength", len(data))
+            if (not etag or answer_etag == etag) and len(data) != size:
+                raise ConnectionError(f"{len(data)} bytes instead of {size}")
+            return answer_etag, data
+
+        answer_etag, data = await self._patiently(attempt, f"get_object {bucket}/{key}", bucket)
+        if etag and answer_etag != etag:
+            raise _ReplacedError(f"s3://{bucket}/{key} was replaced while it was being read: run again")
+        return data
+
     async def _read_range(self, path: str, start: int, stop: int, etag: str = "") -> bytes:
         """Read a range of bytes of an object.
 
@@ -216,28 +248,14 @@ class ObjectStore(S3FileSystem):
         Raises:
             StorageError: If the object has another tag.
         """
-        bucket, key, _ = self.split_path(path)
-        call = super()._call_s3
-
-        async def attempt() -> tuple[str, bytes]:
-            answer = await call("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
-            try:
-                data = await answer["Body"].read()
-            finally:
-                answer["Body"].close()
-            answer_etag = str(answer.get("ETag", "")).strip('"')
-            if (not etag or answer_etag == etag) and len(data) != stop - start:
-                raise ConnectionError(f"{len(data)} bytes instead of {stop - start}")
-            return answer_etag, data
-
-        answer_etag, data = await self._patiently(attempt, f"get_object {bucket}/{key}", bucket)
-        if etag and answer_etag != etag:
-            raise _ReplacedError(f"s3://{bucket}/{key} was replaced while it was being read: run again")
-        return data
+        return await self._read_object(path, (start, stop), etag)
 
     read_range = sync_wrapper(_read_range)
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+        if start is None and end is None and self.split_path(path)[1]:
+            with contextlib.suppress(FileNotFoundError):  # it may be a directory
+                return await self._read_object(path)
         reads = 0
         while True:
             about = await self._info(path)

@@ -1,6 +1,7 @@
 """S3 on a real server: whole, complete, patient, plain, and safe from threads and forks."""
 
 import hashlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import h5py
@@ -164,6 +166,50 @@ def test_a_small_object_is_read_whole_while_another_process_replaces_it(bucket: 
     assert writer.returncode == 0
     assert seen <= {f"{number:04}" * 9 for number in range(200)}
     assert len(seen) > 1
+
+
+@pytest.fixture
+def replaced_after_each_look(bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Bucket and key of an object that gets other content each time its size is asked for."""
+    path, info, number = f"{bucket}/restless".removeprefix("s3://"), ObjectStore._info, itertools.count(1)
+
+    async def replacing(self: ObjectStore, *arguments: Any, **options: Any) -> dict[str, Any]:
+        about = await info(self, *arguments, **options)
+        await self._pipe_file(path, f"{next(number):04}".encode() * 9)
+        return about
+
+    store().pipe_file(path, b"0000" * 9)
+    monkeypatch.setattr(ObjectStore, "_info", replacing)
+    return path
+
+
+def test_a_whole_object_is_read_in_one_request(replaced_after_each_look: str) -> None:
+    assert storage.read_text(f"s3://{replaced_after_each_look}") == "0000" * 9
+    store().pipe_file(replaced_after_each_look, b"")
+    assert storage.read_text(f"s3://{replaced_after_each_look}") == ""
+
+
+def test_a_range_of_an_object_that_is_replaced_again_and_again_is_an_error(replaced_after_each_look: str) -> None:
+    with pytest.raises(StorageError, match="restless was replaced while it was being read: run again"):
+        store().cat_file(replaced_after_each_look, 4, -4)
+    replacements = int(storage.read_text(f"s3://{replaced_after_each_look}")[:4])
+    assert replacements == s3.MAX_READS
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(None, None), (0, 10), (7, None), (None, -3), (-5, None), (-5, -2), (4, 4), (90, 99)]
+)
+def test_a_range_is_a_slice_of_the_whole(bucket: str, start: int | None, end: int | None) -> None:
+    content, path = bytes(range(20)), f"{bucket}/blob".removeprefix("s3://")
+    store().pipe_file(path, content)
+    assert store().cat_file(path, start, end) == content[start:end]
+
+
+def test_a_directory_cannot_be_read(bucket: str) -> None:
+    storage.write_text(f"{bucket}/directory/x.txt", "x")
+    for path in (f"{bucket}/directory", bucket.partition("://")[2].partition("/")[0]):
+        with pytest.raises(IsADirectoryError):
+            store().cat_file(path.removeprefix("s3://"))
 
 
 def test_an_upload_in_parts_is_the_file(bucket: str, tmp_path: Path) -> None:
