@@ -36,7 +36,7 @@ from aframe.train.background import WhitenedBackground, to_device
 from aframe.train.inputs import TrainingInputs
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
-from aframe.train.mining import MeasuredBatch, MeasuredExamples, collect_examples
+from aframe.train.mining import ExampleCounts, MeasuredBatch, MeasuredExamples, collect_examples
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry
@@ -144,7 +144,7 @@ class AframeDataModule(lightning.LightningDataModule):
         self.coalescence = (first_coalescence, last_coalescence)
         check_coalescence(first_coalescence, last_coalescence, self.inputs.kernel_length)
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
-        self.mined_slides, self.mined_noise, self.mined_signals = mined_slides, mined_noise, mined_signals
+        self.mined = ExampleCounts(mined_slides, mined_noise, mined_signals)
         self.examples: MeasuredExamples | None = None
         self.signals: Signals | None = None
         if waveforms == "generated":
@@ -271,15 +271,12 @@ class AframeDataModule(lightning.LightningDataModule):
         """
         if self.background is None:
             raise ConfigurationError("call setup() before mine()")
-        signals = BatchMixture(1.0, 0.0, 0.0)
-        batches = -(-self.mined_signals // SIGNALS_AT_ONCE)
-        self.examples = collect_examples(
-            network,
-            self.background,
-            (self.make_batch(step, mixture=signals, size=SIGNALS_AT_ONCE).windows for step in range(batches)),
-            (self.mined_slides, self.mined_noise),
-            self.device,
-        )
+        all_signals = BatchMixture(1.0, 0.0, 0.0)
+
+        def signals(number: int) -> Tensor:
+            return self.make_batch(number, mixture=all_signals, size=SIGNALS_AT_ONCE).windows
+
+        self.examples = collect_examples(network, self.background, signals, self.mined, self.device)
 
     def _draw_examples(self, examples: MeasuredExamples, step: int, rank: int) -> MeasuredBatch:
         source = seeding.generator(self.inputs.seed, "examples", step, rank)

@@ -6,7 +6,7 @@ the loudest steps of slides that together are months long, as hard negatives (Fe
 doi:10.1109/TPAMI.2009.167, section 4.4).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -75,12 +75,27 @@ class MeasuredExamples:
         return MeasuredBatch(torch.cat(rows).float(), labels.to(self.noise.device))
 
 
+@dataclass(frozen=True)
+class ExampleCounts:
+    """How much a training looks at for its examples.
+
+    Attributes:
+        slides: Time slides of the background.
+        noise: Noise examples to keep of them.
+        signals: Signals to measure.
+    """
+
+    slides: int
+    noise: int
+    signals: int
+
+
 @torch.no_grad()
 def collect_examples(
     network: MatchedFilterNetwork,
     background: WhitenedBackground,
-    signals: Iterable[Windows],
-    slides_and_noise: tuple[int, int],
+    signals: Callable[[int], Windows],
+    counts: ExampleCounts,
     device: torch.device,
 ) -> MeasuredExamples:
     """Measure signals and background once, set the network's weights of groups, and keep the loudest noise.
@@ -88,21 +103,21 @@ def collect_examples(
     Args:
         network: The network, on ``device``. Its ``bias`` is changed.
         background: Whitened background.
-        signals: Batches of whitened windows with a signal each, shape (batch, ifos, time).
-        slides_and_noise: Number of time slides, and number of noise examples.
+        signals: Makes batches of whitened windows with a signal each, shape (batch, ifos, time), by their number.
+        counts: Numbers of slides and examples.
         device: Device of the computation.
 
     Raises:
         DataError: If the training background is too short.
     """
-    progress, number, loudest = Progress("Measuring signals"), 0, []
-    for windows in signals:
-        loudest.append(loudest_steps(network, network.measure(windows)).half())
-        number += len(windows)
-        progress(number, number + len(windows))
+    progress, loudest, number = Progress("Measuring signals"), list[Tensor](), 0
+    while number < counts.signals:
+        loudest.append(loudest_steps(network, network.measure(signals(len(loudest)))).half())
+        number += len(loudest[-1])
+        progress(number, counts.signals)
     measured = measure_background(network, background, device, Progress("Measuring background"))
     count_weights(network, torch.cat(loudest))
-    noise = mine_noise(network, measured, *slides_and_noise, Progress("Looking for the loudest noise"))
+    noise = mine_noise(network, measured, counts.slides, counts.noise, Progress("Looking for the loudest noise"))
     return MeasuredExamples(noise, torch.cat(loudest))
 
 

@@ -71,7 +71,7 @@ class AframeModule(lightning.LightningModule):
                 self.network = self.architecture(len(search.ifos), search.kernel_size)
             if isinstance(self.network, MatchedFilterNetwork):
                 bank = search.bank()
-                self.network.set_bank(bank.templates, bank.chirp_mass)
+                self.network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
             check_network(self.network, search.stride_size)
 
     def forward(self, windows: Tensor) -> Tensor:

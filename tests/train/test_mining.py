@@ -5,7 +5,13 @@ import torch
 from aframe.errors import DataError
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.background import WhitenedBackground
-from aframe.train.mining import MeasuredExamples, collect_examples, count_weights, loudest_steps, mine_noise
+from aframe.train.mining import (
+    MeasuredExamples,
+    collect_examples,
+    count_weights,
+    loudest_steps,
+    mine_noise,
+)
 
 SIZE, KERNEL = 64, 256
 
@@ -77,7 +83,9 @@ def test_the_loudest_step_of_a_window_is_taken(network: MatchedFilterNetwork) ->
 def test_examples_are_collected_from_streams(network: MatchedFilterNetwork) -> None:
     windows = torch.randn((6, 2, KERNEL), generator=torch.Generator().manual_seed(5))
     windows[..., 100:164] += 9 * network.bank[0, 6]
-    examples = collect_examples(network, background(200_000), iter(windows.split(4)), (5, 40), torch.device("cpu"))
+    examples = collect_examples(
+        network, background(200_000), lambda k: windows[2 * k : 2 * k + 2], ExampleCounts(5, 40, 6), torch.device("cpu")
+    )
     assert examples.noise.shape == (40, 2, 8)
     assert examples.signals.shape == (6, 2, 8)
     assert examples.signals.float().sum(1).argmax(1).tolist() == [6] * 6

@@ -1,8 +1,9 @@
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from aframe.train.architectures import FactorisedNetwork
+from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
 from aframe.train.data import Batch
+from aframe.train.mining import MeasuredBatch
 from aframe.train.module import AframeModule
 
 
@@ -25,3 +26,20 @@ def test_repaired_negatives_are_other_windows_noise(monkeypatch):
     scores = torch.cat([module.network(torch.stack([windows[a, 0], windows[b, 1]])[None]) for a, b in pairs])
     expected = binary_cross_entropy_with_logits(scores, torch.cat([labels, torch.zeros(6)]))
     torch.testing.assert_close(module.training_step(Batch(windows, labels, is_noise), 0), expected)
+
+
+def test_measured_examples_train_the_head_alone(monkeypatch):
+    network = MatchedFilterNetwork(2, 256, groups=2)
+    network.set_bank(torch.randn(4, 64, dtype=torch.complex64), torch.arange(4) + 5.0)
+    module = AframeModule(lambda *_: network)
+    module.network = network.train()
+    monkeypatch.setattr(module, "log", lambda *values, **options: None)
+    measured, labels = 20 * torch.rand(6, 2, 4), torch.tensor([0.0, 1, 0, 0, 1, 0])
+    loss = module.training_step(MeasuredBatch(measured, labels), 0)
+    windows = measured[..., None].expand(-1, -1, -1, network.window_steps)
+    scores = network.fuse(network.weigh(windows).unbind(1), 1)[:, 0]  # a window of equal steps
+    torch.testing.assert_close(loss, binary_cross_entropy_with_logits(scores, labels))
+    network.bias.requires_grad_(False)
+    loss.backward()
+    assert network.scale.grad != 0
+    assert network.head[-1].weight.grad.abs().sum() > 0
