@@ -6,6 +6,13 @@ from aframe.errors import DataError
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.background import WhitenedBackground
 from aframe.train.mining import (
+    ExampleCounts,
+    MeasuredExamples,
+    collect_examples,
+    count_weights,
+    loudest_steps,
+    mine_noise,
+)
     MeasuredExamples,
     collect_examples,
     count_weights,
