@@ -24,7 +24,7 @@ LAYERS = (
     ("machine", "preprocessing"),
     ("storage", "whitening", "progress"),
     ("settings", "tables"),
-    ("strain", "waveforms"),
+    ("strain", "waveforms", "bank"),
     ("events",),
     ("train",),
     ("export", "serving"),
@@ -42,7 +42,7 @@ LAYERS = (
 WIRING = {"tasks", "pipelines", "commands", "cli"}
 """What may know law and luigi."""
 
-DOMAIN = {"strain", "events", "train", "export", "serving", "inference", "sensitivity", "report"}
+DOMAIN = {"strain", "bank", "events", "train", "export", "serving", "inference", "sensitivity", "report"}
 """What gets its numbers as arguments, and knows no configuration. The layers keep it from the run."""
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "misc", "legacy", "v2", "lib", "tools"}

@@ -1,0 +1,84 @@
+"""A bank of templates and its file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from aframe import storage
+from aframe.errors import StorageError
+from aframe.types import Array
+
+NUMBERS = ("sample_rate", "after", "mean_match", "quantile_10", "quantile_01")
+"""Attributes of the file, by the names of the bank's numbers."""
+
+COLUMNS = ("mass_1", "mass_2", "chi_1", "chi_2", "chirp_mass")
+"""Columns of a bank's binaries."""
+
+
+@dataclass(frozen=True)
+class TemplateBank:
+    """Templates in order of chirp mass.
+
+    Attributes:
+        templates: Whitened complex series, each of unit norm per quadrature, shape (templates, time).
+        parameters: Columns of shape (templates,): ``mass_1`` and ``mass_2`` (detector frame, solar masses), and the
+            spins along the orbital axis, ``chi_1`` and ``chi_2``.
+        chirp_mass: Chirp masses (detector frame, solar masses), shape (templates,).
+        sample_rate: Sampling rate, Hz.
+        after: Part of a template after coalescence, s.
+        mean_match: Mean match of the population's signals with the bank.
+        quantile_10: Match that 10 % of the signals do not reach.
+        quantile_01: Match that 1 % of the signals do not reach.
+    """
+
+    templates: Complex[Tensor, "templates time"]
+    parameters: dict[str, Array]
+    chirp_mass: Array
+    sample_rate: float
+    after: float
+    mean_match: float
+    quantile_10: float
+    quantile_01: float
+
+    def write(self, path: str, parameters: storage.Parameters) -> None:
+        """Write the bank. Half precision rounds each sample by at most 1/2048 of itself.
+
+        Args:
+            path: Local or s3 path.
+            parameters: Parameters that made the bank.
+        """
+        with storage.create_hdf5(path, parameters) as file:
+            pairs = torch.view_as_real(self.templates).half().numpy()
+            file.create_dataset("templates", data=pairs, chunks=(1, *pairs.shape[1:]))
+            for name, column in (self.parameters | {"chirp_mass": self.chirp_mass}).items():
+                file.create_dataset(f"parameters/{name}", data=np.asarray(column, dtype=np.float64))
+            file.attrs.update({name: getattr(self, name) for name in NUMBERS})
+
+    @classmethod
+    def read(cls, path: str) -> "TemplateBank":
+        """Read a bank.
+
+        Args:
+            path: Local or s3 path.
+
+        Raises:
+            StorageError: If the file is missing, truncated, or no bank.
+        """
+        with storage.open_hdf5(path) as file:
+            needed = ("templates", *(f"parameters/{name}" for name in COLUMNS))
+            missing = [name for name in needed if name not in file]
+            missing += [name for name in NUMBERS if name not in file.attrs]
+            if missing:
+                raise StorageError(
+                    f"{path} is no bank of templates: it lacks {', '.join(missing)}; check that it is the right file"
+                )
+            columns = {name: np.asarray(file[f"parameters/{name}"]) for name in COLUMNS}
+            pairs = torch.from_numpy(np.asarray(file["templates"], dtype=np.float32))
+            if pairs.ndim != 3 or any(column.shape != pairs.shape[:1] for column in columns.values()):
+                raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
+            chirp_mass = columns.pop("chirp_mass")
+            numbers = {name: float(file.attrs[name]) for name in NUMBERS}
+            return cls(torch.view_as_complex(pairs), columns, chirp_mass, **numbers)

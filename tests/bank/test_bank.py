@@ -1,0 +1,55 @@
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from aframe import storage
+from aframe.bank.bank import TemplateBank
+from aframe.errors import ParameterMismatchError, StorageError
+
+
+@pytest.fixture
+def bank():
+    series = torch.randn(3, 64, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)) / 8
+    columns = {"mass_1": [20.0, 30.0, 40.0], "mass_2": [10.0] * 3, "chi_1": [0.5, 0.0, -0.5], "chi_2": [0.0] * 3}
+    return TemplateBank(
+        series, {name: np.array(values) for name, values in columns.items()}, np.array([12.2, 14.7, 16.8]), 1024.0,
+        0.25, 0.95, 0.9, 0.8,
+    )  # fmt: skip
+
+
+def test_a_bank_comes_back(bank, tmp_path):
+    path = str(tmp_path / "bank.hdf5")
+    bank.write(path, {"bank.size": 3})
+    again = TemplateBank.read(path)
+    assert again.templates.dtype == torch.complex64
+    torch.testing.assert_close(again.templates, bank.templates, atol=1e-6, rtol=1e-3)
+    numbers = ("sample_rate", "after", "mean_match", "quantile_10", "quantile_01")
+    assert [getattr(again, name) for name in numbers] == [getattr(bank, name) for name in numbers]
+    np.testing.assert_array_equal(again.chirp_mass, bank.chirp_mass)
+    assert again.parameters.keys() == bank.parameters.keys()
+    for name, column in bank.parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], column)
+    assert (tmp_path / "bank.hdf5").stat().st_size < 3 * 64 * 4 + 20000
+    storage.check_parameters(path, {"bank.size": 3})
+    with pytest.raises(ParameterMismatchError, match=r"bank\.size = 3, .*bank\.size = 4"):
+        storage.check_parameters(path, {"bank.size": 4})
+
+
+def test_other_files_are_refused_in_one_line(bank, tmp_path):
+    path = tmp_path / "bank.hdf5"
+    with pytest.raises(StorageError, match="does not exist: run the step"):
+        TemplateBank.read(str(path))
+    with h5py.File(path, "w") as file:
+        file["H1"] = [1.0]
+    with pytest.raises(StorageError, match=r"is no bank of templates: it lacks templates, parameters/mass_1"):
+        TemplateBank.read(str(path))
+    bank.write(str(path), {})
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(StorageError, match="is not a complete HDF5 file"):
+        TemplateBank.read(str(path))
+    dataclasses.replace(bank, chirp_mass=bank.chirp_mass[:2]).write(str(path), {})
+    with pytest.raises(StorageError, match="differ in number; make the bank again"):
+        TemplateBank.read(str(path))

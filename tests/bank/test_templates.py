@@ -1,0 +1,65 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from aframe.bank.templates import face_on
+
+
+@pytest.fixture
+def columns(draws):
+    return draws(24)
+
+
+def test_both_quadratures_have_unit_norm_and_are_orthogonal(maker, columns):
+    templates = maker.make(columns, workers=1)
+    assert templates.shape == (24, 3328)
+    assert templates.dtype == torch.complex64
+    torch.testing.assert_close(templates.real.square().sum(-1), torch.ones(24), atol=1e-3, rtol=0)
+    torch.testing.assert_close(templates.imag.square().sum(-1), torch.ones(24), atol=1e-3, rtol=0)
+    assert (templates.real * templates.imag).sum(-1).abs().max() < 1e-3
+
+
+def test_templates_have_no_negative_frequencies(maker, columns):
+    """Light binaries, whose beginning is cut, included; spins against the orbit too."""
+    columns |= {"mass_1": np.linspace(6, 200, 24), "mass_2": np.linspace(6, 100, 24)}
+    power = torch.fft.fft(maker.make(columns, workers=1), n=8192).abs().square()
+    assert (power[:, 4096:].sum(-1) / power.sum(-1)).max() < 1e-4
+
+
+def test_templates_know_only_spins_along_the_axis(maker, columns):
+    """Of a precessing binary the template is that of its aligned partner, for any place of the observer."""
+    partner = columns | {"theta_jn": np.zeros(24), "phase": np.zeros(24)}
+    for i in (1, 2):
+        partner[f"a_{i}"] = np.abs(columns[f"a_{i}"] * np.cos(columns[f"tilt_{i}"]))
+        partner[f"tilt_{i}"] = np.where(columns[f"tilt_{i}"] < np.pi / 2, 0.0, np.pi)
+    assert (np.sin(columns["tilt_1"]) > 0.5).any()
+    expected = maker.make(partner, workers=1)
+    torch.testing.assert_close(maker.make(columns, workers=1), expected, atol=1e-5, rtol=0)
+    assert set(face_on(columns)) == set(columns)
+
+
+def test_coalescence_is_a_quarter_second_before_the_end(maker, columns):
+    """Whitened signals are loudest within 30 ms of coalescence."""
+    loudest = maker.make(columns, workers=1).abs().argmax(-1)
+    assert ((loudest - (3328 - 256)).abs() < 32).all()
+
+
+def test_a_longer_end_than_the_waveforms_is_possible(maker, columns):
+    """The search's waveforms can end before the templates."""
+    short = dataclasses.replace(maker, generator=dataclasses.replace(maker.generator, right_pad=0.125))
+    expected = maker.make(columns, workers=1)
+    torch.testing.assert_close(short.make(columns, workers=1), expected, atol=1e-3, rtol=0)
+
+
+def test_signals_have_unit_norm_and_keep_their_spins(maker, columns):
+    signals = maker.signals(columns, workers=1)
+    torch.testing.assert_close(signals.square().sum(-1), torch.ones(24), atol=1e-4, rtol=0)
+    assert (signals * maker.signals(face_on(columns), workers=1)).sum(-1).abs().min() < 0.9
+
+
+def test_what_lal_refuses_is_not_a_number(maker, columns):
+    columns["mass_2"][5] = -3.0
+    finite = torch.isfinite(maker.make(columns, workers=1).abs()).all(-1)
+    assert finite.tolist() == [number != 5 for number in range(24)]
