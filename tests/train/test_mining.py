@@ -13,12 +13,6 @@ from aframe.train.mining import (
     loudest_steps,
     mine_noise,
 )
-    MeasuredExamples,
-    collect_examples,
-    count_weights,
-    loudest_steps,
-    mine_noise,
-)
 
 SIZE, KERNEL = 64, 256
 

@@ -165,8 +165,8 @@ class MatchedFilterNetwork(Network):
         super().train(mode)
         self.table = self.bias.new_zeros(0)
         if not mode:
-            highest, lowest = torch.meshgrid(*[torch.arange(LEVELS, device=self.bias.device)] * 2, indexing="ij")
-            rows = [self._head(lowest[None], highest[None], mass) for mass in self.chirp_mass]
+            levels = torch.arange(LEVELS, device=self.bias.device)
+            rows = [self._head(levels[None], levels[:, None], mass) for mass in self.chirp_mass]
             self.table = torch.stack(rows).flatten()
         return self
 
@@ -223,22 +223,25 @@ class MatchedFilterNetwork(Network):
         total = functools.reduce(torch.add, [embedding[:, : self.templates] for embedding in embeddings])
         best = total.unflatten(1, (self.groups, -1)).amax(2)
         levels = [embedding[:, self.templates :] for embedding in embeddings]
-        lowest, highest = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
-        statistic = (best + self._correction(lowest, highest)).logsumexp(1)
+        statistic = (best + self._correction(levels)).logsumexp(1)
         return self.scale.abs() * (statistic - self.offset)
 
-    def _correction(self, lowest: Tensor, highest: Tensor) -> Tensor:
-        """Correction of each group, from the smallest and the largest level of the detectors."""
+    def _correction(self, levels: Sequence[Tensor]) -> Tensor:
+        """Correction of each group, from the detectors' levels, each of shape (batch, groups, steps)."""
+        one, other = levels[0], levels[-1]
+        if len(levels) > 2:
+            one, other = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
         if not self.table.numel():
-            return self._head(lowest, highest, self.chirp_mass[:, None])
-        groups = torch.arange(self.groups, dtype=torch.int32, device=lowest.device)[:, None] * LEVELS**2
-        index = torch.add(lowest.int(), highest.int(), alpha=LEVELS) + groups
-        return self.table.index_select(0, index.flatten()).view_as(lowest)
+            return self._head(one, other, self.chirp_mass[:, None])
+        groups = torch.arange(self.groups, dtype=torch.float32, device=one.device)[:, None] * LEVELS**2
+        index = (torch.add(one.float(), other.float(), alpha=LEVELS) + groups).int()
+        return self.table.index_select(0, index.flatten()).view_as(one)
 
-    def _head(self, lowest: Tensor, highest: Tensor, chirp_mass: Tensor) -> Tensor:
-        """Evaluate the head at levels and chirp masses that broadcast to shape (..., groups, steps)."""
-        features = [lowest * LEVEL - TYPICAL_LEVEL, highest * LEVEL - TYPICAL_LEVEL, chirp_mass.expand_as(lowest)]
-        return self.head(torch.stack(features, dim=-1).to(chirp_mass.dtype)).squeeze(-1)
+    def _head(self, one: Tensor, other: Tensor, chirp_mass: Tensor) -> Tensor:
+        """Evaluate the head at two levels and chirp masses, all of shapes that broadcast. It sorts the levels."""
+        features = [each * LEVEL - TYPICAL_LEVEL for each in (torch.minimum(one, other), torch.maximum(one, other))]
+        inputs = torch.stack([*features, chirp_mass.expand_as(features[0])], dim=-1)
+        return self.head(inputs.to(chirp_mass.dtype)).squeeze(-1)
 
     def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
         """Largest |z|²/2 in each step, by overlap-save."""
