@@ -158,6 +158,7 @@ def sizes(run: Artifacts, work: Amounts, rejected: float, parameters: int) -> di
         parameters: Number of the network's parameters.
     """
     search, signals, injected = run.config.search, run.config.waveforms, run.config.injections
+    bank = run.config.bank
     wave = 4 * signals.waveform_duration * search.sample_rate
     strain = 8 * search.sample_rate * len(search.ifos)
     stored = signals.num_training_waveforms * 2 * wave if run.stores_training_waveforms else 0.0
@@ -171,6 +172,7 @@ def sizes(run: Artifacts, work: Amounts, rejected: float, parameters: int) -> di
         "FetchStrain test": work.testing_livetime * strain,
         "GenerateTrainingWaveforms": stored,
         "GenerateValidationWaveforms": signals.num_validation_waveforms * responses,
+        "TemplateBank": bank.size * bank.template_length * search.sample_rate * 4.0,
         "GenerateInjections": injected.num_injections * (kept + PARAMETERS_BYTES * (1 + rejected)),
         "Train": 5 * 4.0 * parameters,
         "Export": 3 * 4.0 * parameters,

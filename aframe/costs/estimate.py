@@ -16,6 +16,9 @@ DOWNLOAD_BYTES_PER_SECOND = 1e7
 STAGE_OVERHEAD_SECONDS = 10.0
 """Time of every stage to start processes and load networks, s."""
 
+DRAWS_PER_TEMPLATE = 10
+"""Number of draws for each template of a bank."""
+
 EVALUATION_SHARE = 1 / 3
 """Share of a training step for the evaluation of the network."""
 
@@ -56,6 +59,7 @@ def estimate(run: Artifacts, amounts: Amounts, rates: Rates) -> list[Cost]:
         "FetchStrain test": (amounts.testing_livetime * rates.simulated, 0.0),
         "GenerateTrainingWaveforms": (signals.num_training_waveforms * rates.waveform, 0.0),
         "GenerateValidationWaveforms": (signals.num_validation_waveforms * rates.accepted, 0.0),
+        "TemplateBank": (DRAWS_PER_TEMPLATE * run.config.bank.size * rates.waveform, 0.0),
         "GenerateInjections": (run.config.injections.num_injections * rates.accepted, 0.0),
         "Train": (
             amounts.trained * rates.trained + amounts.validated * rates.scored,

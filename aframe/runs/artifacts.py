@@ -70,6 +70,11 @@ class Artifacts(Paths):
         return self.strain_parameters("train") | self.signal_parameters() | selection
 
     @property
+    def bank_parameters(self) -> dict[str, Any]:
+        """Parameters of the bank of templates."""
+        return self.strain_parameters("train") | self.signal_parameters() | self.config.parameters("bank")
+
+    @property
     def injection_parameters(self) -> dict[str, Any]:
         """Parameters of the testing injections."""
         placement = self.config.parameters("injections", "inference.shifts")
@@ -105,12 +110,18 @@ class Artifacts(Paths):
         signals = self.training_waveform_parameters
         if training.get("train.data.waveforms") == "generated":
             signals = {name: value for name, value in signals.items() if ".num_" not in name}
-        return signals | self.validation_waveform_parameters | training
+        bank = self.bank_parameters if _has_bank(training) else {}
+        return signals | self.validation_waveform_parameters | bank | training
 
     @property
     def stores_training_waveforms(self) -> bool:
         """Whether the training polarizations are stored before training, instead of drawn for each batch."""
         return training_parameters(self.training_yaml).get("train.data.waveforms") != "generated"
+
+    @property
+    def needs_bank(self) -> bool:
+        """Whether the network to train has a bank of templates."""
+        return _has_bank(training_parameters(self.training_yaml))
 
     @property
     def repository_parameters(self) -> dict[str, Any]:
@@ -147,6 +158,15 @@ class Artifacts(Paths):
     def answer_parameters(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
         return self.clean_event_parameters | self.config.parameters("sensitivity", "candidates")
+
+
+def _has_bank(training: Mapping[str, Any]) -> bool:
+    """Whether the network of a training has a bank of templates.
+
+    Args:
+        training: Keys and values of the training YAML, from ``training_parameters``.
+    """
+    return str(training.get("train.model.architecture.class_path", "")).endswith("MatchedFilterNetwork")
 
 
 def _source_of(path: str) -> str | None:

@@ -100,6 +100,11 @@ class Paths:
         """Responses for validation."""
         return storage.join(self.directories.train_data, "val_waveforms.hdf5")
 
+    @property
+    def bank(self) -> str:
+        """Bank of templates."""
+        return storage.join(self.directories.train_data, "bank.hdf5")
+
     def injection_part(self, kind: str, segment: int, slide: int) -> str:
         """Injections, or rejected draws, of one segment and slide.
 

@@ -92,6 +92,10 @@ STAGES = (
         outputs=lambda run: {"waveforms": run.validation_waveforms},
     ),
     RunStage(
+        task="TemplateBank", part="waveforms", name="bank of templates", made_with=lambda run: run.bank_parameters,
+        outputs=lambda run: {"bank": run.bank}, is_needed=lambda run: run.needs_bank,
+    ),
+    RunStage(
         task="GenerateInjections", part="waveforms", name="testing injections",
         made_with=lambda run: run.injection_parameters,
         units="parts", unit_files=lambda run: _in(run.directories.test_data, "injections", "*-*.hdf5"),

@@ -8,6 +8,7 @@ BATCH_TASKS = (
     "FetchStrain",
     "GenerateTrainingWaveforms",
     "GenerateValidationWaveforms",
+    "TemplateBank",
     "GenerateInjections",
     "ScoreSlides",
 )

@@ -90,6 +90,22 @@ class Waveforms:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bank:
+    """Bank of templates, for a training of MatchedFilterNetwork."""
+
+    size: int = key("largest number of templates", default=512, limit=POSITIVE)
+    minimum_match: float = key(
+        "match with a template above which a binary needs no template itself",
+        default=0.95,
+        limit=Limit(lambda match: 0 < match < 1, "is not between 0 and 1"),
+    )
+    template_length: float = key(
+        "length of a template; the beginning of a longer signal is lost", "s", 3.25, limit=POSITIVE
+    )
+    after: float = key("part of it after coalescence", "s", 0.25, limit=NOT_NEGATIVE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Injections:
     """Injections for testing."""
 
@@ -262,6 +278,7 @@ class Config:
     search: Search
     data: Data
     waveforms: Waveforms
+    bank: Bank
     injections: Injections
     Train: Train
     export: Export

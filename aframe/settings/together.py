@@ -89,6 +89,12 @@ def _windows(config: "Config") -> Mistakes:
         yield _wrong(config, "waveforms.right_pad", problem)
 
 
+def _templates(config: "Config") -> Mistakes:
+    bank = config.bank
+    if bank.after >= bank.template_length:
+        yield _wrong(config, "bank.after", f"is not inside template_length = {shown(bank.template_length)} s")
+
+
 def _times(config: "Config") -> Mistakes:
     data = config.data
     if not data.train_start < data.train_stop:
@@ -229,8 +235,8 @@ def _kubernetes(config: "Config") -> Mistakes:
 
 
 CHECKS: tuple[Callable[["Config"], Mistakes], ...] = (
-    _detectors, _frequencies, _windows, _times, _segments, _shifts, _source, _injections, _export, _candidates,
-    _vetoes, _batch, _kubernetes,
+    _detectors, _frequencies, _windows, _templates, _times, _segments, _shifts, _source, _injections, _export,
+    _candidates, _vetoes, _batch, _kubernetes,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import law
 
 from aframe.steps import planning
+from aframe.steps.bank import make_bank
 from aframe.steps.waveforms import (
     generate_injections,
     generate_training_waveforms,
@@ -49,6 +50,22 @@ class GenerateValidationWaveforms(SingleTask):
     def run(self) -> None:
         """Generate the responses."""
         generate_validation_waveforms(self.artifacts, self.progress)
+
+
+class TemplateBank(SingleTask):
+    """Make the bank of templates of a network that starts with matched filters."""
+
+    def workflow_requires(self) -> dict[str, AframeTask]:
+        """Training strain."""
+        return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="train", branch=-1)}
+
+    def requires(self) -> dict[str, AframeTask]:
+        """Training strain. Its PSD whitens the templates."""
+        return {"strain": FetchStrain.req(self, stage="train", branch=-1)}
+
+    def run(self) -> None:
+        """Place the templates."""
+        make_bank(self.artifacts, self.progress)
 
 
 class GenerateInjections(Workflow):

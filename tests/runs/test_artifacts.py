@@ -10,7 +10,7 @@ from aframe import storage
 from aframe.errors import ParameterMismatchError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
-from aframe.runs.stages import check_outputs
+from aframe.runs.stages import check_outputs, stages_of
 from aframe.settings.read import load_config
 
 
@@ -83,3 +83,23 @@ def test_a_changed_key_names_exactly_the_files_to_delete(tmp_path: Path) -> None
     assert match
     gone = [str(Path(units[0]).parent), before.events("background"), before.result("candidates.hdf5")]
     assert shlex.split(match[1]) == ["rm", "-r", *gone]
+
+
+def test_only_a_network_of_matched_filters_needs_a_bank(tmp_path: Path) -> None:
+    """The parameters and the stages of other networks do not know of banks."""
+    directory = write_run(tmp_path / "run")
+    run = Artifacts(load_config(str(directory / "sandbox.cfg")), _directories(tmp_path))
+    before = run.model_parameters
+    assert not run.needs_bank
+    assert "TemplateBank" not in [stage.task for stage in stages_of(run)]
+    assert not [name for name in before if name.startswith("bank.")]
+    text = (directory / "train.yaml").read_text()
+    (directory / "train.yaml").write_text(
+        text.replace("class_path: FactorisedNetwork", "class_path: MatchedFilterNetwork")
+    )
+    assert run.needs_bank
+    assert "TemplateBank" in [stage.task for stage in stages_of(run)]
+    keys = {"bank.size": 512, "bank.minimum_match": 0.95, "bank.template_length": 3.25, "bank.after": 0.25}
+    assert keys.items() <= run.model_parameters.items()
+    assert keys.items() <= run.bank_parameters.items()
+    assert not keys.items() & before.items()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aframe import storage
-from aframe.bank.bank import TemplateBank
+from aframe.bank.template_bank import TemplateBank
 from aframe.errors import ParameterMismatchError, StorageError
 
 

@@ -1,0 +1,77 @@
+"""Make a run's bank of templates."""
+
+import numpy as np
+import torch
+
+from aframe import seeding
+from aframe.bank.placement import matches, place
+from aframe.bank.template_bank import TemplateBank
+from aframe.bank.templates import TemplateMaker, face_on
+from aframe.errors import DataError
+from aframe.runs.artifacts import Artifacts
+from aframe.steps.planning import background_files
+from aframe.steps.waveforms import ProgressReport, signal_source
+from aframe.strain.files import open_background
+from aframe.tensors import Psd
+from aframe.types import Array
+from aframe.waveforms.priors import draw
+from aframe.waveforms.source import SignalSource, rows
+from aframe.whitening import power_spectral_density, whitening_filter
+
+MATCHED_SIGNALS = 500
+"""Number of signals that measure the bank's match with the population."""
+
+
+def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
+    """Write the bank of templates, and its match with the population.
+
+    Args:
+        run: The run.
+        progress: Receives the number of templates and the largest one.
+
+    Raises:
+        DataError: If the population has no templates or signals.
+    """
+    search, keys = run.config.search, run.config.bank
+    source, rng = signal_source(run.config), seeding.generator(search.seed, "template bank")
+    taps = whitening_filter(average_psd(run), search.whitening)
+    maker = TemplateMaker(source.generator, taps, keys.template_length, keys.after)
+
+    def physical(number: int) -> dict[str, Array]:
+        return _physical(source, number, rng)
+
+    templates, columns = place(maker.make, physical, keys.size, keys.minimum_match, progress)
+    signals = maker.signals(_physical(source, MATCHED_SIGNALS, rng))
+    signals = signals[torch.isfinite(signals).all(-1)]
+    if not len(signals):
+        raise DataError(f"none of {MATCHED_SIGNALS} draws has a signal: check the prior against the approximant")
+    match = matches(templates, signals)
+    aligned = face_on(columns)
+    parameters = {name: columns[name] for name in ("mass_1", "mass_2")}
+    parameters |= {f"chi_{i}": aligned[f"a_{i}"] * np.cos(aligned[f"tilt_{i}"]) for i in (1, 2)}
+    low, lowest = match.quantile(torch.tensor([0.1, 0.01])).tolist()
+    TemplateBank(
+        templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match.mean().item(), low, lowest
+    ).write(run.bank, run.bank_parameters)
+
+
+def average_psd(run: Artifacts) -> Psd:
+    """Geometric mean of the PSDs of all detectors in all training strain, 1/Hz.
+
+    Args:
+        run: The run.
+    """
+    search, logarithms = run.config.search, []
+    for path in background_files(run, "train"):
+        with open_background(path) as file:
+            for ifo in search.ifos:
+                strain = torch.from_numpy(file.read(ifo))
+                logarithms.append(power_spectral_density(strain, search.sample_rate, search.fftlength).log())
+    return torch.stack(logarithms).mean(0).exp()
+
+
+def _physical(source: SignalSource, number: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Draws of the population without the unphysical ones."""
+    columns = draw(source.population, number, rng)
+    dropped = np.any(list(source.unphysical(columns).values()), axis=0)
+    return rows(columns, np.flatnonzero(~dropped))

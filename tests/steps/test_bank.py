@@ -1,0 +1,60 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aframe.bank.template_bank import TemplateBank
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
+from aframe.settings.sections import Bank
+from aframe.steps.bank import average_psd, make_bank
+from aframe.steps.planning import background_files
+from aframe.storage import check_parameters
+from aframe.strain.files import open_background
+from aframe.whitening import power_spectral_density
+
+
+@pytest.fixture
+def small(prepared: Path, tmp_path: Path) -> Artifacts:
+    """The small run, with a bank of its own."""
+    config = load_config(str(prepared / "sandbox.cfg"))
+    bank = Bank(size=12, minimum_match=0.9, template_length=2.0, after=0.25)
+    (tmp_path / "train_data").mkdir()
+    (tmp_path / "train_data" / "background").symlink_to(prepared / "train_data" / "background")
+    names = ("train_data", "test_data", "train_run", "condor", "results")
+    directories = Directories(**{name: str(tmp_path / name) for name in names})
+    return Artifacts(dataclasses.replace(config, bank=bank), directories)
+
+
+def test_a_bank_covers_the_population_and_says_how_well(small: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aframe.waveforms.source.PROBES", 64)
+    monkeypatch.setattr("aframe.steps.bank.MATCHED_SIGNALS", 40)
+    monkeypatch.setattr("aframe.bank.placement.DRAWS_AT_ONCE", 32)
+    make_bank(small)
+    bank = TemplateBank.read(small.bank)
+    check_parameters(small.bank, small.bank_parameters)
+    assert bank.templates.shape == (12, 1024)
+    assert (bank.sample_rate, bank.after) == (512, 0.25)
+    assert (np.diff(bank.chirp_mass) >= 0).all()
+    assert 0.2 < bank.quantile_01 < bank.quantile_10 < bank.mean_match < 1
+    first, second = bank.parameters["mass_1"], bank.parameters["mass_2"]
+    np.testing.assert_allclose(bank.chirp_mass, (first * second) ** 0.6 / (first + second) ** 0.2)
+    assert max(abs(bank.parameters[name]).max() for name in ("chi_1", "chi_2")) < 1
+    torch.testing.assert_close(bank.templates.abs().square().sum(-1), torch.full((12,), 2.0), atol=5e-3, rtol=0)
+    content = Path(small.bank).read_bytes()
+    make_bank(small)
+    assert Path(small.bank).read_bytes() == content
+
+
+def test_the_average_is_over_detectors_and_files(small: Artifacts) -> None:
+    """The geometric mean lies between the PSDs, in each bin."""
+    psds = []
+    for path in background_files(small, "train"):
+        with open_background(path) as file:
+            strain = torch.from_numpy(np.stack([file.read(ifo) for ifo in ("H1", "L1")]))
+        psds.append(power_spectral_density(strain, 512.0, small.config.search.fftlength))
+    stacked = torch.cat(psds)
+    torch.testing.assert_close(average_psd(small), stacked.prod(0).pow(1 / len(stacked)), rtol=1e-6, atol=0)
