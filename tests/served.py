@@ -33,8 +33,11 @@ def small_model(kind: str, ifos: tuple[str, ...] = ("H1", "L1"), seed: int = 2, 
         network = small_networks(len(ifos), preprocessing.kernel_size)[kind]().train()
         for _ in range(30):  # statistics of noise
             scores = network(torch.randn(64, len(ifos), 256))
-    last = network.classifier if kind == "joint" else network.classifier[-1]
-    last.weight.data /= scores.std()
+    if kind == "matched_filter":
+        last = network.scale
+    else:
+        last = (network.classifier if kind == "joint" else network.classifier[-1]).weight
+    last.data /= scores.std()
     return Model(network.eval().requires_grad_(False), preprocessing)
 
 

@@ -12,7 +12,7 @@ def noise(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "per_detector", "matched_filter", "joint"])
 @pytest.mark.parametrize("ifos", [("H1", "L1"), ("H1", "L1", "V1")])
 def test_all_graphs_score_the_windows_that_the_network_does(make_model, kind, ifos):
     model = make_model(kind, ifos)

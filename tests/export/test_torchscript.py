@@ -9,7 +9,11 @@ from aframe.export.torchscript import export_torchscript, run_torchscript
 
 @pytest.mark.parametrize(
     ("kind", "precision"),
-    [("factorised", "float32"), ("factorised", "float16"), ("joint", "float32"), ("joint", "bfloat16")],
+    [
+        *((kind, "float32") for kind in ("factorised", "matched_filter", "joint")),
+        *((kind, "float16") for kind in ("factorised", "matched_filter")),
+        ("joint", "bfloat16"),
+    ],
 )
 def test_torchscript_computes_the_same_as_torch_for_any_batch(make_model, tmp_path, kind, precision):
     path, references = str(tmp_path / "model.pt"), served_graphs(make_model(kind), 5, 20, "float32")

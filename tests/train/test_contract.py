@@ -89,7 +89,7 @@ class Normalising(Bank):
         return embedding / embedding.abs().mean(-1, keepdim=True)
 
 
-@pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "per_detector", "matched_filter", "joint"])
 def test_the_networks_of_this_package_keep_all_rules(kind):
     check_network(small_networks(2, 256)[kind](), stride_size=64)
     check_network(small_networks(3, 256)[kind](), stride_size=32)

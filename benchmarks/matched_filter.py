@@ -1,0 +1,73 @@
+"""Matched-filter network on one core: cost of encoding a detector's stream, and speed of fusing time slides."""
+
+import torch
+from _clocks import core_seconds, middle
+from _precision import fastest, name_of
+from _rows import at_least, at_most, sized, tell
+
+from aframe.inference.scorers.in_process import FUSED_WINDOWS
+from aframe.train.architectures import MatchedFilterNetwork
+
+RATE, STRIDE_SIZE, KERNEL_SIZE, TEMPLATE_SIZE, GROUPS = 1024, 128, 4608, 4096, 64
+FILTERED_TEMPLATES, FUSED_TEMPLATES = 472, 512
+DURATION, REPETITIONS, TILES = sized((256, 5, 20), (64, 3, 5))
+MILLISECONDS, WINDOWS_PER_SECOND = at_most(3.0), at_least(500_000.0)
+
+
+def network(templates: int, groups: int) -> MatchedFilterNetwork:
+    """A network whose templates, chirps from 32 Hz to 300 to 500 Hz, all need half the sample rate: the dearest case.
+
+    Args:
+        templates: Number of templates.
+        groups: Number of groups.
+    """
+    last = torch.linspace(300, 500, templates, dtype=torch.float64)[:, None]
+    times = torch.arange(TEMPLATE_SIZE, dtype=torch.float64) / RATE
+    phases = 2 * torch.pi * (32 + (last - 32) / 2 * times / times[-1]) * times
+    waves = torch.polar(torch.full_like(phases, (2 / TEMPLATE_SIZE) ** 0.5), phases)
+    filtering = MatchedFilterNetwork(2, KERNEL_SIZE, groups=groups)
+    filtering.set_bank(waves, 1 / last[:, 0])
+    return filtering.eval()
+
+
+@torch.inference_mode()
+def encoding() -> None:
+    """Print the cost of a second of a detector's stream."""
+    filtering = network(FILTERED_TEMPLATES, FILTERED_TEMPLATES // 8)
+    streams = torch.randn(1, 2, DURATION * RATE, generator=torch.Generator().manual_seed(0))
+    filtering.encode(streams)
+    spent = [core_seconds(lambda: filtering.encode(streams)) / (2 * DURATION) * 1e3 for _ in range(REPETITIONS)]
+    value, error = middle(spent)
+    note = f"{filtering.decimations[0]} templates at half the sample rate"
+    tell("matched_filter_encoding_float32", value, "ms per detector-second", MILLISECONDS, error, note=note)
+
+
+@torch.inference_mode()
+def fusion() -> None:
+    """Print the speed of fusion."""
+    precision, hop = fastest(), STRIDE_SIZE // 32
+    filtering = network(FUSED_TEMPLATES, GROUPS).to(precision).eval()
+    steps = (FUSED_WINDOWS - 1) * hop + filtering.window_steps
+    random = torch.Generator().manual_seed(0)
+    powers = -torch.rand(1, 2, FUSED_TEMPLATES, 2 * steps, generator=random).clamp_min(1e-9).log()
+    first, second = filtering.weigh(powers.to(precision)).unbind(1)
+    pieces = [first[..., :steps], second[..., steps // 2 : steps // 2 + steps]]
+    filtering.fuse(pieces, hop)
+    speeds = [
+        TILES * FUSED_WINDOWS / core_seconds(lambda: [filtering.fuse(pieces, hop) for _ in range(TILES)])
+        for _ in range(REPETITIONS)
+    ]
+    value, error = middle(speeds)
+    note = f"{FUSED_TEMPLATES} templates in {GROUPS} groups, two detectors"
+    tell(f"matched_filter_fusion_{name_of(precision)}", value, "windows/s", WINDOWS_PER_SECOND, error, note=note)
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    encoding()
+    fusion()
+
+
+if __name__ == "__main__":
+    main()
