@@ -19,7 +19,9 @@ from aframe.settings.keys import nearest
 from aframe.settings.read import key_problem, load_config
 from aframe.settings.sections import Config
 
-CONFIGURATIONS = {"demo": ("demo.cfg", "demo.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml")}
+CONFIGURATIONS = {
+    "demo": ("demo.cfg", "demo.yaml"), "demo-bank": ("bank.cfg", "bank.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml"),
+}  # fmt: skip
 
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
 
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", help="directory of the run")
     parser.add_argument(
         "--config",
-        choices=["demo", "bbh"],
+        choices=[*CONFIGURATIONS],
         help="demo: a small network, minutes on two cores, and simulated noise unless an option says which data; bbh: "
         "the full analysis (default: bbh with such an option, else demo)",
     )

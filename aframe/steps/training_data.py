@@ -4,7 +4,7 @@ import functools
 import os
 from typing import Any
 
-from aframe.bank.bank import TemplateBank
+from aframe.bank.template_bank import TemplateBank
 from aframe.errors import ConfigurationError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories

@@ -15,11 +15,12 @@ from aframe import storage
 from aframe.constants import AUTO
 from aframe.errors import AframeError
 from aframe.machine.precision import check_trainer_supported, training_device
-from aframe.preprocessing import check_coalescence
+from aframe.preprocessing import check_coalescence, to_samples
 from aframe.settings.keys import nearest
-from aframe.settings.sections import Config, Search
+from aframe.settings.sections import Config
 from aframe.steps.training_data import RunDataModule, signal_model
 from aframe.train import architectures
+from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.loading import network_class
 from aframe.train.augmentation import BatchMixture, SnrDistribution, SnrSchedule
@@ -38,7 +39,11 @@ MOST_MISTAKES = 50
 
 NUMBER_LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(
-        ("model.learning_rate", "data.batch_size", "data.batches_per_epoch"), (lambda value: value > 0, "be positive")
+        (
+            *("model.learning_rate", "data.batch_size", "data.batches_per_epoch"),
+            *("data.mined_slides", "data.mined_noise", "data.mined_signals"),
+        ),
+        (lambda value: value > 0, "be positive"),
     ),
     **dict.fromkeys(
         ("model.weight_decay", "model.repairings", "data.snr_schedule_epochs"),
@@ -257,7 +262,7 @@ def _impossible(chosen: Any, config: Config) -> Iterator[tuple[str, str]]:
         "data.first_coalescence": lambda: check_coalescence(
             data.first_coalescence, data.last_coalescence, search.kernel_length
         ),
-        "model.architecture": lambda: _build_network(chosen.model, search),
+        "model.architecture": lambda: _build_network(chosen.model, config),
         **(
             {"data.waveforms": lambda: generated_signals(*signal_model(config))}
             if data.waveforms == "generated"
@@ -271,11 +276,16 @@ def _impossible(chosen: Any, config: Config) -> Iterator[tuple[str, str]]:
             yield key, str(error)
 
 
-def _build_network(chosen: Any, search: Search) -> None:
-    """Build the network once, as training does. It refuses invalid arguments."""
+def _build_network(chosen: Any, config: Config) -> None:
+    """Build the network once, as training does, with noise for templates. It refuses invalid arguments."""
+    search = config.search
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
     parser.add_lightning_class_args(AframeModule, "model")
     module = parser.instantiate_classes(parser.parse_object({"model": chosen.as_dict()})).model
     with torch.random.fork_rng(devices=[]):
         network = module.architecture(len(search.ifos), search.kernel_size)
+        if isinstance(network, MatchedFilterNetwork):
+            size = to_samples(config.bank.template_length, search.sample_rate, "template_length")
+            noise = torch.randn(network.groups, size, dtype=torch.complex64) / size**0.5
+            network.set_bank(noise, torch.arange(1.0, network.groups + 1))
     check_network(network, search.stride_size)

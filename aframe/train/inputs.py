@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aframe.bank.bank import TemplateBank
+from aframe.bank.template_bank import TemplateBank
 from aframe.preprocessing import Whitening, to_samples
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population

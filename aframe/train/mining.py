@@ -53,7 +53,7 @@ class MeasuredExamples:
 
     Attributes:
         noise: Loudest steps of the noise.
-        signals: Loudest step of each signal.
+        signals: Loudest step of each signal that is as loud as such noise.
     """
 
     noise: Float[Tensor, "noise ifos templates"]
@@ -118,7 +118,7 @@ def collect_examples(
     measured = measure_background(network, background, device, Progress("Measuring background"))
     count_weights(network, torch.cat(loudest))
     noise = mine_noise(network, measured, counts.slides, counts.noise, Progress("Looking for the loudest noise"))
-    return MeasuredExamples(noise, torch.cat(loudest))
+    return MeasuredExamples(noise, _as_loud_as(network, torch.cat(loudest), noise))
 
 
 def measure_background(
@@ -215,6 +215,23 @@ def mine_noise(
     chosen = sorted(((v, s, p) for s, each in zip(shifts, loud, strict=True) for v, p in each), reverse=True)
     rows = torch.tensor([(s, p) for _, s, p in chosen[:examples]])
     return torch.stack([longest[ifo][:, rows[:, 1] + ifo * rows[:, 0]].T for ifo in range(ifos)], dim=1)
+
+
+def _as_loud_as(
+    network: MatchedFilterNetwork,
+    signals: Float[Tensor, "signals ifos templates"],
+    noise: Float[Tensor, "noise ifos templates"],
+) -> Float[Tensor, "loud ifos templates"]:
+    """Signals that are at least as loud as the quietest noise example. The head cannot learn from others.
+
+    Raises:
+        DataError: If there are none.
+    """
+    loudness, floor = (network.loudness(each.float()) for each in (signals, noise))
+    is_loud = loudness >= floor.min()
+    if not bool(is_loud.any()):
+        raise DataError("no signal is as loud as the noise examples: lower mined_slides, or raise snr_maximum")
+    return signals[is_loud]
 
 
 def _apart(steps: list[tuple[float, int]], number: int) -> list[tuple[float, int]]:

@@ -171,11 +171,18 @@ def test_banks_that_do_not_fit_are_refused():
     filtering = MatchedFilterNetwork(2, 200, groups=3, step_size=16, coincidence=8)
     with pytest.raises(ConfigurationError, match=r"200 samples is too short for templates of 256.*needs 79 more"):
         filtering.set_bank(chirps(CENTRES), MASSES)
-    filtering = MatchedFilterNetwork(2, 512, groups=4)
     with pytest.raises(ConfigurationError, match="6 templates are no multiple of groups = 4"):
-        filtering.set_bank(chirps(CENTRES), MASSES)
+        MatchedFilterNetwork(2, 512, templates=6, template_size=256, decimations=(6, 0, 0), groups=4)
     with pytest.raises(ConfigurationError, match="multiples of 8 samples"):
         MatchedFilterNetwork(2, 512, step_size=12)
+
+
+def test_some_templates_are_repeated_where_they_do_not_fill_the_groups():
+    filtering = MatchedFilterNetwork(2, 512, groups=4)
+    filtering.set_bank(chirps(CENTRES), MASSES)
+    assert filtering.templates == 8
+    ordered = filtering.bank[0, filtering.rows]
+    assert len(ordered.unique(dim=0)) == 6
 
 
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-6), (True, 2e-2)])

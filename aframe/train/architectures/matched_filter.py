@@ -132,16 +132,17 @@ class MatchedFilterNetwork(Network):
 
     @torch.no_grad()
     def set_bank(self, templates: Complex[Tensor, "templates time"], chirp_mass: Float[Tensor, " templates"]) -> None:
-        """Give the network its templates. It orders them by chirp mass.
+        """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
         Args:
             templates: Whitened templates p + iq, both quadratures of unit norm.
             chirp_mass: Chirp masses in the detector frame, solar masses.
 
         Raises:
-            ConfigurationError: If the templates are no multiple of the groups, or the window is too short.
+            ConfigurationError: If the window is too short.
         """
-        order = chirp_mass.argsort(stable=True)
+        places = torch.linspace(0, len(templates) - 1, -(-len(templates) // self.groups) * self.groups).round().long()
+        order = chirp_mass.argsort(stable=True)[places]
         bank = templates.to(torch.complex64)[order]
         rates = _slowest(bank)
         by_rate = rates.argsort(stable=True)
@@ -197,6 +198,14 @@ class MatchedFilterNetwork(Network):
         loudest = LOUDEST / self.num_ifos
         return measured.clamp_max(loudest).to(streams.dtype).unflatten(0, streams.shape[:2])
 
+    def loudness(self, measured: Float[Tensor, "examples ifos templates"]) -> Float[Tensor, " examples"]:
+        """Largest sum of the detectors and the bias over all templates, without the head.
+
+        Args:
+            measured: Measurements of single steps.
+        """
+        return (measured.sum(1) + self.bias.detach()).amax(1)
+
     def weigh(self, measured: Measured) -> Embeddings:
         """Add each template's share of its bias, and append what the head needs of each detector.
 
@@ -233,7 +242,7 @@ class MatchedFilterNetwork(Network):
         one, other = levels[0], levels[-1]
         if len(levels) > 2:
             one, other = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
-        if not self.table.numel():
+        if self.training or not self.table.numel():  # Lightning sets the mode of training without calling train
             return self._head(one, other, self.chirp_mass[:, None])
         groups = torch.arange(self.groups, dtype=torch.float32, device=one.device)[:, None] * LEVELS**2
         index = (torch.add(one.float(), other.float(), alpha=LEVELS) + groups).int()
