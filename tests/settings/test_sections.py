@@ -259,6 +259,19 @@ def test_each_mistake_about_candidates_is_named(tmp_path, line, message):
         load(tmp_path, ("[luigi_sensitivity]", f"[luigi_candidates]\n{line}\n[luigi_sensitivity]"))
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("size = 0", r"size = 0 in \[luigi_bank\] must be positive"),
+        ("minimum_match = 1", "minimum_match = 1 in .* is not between 0 and 1"),
+        ("template_length = 0.25", "after = 0.25 s in .* is not inside template_length = 0.25 s"),
+    ],
+)
+def test_each_mistake_about_banks_is_named(tmp_path, line, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load(tmp_path, ("[luigi_sensitivity]", f"[luigi_bank]\n{line}\n[luigi_sensitivity]"))
+
+
 def test_several_mistakes_are_reported_at_once(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, ("seed = 7", "sead = 7"), ("highpass = 32", "highpass = x"), ("spacing = 16", ""))

@@ -13,7 +13,7 @@ from aframe.machine import processes
 from aframe.settings.jobs import BATCH_TASKS
 from aframe.steps import engines
 from aframe.steps.devices import given_device
-from aframe.tasks import base, data, inference, waveforms
+from aframe.tasks import base, data, inference, train, waveforms
 from aframe.tasks.workflows import Workflow
 
 
@@ -46,6 +46,18 @@ def test_a_task_runs_where_its_own_section_says_whoever_needs_it(run: Path) -> N
     assert (needed.effective_workflow, needed.retries) == ("local", 7)
     single = waveforms.GenerateTrainingWaveforms()
     assert (single.retries, single.poll_interval, single.poll_fails, single.tolerance) == (2, 0.5, 120, 1.0)
+
+
+def test_only_a_network_of_matched_filters_requires_a_bank(run: Path) -> None:
+    assert "bank" not in train.Train().requires()
+    path = run / "train.yaml"
+    path.write_text(path.read_text().replace("class_path: FactorisedNetwork", "class_path: MatchedFilterNetwork"))
+    bank = train.Train().requires()["bank"]
+    assert isinstance(bank, waveforms.TemplateBank)
+    assert bank.title == "TemplateBank"
+    assert bank.requires()["strain"].title == "FetchStrain train"
+    (output,) = waveforms.TemplateBank(branch=0).output().values()
+    assert output.path == str(run / "train_data" / "bank.hdf5")
 
 
 def test_a_job_does_one_branch_with_the_paths_and_variables_of_the_run(
