@@ -124,7 +124,7 @@ class AframeModule(lightning.LightningModule):
         """Restore the sum of the losses."""
         self.losses = checkpoint["losses"]
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch | MeasuredBatch, batch_idx: int) -> None:
         """Reset the mean loss at the start of an epoch, and check from time to time that the loss is a number.
 
         Each check waits for the GPU, so it does not run in every step.
@@ -137,7 +137,7 @@ class AframeModule(lightning.LightningModule):
         if batch_idx % LOSS_CHECK_STEPS == 0:
             self._check_loss()
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch | MeasuredBatch, batch_idx: int) -> None:
         """Log the epoch's mean loss over all steps and processes, including steps before a restart."""
         if self.trainer.is_last_batch:
             self._check_loss()

@@ -12,13 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from processes_of_runs import wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aframe import cli, storage
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
 from aframe.machine import precision
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 from aframe.steps import training_cli
+from aframe.steps.bank import make_bank
 from aframe.steps.training_data import RunDataModule
 from aframe.train import model
 from aframe.train.metrics import validation_metrics
@@ -215,6 +220,32 @@ def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, 
     expected = validation_metrics(validated, 1e-3)
     for name, value in expected.items():
         assert float(table[-1][name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
+
+
+def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, monkeypatch):
+    configuration = prepared / "bank.cfg"
+    keys = "[luigi_bank]\nsize = 16\ntemplate_length = 1\nafter = 0.125\n"
+    configuration.write_text((prepared / "sandbox.cfg").read_text() + "\n" + keys)
+    monkeypatch.setenv("LAW_CONFIG_FILE", str(configuration))
+    content = yaml.safe_load((prepared / "train.yaml").read_text())
+    content["model"]["architecture"] = {"class_path": "MatchedFilterNetwork", "init_args": {"groups": 8}}
+    content["trainer"]["max_epochs"] = 2
+    content["data"] |= {"first_coalescence": 0.92, "last_coalescence": 1.3, "snr_minimum": 6}
+    content["data"] |= {"mined_slides": 6, "mined_noise": 60, "mined_signals": 64}
+    path = prepared / "bank.yaml"
+    path.write_text(yaml.safe_dump(content))
+    directory = run("bank")
+    make_bank(Artifacts(load_config(str(configuration)), Directories.from_environment()))
+    training_cli.main(["fit", "--config", str(path)])
+    trained = model.load(str(directory / "model.pt")).network
+    assert (trained.templates, trained.template_size) == (16, 512)
+    assert len(trained.bias.unique()) > 1
+    assert trained.head[-1].weight.abs().sum() > 0
+    first, last = rows(directory / "metrics.csv")
+    assert float(last["train_loss"]) < float(first["train_loss"])
+    again = run("bank again")
+    training_cli.main(["fit", "--config", str(path)])
+    assert rows(again / "metrics.csv") == [first, last]
 
 
 def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(prepared, run):
