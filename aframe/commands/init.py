@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         choices=[*CONFIGURATIONS],
         help="demo: a small network, minutes on two cores, and simulated noise unless an option says which data; "
-        "demo-bank: the same with a bank of matched filters; bbh: the full analysis (default: bbh with such an option, else demo)",
+        "demo-bank: the same with a bank of matched filters; bbh: the full analysis (default: bbh with such an option, "
+        "else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"
