@@ -11,12 +11,13 @@ import torch
 from aframe import storage
 from aframe.constants import AUTO
 from aframe.machine.precision import resolve_trainer, trainer_dtype
+from aframe.preprocessing import to_samples
 from aframe.runs.artifacts import Artifacts, training_parameters
 from aframe.runs.paths import Stage
 from aframe.steps import planning
 from aframe.steps.strain import strain_source
 from aframe.strain.segments import Segment, analysable, cut, divide, read_segments
-from aframe.train.architectures import Network
+from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.architectures.loading import network_class
 from aframe.train.data import AframeDataModule
 
@@ -113,7 +114,7 @@ def _training(run: Artifacts, training_yaml: str = "") -> Mapping[str, Any]:
 
 
 def network(run: Artifacts, training_yaml: str = "") -> Network:
-    """Build the network of a training's YAML with random weights.
+    """Build the network of a training's YAML with random weights, and with noise for templates if it needs a bank.
 
     Args:
         run: The run.
@@ -124,7 +125,11 @@ def network(run: Artifacts, training_yaml: str = "") -> Network:
     kind = network_class(str(keys[f"{prefix}class_path"]), training_yaml or run.training_yaml)
     names = [key for key in keys if key.startswith(f"{prefix}init_args.")]
     arguments = {name.removeprefix(f"{prefix}init_args."): keys[name] for name in names}
-    return kind(len(run.config.search.ifos), run.config.search.kernel_size, **arguments)
+    search, bank = run.config.search, run.config.bank
+    built = kind(len(search.ifos), search.kernel_size, **arguments)
+    if isinstance(built, MatchedFilterNetwork):
+        built.set_noise(bank.size, to_samples(bank.template_length, search.sample_rate, "template_length"))
+    return built
 
 
 def training_dtype(run: Artifacts, device: str) -> torch.dtype:

@@ -286,6 +286,5 @@ def _build_network(chosen: Any, config: Config) -> None:
         network = module.architecture(len(search.ifos), search.kernel_size)
         if isinstance(network, MatchedFilterNetwork):
             size = to_samples(config.bank.template_length, search.sample_rate, "template_length")
-            noise = torch.randn(network.groups, size, dtype=torch.complex64) / size**0.5
-            network.set_bank(noise, torch.arange(1.0, network.groups + 1))
+            network.set_noise(network.groups, size)
     check_network(network, search.stride_size)

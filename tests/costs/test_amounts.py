@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from terminal import run_in, write_run
 
 from aframe import cli
@@ -10,7 +11,7 @@ from aframe.machine.precision import DTYPES, choose
 from aframe.runs import blueprints
 from aframe.runs.artifacts import Artifacts
 from aframe.steps import planning
-from aframe.train.architectures import FactorisedNetwork
+from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
 from aframe.train.architectures.cost import cost
 
 
@@ -53,6 +54,16 @@ def test_the_network_is_that_of_the_training(run: Artifacts) -> None:
     assert (built.num_ifos, built.kernel_size) == (2, run.config.search.kernel_size)
     assert repairings(run) == 7
     assert training_dtype(run, "cpu") == DTYPES[choose("cpu")]
+
+
+def test_a_bank_that_is_not_made_yet_is_noise(tmp_path: Path) -> None:
+    small = ("--set", "bank.size=16", "--set", "train.model.architecture.groups=8")
+    cli.main(["init", str(tmp_path / "run"), "--config", "demo-bank", *small])
+    built = network(run_in(tmp_path / "run"))
+    assert isinstance(built, MatchedFilterNetwork)
+    measured = built.measure(torch.randn(1, 2, built.kernel_size, generator=torch.Generator().manual_seed(0)))
+    assert measured.shape == (1, 2, 16, built.window_steps)
+    assert 1 < measured.median() < 10  # as of templates of unit norm
 
 
 def test_a_new_search_and_the_doctor_agree_on_gpu_time(tmp_path: Path) -> None:

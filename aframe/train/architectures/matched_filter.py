@@ -152,6 +152,20 @@ class MatchedFilterNetwork(Network):
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
 
+    def set_noise(self, templates: int, template_size: int) -> None:
+        """Give the network noise for templates, to try it or to time it before there is a bank.
+
+        Args:
+            templates: Number of templates.
+            template_size: Samples of a template.
+
+        Raises:
+            ConfigurationError: If the window is too short.
+        """
+        random = torch.Generator().manual_seed(0)
+        noise = torch.randn(templates, template_size, dtype=torch.complex64, generator=random) / template_size**0.5
+        self.set_bank(noise, torch.arange(1.0, templates + 1))
+
     def _apply(self, *args: Any, **kwargs: Any) -> "MatchedFilterNetwork":
         self._spectra = {}
         return super()._apply(*args, **kwargs)
