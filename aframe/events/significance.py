@@ -14,7 +14,9 @@ FAR_TOLERANCE = 1e-12
 """Relative tolerance of the test whether a false alarm rate is a whole number of events per livetime."""
 
 
-def false_alarm_rate(count: Int[Array, "*shape"], livetime: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
+def false_alarm_rate(
+    count: Int[Array, "*shape"] | np.integer, livetime: Float[Array, "*shape"] | float
+) -> Float[Array, "*shape"]:
     """False alarm rate, max(n_b, 1) / T_b, in events per Julian year.
 
     Args:
