@@ -83,7 +83,7 @@ def test_the_loudest_step_of_a_window_is_taken(network: MatchedFilterNetwork) ->
 
 def test_examples_are_collected_from_streams(network: MatchedFilterNetwork) -> None:
     windows = torch.randn((6, 2, KERNEL), generator=torch.Generator().manual_seed(5))
-    windows[..., 100:164] += 9 * network.bank[0, 6]
+    windows[..., 100:164] += 9 * network.bank[0, network.rows[6]]
     examples = collect_examples(
         network, background(200_000), lambda k: windows[2 * k : 2 * k + 2], ExampleCounts(5, 40, 6), torch.device("cpu")
     )
