@@ -45,7 +45,7 @@ class Amounts:
         training_livetime: Strain for training, s.
         testing_livetime: Strain for the search, s.
         is_assumed: Whether these are estimates, before the detectors' observing times are known.
-        trained: Number of windows in training.
+        trained: Number of windows in training; for a network with a bank, of windows that it measures.
         validated: Number of windows in validations.
         encoded: Strain that is whitened and encoded, s. Each unit of work encodes its segments.
         scored: Number of windows of background and zero lag.
@@ -79,12 +79,18 @@ def amounts(run: Artifacts) -> Amounts:
     epochs, rate = keys["trainer.max_epochs"], search.inference_sampling_rate
     encoded = sum(stretches[segment][1] for unit in units for segment, _ in unit.by_segment())
     touched = (run.config.waveforms.waveform_duration + search.kernel_length) * rate
+    livetime = sum(segment.duration for segment in training)
+    trained = epochs * keys["data.batches_per_epoch"] * keys["data.batch_size"]
+    validated = epochs * keys["data.validation_background"] * rate
+    if run.needs_bank:  # it measures signals and background once, and slides the longest segment
+        trained = keys["data.mined_signals"] + livetime / search.kernel_length
+        validated += keys["data.mined_slides"] * max((s.duration for s in training), default=0.0) / 2 * rate
     return Amounts(
-        sum(segment.duration for segment in training),
+        livetime,
         sum(segment.duration for segment in testing),
         is_assumed or also_assumed,
-        float(epochs * keys["data.batches_per_epoch"] * keys["data.batch_size"]),
-        float(epochs * keys["data.validation_background"] * rate),
+        float(trained),
+        float(validated),
         encoded,
         sum(grid.livetime(unit.slides) for unit in units) * rate,
         run.config.injections.num_injections * touched,
