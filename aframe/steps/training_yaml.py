@@ -1,6 +1,8 @@
 """Find all mistakes in a training's YAML, each with its line, without training."""
 
 import inspect
+import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -13,11 +15,12 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from aframe import storage
 from aframe.constants import AUTO
-from aframe.errors import AframeError
+from aframe.errors import AframeError, ConfigurationError
 from aframe.machine.precision import check_trainer_supported, training_device
 from aframe.preprocessing import check_coalescence, to_samples
 from aframe.settings.keys import nearest
-from aframe.settings.sections import Config
+from aframe.settings.sections import Config, Search
+from aframe.settings.together import light_travel_time
 from aframe.steps.training_data import RunDataModule, signal_model
 from aframe.train import architectures
 from aframe.train.architectures import MatchedFilterNetwork
@@ -287,4 +290,17 @@ def _build_network(chosen: Any, config: Config) -> None:
         if isinstance(network, MatchedFilterNetwork):
             size = to_samples(config.bank.template_length, search.sample_rate, "template_length")
             network.set_noise(network.groups, size)
+            _check_coincidence(network, search)
     check_network(network, search.stride_size)
+
+
+def _check_coincidence(network: MatchedFilterNetwork, search: Search) -> None:
+    """Refuse steps that do not overlap by the light travel time between the detectors."""
+    pairs = itertools.combinations(search.ifos, 2)
+    travel, first, second = max(((light_travel_time(*pair), *pair) for pair in pairs), default=(0.0, "", ""))
+    needed = 8 * math.ceil(travel * search.sample_rate / 8)
+    if network.coincidence < needed:
+        raise ConfigurationError(
+            f"coincidence = {network.coincidence} samples are less than the light travel time between {first} and "
+            f"{second} ({1000 * travel:.1f} ms): set {needed} or more"
+        )

@@ -36,32 +36,28 @@ class GenerateTrainingWaveforms(SingleTask):
         generate_training_waveforms(self.artifacts, self.progress)
 
 
-class GenerateValidationWaveforms(SingleTask):
-    """Generate detector responses for validation."""
+class FromTrainingStrain(SingleTask):
+    """A task that needs the PSD of the training strain."""
 
     def workflow_requires(self) -> dict[str, AframeTask]:
         """Training strain."""
         return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="train", branch=-1)}
 
     def requires(self) -> dict[str, AframeTask]:
-        """Training strain. Its PSD decides which signals are loud enough."""
+        """Training strain."""
         return {"strain": FetchStrain.req(self, stage="train", branch=-1)}
+
+
+class GenerateValidationWaveforms(FromTrainingStrain):
+    """Generate detector responses for validation, loud enough for the PSD of the training strain."""
 
     def run(self) -> None:
         """Generate the responses."""
         generate_validation_waveforms(self.artifacts, self.progress)
 
 
-class TemplateBank(SingleTask):
-    """Make the bank of templates of a network that starts with matched filters."""
-
-    def workflow_requires(self) -> dict[str, AframeTask]:
-        """Training strain."""
-        return {**super().workflow_requires(), "strain": FetchStrain.req(self, stage="train", branch=-1)}
-
-    def requires(self) -> dict[str, AframeTask]:
-        """Training strain. Its PSD whitens the templates."""
-        return {"strain": FetchStrain.req(self, stage="train", branch=-1)}
+class TemplateBank(FromTrainingStrain):
+    """Make the bank of templates of a network with matched filters. The PSD whitens them."""
 
     def run(self) -> None:
         """Place the templates."""

@@ -163,7 +163,6 @@ def count_weights(network: MatchedFilterNetwork, signals: Float[Tensor, "signals
     weights = (share / share.mean()).log().repeat_interleave(size)
     with torch.no_grad():
         network.bias.copy_(weights)
-    network.bias.requires_grad_(False)
 
 
 def mine_noise(
@@ -185,16 +184,17 @@ def mine_noise(
     Raises:
         DataError: If the stretch is too short to slide.
     """
-    longest = max(measured, key=lambda each: each.shape[-1])
-    ifos, _, steps = longest.shape
-    if steps < 4 * TILE * max(1, ifos - 1):
+    steps = max((each.shape[-1] for each in measured), default=0)
+    if steps < 4 * TILE * max(1, network.num_ifos - 1):
         raise DataError(
             f"the longest training stretch has {steps} steps of {network.step_size} samples, too few to slide it "
             "against itself: take longer stretches, or another network"
         )
+    longest = next(each for each in measured if each.shape[-1] == steps)
+    ifos = len(longest)
     last = (steps - TILE) // max(1, ifos - 1)
-    shifts = torch.linspace(SEPARATION, last, slides).round().long().tolist()
-    kept = 2 * examples // slides + 4  # of each slide: some have more than the average
+    shifts = torch.linspace(SEPARATION, last, slides).round().long().unique().tolist()
+    kept = 2 * examples // len(shifts) + 4  # of each slide: some have more than the average
     bias = network.bias.detach()[:, None]
     loud: list[list[tuple[float, int]]] = [[] for _ in shifts]
     for begin in range(0, steps, TILE):

@@ -72,6 +72,7 @@ class AframeModule(lightning.LightningModule):
             if isinstance(self.network, MatchedFilterNetwork):
                 bank = search.bank()
                 self.network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
+                self.network.bias.requires_grad_(False)  # it is counted; several processes must know before they begin
             check_network(self.network, search.stride_size)
 
     def forward(self, windows: Tensor) -> Tensor:

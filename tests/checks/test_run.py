@@ -216,3 +216,22 @@ def test_mistakes_survive_a_journey_between_processes() -> None:
     )
     assert MistakesError(["one"]).description == "error: one"
     assert str(error) == "one; two"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("search.ifos=H1, V1", r"coincidence = 16 samples are less than the light travel time between H1 and V1 \(27"),
+        ("search.kernel_length=3.25", r"a window of 3328 samples is too short for templates of 3328 samples"),
+        ("bank.after=3.5", r"after = 3\.5.* is not inside template_length = 3\.25 s"),
+        ("train.data.mined_noise=0", r"data\.mined_noise = 0 must be positive"),
+    ],
+)
+def test_a_bank_that_does_not_fit_the_search_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, expected: str
+) -> None:
+    run = tmp_path / "bank"
+    cli.main(["init", str(run), "--config", "demo-bank", "--set", change])
+    settle(run, "injections")
+    capsys.readouterr()
+    assert any(re.search(expected, line) for line in error_lines(capsys, "run", str(run), "--check"))

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -39,7 +42,17 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
     windows = measured[..., None].expand(-1, -1, -1, network.window_steps)
     scores = network.fuse(network.weigh(windows).unbind(1), 1)[:, 0]  # a window of equal steps
     torch.testing.assert_close(loss, binary_cross_entropy_with_logits(scores, labels))
-    network.bias.requires_grad_(False)
     loss.backward()
     assert network.scale.grad != 0
     assert network.head[-1].weight.grad.abs().sum() > 0
+
+
+def test_a_network_gets_its_bank_and_its_counted_bias_is_not_trained(monkeypatch):
+    bank = SimpleNamespace(templates=torch.randn(4, 64, dtype=torch.complex64), chirp_mass=np.arange(4) + 5.0)
+    inputs = SimpleNamespace(ifos=("H1", "L1"), kernel_size=256, seed=1, stride_size=32, bank=lambda: bank)
+    monkeypatch.setattr(AframeModule, "data", SimpleNamespace(inputs=inputs))
+    module = AframeModule(lambda ifos, size: MatchedFilterNetwork(ifos, size, groups=2))
+    module.configure_model()
+    assert module.network.templates == 4
+    assert not module.network.bias.requires_grad
+    assert {name for name, each in module.network.named_parameters() if not each.requires_grad} == {"bias"}
