@@ -48,9 +48,9 @@ def fusion() -> None:
     precision, hop = fastest(), STRIDE_SIZE // 32
     filtering = network(FUSED_TEMPLATES, GROUPS).to(precision).eval()
     steps = (FUSED_WINDOWS - 1) * hop + filtering.window_steps
-    random = torch.Generator().manual_seed(0)
-    powers = -torch.rand(1, 2, FUSED_TEMPLATES, 2 * steps, generator=random).clamp_min(1e-9).log()
-    first, second = filtering.weigh(powers.to(precision)).unbind(1)
+    size = (2 * steps - 1) * filtering.step_size + filtering.receptive_field
+    streams = torch.randn(1, 2, size, generator=torch.Generator().manual_seed(0))
+    first, second = filtering.encode(streams.to(precision)).unbind(1)
     pieces = [first[..., :steps], second[..., steps // 2 : steps // 2 + steps]]
     filtering.fuse(pieces, hop)
     speeds = [

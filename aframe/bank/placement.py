@@ -43,6 +43,12 @@ DRAWS_AT_ONCE = 256
 TEMPLATES_AT_ONCE = 64
 """Number of templates that a draw is compared with before the next ones. Those of similar chirp mass come first."""
 
+EVENED_DRAWS = 12
+"""Draws of the population for each one that ``even`` keeps."""
+
+EVENED_BINS = 40
+"""Bins in the logarithm of the chirp mass by which ``even`` tells common draws from rare ones."""
+
 RECENT_DRAWS = 300
 """Number of draws that decide whether the bank is complete."""
 
@@ -103,6 +109,24 @@ def place(
     placed.sort(key=lambda each: each[1]["chirp_mass"].item())
     members = {name: np.concatenate([row[name] for _, row in placed]) for name in placed[0][1]}
     return torch.stack([series for series, _ in placed]), members
+
+
+def even(columns: Columns, number: int, rng: np.random.Generator) -> Columns:
+    """Choose draws so that rare chirp masses become more common: by the inverse root of the density in its logarithm.
+
+    A bank of the population's own draws has gaps where binaries are rare, and a loud signal there would be lost. Light
+    binaries are both rare and need the most templates.
+
+    Args:
+        columns: Draws, with ``chirp_mass`` among the columns.
+        number: Number of draws to choose; all if there are no more.
+        rng: Random generator.
+    """
+    logarithm = np.log(columns["chirp_mass"])
+    counts, edges = np.histogram(logarithm, EVENED_BINS)
+    weights = counts[np.clip(np.digitize(logarithm, edges) - 1, 0, EVENED_BINS - 1)] ** -0.5
+    chosen = rng.choice(len(weights), min(number, len(weights)), replace=False, p=weights / weights.sum())
+    return rows(columns, chosen)
 
 
 def matches(bank: Templates, signals: Float[Tensor, "signals time"]) -> Float[Tensor, " signals"]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from aframe import seeding
-from aframe.bank.placement import matches, place
+from aframe.bank.placement import EVENED_DRAWS, even, matches, place
 from aframe.bank.template_bank import TemplateBank
 from aframe.bank.templates import TemplateMaker, face_on
 from aframe.errors import DataError
@@ -37,10 +37,10 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     taps = whitening_filter(average_psd(run), search.whitening)
     maker = TemplateMaker(source.generator, taps, keys.template_length, keys.after)
 
-    def physical(number: int) -> dict[str, Array]:
-        return _physical(source, number, rng)
+    def draws(number: int) -> dict[str, Array]:
+        return even(_physical(source, EVENED_DRAWS * number, rng), number, rng)
 
-    templates, columns = place(maker.make, physical, keys.size, keys.minimum_match, progress)
+    templates, columns = place(maker.make, draws, keys.size, keys.minimum_match, progress)
     signals = maker.signals(_physical(source, MATCHED_SIGNALS, rng))
     signals = signals[torch.isfinite(signals).all(-1)]
     if not len(signals):

@@ -281,8 +281,7 @@ class AframeDataModule(lightning.LightningDataModule):
     def _draw_examples(self, examples: MeasuredExamples, step: int, rank: int) -> MeasuredBatch:
         source = seeding.generator(self.inputs.seed, "examples", step, rank)
         generator = torch.Generator().manual_seed(int(source.integers(2**63)))
-        signals = round(self.batch_size * self.mixture.waveform_prob)
-        return examples.batch(self.batch_size - signals, signals, generator)
+        return examples.batch(self.mixture, self.batch_size, generator)
 
     def make_batch(self, step: int, rank: int = 0, mixture: BatchMixture | None = None, size: int = 0) -> Batch:
         """Make windows and labels. They depend on the run's seed and the arguments alone.

@@ -6,17 +6,19 @@ the loudest steps of slides that together are months long, as hard negatives (Fe
 doi:10.1109/TPAMI.2009.167, section 4.4).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from aframe.errors import DataError
 from aframe.progress.lines import Progress
 from aframe.tensors import Windows
 from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.augmentation import MUTED, NOISE, SIGNAL, SWAPPED, BatchMixture
 from aframe.train.background import WhitenedBackground
 
 TILE = 1024
@@ -24,6 +26,9 @@ TILE = 1024
 
 SEPARATION = 16
 """Least number of steps between two noise examples of a slide. A loud event is loud for several steps."""
+
+ORDINARY = 4096
+"""Number of steps of any noise that are kept, of which a detector without a signal sees one."""
 
 LEAST_LOUDNESS = 21.0
 """Least log-likelihood ratio of signals that count in the weights of groups: a network SNR of 6.5."""
@@ -54,25 +59,40 @@ class MeasuredExamples:
     Attributes:
         noise: Loudest steps of the noise.
         signals: Loudest step of each signal that is as loud as such noise.
+        ordinary: Any steps of the noise. Those of the detectors belong to different times.
     """
 
     noise: Float[Tensor, "noise ifos templates"]
     signals: Float[Tensor, "signals ifos templates"]
+    ordinary: Float[Tensor, "ordinary ifos templates"]
 
-    def batch(self, noise: int, signals: int, generator: torch.Generator) -> MeasuredBatch:
-        """Draw examples, noise first.
+    def batch(self, mixture: BatchMixture, size: int, generator: torch.Generator) -> MeasuredBatch:
+        """Draw examples: loud noise, muted and swapped signals as negatives, then signals.
+
+        A muted signal is one in its loudest detector alone, where a glitch looks like it.
 
         Args:
-            noise: Number of noise examples.
-            signals: Number of signals.
+            mixture: Fractions of the kinds.
+            size: Number of examples.
             generator: Random generator on the processor.
         """
-        rows = [
-            values[torch.randint(0, len(values), (number,), generator=generator).to(values.device)]
-            for values, number in ((self.noise, noise), (self.signals, signals))
+        numbers = torch.bincount(mixture.draw(size, generator), minlength=4).tolist()
+        muted, ifos = _draw(self.signals, numbers[MUTED], generator), range(self.signals.shape[1])
+        is_loudest = muted.amax(2).argmax(1)[:, None] == torch.arange(len(ifos), device=muted.device)
+        kinds = [
+            _draw(self.noise, numbers[NOISE], generator),
+            torch.where(is_loudest[..., None], muted, _draw(self.ordinary, numbers[MUTED], generator)),
+            torch.stack([_draw(self.signals[:, ifo], numbers[SWAPPED], generator) for ifo in ifos], dim=1),
+            _draw(self.signals, numbers[SIGNAL], generator),
         ]
-        labels = torch.cat([torch.zeros(noise), torch.ones(signals)])
-        return MeasuredBatch(torch.cat(rows).float(), labels.to(self.noise.device))
+        labels = torch.zeros(size, device=self.noise.device)
+        labels[size - numbers[SIGNAL] :] = 1
+        return MeasuredBatch(torch.cat(kinds).float(), labels)
+
+
+def _draw(values: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Draw rows, with replacement."""
+    return values[torch.randint(0, len(values), (number,), generator=generator).to(values.device)]
 
 
 @dataclass(frozen=True)
@@ -118,7 +138,8 @@ def collect_examples(
     measured = measure_background(network, background, device, Progress("Measuring background"))
     count_weights(network, torch.cat(loudest))
     noise = mine_noise(network, measured, counts.slides, counts.noise, Progress("Looking for the loudest noise"))
-    return MeasuredExamples(noise, _as_loud_as(network, torch.cat(loudest), noise))
+    ordinary = ordinary_noise(measured, ORDINARY)
+    return MeasuredExamples(noise, _as_loud_as(network, torch.cat(loudest), noise), ordinary)
 
 
 def measure_background(
@@ -191,30 +212,93 @@ def mine_noise(
             "against itself: take longer stretches, or another network"
         )
     longest = next(each for each in measured if each.shape[-1] == steps)
-    ifos = len(longest)
+    by_step = [each.T.contiguous() for each in longest]
+    bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]
+    ifos, bias = len(longest), network.bias.detach()
     last = (steps - TILE) // max(1, ifos - 1)
     shifts = torch.linspace(SEPARATION, last, slides).round().long().unique().tolist()
-    kept = 2 * examples // len(shifts) + 4  # of each slide: some have more than the average
-    bias = network.bias.detach()[:, None]
-    loud: list[list[tuple[float, int]]] = [[] for _ in shifts]
+    loudest = _Loudest(4 * examples)  # a loud event is loud in several steps, of which one remains
     for begin in range(0, steps, TILE):
-        reference = longest[0, :, begin : begin + TILE].float() + bias
-        for number, shift in enumerate(shifts):
-            size = min(reference.shape[1], steps - begin - shift * (ifos - 1))
+        for shift in shifts:
+            size = min(TILE, steps - begin - shift * (ifos - 1))
             if size <= 0:
                 break
-            total = reference[:, :size]
-            for ifo in range(1, ifos):
-                low = begin + shift * ifo
-                total = total + longest[ifo, :, low : low + size].float()
-            value, place = total.amax(0).topk(min(kept, size))
-            if len(loud[number]) < kept or float(value[0]) > loud[number][-1][0]:
-                louder = zip(value.tolist(), (place + begin).tolist(), strict=True)
-                loud[number] = _apart([*loud[number], *louder], kept)
+            lows = [begin + shift * ifo for ifo in range(ifos)]
+            bound = functools.reduce(torch.add, [b[:, x : x + size] for b, x in zip(bounds, lows, strict=True)])
+            places = (bound.amax(0) > loudest.least).nonzero()[:, 0]
+            if len(places):
+                rows = [each[places + low].float() for each, low in zip(by_step, lows, strict=True)]
+                values = (functools.reduce(torch.add, rows) + bias).amax(1)
+                loudest.add(values, torch.full_like(places, shift), places + begin)
         progress(begin, steps)
-    chosen = sorted(((v, s, p) for s, each in zip(shifts, loud, strict=True) for v, p in each), reverse=True)
-    rows = torch.tensor([(s, p) for _, s, p in chosen[:examples]])
-    return torch.stack([longest[ifo][:, rows[:, 1] + ifo * rows[:, 0]].T for ifo in range(ifos)], dim=1)
+    rows = loudest.apart(examples)
+    return torch.stack([by_step[ifo][rows[:, 1] + ifo * rows[:, 0]] for ifo in range(ifos)], dim=1)
+
+
+def ordinary_noise(measured: list[Float[Tensor, "ifos templates _"]], number: int) -> Float[Tensor, "_ ifos templates"]:
+    """Steps of the longest stretch, evenly spread. Those of the detectors belong to different times.
+
+    Args:
+        measured: Measurements of each stretch.
+        number: Largest number of steps.
+    """
+    longest = max(measured, key=lambda each: each.shape[-1])
+    steps = longest.shape[-1]
+    places = torch.linspace(0, steps - 1, min(number, steps)).round().long().to(longest.device)
+    ifos = len(longest)
+    return torch.stack([longest[ifo][:, (places + ifo * steps // ifos) % steps].T for ifo in range(ifos)], dim=1)
+
+
+def _group_maxima(
+    network: MatchedFilterNetwork, by_step: Float[Tensor, "steps templates"], with_bias: bool
+) -> Float[Tensor, "groups steps"]:
+    """Largest measurement of each group's templates. The detectors' sum of it bounds that of each template."""
+    bias = network.bias.detach() if with_bias else 0.0
+    parts = [(part.float() + bias).unflatten(1, (network.groups, -1)).amax(2) for part in by_step.split(TILE)]
+    return torch.cat(parts).T.contiguous()
+
+
+class _Loudest:
+    """The loudest steps of all slides, while they are looked at.
+
+    Attributes:
+        least: Loudness that a step must exceed to be one of them.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number, self.least = number, -torch.inf
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._size = 0
+
+    def add(self, values: Float[Tensor, " some"], shifts: Int[Tensor, " some"], places: Int[Tensor, " some"]) -> None:
+        """Take more steps, with the shift of the slide and the place of the step in it."""
+        self._parts.append((values, shifts, places))
+        self._size += len(values)
+        if self._size > 2 * self.number:
+            self._sort()
+
+    def _sort(self) -> None:
+        values, shifts, places = (torch.cat(each) for each in zip(*self._parts, strict=True))
+        values, order = values.sort(descending=True, stable=True)
+        order = order[: self.number]
+        if len(values) >= self.number:
+            self.least = float(values[self.number - 1])
+        self._parts, self._size = [(values[: self.number], shifts[order], places[order])], len(order)
+
+    def apart(self, number: int) -> Int[Tensor, "steps 2"]:
+        """The loudest, no two within ``SEPARATION`` steps of a slide: shift and place of each, the loudest first."""
+        self._sort()
+        _, shifts, places = self._parts[0]
+        taken: dict[int, list[int]] = {}
+        rows: list[tuple[int, int]] = []
+        for shift, place in zip(shifts.tolist(), places.tolist(), strict=True):
+            others = taken.setdefault(shift, [])
+            if all(abs(place - other) > SEPARATION for other in others):
+                others.append(place)
+                rows.append((shift, place))
+                if len(rows) == number:
+                    break
+        return torch.tensor(rows)
 
 
 def _as_loud_as(
@@ -232,17 +316,6 @@ def _as_loud_as(
     if not bool(is_loud.any()):
         raise DataError("no signal is as loud as the noise examples: lower mined_slides, or raise snr_maximum")
     return signals[is_loud]
-
-
-def _apart(steps: list[tuple[float, int]], number: int) -> list[tuple[float, int]]:
-    """The loudest steps that are apart from each other."""
-    chosen: list[tuple[float, int]] = []
-    for value, place in sorted(steps, reverse=True):
-        if all(abs(place - other) > SEPARATION for _, other in chosen):
-            chosen.append((value, place))
-            if len(chosen) == number:
-                break
-    return chosen
 
 
 def loudest_steps(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aframe.bank import placement
-from aframe.bank.placement import matches, place
+from aframe.bank.placement import even, matches, place
 from aframe.errors import DataError
 
 
@@ -80,3 +80,15 @@ def test_what_lal_refuses_is_left_out(make, draws):
 def test_a_population_without_templates_is_refused(make, draws):
     with pytest.raises(DataError, match="none of 512 draws has a template: check the prior"):
         place(make, lambda number: draws(number) | {"mass_2": np.full(number, -3.0)}, 5, 0.95)
+
+
+def test_rare_chirp_masses_are_drawn_more_often():
+    rng = np.random.default_rng(1)
+    columns = {"chirp_mass": np.append(rng.uniform(30, 60, 9000), rng.uniform(5, 6, 100)), "place": np.arange(9100)}
+    chosen = even(columns, 900, rng)
+    assert len(np.unique(chosen["place"])) == 900
+    np.testing.assert_array_equal(chosen["chirp_mass"], columns["chirp_mass"][chosen["place"]])
+    light = (chosen["chirp_mass"] < 10).sum()
+    assert 25 < light < 60  # 10 by their share
+    assert len(even(columns, 10**5, rng)["place"]) == 9100
+    assert len(even({"chirp_mass": np.full(7, 30.0)}, 5, rng)["chirp_mass"]) == 5

@@ -8,7 +8,7 @@ import torch
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import model
-from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.architectures import MatchedFilterNetwork, matched_filter
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.cost import cost
 from aframe.train.model import Model
@@ -123,35 +123,48 @@ def test_scores_of_streams_are_those_of_windows(ifos, training):
     assert expected.std() > 0.1
 
 
-def test_a_score_is_the_log_of_the_groups_sum_at_the_best_step():
+def test_a_score_is_the_log_of_the_groups_sum_at_the_best_step(monkeypatch):
+    monkeypatch.setattr(matched_filter, "QUIET", -2.0)
+    monkeypatch.setattr(matched_filter, "LOUD", -1.0)
     filtering = network()
     windows = noise(5, 2, 512)
     measured = filtering.measure(windows)
     groups = (measured.sum(1) + filtering.bias[:, None]).unflatten(1, (3, 2)).amax(2)
-    roots = (measured.unflatten(2, (3, 2)).amax(3).sqrt() * 8).round() / 8 - 3.5
+    roots = measured.unflatten(2, (3, 2)).amax(3).sqrt() - 3.5
     mass = filtering.chirp_mass[:, None].expand(5, 3, 15)
     correction = filtering.head(torch.stack([roots.amin(1), roots.amax(1), mass], -1))[..., 0]
     expected = (groups + correction).exp().sum(1).log().amax(1) - 27
     assert correction.std() > 0.01
-    torch.testing.assert_close(filtering(windows), expected, atol=1e-3, rtol=1e-4)
-    assert filtering.table.numel() == 0
-    torch.testing.assert_close(filtering.eval()(windows), expected, atol=1e-3, rtol=1e-4)
-    assert filtering.table.numel() == 3 * 128**2
+    for mode in (True, False):
+        torch.testing.assert_close(filtering.train(mode)(windows), expected, atol=1e-3, rtol=1e-4)
 
 
-def test_the_table_of_the_head_follows_its_weights():
-    filtering, windows = network().eval(), noise(4, 2, 512)
-    before = filtering(windows)
-    filtering.train()
+def test_the_head_sees_loud_steps_alone(monkeypatch):
+    filtering = network()
     with torch.no_grad():
-        filtering.head[-1].bias += 2
-    torch.testing.assert_close(filtering.eval()(windows), before + 2, atol=1e-4, rtol=0)
+        filtering.head[-1].bias.fill_(4.0)
+        filtering.head[-1].weight.zero_()
+    embeddings = filtering.encode(noise(40, 2, 512)).unbind(1)
+    groups = (embeddings[0] + embeddings[1])[:, :6].unflatten(1, (3, 2)).amax(2)
+    loudest = groups.amax(1)
+    quiet, loud = loudest.quantile(0.4).item(), loudest.quantile(0.6).item()
+    monkeypatch.setattr(matched_filter, "QUIET", quiet)
+    monkeypatch.setattr(matched_filter, "LOUD", loud)
+    share = ((loudest - quiet) / (loud - quiet)).clamp(0, 1)
+    expected = (1 - share) * loudest + share * (groups.logsumexp(1) + 4.0) - 27
+    assert (share == 0).any()
+    assert (share == 1).any()
+    for mode in (True, False):
+        scores = filtering.train(mode).step_scores(embeddings)
+        torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_new_head_corrects_nothing_and_learns():
+def test_a_new_head_corrects_nothing_and_learns(monkeypatch):
+    monkeypatch.setattr(matched_filter, "QUIET", 1.0)
+    monkeypatch.setattr(matched_filter, "LOUD", 2.0)
     filtering = network(random_head=False)
     windows = noise(4, 2, 512)
-    assert filtering._correction([torch.ones(1, 3, 2)] * 2).abs().max() == 0
+    assert filtering.head(torch.randn(5, 3)).abs().max() == 0
     filtering(windows).sum().backward()
     learned = {name for name, each in filtering.named_parameters() if each.grad is not None and each.grad.any()}
     assert {"bias", "offset", "scale", "head.4.weight", "head.4.bias"} <= learned

@@ -4,6 +4,7 @@ import torch
 
 from aframe.errors import DataError
 from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.augmentation import BatchMixture
 from aframe.train.background import WhitenedBackground
 from aframe.train.mining import (
     ExampleCounts,
@@ -12,6 +13,7 @@ from aframe.train.mining import (
     count_weights,
     loudest_steps,
     mine_noise,
+    ordinary_noise,
 )
 
 SIZE, KERNEL = 64, 256
@@ -102,8 +104,37 @@ def test_examples_are_collected_from_streams(network: MatchedFilterNetwork) -> N
 
 
 def test_batches_depend_on_the_generator_alone() -> None:
-    examples = MeasuredExamples(torch.arange(10.0)[:, None, None].half(), 100 + torch.arange(5.0)[:, None, None].half())
-    first, again = (examples.batch(6, 2, torch.Generator().manual_seed(7)) for _ in range(2))
+    examples = _examples()
+    first, again = (examples.batch(BatchMixture(0.25, 0, 0), 40, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first.measured, again.measured)
-    assert first.labels.tolist() == [0] * 6 + [1] * 2
+    assert 3 < first.labels.sum() < 20
     assert ((first.measured[:, 0, 0] >= 100) == (first.labels == 1)).all()
+
+
+def test_muted_and_swapped_signals_are_negatives() -> None:
+    muted = _examples().batch(BatchMixture(0, 0, 1), 30, torch.Generator().manual_seed(7))
+    assert not muted.labels.any()
+    assert (muted.measured[:, 1] >= 200).all()  # the loudest detector
+    assert (muted.measured[:, 0] < 0).all()
+    assert len(muted.measured[:, 0].unique()) > 3
+    swapped = _examples().batch(BatchMixture(0, 1, 0), 30, torch.Generator().manual_seed(7))
+    assert not swapped.labels.any()
+    one, other = swapped.measured[:, 0, 0] - 100, swapped.measured[:, 1, 0] - 200
+    assert set(one.tolist()) == set(other.tolist()) == {0, 1, 2, 3, 4}
+    assert not torch.equal(one, other)
+
+
+def test_ordinary_noise_pairs_different_times() -> None:
+    steps = torch.arange(1000.0).expand(2, 3, 1000)
+    ordinary = ordinary_noise([steps[..., :10], steps], 100)
+    assert ordinary.shape == (100, 2, 3)
+    assert (ordinary[:, 0] - ordinary[:, 1]).abs().min() == 500
+
+
+def _examples() -> MeasuredExamples:
+    """Noise from 0, signals from 100 in the first detector and from 200 in the second, ordinary noise below 0."""
+    noise, signals, ordinary = torch.arange(10.0), 100 + torch.arange(5.0), -1 - torch.arange(8.0)
+    both = torch.stack([signals, signals + 100], dim=1)
+    return MeasuredExamples(
+        *(each.unsqueeze(-1).half() for each in (noise[:, None].expand(10, 2), both, ordinary[:, None].expand(8, 2)))
+    )

@@ -26,11 +26,15 @@ POWER_IN_BAND = 0.995
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
 
-LEVEL, LEVELS = 0.125, 128
-"""Resolution of the root of |z|²/2 that the head sees, and the number of its values. bfloat16 has all of them."""
+QUIET, LOUD = 20.0, 22.0
+"""Sum of |z|²/2 up to which a step's score is its best template's sum, and that from which on it is the head's. One
+step of noise in some hundred is louder than the first, with 500 templates."""
 
 TYPICAL_LEVEL = 3.5
 """Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
+
+FUSED_STEPS = 256
+"""Steps whose sums over the detectors are computed at once on a processor. They fit its cache."""
 
 LONGEST_TRANSFORM = 32768
 """Largest Fourier transform of a stream, samples, where the templates allow. Its spectra fit a processor's cache."""
@@ -52,8 +56,8 @@ class MatchedFilterNetwork(Network):
 
     A new network waits for its templates: see ``set_bank``. A network from ``model.pt`` has them in its buffers.
 
-    The head sees rounded values of each detector. In evaluation mode it is therefore a table of its corrections, which
-    ``eval()`` computes. Change no weights between ``eval()`` and the scores.
+    The head does not see quiet steps. Their score is the sum of their best template. In between, the score goes from
+    one to the other in proportion.
 
     Correlations are computed at 1/2, 1/4 or 1/8 of the sample rate. Each value is exact, whatever the template's
     bandwidth. Only a peak between two values is missed in part. For a template whose power ends at a fraction x of the
@@ -80,7 +84,6 @@ class MatchedFilterNetwork(Network):
     bank: Tensor
     rows: Tensor
     chirp_mass: Tensor
-    table: Tensor
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
         self,
@@ -108,7 +111,6 @@ class MatchedFilterNetwork(Network):
         self.head = nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
-        self.register_buffer("table", torch.zeros(0), persistent=False)
 
     def _allocate(self, templates: int, template_size: int, decimations: Sequence[int]) -> None:
         """Create the buffers and parameters that depend on the size of the bank."""
@@ -175,17 +177,6 @@ class MatchedFilterNetwork(Network):
         self._spectra = {}
         return super().load_state_dict(state_dict, *args, **kwargs)
 
-    @torch.no_grad()
-    def train(self, mode: bool = True) -> "MatchedFilterNetwork":
-        """Set the mode: see ``torch.nn.Module.train``. In evaluation mode the head is tabulated."""
-        super().train(mode)
-        self.table = self.bias.new_zeros(0)
-        if not mode:
-            levels = torch.arange(LEVELS, device=self.bias.device)
-            rows = [self._head(levels[None], levels[:, None], mass) for mass in self.chirp_mass]
-            self.table = torch.stack(rows).flatten()
-        return self
-
     def steps(self, size: int) -> int:
         """Number of steps of the embedding of a stream of ``size`` samples."""
         return (size - self.receptive_field) // self.step_size + 1
@@ -228,10 +219,9 @@ class MatchedFilterNetwork(Network):
 
         Returns:
             Embeddings of ``templates + groups`` channels. The last are the levels of the groups: the root of a group's
-            largest |z|²/2, without bias, rounded to a multiple of LEVEL and in units of it.
+            largest |z|²/2, without bias.
         """
-        loudest = measured.unflatten(2, (self.groups, -1)).amax(3).sqrt()
-        levels = (loudest / LEVEL).round().clamp_max(LEVELS - 1)
+        levels = measured.unflatten(2, (self.groups, -1)).amax(3).sqrt()
         return torch.cat([measured + (self.bias / self.num_ifos)[:, None], levels], dim=2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
@@ -245,28 +235,40 @@ class MatchedFilterNetwork(Network):
         Args:
             embeddings: One per detector, each of shape (batch, channels, steps).
         """
-        total = functools.reduce(torch.add, [embedding[:, : self.templates] for embedding in embeddings])
-        best = total.unflatten(1, (self.groups, -1)).amax(2)
-        levels = [embedding[:, self.templates :] for embedding in embeddings]
-        statistic = (best + self._correction(levels)).logsumexp(1)
+        best, levels = self._best(embeddings), [embedding[:, self.templates :] for embedding in embeddings]
+        statistic = best.amax(1)
+        if self.training or _is_exported():
+            every = torch.stack([each.movedim(1, -1) for each in levels])
+            statistic = self._with_head(statistic, best.movedim(1, -1), every)
+        else:
+            rows, steps = (statistic > QUIET).nonzero(as_tuple=True)
+            loud = torch.stack([each[rows, :, steps] for each in levels])
+            corrected = self._with_head(statistic[rows, steps], best[rows, :, steps], loud)
+            statistic = statistic.index_put((rows, steps), corrected.to(statistic.dtype))
         return self.scale.abs() * (statistic - self.offset)
 
-    def _correction(self, levels: Sequence[Tensor]) -> Tensor:
-        """Correction of each group, from the detectors' levels, each of shape (batch, groups, steps)."""
-        one, other = levels[0], levels[-1]
-        if len(levels) > 2:
-            one, other = functools.reduce(torch.minimum, levels), functools.reduce(torch.maximum, levels)
-        if self.training or not self.table.numel():  # Lightning sets the mode of training without calling train
-            return self._head(one, other, self.chirp_mass[:, None])
-        groups = torch.arange(self.groups, dtype=torch.float32, device=one.device)[:, None] * LEVELS**2
-        index = (torch.add(one.float(), other.float(), alpha=LEVELS) + groups).int()
-        return self.table.index_select(0, index.flatten()).view_as(one)
+    def _best(self, embeddings: Sequence[Tensor]) -> Tensor:
+        """Sum of the detectors for the best template of each group, shape (batch, groups, steps)."""
+        sums = [embedding[:, : self.templates] for embedding in embeddings]
+        tile = FUSED_STEPS if sums[0].device.type == "cpu" and not _is_exported() else sums[0].shape[2]
+        tiles = zip(*(each.split(tile, dim=2) for each in sums), strict=True)
+        return torch.cat(
+            [functools.reduce(torch.add, each).unflatten(1, (self.groups, -1)).amax(2) for each in tiles], 2
+        )
 
-    def _head(self, one: Tensor, other: Tensor, chirp_mass: Tensor) -> Tensor:
-        """Evaluate the head at two levels and chirp masses, all of shapes that broadcast. It sorts the levels."""
-        features = [each * LEVEL - TYPICAL_LEVEL for each in (torch.minimum(one, other), torch.maximum(one, other))]
-        inputs = torch.stack([*features, chirp_mass.expand_as(features[0])], dim=-1)
-        return self.head(inputs.to(chirp_mass.dtype)).squeeze(-1)
+    def _with_head(self, loudest: Tensor, best: Tensor, levels: Tensor) -> Tensor:
+        """Statistic of steps.
+
+        Args:
+            loudest: Best template's sum of each step, shape (...).
+            best: Best template's sum of each group, shape (..., groups).
+            levels: The detectors' levels, shape (ifos, ..., groups).
+        """
+        features = [each - TYPICAL_LEVEL for each in (levels.amin(0), levels.amax(0))]
+        inputs = torch.stack([*features, self.chirp_mass.to(levels.dtype).expand_as(features[0])], dim=-1)
+        probabilities = (best + self.head(inputs).squeeze(-1)).logsumexp(-1)
+        share = ((loudest - QUIET) / (LOUD - QUIET)).clamp(0, 1)
+        return loudest + share * (probabilities - loudest)
 
     def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
         """Largest |z|²/2 in each step, by overlap-save."""
