@@ -105,19 +105,19 @@ def test_examples_are_collected_from_streams(network: MatchedFilterNetwork) -> N
 
 def test_batches_depend_on_the_generator_alone() -> None:
     examples = _examples()
-    first, again = (examples.batch(BatchMixture(0.25, 0, 0), 40, torch.Generator().manual_seed(7)) for _ in range(2))
+    first, again = (examples.batch(BatchMixture(0.25, 0.0, 0.0), 40, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first.measured, again.measured)
     assert 3 < first.labels.sum() < 20
     assert ((first.measured[:, 0, 0] >= 100) == (first.labels == 1)).all()
 
 
 def test_muted_and_swapped_signals_are_negatives() -> None:
-    muted = _examples().batch(BatchMixture(0, 0, 1), 30, torch.Generator().manual_seed(7))
+    muted = _examples().batch(BatchMixture(0.0, 0.0, 1.0), 30, torch.Generator().manual_seed(7))
     assert not muted.labels.any()
     assert (muted.measured[:, 1] >= 200).all()  # the loudest detector
     assert (muted.measured[:, 0] < 0).all()
     assert len(muted.measured[:, 0].unique()) > 3
-    swapped = _examples().batch(BatchMixture(0, 1, 0), 30, torch.Generator().manual_seed(7))
+    swapped = _examples().batch(BatchMixture(0.0, 1.0, 0.0), 30, torch.Generator().manual_seed(7))
     assert not swapped.labels.any()
     one, other = swapped.measured[:, 0, 0] - 100, swapped.measured[:, 1, 0] - 200
     assert set(one.tolist()) == set(other.tolist()) == {0, 1, 2, 3, 4}

@@ -74,7 +74,7 @@ class TorchScorer(Scorer):
         """Embed streams piece by piece, in bounded memory. The result equals that of embedding them at once."""
         network = self.network
         steps, pieces, first = network.steps(streams.shape[-1]), [], 0
-        tile = self.tiles * ENCODED_WINDOWS * self.hop
+        tile = self.tiles * self.network.encoded_tiles * ENCODED_WINDOWS * self.hop
         while first < steps:
             last = first + tile if first + tile + network.window_steps < steps else steps
             end = (last - 1) * network.step_size + network.receptive_field

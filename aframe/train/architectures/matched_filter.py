@@ -80,6 +80,7 @@ class MatchedFilterNetwork(Network):
             groups, or the window is too short.
     """
 
+    encoded_tiles = 8
     needs_bank = True
     bank: Tensor
     rows: Tensor

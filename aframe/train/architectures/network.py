@@ -28,12 +28,14 @@ class Network(nn.Module, ABC):
         receptive_field: Number of samples that a step of an embedding depends on. Step k depends on samples from
             ``k * step_size`` on.
         is_factorised: Whether encoding does most of the work. If not, it is the identity.
+        encoded_tiles: Factor on the length of stream that is best encoded at once.
         needs_bank: Whether a new network waits for a bank of templates, by ``set_bank``.
     """
 
     step_size: int
     receptive_field: int
     is_factorised: bool = True
+    encoded_tiles: int = 1
     needs_bank: bool = False
 
     def __init__(self, num_ifos: int, kernel_size: int) -> None:
