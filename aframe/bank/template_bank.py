@@ -98,6 +98,6 @@ class TemplateBank:
             if pairs.ndim != 3 or any(column.shape != pairs.shape[:1] for column in columns.values()):
                 raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
             chirp_mass = columns.pop("chirp_mass")
-            numbers = {name: float(file.attrs[name]) for name in NUMBERS}
-            signals = {name: np.asarray(file[name]) for name in SIGNAL_COLUMNS}
-            return cls(torch.view_as_complex(pairs), columns, chirp_mass, **numbers, **signals)
+            sample_rate, after = (float(file.attrs[name]) for name in NUMBERS)
+            signals = [np.asarray(file[name]) for name in SIGNAL_COLUMNS]
+            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *signals)
