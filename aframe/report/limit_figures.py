@@ -16,7 +16,7 @@ from aframe.sensitivity.volume import VolumeCurve
 PLAIN_BANK = "plain bank of templates"
 """Label of the plain bank's curves."""
 
-LOUDER = "above the bank's threshold"
+LOUDER = "above bank's threshold"
 """Label of the share of injections above the threshold."""
 
 
@@ -63,7 +63,7 @@ def efficiency_of_injections(shares: Efficiency, bank: PlainBankResults | None) 
     louder = Line(x=step, y=np.array([0.0, 0.0, 1.0, 1.0]), color=GREY, dash="dashed", label=LOUDER)
     found = ErrorBars(
         x=center[measured], y=y, low=low, high=high, color=BLACK, marker="x", dash="dotted",
-        label=f"plain bank, {rate(float(of_bank.far_per_year[0]))}",
+        label=f"bank, {rate(float(of_bank.far_per_year[0]))}",
     )  # fmt: skip
     y_axis = replace(plot.y, limits=(-0.02, 1.05))
     return replace(plot, y=y_axis, marks=(louder, *plot.marks, found), legend_columns=2)

@@ -36,5 +36,5 @@ def test_the_share_above_the_threshold_is_a_step_beside_what_is_found(run_direct
     np.testing.assert_array_equal(step.y, [0, 0, 1, 1])
     assert found.y[found.x < 0.8 * threshold].max() < 0.2
     assert found.y[found.x > 1.2 * threshold].min() > 0.8
-    assert found.label == "plain bank, 1 per 30.4 days"
+    assert found.label == "bank, 1 per 30.4 days"
     assert limit_figures.efficiency_of_injections(shares, None).labels == ["1 per year"]
