@@ -25,13 +25,14 @@ COMMANDS = {
     "infer": "apply a model to strain files, or score a run's time slides",
     "plot": "show a stretch of a run's data: strain, whitened strain, scores, events",
     "sensitivity": "rank candidates and estimate the sensitive volume",
+    "limit": "search a run's data with a plain bank of matched filters, and compare the network with it",
     "report": "build a run's report anew from what there is",
     "doctor": "check this machine, and tell what a run will cost",
     "completion": "print what makes a shell complete aframe's commands and options",
 }
 """Help text of each command. Its name is that of its module in ``aframe.commands``."""
 
-WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "report")
+WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "limit", "report")
 """Commands whose progress a terminal shows as bars. ``run`` sets up its own bars."""
 
 ALL = "*"

@@ -11,11 +11,14 @@ from aframe import storage
 from aframe.errors import StorageError
 from aframe.types import Array
 
-NUMBERS = ("sample_rate", "after", "mean_match", "quantile_10", "quantile_01")
+NUMBERS = ("sample_rate", "after")
 """Attributes of the file, by the names of the bank's numbers."""
 
 COLUMNS = ("mass_1", "mass_2", "chi_1", "chi_2", "chirp_mass")
 """Columns of a bank's binaries."""
+
+SIGNAL_COLUMNS = ("match", "signal_chirp_mass")
+"""Columns of the signals that measure the bank, by the names of the bank's arrays."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,8 @@ class TemplateBank:
         chirp_mass: Chirp masses (detector frame, solar masses), shape (templates,).
         sample_rate: Sampling rate, Hz.
         after: Part of a template after coalescence, s.
-        mean_match: Mean match of the population's signals with the bank.
-        quantile_10: Match that 10 % of the signals do not reach.
-        quantile_01: Match that 1 % of the signals do not reach.
+        match: Matches of signals of the population with the bank, shape (signals,).
+        signal_chirp_mass: Chirp masses of these signals (detector frame, solar masses), shape (signals,).
     """
 
     templates: Complex[Tensor, "templates time"]
@@ -39,9 +41,23 @@ class TemplateBank:
     chirp_mass: Array
     sample_rate: float
     after: float
-    mean_match: float
-    quantile_10: float
-    quantile_01: float
+    match: Array
+    signal_chirp_mass: Array
+
+    @property
+    def mean_match(self) -> float:
+        """Mean match of the population's signals with the bank."""
+        return float(self.match.mean())
+
+    @property
+    def quantile_10(self) -> float:
+        """Match that 10 % of the signals do not reach."""
+        return float(np.quantile(self.match, 0.1))
+
+    @property
+    def quantile_01(self) -> float:
+        """Match that 1 % of the signals do not reach."""
+        return float(np.quantile(self.match, 0.01))
 
     def write(self, path: str, parameters: storage.Parameters) -> None:
         """Write the bank. Half precision rounds each sample by at most 1/2048 of itself.
@@ -55,6 +71,8 @@ class TemplateBank:
             file.create_dataset("templates", data=pairs, chunks=(1, *pairs.shape[1:]))
             for name, column in (self.parameters | {"chirp_mass": self.chirp_mass}).items():
                 file.create_dataset(f"parameters/{name}", data=np.asarray(column, dtype=np.float64))
+            for name in SIGNAL_COLUMNS:
+                file.create_dataset(name, data=np.asarray(getattr(self, name), dtype=np.float64))
             file.attrs.update({name: getattr(self, name) for name in NUMBERS})
 
     @classmethod
@@ -68,7 +86,7 @@ class TemplateBank:
             StorageError: If the file is missing, truncated, or no bank.
         """
         with storage.open_hdf5(path) as file:
-            needed = ("templates", *(f"parameters/{name}" for name in COLUMNS))
+            needed = ("templates", *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS)
             missing = [name for name in needed if name not in file]
             missing += [name for name in NUMBERS if name not in file.attrs]
             if missing:
@@ -80,5 +98,6 @@ class TemplateBank:
             if pairs.ndim != 3 or any(column.shape != pairs.shape[:1] for column in columns.values()):
                 raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
             chirp_mass = columns.pop("chirp_mass")
-            numbers = {name: float(file.attrs[name]) for name in NUMBERS}
-            return cls(torch.view_as_complex(pairs), columns, chirp_mass, **numbers)
+            sample_rate, after = (float(file.attrs[name]) for name in NUMBERS)
+            signals = [np.asarray(file[name]) for name in SIGNAL_COLUMNS]
+            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *signals)

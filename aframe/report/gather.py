@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from aframe import storage
+from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.table import CandidateTable, candidates
 from aframe.errors import StorageError
 from aframe.events.significance import Background
@@ -18,7 +19,8 @@ from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
 from aframe.machine import versions
 from aframe.report.draws import draw_histograms
-from aframe.report.inputs import ReportInputs, SignalCounts, TrainingCurves
+from aframe.report.inputs import PlainBankResults, ReportInputs, SignalCounts, TrainingCurves
+from aframe.sensitivity.limit import LimitTable
 from aframe.sensitivity.volume import read_efficiencies, read_volumes
 from aframe.strain.files import open_background, parse_background_path
 from aframe.strain.segments import read_segments
@@ -52,10 +54,10 @@ def gather(
     """Read all results of a run that exist. Of background events it reads only the statistic.
 
     Args:
-        results: Directory of the event tables, ``candidates.hdf5``, ``closeups.hdf5`` and
-            ``plots/sensitive_volume.h5``.
+        results: Directory of the event tables, ``candidates.hdf5``, ``closeups.hdf5``,
+            ``plots/sensitive_volume.h5`` and the plain bank's search, ``limit``.
         train_run: Directory of ``metrics.csv``; None if the run used a trained model.
-        train_data: Directory of ``training_waveforms.hdf5`` and ``val_waveforms.hdf5``, if any.
+        train_data: Directory of ``training_waveforms.hdf5``, ``val_waveforms.hdf5`` and ``bank.hdf5``, if any.
         test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if any.
         title: Heading of the page.
         units: Units of the run's parameters, by ``section.key``. None shows them without units.
@@ -88,6 +90,8 @@ def gather(
         candidates=_candidates(present.get("candidates.hdf5"), events, background),
         vetoed=EventTable.read(vetoed, VETOED_COLUMNS) if storage.exists(vetoed) else None,
         closeups=_closeups(storage.join(results, "closeups.hdf5")),
+        bank=_bank(train_data),
+        plain_bank=_plain_bank(storage.join(results, "limit"), volumes),
         signals=_signals({"training": train_data, "validation": train_data, "testing": test_data}),
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
@@ -111,6 +115,26 @@ def _candidates(
 
 def _closeups(path: str) -> dict[int, Closeup]:
     return read_closeups(path) if storage.exists(path) else {}
+
+
+def _bank(directory: str | None) -> TemplateBank | None:
+    """Bank of templates, if there is one."""
+    path = storage.join(directory, "bank.hdf5") if directory else ""
+    return TemplateBank.read(path) if path and storage.exists(path) else None
+
+
+def _plain_bank(directory: str, volumes: str | None) -> PlainBankResults | None:
+    """Results of the plain bank, if its table compares it with the run's present results."""
+    path = storage.join(directory, "limit.hdf5")
+    if volumes is None or not storage.exists(path) or storage.made_with(path) != storage.made_with(volumes):
+        return None
+    background, foreground = (_without_vetoed_time(directory, f"{kind}.hdf5") for kind in ("background", "foreground"))
+    return PlainBankResults(
+        LimitTable.read(path),
+        Background.read(background),
+        RecoveredTable.read(foreground, INJECTION_COLUMNS),
+        read_volumes(storage.join(directory, "plots", "sensitive_volume.h5")),
+    )
 
 
 def _without_vetoed_time(results: str, name: str) -> str:

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.table import CandidateTable
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup
-from aframe.sensitivity.efficiency import Efficiency
+from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
+from aframe.sensitivity.limit import LimitTable
 from aframe.sensitivity.volume import VolumeCurve
 from aframe.tables import EventTable, RecoveredTable
 from aframe.types import Array
@@ -46,6 +50,30 @@ class DrawHistograms:
     snrs: Array
 
 
+@dataclass(frozen=True)
+class PlainBankResults:
+    """What a plain bank of matched filters finds in a run's data.
+
+    Attributes:
+        table: Comparison with the run's network.
+        background: The bank's events of time slides.
+        injections: The run's injections and the bank's events that recovered them.
+        volumes: The bank's sensitive volume curves by population.
+    """
+
+    table: LimitTable
+    background: Background
+    injections: RecoveredTable
+    volumes: Mapping[str, VolumeCurve]
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """Share of injections that the bank finds, against network SNR, at one false alarm a month."""
+        far = float(self.table["far_per_year"][self.table.monthly])
+        snr, statistic = (self.injections[name].astype(np.float64) for name in ("snr", "detection_statistic"))
+        return snr_efficiency(snr, statistic, {far: float(self.background.threshold_at_far(far))})
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """Inputs of a report.
@@ -59,6 +87,8 @@ class ReportInputs:
         candidates: Zero-lag events, loudest first.
         vetoed: Zero-lag events in vetoed time, with the names of their vetoes; None without vetoes.
         closeups: Close-ups of the loudest candidates, by rank. Ranks start at 1.
+        bank: Bank of templates.
+        plain_bank: What an ideal search with such templates finds.
         signals: Counts of each existing set of signals (training, validation, testing).
         draws: Histograms of the testing injections' draws.
         injections: All accepted injections and the events that recovered them.
@@ -78,6 +108,8 @@ class ReportInputs:
     candidates: CandidateTable | None
     vetoed: EventTable | None
     closeups: Mapping[int, Closeup]
+    bank: TemplateBank | None
+    plain_bank: PlainBankResults | None
     signals: Mapping[str, SignalCounts]
     draws: DrawHistograms | None
     injections: RecoveredTable | None
@@ -87,6 +119,11 @@ class ReportInputs:
     noise: Mapping[str, tuple[Array, Array]] | None
     run_times: RunTimes
     provenance: Mapping[str, str]
+
+    @property
+    def plain_bank_volumes(self) -> Mapping[str, VolumeCurve]:
+        """Sensitive volume curves of the plain bank by population; empty without a plain bank."""
+        return self.plain_bank.volumes if self.plain_bank else {}
 
     @property
     def simulated(self) -> bool:

@@ -64,7 +64,7 @@ def sensitive_volume_html(curves: Mapping[str, VolumeCurve], simulated: bool) ->
         simulated: Whether the search ran on simulated noise.
     """
     plots: Figures = {}
-    return simple_page("Sensitive volume", volume_figures(curves, simulated, plots), plots)
+    return simple_page("Sensitive volume", volume_figures(curves, simulated, plots, {}), plots)
 
 
 def simple_page(title: str, content: Markup, plots: Figures) -> str:

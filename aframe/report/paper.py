@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from aframe import storage
 from aframe.events.significance import Background
-from aframe.report import figures, panels
-from aframe.report.inputs import ReportInputs, rates_to_show
+from aframe.report import bank, figures, limit_figures, panels
+from aframe.report.inputs import PlainBankResults, ReportInputs, rates_to_show
 from aframe.report.plots import Plot
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve
@@ -32,7 +32,8 @@ RESOLUTION = 300
 
 FORMATS = ("png", "pdf")
 
-KINDS = ("sensitive_volume", "background", "candidates", "efficiency", "found_and_missed", "training", "noise", "draws")
+KINDS = ("sensitive_volume", "background", "candidates", "efficiency", "found_and_missed", "training", "noise", "draws",
+         "bank")  # fmt: skip
 """Beginnings of the figures' names."""
 
 MOST_PANELS = 12
@@ -115,34 +116,45 @@ def looks() -> Iterator[None]:
 def _figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
     volumes, background = inputs.volumes or {}, inputs.background
     if 0 < len(volumes) <= MOST_PANELS:
-        yield "sensitive_volume", volumes_figure(volumes, inputs.simulated)
+        yield "sensitive_volume", volumes_figure(volumes, inputs.simulated, inputs.plain_bank_volumes)
     else:
         for population, curve in volumes.items():
-            yield f"sensitive_volume-{population}", volumes_figure({population: curve}, inputs.simulated)
+            drawn = volumes_figure({population: curve}, inputs.simulated, inputs.plain_bank_volumes)
+            yield f"sensitive_volume-{population}", drawn
     if background is not None:
         yield "background", single(figures.background(background, inputs.candidates, inputs.tail))
     if inputs.candidates is not None and len(inputs.candidates):
         yield "candidates", single(figures.candidates(inputs.candidates))
     if inputs.injections is not None and background is not None and len(inputs.injections):
-        yield from _injections(inputs.injections, background, inputs.reference_far_per_year or np.inf)
+        far = inputs.reference_far_per_year or np.inf
+        yield from _injections(inputs.injections, background, far, inputs.plain_bank)
     for axis, share in (inputs.efficiencies or {}).get(ALL_DRAWS, {}).items():
         yield f"efficiency-{axis}", single(figures.efficiency_of_draws(share))
     if inputs.draws is not None:
         yield "draws-masses", single(figures.masses(inputs.draws))
         yield "draws-redshift", single(figures.redshifts(inputs.draws))
         yield "draws-snr", single(figures.snrs(inputs.draws))
+    if inputs.bank is not None:
+        yield "bank-match", single(bank.matches(inputs.bank))
+        yield "bank-masses", single(bank.masses(inputs.bank))
     if inputs.training:
         yield "training", training_figure(inputs.training)
     if inputs.noise:
         yield "noise", single(figures.noise(inputs.noise))
 
 
-def volumes_figure(curves: Mapping[str, VolumeCurve], simulated: bool, make: Callable[..., Figure] = Figure) -> Figure:
+def volumes_figure(
+    curves: Mapping[str, VolumeCurve],
+    simulated: bool,
+    plain_bank: Mapping[str, VolumeCurve],
+    make: Callable[..., Figure] = Figure,
+) -> Figure:
     """Sensitive volume against false alarm rate, a panel for each population.
 
     Args:
         curves: By population.
         simulated: Whether the noise is simulated.
+        plain_bank: Curves of the plain bank by population; empty without a plain bank.
         make: Of the figure's size, a figure.
     """
     columns = 1 if len(curves) == 1 else 2 if len(curves) <= 4 else 3
@@ -150,7 +162,7 @@ def volumes_figure(curves: Mapping[str, VolumeCurve], simulated: bool, make: Cal
     drawn = make(figsize=(COLUMN, HEIGHT) if columns == 1 else (BOTH_COLUMNS, 0.5 + 2.1 * rows))
     panes = [drawn.add_subplot(rows, columns, k + 1) for k in range(len(curves))]
     for pane, (population, curve) in zip(panes, curves.items(), strict=True):
-        draw_volume(pane, figures.volume(population, curve, simulated))
+        draw_volume(pane, limit_figures.volume(population, curve, simulated, plain_bank))
     legends = [zip(*pane.get_legend_handles_labels(), strict=True) for pane in panes]
     entries = {label: handle for legend in legends for handle, label in legend}
     drawn.legend(list(entries.values()), list(entries), loc=ABOVE, ncols=2 if columns == 1 else 4)
@@ -163,7 +175,9 @@ def draw_volume(axes: Axes, plot: Plot) -> None:
     axes.text(0.03, 0.96, panels.written(plot.title), transform=axes.transAxes, va="top")
 
 
-def _injections(table: RecoveredTable, background: Background, far: float) -> Iterator[tuple[str, Figure]]:
+def _injections(
+    table: RecoveredTable, background: Background, far: float, plain_bank: PlainBankResults | None
+) -> Iterator[tuple[str, Figure]]:
     """Which injections are found, and what decides it."""
     snr, statistic = (table[name].astype(np.float64) for name in ("snr", "detection_statistic"))
     rates = rates_to_show(background.lowest_far_per_year, np.inf)
@@ -172,7 +186,7 @@ def _injections(table: RecoveredTable, background: Background, far: float) -> It
     yield "found_and_missed", single(figures.found_by_mass(table, found, far))
     yield "found_and_missed-detectors", single(figures.found_by_detectors(table, found, far))
     shares = snr_efficiency(snr, statistic, thresholds)
-    yield "efficiency-snr", single(figures.efficiency_of_injections(shares))
+    yield "efficiency-snr", single(limit_figures.efficiency_of_injections(shares, plain_bank))
 
 
 def training_figure(curves: Mapping[str, tuple[Array, Array]], efficiency: Efficiency | None = None) -> Figure:

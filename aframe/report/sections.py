@@ -7,11 +7,13 @@ from bilby.gw.conversion import component_masses_to_chirp_mass as chirp_mass
 from markupsafe import Markup
 
 from aframe.candidates.table import utc
-from aframe.report import figures, html
+from aframe.report import figures, html, limit_figures
+from aframe.report.bank import bank_html
 from aframe.report.candidates import candidates
 from aframe.report.html import Figures, fill, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.interactive import draw, draw_titled, segment_figure
+from aframe.report.limit import found_html, volume_html
 from aframe.report.text import duration, number, rate
 from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import snr_efficiency
@@ -126,22 +128,26 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> Markup:
             "counted by their weights. A pair of masses stands for log-normal source-frame masses around it.</p>"
         )
         + Markup().join(notes)
-        + volume_figures(inputs.volumes, inputs.simulated, plots)
+        + volume_figures(inputs.volumes, inputs.simulated, plots, inputs.plain_bank_volumes)
         + html.table(header, rows, 2)
+        + (volume_html(inputs.plain_bank) if inputs.plain_bank else Markup())
     )
 
 
-def volume_figures(curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures) -> Markup:
+def volume_figures(
+    curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures, bank: Mapping[str, VolumeCurve]
+) -> Markup:
     """HTML of a figure for each population, and of the differences between published searches and this one.
 
     Args:
         curves: Sensitive volume curves by population.
         simulated: Whether the search ran on simulated noise.
         plots: Figures of the page. Those of the volumes are added.
+        bank: Curves of the plain bank by population; empty without a plain bank.
     """
     placed = {}
     for pair, curve in curves.items():
-        plot = figures.volume(pair, curve, simulated)
+        plot = limit_figures.volume(pair, curve, simulated, bank)
         placed[plot.title] = place(plots, f"volume-{pair}", draw(plot))
     livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
     compared = any(catalog.published_volumes(pair) for pair in curves)
@@ -184,7 +190,7 @@ def _injections(inputs: ReportInputs, plots: Figures) -> Markup:
     of_all = (inputs.efficiencies or {}).get(ALL_DRAWS, {})
     titled = draw_titled(
         [
-            figures.efficiency_of_injections(snr_efficiency(snr, statistic, thresholds)),
+            limit_figures.efficiency_of_injections(snr_efficiency(snr, statistic, thresholds), inputs.plain_bank),
             *(figures.efficiency_of_draws(shares) for shares in of_all.values()),
             figures.found_by_mass(table, is_found, far),
             figures.found_by_detectors(table, is_found, far),
@@ -201,6 +207,7 @@ def _injections(inputs: ReportInputs, plots: Figures) -> Markup:
             rate=rate(far),
         )
         + grid(plots, titled, "injections")
+        + (found_html(inputs.plain_bank) if inputs.plain_bank else Markup())
         + _missed(table, thresholds[far])
     )
 
@@ -254,7 +261,8 @@ def _signals(inputs: ReportInputs, plots: Figures) -> Markup:
         "far away to be loud are rejected without a waveform. Draws that are no physical signals do not count in the "
         "other columns, nor in the numerator or denominator of the sensitive volume.</p>"
     )
-    return text + _draws(inputs, plots) + html.table(header, rows)
+    bank = bank_html(inputs.bank, plots) if inputs.bank else Markup()
+    return text + _draws(inputs, plots) + html.table(header, rows) + bank
 
 
 def _draws(inputs: ReportInputs, plots: Figures) -> Markup:

@@ -1,7 +1,7 @@
 """Table of the stages of a run. Tasks, checks of outputs, status and costs use it."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aframe import storage
@@ -167,8 +167,12 @@ def is_finished(run: Artifacts) -> bool:
     return all(map(storage.exists, reversed(lasting_outputs(run))))
 
 
-def check_outputs(run: Artifacts) -> None:
+def check_outputs(run: Artifacts, stages: Sequence[RunStage] = STAGES) -> None:
     """Refuse outputs whose parameters differ from the present configuration.
+
+    Args:
+        run: The run.
+        stages: Stages whose outputs are checked.
 
     Raises:
         ParameterMismatchError: With the first parameter that differs, both values, and all files to delete.
@@ -179,7 +183,7 @@ def check_outputs(run: Artifacts) -> None:
         *(storage.join(directory, "background") for directory in (directories.train_data, directories.test_data)),
         storage.join(directories.test_data, "injections"),
     ]
-    listed = [(stage, stage.files(run)) for stage in STAGES]  # lists first: stores explain a refused list best
+    listed = [(stage, stage.files(run)) for stage in stages]  # lists first: stores explain a refused list best
     refusal, stale = None, []
     for stage, paths in listed:
         files = [path for path in dict.fromkeys(paths) if storage.exists(path)]

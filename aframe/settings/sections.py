@@ -91,7 +91,7 @@ class Waveforms:
 
 @dataclass(frozen=True, kw_only=True)
 class Bank:
-    """Bank of templates, for a training of MatchedFilterNetwork."""
+    """Bank of templates, for a training of MatchedFilterNetwork and for aframe limit."""
 
     size: int = key("largest number of templates", default=512, limit=POSITIVE)
     minimum_match: float = key(

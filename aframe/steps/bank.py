@@ -41,17 +41,18 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
         return even(_physical(source, EVENED_DRAWS * number, rng), number, rng)
 
     templates, columns = place(maker.make, draws, keys.size, keys.minimum_match, progress)
-    signals = maker.signals(_physical(source, MATCHED_SIGNALS, rng))
-    signals = signals[torch.isfinite(signals).all(-1)]
-    if not len(signals):
+    drawn = _physical(source, MATCHED_SIGNALS, rng)
+    signals = maker.signals(drawn)
+    is_finite = torch.isfinite(signals).all(-1)
+    if not is_finite.any():
         raise DataError(f"none of {MATCHED_SIGNALS} draws has a signal: check the prior against the approximant")
-    match = matches(templates, signals)
+    match = matches(templates, signals[is_finite]).numpy()
     aligned = face_on(columns)
     parameters = {name: columns[name] for name in ("mass_1", "mass_2")}
     parameters |= {f"chi_{i}": aligned[f"a_{i}"] * np.cos(aligned[f"tilt_{i}"]) for i in (1, 2)}
-    low, lowest = match.quantile(torch.tensor([0.1, 0.01])).tolist()
+    signal_chirp_mass = drawn["chirp_mass"][is_finite.numpy()]
     TemplateBank(
-        templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match.mean().item(), low, lowest
+        templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match, signal_chirp_mass
     ).write(run.bank, run.bank_parameters)
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import itertools
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -26,6 +25,7 @@ from aframe.train import architectures
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.loading import network_class
+from aframe.train.architectures.matched_filter import coincidence_over
 from aframe.train.augmentation import BatchMixture, SnrDistribution, SnrSchedule
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals
@@ -298,7 +298,7 @@ def _check_coincidence(network: MatchedFilterNetwork, search: Search) -> None:
     """Refuse steps that do not overlap by the light travel time between the detectors."""
     pairs = itertools.combinations(search.ifos, 2)
     travel, first, second = max(((light_travel_time(*pair), *pair) for pair in pairs), default=(0.0, "", ""))
-    needed = 8 * math.ceil(travel * search.sample_rate / 8)
+    needed = coincidence_over(travel, search.sample_rate)
     if network.coincidence < needed:
         raise ConfigurationError(
             f"coincidence = {network.coincidence} samples are less than the light travel time between {first} and "

@@ -42,6 +42,10 @@ UNITS: Mapping[str, str] = {
         "1 / yr",
     ),
     **dict.fromkeys(
+        ("volume_bank_gpc3", "volume_bank_error", "volume_network_gpc3", "volume_network_error"),
+        "Gpc^3",
+    ),
+    **dict.fromkeys(
         ("ra", "dec", "psi", "phase", "theta_jn", "tilt_1", "tilt_2", "phi_12", "phi_jl", "zenith", "azimuth"), "rad"
     ),
 }

@@ -1,6 +1,7 @@
 """The artifacts of a whole run, made by a toy search whose statistic is the SNR in Gaussian noise."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from aframe import storage
+from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.rank import loudest_closeups
 from aframe.candidates.removal import Removal
 from aframe.candidates.table import candidates, write_candidates
@@ -16,8 +18,9 @@ from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.closeup_files import write_closeups
 from aframe.preprocessing import Preprocessing, Whitening
+from aframe.sensitivity.limit import Searched, compare, write_limit
 from aframe.sensitivity.volume import default_far_grid, efficiencies, volume_against_far, write_volumes
-from aframe.sensitivity.weighing import Draws, weigh
+from aframe.sensitivity.weighing import Draws, WeighedDraws, weigh
 from aframe.sensitivity.weights import mass_targets
 from aframe.strain.files import background_path, write_background
 from aframe.strain.segments import Segment, write_segments
@@ -80,6 +83,31 @@ def _write_candidates(results: str, zero_lag: EventTable, background: Background
     write_candidates(table, results, CONFIGURATION)
 
 
+def _write_plain_bank(results: str, draws: WeighedDraws, recovered: RecoveredTable, network: Searched) -> None:
+    """A search with a plain bank: half the squared SNR, nearly."""
+    rng = np.random.default_rng(2)
+    statistic = (recovered["snr"] + 0.5 * rng.normal(size=len(recovered))) ** 2 / 2
+    noise = EventTable(noise_events(100_000, rng), attributes={"Tb": 0.1 * SECONDS_PER_YEAR})
+    noise.parameters["detection_statistic"] = 15 + rng.exponential(2.0, 100_000)
+    found = RecoveredTable(recovered.parameters | {"detection_statistic": statistic}, attributes=recovered.attributes)
+    noise.write(storage.join(results, "limit", "background.hdf5"))
+    found.write(storage.join(results, "limit", "foreground.hdf5"))
+    background = Background(noise["detection_statistic"], noise.livetime)
+    bank = Searched(background, found, replace(draws, statistic=statistic), LIVETIME)
+    curves = volume_against_far(bank.draws, background, default_far_grid(background), LIVETIME)
+    write_volumes(storage.join(results, "limit", "plots", "sensitive_volume.h5"), curves, {})
+    table = compare(bank, network, np.array([12.0, 120.0, 1200.0]), 3)
+    write_limit(table, storage.join(results, "limit"), CONFIGURATION)
+
+
+def _write_bank(path: str) -> None:
+    rng = np.random.default_rng(3)
+    chirp_mass, series = np.array([10.0, 20.0, 30.0]), torch.zeros(3, 64, dtype=torch.complex64)
+    columns = {"mass_1": 1.5 * chirp_mass, "mass_2": chirp_mass, "chi_1": np.zeros(3), "chi_2": np.zeros(3)}
+    match = 1 - 0.05 * rng.exponential(size=500)
+    TemplateBank(series, columns, chirp_mass, 2048.0, 0.25, match, rng.uniform(8, 40, 500)).write(path, CONFIGURATION)
+
+
 def searcher() -> tuple[Model, Clustering]:
     """A network that has learnt nothing, and how its scores become events."""
     whitening = Whitening(2048.0, 16.0, 1.0, 1.0, 16.0, 32.0, None)
@@ -126,6 +154,8 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     targets = mass_targets([(35.0, 35.0), (35.0, 20.0), (20.0, 20.0), (20.0, 10.0)], 0.1, population.redshift_range)
     draws = weigh(Draws(recovered, [rejected], population), targets)
     curves = volume_against_far(draws, background, default_far_grid(background), LIVETIME)
+    _write_plain_bank(results, draws, recovered, Searched(background, recovered, draws, LIVETIME))
+    _write_bank(str(directory / "train" / "bank.hdf5"))
     shares_found = efficiencies(draws, background, np.array([10.0, 365.25]))
     write_volumes(storage.join(results, "plots", "sensitive_volume.h5"), curves, shares_found, CONFIGURATION)
     test = str(directory / "test")

@@ -16,7 +16,7 @@ from aframe.candidates.removal import Removal
 from aframe.candidates.table import CandidateTable, candidates
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.report import figures, panels
+from aframe.report import bank, figures, limit_figures, panels
 from aframe.report.closeup_figures import closeup_figures
 from aframe.report.curves import CURVE_POINTS
 from aframe.report.gather import gather
@@ -110,15 +110,21 @@ def described(run_directory: Path) -> dict[str, Plot]:
     assert inputs.candidates is not None
     assert inputs.draws is not None
     assert inputs.injections is not None
+    assert inputs.bank is not None
     snr, statistic = (inputs.injections[name].astype(np.float64) for name in ("snr", "detection_statistic"))
     shares = snr_efficiency(snr, statistic, {1.0: 5.0, 12.0: 4.0})
     plots = [
-        *(figures.volume(name, curve, inputs.simulated) for name, curve in (inputs.volumes or {}).items()),
+        *(
+            limit_figures.volume(name, curve, inputs.simulated, inputs.plain_bank_volumes)
+            for name, curve in (inputs.volumes or {}).items()
+        ),
         figures.background(inputs.background, inputs.candidates, inputs.tail),
         figures.candidates(inputs.candidates),
         *figures.training(inputs.training or {}),
         *(figures.efficiency_of_draws(share) for share in (inputs.efficiencies or {})[ALL_DRAWS].values()),
-        figures.efficiency_of_injections(shares),
+        limit_figures.efficiency_of_injections(shares, inputs.plain_bank),
+        bank.matches(inputs.bank),
+        bank.masses(inputs.bank),
         figures.efficiency_of_signals(shares),
         figures.found_by_mass(inputs.injections, statistic > 5, 1.0),
         figures.found_by_detectors(inputs.injections, statistic > 5, 1.0),
@@ -129,7 +135,7 @@ def described(run_directory: Path) -> dict[str, Plot]:
         *closeup_figures(inputs.closeups[1], 1.26e9 + 300, 11.5),
     ]
     titled = {plot.title: plot for plot in plots}
-    assert len(titled) == len(plots) == 23
+    assert len(titled) == len(plots) == 25
     return titled
 
 

@@ -40,6 +40,8 @@ def test_a_bank_covers_the_population_and_says_how_well(small: Artifacts, monkey
     assert (bank.sample_rate, bank.after) == (512, 0.25)
     assert (np.diff(bank.chirp_mass) >= 0).all()
     assert 0.2 < bank.quantile_01 < bank.quantile_10 < bank.mean_match < 1
+    assert 30 < len(bank.match) == len(bank.signal_chirp_mass) <= 40
+    assert (bank.signal_chirp_mass > 0).all()
     first, second = bank.parameters["mass_1"], bank.parameters["mass_2"]
     np.testing.assert_allclose(bank.chirp_mass, (first * second) ** 0.6 / (first + second) ** 0.2)
     assert max(abs(bank.parameters[name]).max() for name in ("chi_1", "chi_2")) < 1

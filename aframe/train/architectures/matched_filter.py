@@ -334,6 +334,19 @@ class MatchedFilterNetwork(Network):
         return min(possible, key=lambda size: math.ceil(steps / self.steps(size)) * size * math.log2(size))
 
 
+def coincidence_over(light_travel_time: float, sample_rate: float) -> int:
+    """Smallest ``coincidence`` that covers a light travel time, samples.
+
+    >>> coincidence_over(0.01001, 1024.0)
+    16
+
+    Args:
+        light_travel_time: Longest light travel time between two detectors, s.
+        sample_rate: Sampling rate, Hz.
+    """
+    return DECIMATIONS[-1] * math.ceil(light_travel_time * sample_rate / DECIMATIONS[-1])
+
+
 def _is_exported() -> bool:
     """Whether torch is recording the network for a server, rather than computing with it."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined]

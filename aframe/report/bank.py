@@ -1,0 +1,77 @@
+"""The report's part on the bank of templates: its figures, and its match with the population in words."""
+
+import numpy as np
+from markupsafe import Markup
+
+from aframe.bank.template_bank import TemplateBank
+from aframe.report.html import Figures, fill, grid
+from aframe.report.interactive import draw_titled
+from aframe.report.palette import BLUE, VERMILION
+from aframe.report.plots import Axis, Dash, Line, Plot, Points
+from aframe.report.text import number
+
+TEXT = """
+<h3>Bank of templates</h3><p>{{ templates }} templates. {{ signals }} signals of the population have a mean match of
+ {{ mean }} with the bank; 10 % of them are below {{ tenth }}, and 1 % below {{ hundredth }}. A match is the share of a
+ signal's SNR that the best template keeps.</p>
+""".replace("\n", "")
+
+ROUND_MASSES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+"""Masses with a tick, M☉."""
+
+
+def bank_html(bank: TemplateBank, plots: Figures) -> Markup:
+    """HTML of the bank's figures and of its match with the population.
+
+    Args:
+        bank: The bank.
+        plots: Figures of the page. Those of the bank are added.
+    """
+    words = fill(
+        TEXT, templates=number(len(bank.templates)), signals=number(len(bank.match)), mean=f"{bank.mean_match:.3f}",
+        tenth=f"{bank.quantile_10:.3f}", hundredth=f"{bank.quantile_01:.3f}",
+    )  # fmt: skip
+    return words + grid(plots, draw_titled([matches(bank), masses(bank)]), "bank")
+
+
+def matches(bank: TemplateBank) -> Plot:
+    """Match of each signal with the bank against its chirp mass.
+
+    Args:
+        bank: The bank.
+    """
+    ends = float(bank.signal_chirp_mass.min()), float(bank.signal_chirp_mass.max())
+    tips = (("match", "@y{0.000}"), ("chirp mass", "@x{0.0} M☉"))
+    levels: tuple[tuple[str, float, Dash], ...] = (
+        ("mean", bank.mean_match, "solid"),
+        ("10 % are below", bank.quantile_10, "dashed"),
+        ("1 % are below", bank.quantile_01, "dotted"),
+    )
+    return Plot(
+        title="Match with the bank",
+        x=Axis("Chirp mass, detector frame", "M☉", "log", ticks=ROUND_MASSES),
+        y=Axis("Match", "dimensionless"),
+        marks=(
+            Points(x=bank.signal_chirp_mass, y=bank.match, color=BLUE, label="signals", alpha=0.6, tips=tips),
+            *(
+                Line(x=np.array(ends), y=np.full(2, level), color=VERMILION, dash=dash, width=0.7, label=label)
+                for label, level, dash in levels
+            ),
+        ),
+    )
+
+
+def masses(bank: TemplateBank) -> Plot:
+    """Masses of the templates.
+
+    Args:
+        bank: The bank.
+    """
+    heavier, lighter = (bank.parameters[name] for name in ("mass_1", "mass_2"))
+    tips = (("mass 1", "@x{0.0} M☉"), ("mass 2", "@y{0.0} M☉"))
+    return Plot(
+        title="Masses of the templates",
+        x=Axis("Heavier mass, detector frame", "M☉", "log", ticks=ROUND_MASSES),
+        y=Axis("Lighter mass, detector frame", "M☉", "log", ticks=ROUND_MASSES),
+        marks=(Points(x=heavier, y=lighter, color=BLUE, label="templates", is_filled=False, tips=tips),),
+    )
