@@ -30,6 +30,9 @@ SEPARATION = 16
 ORDINARY = 4096
 """Number of steps of any noise that are kept, of which a detector without a signal sees one."""
 
+GLITCH = 50.0
+"""Least |z|²/2 of muted signals, if there are such: an SNR of 10. Quieter ones would cost signals."""
+
 LEAST_LOUDNESS = 21.0
 """Least log-likelihood ratio of signals that count in the weights of groups: a network SNR of 6.5."""
 
@@ -66,10 +69,15 @@ class MeasuredExamples:
     signals: Float[Tensor, "signals ifos templates"]
     ordinary: Float[Tensor, "ordinary ifos templates"]
 
+    @functools.cached_property
+    def _loud_signals(self) -> Tensor:
+        loudest = self.signals.amax(2).amax(1)
+        return self.signals[loudest >= min(GLITCH, float(loudest.max()))]
+
     def batch(self, mixture: BatchMixture, size: int, generator: torch.Generator) -> MeasuredBatch:
         """Draw examples: loud noise, muted and swapped signals as negatives, then signals.
 
-        A muted signal is one in its loudest detector alone, where a glitch looks like it.
+        A muted signal is loud in one detector, and the others see ordinary noise, as they do of a glitch.
 
         Args:
             mixture: Fractions of the kinds.
@@ -77,7 +85,7 @@ class MeasuredExamples:
             generator: Random generator on the processor.
         """
         numbers = torch.bincount(mixture.draw(size, generator), minlength=4).tolist()
-        muted, ifos = _draw(self.signals, numbers[MUTED], generator), range(self.signals.shape[1])
+        muted, ifos = _draw(self._loud_signals, numbers[MUTED], generator), range(self.signals.shape[1])
         is_loudest = muted.amax(2).argmax(1)[:, None] == torch.arange(len(ifos), device=muted.device)
         kinds = [
             _draw(self.noise, numbers[NOISE], generator),

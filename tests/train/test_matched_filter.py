@@ -47,7 +47,7 @@ def network(ifos=2, kernel_size=512, random_head=True, **options):
     if random_head:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(5)
-            for parameter in [filtering.bias, *filtering.head.parameters()]:
+            for parameter in [filtering.bias, *filtering.head.parameters(), *filtering.ceiling.parameters()]:
                 parameter.add_(0.3 * torch.randn_like(parameter))
     return filtering
 
@@ -132,8 +132,11 @@ def test_a_score_is_the_log_of_the_groups_sum_at_the_best_step(monkeypatch):
     groups = (measured.sum(1) + filtering.bias[:, None]).unflatten(1, (3, 2)).amax(2)
     roots = measured.unflatten(2, (3, 2)).amax(3).sqrt() - 3.5
     mass = filtering.chirp_mass[:, None].expand(5, 3, 15)
-    correction = filtering.head(torch.stack([roots.amin(1), roots.amax(1), mass], -1))[..., 0]
-    expected = (groups + correction).exp().sum(1).log().amax(1) - 27
+    low, high = roots.amin(1), roots.amax(1)
+    correction = filtering.head(torch.stack([low, high, mass], -1))[..., 0]
+    corrected = groups + correction
+    ceiling = (low + 3.5) ** 2 + filtering.ceiling(torch.stack([low, (high / 3.5 + 1).log(), mass], -1))[..., 0]
+    expected = (1 / (1 / corrected.exp() + 1 / ceiling.exp())).sum(1).log().amax(1) - 27
     assert correction.std() > 0.01
     for mode in (True, False):
         torch.testing.assert_close(filtering.train(mode)(windows), expected, atol=1e-3, rtol=1e-4)
@@ -144,6 +147,7 @@ def test_the_head_sees_loud_steps_alone(monkeypatch):
     with torch.no_grad():
         filtering.head[-1].bias.fill_(4.0)
         filtering.head[-1].weight.zero_()
+        filtering.ceiling[-1].bias.fill_(90.0)
     embeddings = filtering.encode(noise(40, 2, 512)).unbind(1)
     groups = (embeddings[0] + embeddings[1])[:, :6].unflatten(1, (3, 2)).amax(2)
     loudest = groups.amax(1)
@@ -167,7 +171,20 @@ def test_a_new_head_corrects_nothing_and_learns(monkeypatch):
     assert filtering.head(torch.randn(5, 3)).abs().max() == 0
     filtering(windows).sum().backward()
     learned = {name for name, each in filtering.named_parameters() if each.grad is not None and each.grad.any()}
-    assert {"bias", "offset", "scale", "head.4.weight", "head.4.bias"} <= learned
+    assert {"bias", "offset", "scale", "head.4.weight", "head.4.bias", "ceiling.4.bias"} <= learned
+
+
+@pytest.mark.parametrize("ifos", [2, 3])
+def test_a_glitch_is_not_louder_than_what_two_detectors_see(ifos):
+    filtering = network(ifos, random_head=False).eval()
+    levels = torch.full((ifos, 2, 3), 3.0)
+    levels[0] = torch.tensor([[12.0], [30.0]])  # loud in one
+    two = levels.clone()
+    two[1] = levels[0]  # and in two
+    glitches, signals = (filtering._with_head(x.amax((0, 2)) ** 2, (x**2).sum(0), x) for x in (levels, two))
+    assert (glitches <= 9 + 40 + math.log(3) + 1e-3).all()
+    assert torch.allclose(signals[1], torch.tensor(940.0 + math.log(3)), atol=9.0)
+    assert signals[0] > 150
 
 
 def test_groups_are_ordered_by_chirp_mass():
@@ -229,4 +246,4 @@ def test_a_glitch_overflows_no_precision():
 
 def test_the_bias_alone_counts_as_a_parameter_of_the_encoder():
     counted = cost(network(), stride_size=32)
-    assert (counted.encoder_parameters, counted.head_parameters) == (6, 16 * 3 + 16 + 16 * 16 + 16 + 16 + 1 + 2)
+    assert (counted.encoder_parameters, counted.head_parameters) == (6, 2 * (16 * 3 + 16 + 16 * 16 + 16 + 16 + 1) + 2)

@@ -105,7 +105,8 @@ def test_examples_are_collected_from_streams(network: MatchedFilterNetwork) -> N
 
 def test_batches_depend_on_the_generator_alone() -> None:
     examples = _examples()
-    first, again = (examples.batch(BatchMixture(0.25, 0.0, 0.0), 40, torch.Generator().manual_seed(7)) for _ in range(2))
+    mixture = BatchMixture(0.25, 0.0, 0.0)
+    first, again = (examples.batch(mixture, 40, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first.measured, again.measured)
     assert 3 < first.labels.sum() < 20
     assert ((first.measured[:, 0, 0] >= 100) == (first.labels == 1)).all()

@@ -30,6 +30,9 @@ QUIET, LOUD = 20.0, 22.0
 """Sum of |z|²/2 up to which a step's score is its best template's sum, and that from which on it is the head's. One
 step of noise in some hundred is louder than the first, with 500 templates."""
 
+HIGH_CEILING = 40.0
+"""Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
+
 TYPICAL_LEVEL = 3.5
 """Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
 
@@ -55,6 +58,9 @@ class MatchedFilterNetwork(Network):
     probabilities.
 
     A new network waits for its templates: see ``set_bank``. A network from ``model.pt`` has them in its buffers.
+
+    A glitch is loud in one detector alone. The score of a group therefore has a soft ceiling, which grows with what the
+    second-loudest detector sees.
 
     The head does not see quiet steps. Their score is the sum of their best template. In between, the score goes from
     one to the other in proportion.
@@ -106,10 +112,7 @@ class MatchedFilterNetwork(Network):
                 f"multiples of {DECIMATIONS[-1]} samples"
             )
         self._allocate(templates, template_size, decimations)
-        last = nn.Linear(hidden, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.head = nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
+        self.head, self.ceiling = _perceptron(hidden, 0.0), _perceptron(hidden, HIGH_CEILING)
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
 
@@ -265,11 +268,18 @@ class MatchedFilterNetwork(Network):
             best: Best template's sum of each group, shape (..., groups).
             levels: The detectors' levels, shape (ifos, ..., groups).
         """
-        features = [each - TYPICAL_LEVEL for each in (levels.amin(0), levels.amax(0))]
-        inputs = torch.stack([*features, self.chirp_mass.to(levels.dtype).expand_as(features[0])], dim=-1)
-        probabilities = (best + self.head(inputs).squeeze(-1)).logsumexp(-1)
+        mass = self.chirp_mass.to(levels.dtype).expand_as(best)
+        high, low = levels.amax(0), levels.amin(0)
+        inputs = torch.stack([low - TYPICAL_LEVEL, high - TYPICAL_LEVEL, mass], dim=-1)
+        corrected = best + self.head(inputs).squeeze(-1)
+        if self.num_ifos > 1:
+            second = low if self.num_ifos == 2 else levels.topk(2, dim=0).values[1]
+            loudness = (high / TYPICAL_LEVEL).clamp_min(0.1).log()
+            inputs = torch.stack([second - TYPICAL_LEVEL, loudness, mass], dim=-1)
+            ceiling = second.square() + self.ceiling(inputs).squeeze(-1)
+            corrected = corrected - nn.functional.softplus(corrected - ceiling)
         share = ((loudest - QUIET) / (LOUD - QUIET)).clamp(0, 1)
-        return loudest + share * (probabilities - loudest)
+        return loudest + share * (corrected.logsumexp(-1) - loudest)
 
     def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
         """Largest |z|²/2 in each step, by overlap-save."""
@@ -350,6 +360,14 @@ def coincidence_over(light_travel_time: float, sample_rate: float) -> int:
 def _is_exported() -> bool:
     """Whether torch is recording the network for a server, rather than computing with it."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined]
+
+
+def _perceptron(hidden: int, value: float) -> nn.Sequential:
+    """Function of three numbers, whose value is a constant at first."""
+    last = nn.Linear(hidden, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, value)
+    return nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
 
 
 def _slowest(bank: Complex[Tensor, "templates time"]) -> Tensor:
