@@ -11,6 +11,9 @@ import torch
 
 from aframe import cli, storage
 from aframe.errors import AframeError
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.directories import Directories
+from aframe.settings.read import load_config
 from aframe.train import model
 from aframe.train.data import AframeDataModule
 from aframe.train.metrics import validation_metrics
@@ -21,6 +24,7 @@ LARGEST = 16_000_000
 
 SIMULATED = {
     "demo": (),
+    "demo-factorised": (),
     "bbh": ("data.source=simulated", "data.asd=aLIGO_O4_high_asd.txt", "data.train_start=1240579783"),
 }
 """Changes that make the strain of a configuration simulated."""
@@ -55,8 +59,10 @@ def main() -> None:
     changes = [*SIMULATED[options.name], *options.set]
     if not (work / "sandbox.cfg").exists():
         cli.main(["init", str(work), "--config", options.name, *(f"--set={change}" for change in changes)])
-    for command in (["data", "--stage", "train"], ["waveforms", "--stage", "train", "--stage", "validation"]):
-        cli.main(command)
+    cli.main(["data", "--stage", "train"])
+    needs_bank = Artifacts(load_config(str(work / "sandbox.cfg")), Directories.from_environment()).needs_bank
+    for stage in ("train", "validation", *(["bank"] if needs_bank else [])):
+        cli.main(["waveforms", "--stage", stage])
     cli.main(["train", "fit", "--config", str(work / "train.yaml")])
     output = Path(options.output) / options.name
     output.mkdir(parents=True, exist_ok=True)

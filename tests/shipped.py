@@ -7,7 +7,7 @@ from terminal import run_in
 
 from aframe.train import model
 
-DIRECTORY = Path(__file__).parents[1] / "models" / "demo"
+DIRECTORY = Path(__file__).parents[1] / "models" / "demo-factorised"
 MODEL = str(DIRECTORY / "model.pt")
 
 

@@ -51,7 +51,7 @@ takes a tenth of ONNX's time.
 def write_run(directory: Path, *changes: str) -> Path:
     """A run's configuration in a new directory."""
     options = [option for change in (*SMALL, *changes) for option in ("--set", change)]
-    cli.main(["init", str(directory), "--config", "demo", *options])
+    cli.main(["init", str(directory), "--config", "demo-factorised", *options])
     training = directory / "train.yaml"
     text = re.sub("validation_background: [0-9]+", "validation_background: 600", training.read_text())
     training.write_text(text)

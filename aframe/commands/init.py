@@ -20,8 +20,10 @@ from aframe.settings.read import key_problem, load_config
 from aframe.settings.sections import Config
 
 CONFIGURATIONS = {
-    "demo": ("demo.cfg", "demo.yaml"), "demo-bank": ("bank.cfg", "bank.yaml"), "bbh": ("sandbox.cfg", "bbh.yaml"),
-}  # fmt: skip
+    "demo": ("demo.cfg", "demo.yaml"),
+    "demo-factorised": ("factorised.cfg", "factorised.yaml"),
+    "bbh": ("sandbox.cfg", "bbh.yaml"),
+}
 
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
 
@@ -59,9 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         choices=[*CONFIGURATIONS],
-        help="demo: a small network, minutes on two cores, and simulated noise unless an option says which data; "
-        "demo-bank: the same with a bank of matched filters; bbh: the full analysis (default: bbh with such an option, "
-        "else demo)",
+        help="demo: a bank of matched filters, minutes on two cores, and simulated noise unless an option says which "
+        "data; demo-factorised: the same with a convolutional network; bbh: the full analysis (default: bbh with such "
+        "an option, else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"

@@ -1,4 +1,4 @@
-"""``aframe waveforms``: generate the signals of a run."""
+"""``aframe waveforms``: generate the signals of a run, and its bank of templates."""
 
 import argparse
 
@@ -11,15 +11,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg(parser)
     parser.add_argument(
         "--stage",
-        choices=["train", "validation", "test"],
+        choices=["train", "bank", "validation", "test"],
         action="append",
-        help="which, as often as wanted (default: all)",
+        help="which, as often as wanted (default: all; bank, of templates, if the network needs one)",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Generate signals."""
+    """Generate signals and templates."""
     from aframe.steps import planning
+    from aframe.steps.bank import make_bank
     from aframe.steps.devices import use_one_thread
     from aframe.steps.waveforms import (
         generate_injections,
@@ -30,10 +31,13 @@ def run(options: argparse.Namespace) -> None:
 
     use_one_thread()
     run = run_of(options.cfg)
-    for stage in options.stage or ["train", "validation", "test"]:
+    for stage in options.stage or ["train", *(["bank"] if run.needs_bank else []), "validation", "test"]:
         if stage == "train":
             generate_training_waveforms(run, Progress("training waveforms"))
             print(run.training_waveforms)
+        elif stage == "bank":
+            make_bank(run, Progress("templates"))
+            print(run.bank)
         elif stage == "validation":
             generate_validation_waveforms(run, Progress("validation waveforms"))
             print(run.validation_waveforms)

@@ -231,7 +231,7 @@ def test_a_bank_that_does_not_fit_the_search_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, expected: str
 ) -> None:
     run = tmp_path / "bank"
-    cli.main(["init", str(run), "--config", "demo-bank", "--set", change])
+    cli.main(["init", str(run), "--config", "demo", "--set", change])
     settle(run, "injections")
     capsys.readouterr()
     assert any(re.search(expected, line) for line in error_lines(capsys, "run", str(run), "--check"))

@@ -58,7 +58,7 @@ def test_the_network_is_that_of_the_training(run: Artifacts) -> None:
 
 def test_a_bank_that_is_not_made_yet_is_noise(tmp_path: Path) -> None:
     small = ("--set", "bank.size=16", "--set", "train.model.architecture.groups=8")
-    cli.main(["init", str(tmp_path / "run"), "--config", "demo-bank", *small])
+    cli.main(["init", str(tmp_path / "run"), "--config", "demo", *small])
     built = network(run_in(tmp_path / "run"))
     assert isinstance(built, MatchedFilterNetwork)
     measured = built.measure(torch.randn(1, 2, built.kernel_size, generator=torch.Generator().manual_seed(0)))

@@ -205,7 +205,7 @@ def test_a_model_whose_class_is_gone_changed_or_none_is_refused_with_what_to_do(
 
 
 def test_the_training_yaml_names_a_class_of_ones_own(module, tmp_path):
-    run, text = load_config(str(SHIPPED / "demo.cfg")), (SHIPPED / "demo.yaml").read_text()
+    run, text = load_config(str(SHIPPED / "factorised.cfg")), (SHIPPED / "factorised.yaml").read_text()
     head, _, rest = text.partition("    class_path: FactorisedNetwork\n")
     _, _, tail = rest.partition("  learning_rate:")
     yaml_path = tmp_path / "own.yaml"

@@ -66,7 +66,7 @@ def chirps(number, size):
 
 def test_a_model_trained_in_one_precision_scores_the_same_in_another():
     """The shipped model was trained in bfloat16."""
-    shipped = model.load(str(Path(__file__).parents[2] / "models" / "demo" / "model.pt"))
+    shipped = model.load(str(Path(__file__).parents[2] / "models" / "demo-factorised" / "model.pt"))
     windows = chirps(12, shipped.network.kernel_size)
     scores = {
         kind: TorchScorer(shipped, kind).network(windows.to(kind)).float() for kind in (torch.float32, torch.bfloat16)
