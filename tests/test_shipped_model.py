@@ -1,4 +1,4 @@
-"""The model of ``models/demo-factorised`` finds signals in ten minutes of noise: each, when it merges, as loud as it should be."""
+"""The convolutional demo model finds signals in ten minutes of noise: each, when it merges, as loud as it should be."""
 
 from dataclasses import dataclass
 
