@@ -14,7 +14,7 @@ CASES = [
     *(("per_detector", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("joint", "float32", ending) for ending in (BLOCKS, WINDOWS)),
     *(
-        (kind, precision, BLOCKS)
+        pytest.param(kind, precision, BLOCKS, marks=[pytest.mark.thorough] if kind == "joint" else [])
         for kind in ("factorised", "matched_filter", "joint")
         for precision in ("float16", "bfloat16")
     ),

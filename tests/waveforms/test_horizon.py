@@ -133,9 +133,9 @@ SETS = [
     ("IMRPhenomXAS", mlgwsc_1, 1000),
     ("TaylorF2", nonspinning_bbh, 800),
     ("IMRPhenomXP", rates_and_populations_bbh, 800),
-    ("IMRPhenomXPHM", rates_and_populations_bbh, 200),
+    ("IMRPhenomXPHM", rates_and_populations_bbh, 100),
 ]
-"""Models, populations and draws of which the bound is proven: 20 800 in all, few where the model is slow."""
+"""Models, populations and draws of which the bound is proven: 20 700 in all, few where the model is slow."""
 
 PART = 0.25
 """Of these draws, what is drawn unless all are asked for."""
