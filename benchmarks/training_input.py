@@ -136,7 +136,7 @@ def measure(run: Artifacts, case: Case, memory: Memory) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    cases = [Case("demo", "cpu", sized(20, 4), ("auto", "disk"))]
+    cases = [Case("demo-factorised", "cpu", sized(20, 4), ("auto", "disk"))]
     if torch.cuda.is_available():
         cases.append(Case("bbh", "cuda", sized(20, 5), ("auto", "disk")))
     elif not QUICK:

@@ -24,7 +24,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a run whose training data are made."""
     directory = tmp_path_factory.mktemp("runs") / "small"
     with pytest.MonkeyPatch.context() as patch:
-        cli.main(["init", str(directory), *(f"--set={name}={value}" for name, value in SMALL.items())])
+        cli.main(
+            [
+                "init",
+                str(directory),
+                "--config",
+                "demo-factorised",
+                *(f"--set={name}={value}" for name, value in SMALL.items()),
+            ]
+        )
         set_environment(patch, directory)
         patch.setattr("aframe.waveforms.source.PROBES", 64)  # LAL is slow where shapes are checked
         cli.main(["data", "--stage", "train"])

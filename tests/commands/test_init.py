@@ -103,7 +103,7 @@ def test_a_key_of_the_cfg(config: str, change: str, expected: list[str], tmp_pat
         (
             "demo",
             "train.learning_rate=1e-4",
-            ["-  learning_rate: 2.0e-3    # peak", "+  learning_rate: 1e-4      # peak"],
+            ["-  learning_rate: 3.0e-3    # peak", "+  learning_rate: 1e-4      # peak"],
         ),
         ("demo", "train.trainer.devices=[0, 1]", ["-  devices: 1", "+  devices: [0, 1]"]),
         (

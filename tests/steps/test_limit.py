@@ -21,7 +21,7 @@ CHANGES = {
     "injections.num_injections": "8", "sensitivity.mass_combos": "35-35",
 }  # fmt: skip
 
-BANK = "\n[luigi_bank]\nsize = 12\ntemplate_length = 1\nafter = 0.125\n"
+BANK = "\n[luigi_bank]\nsize = 32\ntemplate_length = 1\nafter = 0.125\n"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,15 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run with strain and injections, and without a network."""
     directory = tmp_path_factory.mktemp("limit") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        cli.main(["init", str(directory), *(f"--set={name}={value}" for name, value in (SMALL | CHANGES).items())])
+        cli.main(
+            [
+                "init",
+                str(directory),
+                "--config",
+                "demo-factorised",
+                *(f"--set={name}={value}" for name, value in (SMALL | CHANGES).items()),
+            ]
+        )
         (directory / "sandbox.cfg").write_text((directory / "sandbox.cfg").read_text() + BANK)
         set_environment(patch, directory)
         for name in ("aframe.waveforms.source.PROBES", "aframe.steps.bank.MATCHED_SIGNALS"):
