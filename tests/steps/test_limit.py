@@ -68,7 +68,8 @@ def test_loud_injections_are_those_that_the_bank_finds(measured: tuple[Artifacts
     found = RecoveredTable.read(search.events("foreground"))
     loud = found["snr"] > 12
     assert loud.any()
-    np.testing.assert_allclose(np.sqrt(2 * found["detection_statistic"][loud]), found["snr"][loud], rtol=0.25)
+    ratio = np.sqrt(2 * found["detection_statistic"][loud]) / found["snr"][loud]
+    assert ((ratio > 0.6) & (ratio < 1.15)).all()  # so small a bank loses a third of a heavy binary with spins
     np.testing.assert_allclose(found["detection_time"][loud], found["injection_time"][loud], atol=0.25)
     background = EventTable.read(search.events("background"))
     assert background.livetime >= 1200
@@ -80,8 +81,8 @@ def test_the_bank_alone_is_told_where_no_network_has_scores(measured: tuple[Arti
     table = LimitTable.read(run.result("limit/limit.hdf5"))
     assert not table.has_network
     assert list(table.attributes["populations"]) == ["35-35"]
-    assert (table.attributes["num_templates"], table.attributes["num_accepted"]) == (12, 8)
-    assert "A plain bank of 12 matched filters finds" in printed
+    assert (table.attributes["num_templates"], table.attributes["num_accepted"]) == (32, 8)
+    assert "A plain bank of 32 matched filters finds" in printed
     assert "the run's network has no scores yet" in printed
     assert read_volumes(run.result("limit/plots/sensitive_volume.h5")).keys() == {"35-35"}
     assert storage.exists(run.result("limit/limit.csv"))
@@ -119,7 +120,7 @@ def test_a_network_that_ranks_as_the_bank_finds_as_much(measured: tuple[Artifact
 def test_results_of_another_bank_are_refused(searched: Path, measured: tuple[Artifacts, str]) -> None:
     configuration = searched / "sandbox.cfg"
     text = configuration.read_text()
-    configuration.write_text(text.replace("minimum_match", "# minimum_match").replace("size = 12", "size = 11"))
+    configuration.write_text(text.replace("minimum_match", "# minimum_match").replace("size = 32", "size = 31"))
     bank = Path(measured[0].bank)
     kept = bank.rename(bank.with_suffix(".kept"))
     try:
@@ -128,4 +129,4 @@ def test_results_of_another_bank_are_refused(searched: Path, measured: tuple[Art
         configuration.write_text(text)
         kept.rename(bank)
     assert refused.returncode == 1
-    assert "results/limit/model.pt was made with bank.size = 12" in refused.stderr
+    assert "results/limit/model.pt was made with bank.size = 32" in refused.stderr
