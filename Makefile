@@ -64,9 +64,9 @@ WITH_ML4GW = $(INSTALL) --no-deps ml4gw
 ml4gw: venv
 	@$(WITH_ML4GW)
 
-# on all cores; a file's tests stay together, as they share what is slow to make
+# three processes for two cores, as some tests wait; a file's tests stay together, as they share what is slow to make
 test: dev
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $$(( ($$(nproc) * 3 + 1) / 2 )) --dist loadfile --no-loadscope-reorder
 
 # the servers first, so that the tests that ask them run beside the others
 test-all: triton s3 test test-thorough test-slurm test-condor test-kubernetes test-container test-install docs-test

@@ -8,7 +8,7 @@ import torch
 from aframe.bank.template_bank import TemplateBank
 from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import MatchedFilterNetwork
-from aframe.train.architectures.matched_filter import coincidence_over
+from aframe.train.architectures.matched_filter import LOUDEST, coincidence_over
 from aframe.train.model import Model
 
 LONGEST_STEP = 32
@@ -43,6 +43,7 @@ def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_ti
     )
     network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
     torch.nn.init.zeros_(network.offset)
+    torch.nn.init.constant_(network.ceiling[-1].bias, LOUDEST)
     first = bank.templates.shape[-1] / rate - bank.after
     coalescence = (first, preprocessing.kernel_length - bank.after)
     return Model(network.eval().requires_grad_(False), replace(preprocessing, coalescence=coalescence))

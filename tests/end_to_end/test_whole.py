@@ -438,6 +438,7 @@ def test_the_loudest_are_shown_as_they_were_scored(whole_run: Path) -> None:
     assert (whole_run / "results" / "report.html").read_text().count("<h3>Q transform, L1</h3>") == 3
 
 
+@pytest.mark.thorough
 def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path, one_thread: None) -> None:
     directory = write_run(tmp_path / "by hand")
     variables = environment_of(directory)

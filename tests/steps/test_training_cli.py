@@ -19,11 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from aframe import cli, storage
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
 from aframe.machine import precision
-from aframe.runs.artifacts import Artifacts
-from aframe.runs.directories import Directories
-from aframe.settings.read import load_config
 from aframe.steps import training_cli
-from aframe.steps.bank import make_bank
 from aframe.steps.training_data import RunDataModule
 from aframe.train import model
 from aframe.train.metrics import validation_metrics
@@ -235,7 +231,7 @@ def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, 
     path = prepared / "bank.yaml"
     path.write_text(yaml.safe_dump(content))
     directory = run("bank")
-    make_bank(Artifacts(load_config(str(configuration)), Directories.from_environment()))
+    cli.main(["waveforms", "--cfg", str(configuration), "--stage", "bank"])
     training_cli.main(["fit", "--config", str(path)])
     trained = model.load(str(directory / "model.pt")).network
     assert (trained.templates, trained.template_size) == (16, 512)

@@ -116,6 +116,7 @@ def test_a_network_of_ones_own_is_taken_and_left_as_it_was():
     ],
 )
 def test_a_broken_rule_is_refused_before_training(kind, message):
+    torch.manual_seed(3)
     with pytest.raises(ConfigurationError, match=message) as refused:
         check_network(kind(2, 256), stride_size=64)
     assert "\n" not in str(refused.value)

@@ -254,8 +254,8 @@ class MatchedFilterNetwork(Network):
     def _best(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Sum of the detectors for the best template of each group, shape (batch, groups, steps)."""
         sums = [embedding[:, : self.templates] for embedding in embeddings]
-        tile = FUSED_STEPS if sums[0].device.type == "cpu" and not _is_exported() else sums[0].shape[2]
-        tiles = zip(*(each.split(tile, dim=2) for each in sums), strict=True)
+        is_tiled = sums[0].device.type == "cpu" and not _is_exported()
+        tiles = zip(*(each.split(FUSED_STEPS, dim=2) for each in sums), strict=True) if is_tiled else [sums]
         return torch.cat(
             [functools.reduce(torch.add, each).unflatten(1, (self.groups, -1)).amax(2) for each in tiles], 2
         )
