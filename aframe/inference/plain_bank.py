@@ -43,7 +43,8 @@ def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_ti
     )
     network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
     torch.nn.init.zeros_(network.offset)
-    torch.nn.init.constant_(network.ceiling[-1].bias, LOUDEST)
+    *_, ceiling = network.ceiling.parameters()
+    torch.nn.init.constant_(ceiling, LOUDEST)
     first = bank.templates.shape[-1] / rate - bank.after
     coalescence = (first, preprocessing.kernel_length - bank.after)
     return Model(network.eval().requires_grad_(False), replace(preprocessing, coalescence=coalescence))

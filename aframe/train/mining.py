@@ -239,8 +239,8 @@ def mine_noise(
                 values = (functools.reduce(torch.add, rows) + bias).amax(1)
                 loudest.add(values, torch.full_like(places, shift), places + begin)
         progress(begin, steps)
-    rows = loudest.apart(examples)
-    return torch.stack([by_step[ifo][rows[:, 1] + ifo * rows[:, 0]] for ifo in range(ifos)], dim=1)
+    shift_and_place = loudest.apart(examples)
+    return torch.stack([each[shift_and_place @ torch.tensor([ifo, 1])] for ifo, each in enumerate(by_step)], dim=1)
 
 
 def ordinary_noise(measured: list[Float[Tensor, "ifos templates _"]], number: int) -> Float[Tensor, "_ ifos templates"]:
