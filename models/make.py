@@ -8,14 +8,15 @@ import shutil
 from pathlib import Path
 
 import torch
+import yaml
 
 from aframe import cli, storage
 from aframe.errors import AframeError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.settings.read import load_config
+from aframe.steps.training_data import RunDataModule
 from aframe.train import model
-from aframe.train.data import AframeDataModule
 from aframe.train.metrics import validation_metrics
 
 HERE = Path(__file__).parent
@@ -32,9 +33,10 @@ SIMULATED = {
 RECORD = ("sandbox.cfg", "train.yaml", "train_run/metrics.csv", "train_run/training.png", "train_run/validation.hdf5")
 
 
-def validate(trained: model.Model, device: torch.device) -> dict[str, float]:
-    """What a validation says of a model."""
-    data = AframeDataModule()
+def validate(trained: model.Model, training: Path, device: torch.device) -> dict[str, float]:
+    """What a validation says of a model, with the data of a training's YAML."""
+    arguments = yaml.safe_load(training.read_text())["data"]
+    data = RunDataModule(**arguments)
     data.setup("validate")
     assert data.validation is not None
     scored = data.validation.score(trained.network.to(device), data.validation_background, device, (0, 1))
@@ -74,7 +76,7 @@ def main() -> None:
     for name in RECORD:
         shutil.copy(work / name, output)
     device = torch.device("cuda" if options.gpus and torch.cuda.is_available() else "cpu")
-    metrics = validate(model.load(path), device)
+    metrics = validate(model.load(path), work / "train.yaml", device)
     shown = {name: None if math.isnan(value) else value for name, value in metrics.items()}
     record = {"validation_of_this_file": shown, "device": str(device), "sha256": storage.sha256(path)}
     storage.write_text(str(output / "record.json"), json.dumps(record, indent=1) + "\n")

@@ -19,6 +19,7 @@ from aframe.settings.read import choices_of
 if TYPE_CHECKING:
     from aframe.inference.recorded import Span
     from aframe.tables import EventTable
+    from aframe.train.model import Model
 
 OF_STRAIN = ("model", "output", "page", "background", "integration_window_length", "cluster_window_length",
              "precision", "top")  # fmt: skip
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg", default="", help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)"
     )
-    for name, default in (("integration", 1), ("cluster", 8)):
+    for name, default in (("integration", "1, or a stride of windows for matched filters"), ("cluster", 8)):
         help_text = f"s (default: the background's, else {default})"
         parser.add_argument(f"--{name}-window-length", type=float, help=help_text)
     parser.add_argument(
@@ -96,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
     background = Background.read(options.background) if options.background else None
     preprocessing = model.preprocessing
     clustering = Clustering(
-        preprocessing.inference_sampling_rate, *_window_lengths(options), preprocessing.coalescence_offset
+        preprocessing.inference_sampling_rate, *_window_lengths(options, model), preprocessing.coalescence_offset
     )
     precision = _precision(options, device)
     scorer = TorchScorer(model, DTYPES[precision], device)
@@ -177,10 +178,14 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
 
 
-def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
+def _window_lengths(options: argparse.Namespace, model: "Model") -> tuple[float, float]:
     """Lengths of the integration and cluster windows, s.
 
     They must equal those of the background, if there is one.
+
+    Args:
+        options: Options of the command.
+        model: Network and preprocessing.
 
     Raises:
         ConfigurationError: If another model made the background, or its windows are different.
@@ -193,8 +198,9 @@ def _window_lengths(options: argparse.Namespace) -> tuple[float, float]:
                 f"{options.background} was made by another model ({key} = {parameters[key]!r}, this one has "
                 f"{value!r}): give the background of this model's run"
             )
+    integration = 1 / model.preprocessing.inference_sampling_rate if model.network.is_brief else 1.0
     lengths = []
-    for name, default in (("integration_window_length", 1.0), ("cluster_window_length", 8.0)):
+    for name, default in (("integration_window_length", integration), ("cluster_window_length", 8.0)):
         expected, length = parameters.get(f"inference.{name}"), getattr(options, name)
         if expected is not None and length not in (None, expected):
             raise ConfigurationError(f"{options.background} was made with {name} = {expected} s: leave {length} out")

@@ -87,6 +87,7 @@ class MatchedFilterNetwork(Network):
     """
 
     encoded_tiles = 8
+    is_brief = True
     needs_bank = True
     bank: Tensor
     rows: Tensor

@@ -29,6 +29,8 @@ class Network(nn.Module, ABC):
             ``k * step_size`` on.
         is_factorised: Whether encoding does most of the work. If not, it is the identity.
         encoded_tiles: Factor on the length of stream that is best encoded at once.
+        is_brief: Whether a signal raises the scores for less than the time of a window's stride, so that an average over
+            more windows would lose it.
         needs_bank: Whether a new network waits for a bank of templates, by ``set_bank``.
     """
 
@@ -36,6 +38,7 @@ class Network(nn.Module, ABC):
     receptive_field: int
     is_factorised: bool = True
     encoded_tiles: int = 1
+    is_brief: bool = False
     needs_bank: bool = False
 
     def __init__(self, num_ifos: int, kernel_size: int) -> None:
