@@ -29,8 +29,8 @@ class Network(nn.Module, ABC):
             ``k * step_size`` on.
         is_factorised: Whether encoding does most of the work. If not, it is the identity.
         encoded_tiles: Factor on the length of stream that is best encoded at once.
-        is_brief: Whether a signal raises the scores for less than the time of a window's stride, so that an average over
-            more windows would lose it.
+        is_brief: Whether a signal raises the scores for less than a window's stride. An average over more windows would
+            lose it.
         needs_bank: Whether a new network waits for a bank of templates, by ``set_bank``.
     """
 
