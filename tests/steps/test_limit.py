@@ -69,7 +69,7 @@ def test_loud_injections_are_those_that_the_bank_finds(measured: tuple[Artifacts
     loud = found["snr"] > 12
     assert loud.any()
     ratio = np.sqrt(2 * found["detection_statistic"][loud]) / found["snr"][loud]
-    assert ((ratio > 0.6) & (ratio < 1.15)).all()  # so small a bank loses a third of a heavy binary with spins
+    assert ((ratio > 0.6) & (ratio < 1.3)).all()  # noise adds, and so small a bank loses a third
     np.testing.assert_allclose(found["detection_time"][loud], found["injection_time"][loud], atol=0.25)
     background = EventTable.read(search.events("background"))
     assert background.livetime >= 1200
