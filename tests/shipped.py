@@ -10,6 +10,9 @@ from aframe.train import model
 DIRECTORY = Path(__file__).parents[1] / "models" / "demo-factorised"
 MODEL = str(DIRECTORY / "model.pt")
 
+BANK = str(DIRECTORY.parent / "demo" / "model.pt")
+"""The shipped bank of matched filters."""
+
 
 def put_model(directory: Path) -> Path:
     """Have a run's training be done, by signing the network and its curves as the run's own: minutes less."""

@@ -1,12 +1,13 @@
-"""The convolutional demo model finds signals in ten minutes of noise: each, when it merges, as loud as it should be."""
+"""Shipped models find signals in noise when they merge, and as loud as they should be, and real events."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import signal
-from shipped import MODEL
+from shipped import BANK, MODEL
 
 from aframe import cli, seeding
 from aframe.strain.files import write_background
@@ -30,11 +31,13 @@ class Found:
     """What a search gives.
 
     Attributes:
+        path: The strain's file.
         strain: Of each detector, signals included, double precision.
         events: All events.
         nearest: Row of the event that is nearest to each signal.
     """
 
+    path: str
     strain: dict[str, Array]
     events: EventTable
     nearest: Array
@@ -78,13 +81,19 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         for ifo, data in zip(IFOS, response, strict=True):
             strain[ifo][first : first + size] += data
     write_background(str(directory / "strain.hdf5"), strain, START, RATE)
+    path = str(directory / "strain.hdf5")
+    events = searched(MODEL, [path], directory)
+    away = np.abs(events["detection_time"][:, None] - TIMES)
+    return Found(path, strain, events, away.argmin(axis=0))
+
+
+def searched(path: str, strain: list[str], directory: Path) -> EventTable:
+    """Events that a model gives in files of strain."""
+    output = str(directory / "events.hdf5")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        words = ["--model", MODEL, "--precision", "float32", "--strain", str(directory / "strain.hdf5")]
-        cli.main(["infer", *words, "--output", str(directory / "events.hdf5")])
-    events = EventTable.read(str(directory / "events.hdf5"))
-    away = np.abs(events["detection_time"][:, None] - TIMES)
-    return Found(strain, events, away.argmin(axis=0))
+        cli.main(["infer", "--model", path, "--precision", "float32", "--strain", *strain, "--output", output])
+    return EventTable.read(output)
 
 
 def whiten(strain: Array) -> Array:
@@ -139,3 +148,36 @@ def test_the_statistic_is_what_the_network_says_of_the_windows_one_by_one(found:
 def test_the_statistic_is_what_it_was_when_the_model_was_made(found: Found) -> None:
     known = [6.484, 6.657, 7.734, 4.370, 6.186, 0.773, 5.929, 5.979, 6.292, 3.834, 8.136, 6.530]
     assert found.events["detection_statistic"][found.nearest] == pytest.approx(known, rel=0.03, abs=0.05)
+
+
+def test_the_bank_finds_each_signal_with_its_snr(found: Found, tmp_path: Path) -> None:
+    """The statistic is ρ²/2 less what noise has, times the network's scale, and a correction of a few units."""
+    events = searched(BANK, [found.path], tmp_path)
+    away = np.abs(events["detection_time"][:, None] - TIMES)
+    nearest = away.argmin(axis=0)
+    assert (away.min(axis=0) < 0.1).all()
+    statistic = events["detection_statistic"]
+    noise = np.delete(statistic, nearest).max()
+    assert (statistic[nearest][SNRS >= 9] > noise).all()
+    assert (statistic[nearest] > noise).sum() >= len(SNRS) - 1
+    loud = SNRS >= 14
+    assert np.argsort(statistic[nearest][loud]).tolist() == np.argsort(SNRS[loud]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("files", "merger"),
+    [
+        ("[HL]-[HL]1_LOSC_4_V2-1126259446-32.hdf5", 1126259462.42),  # GW150914
+        ("[HL]-[HL]1_LOSC_4_V2-1128678884-32.hdf5", 1128678900.44),  # GW151012
+        ("[HL]-[HL]1_GWOSC_16KHZ_R1-1186741846-32.hdf5", 1186741861.53),  # GW170814, with a glitch of SNR 16 in L1
+        ("[HL]-[HL]1_GWOSC_4KHZ_R1-1264316101-32.hdf5", 1264316116.43),  # GW200129
+    ],
+)
+def test_real_events_are_the_loudest_of_their_strain(
+    files: str, merger: float, data_directory: Path, tmp_path: Path
+) -> None:
+    events = searched(BANK, [str(path) for path in sorted((data_directory / "strain").glob(files))], tmp_path)
+    loudest = events["detection_statistic"].argmax()
+    assert events["detection_time"][loudest] == pytest.approx(merger, abs=0.1)
+    assert np.sort(events["detection_statistic"])[-2] < 10  # the glitch's, or noise
+    assert events["detection_statistic"][loudest] > 3.5
