@@ -36,9 +36,6 @@ HIGH_CEILING = 40.0
 TYPICAL_LEVEL = 3.5
 """Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
 
-FUSED_STEPS = 256
-"""Steps whose sums over the detectors are computed at once on a processor. They fit its cache."""
-
 LONGEST_TRANSFORM = 32768
 """Largest Fourier transform of a stream, samples, where the templates allow. Its spectra fit a processor's cache."""
 
@@ -136,6 +133,7 @@ class MatchedFilterNetwork(Network):
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
         self.bias = nn.Parameter(torch.zeros(templates))
         self._spectra: dict[tuple[int, torch.device], list[Tensor]] = {}
+        self._sums: Tensor | None = None
 
     @torch.no_grad()
     def set_bank(self, templates: Complex[Tensor, "templates time"], chirp_mass: Float[Tensor, " templates"]) -> None:
@@ -174,7 +172,7 @@ class MatchedFilterNetwork(Network):
         self.set_bank(noise, torch.arange(1.0, templates + 1))
 
     def _apply(self, *args: Any, **kwargs: Any) -> "MatchedFilterNetwork":
-        self._spectra = {}
+        self._spectra, self._sums = {}, None
         return super()._apply(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -254,12 +252,19 @@ class MatchedFilterNetwork(Network):
 
     def _best(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Sum of the detectors for the best template of each group, shape (batch, groups, steps)."""
-        sums = [embedding[:, : self.templates] for embedding in embeddings]
-        is_tiled = sums[0].device.type == "cpu" and not _is_exported()
-        tiles = zip(*(each.split(FUSED_STEPS, dim=2) for each in sums), strict=True) if is_tiled else [sums]
-        return torch.cat(
-            [functools.reduce(torch.add, each).unflatten(1, (self.groups, -1)).amax(2) for each in tiles], 2
-        )
+        first, *others = [embedding[:, : self.templates] for embedding in embeddings]
+        if others and not torch.is_grad_enabled() and not _is_exported() and first.device.type == "cpu":
+            first = torch.add(first, others.pop(0), out=self._memory(first))
+        total = functools.reduce(torch.add, others, first)
+        return total.unflatten(1, (self.groups, -1)).amax(2)
+
+    def _memory(self, like: Tensor) -> Tensor:
+        """Memory for a sum that is used again. To ask a processor for new memory takes longer than the sum."""
+        kept = self._sums
+        fits = kept is not None and (kept.shape, kept.dtype) == (like.shape, like.dtype)
+        if kept is None or not fits or kept.is_inference() != torch.is_inference_mode_enabled():
+            kept = self._sums = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+        return kept
 
     def _with_head(self, loudest: Tensor, best: Tensor, levels: Tensor) -> Tensor:
         """Statistic of steps.
