@@ -109,15 +109,8 @@ def prepare(directory: Path, seed: int, stop: int, waveforms: int) -> None:
                "waveforms.num_training_waveforms": waveforms, "waveforms.num_validation_waveforms": 10}  # fmt: skip
     use(directory)
     if not (directory / "sandbox.cfg").exists():
-        cli.main(
-            [
-                "init",
-                str(directory),
-                "--config",
-                "demo-factorised",
-                *(f"--set={name}={value}" for name, value in changes.items()),
-            ]
-        )
+        settings = [f"--set={name}={value}" for name, value in changes.items()]
+        cli.main(["init", str(directory), "--config", "demo-factorised", *settings])
     os.environ["LAW_CONFIG_FILE"] = str(directory / "sandbox.cfg")
     cli.main(["data", "--stage", "train"])
     cli.main(["waveforms", "--stage", "train", "--stage", "validation"])

@@ -1,7 +1,8 @@
 """A run small enough to train in a second, for the tests of training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -19,20 +20,18 @@ SMALL = {
 """A run small enough to train in a second."""
 
 
+def write_small_run(directory: Path, changes: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """Write the configuration of such a run, with some changes."""
+    settings = [f"--set={name}={value}" for name, value in (SMALL | changes).items()]
+    cli.main(["init", str(directory), "--config", "demo-factorised", *settings])
+    return directory
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a run whose training data are made."""
-    directory = tmp_path_factory.mktemp("runs") / "small"
+    directory = write_small_run(tmp_path_factory.mktemp("runs") / "small")
     with pytest.MonkeyPatch.context() as patch:
-        cli.main(
-            [
-                "init",
-                str(directory),
-                "--config",
-                "demo-factorised",
-                *(f"--set={name}={value}" for name, value in SMALL.items()),
-            ]
-        )
         set_environment(patch, directory)
         patch.setattr("aframe.waveforms.source.PROBES", 64)  # LAL is slow where shapes are checked
         cli.main(["data", "--stage", "train"])

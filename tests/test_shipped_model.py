@@ -150,8 +150,7 @@ def test_the_statistic_is_what_it_was_when_the_model_was_made(found: Found) -> N
     assert found.events["detection_statistic"][found.nearest] == pytest.approx(known, rel=0.03, abs=0.05)
 
 
-def test_the_bank_finds_each_signal_with_its_snr(found: Found, tmp_path: Path) -> None:
-    """The statistic is ρ²/2 less what noise has, times the network's scale, and a correction of a few units."""
+def test_the_bank_finds_each_signal_and_ranks_loud_ones_by_their_snr(found: Found, tmp_path: Path) -> None:
     events = searched(BANK, [found.path], tmp_path)
     away = np.abs(events["detection_time"][:, None] - TIMES)
     nearest = away.argmin(axis=0)

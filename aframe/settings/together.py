@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aframe.constants import LIGHT_TRAVEL_TIME_MAX, SPEED_OF_LIGHT
@@ -148,6 +148,16 @@ def light_travel_time(first: str, second: str) -> float:
     if first not in detectors or second not in detectors:
         return 0.0
     return math.dist(detectors[first].location, detectors[second].location) / SPEED_OF_LIGHT
+
+
+def farthest(ifos: Sequence[str]) -> tuple[float, str, str]:
+    """Longest light travel time between two of some detectors, s, and these two. 0 and no names for a single detector.
+
+    Args:
+        ifos: Detectors, by LAL's two-letter names.
+    """
+    pairs = itertools.combinations(ifos, 2)
+    return max(((light_travel_time(*pair), *pair) for pair in pairs), default=(0.0, "", ""))
 
 
 def _source(config: "Config") -> Mistakes:

@@ -1,7 +1,5 @@
 """Measure what an ideal matched-filter search sees in a run's noise and injections."""
 
-import itertools
-
 from aframe import storage
 from aframe.bank.template_bank import TemplateBank
 from aframe.errors import DataError
@@ -14,7 +12,7 @@ from aframe.runs.plain_bank import PlainBankSearch
 from aframe.runs.stages import EVENT_KINDS, STAGES, check_outputs
 from aframe.sensitivity.limit import LimitTable, Searched, compare, rates_to_compare, write_limit
 from aframe.sensitivity.volume import default_far_grid, volume_against_far, write_volumes
-from aframe.settings.together import light_travel_time
+from aframe.settings.together import farthest
 from aframe.steps import planning
 from aframe.steps.bank import make_bank
 from aframe.steps.scoring import merge_events, score_unit
@@ -61,8 +59,7 @@ def _is_searched(run: Artifacts) -> bool:
 def _search(search: PlainBankSearch, device: str) -> None:
     """Score all units that are not done, merge the events, and remove vetoed time."""
     if not storage.exists(search.model):
-        pairs = itertools.combinations(search.config.search.ifos, 2)
-        travel = max((light_travel_time(*pair) for pair in pairs), default=0.0)
+        travel, *_ = farthest(search.config.search.ifos)
         plain = plain_bank(TemplateBank.read(search.bank), planning.time_slides(search).preprocessing, travel)
         model.save(plain, search.model, search.model_parameters, in_half_precision=True)  # as the bank's file
     units, ledger = planning.plan_units(search), planning.ledger(search)

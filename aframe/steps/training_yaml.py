@@ -1,7 +1,6 @@
 """Find all mistakes in a training's YAML, each with its line, without training."""
 
 import inspect
-import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -19,7 +18,7 @@ from aframe.machine.precision import check_trainer_supported, training_device
 from aframe.preprocessing import check_coalescence, to_samples
 from aframe.settings.keys import nearest
 from aframe.settings.sections import Config, Search
-from aframe.settings.together import light_travel_time
+from aframe.settings.together import farthest
 from aframe.steps.training_data import RunDataModule, signal_model
 from aframe.train import architectures
 from aframe.train.architectures import MatchedFilterNetwork
@@ -296,8 +295,7 @@ def _build_network(chosen: Any, config: Config) -> None:
 
 def _check_coincidence(network: MatchedFilterNetwork, search: Search) -> None:
     """Refuse steps that do not overlap by the light travel time between the detectors."""
-    pairs = itertools.combinations(search.ifos, 2)
-    travel, first, second = max(((light_travel_time(*pair), *pair) for pair in pairs), default=(0.0, "", ""))
+    travel, first, second = farthest(search.ifos)
     needed = coincidence_over(travel, search.sample_rate)
     if network.coincidence < needed:
         raise ConfigurationError(

@@ -207,7 +207,7 @@ def mine_noise(
         network: The network, with its bias.
         measured: Measurements of each stretch.
         slides: Number of slides. Their shifts are spread over the whole stretch.
-        examples: Number of examples to keep.
+        examples: Largest number of examples to keep.
         progress: Receives the number of steps done, and the total.
 
     Raises:

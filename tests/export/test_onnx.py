@@ -9,13 +9,12 @@ from aframe.export.graphs import BLOCKS, ENCODER, FUSION, WINDOWS, served_graphs
 from aframe.export.onnx import export_onnx, run_onnx
 
 CASES = [
-    *(("factorised", "float32", ending) for ending in (BLOCKS, ENCODER, FUSION)),
-    *(("matched_filter", "float32", ending) for ending in (BLOCKS, ENCODER, FUSION)),
-    *(pytest.param(kind, "float32", WINDOWS, marks=pytest.mark.thorough) for kind in ("factorised", "matched_filter")),
+    *(("factorised", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
+    *(("matched_filter", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
     *(("per_detector", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("joint", "float32", ending) for ending in (BLOCKS, WINDOWS)),
     *(
-        pytest.param(kind, precision, BLOCKS, marks=[pytest.mark.thorough] if kind == "joint" else [])
+        (kind, precision, BLOCKS)
         for kind in ("factorised", "matched_filter", "joint")
         for precision in ("float16", "bfloat16")
     ),

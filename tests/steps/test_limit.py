@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_training import SMALL, set_environment
+from small_training import set_environment, write_small_run
 from terminal import aframe_here, run_in
 
 from aframe import cli, storage
@@ -27,17 +27,8 @@ BANK = "\n[luigi_bank]\nsize = 32\ntemplate_length = 1\nafter = 0.125\n"
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run with strain and injections, and without a network."""
-    directory = tmp_path_factory.mktemp("limit") / "run"
+    directory = write_small_run(tmp_path_factory.mktemp("limit") / "run", CHANGES)
     with pytest.MonkeyPatch.context() as patch:
-        cli.main(
-            [
-                "init",
-                str(directory),
-                "--config",
-                "demo-factorised",
-                *(f"--set={name}={value}" for name, value in (SMALL | CHANGES).items()),
-            ]
-        )
         (directory / "sandbox.cfg").write_text((directory / "sandbox.cfg").read_text() + BANK)
         set_environment(patch, directory)
         for name in ("aframe.waveforms.source.PROBES", "aframe.steps.bank.MATCHED_SIGNALS"):

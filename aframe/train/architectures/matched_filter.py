@@ -27,8 +27,8 @@ LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
 
 QUIET, LOUD = 20.0, 22.0
-"""Sum of |z|²/2 up to which a step's score is its best template's sum, and that from which on it is the head's. One
-step of noise in some hundred is louder than the first, with 500 templates."""
+"""Sum of |z|²/2 up to which a step's score is its best template's sum, and that from which on it is the head's. In two
+detectors and with 500 templates, one step of noise in two hundred is louder than the first."""
 
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
