@@ -1,5 +1,6 @@
 import fcntl
 import functools
+import gc
 import importlib.util
 import os
 import shutil
@@ -70,6 +71,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker(name) is not None and name not in config.option.markexpr:
                 target = "docs-test" if name == "docs" else f"test-{name}"
                 item.add_marker(pytest.mark.skip(reason=f"`make {target}` runs it"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of all later searches for garbage, which are also rarer."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
