@@ -108,7 +108,12 @@ COMMANDS = {
     "strain without samples": (
         frames(fill=np.nan),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
-        r"missing \(NaN\)|H1",
+        r"no stretch of H1, L1 without gaps .*missing samples: NaN in H1, NaN in L1",
+    ),
+    "strain of one value": (
+        frames(fill=-9999.0),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
+        r"missing samples: -9999 in H1, -9999 in L1",
     ),
     "strain of a detector too few": (
         frames("H1"),

@@ -14,7 +14,9 @@ from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
+from aframe.strain.coincidence import Coincident, coincident
+from aframe.strain.gaps import Gap, Report, described
+from aframe.strain.recordings import SUFFIXES, Recording, assemble, inventory
 from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
@@ -122,16 +124,17 @@ def search_recorded(
         done += run[1] - run[0]
     searched = [each for each in series if each.windows >= clustering.integration_size]
     if not searched:
+        missing = described(search.gaps)
         raise DataError(
             f"no stretch of {', '.join(scorer.preprocessing.ifos)} without gaps is "
             f"{shortest_duration(scorer.model, clustering):g} s long, which this model needs: "
-            f"the files have {', '.join(paths)}; give longer ones"
+            f"the files have {', '.join(paths)}{f' (missing samples: {missing})' if missing else ''}; give longer ones"
         )
     events = EventTable.concatenate([search.events(each) for each in searched])
     events.attributes["Tb"] = sum(each.windows for each in searched) / clustering.sampling_rate
     return SearchedRecordings(
         events.rows(np.argsort(-events["detection_statistic"], kind="stable")),
-        tuple(_account(recordings, series, searched, clustering)),
+        tuple(_account(search, series, searched)),
     )
 
 
@@ -218,7 +221,11 @@ def recordings_of(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[R
 
 
 def strain_between(
-    recordings: Mapping[str, Sequence[Recording]], sample_rate: float, start: float, stop: float
+    recordings: Mapping[str, Sequence[Recording]],
+    sample_rate: float,
+    start: float,
+    stop: float,
+    report: Report | None = None,
 ) -> list[Coincident]:
     """Strain of all detectors between two times, split at gaps.
 
@@ -227,9 +234,10 @@ def strain_between(
         sample_rate: Sample rate of the result, Hz.
         start: GPS s.
         stop: GPS s.
+        report: Called with each gap within recordings; None to report none.
     """
     low, high = start - RESAMPLING_MARGIN, stop + RESAMPLING_MARGIN
-    strain = {ifo: assemble(parts, sample_rate, low, high) for ifo, parts in recordings.items()}
+    strain = {ifo: assemble(parts, sample_rate, low, high, report) for ifo, parts in recordings.items()}
     if not _intersection([[(piece.start, piece.stop) for piece in pieces] for pieces in strain.values()]):
         return []
     cut = []
@@ -243,11 +251,12 @@ def strain_between(
 
 @dataclass(frozen=True)
 class _Search:
-    """A search: scorer, recordings of each detector, and the settings that turn scores into events."""
+    """A search: scorer, recordings of each detector, settings that turn scores into events, and gaps so far."""
 
     scorer: Scorer
     recordings: Mapping[str, Sequence[Recording]]
     clustering: Clustering
+    gaps: list[Gap] = field(default_factory=list)
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[_Series, float]]:
         """Score a stretch of time piece by piece. Yield the growing series, and the end (GPS s) of the piece.
@@ -261,7 +270,7 @@ class _Search:
         while True:
             high = stop if stop - low <= 1.25 * length else low + length
             following = high
-            for piece in strain_between(self.recordings, whitening.sample_rate, low, high):
+            for piece in strain_between(self.recordings, whitening.sample_rate, low, high, self.gaps.append):
                 goes_on = high < stop and piece.start + piece.duration > high - sample / 2
                 is_later = piece.start > low + sample / 2
                 series = None if is_later else series
@@ -317,20 +326,15 @@ def _streams(
     return streams
 
 
-def _account(
-    recordings: Mapping[str, Sequence[Recording]],
-    series: Sequence[_Series],
-    searched: Sequence[_Series],
-    clustering: Clustering,
-) -> Iterator[Span]:
+def _account(search: _Search, series: Sequence[_Series], searched: Sequence[_Series]) -> Iterator[Span]:
     """Spans from the first sample to the last, in order, each with the reason if it was not searched."""
-    covered = {ifo: _covered(detector_recordings) for ifo, detector_recordings in recordings.items()}
+    covered = {ifo: _covered(detector_recordings) for ifo, detector_recordings in search.recordings.items()}
     edges = sorted({edge for spans in covered.values() for span in spans for edge in span})
-    stride = 1 / clustering.sampling_rate
+    stride = 1 / search.clustering.sampling_rate
     done: list[Span] = []
     for each in series:
         if each in searched:
-            first = each.start + clustering.coalescence_offset - stride / 2
+            first = each.start + search.clustering.coalescence_offset - stride / 2
             done.append(Span(first, first + each.windows * stride))
             before = Span(each.strain_start, first, "PSD, filter and window at its start")
             done += [before, Span(done[-1].stop, each.strain_stop, "filter and window at its end")]
@@ -341,17 +345,22 @@ def _account(
     for span in [*done, Span(edges[-1], edges[-1])]:
         for low, high in itertools.pairwise([at, *(e for e in edges if at < e < span.start), span.start]):
             if high > low:
-                yield Span(low, high, _missing(covered, low, high))
+                yield Span(low, high, _missing(covered, search.gaps, low, high))
         if span.stop > span.start:
             yield span
         at = max(at, span.stop)
 
 
-def _missing(covered: Mapping[str, Sequence[tuple[float, float]]], start: float, stop: float) -> str:
+def _missing(
+    covered: Mapping[str, Sequence[tuple[float, float]]], gaps: Sequence[Gap], start: float, stop: float
+) -> str:
     middle = (start + stop) / 2
     lacking = [ifo for ifo, spans in covered.items() if not any(low <= middle < high for low, high in spans)]
     if lacking:
         return f"no file of {', '.join(lacking)}"
+    missing = described(gaps, start, stop)
+    if missing:
+        return f"missing samples: {missing}"
     is_edge = any(start == low or stop == high for spans in covered.values() for low, high in spans)
     is_cut_off = is_edge and stop - start < EDGE_DURATION + 1e-6
     return "cut off after resampling" if is_cut_off else "missing samples"

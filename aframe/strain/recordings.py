@@ -12,7 +12,8 @@ import numpy as np
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain.frame_files import is_whole_frame_file
-from aframe.strain.resample import Stretch, ratio_of_rates, resample, split_at_gaps
+from aframe.strain.gaps import Gap, Report, described, split_at_gaps
+from aframe.strain.resample import Stretch, ratio_of_rates, resample
 from aframe.types import Array
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
@@ -46,26 +47,6 @@ class Recording:
     def stop(self) -> float:
         """Time one sample after the last, GPS s."""
         return self.start + self.size / self.sample_rate
-
-
-@dataclass(frozen=True, eq=False)
-class Coincident:
-    """Strain of several detectors on one time axis, without gaps.
-
-    Attributes:
-        start: Time of the first sample, GPS s.
-        sample_rate: Sampling rate, Hz.
-        strain: Strain of each detector, double precision, shape (time,).
-    """
-
-    start: float
-    sample_rate: float
-    strain: dict[str, Array]
-
-    @property
-    def duration(self) -> float:
-        """Duration, s."""
-        return len(next(iter(self.strain.values()))) / self.sample_rate
 
 
 def format_gps(time: float) -> str:
@@ -170,7 +151,11 @@ def read(recording: Recording, start: float, stop: float) -> Stretch:
 
 
 def assemble(
-    recordings: Iterable[Recording], sample_rate: float, start: float = -np.inf, stop: float = np.inf
+    recordings: Iterable[Recording],
+    sample_rate: float,
+    start: float = -np.inf,
+    stop: float = np.inf,
+    report: Report | None = None,
 ) -> list[Stretch]:
     """Read one detector's recordings, join contiguous ones, split at gaps, and resample.
 
@@ -179,6 +164,7 @@ def assemble(
         sample_rate: Sampling rate of the result, Hz.
         start: Start of the strain to read, GPS s.
         stop: End of the strain to read, GPS s.
+        report: Called with each gap within recordings; None to report none.
 
     Returns:
         Stretches without gaps, in order of time.
@@ -205,7 +191,7 @@ def assemble(
         else:
             runs.append([stretch])
     joined = (Stretch(r[0].ifo, r[0].start, r[0].sample_rate, np.concatenate([s.data for s in r])) for r in runs)
-    resampled = (resample(piece, sample_rate) for run in joined for piece in split_at_gaps(run))
+    resampled = (resample(piece, sample_rate) for run in joined for piece in split_at_gaps(run, report))
     return [stretch for stretch in resampled if stretch is not None]
 
 
@@ -227,50 +213,14 @@ def read_strain(paths: Sequence[str], ifo: str | None, sample_rate: float) -> di
     recordings = [recording for path in paths for recording in inventory(path, ifo)]
     result: dict[str, list[Stretch]] = {}
     for name in dict.fromkeys(recording.ifo for recording in recordings):
-        result[name] = assemble([r for r in recordings if r.ifo == name], sample_rate)
+        gaps: list[Gap] = []
+        result[name] = assemble([r for r in recordings if r.ifo == name], sample_rate, report=gaps.append)
         if not result[name]:
             raise DataError(
-                f"{', '.join(r.path for r in recordings if r.ifo == name)}: strain of {name} is missing (NaN) "
-                "throughout, or shorter than the anti-alias filter: give another stretch of time"
+                f"{', '.join(r.path for r in recordings if r.ifo == name)}: strain of {name} is missing throughout "
+                f"({described(gaps) or 'shorter than the anti-alias filter'}): give another stretch of time"
             )
     return result
-
-
-def coincident(stretches: Mapping[str, Sequence[Stretch]]) -> list[Coincident]:
-    """Cut strain to the stretches of time that all detectors share.
-
-    Args:
-        stretches: Stretches of each detector, in order of time, at one sample rate.
-
-    Raises:
-        DataError: If the detectors share no time, or their samples do not coincide.
-    """
-    names = list(stretches)
-    cuts = [[stretch] for stretch in stretches[names[0]]]
-    for name in names[1:]:
-        cuts = [
-            [*chosen, other]
-            for chosen in cuts
-            for other in stretches[name]
-            if min(s.stop for s in [*chosen, other]) > max(s.start for s in [*chosen, other])
-        ]
-    if not cuts:
-        spans = "; ".join(f"{n} {s[0].start:.3f} to {s[-1].stop:.3f}" for n, s in stretches.items() if s)
-        raise DataError(f"the detectors have no time in common ({spans or 'no strain'}): give files of the same time")
-    return [_common(chosen) for chosen in cuts]
-
-
-def _common(chosen: Sequence[Stretch]) -> Coincident:
-    start, rate = max(s.start for s in chosen), chosen[0].sample_rate
-    offsets = [(start - s.start) * rate for s in chosen]
-    if any(abs(offset - round(offset)) > 0.01 for offset in offsets):
-        raise DataError(
-            f"samples of {', '.join(s.ifo for s in chosen)} at {start:.3f} were not taken at the same times: "
-            "give files that start a whole number of samples apart"
-        )
-    size = min(len(s.data) - round(offset) for s, offset in zip(chosen, offsets, strict=True))
-    pieces = {s.ifo: s.data[round(o) : round(o) + size] for s, o in zip(chosen, offsets, strict=True)}
-    return Coincident(start, rate, pieces)
 
 
 def _hdf5_inventory(path: str, ifo: str | None) -> list[Recording]:

@@ -113,7 +113,7 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
     edges = "PSD, filter and window at its start", "filter and window at its end"
     assert spans == [
         (2000.0, 2004.375, edges[0]), (2004.375, 2029.125, ""), (2029.125, 2030.0, edges[1]),
-        (2030.0, 2031.0, "missing samples"),
+        (2030.0, 2031.0, "missing samples: NaN in L1"),
         (2031.0, 2035.375, edges[0]), (2035.375, 2059.125, ""), (2059.125, 2060.0, edges[1]),
         (2060.0, 2080.0, "no file of L1"), (2080.0, 2100.0, "no file of H1, L1"),
         (2100.0, 2104.375, edges[0]), (2104.375, 2129.125, ""), (2129.125, 2130.0, edges[1]),
@@ -144,6 +144,23 @@ def test_ends_cut_by_resampling_are_not_called_missing(make_strain, make_model, 
     first, *_, last = searched(make_model("coincidence"), [path]).spans
     assert (first.start, first.stop, first.reason) == (2000.0, 2000.125, "cut off after resampling")
     assert (last.start, last.stop, last.reason) == (2029.875, 2030.0, "cut off after resampling")
+
+
+def test_fill_values_are_no_strain(record, make_model):
+    """The events are those of the same strain with a gap, and their statistics are finite."""
+    path, found = record(40.0, [2009.0, 2035.0]), {}
+    for value in (np.nan, 0.0, -9999.0, 1e30):
+        with h5py.File(path, "r+") as file:
+            file["L1"][20 * 256 : 21 * 256] = value
+        found[value] = searched(make_model("coincidence"), [path])
+    for value in (0.0, -9999.0, 1e30):
+        for name in ("detection_time", "detection_statistic"):
+            np.testing.assert_array_equal(found[value].events[name], found[np.nan].events[name])
+        assert f"missing samples: {value:g} in L1" in [span.reason for span in found[value].spans]
+    with h5py.File(path, "r+") as file:
+        file["L1"][:] = 0.0
+    with pytest.raises(DataError, match=r"no stretch of H1, L1 .*missing samples: 0 in L1\); give longer ones"):
+        search(make_model("coincidence"), [path])
 
 
 def test_too_short_a_recording_is_refused_with_what_it_needs(record, make_model):
