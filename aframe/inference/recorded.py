@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from aframe import storage
-from aframe.errors import DataError, StorageError, strain_of
+from aframe.errors import DataError, strain_of
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing, Whitening
+from aframe.strain.channels import Recording
 from aframe.strain.coincidence import Coincident, coincident
 from aframe.strain.gaps import Gap, Report, described
-from aframe.strain.recordings import SUFFIXES, Recording, assemble, inventory
+from aframe.strain.recordings import NO_CHANNELS, assemble, of_files
 from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
@@ -74,28 +74,9 @@ class _Series:
         return sum(map(len, self.scores))
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
-    """Paths of the files that paths, directories and patterns such as ``data/*.hdf5`` name. Each appears once.
-
-    Raises:
-        StorageError: If a pattern matches no file.
-    """
-    paths: dict[str, None] = {}
-    for pattern in patterns:
-        inside = [path for suffix in SUFFIXES for path in storage.glob(storage.join(pattern, f"*{suffix}"))]
-        matches = inside or ([str(pattern)] if storage.exists(pattern) else storage.glob(pattern))
-        if not matches or (matches == [str(pattern)] and not str(pattern).endswith(SUFFIXES)):
-            raise StorageError(
-                f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
-                "mend the path (it does not exist, or holds other files)"
-            )
-        paths |= dict.fromkeys(matches)
-    return list(paths)
-
-
 def search_recorded(
     scorer: Scorer,
-    paths: Sequence[str],
+    recordings: Mapping[str, Sequence[Recording]],
     clustering: Clustering,
     progress: Callable[[float, float], None] | None = None,
 ) -> SearchedRecordings:
@@ -103,15 +84,14 @@ def search_recorded(
 
     Args:
         scorer: Scores windows. It has the model's preprocessing.
-        paths: HDF5 or GWF files, one or more per detector.
+        recordings: Recordings of each detector, as from ``recordings_of``.
         clustering: Settings that turn scores into events.
         progress: Called with the seconds of strain that are done, and with the total.
 
     Raises:
-        DataError: If a detector is missing or not the model's, or no stretch is long enough to search.
-        StorageError: If a file is missing or damaged.
+        DataError: If no stretch is long enough to search.
+        StorageError: If a file is damaged.
     """
-    recordings = recordings_of(paths, scorer.preprocessing.ifos)
     search = _Search(scorer, recordings, clustering)
     runs = common_time(recordings)
     total, done = sum(stop - start for start, stop in runs), 0.0
@@ -125,6 +105,7 @@ def search_recorded(
     searched = [each for each in series if each.windows >= clustering.integration_size]
     if not searched:
         missing = described(search.gaps)
+        paths = dict.fromkeys(recording.path for parts in recordings.values() for recording in parts)
         raise DataError(
             f"no stretch of {', '.join(scorer.preprocessing.ifos)} without gaps is "
             f"{shortest_duration(scorer.model, clustering):g} s long, which this model needs: "
@@ -198,25 +179,34 @@ def _covered(recordings: Sequence[Recording]) -> list[tuple[float, float]]:
     return spans
 
 
-def recordings_of(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Recording]]:
+def recordings_of(
+    paths: Sequence[str],
+    ifos: Sequence[str],
+    channels: Mapping[str, str] = NO_CHANNELS,
+    tell: Callable[[str], object] | None = None,
+) -> dict[str, list[Recording]]:
     """Recordings in files, by detector.
 
     Args:
         paths: HDF5 or GWF files, one or more per detector.
         ifos: Detectors of the model.
+        channels: Channels that the user chooses, by detector.
+        tell: Called with a sentence about what is left out; None to say nothing.
 
     Raises:
-        DataError: If the files lack a detector of the model, or have others.
+        DataError: If the files lack a detector of the model, or their strain is ambiguous.
         StorageError: If a file is missing or damaged.
     """
-    recordings = [recording for path in paths for recording in inventory(path)]
-    recorded_ifos = {recording.ifo for recording in recordings}
-    if recorded_ifos != set(ifos):
+    recordings = of_files(paths, channels, tell)
+    recorded_ifos = sorted({recording.ifo for recording in recordings})
+    if not set(ifos) <= set(recorded_ifos):
         raise DataError(
-            f"the model searches {', '.join(ifos)} together, "
-            f"the files hold {', '.join(sorted(recorded_ifos)) or 'none'}: "
-            "give files of each of the model's detectors and of no other"
+            f"the model searches {', '.join(ifos)} together, the files hold {', '.join(recorded_ifos)}: "
+            "give files of each of the model's detectors"
         )
+    others = [ifo for ifo in recorded_ifos if ifo not in ifos]
+    if others and tell is not None:
+        tell(f"left out: strain of {', '.join(others)}, since the model searches {', '.join(ifos)}")
     return {ifo: [recording for recording in recordings if recording.ifo == ifo] for ifo in ifos}
 
 

@@ -6,6 +6,7 @@ from aframe import storage
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.paths import Stage
 from aframe.settings.sections import Config
+from aframe.strain.channels import parse_channels
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
 from aframe.strain.gaps import Gap
@@ -31,6 +32,7 @@ def strain_source(config: Config) -> StrainSource:
         max_duration=data.max_duration,
         segments=resolve(data.segments),
         frames=resolve(data.frames),
+        channels=parse_channels(data.channel or (), "channel"),
         asd=None if data.asd is None else curve_path(config, data.asd),
         band=(search.highpass, search.lowpass or search.sample_rate / 2),
         seed=search.seed,

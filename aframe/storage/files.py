@@ -65,6 +65,13 @@ def exists(path: str) -> bool:
     return bool(filesystem.exists(inner))
 
 
+def listed(directory: str) -> list[str]:
+    """Sorted paths of what a directory holds; none for a file. Remote paths include their protocol."""
+    filesystem, inner = fsspec.core.url_to_fs(str(directory))
+    names = filesystem.ls(inner, detail=False) if filesystem.isdir(inner) else []
+    return sorted(filesystem.unstrip_protocol(p) if is_remote(directory) else str(p) for p in names)
+
+
 def glob(pattern: str) -> list[str]:
     """Sorted paths that match a pattern. Remote paths include their protocol."""
     filesystem, inner = fsspec.core.url_to_fs(str(pattern))

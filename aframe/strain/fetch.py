@@ -98,7 +98,8 @@ def _cut(stretches: Sequence[Stretch], start: float, stop: float) -> list[Stretc
 
 def _local(source: StrainSource, ifo: str, start: float, stop: float, report: Report) -> list[Stretch]:
     """What the files of a directory hold of one detector."""
-    files = [recording for recording in recordings.in_directory(source.frames or "") if recording.ifo == ifo]
+    present = recordings.in_directory(source.frames or "", channels=source.channels)
+    files = [recording for recording in present if recording.ifo == ifo]
     low, high = start - EDGE_DURATION, stop + EDGE_DURATION
     return _cut(recordings.assemble(files, source.sample_rate, low, high, report), start, stop)
 

@@ -7,7 +7,7 @@ import pytest
 from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering
 from aframe.inference import recorded
-from aframe.inference.recorded import SearchedRecordings, expand, search_recorded
+from aframe.inference.recorded import SearchedRecordings, recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
@@ -21,7 +21,8 @@ PULSE = 3e-20 * np.exp(-0.5 * ((np.arange(64) - 32) / 1.5) ** 2) * np.cos(0.9 * 
 
 def searched(model: Model, paths: list[str], window: float = 4.0) -> SearchedRecordings:
     offset = model.preprocessing.coalescence_offset
-    return search_recorded(TorchScorer(model), paths, Clustering(4.0, 0.5, window, offset))
+    recordings = recordings_of(paths, model.preprocessing.ifos)
+    return search_recorded(TorchScorer(model), recordings, Clustering(4.0, 0.5, window, offset))
 
 
 def search(model: Model, paths: list[str], window: float = 4.0) -> EventTable:
@@ -122,20 +123,21 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
     assert result.events.livetime == sum(stop - start for start, stop, reason in spans if not reason)
 
 
-def test_paths_are_files_directories_and_patterns(record, tmp_path):
-    paths = [record(1.0, name=name) for name in ("a.hdf5", "b.h5", "c.hdf5")]
-    (tmp_path / "notes.txt").write_text("no strain")
-    assert sorted(expand([str(tmp_path)])) == paths
-    assert expand([str(tmp_path / "*.hdf5"), paths[0], paths[1]]) == [paths[0], paths[2], paths[1]]
-    for nothing in ("d.hdf5", "*.gwf", "notes.txt"):
-        with pytest.raises(StorageError, match=r"is no \.hdf5.* mend the path"):
-            expand([str(tmp_path / nothing)])
-
-
-@pytest.mark.parametrize("ifos", [("H1",), ("H1", "V1"), ("H1", "L1", "V1")])
-def test_other_detectors_than_the_models_are_refused(record, make_model, ifos):
+@pytest.mark.parametrize("ifos", [("H1",), ("H1", "V1")])
+def test_a_missing_detector_is_refused(record, make_model, ifos):
     with pytest.raises(DataError, match=f"the model searches H1, L1 together, the files hold {', '.join(ifos)}"):
         search(make_model("coincidence"), [record(20.0, ifos=ifos)])
+
+
+def test_other_detectors_than_the_models_are_left_out(record, make_model):
+    notes, path = [], record(20.0, ifos=("H1", "L1", "V1"))
+    recordings = recordings_of([path], ("H1", "L1"), tell=notes.append)
+    assert list(recordings) == ["H1", "L1"]
+    assert notes == ["left out: strain of V1, since the model searches H1, L1"]
+    np.testing.assert_array_equal(
+        search(make_model("coincidence"), [path])["detection_statistic"],
+        search(make_model("coincidence"), [record(20.0, name="two.hdf5")])["detection_statistic"],
+    )
 
 
 def test_ends_cut_by_resampling_are_not_called_missing(make_strain, make_model, tmp_path):

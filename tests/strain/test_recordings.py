@@ -11,7 +11,7 @@ from aframe.errors import DataError, StorageError
 from aframe.preprocessing import Whitening
 from aframe.strain import files
 from aframe.strain.coincidence import coincident
-from aframe.strain.recordings import format_gps, in_directory, inventory, read_strain
+from aframe.strain.recordings import expand, format_gps, in_directory, inventory, of_files, read_strain
 from aframe.strain.resample import EDGE_DURATION, Stretch
 from aframe.whitening import whiten_whole
 
@@ -164,6 +164,34 @@ def test_unknown_layouts_and_wrong_files(event, tmp_path):
         read_strain([str(tmp_path / "none.gwf")], None, 2048.0)
     with pytest.raises(DataError, match=r"holds no \.hdf5"):
         in_directory(str(tmp_path / "empty"))
+
+
+def test_paths_are_files_directories_and_patterns(tmp_path):
+    directory = tmp_path / "my [v2] data"
+    directory.mkdir()
+    paths = [str(directory / name) for name in ("a.hdf5", "b.h5", "c[1].hdf5", "d.GWF")]
+    for path in (*paths, directory / "notes.txt"):
+        Path(path).touch()
+    assert expand([str(directory)]) == expand([f"file://{directory}"]) == expand([f"{directory}/"]) == paths
+    assert expand([paths[2], paths[0], paths[2]]) == [paths[2], paths[0]]
+    assert expand([str(tmp_path / "*" / "*.hdf5")]) == [paths[0], paths[2]]
+    for nothing in ("d.hdf5", "*.gwf", "notes.txt"):
+        with pytest.raises(StorageError, match=r"is no \.hdf5.* mend the path"):
+            expand([str(tmp_path / nothing)])
+
+
+def test_files_without_strain_are_left_out_of_a_directory(event, tmp_path):
+    """A directory may hold events of its own strain, and spectra."""
+    notes = []
+    for path in event.values():
+        shutil.copy(path, tmp_path)
+    with h5py.File(tmp_path / "events.hdf5", "w") as file:
+        file["parameters/detection_statistic"] = np.zeros(3)
+    recordings = in_directory(str(tmp_path), tell=notes.append)
+    assert [recording.ifo for recording in recordings] == ["H1", "L1"]
+    assert notes == [f"left out of {tmp_path / 'events.hdf5'}: it holds no time series"]
+    with pytest.raises(DataError, match=r"events\.hdf5 holds no strain in a known layout"):
+        of_files([str(tmp_path / "events.hdf5")])
 
 
 def test_the_same_time_twice_is_refused(event, data_directory):

@@ -1,0 +1,118 @@
+"""Read GWF frame files with LAL, in a process of its own: LAL's frame library crashes on damaged files.
+
+``aframe.strain.frame_files`` starts the process. It sends pickled questions, and gets a pickled answer to each.
+"""
+
+import os
+import pickle
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import lal
+import lalframe
+import numpy as np
+
+from aframe.strain.channels import is_strain_name
+from aframe.types import Array
+
+LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
+"""Bytes of memory that a reader may take, and those for each byte of its file: damaged files ask for any amount."""
+
+READERS: Mapping[int, Any] = {
+    lal.D_TYPE_CODE: lalframe.FrFileReadREAL8TimeSeries,
+    lal.S_TYPE_CODE: lalframe.FrFileReadREAL4TimeSeries,
+}
+"""Readers of the types of floating-point numbers."""
+
+
+def main() -> None:
+    """Answer all questions of standard input on standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what LAL prints is no answer
+    questions = pickle.load(sys.stdin.buffer)
+    memory = LEAST_MEMORY + MEMORY_PER_BYTE * max((os.path.getsize(path) for _, path, *_ in questions), default=0)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    for question, *arguments in questions:
+        try:
+            answer: Any = QUESTIONS[question](*arguments)
+        except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
+            answer = RuntimeError(str(error))
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+def contents(
+    path: str, patterns: tuple[str, ...], chosen: tuple[str, ...]
+) -> tuple[list[tuple[float, float]], dict[str, dict[str, Any] | None]]:
+    """Frames and channels of a file.
+
+    Args:
+        path: Local path.
+        patterns: Patterns of the names of channels whose metadata are read, without their detector.
+        chosen: Names of further channels whose metadata are read.
+
+    Returns:
+        Start (GPS s) and duration (s) of each frame in order of time, and the metadata of each channel. They are None
+        for channels of other names.
+    """
+    file = lalframe.FrameUFrFileOpen(path, "r")
+    table = lalframe.FrameUFrTOCRead(file)
+    frames = [
+        (sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k))
+        for k in range(lalframe.FrameUFrTOCQueryNFrame(table))
+    ]
+    channels: dict[str, dict[str, Any] | None] = {}
+    for kind in ("Adc", "Proc", "Sim"):
+        query = getattr(lalframe, f"FrameUFrTOCQuery{kind}Name")
+        for k in range(getattr(lalframe, f"FrameUFrTOCQuery{kind}N")(table)):
+            name = query(table, k)
+            channels[name] = _metadata(path, file, name) if name in chosen or is_strain_name(name, patterns) else None
+    return sorted(frames), channels
+
+
+def _metadata(path: str, file: Any, name: str) -> dict[str, Any]:
+    channel = lalframe.FrameUFrChanRead(file, name, 0)
+    lalframe.FrameUFrChanVectorExpand(channel)
+    return {
+        "step": lalframe.FrameUFrChanVectorQueryDx(channel, 0),
+        "step_unit": lalframe.FrameUFrChanVectorQueryUnitX(channel, 0),
+        "unit": lalframe.FrameUFrChanVectorQueryUnitY(channel),
+        "dimensions": lalframe.FrameUFrChanVectorQueryNDim(channel),
+        "is_real": lalframe.FrFileQueryChanType(lalframe.FrFileOpenURL(path), name, 0) in READERS,
+    }
+
+
+def samples(path: str, channel: str, start: float, sample_rate: float, size: int) -> Array:
+    """Samples of a channel.
+
+    Args:
+        path: Local path.
+        channel: Name of the channel.
+        start: Time of the first sample, GPS s.
+        sample_rate: Sampling rate, Hz.
+        size: Number of samples.
+
+    Returns:
+        Samples in double precision, shape (size,); NaN where no frame has any.
+    """
+    data = np.full(size, np.nan)
+    opened = lalframe.FrameUFrFileOpen(path, "r")  # the table of contents lasts as long as this
+    table = lalframe.FrameUFrTOCRead(opened)
+    file = lalframe.FrFileOpenURL(path)
+    for k in range(lalframe.FrameUFrTOCQueryNFrame(table)):
+        begin, duration = sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k)
+        if begin >= start + size / sample_rate or begin + duration <= start:
+            continue
+        series = READERS[lalframe.FrFileQueryChanType(file, channel, k)](file, channel, k)
+        first = round((float(series.epoch) - start) * sample_rate)
+        part = series.data.data[max(0, -first) : max(0, size - first)]
+        data[max(0, first) : max(0, first) + len(part)] = part
+    return data
+
+
+QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples}
+
+if __name__ == "__main__":
+    main()
