@@ -41,6 +41,9 @@ NOT_CHOSEN = "is not the chosen channel"
 STRAIN_UNITS = ("", "strain", "dimensionless", "1", "none")
 """Units of strain, in small letters."""
 
+TIME_UNIT = re.compile(r"(s(ec(ond)?s?)?|time)?", re.IGNORECASE)
+"""Units of the steps of a time series. Spectra have Hz, hertz or s^-1."""
+
 LEAST_RATE = 1024.0
 """Sample rate of the slowest strain that observatories publish, Hz. Slower series give way to faster ones."""
 

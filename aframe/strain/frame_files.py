@@ -13,7 +13,7 @@ from typing import Any
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.channels import ANY_STRAIN, NAMELESS, STRAIN_NAMES, Recording, Series, detector, rate_of
+from aframe.strain.channels import ANY_STRAIN, NAMELESS, STRAIN_NAMES, TIME_UNIT, Recording, Series, detector, rate_of
 from aframe.types import Array
 
 HDF5_SIGNATURE = b"\x89HDF"
@@ -123,7 +123,7 @@ def _series(
         flaw = "" if ifo else NAMELESS
         if metadata["dimensions"] != 1 or not metadata["is_real"]:
             flaw = "is no series of floating-point numbers"
-        elif metadata["step_unit"] and not metadata["step_unit"].lower().startswith(("s", "time")):
+        elif not TIME_UNIT.fullmatch(metadata["step_unit"]):
             flaw = f"is in steps of {metadata['step_unit']}, no time series"
         rate = rate_of(metadata["step"]) if metadata["step"] > 0 else 1.0
         for start, stop in stretches:

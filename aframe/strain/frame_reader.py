@@ -20,6 +20,9 @@ from aframe.types import Array
 LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
 """Bytes of memory that a reader may take, and those for each byte of its file: damaged files ask for any amount."""
 
+NO_SUCH_CHANNEL = "Wrong name"
+"""What LAL says of a channel that a frame lacks. Of a damaged frame it says other things."""
+
 READERS: Mapping[int, Any] = {
     lal.D_TYPE_CODE: lalframe.FrFileReadREAL8TimeSeries,
     lal.S_TYPE_CODE: lalframe.FrFileReadREAL4TimeSeries,
@@ -68,20 +71,39 @@ def contents(
         query = getattr(lalframe, f"FrameUFrTOCQuery{kind}Name")
         for k in range(getattr(lalframe, f"FrameUFrTOCQuery{kind}N")(table)):
             name = query(table, k)
-            channels[name] = _metadata(path, file, name) if name in chosen or is_strain_name(name, patterns) else None
+            channels[name] = (
+                _metadata(path, file, name, len(frames)) if name in chosen or is_strain_name(name, patterns) else None
+            )
     return sorted(frames), channels
 
 
-def _metadata(path: str, file: Any, name: str) -> dict[str, Any]:
-    channel = lalframe.FrameUFrChanRead(file, name, 0)
+def _metadata(path: str, file: Any, name: str, count: int) -> dict[str, Any]:
+    """Metadata of a channel, in the first of ``count`` frames that has it."""
+    number = next((k for k in range(count) if _has(file, name, k)), 0)
+    channel = lalframe.FrameUFrChanRead(file, name, number)
     lalframe.FrameUFrChanVectorExpand(channel)
     return {
         "step": lalframe.FrameUFrChanVectorQueryDx(channel, 0),
         "step_unit": lalframe.FrameUFrChanVectorQueryUnitX(channel, 0),
         "unit": lalframe.FrameUFrChanVectorQueryUnitY(channel),
         "dimensions": lalframe.FrameUFrChanVectorQueryNDim(channel),
-        "is_real": lalframe.FrFileQueryChanType(lalframe.FrFileOpenURL(path), name, 0) in READERS,
+        "is_real": lalframe.FrFileQueryChanType(lalframe.FrFileOpenURL(path), name, number) in READERS,
     }
+
+
+def _has(file: Any, name: str, number: int) -> bool:
+    """Whether a frame has a channel.
+
+    Raises:
+        RuntimeError: If the frame is damaged.
+    """
+    try:
+        lalframe.FrameUFrChanRead(file, name, number)
+    except RuntimeError as error:
+        if str(error) == NO_SUCH_CHANNEL:
+            return False
+        raise
+    return True
 
 
 def samples(path: str, channel: str, start: float, sample_rate: float, size: int) -> Array:
@@ -105,7 +127,12 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
         begin, duration = sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k)
         if begin >= start + size / sample_rate or begin + duration <= start:
             continue
-        series = READERS[lalframe.FrFileQueryChanType(file, channel, k)](file, channel, k)
+        try:
+            series = READERS[lalframe.FrFileQueryChanType(file, channel, k)](file, channel, k)
+        except RuntimeError:
+            if _has(opened, channel, k):
+                raise
+            continue
         first = round((float(series.epoch) - start) * sample_rate)
         part = series.data.data[max(0, -first) : max(0, size - first)]
         data[max(0, first) : max(0, first) + len(part)] = part

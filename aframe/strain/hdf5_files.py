@@ -10,7 +10,7 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.channels import NAMELESS, SITES, Recording, Series, detector, rate_of
+from aframe.strain.channels import NAMELESS, SITES, TIME_UNIT, Recording, Series, detector, rate_of
 from aframe.types import Array
 
 TIMES = (("x0", "dx"), ("start_time", "delta_t"))
@@ -147,7 +147,7 @@ def _flaw(dataset: h5py.Dataset, start: float, step: float) -> str:
         DataError: If it may be strain, and its compression is not installed.
     """
     unit = _text(dataset.attrs.get("xunit", ""))
-    if unit and not unit.lower().startswith(("s", "time")):
+    if not TIME_UNIT.fullmatch(unit):
         return f"is in steps of {unit}, no time series"
     if dataset.dtype.kind != "f" or dataset.ndim != 1:
         shape = "" if dataset.ndim == 1 else f" in {dataset.ndim} dimensions"

@@ -14,12 +14,15 @@ START, RATE = 1000000000, 512
 NOISE = np.random.default_rng(0).normal(0, 1e-21, 16 * RATE)
 
 
-def write(path, channels, spans=((0, 16),)):
-    """A file with a frame for each span (s after ``START``). Channels are names with data, rate and unit."""
+def write(path, channels, spans=((0, 16),), lacking=()):
+    """A file with a frame for each span (s after ``START``). Channels are names with data, rate and unit.
+
+    The frames with numbers in ``lacking`` have none.
+    """
     file = lalframe.FrameUFrFileOpen(str(path), "w")
     for number, (low, high) in enumerate(spans):
         frame = lalframe.FrameNew(lal.LIGOTimeGPS(START + low), float(high - low), "LIGO", 0, number, 0)
-        for name, (data, rate, unit) in channels.items():
+        for name, (data, rate, unit) in channels.items() if number not in lacking else ():
             part = data[low * rate : high * rate]
             series = lal.CreateREAL8TimeSeries(
                 name, lal.LIGOTimeGPS(START + low), 0.0, 1 / rate, lal.Unit(unit), len(part)
@@ -64,6 +67,27 @@ def test_a_missing_frame_is_a_gap(tmp_path, capfd):
     np.testing.assert_array_equal(first.data, NOISE[: 6 * RATE])
     np.testing.assert_array_equal(second.data, NOISE[10 * RATE :])
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_frame_without_the_channel_is_a_gap(tmp_path):
+    spans, gaps = ((0, 2), (2, 6), (6, 16)), []
+    path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, spans, lacking=(1,))
+    first, second = assemble(inventory(path), float(RATE), report=gaps.append)
+    assert (first.stop - START, second.start - START) == (2, 6)
+    assert [(gap.start - START, gap.stop - START, gap.value) for gap in gaps] == [(2, 6, "NaN")]
+    np.testing.assert_array_equal(second.data, NOISE[6 * RATE :])
+
+
+def test_a_spectrum_is_no_strain(tmp_path):
+    file = lalframe.FrameUFrFileOpen(str(tmp_path / "H.gwf"), "w")
+    frame = lalframe.FrameNew(lal.LIGOTimeGPS(START), 16.0, "LIGO", 0, 0, 0)
+    spectrum = lal.CreateREAL8FrequencySeries("H1:STRAIN_X", lal.LIGOTimeGPS(START), 0.0, 0.25, lal.Unit("strain"), 10)
+    spectrum.data.data = np.ones(10)
+    lalframe.FrameAddREAL8FrequencySeriesProcData(frame, spectrum, 3)
+    lalframe.FrameUFrameHWrite(file, frame)
+    del file
+    with pytest.raises(DataError, match=r"holds no strain: 'H1:STRAIN_X' is in steps of s\^-1, no time series"):
+        inventory(str(tmp_path / "H.gwf"))
 
 
 def test_channels(tmp_path):
