@@ -62,6 +62,12 @@ def two_strains(run: Path) -> None:
             target.copy("H1", name)
 
 
+def file_twice(run: Path) -> None:
+    """Copy a file of strain under another name."""
+    frames()(run)
+    (run / "frames" / "copy.hdf5").write_bytes((run / "frames" / "H1.hdf5").read_bytes())
+
+
 def cut(run: Path) -> None:
     """Truncate the second file of strain."""
     frames()(run)

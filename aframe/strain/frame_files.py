@@ -72,24 +72,24 @@ def series_in(paths: Sequence[str], channels: Mapping[str, str]) -> dict[str, li
     return {path: list(_series(path, *answer)) for path, answer in zip(paths, answers, strict=True)}
 
 
-def read(recording: Recording, low: int, high: int) -> Array:
-    """Read samples of a recording.
+def read(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
+    """Read samples of recordings.
 
     Args:
-        recording: Recording.
-        low: First sample.
-        high: Sample after the last one.
+        parts: Recordings, each with its first sample to read and the one after the last.
 
     Returns:
-        Strain in double precision, shape (high - low,).
+        Strain in double precision, each of shape (last - first,).
 
     Raises:
-        StorageError: If the file is missing or damaged.
+        StorageError: If a file is missing or damaged.
     """
-    start = recording.start + low / recording.sample_rate
-    question = ("samples", recording.path, recording.channel, start, recording.sample_rate, high - low)
-    (data,) = _answers([question])
-    return data
+    return _answers(
+        [
+            ("samples", r.path, r.channel, r.start + first / r.sample_rate, r.sample_rate, last - first)
+            for r, first, last in parts
+        ]
+    )
 
 
 def _check_file(path: str) -> None:
@@ -140,6 +140,8 @@ def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
     Raises:
         StorageError: If a file is damaged.
     """
+    if not questions:
+        return []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     child = subprocess.run(
         [sys.executable, "-P", "-c", READER], input=pickle.dumps(questions), capture_output=True, check=False,

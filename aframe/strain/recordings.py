@@ -23,6 +23,9 @@ MOST_NAMED = 5
 SIZE_OF_TYPICAL = 2**12
 """Number of samples of which a usual value is taken."""
 
+TOLERANCE = 0.1
+"""Largest error of recorded times, in samples."""
+
 NO_CHANNELS: Mapping[str, str] = {}
 """No choice of channels."""
 
@@ -47,12 +50,9 @@ def expand(patterns: Sequence[str]) -> list[str]:
     """
     paths: dict[str, None] = {}
     for pattern in (str(each).removeprefix("file://") for each in patterns):
-        if not storage.exists(pattern):
-            matches = storage.glob(pattern)
-        else:
-            inside = storage.listed(pattern)
-            matches = [path for path in inside if path.lower().endswith(SUFFIXES)] if inside else [pattern]
-        if not matches or (matches == [pattern] and not pattern.lower().endswith(SUFFIXES)):
+        matches = storage.listed(pattern) or [pattern] if storage.exists(pattern) else storage.glob(pattern)
+        matches = [path for path in matches if path.lower().endswith(SUFFIXES)]
+        if not matches:
             raise StorageError(
                 f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
                 "mend the path (it does not exist, or holds other files)"
@@ -200,7 +200,7 @@ def _abridged(words: Sequence[str], separator: str = ", ") -> str:
 def typical(recording: Recording) -> float:
     """Median absolute value of some samples in the middle of a recording; NaN if none is finite."""
     low = max(0, (recording.size - SIZE_OF_TYPICAL) // 2)
-    data = np.abs(_samples(recording, low, min(recording.size, low + SIZE_OF_TYPICAL)))
+    data = np.abs(_samples([(recording, low, min(recording.size, low + SIZE_OF_TYPICAL))])[0])
     return float(np.median(data[np.isfinite(data)])) if np.isfinite(data).any() else np.nan
 
 
@@ -215,15 +215,27 @@ def read(recording: Recording, start: float, stop: float) -> Stretch:
     Raises:
         StorageError: If the file is missing or damaged. The message names the time.
     """
-    rate = recording.sample_rate
-    low = max(0, round((start - recording.start) * rate))
-    high = min(recording.size, round((stop - recording.start) * rate))
-    return Stretch(recording.ifo, recording.start + low / rate, rate, _samples(recording, low, high))
+    return _read([recording], start, stop)[0]
 
 
-def _samples(recording: Recording, low: int, high: int) -> Array:
-    source = frame_files if frame_files.is_frame_file(recording.path) else hdf5_files
-    return source.read(recording, low, high)
+def _read(recordings: Sequence[Recording], start: float, stop: float) -> list[Stretch]:
+    """Read the parts of recordings in [start, stop)."""
+    lows = [max(0, round((start - r.start) * r.sample_rate)) if start > r.start else 0 for r in recordings]
+    highs = [round((stop - r.start) * r.sample_rate) if stop < r.stop else r.size for r in recordings]
+    data = _samples(list(zip(recordings, lows, highs, strict=True)))
+    return [
+        Stretch(r.ifo, r.start + low / r.sample_rate, r.sample_rate, samples)
+        for r, low, samples in zip(recordings, lows, data, strict=True)
+    ]
+
+
+def _samples(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
+    """Samples of parts of recordings, each given by its first sample and the one after its last."""
+    are_frames = [frame_files.is_frame_file(recording.path) for recording, _, _ in parts]
+    frames = iter(frame_files.read([part for part, is_frame in zip(parts, are_frames, strict=True) if is_frame]))
+    return [
+        next(frames) if is_frame else hdf5_files.read(*part) for part, is_frame in zip(parts, are_frames, strict=True)
+    ]
 
 
 def check_recordings(
@@ -243,7 +255,7 @@ def check_recordings(
         mend: Advice in case of a missing detector.
 
     Raises:
-        DataError: With the detectors in the files, or with the file and both rates.
+        DataError: With the detectors in the files, with the file and both rates, or with two files of the same time.
     """
     recordings = list(recordings)
     recorded_ifos = sorted({recording.ifo for recording in recordings})
@@ -256,6 +268,28 @@ def check_recordings(
                 ratio_of_rates(recording.ifo, recording.start, recording.sample_rate, sample_rate)
             except DataError as error:
                 raise DataError(f"{recording.path}: {error}") from None
+    for ifo in ifos:
+        check_apart([recording for recording in recordings if recording.ifo == ifo])
+
+
+def check_apart(recordings: Iterable[Recording]) -> None:
+    """Check that no time of a detector is in two recordings.
+
+    Args:
+        recordings: Recordings of one detector, in any order.
+
+    Raises:
+        DataError: With both files and channels.
+    """
+    last: Recording | None = None
+    for recording in sorted(recordings, key=lambda r: r.start):
+        if last is not None and recording.start < last.stop - TOLERANCE / recording.sample_rate:
+            raise DataError(
+                f"{last.path} ({last.channel}) and {recording.path} ({recording.channel}) both have strain of "
+                f"{recording.ifo} at {format_gps(recording.start)}: give each stretch of time once, or choose a "
+                "channel (--channel, channel in [luigi_data])"
+            )
+        last = recording if last is None or recording.stop > last.stop else last
 
 
 def assemble(
@@ -280,20 +314,12 @@ def assemble(
     Raises:
         DataError: If recordings overlap, or their rates do not allow resampling.
     """
+    parts = [r for r in sorted(recordings, key=lambda r: r.start) if min(stop, r.stop) > max(start, r.start)]
+    check_apart(parts)
     runs: list[list[Stretch]] = []
-    for recording in sorted(recordings, key=lambda r: r.start):
-        low, high = max(start, recording.start), min(stop, recording.stop)
-        if high <= low:
-            continue
-        stretch = read(recording, low, high)
+    for stretch in _read(parts, start, stop):
         previous = runs[-1][-1] if runs else None
-        tolerance = 0.1 / recording.sample_rate
-        if previous is not None and previous.stop > stretch.start + tolerance:
-            raise DataError(
-                f"{recording.path} has strain of {recording.ifo} at {stretch.start:.3f} that another file has too: "
-                "give each stretch of time once"
-            )
-        joins = previous is not None and abs(previous.stop - stretch.start) <= tolerance
+        joins = previous is not None and abs(previous.stop - stretch.start) <= TOLERANCE / stretch.sample_rate
         if previous is not None and joins and previous.sample_rate == stretch.sample_rate:
             runs[-1].append(stretch)
         else:

@@ -43,8 +43,8 @@ def test_frames_as_they_were_written(path):
     (recording,) = inventory(path)
     assert (recording.ifo, recording.channel) == ("H1", "H1:GDS-CALIB_STRAIN")
     assert (recording.start, recording.sample_rate, recording.size) == (START, RATE, len(NOISE))
-    np.testing.assert_array_equal(read(recording, 0, len(NOISE)), NOISE)
-    np.testing.assert_array_equal(read(recording, 100, 300), NOISE[100:300])
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+    np.testing.assert_array_equal(read([(recording, 100, 300)])[0], NOISE[100:300])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_contents_count_and_names_do_not(path, tmp_path, name):
     other = Path(path).rename(tmp_path / "files [a]" / name)
     (recording,) = inventory(str(other))
     assert (recording.ifo, recording.start) == ("H1", START)
-    np.testing.assert_array_equal(read(recording, 0, len(NOISE)), NOISE)
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
 
 
 def test_a_missing_frame_is_a_gap(tmp_path, capfd):
@@ -111,7 +111,7 @@ def test_channels(tmp_path):
     with pytest.raises(DataError, match="H1:GDS-CALIB_STRAIN and H1:GDS-CALIB_STRAIN_CLEAN: choose with --channel"):
         of_files([path])
     (recording,) = of_files([path], {"H1": "GDS-CALIB_STRAIN_CLEAN"})
-    np.testing.assert_array_equal(read(recording, 0, 10), NOISE[:10])
+    np.testing.assert_array_equal(read([(recording, 0, 10)])[0], NOISE[:10])
 
 
 @pytest.mark.parametrize("place", [0.3, 0.5, 0.7])

@@ -196,7 +196,10 @@ def test_files_without_strain_are_left_out_of_a_directory(event, tmp_path):
 
 def test_the_same_time_twice_is_refused(event, data_directory):
     high = str(data_directory / "strain" / "H-H1_GWOSC_16KHZ_R1-1126259447-32.hdf5")
-    with pytest.raises(DataError, match="another file has too"):
+    with pytest.raises(
+        DataError,
+        match=r"hdf5 \(/strain/Strain\) and .* both have strain of H1 at 1126259447: give",
+    ):
         read_strain([event["H1"], high], None, 2048.0)
 
 
