@@ -347,7 +347,7 @@ def _missing(
     middle = (start + stop) / 2
     lacking = [ifo for ifo, spans in covered.items() if not any(low <= middle < high for low, high in spans)]
     if lacking:
-        return f"no file of {', '.join(lacking)}"
+        return f"no recording of {', '.join(lacking)}"
     missing = described(gaps, start, stop)
     if missing:
         return f"missing samples: {missing}"

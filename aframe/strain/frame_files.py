@@ -111,8 +111,8 @@ def _series(
     """Series of a file. A channel has one for each stretch of frames without a hole."""
     stretches: list[list[float]] = []
     for start, duration in frames:
-        if stretches and abs(start - stretches[-1][1]) < 1e-6:
-            stretches[-1][1] = start + duration
+        if stretches and start < stretches[-1][1] + 1e-6:
+            stretches[-1][1] = max(stretches[-1][1], start + duration)
         else:
             stretches.append([start, start + duration])
     for name, metadata in channels.items():

@@ -116,9 +116,9 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
         (2000.0, 2004.375, edges[0]), (2004.375, 2029.125, ""), (2029.125, 2030.0, edges[1]),
         (2030.0, 2031.0, "missing samples: NaN in L1"),
         (2031.0, 2035.375, edges[0]), (2035.375, 2059.125, ""), (2059.125, 2060.0, edges[1]),
-        (2060.0, 2080.0, "no file of L1"), (2080.0, 2100.0, "no file of H1, L1"),
+        (2060.0, 2080.0, "no recording of L1"), (2080.0, 2100.0, "no recording of H1, L1"),
         (2100.0, 2104.375, edges[0]), (2104.375, 2129.125, ""), (2129.125, 2130.0, edges[1]),
-        (2130.0, 2140.0, "no file of H1, L1"), (2140.0, 2142.0, "too short"),
+        (2130.0, 2140.0, "no recording of H1, L1"), (2140.0, 2142.0, "too short"),
     ]  # fmt: skip
     assert result.events.livetime == sum(stop - start for start, stop, reason in spans if not reason)
 

@@ -69,6 +69,12 @@ def test_a_missing_frame_is_a_gap(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_frame_that_is_there_twice(tmp_path):
+    path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, ((0, 6), (4, 6), (6, 16)))
+    (recording,) = inventory(path)
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+
+
 def test_a_frame_without_the_channel_is_a_gap(tmp_path):
     spans, gaps = ((0, 2), (2, 6), (6, 16)), []
     path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, spans, lacking=(1,))
