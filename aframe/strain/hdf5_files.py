@@ -160,8 +160,8 @@ def _flaw(dataset: h5py.Dataset, start: float, step: float) -> str:
     if missing and not _is_readable(dataset):
         name = codes[missing[0]].decode() or "a filter"
         raise DataError(
-            f"{dataset.file.filename}: {dataset.name} is compressed with {name} (HDF5 filter {missing[0]}), which is not "
-            "installed: let HDF5_PLUGIN_PATH name its directory, or write the file with gzip"
+            f"{dataset.file.filename}: {dataset.name} is compressed with {name} (HDF5 filter {missing[0]}), which is "
+            "not installed: let HDF5_PLUGIN_PATH name its directory, or write the file with gzip"
         )
     return ""
 
