@@ -15,13 +15,13 @@ LARGEST_REPEATED_STEP = 1e-6
 """Largest step between samples of one value, in median steps. Of measured samples, one in a million is as close."""
 
 LEAST_REPEATS = 4
-"""Number of equal samples that are a dropout, if the strain jumps to them or from them."""
+"""Largest number of equal samples that are no dropout at any sample rate."""
 
 LARGEST_DEVIATION = 1e4
 """Largest deviation of measured strain from its median, in median deviations. Glitches are a thousand times smaller."""
 
 LARGEST_STEP = 1e3
-"""Largest step of measured strain to or from a dropout, in median steps."""
+"""Largest step of measured strain from a sample to the next, in median steps. In open data it is 8."""
 
 SIZE_OF_MEDIAN = 2**16
 """Number of samples of which medians are taken."""
@@ -54,9 +54,9 @@ Report = Callable[[Gap], object]
 def split_at_gaps(stretch: Stretch, report: Report | None = None) -> list[Stretch]:
     """Split a stretch into contiguous pieces of measured samples.
 
-    Samples are missing if they are NaN or infinite, equal for longer than ``LONGEST_REPEAT``, equal after or before a
-    step that no noise makes, or farther from the median than any noise or glitch. Near samples of the last two kinds,
-    filters may have spoilt the strain, so ``EDGE_DURATION`` on either side is left out too.
+    Samples are missing if they are NaN or infinite, equal for longer than ``LONGEST_REPEAT``, at a step that no noise
+    makes, or farther from the median than any noise or glitch. Near samples of the last two kinds, filters may have
+    spoilt the strain, so ``EDGE_DURATION`` on either side is left out too.
 
     Args:
         stretch: Strain, shape (time,).
@@ -101,17 +101,17 @@ def _missing(data: Array, sample_rate: float) -> tuple[Array, Array]:
     thin = max(1, len(data) // SIZE_OF_MEDIAN)
     step = _median(steps[::thin][steps[::thin] > 0])
     for low, last in _runs(steps <= LARGEST_REPEATED_STEP * step):
-        size = last + 1 - low
-        edges = [steps[k] for k in (low - 1, last) if 0 <= k < len(steps) and np.isfinite(steps[k])]
-        if size > max(LONGEST_REPEAT * sample_rate, LEAST_REPEATS):
+        if last + 1 - low > max(LONGEST_REPEAT * sample_rate, LEAST_REPEATS):
             is_missing[low : last + 1] = True
-        elif size >= LEAST_REPEATS:
-            is_jump[low : last + 1] = step > 0 and max(edges, default=0.0) > LARGEST_STEP * step
-    values = data[::thin][~(is_missing | is_jump)[::thin]]
+    values = data[::thin][~is_missing[::thin]]
     median = _median(values)
     largest = LARGEST_DEVIATION * _median(np.abs(values - median))
     if largest > 0:
         is_jump |= ~is_missing & ((data > median + largest) | (data < median - largest))
+    is_measured = ~(is_missing | is_jump)
+    is_step = (steps > LARGEST_STEP * step) & is_measured[1:] & is_measured[:-1] & (step > 0)
+    is_jump[1:] |= is_step
+    is_jump[:-1] |= is_step
     return is_missing | is_jump, is_jump
 
 
@@ -131,5 +131,5 @@ def _runs(flags: Array, joined: int = 0) -> list[tuple[int, int]]:
 
 def _text(samples: Array) -> str:
     """The value of all samples, or their range."""
-    names = [f"{value:.6g}".replace("nan", "NaN") for value in np.unique(samples)[[0, -1]]]
-    return " to ".join(dict.fromkeys(names))
+    values = [np.fmin.reduce(samples), np.fmax.reduce(samples), *samples[np.isnan(samples)][:1]]
+    return " to ".join(dict.fromkeys(f"{value:.6g}".replace("nan", "NaN") for value in values))

@@ -55,7 +55,17 @@ def test_near_a_jump_strain_is_left_out_too(noise):
     noise[8 * RATE] = -9999.0
     assert split(noise) == ([(0, 7.875), (8.125 + 1 / RATE, 20)], [(8, 8 + 1 / RATE, "-9999")])
     noise[8 * RATE : 8 * RATE + 8] = 5000 * SIGMA  # too short for a constant, but no noise jumps so far
-    assert split(noise) == ([(0, 7.875), (8.125 + 8 / RATE, 20)], [(8, 8 + 8 / RATE, "5e-18")])
+    pieces, ((start, stop, _),) = split(noise)
+    assert pieces == [(0, 7.875 - 1 / RATE), (8.125 + 9 / RATE, 20)]
+    assert (start, stop) == (8 - 1 / RATE, 8 + 9 / RATE)
+
+
+def test_steps_are_gaps_and_what_is_between_them_is_strain(noise):
+    """A level that is not the strain's may be measured; its ends are not."""
+    noise[8 * RATE : 12 * RATE] += 3000 * SIGMA
+    pieces, gaps = split(noise)
+    assert pieces == [(0, 7.875 - 1 / RATE), (8.125 + 1 / RATE, 11.875 - 1 / RATE), (12.125 + 1 / RATE, 20)]
+    assert [gap[0] for gap in gaps] == [8 - 1 / RATE, 12 - 1 / RATE]
 
 
 def test_a_detector_out_of_lock_is_one_gap(noise):
