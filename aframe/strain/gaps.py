@@ -8,14 +8,14 @@ import numpy as np
 from aframe.strain.resample import EDGE_DURATION, Stretch
 from aframe.types import Array
 
-LONGEST_REPEAT = 0.1
-"""Longest time for which measured strain may have one value, s."""
+LONGEST_LINE = 0.1
+"""Longest time for which measured strain may have one value, or lie on a straight line between two, s."""
 
-LARGEST_REPEATED_STEP = 1e-6
-"""Largest step between samples of one value, in median steps. Of measured samples, one in a million is as close."""
+STRAIGHT = 1e-6
+"""Largest change of a step in a straight line, in median changes. Of measured samples, one in a million is as close."""
 
-LEAST_REPEATS = 4
-"""Largest number of equal samples that are no dropout at any sample rate."""
+LEAST_SIZE = 4
+"""Largest number of samples that may lie on a line at any sample rate."""
 
 LARGEST_DEVIATION = 1e4
 """Largest deviation of measured strain from its median, in median deviations. Glitches are a thousand times smaller."""
@@ -54,7 +54,7 @@ Report = Callable[[Gap], object]
 def split_at_gaps(stretch: Stretch, report: Report | None = None) -> list[Stretch]:
     """Split a stretch into contiguous pieces of measured samples.
 
-    Samples are missing if they are NaN or infinite, equal for longer than ``LONGEST_REPEAT``, at a step that no noise
+    Samples are missing if they are NaN or infinite, on a line for longer than ``LONGEST_LINE``, at a step that no noise
     makes, or farther from the median than any noise or glitch. Near samples of the last two kinds, filters may have
     spoilt the strain, so ``EDGE_DURATION`` on either side is left out too.
 
@@ -97,12 +97,14 @@ def _missing(data: Array, sample_rate: float) -> tuple[Array, Array]:
     """Samples that were not measured, and those of them to which the strain jumps, each of shape (time,)."""
     is_missing, is_jump = ~np.isfinite(data), np.zeros(len(data), bool)
     with np.errstate(invalid="ignore"):
-        steps = np.abs(np.diff(data))
+        steps = np.diff(data)
+        bends = np.abs(np.diff(steps))
+        np.abs(steps, out=steps)
     thin = max(1, len(data) // SIZE_OF_MEDIAN)
-    step = _median(steps[::thin][steps[::thin] > 0])
-    for low, last in _runs(steps <= LARGEST_REPEATED_STEP * step):
-        if last + 1 - low > max(LONGEST_REPEAT * sample_rate, LEAST_REPEATS):
-            is_missing[low : last + 1] = True
+    step, bend = (_median(values[::thin][values[::thin] > 0]) for values in (steps, bends))
+    for low, last in _runs(bends <= STRAIGHT * bend):
+        if last + 2 - low > max(LONGEST_LINE * sample_rate, LEAST_SIZE):
+            is_missing[low : last + 2] = True
     values = data[::thin][~is_missing[::thin]]
     median = _median(values)
     largest = LARGEST_DEVIATION * _median(np.abs(values - median))

@@ -76,6 +76,12 @@ def test_a_detector_out_of_lock_is_one_gap(noise):
     assert " to " in value
 
 
+def test_a_line_across_a_dropout_is_a_gap(noise):
+    noise[8 * RATE : 10 * RATE] = np.linspace(noise[8 * RATE - 1], noise[10 * RATE], 2 * RATE + 2)[1:-1]
+    pieces, _ = split(noise)
+    assert np.ravel(pieces) == pytest.approx([0, 8, 10, 20], abs=1.5 / RATE)
+
+
 def test_zeros_with_rounding_errors_are_zeros(noise):
     noise[8 * RATE : 10 * RATE] *= 1e-9
     assert split(noise)[0] == [(0, 8), (10, 20)]
