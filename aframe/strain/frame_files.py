@@ -142,7 +142,8 @@ def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
     """
     if not questions:
         return []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each takes memory, and none has work
+    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     child = subprocess.run(
         [sys.executable, "-P", "-c", READER], input=pickle.dumps(questions), capture_output=True, check=False,
         env=environment,

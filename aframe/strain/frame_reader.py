@@ -36,7 +36,8 @@ def main() -> None:
     os.dup2(2, 1)  # what LAL prints is no answer
     questions = pickle.load(sys.stdin.buffer)
     memory = LEAST_MEMORY + MEMORY_PER_BYTE * max((os.path.getsize(path) for _, path, *_ in questions), default=0)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    _, largest = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory if largest < 0 else min(memory, largest), largest))
     for question, *arguments in questions:
         try:
             answer: Any = QUESTIONS[question](*arguments)
