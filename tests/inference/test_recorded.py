@@ -150,15 +150,15 @@ def test_ends_cut_by_resampling_are_not_called_missing(make_strain, make_model, 
 
 def test_fill_values_are_no_strain(record, make_model):
     """The events are those of the same strain with a gap, and their statistics are finite."""
-    path, found = record(40.0, [2009.0, 2035.0]), {}
+    path, results = record(40.0, [2009.0, 2035.0]), {}
     for value in (np.nan, 0.0, -9999.0, 1e30):
         with h5py.File(path, "r+") as file:
             file["L1"][20 * 256 : 21 * 256] = value
-        found[value] = searched(make_model("coincidence"), [path])
+        results[value] = searched(make_model("coincidence"), [path])
     for value in (0.0, -9999.0, 1e30):
         for name in ("detection_time", "detection_statistic"):
-            np.testing.assert_array_equal(found[value].events[name], found[np.nan].events[name])
-        assert f"missing samples: {value:g} in L1" in [span.reason for span in found[value].spans]
+            np.testing.assert_array_equal(results[value].events[name], results[np.nan].events[name])
+        assert f"missing samples: {value:g} in L1" in [span.reason for span in results[value].spans]
     with h5py.File(path, "r+") as file:
         file["L1"][:] = 0.0
     with pytest.raises(DataError, match=r"no stretch of H1, L1 .*missing samples: 0 in L1\); give longer ones"):
