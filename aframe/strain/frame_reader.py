@@ -3,6 +3,7 @@
 ``aframe.strain.frame_files`` starts the process. It sends pickled questions, and gets a pickled answer to each.
 """
 
+import contextlib
 import os
 import pickle
 import resource
@@ -10,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import lal
 import lalframe
 import numpy as np
 
@@ -24,10 +24,10 @@ NO_SUCH_CHANNEL = "Wrong name"
 """What LAL says of a channel that a frame lacks. Of a damaged frame it says other things."""
 
 READERS: Mapping[int, Any] = {
-    lal.D_TYPE_CODE: lalframe.FrFileReadREAL8TimeSeries,
-    lal.S_TYPE_CODE: lalframe.FrFileReadREAL4TimeSeries,
+    lalframe.FRAMEU_FR_VECT_8R: lalframe.FrFileReadREAL8TimeSeries,
+    lalframe.FRAMEU_FR_VECT_4R: lalframe.FrFileReadREAL4TimeSeries,
 }
-"""Readers of the types of floating-point numbers."""
+"""Readers of the types of floating-point numbers, the usual one first."""
 
 
 def main() -> None:
@@ -72,39 +72,49 @@ def contents(
         query = getattr(lalframe, f"FrameUFrTOCQuery{kind}Name")
         for k in range(getattr(lalframe, f"FrameUFrTOCQuery{kind}N")(table)):
             name = query(table, k)
-            channels[name] = (
-                _metadata(path, file, name, len(frames)) if name in chosen or is_strain_name(name, patterns) else None
-            )
+            is_read = name in chosen or is_strain_name(name, patterns)
+            channels[name] = _metadata(file, name, len(frames)) if is_read else None
     return sorted(frames), channels
 
 
-def _metadata(path: str, file: Any, name: str, count: int) -> dict[str, Any]:
+def _metadata(file: Any, name: str, count: int) -> dict[str, Any]:
     """Metadata of a channel, in the first of ``count`` frames that has it."""
-    number = next((k for k in range(count) if _has(file, name, k)), 0)
-    channel = lalframe.FrameUFrChanRead(file, name, number)
-    lalframe.FrameUFrChanVectorExpand(channel)
+    channel = next(filter(None, (_channel(file, name, k) for k in range(count))))
     return {
         "step": lalframe.FrameUFrChanVectorQueryDx(channel, 0),
         "step_unit": lalframe.FrameUFrChanVectorQueryUnitX(channel, 0),
         "unit": lalframe.FrameUFrChanVectorQueryUnitY(channel),
         "dimensions": lalframe.FrameUFrChanVectorQueryNDim(channel),
-        "is_real": lalframe.FrFileQueryChanType(lalframe.FrFileOpenURL(path), name, number) in READERS,
+        "is_real": lalframe.FrameUFrChanVectorQueryType(channel) in READERS,
     }
 
 
-def _has(file: Any, name: str, number: int) -> bool:
-    """Whether a frame has a channel.
+def _channel(file: Any, name: str, number: int) -> Any:
+    """A channel in a frame; None if the frame lacks it.
 
     Raises:
         RuntimeError: If the frame is damaged.
     """
     try:
-        lalframe.FrameUFrChanRead(file, name, number)
+        return lalframe.FrameUFrChanRead(file, name, number)
     except RuntimeError as error:
-        if str(error) == NO_SUCH_CHANNEL:
-            return False
-        raise
-    return True
+        if str(error) != NO_SUCH_CHANNEL:
+            raise
+    return None
+
+
+def _series(opened: Any, file: Any, name: str, number: int) -> Any:
+    """Time series of a channel in a frame; None if the frame lacks it. A reader refuses all other types.
+
+    Raises:
+        RuntimeError: If the frame is damaged.
+    """
+    for reader in READERS.values():
+        with contextlib.suppress(RuntimeError):
+            return reader(file, name, number)
+    if _channel(opened, name, number) is not None:
+        raise RuntimeError(f"{name} has no floating-point numbers in frame {number}")
+    return None
 
 
 def samples(path: str, channel: str, start: float, sample_rate: float, size: int) -> Array:
@@ -128,11 +138,8 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
         begin, duration = sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k)
         if begin >= start + size / sample_rate or begin + duration <= start:
             continue
-        try:
-            series = READERS[lalframe.FrFileQueryChanType(file, channel, k)](file, channel, k)
-        except RuntimeError:
-            if _has(opened, channel, k):
-                raise
+        series = _series(opened, file, channel, k)
+        if series is None:
             continue
         first = round((float(series.epoch) - start) * sample_rate)
         part = series.data.data[max(0, -first) : max(0, size - first)]
