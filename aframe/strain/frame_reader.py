@@ -79,7 +79,9 @@ def contents(
 
 def _metadata(file: Any, name: str, count: int) -> dict[str, Any]:
     """Metadata of a channel, in the first of ``count`` frames that has it."""
-    channel = next(filter(None, (_channel(file, name, k) for k in range(count))))
+    channel = next(filter(None, (_channel(file, name, k) for k in range(count))), None)
+    if channel is None:
+        raise RuntimeError(f"no frame has {name}, which is in the table of contents")
     return {
         "step": lalframe.FrameUFrChanVectorQueryDx(channel, 0),
         "step_unit": lalframe.FrameUFrChanVectorQueryUnitX(channel, 0),
