@@ -1,7 +1,7 @@
 """Mistakes on the command line: the change that makes each, the command, and a pattern of its message."""
 
 import numpy as np
-from run_changes import frames, nothing
+from run_changes import frames, nothing, two_strains
 from run_mistakes import CHECK
 
 COMMANDS = {
@@ -108,12 +108,42 @@ COMMANDS = {
     "strain without samples": (
         frames(fill=np.nan),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
-        r"missing \(NaN\)|H1",
+        r"no stretch of H1, L1 without gaps .*missing samples: NaN in H1, NaN in L1",
+    ),
+    "strain of one value": (
+        frames(fill=-9999.0),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
+        r"missing samples: -9999 in H1, -9999 in L1",
     ),
     "strain of a detector too few": (
         frames("H1"),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
         "H1, L1",
+    ),
+    "two strains of a detector in a search": (
+        two_strains,
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames"),
+        r"H1:GDS-CALIB_STRAIN and H1:GDS-CALIB_STRAIN_CLEAN: choose with --channel H1:GDS-CALIB_STRAIN, in a \.cfg",
+    ),
+    "two strains of a detector in a new run": (
+        two_strains,
+        ("init", "{run}/new", "--frames", "{run}/frames"),
+        r"H1\.hdf5 has two channels of H1 .*: choose with --channel",
+    ),
+    "channel that no file has": (
+        two_strains,
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--channel", "H1:GDS-STRAIN"),
+        r"no file has the channel H1:GDS-STRAIN: choose among H1, H1:GDS-CALIB_STRAIN",
+    ),
+    "channel without its detector": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--channel", "GDS-CALIB_STRAIN"),
+        r"--channel GDS-CALIB_STRAIN: give DETECTOR:NAME",
+    ),
+    "channel of open data": (
+        nothing,
+        ("init", "{run}/new", "--observing-run", "O3a", "--channel", "H1:GDS-CALIB_STRAIN"),
+        r"--channel H1:GDS-CALIB_STRAIN needs --frames",
     ),
     "output of another kind": (
         frames(),

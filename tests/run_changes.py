@@ -54,6 +54,20 @@ def frames(ifos: str = "H1 L1", rate: float = 2048.0, fill: float | None = None)
     return write
 
 
+def two_strains(run: Path) -> None:
+    """Write a second strain of H1 beside the first one."""
+    frames()(run)
+    with h5py.File(run / "frames" / "H1.hdf5", "a") as target:
+        for name in ("H1:GDS-CALIB_STRAIN", "H1:GDS-CALIB_STRAIN_CLEAN"):
+            target.copy("H1", name)
+
+
+def file_twice(run: Path) -> None:
+    """Copy a file of strain under another name."""
+    frames()(run)
+    (run / "frames" / "copy.hdf5").write_bytes((run / "frames" / "H1.hdf5").read_bytes())
+
+
 def cut(run: Path) -> None:
     """Truncate the second file of strain."""
     frames()(run)

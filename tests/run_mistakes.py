@@ -1,6 +1,20 @@
 """Mistakes in a run: the change that makes each, the command, and a pattern of its message."""
 
-from run_changes import LOCAL, cfg, cut, edit, env, file, frames, in_turn, nothing, program, yaml
+from run_changes import (
+    LOCAL,
+    cfg,
+    cut,
+    edit,
+    env,
+    file,
+    file_twice,
+    frames,
+    in_turn,
+    nothing,
+    program,
+    two_strains,
+    yaml,
+)
 from terminal import settle
 
 CHECK = ("run", "{run}", "--check")
@@ -191,6 +205,12 @@ RUNS = {
         frames(rate=512.0),
         CHECK,
         r"H1\.hdf5: strain of H1 at 1262304000 has 512 Hz, less than sample_rate = 1024 Hz",
+    ),
+    "two strains of a detector": (two_strains, CHECK, r"two channels of H1 .* with channel = H1:GDS-CALIB_STRAIN in"),
+    "strain that is there twice": (
+        file_twice,
+        CHECK,
+        r"H1\.hdf5 \(/H1\) and \S+copy\.hdf5 \(/H1\) both have strain of H1 at 1262304000: give each stretch",
     ),
     "strain that is cut short": (cut, CHECK, r"frames/L1\.hdf5 is not a complete HDF5 file"),
     "strain that is no strain": (

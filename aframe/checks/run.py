@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,6 +27,7 @@ from aframe.steps.strain import curve_path, strain_source
 from aframe.steps.targets import target_populations
 from aframe.steps.veto_sources import asks_the_network, load_vetoes
 from aframe.steps.waveforms import signal_source
+from aframe.strain.channels import parse_channels
 from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable
 from aframe.strain.simulate import check_band, load_asd
@@ -276,8 +278,13 @@ def check_local_strain(run: Artifacts) -> None:
     """
     data = run.config.data
     if data.source == "local":
-        directory = run.config.resolve(data.frames or "")
-        check_recordings(in_directory(directory), run.config.search.ifos, run.config.search.sample_rate, directory)
+        directory, channels = run.config.resolve(data.frames or ""), parse_channels(data.channel or (), "channel")
+        recordings = in_directory(directory, channels=channels, tell=_note)
+        check_recordings(recordings, run.config.search.ifos, run.config.search.sample_rate, directory)
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def check_training(run: Artifacts) -> None:
@@ -367,7 +374,7 @@ CHECKS = (
     Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
     Check(check_noise_curve, ("data.source", "data.asd")),
     Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
-    Check(check_local_strain, ("data.source", "data.frames", "search.ifos", "search.sample_rate")),
+    Check(check_local_strain, ("data.source", "data.frames", "data.channel", "search.ifos", "search.sample_rate")),
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
     Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), needs_directories=True),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aframe.tables import EventTable
     from aframe.train.model import Model
 
-OF_STRAIN = ("model", "output", "page", "background", "integration_window_length", "cluster_window_length",
+OF_STRAIN = ("model", "channel", "output", "page", "background", "integration_window_length", "cluster_window_length",
              "precision", "top")  # fmt: skip
 """Options that apply only to strain files. For a run, its ``.cfg`` has these settings."""
 
@@ -42,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5', of all detectors of the model "
         "(default: a run is scored)",
+    )
+    parser.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="IFO:NAME",
+        help="strain of a detector whose files have several, as H1:GDS-CALIB_STRAIN_CLEAN; once for each such detector "
+        "(default: what is known as strain)",
     )
     parser.add_argument("--output", help="event table to write, .hdf5 (default: none)")
     parser.add_argument(
@@ -84,10 +92,12 @@ def run(options: argparse.Namespace) -> None:
     from aframe.events.cluster import Clustering
     from aframe.events.significance import Background
     from aframe.inference.closeup import recorded_closeups
-    from aframe.inference.recorded import expand, recordings_of, search_recorded
+    from aframe.inference.recorded import recordings_of, search_recorded
     from aframe.inference.scorers import TorchScorer
     from aframe.machine.precision import DTYPES
     from aframe.report.recordings_page import recordings_html
+    from aframe.strain.channels import parse_channels
+    from aframe.strain.recordings import expand
     from aframe.train.model import load
 
     if options.top < 1:
@@ -101,7 +111,9 @@ def run(options: argparse.Namespace) -> None:
     )
     precision = _precision(options, device)
     scorer = TorchScorer(model, DTYPES[precision], device)
-    search = search_recorded(scorer, paths, clustering, Progress("strain searched", " s"))
+    channels = parse_channels(options.channel, "--channel")
+    recordings = recordings_of(paths, preprocessing.ifos, channels, _note)
+    search = search_recorded(scorer, recordings, clustering, Progress("strain searched", " s"))
     if background is not None:
         search.events.parameters["far_per_year"] = background.far_per_year(search.events["detection_statistic"])
         is_limit = background.is_upper_limit(search.events["detection_statistic"])
@@ -111,13 +123,17 @@ def run(options: argparse.Namespace) -> None:
     _print_candidates(search.events, options.top)
     if options.output:
         made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: precision}
+        made_with |= {"channel": options.channel} if options.channel else {}
         search.events.write(options.output, made_with)
         print(f"events: {options.output}")
     if options.page:
-        recordings = recordings_of(paths, preprocessing.ifos)
         closeups = dict(recorded_closeups(search, recordings, model, clustering, options.top))
         storage.write_text(options.page, recordings_html(search, closeups, options.model))
         print(f"page: {options.page}")
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def _check_kind(options: argparse.Namespace) -> None:
@@ -133,7 +149,7 @@ def _check_kind(options: argparse.Namespace) -> None:
             raise ConfigurationError(f"--cfg {options.cfg} is of a run, and --strain of files: leave one of them out")
         return
     extra_options = [
-        f"--{name.replace('_', '-')}" for name in OF_STRAIN if getattr(options, name) not in (None, DEFAULT_TOP)
+        f"--{name.replace('_', '-')}" for name in OF_STRAIN if getattr(options, name) not in (None, [], DEFAULT_TOP)
     ]
     if extra_options:
         raise ConfigurationError(

@@ -14,7 +14,7 @@ from typing import Any
 from aframe import storage
 from aframe.batch.job import RUN_LAW
 from aframe.errors import ConfigurationError, StorageError
-from aframe.runs.blueprints import Blueprint, detectors, local_strain, open_data
+from aframe.runs.blueprints import Blueprint, LocalFiles, detectors, local_strain, open_data
 from aframe.settings.keys import nearest
 from aframe.settings.read import key_problem, load_config
 from aframe.settings.sections import Config
@@ -27,7 +27,7 @@ CONFIGURATIONS = {
 
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
 
-CHOICES_OF_DATA = ("observing_run", "start", "stop", "ifos", "frames")
+CHOICES_OF_DATA = ("observing_run", "start", "stop", "ifos", "frames", "channel")
 """Options that choose data other than those of the shipped configuration."""
 
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
@@ -75,6 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="TIME", help=f"GPS s, or UTC as 2019-04-29T13:29:25, at which {event}")
     parser.add_argument("--ifos", metavar="LIST", help="detectors, as H1,L1,V1 (default: H1,L1, or those of the files)")
     parser.add_argument("--frames", metavar="DIR", help="search the .hdf5 and .gwf files of DIR (default: open data)")
+    parser.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="IFO:NAME",
+        help="with --frames: strain of a detector whose files have several, as H1:GDS-CALIB_STRAIN_CLEAN; once for "
+        "each such detector (default: what is known as strain)",
+    )
     parser.add_argument(
         "--s3-bucket",
         metavar="URL",
@@ -173,12 +181,15 @@ def _blueprint(options: argparse.Namespace, base: Config) -> Blueprint:
         ConfigurationError: If the options name both local and open data.
     """
     ifos = detectors(options.ifos) if options.ifos else ()
+    if options.channel and not options.frames:
+        raise ConfigurationError(f"--channel {options.channel[0]} needs --frames: other strain has no channels")
     if not options.frames:
         name = options.observing_run or (None if options.start or options.stop else "O3a")
         return open_data(base, name, options.start, options.stop, ifos or ("H1", "L1"))
     if options.observing_run:
         raise ConfigurationError("--frames and --observing-run: the strain is either local or open data, leave one out")
-    return local_strain(base, str(Path(options.frames).expanduser().absolute()), ifos, options.start, options.stop)
+    files = LocalFiles(str(Path(options.frames).expanduser().absolute()), tuple(options.channel))
+    return local_strain(base, files, ifos, options.start, options.stop)
 
 
 def _environment(directory: Path, bucket: str | None) -> str:

@@ -16,6 +16,9 @@ from aframe.types import Array
 GROUP_SIZE = 2**18
 """Number of windows in one group of time slides. A group fits a CPU cache; the size does not affect results."""
 
+LARGEST_STATISTIC = 1e12
+"""Largest average score. Strain that a detector measured is at most some 1e9 times louder than the noise in band."""
+
 
 @dataclass(frozen=True)
 class Clustering:
@@ -70,7 +73,7 @@ def cluster(
         Detection statistic (average score) and coalescence time (GPS s) of each event, in order of time.
 
     Raises:
-        DataError: If a score is not a number.
+        DataError: If a score is not a number, or larger than any signal's.
     """
     statistic, time, _ = cluster_slides(scores[None], start_time, clustering)
     return statistic, time
@@ -101,7 +104,7 @@ def cluster_slides(
         Detection statistic, coalescence time (GPS s) and row of ``scores`` of each event, in order of row and time.
 
     Raises:
-        DataError: If a score is not a number.
+        DataError: If a score is not a number, or larger than any signal's.
     """
     slides, windows = scores.shape
     rows = max(1, GROUP_SIZE // max(1, windows))
@@ -121,6 +124,12 @@ def _cluster_group(scores: Array, clustering: Clustering) -> tuple[Array, Array,
     if np.isnan(series).any():
         row, column = np.argwhere(np.isnan(scores))[0]
         raise DataError(f"score {column} of time slide {row} is not a number: score this segment again")
+    if max(series.max(), -series.min()) > LARGEST_STATISTIC:
+        row, column = np.unravel_index(np.abs(series).argmax(), series.shape)
+        raise DataError(
+            f"score {column} of time slide {row} is {series[row, column]:.3g}, which no signal of finite SNR "
+            "gives: leave the strain there out of the segments, or mend the network"
+        )
     neighbourhood, row, column = _local_maxima(series, half)
     position = column + (size - 1) / 2 + _centre(neighbourhood, half)
     return series[row, column], position, row

@@ -22,8 +22,9 @@ from aframe.inference.recorded import (
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing
+from aframe.strain.channels import Recording
 from aframe.strain.files import open_background
-from aframe.strain.recordings import Recording, format_gps
+from aframe.strain.recordings import format_gps
 from aframe.train.model import Model
 from aframe.types import Array
 from aframe.whitening import WhitenedStream, whiten_stream

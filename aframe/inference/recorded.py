@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from aframe import storage
-from aframe.errors import DataError, StorageError, strain_of
+from aframe.errors import DataError, strain_of
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.strain.recordings import SUFFIXES, Coincident, Recording, assemble, coincident, inventory
+from aframe.strain.channels import Recording
+from aframe.strain.coincidence import Coincident, coincident
+from aframe.strain.gaps import Gap, Report, described
+from aframe.strain.recordings import NO_CHANNELS, assemble, of_files
 from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
@@ -72,28 +74,9 @@ class _Series:
         return sum(map(len, self.scores))
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
-    """Paths of the files that paths, directories and patterns such as ``data/*.hdf5`` name. Each appears once.
-
-    Raises:
-        StorageError: If a pattern matches no file.
-    """
-    paths: dict[str, None] = {}
-    for pattern in patterns:
-        inside = [path for suffix in SUFFIXES for path in storage.glob(storage.join(pattern, f"*{suffix}"))]
-        matches = inside or ([str(pattern)] if storage.exists(pattern) else storage.glob(pattern))
-        if not matches or (matches == [str(pattern)] and not str(pattern).endswith(SUFFIXES)):
-            raise StorageError(
-                f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
-                "mend the path (it does not exist, or holds other files)"
-            )
-        paths |= dict.fromkeys(matches)
-    return list(paths)
-
-
 def search_recorded(
     scorer: Scorer,
-    paths: Sequence[str],
+    recordings: Mapping[str, Sequence[Recording]],
     clustering: Clustering,
     progress: Callable[[float, float], None] | None = None,
 ) -> SearchedRecordings:
@@ -101,15 +84,14 @@ def search_recorded(
 
     Args:
         scorer: Scores windows. It has the model's preprocessing.
-        paths: HDF5 or GWF files, one or more per detector.
+        recordings: Recordings of each detector, as from ``recordings_of``.
         clustering: Settings that turn scores into events.
         progress: Called with the seconds of strain that are done, and with the total.
 
     Raises:
-        DataError: If a detector is missing or not the model's, or no stretch is long enough to search.
-        StorageError: If a file is missing or damaged.
+        DataError: If no stretch is long enough to search.
+        StorageError: If a file is damaged.
     """
-    recordings = recordings_of(paths, scorer.preprocessing.ifos)
     search = _Search(scorer, recordings, clustering)
     runs = common_time(recordings)
     total, done = sum(stop - start for start, stop in runs), 0.0
@@ -122,16 +104,18 @@ def search_recorded(
         done += run[1] - run[0]
     searched = [each for each in series if each.windows >= clustering.integration_size]
     if not searched:
+        missing = described(search.gaps)
+        paths = dict.fromkeys(recording.path for parts in recordings.values() for recording in parts)
         raise DataError(
             f"no stretch of {', '.join(scorer.preprocessing.ifos)} without gaps is "
             f"{shortest_duration(scorer.model, clustering):g} s long, which this model needs: "
-            f"the files have {', '.join(paths)}; give longer ones"
+            f"the files have {', '.join(paths)}{f' (missing samples: {missing})' if missing else ''}; give longer ones"
         )
     events = EventTable.concatenate([search.events(each) for each in searched])
     events.attributes["Tb"] = sum(each.windows for each in searched) / clustering.sampling_rate
     return SearchedRecordings(
         events.rows(np.argsort(-events["detection_statistic"], kind="stable")),
-        tuple(_account(recordings, series, searched, clustering)),
+        tuple(_account(search, series, searched)),
     )
 
 
@@ -195,30 +179,43 @@ def _covered(recordings: Sequence[Recording]) -> list[tuple[float, float]]:
     return spans
 
 
-def recordings_of(paths: Sequence[str], ifos: Sequence[str]) -> dict[str, list[Recording]]:
+def recordings_of(
+    paths: Sequence[str],
+    ifos: Sequence[str],
+    channels: Mapping[str, str] = NO_CHANNELS,
+    tell: Callable[[str], object] | None = None,
+) -> dict[str, list[Recording]]:
     """Recordings in files, by detector.
 
     Args:
         paths: HDF5 or GWF files, one or more per detector.
         ifos: Detectors of the model.
+        channels: Channels that the user chooses, by detector.
+        tell: Called with a sentence about what is left out; None to say nothing.
 
     Raises:
-        DataError: If the files lack a detector of the model, or have others.
+        DataError: If the files lack a detector of the model, or their strain is ambiguous.
         StorageError: If a file is missing or damaged.
     """
-    recordings = [recording for path in paths for recording in inventory(path)]
-    recorded_ifos = {recording.ifo for recording in recordings}
-    if recorded_ifos != set(ifos):
+    recordings = of_files(paths, channels, tell)
+    recorded_ifos = sorted({recording.ifo for recording in recordings})
+    if not set(ifos) <= set(recorded_ifos):
         raise DataError(
-            f"the model searches {', '.join(ifos)} together, "
-            f"the files hold {', '.join(sorted(recorded_ifos)) or 'none'}: "
-            "give files of each of the model's detectors and of no other"
+            f"the model searches {', '.join(ifos)} together, the files hold {', '.join(recorded_ifos)}: "
+            "give files of each of the model's detectors"
         )
+    others = [ifo for ifo in recorded_ifos if ifo not in ifos]
+    if others and tell is not None:
+        tell(f"left out: strain of {', '.join(others)}, since the model searches {', '.join(ifos)}")
     return {ifo: [recording for recording in recordings if recording.ifo == ifo] for ifo in ifos}
 
 
 def strain_between(
-    recordings: Mapping[str, Sequence[Recording]], sample_rate: float, start: float, stop: float
+    recordings: Mapping[str, Sequence[Recording]],
+    sample_rate: float,
+    start: float,
+    stop: float,
+    report: Report | None = None,
 ) -> list[Coincident]:
     """Strain of all detectors between two times, split at gaps.
 
@@ -227,9 +224,10 @@ def strain_between(
         sample_rate: Sample rate of the result, Hz.
         start: GPS s.
         stop: GPS s.
+        report: Called with each gap within recordings; None to report none.
     """
     low, high = start - RESAMPLING_MARGIN, stop + RESAMPLING_MARGIN
-    strain = {ifo: assemble(parts, sample_rate, low, high) for ifo, parts in recordings.items()}
+    strain = {ifo: assemble(parts, sample_rate, low, high, report) for ifo, parts in recordings.items()}
     if not _intersection([[(piece.start, piece.stop) for piece in pieces] for pieces in strain.values()]):
         return []
     cut = []
@@ -243,11 +241,12 @@ def strain_between(
 
 @dataclass(frozen=True)
 class _Search:
-    """A search: scorer, recordings of each detector, and the settings that turn scores into events."""
+    """A search: scorer, recordings of each detector, settings that turn scores into events, and gaps so far."""
 
     scorer: Scorer
     recordings: Mapping[str, Sequence[Recording]]
     clustering: Clustering
+    gaps: list[Gap] = field(default_factory=list)
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[_Series, float]]:
         """Score a stretch of time piece by piece. Yield the growing series, and the end (GPS s) of the piece.
@@ -261,7 +260,7 @@ class _Search:
         while True:
             high = stop if stop - low <= 1.25 * length else low + length
             following = high
-            for piece in strain_between(self.recordings, whitening.sample_rate, low, high):
+            for piece in strain_between(self.recordings, whitening.sample_rate, low, high, self.gaps.append):
                 goes_on = high < stop and piece.start + piece.duration > high - sample / 2
                 is_later = piece.start > low + sample / 2
                 series = None if is_later else series
@@ -317,20 +316,15 @@ def _streams(
     return streams
 
 
-def _account(
-    recordings: Mapping[str, Sequence[Recording]],
-    series: Sequence[_Series],
-    searched: Sequence[_Series],
-    clustering: Clustering,
-) -> Iterator[Span]:
+def _account(search: _Search, series: Sequence[_Series], searched: Sequence[_Series]) -> Iterator[Span]:
     """Spans from the first sample to the last, in order, each with the reason if it was not searched."""
-    covered = {ifo: _covered(detector_recordings) for ifo, detector_recordings in recordings.items()}
+    covered = {ifo: _covered(detector_recordings) for ifo, detector_recordings in search.recordings.items()}
     edges = sorted({edge for spans in covered.values() for span in spans for edge in span})
-    stride = 1 / clustering.sampling_rate
+    stride = 1 / search.clustering.sampling_rate
     done: list[Span] = []
     for each in series:
         if each in searched:
-            first = each.start + clustering.coalescence_offset - stride / 2
+            first = each.start + search.clustering.coalescence_offset - stride / 2
             done.append(Span(first, first + each.windows * stride))
             before = Span(each.strain_start, first, "PSD, filter and window at its start")
             done += [before, Span(done[-1].stop, each.strain_stop, "filter and window at its end")]
@@ -341,17 +335,22 @@ def _account(
     for span in [*done, Span(edges[-1], edges[-1])]:
         for low, high in itertools.pairwise([at, *(e for e in edges if at < e < span.start), span.start]):
             if high > low:
-                yield Span(low, high, _missing(covered, low, high))
+                yield Span(low, high, _missing(covered, search.gaps, low, high))
         if span.stop > span.start:
             yield span
         at = max(at, span.stop)
 
 
-def _missing(covered: Mapping[str, Sequence[tuple[float, float]]], start: float, stop: float) -> str:
+def _missing(
+    covered: Mapping[str, Sequence[tuple[float, float]]], gaps: Sequence[Gap], start: float, stop: float
+) -> str:
     middle = (start + stop) / 2
     lacking = [ifo for ifo, spans in covered.items() if not any(low <= middle < high for low, high in spans)]
     if lacking:
-        return f"no file of {', '.join(lacking)}"
+        return f"no recording of {', '.join(lacking)}"
+    missing = described(gaps, start, stop)
+    if missing:
+        return f"missing samples: {missing}"
     is_edge = any(start == low or stop == high for spans in covered.values() for low, high in spans)
     is_cut_off = is_edge and stop - start < EDGE_DURATION + 1e-6
     return "cut off after resampling" if is_cut_off else "missing samples"

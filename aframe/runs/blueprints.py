@@ -9,6 +9,7 @@ from pathlib import Path
 from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
 from aframe.settings.sections import Config
+from aframe.strain.channels import parse_channels
 from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
 from aframe.strain.recordings import check_recordings, format_gps, in_directory
 from aframe.strain.segments import Segment, recorded_segments
@@ -164,12 +165,27 @@ def _span_of(run: ObservingRun, ifos: Sequence[str]) -> Segment:
     return span
 
 
-def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str | None, stop: str | None) -> Blueprint:
+@dataclass(frozen=True)
+class LocalFiles:
+    """Local files of strain.
+
+    Attributes:
+        directory: Absolute path of the directory.
+        channels: Chosen channels, as ``H1:GDS-CALIB_STRAIN_CLEAN``.
+    """
+
+    directory: str
+    channels: tuple[str, ...] = ()
+
+
+def local_strain(
+    base: Config, files: LocalFiles, ifos: Sequence[str], start: str | None, stop: str | None
+) -> Blueprint:
     """Plan a search of the files in a directory.
 
     Args:
         base: Configuration that is changed. Its numbers are upper limits.
-        directory: Absolute path of the directory.
+        files: The files.
         ifos: Detectors. Empty for all detectors with files.
         start: Start of the training data, GPS s or UTC. None for the start of the files.
         stop: End of the testing data. None for the end of the files.
@@ -179,9 +195,11 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
         StorageError: If a file is damaged.
         ConfigurationError: If a time is invalid.
     """
+    directory = files.directory
     if not Path(directory).is_dir():
         raise DataError(f"--frames {directory} is no directory: give one that holds .hdf5 or .gwf files of strain")
-    recordings = in_directory(directory, f"--frames {directory}")
+    channels, notes = parse_channels(files.channels, "--channel"), list[str]()
+    recordings = in_directory(directory, f"--frames {directory}", channels, notes.append)
     names = tuple(ifos) or tuple(sorted({recording.ifo for recording in recordings}))
     if len(names) < 2:
         raise DataError(f"--frames {directory} holds strain of {', '.join(names)} alone: a search needs two detectors")
@@ -195,7 +213,7 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
     if livetime < LEAST_COINCIDENT_STRAIN:
         raise DataError(
             f"--frames {directory} has {livetime:.0f} s of {', '.join(names)} together: "
-            f"give at least {LEAST_COINCIDENT_STRAIN:.0f} s, of which a part trains"
+            f"give at least {LEAST_COINCIDENT_STRAIN:.0f} s, of which a part trains, or choose other --ifos"
         )
     first, last = pieces[0].start, pieces[-1].stop
     longest_piece = max(piece.duration for piece in pieces)
@@ -205,10 +223,11 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
     changes = _numbers(base, names, rate, times, livetime=livetime, shortest=shortest, longest=longest)
     amount = f"{livetime:.6g} s of {', '.join(names)} together, in {len(pieces)} piece{'s' if len(pieces) > 1 else ''}"
     span = f"from {format_gps(first)} to {format_gps(last)} (GPS s), recorded at {lowest:g} Hz"
+    chosen = {"data.channel": ", ".join(files.channels)} if files.channels else {}
     return Blueprint(
         f"A search for binary black holes in the files of {directory}: {livetime:.6g} s of {', '.join(names)}.",
-        {"data.source": "local", "data.frames": directory, **changes},
-        f"{directory}: {amount}, {span}",
+        {"data.source": "local", "data.frames": directory, **chosen, **changes},
+        "\n".join([f"{directory}: {amount}, {span}", *notes]),
         livetime,
         base,
     )

@@ -72,6 +72,9 @@ class Data:
     max_duration: float = key("longest segment; longer ones are cut", "s")
     segments: str | None = key("segwizard file of analysable time, instead of the source's own", "path", None)
     frames: str | None = key("directory of .hdf5 or .gwf files, for source = local", "path", None)
+    channel: tuple[str, ...] | None = key(
+        "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
+    )
     asd: str | None = key("noise curve for source = simulated: a file, or a name in bilby's collection", "path", None)
 
 

@@ -168,6 +168,13 @@ def _source(config: "Config") -> Mistakes:
     ):
         if data.source == source and getattr(data, key) is None:
             yield _wrong(config, "data.source", f"needs the key {key}, {kind}")
+    for item in data.channel or ():
+        ifo, _, name = item.partition(":")
+        if ifo not in config.search.ifos or not name:
+            problem = f"has {item!r}, which is no DETECTOR:NAME of a detector in ifos"
+            yield _wrong(config, "data.channel", f"{problem}, such as {config.search.ifos[0]}:GDS-CALIB_STRAIN_CLEAN")
+    if data.channel and data.source != "local":
+        yield _wrong(config, "data.channel", "needs source = local: other strain has no channels")
 
 
 def _injections(config: "Config") -> Mistakes:

@@ -1,13 +1,20 @@
 """Find a run's segments and fetch its strain."""
 
+import sys
+
 from aframe import storage
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.paths import Stage
 from aframe.settings.sections import Config
+from aframe.strain.channels import parse_channels
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
+from aframe.strain.gaps import Gap
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.strain.source import StrainSource
+
+MAX_PRINTED_GAPS = 10
+"""Maximum number of printed gaps of a segment."""
 
 
 def strain_source(config: Config) -> StrainSource:
@@ -25,6 +32,7 @@ def strain_source(config: Config) -> StrainSource:
         max_duration=data.max_duration,
         segments=resolve(data.segments),
         frames=resolve(data.frames),
+        channels=parse_channels(data.channel or (), "channel"),
         asd=None if data.asd is None else curve_path(config, data.asd),
         band=(search.highpass, search.lowpass or search.sample_rate / 2),
         seed=search.seed,
@@ -72,7 +80,14 @@ def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
         segment: The segment.
     """
     search = run.config.search
-    pieces = strain_for_segment(strain_source(run.config), segment.start, segment.stop)
+    gaps: list[Gap] = []
+    try:
+        pieces = strain_for_segment(strain_source(run.config), segment.start, segment.stop, gaps.append)
+    finally:
+        for gap in gaps[:MAX_PRINTED_GAPS]:
+            print(f"note: samples are missing: {gap}", file=sys.stderr, flush=True)
+        if len(gaps) > MAX_PRINTED_GAPS:
+            print(f"note: and {len(gaps) - MAX_PRINTED_GAPS} more gaps in this segment", file=sys.stderr, flush=True)
     names = []
     for piece in pieces:
         path = background_path(run.data_directory(stage), piece.start, piece.duration)

@@ -65,6 +65,13 @@ def exists(path: str) -> bool:
     return bool(filesystem.exists(inner))
 
 
+def listed(directory: str) -> list[str]:
+    """Sorted paths of what a directory holds; none for a file. Remote paths include their protocol."""
+    filesystem, inner = fsspec.core.url_to_fs(str(directory))
+    names = filesystem.ls(inner, detail=False) if filesystem.isdir(inner) else []
+    return sorted(filesystem.unstrip_protocol(p) if is_remote(directory) else str(p) for p in names)
+
+
 def glob(pattern: str) -> list[str]:
     """Sorted paths that match a pattern. Remote paths include their protocol."""
     filesystem, inner = fsspec.core.url_to_fs(str(pattern))
@@ -315,7 +322,7 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
     """Open a local or S3 HDF5 file for reading.
 
     Raises:
-        StorageError: If the file is missing, or is no complete HDF5 file.
+        StorageError: If the file is missing, or is no complete HDF5 file, or a part that the context reads is damaged.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -325,7 +332,15 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
             raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
         except OSError as error:
             raise _no_hdf5(path, error) from None
-        yield file
+        try:
+            yield file
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise StorageError(
+                f"{path} is damaged ({' '.join(str(error).split())}): if a step of the run made it, delete it and run "
+                "that again, else fetch it again"
+            ) from None
 
 
 def _no_hdf5(path: str, error: OSError) -> StorageError:

@@ -8,8 +8,9 @@ import numpy as np
 
 from aframe.errors import DataError
 from aframe.strain import recordings, simulate
-from aframe.strain.recordings import Coincident
-from aframe.strain.resample import EDGE_DURATION, Stretch, resample, split_at_gaps
+from aframe.strain.coincidence import Coincident, coincident
+from aframe.strain.gaps import Gap, Report, described, split_at_gaps
+from aframe.strain.resample import EDGE_DURATION, Stretch, resample
 from aframe.strain.source import StrainSource
 
 OPEN_DATA_RATES = (4096, 16384)
@@ -19,7 +20,9 @@ DELAYS = (2.0, 4.0, 8.0)
 """Seconds before each further attempt to fetch open data."""
 
 
-def fetch_open_data(ifo: str, start: float, stop: float, sample_rate: float) -> list[Stretch]:
+def fetch_open_data(
+    ifo: str, start: float, stop: float, sample_rate: float, report: Report | None = None
+) -> list[Stretch]:
     """Open data of one detector, resampled, split around missing samples, cut to [start, stop).
 
     Args:
@@ -27,6 +30,7 @@ def fetch_open_data(ifo: str, start: float, stop: float, sample_rate: float) -> 
         start: GPS seconds.
         stop: GPS seconds.
         sample_rate: Hz.
+        report: Called with each gap; None to report none.
 
     Raises:
         DataError: If GWOSC does not give them, or not at a sufficient rate.
@@ -38,7 +42,7 @@ def fetch_open_data(ifo: str, start: float, stop: float, sample_rate: float) -> 
         )
     low, high = math.floor(start - EDGE_DURATION), math.ceil(stop + EDGE_DURATION)
     whole = _with_retries(lambda: _request(ifo, low, high, rate), ifo, start, stop)
-    return prepare(whole, start, stop, sample_rate)
+    return prepare(whole, start, stop, sample_rate, report)
 
 
 def _request(ifo: str, start: int, stop: int, sample_rate: int) -> Stretch:
@@ -73,9 +77,11 @@ def _reasons(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-def prepare(stretch: Stretch, start: float, stop: float, sample_rate: float) -> list[Stretch]:
+def prepare(
+    stretch: Stretch, start: float, stop: float, sample_rate: float, report: Report | None = None
+) -> list[Stretch]:
     """Split a stretch around missing samples, resample the pieces, and cut them to [start, stop)."""
-    resampled = (resample(piece, sample_rate) for piece in split_at_gaps(stretch))
+    resampled = (resample(piece, sample_rate) for piece in split_at_gaps(stretch, report))
     return _cut([piece for piece in resampled if piece is not None], start, stop)
 
 
@@ -90,19 +96,24 @@ def _cut(stretches: Sequence[Stretch], start: float, stop: float) -> list[Stretc
     return result
 
 
-def _local(directory: str, ifo: str, start: float, stop: float, sample_rate: float) -> list[Stretch]:
+def _local(source: StrainSource, ifo: str, start: float, stop: float, report: Report) -> list[Stretch]:
     """What the files of a directory hold of one detector."""
-    files = [recording for recording in recordings.in_directory(directory) if recording.ifo == ifo]
-    return _cut(recordings.assemble(files, sample_rate, start - EDGE_DURATION, stop + EDGE_DURATION), start, stop)
+    present = recordings.in_directory(source.frames or "", channels=source.channels)
+    files = [recording for recording in present if recording.ifo == ifo]
+    low, high = start - EDGE_DURATION, stop + EDGE_DURATION
+    return _cut(recordings.assemble(files, source.sample_rate, low, high, report), start, stop)
 
 
-def strain_for_segment(source: StrainSource, start: float, stop: float) -> list[Coincident]:
+def strain_for_segment(
+    source: StrainSource, start: float, stop: float, report: Report | None = None
+) -> list[Coincident]:
     """Strain of all detectors in a segment.
 
     Args:
         source: Where it comes from.
         start: GPS seconds.
         stop: GPS seconds.
+        report: Called with each gap; None to report none.
 
     Returns:
         One piece that is the whole segment; where samples are missing, the pieces between the gaps that are at least
@@ -117,14 +128,20 @@ def strain_for_segment(source: StrainSource, start: float, stop: float) -> list[
         simulate.check_band(curve, source.asd or "", *source.band)
         noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=source.seed) for ifo in ifos}
         return [Coincident(start, rate, noise)]
+    gaps: list[Gap] = []
     if source.kind == "gwosc":
-        stretches = {ifo: fetch_open_data(ifo, start, stop, rate) for ifo in ifos}
+        stretches = {ifo: fetch_open_data(ifo, start, stop, rate, gaps.append) for ifo in ifos}
     else:
-        stretches = {ifo: _local(source.frames or "", ifo, start, stop, rate) for ifo in ifos}
-    pieces = [piece for piece in recordings.coincident(stretches) if piece.duration >= source.min_duration]
+        stretches = {ifo: _local(source, ifo, start, stop, gaps.append) for ifo in ifos}
+    if report is not None:
+        for gap in gaps:
+            report(gap)
+    common = coincident(stretches) if all(stretches.values()) else []
+    pieces = [piece for piece in common if piece.duration >= source.min_duration]
     if not pieces:
         raise DataError(
-            f"strain of {','.join(ifos)} from {start:.0f} to {stop:.0f} has gaps that leave no piece of "
-            f"min_duration = {source.min_duration:g} s: leave this segment out (key segments), or lower min_duration"
+            f"strain of {','.join(ifos)} from {start:.0f} to {stop:.0f} has gaps ({described(gaps)}) that leave no "
+            f"piece of min_duration = {source.min_duration:g} s: leave this segment out (key segments), or lower "
+            "min_duration"
         )
     return pieces

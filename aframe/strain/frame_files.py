@@ -1,10 +1,44 @@
-"""Check GWF frame files for completeness."""
+"""Series of numbers in GWF frame files."""
 
+import io
+import os
+import pickle
+import signal
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from aframe import storage
+from aframe.errors import DataError, StorageError
+from aframe.strain.channels import ANY_STRAIN, NAMELESS, STRAIN_NAMES, TIME_UNIT, Recording, Series, detector, rate_of
+from aframe.types import Array
+
+HDF5_SIGNATURE = b"\x89HDF"
+"""First bytes of an HDF5 file."""
+
+MAGIC = b"IGWD\0"
+"""First bytes of a frame file."""
 
 END_OF_FRAME_FILE_LENGTHS = (42, 46)
 """Length in bytes of the structure FrEndOfFile, the last of a frame file, in versions 6 and 8 of the format."""
+
+READER = "from aframe.strain.frame_reader import main; main()"
+"""Program of the process that reads frames."""
+
+
+def is_frame_file(path: str) -> bool:
+    """Whether a local file begins as a frame file, or says so by its name and is no HDF5 file."""
+    if storage.is_remote(path) or not Path(path).is_file():
+        return path.lower().endswith(".gwf")
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(len(MAGIC))
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
+    return head.startswith(MAGIC) or (path.lower().endswith(".gwf") and not head.startswith(HDF5_SIGNATURE))
 
 
 def is_whole_frame_file(path: str) -> bool:
@@ -16,4 +50,117 @@ def is_whole_frame_file(path: str) -> bool:
         tail = stream.read()
     ends = (tail[-length:] for length in END_OF_FRAME_FILE_LENGTHS if length <= len(tail))
     fields = ((*struct.unpack(order + "Q10xQ", end[:26]), len(end)) for end in ends for order in "<>")
-    return magic == b"IGWD\0" and any(length == stated and total == size for stated, total, length in fields)
+    return magic == MAGIC and any(length == stated and total == size for stated, total, length in fields)
+
+
+def series_in(paths: Sequence[str], channels: Mapping[str, str]) -> dict[str, list[Series]]:
+    """List the series of numbers in files, by path.
+
+    Args:
+        paths: Local paths.
+        channels: Channels that the user chooses, by detector.
+
+    Raises:
+        DataError: If a path is remote.
+        StorageError: If a file is missing or damaged.
+    """
+    for path in paths:
+        _check_file(path)
+    patterns = {name for names in STRAIN_NAMES.values() for name in names} | {ANY_STRAIN}
+    chosen = tuple(f"{ifo}:{name}" for ifo, name in channels.items())
+    answers = _answers([("contents", path, tuple(sorted(patterns)), chosen) for path in paths])
+    return {path: list(_series(path, *answer)) for path, answer in zip(paths, answers, strict=True)}
+
+
+def read(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
+    """Read samples of recordings.
+
+    Args:
+        parts: Recordings, each with its first sample to read and the one after the last.
+
+    Returns:
+        Strain in double precision, each of shape (last - first,).
+
+    Raises:
+        StorageError: If a file is missing or damaged.
+    """
+    return _answers(
+        [
+            ("samples", r.path, r.channel, r.start + first / r.sample_rate, r.sample_rate, last - first)
+            for r, first, last in parts
+        ]
+    )
+
+
+def _check_file(path: str) -> None:
+    if storage.is_remote(path):
+        raise DataError(f"{path}: frame files are read from local disks only: copy it, or use HDF5 files on s3")
+    if not Path(path).is_file():
+        raise StorageError(f"{path} does not exist: mend the path")
+    try:
+        is_whole = is_whole_frame_file(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
+    if not is_whole:
+        raise StorageError(f"{path} is no complete frame file: it may be truncated; fetch it again")
+
+
+def _series(
+    path: str, frames: Sequence[tuple[float, float]], channels: Mapping[str, Mapping[str, Any] | None]
+) -> Iterator[Series]:
+    """Series of a file. A channel has one for each stretch of frames without a hole."""
+    stretches: list[list[float]] = []
+    for start, duration in frames:
+        if stretches and start < stretches[-1][1] + 1e-6:
+            stretches[-1][1] = max(stretches[-1][1], start + duration)
+        else:
+            stretches.append([start, start + duration])
+    for name, metadata in channels.items():
+        ifo = detector(name) or ""
+        if metadata is None:
+            yield Series(Recording(path, ifo, name, 0.0, 1.0, 0), (name,), flaw="is no known name of strain")
+            continue
+        flaw = "" if ifo else NAMELESS
+        if metadata["dimensions"] != 1 or not metadata["is_real"]:
+            flaw = "is no series of floating-point numbers"
+        elif not TIME_UNIT.fullmatch(metadata["step_unit"]):
+            flaw = f"is in steps of {metadata['step_unit']}, no time series"
+        rate = rate_of(metadata["step"]) if metadata["step"] > 0 else 1.0
+        for start, stop in stretches:
+            recording = Recording(path, ifo, name, start, rate, round((stop - start) * rate))
+            yield Series(recording, (name,), metadata["unit"], flaw)
+
+
+def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Ask another process about files, since LAL's frame library may crash.
+
+    Args:
+        questions: Name of a function of ``frame_reader``, path, and other arguments.
+
+    Raises:
+        StorageError: If a file is damaged.
+    """
+    if not questions:
+        return []
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each takes memory, and none has work
+    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    child = subprocess.run(
+        [sys.executable, "-P", "-c", READER], input=pickle.dumps(questions), capture_output=True, check=False,
+        env=environment,
+    )  # fmt: skip
+    if os.environ.get("AFRAME_DEBUG"):
+        print(child.stderr.decode(errors="replace"), end="", file=sys.stderr)
+    stream, answers = io.BytesIO(child.stdout), []
+    while stream.tell() < len(child.stdout):
+        answers.append(pickle.load(stream))
+        if isinstance(answers[-1], Exception):
+            _refuse(questions[len(answers) - 1][1], f"LAL says: {answers[-1]}")
+    if len(answers) < len(questions):
+        last_line = (child.stderr.decode(errors="replace").splitlines() or ["nothing"])[-1]
+        crash = signal.Signals(-child.returncode).name if child.returncode < 0 else last_line
+        _refuse(questions[len(answers)][1], f"LAL's frame library ends with {crash}")
+    return answers
+
+
+def _refuse(path: str, reason: str) -> None:
+    raise StorageError(f"{path} is damaged ({reason}): fetch it again")

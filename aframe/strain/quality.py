@@ -147,8 +147,15 @@ def read_bits(path: str) -> list[Bits]:
                 labels = tuple(name.decode() for name in file[beside][:])
                 start, spacing = float(series.attrs["Xstart"]), float(series.attrs["Xspacing"])
                 ifo = recordings.inventory(path)[0].ifo
-                masks.append(Bits(path, ifo, start, spacing, labels, series[:].astype(np.int64)))
+                masks.append(Bits(path, ifo, start, spacing, labels, _whole(series[:])))
     return masks
+
+
+def _whole(values: Array) -> Array:
+    """Bit masks of numbers of any type. Numbers that are no mask (NaN, −1, 0.5) have no bit."""
+    numbers = np.asarray(values, np.float64)
+    is_mask = (numbers >= 0) & (numbers < 2**53) & (numbers == np.floor(numbers))
+    return np.where(is_mask, numbers, 0).astype(np.int64)
 
 
 def unset_in_files(
@@ -168,7 +175,7 @@ def unset_in_files(
     Raises:
         DataError: If the files lack a bit, or do not cover ``needed``.
     """
-    paths = [p for suffix in (".hdf5", ".h5", ".hdf") for p in storage.glob(storage.join(directory, f"*{suffix}"))]
+    paths = [path for path in recordings.expand([directory]) if not path.lower().endswith(".gwf")]
     bits = [part for path in paths for part in read_bits(path)]
     result = {}
     for ifo in ifos:

@@ -1,71 +1,33 @@
-"""Read recorded strain: GWOSC's, gwpy's and PyCBC's HDF5 layouts, and GWF frames."""
+"""Read recorded strain from files, in HDF5 or as GWF frames."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import h5py
 import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.frame_files import is_whole_frame_file
-from aframe.strain.resample import Stretch, ratio_of_rates, resample, split_at_gaps
+from aframe.strain import frame_files, hdf5_files
+from aframe.strain.channels import GWOSC_MASKS, NAMELESS, NOT_CHOSEN, Choice, Recording, choose
+from aframe.strain.gaps import Gap, Report, described, split_at_gaps
+from aframe.strain.resample import Stretch, ratio_of_rates, resample
 from aframe.types import Array
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
-"""Suffixes of files of strain."""
+"""Suffixes of files of strain, in small or capital letters."""
 
-SITES: Mapping[str, str] = {"H": "H1", "L": "L1", "V": "V1", "K": "K1", "G": "G1"}
-"""Detectors by the letter of their observatory."""
+MOST_NAMED = 5
+"""Largest number of names in a message."""
 
+SIZE_OF_TYPICAL = 2**12
+"""Number of samples of which a usual value is taken."""
 
-@dataclass(frozen=True)
-class Recording:
-    """Metadata of one detector's strain in one file.
+TOLERANCE = 0.1
+"""Largest error of recorded times, in samples."""
 
-    Attributes:
-        path: Path of the file.
-        ifo: Detector.
-        channel: Dataset of an HDF5 file, or channel of a frame file.
-        start: Time of the first sample, GPS s.
-        sample_rate: Sampling rate, Hz.
-        size: Number of samples.
-    """
-
-    path: str
-    ifo: str
-    channel: str
-    start: float
-    sample_rate: float
-    size: int
-
-    @property
-    def stop(self) -> float:
-        """Time one sample after the last, GPS s."""
-        return self.start + self.size / self.sample_rate
-
-
-@dataclass(frozen=True, eq=False)
-class Coincident:
-    """Strain of several detectors on one time axis, without gaps.
-
-    Attributes:
-        start: Time of the first sample, GPS s.
-        sample_rate: Sampling rate, Hz.
-        strain: Strain of each detector, double precision, shape (time,).
-    """
-
-    start: float
-    sample_rate: float
-    strain: dict[str, Array]
-
-    @property
-    def duration(self) -> float:
-        """Duration, s."""
-        return len(next(iter(self.strain.values()))) / self.sample_rate
+NO_CHANNELS: Mapping[str, str] = {}
+"""No choice of channels."""
 
 
 def format_gps(time: float) -> str:
@@ -77,21 +39,203 @@ def format_gps(time: float) -> str:
     return f"{time:.0f}" if float(time).is_integer() else repr(float(time))
 
 
-def in_directory(directory: str, where: str = "") -> list[Recording]:
-    """List all strain in the files of a directory.
+def expand(patterns: Sequence[str]) -> list[str]:
+    """Paths of the files that paths, directories and patterns such as ``data/*.hdf5`` name. Each appears once.
 
     Args:
-        directory: Directory of the files.
-        where: The user's option for the directory, for error messages. By default it is ``frames`` of the ``.cfg``.
+        patterns: Local or s3. A path that exists is no pattern, whatever characters it has.
 
     Raises:
-        DataError: If the directory has no such files, or a file's layout is unknown.
+        StorageError: If nothing matches.
     """
-    paths = [p for suffix in SUFFIXES for p in storage.glob(storage.join(directory, f"*{suffix}"))]
-    if not paths:
+    paths: dict[str, None] = {}
+    for pattern in (str(each).removeprefix("file://") for each in patterns):
+        matches = storage.listed(pattern) or [pattern] if storage.exists(pattern) else storage.glob(pattern)
+        matches = [path for path in matches if path.lower().endswith(SUFFIXES)]
+        if not matches:
+            raise StorageError(
+                f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
+                "mend the path (it does not exist, or holds other files)"
+            )
+        paths |= dict.fromkeys(matches)
+    return list(paths)
+
+
+def of_files(
+    paths: Sequence[str],
+    channels: Mapping[str, str] = NO_CHANNELS,
+    tell: Callable[[str], object] | None = None,
+) -> list[Recording]:
+    """List the strain in files.
+
+    Args:
+        paths: HDF5 (local or s3) or GWF files (local).
+        channels: Channels that the user chooses, by detector.
+        tell: Called with a sentence about what is left out; None to say nothing.
+
+    Raises:
+        DataError: If no file holds strain, none holds a chosen channel, or two channels of a detector may be strain.
+        StorageError: If a file is missing or damaged.
+    """
+    contents = _contents(tuple((path, _stamp(path)) for path in paths), tuple(channels.items()))
+    recordings = [recording for choice in contents.values() for recording in choice.recordings]
+    for ifo, name in channels.items():
+        if not any(recording.ifo == ifo for recording in recordings):
+            left_out = [item for choice in contents.values() for item in choice.left_out.items()]
+            names = dict.fromkeys(each for each, reason in left_out if reason == f"{NOT_CHOSEN} of {ifo}")
+            advice = f"choose among {_abridged([*names])}" if names else "give files of it, or leave it out"
+            raise DataError(f"{_abridged(paths)}: no file has the channel {ifo}:{name}: {advice}")
+    if not recordings:
+        path, choice = next(iter(contents.items()))
+        raise DataError(_no_strain(path, choice))
+    if tell is not None:
+        for sentence in _left_out(contents):
+            tell(sentence)
+    return recordings
+
+
+def in_directory(
+    directory: str,
+    where: str = "",
+    channels: Mapping[str, str] = NO_CHANNELS,
+    tell: Callable[[str], object] | None = None,
+) -> list[Recording]:
+    """List the strain in the files of a directory, or in those that a pattern names.
+
+    Args:
+        directory: Directory of the files, or a pattern.
+        where: The user's option for the directory, for error messages. By default it is ``frames`` of the ``.cfg``.
+        channels: Channels that the user chooses, by detector.
+        tell: Called with a sentence about what is left out; None to say nothing.
+
+    Raises:
+        DataError: If there are no such files, or no strain is in them.
+        StorageError: If a file is damaged.
+    """
+    try:
+        paths = expand([directory])
+    except StorageError:
         lacking = f"{where or directory} holds no {', '.join(SUFFIXES)} file"
-        raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}")
-    return [recording for path in paths for recording in _cached_inventory(path)]
+        raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}") from None
+    return of_files(paths, channels, tell)
+
+
+def _stamp(path: str) -> int:
+    """When a local file was changed last, ns; 0 for a remote one."""
+    return 0 if storage.is_remote(path) or not os.path.exists(path) else os.stat(path).st_mtime_ns
+
+
+@functools.cache
+def _contents(stamped: tuple[tuple[str, int], ...], chosen: tuple[tuple[str, str], ...]) -> dict[str, Choice]:
+    """Strain in each file, and what is left out. One process reads all frame files."""
+    paths, channels = [path for path, _ in stamped], dict(chosen)
+    frames = frame_files.series_in([path for path in paths if frame_files.is_frame_file(path)], channels)
+    return {
+        path: choose(frames[path] if path in frames else hdf5_files.series_in(path, None), channels, typical)
+        for path in paths
+    }
+
+
+def inventory(path: str, ifo: str | None = None) -> list[Recording]:
+    """List the strain in a file. It reads metadata alone.
+
+    Args:
+        path: HDF5 (local or s3) or GWF file (local).
+        ifo: Detector to list, also of files that do not name their detector; None for all detectors.
+
+    Raises:
+        DataError: If the layout or the detector is unknown, or the file is of another detector.
+        StorageError: If the file is missing or damaged.
+    """
+    if frame_files.is_frame_file(path):
+        series = frame_files.series_in([path], {})[path]
+    else:
+        series = hdf5_files.series_in(path, ifo)
+    choice = choose(series, {}, typical)
+    chosen = [recording for recording in choice.recordings if ifo in (None, recording.ifo)]
+    if not chosen and choice.recordings:
+        names = ", ".join(dict.fromkeys(recording.ifo for recording in choice.recordings))
+        raise DataError(f"{path} holds strain of {names}, not of {ifo}: give the right file or detector")
+    if not chosen:
+        raise DataError(_no_strain(path, choice))
+    return chosen
+
+
+def _no_strain(path: str, choice: Choice) -> str:
+    """Error about a file without strain."""
+    if not choice.left_out:
+        return (
+            f"{path} holds no strain in a known layout: GWOSC's (strain/Strain), or datasets with attributes x0 and dx "
+            "(gwpy) or start_time and delta_t (PyCBC)"
+        )
+    nameless = [name for name, reason in choice.left_out.items() if reason == NAMELESS]
+    if nameless:
+        return (
+            f"{path} does not name the detector of {nameless[0]!r}: name the file as H-H1_ANYTHING-START-DURATION.hdf5,"
+            " or the dataset as H1, with its detector"
+        )
+    names = [f"{name!r} {reason}" for name, reason in choice.left_out.items()]
+    return (
+        f"{path} holds no strain: {_abridged(names, '; ')}; give another file, or choose with --channel DETECTOR:NAME"
+    )
+
+
+def _left_out(contents: Mapping[str, Choice]) -> list[str]:
+    """Sentences about what is left out: one for each kind of files, and one for each file without strain."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for path, choice in contents.items():
+        texts = [f"{name} {reason}" for name, reason in choice.left_out.items() if not name.endswith(GWOSC_MASKS)]
+        if not choice.recordings:
+            texts = texts or ["it holds no time series"]
+        if texts:
+            alike.setdefault(tuple(texts), []).append(path)
+    return [f"left out of {_abridged(paths)}: {_abridged(texts, '; ')}" for texts, paths in alike.items()]
+
+
+def _abridged(words: Sequence[str], separator: str = ", ") -> str:
+    more = [f"and {len(words) - MOST_NAMED} more"] if len(words) > MOST_NAMED else []
+    return separator.join([*words[:MOST_NAMED], *more])
+
+
+def typical(recording: Recording) -> float:
+    """Median absolute value of some samples in the middle of a recording; NaN if none is finite."""
+    low = max(0, (recording.size - SIZE_OF_TYPICAL) // 2)
+    data = np.abs(_samples([(recording, low, min(recording.size, low + SIZE_OF_TYPICAL))])[0])
+    return float(np.median(data[np.isfinite(data)])) if np.isfinite(data).any() else np.nan
+
+
+def read(recording: Recording, start: float, stop: float) -> Stretch:
+    """Read the part of a recording in [start, stop), with its gaps (NaN).
+
+    Args:
+        recording: Recording.
+        start: Start of the part, GPS s.
+        stop: End of the part, GPS s.
+
+    Raises:
+        StorageError: If the file is missing or damaged. The message names the time.
+    """
+    return _read([recording], start, stop)[0]
+
+
+def _read(recordings: Sequence[Recording], start: float, stop: float) -> list[Stretch]:
+    """Read the parts of recordings in [start, stop)."""
+    lows = [max(0, round((start - r.start) * r.sample_rate)) if start > r.start else 0 for r in recordings]
+    highs = [round((stop - r.start) * r.sample_rate) if stop < r.stop else r.size for r in recordings]
+    data = _samples(list(zip(recordings, lows, highs, strict=True)))
+    return [
+        Stretch(r.ifo, r.start + low / r.sample_rate, r.sample_rate, samples)
+        for r, low, samples in zip(recordings, lows, data, strict=True)
+    ]
+
+
+def _samples(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
+    """Samples of parts of recordings, each given by its first sample and the one after its last."""
+    are_frames = [frame_files.is_frame_file(recording.path) for recording, _, _ in parts]
+    frames = iter(frame_files.read([part for part, is_frame in zip(parts, are_frames, strict=True) if is_frame]))
+    return [
+        next(frames) if is_frame else hdf5_files.read(*part) for part, is_frame in zip(parts, are_frames, strict=True)
+    ]
 
 
 def check_recordings(
@@ -111,7 +255,7 @@ def check_recordings(
         mend: Advice in case of a missing detector.
 
     Raises:
-        DataError: With the detectors in the files, or with the file and both rates.
+        DataError: With the detectors in the files, with the file and both rates, or with two files of the same time.
     """
     recordings = list(recordings)
     recorded_ifos = sorted({recording.ifo for recording in recordings})
@@ -124,53 +268,36 @@ def check_recordings(
                 ratio_of_rates(recording.ifo, recording.start, recording.sample_rate, sample_rate)
             except DataError as error:
                 raise DataError(f"{recording.path}: {error}") from None
+    for ifo in ifos:
+        check_apart([recording for recording in recordings if recording.ifo == ifo])
 
 
-@functools.cache
-def _cached_inventory(path: str) -> tuple[Recording, ...]:
-    return tuple(inventory(path))
-
-
-def inventory(path: str, ifo: str | None = None) -> list[Recording]:
-    """List the strain in a file. It reads metadata alone.
+def check_apart(recordings: Iterable[Recording]) -> None:
+    """Check that no time of a detector is in two recordings.
 
     Args:
-        path: HDF5 (local or s3) or GWF file (local).
-        ifo: Detector to list, also of files that do not name their detector; None for all detectors.
+        recordings: Recordings of one detector, in any order.
 
     Raises:
-        DataError: If the layout or the detector is unknown, or the file is of another detector.
-        StorageError: If the file is missing or damaged.
+        DataError: With both files and channels.
     """
-    recordings = _frame_inventory(path) if path.endswith(".gwf") else _hdf5_inventory(path, ifo)
-    chosen = [recording for recording in recordings if ifo in (None, recording.ifo)]
-    if not chosen:
-        names = ", ".join(dict.fromkeys(recording.ifo for recording in recordings))
-        raise DataError(f"{path} holds strain of {names}, not of {ifo}: give the right file or detector")
-    return chosen
-
-
-def read(recording: Recording, start: float, stop: float) -> Stretch:
-    """Read the part of a recording in [start, stop), with its gaps (NaN).
-
-    Args:
-        recording: Recording.
-        start: Start of the part, GPS s.
-        stop: End of the part, GPS s.
-    """
-    rate = recording.sample_rate
-    low = max(0, round((start - recording.start) * rate))
-    high = min(recording.size, round((stop - recording.start) * rate))
-    if recording.path.endswith(".gwf"):
-        data = _read_frame(recording)[low:high]
-    else:
-        with storage.open_hdf5(recording.path) as file:
-            data = np.asarray(file[recording.channel][low:high], dtype=np.float64)
-    return Stretch(recording.ifo, recording.start + low / rate, rate, data)
+    last: Recording | None = None
+    for recording in sorted(recordings, key=lambda r: r.start):
+        if last is not None and recording.start < last.stop - TOLERANCE / recording.sample_rate:
+            raise DataError(
+                f"{last.path} ({last.channel}) and {recording.path} ({recording.channel}) both have strain of "
+                f"{recording.ifo} at {format_gps(recording.start)}: give each stretch of time once, or choose a "
+                "channel (--channel, channel in [luigi_data])"
+            )
+        last = recording if last is None or recording.stop > last.stop else last
 
 
 def assemble(
-    recordings: Iterable[Recording], sample_rate: float, start: float = -np.inf, stop: float = np.inf
+    recordings: Iterable[Recording],
+    sample_rate: float,
+    start: float = -np.inf,
+    stop: float = np.inf,
+    report: Report | None = None,
 ) -> list[Stretch]:
     """Read one detector's recordings, join contiguous ones, split at gaps, and resample.
 
@@ -179,6 +306,7 @@ def assemble(
         sample_rate: Sampling rate of the result, Hz.
         start: Start of the strain to read, GPS s.
         stop: End of the strain to read, GPS s.
+        report: Called with each gap within recordings; None to report none.
 
     Returns:
         Stretches without gaps, in order of time.
@@ -186,26 +314,18 @@ def assemble(
     Raises:
         DataError: If recordings overlap, or their rates do not allow resampling.
     """
+    parts = [r for r in sorted(recordings, key=lambda r: r.start) if min(stop, r.stop) > max(start, r.start)]
+    check_apart(parts)
     runs: list[list[Stretch]] = []
-    for recording in sorted(recordings, key=lambda r: r.start):
-        low, high = max(start, recording.start), min(stop, recording.stop)
-        if high <= low:
-            continue
-        stretch = read(recording, low, high)
+    for stretch in _read(parts, start, stop):
         previous = runs[-1][-1] if runs else None
-        tolerance = 0.1 / recording.sample_rate
-        if previous is not None and previous.stop > stretch.start + tolerance:
-            raise DataError(
-                f"{recording.path} has strain of {recording.ifo} at {stretch.start:.3f} that another file has too: "
-                "give each stretch of time once"
-            )
-        joins = previous is not None and abs(previous.stop - stretch.start) <= tolerance
+        joins = previous is not None and abs(previous.stop - stretch.start) <= TOLERANCE / stretch.sample_rate
         if previous is not None and joins and previous.sample_rate == stretch.sample_rate:
             runs[-1].append(stretch)
         else:
             runs.append([stretch])
     joined = (Stretch(r[0].ifo, r[0].start, r[0].sample_rate, np.concatenate([s.data for s in r])) for r in runs)
-    resampled = (resample(piece, sample_rate) for run in joined for piece in split_at_gaps(run))
+    resampled = (resample(piece, sample_rate) for run in joined for piece in split_at_gaps(run, report))
     return [stretch for stretch in resampled if stretch is not None]
 
 
@@ -227,173 +347,11 @@ def read_strain(paths: Sequence[str], ifo: str | None, sample_rate: float) -> di
     recordings = [recording for path in paths for recording in inventory(path, ifo)]
     result: dict[str, list[Stretch]] = {}
     for name in dict.fromkeys(recording.ifo for recording in recordings):
-        result[name] = assemble([r for r in recordings if r.ifo == name], sample_rate)
+        gaps: list[Gap] = []
+        result[name] = assemble([r for r in recordings if r.ifo == name], sample_rate, report=gaps.append)
         if not result[name]:
             raise DataError(
-                f"{', '.join(r.path for r in recordings if r.ifo == name)}: strain of {name} is missing (NaN) "
-                "throughout, or shorter than the anti-alias filter: give another stretch of time"
+                f"{', '.join(r.path for r in recordings if r.ifo == name)}: strain of {name} is missing throughout "
+                f"({described(gaps) or 'shorter than the anti-alias filter'}): give another stretch of time"
             )
     return result
-
-
-def coincident(stretches: Mapping[str, Sequence[Stretch]]) -> list[Coincident]:
-    """Cut strain to the stretches of time that all detectors share.
-
-    Args:
-        stretches: Stretches of each detector, in order of time, at one sample rate.
-
-    Raises:
-        DataError: If the detectors share no time, or their samples do not coincide.
-    """
-    names = list(stretches)
-    cuts = [[stretch] for stretch in stretches[names[0]]]
-    for name in names[1:]:
-        cuts = [
-            [*chosen, other]
-            for chosen in cuts
-            for other in stretches[name]
-            if min(s.stop for s in [*chosen, other]) > max(s.start for s in [*chosen, other])
-        ]
-    if not cuts:
-        spans = "; ".join(f"{n} {s[0].start:.3f} to {s[-1].stop:.3f}" for n, s in stretches.items() if s)
-        raise DataError(f"the detectors have no time in common ({spans or 'no strain'}): give files of the same time")
-    return [_common(chosen) for chosen in cuts]
-
-
-def _common(chosen: Sequence[Stretch]) -> Coincident:
-    start, rate = max(s.start for s in chosen), chosen[0].sample_rate
-    offsets = [(start - s.start) * rate for s in chosen]
-    if any(abs(offset - round(offset)) > 0.01 for offset in offsets):
-        raise DataError(
-            f"samples of {', '.join(s.ifo for s in chosen)} at {start:.3f} were not taken at the same times: "
-            "give files that start a whole number of samples apart"
-        )
-    size = min(len(s.data) - round(offset) for s, offset in zip(chosen, offsets, strict=True))
-    pieces = {s.ifo: s.data[round(o) : round(o) + size] for s, o in zip(chosen, offsets, strict=True)}
-    return Coincident(start, rate, pieces)
-
-
-def _hdf5_inventory(path: str, ifo: str | None) -> list[Recording]:
-    with storage.open_hdf5(path) as file:
-        if "strain/Strain" in file:
-            return [_gwosc_recording(path, file, ifo)]
-        series = [
-            _series_recording(path, name, file[name], ifo) for name in file if isinstance(file[name], h5py.Dataset)
-        ]
-        others = {
-            name: file[name].dtype for name in file if isinstance(file[name], h5py.Dataset) and _times(file[name])
-        }
-    recordings = [recording for recording in series if recording is not None]
-    if not recordings and others:
-        name, kind = next(iter(others.items()))
-        raise DataError(f"{path}: {name!r} is of {kind}: strain must be floating-point numbers, in one dimension")
-    if not recordings:
-        raise DataError(
-            f"{path} holds no strain in a known layout: GWOSC's (strain/Strain), or datasets at the root with "
-            "attributes x0 and dx (gwpy) or start_time and delta_t (PyCBC)"
-        )
-    return recordings
-
-
-def _gwosc_recording(path: str, file: h5py.File, ifo: str | None) -> Recording:
-    dataset = file["strain/Strain"]
-    meta = {name: _text(file["meta"][name][()]) for name in ("Detector", "Observatory") if f"meta/{name}" in file}
-    detector = meta.get("Detector") or SITES.get(meta.get("Observatory", "")) or ifo
-    start = dataset.attrs.get("Xstart", file["meta/GPSstart"][()] if "meta/GPSstart" in file else None)
-    if detector is None or start is None or "Xspacing" not in dataset.attrs:
-        raise DataError(
-            f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC"
-        )
-    return Recording(path, detector, dataset.name, float(start), _rate(dataset.attrs["Xspacing"]), dataset.shape[0])
-
-
-def _series_recording(path: str, name: str, dataset: h5py.Dataset, ifo: str | None) -> Recording | None:
-    attributes, times = dataset.attrs, _times(dataset)
-    if times is None or dataset.ndim != 1 or dataset.dtype.kind != "f":
-        return None
-    start, step = times
-    names = (_text(attributes.get("channel", "")), _text(attributes.get("name", "")), name, Path(path).name)
-    detector = next((d for d in map(_detector, names) if d), None) or ifo
-    if detector is None:
-        raise DataError(
-            f"{path} does not name the detector of {name!r}: name the file as H-H1_ANYTHING-START-DURATION.hdf5, or "
-            "the dataset as H1, with its detector"
-        )
-    return Recording(path, detector, dataset.name, float(start), _rate(step), dataset.shape[0])
-
-
-def _times(dataset: h5py.Dataset) -> tuple[Any, Any] | None:
-    """Start and step of a time series, s, in the attributes of gwpy or PyCBC; None without such attributes."""
-    for start, step in (("x0", "dx"), ("start_time", "delta_t")):
-        if start in dataset.attrs and step in dataset.attrs:
-            return dataset.attrs[start], dataset.attrs[step]
-    return None
-
-
-def _detector(text: str) -> str | None:
-    """Detector at the beginning of a channel or file name, such as H1:GDS-…, H-H1_LOSC-….hdf5 or H1."""
-    head = text[2:] if len(text) > 4 and text[1] == "-" else text
-    boundary = head[2:3] in ("", ":", "_", "-", ".")
-    return head[:2] if boundary and head[:1].isupper() and head[1:2].isdigit() else None
-
-
-def _rate(step: Any) -> float:
-    """Sample rate in Hz of a sampling interval in s, rounded if it is a whole number up to rounding errors."""
-    rate = 1.0 / float(step)
-    return float(round(rate)) if abs(rate - round(rate)) < 1e-6 * rate else rate
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _frame_inventory(path: str) -> list[Recording]:
-    import lalframe
-
-    if storage.is_remote(path):
-        raise DataError(f"{path}: frame files are read from local disks only: copy it, or use HDF5 files on s3")
-    if not Path(path).is_file():
-        raise StorageError(f"{path} does not exist: mend the path")
-    try:
-        is_whole = is_whole_frame_file(path)  # the frame library crashes on incomplete files
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
-    if not is_whole:
-        raise StorageError(f"{path} is no complete frame file: it may be truncated; fetch it again")
-    try:
-        file = lalframe.FrameUFrFileOpen(path, "r")
-        contents = lalframe.FrameUFrTOCRead(file)
-        count = lalframe.FrameUFrTOCQueryNFrame(contents)
-        starts = [sum(lalframe.FrameUFrTOCQueryGTimeModf(contents, i)) for i in range(count)]
-        channels = _strain_channels(lalframe, contents)
-        heads = {name: lalframe.FrameUFrChanRead(file, name, 0) for name in channels}
-        steps = {n: lalframe.FrameUFrChanVectorQueryDx(head, 0) for n, head in heads.items()}
-        stop = starts[-1] + lalframe.FrameUFrTOCQueryDt(contents, count - 1)
-    except (RuntimeError, IndexError) as error:
-        raise StorageError(f"{path} is no complete frame file ({error}): fetch it again") from None
-    if not channels or len({name[:2] for name in channels}) < len(channels):
-        raise DataError(
-            f"{path} must have one strain channel per detector, such as H1:GWOSC-4KHZ_R1_STRAIN; it has "
-            f"{', '.join(channels) or 'none'}: extract one channel per detector"
-        )
-    rates = {name: _rate(step) for name, step in steps.items()}
-    return [Recording(path, n[:2], n, starts[0], r, round((stop - starts[0]) * r)) for n, r in rates.items()]
-
-
-def _strain_channels(lalframe: Any, contents: Any) -> list[str]:
-    names = []
-    for kind in ("Adc", "Proc", "Sim"):
-        count = getattr(lalframe, f"FrameUFrTOCQuery{kind}N")(contents)
-        query = getattr(lalframe, f"FrameUFrTOCQuery{kind}Name")
-        names += [query(contents, i) for i in range(count)]
-    return [name for name in names if _detector(name) and "STRAIN" in name.upper()]
-
-
-def _read_frame(recording: Recording) -> Array:
-    from gwpy.timeseries import TimeSeries
-
-    try:
-        series = TimeSeries.read(recording.path, recording.channel, format="gwf")
-    except (RuntimeError, OSError) as error:
-        raise StorageError(f"{recording.path} is no complete frame file ({error}): fetch it again") from None
-    return np.asarray(series.value, dtype=np.float64)

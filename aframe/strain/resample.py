@@ -40,16 +40,6 @@ class Stretch:
         return self.start + len(self.data) / self.sample_rate
 
 
-def split_at_gaps(stretch: Stretch) -> list[Stretch]:
-    """Split a stretch into contiguous pieces of finite samples."""
-    is_finite = np.concatenate([[False], np.isfinite(stretch.data), [False]])
-    edges = np.flatnonzero(is_finite[1:] != is_finite[:-1])
-    return [
-        Stretch(stretch.ifo, stretch.start + low / stretch.sample_rate, stretch.sample_rate, stretch.data[low:high])
-        for low, high in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-    ]
-
-
 def resample(stretch: Stretch, sample_rate: float) -> Stretch | None:
     """Lower the sample rate with a zero-phase anti-alias filter.
 

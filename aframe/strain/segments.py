@@ -13,6 +13,7 @@ import igwn_segments
 from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
+from aframe.strain.channels import Recording
 from aframe.strain.resample import EDGE_DURATION
 from aframe.strain.source import StrainSource
 
@@ -194,7 +195,7 @@ def cut(segments: Iterable[Segment], start: float, stop: float) -> list[Segment]
     return intersect(segments, [Segment(start, stop)])
 
 
-def recorded_segments(files: Iterable[recordings.Recording], ifos: Sequence[str]) -> list[Segment]:
+def recorded_segments(files: Iterable[Recording], ifos: Sequence[str]) -> list[Segment]:
     """The time that files cover for all detectors."""
     files = list(files)
     return intersect(*([Segment(r.start, r.stop) for r in files if r.ifo == ifo] for ifo in ifos))
@@ -221,7 +222,7 @@ def analysable(source: StrainSource, start: float, stop: float) -> list[Segment]
         segments = open_data_segments(source.ifos, start - 1, stop + 1)
     elif source.kind == "local":
         directory = source.frames or ""
-        files = recordings.in_directory(directory)
+        files = recordings.in_directory(directory, channels=source.channels)
         recordings.check_recordings(files, source.ifos, source.sample_rate, directory)
         segments = recorded_segments(files, source.ifos)
     else:

@@ -1,5 +1,6 @@
 """Where strain comes from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -15,6 +16,7 @@ class StrainSource:
         max_duration: Longest segment, s; longer ones are cut.
         segments: Segwizard file of analysable time, instead of the source's own; None for that.
         frames: Directory of local files; None for any other kind.
+        channels: Chosen channels of local files, by detector. Other detectors have their usual strain.
         asd: Noise curve of simulated strain: a file, or a name in bilby's collection; None for any other kind.
         band: Frequencies between which the noise curve is needed, Hz.
         seed: Of simulated noise.
@@ -27,6 +29,7 @@ class StrainSource:
     max_duration: float
     segments: str | None
     frames: str | None
+    channels: Mapping[str, str]
     asd: str | None
     band: tuple[float, float]
     seed: int

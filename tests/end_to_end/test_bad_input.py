@@ -312,7 +312,7 @@ def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path
     result = aframe_here(*command, "--background", str(tmp_path / "background.hdf5"), *outputs)
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert any(line.endswith("(2 s, missing samples)") for line in lines)
+    assert any(line.endswith("(2 s, missing samples: NaN in L1)") for line in lines)
     assert re.search(r"^searched: \d+ s in 2 stretches", result.stdout, re.M)
     first = next(k for k, line in enumerate(lines) if line.startswith("UTC")) + 1
     assert [line.split()[4:] for line in lines[first : first + 2]] == [["<", "2"], ["2"]]

@@ -150,8 +150,8 @@ def test_each_event_of_a_recording_is_shown_with_its_statistic(model, path, clus
     if gap is not None:
         with h5py.File(path, "r+") as file:
             file["L1"][round(gap[0] * RATE) : round(gap[1] * RATE)] = np.nan
-    searched = search_recorded(TorchScorer(model), [path], clustering)
     recordings = recordings_of([path], model.preprocessing.ifos)
+    searched = search_recorded(TorchScorer(model), recordings, clustering)
     shown = dict(recorded_closeups(searched, recordings, model, clustering, 5))
     assert list(shown) == [1, 2, 3, 4, 5][: len(searched.events)]
     for rank, event in shown.items():

@@ -7,7 +7,7 @@ import pytest
 from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering
 from aframe.inference import recorded
-from aframe.inference.recorded import SearchedRecordings, expand, search_recorded
+from aframe.inference.recorded import SearchedRecordings, recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
@@ -21,7 +21,8 @@ PULSE = 3e-20 * np.exp(-0.5 * ((np.arange(64) - 32) / 1.5) ** 2) * np.cos(0.9 * 
 
 def searched(model: Model, paths: list[str], window: float = 4.0) -> SearchedRecordings:
     offset = model.preprocessing.coalescence_offset
-    return search_recorded(TorchScorer(model), paths, Clustering(4.0, 0.5, window, offset))
+    recordings = recordings_of(paths, model.preprocessing.ifos)
+    return search_recorded(TorchScorer(model), recordings, Clustering(4.0, 0.5, window, offset))
 
 
 def search(model: Model, paths: list[str], window: float = 4.0) -> EventTable:
@@ -113,29 +114,30 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
     edges = "PSD, filter and window at its start", "filter and window at its end"
     assert spans == [
         (2000.0, 2004.375, edges[0]), (2004.375, 2029.125, ""), (2029.125, 2030.0, edges[1]),
-        (2030.0, 2031.0, "missing samples"),
+        (2030.0, 2031.0, "missing samples: NaN in L1"),
         (2031.0, 2035.375, edges[0]), (2035.375, 2059.125, ""), (2059.125, 2060.0, edges[1]),
-        (2060.0, 2080.0, "no file of L1"), (2080.0, 2100.0, "no file of H1, L1"),
+        (2060.0, 2080.0, "no recording of L1"), (2080.0, 2100.0, "no recording of H1, L1"),
         (2100.0, 2104.375, edges[0]), (2104.375, 2129.125, ""), (2129.125, 2130.0, edges[1]),
-        (2130.0, 2140.0, "no file of H1, L1"), (2140.0, 2142.0, "too short"),
+        (2130.0, 2140.0, "no recording of H1, L1"), (2140.0, 2142.0, "too short"),
     ]  # fmt: skip
     assert result.events.livetime == sum(stop - start for start, stop, reason in spans if not reason)
 
 
-def test_paths_are_files_directories_and_patterns(record, tmp_path):
-    paths = [record(1.0, name=name) for name in ("a.hdf5", "b.h5", "c.hdf5")]
-    (tmp_path / "notes.txt").write_text("no strain")
-    assert sorted(expand([str(tmp_path)])) == paths
-    assert expand([str(tmp_path / "*.hdf5"), paths[0], paths[1]]) == [paths[0], paths[2], paths[1]]
-    for nothing in ("d.hdf5", "*.gwf", "notes.txt"):
-        with pytest.raises(StorageError, match=r"is no \.hdf5.* mend the path"):
-            expand([str(tmp_path / nothing)])
-
-
-@pytest.mark.parametrize("ifos", [("H1",), ("H1", "V1"), ("H1", "L1", "V1")])
-def test_other_detectors_than_the_models_are_refused(record, make_model, ifos):
+@pytest.mark.parametrize("ifos", [("H1",), ("H1", "V1")])
+def test_a_missing_detector_is_refused(record, make_model, ifos):
     with pytest.raises(DataError, match=f"the model searches H1, L1 together, the files hold {', '.join(ifos)}"):
         search(make_model("coincidence"), [record(20.0, ifos=ifos)])
+
+
+def test_other_detectors_than_the_models_are_left_out(record, make_model):
+    notes, path = [], record(20.0, ifos=("H1", "L1", "V1"))
+    recordings = recordings_of([path], ("H1", "L1"), tell=notes.append)
+    assert list(recordings) == ["H1", "L1"]
+    assert notes == ["left out: strain of V1, since the model searches H1, L1"]
+    np.testing.assert_array_equal(
+        search(make_model("coincidence"), [path])["detection_statistic"],
+        search(make_model("coincidence"), [record(20.0, name="two.hdf5")])["detection_statistic"],
+    )
 
 
 def test_ends_cut_by_resampling_are_not_called_missing(make_strain, make_model, tmp_path):
@@ -144,6 +146,23 @@ def test_ends_cut_by_resampling_are_not_called_missing(make_strain, make_model, 
     first, *_, last = searched(make_model("coincidence"), [path]).spans
     assert (first.start, first.stop, first.reason) == (2000.0, 2000.125, "cut off after resampling")
     assert (last.start, last.stop, last.reason) == (2029.875, 2030.0, "cut off after resampling")
+
+
+def test_fill_values_are_no_strain(record, make_model):
+    """The events are those of the same strain with a gap, and their statistics are finite."""
+    path, results = record(40.0, [2009.0, 2035.0]), {}
+    for value in (np.nan, 0.0, -9999.0, 1e30):
+        with h5py.File(path, "r+") as file:
+            file["L1"][20 * 256 : 21 * 256] = value
+        results[value] = searched(make_model("coincidence"), [path])
+    for value in (0.0, -9999.0, 1e30):
+        for name in ("detection_time", "detection_statistic"):
+            np.testing.assert_array_equal(results[value].events[name], results[np.nan].events[name])
+        assert f"missing samples: {value:g} in L1" in [span.reason for span in results[value].spans]
+    with h5py.File(path, "r+") as file:
+        file["L1"][:] = 0.0
+    with pytest.raises(DataError, match=r"no stretch of H1, L1 .*missing samples: 0 in L1\); give longer ones"):
+        search(make_model("coincidence"), [path])
 
 
 def test_too_short_a_recording_is_refused_with_what_it_needs(record, make_model):

@@ -14,7 +14,7 @@ from aframe.checks.run import mistakes_of
 from aframe.constants import SECONDS_PER_DAY
 from aframe.errors import DataError
 from aframe.runs.artifacts import Artifacts
-from aframe.runs.blueprints import local_strain, open_data
+from aframe.runs.blueprints import LocalFiles, local_strain, open_data
 from aframe.runs.directories import Directories
 from aframe.settings import env_file
 from aframe.settings.read import load_config, read_config
@@ -146,13 +146,13 @@ def test_the_demo_with_local_files(tmp_path: Path) -> None:
 
 def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
     frames = write_strain(tmp_path / "frames", {"H1": [(0, 8000)], "L1": [(0, 8000)], "V1": [(0, 500)]})
-    chosen = local_strain(BASE, frames, ("H1", "L1"), str(START + 1000), "2020-01-06T02:00:00")
+    chosen = local_strain(BASE, LocalFiles(frames), ("H1", "L1"), str(START + 1000), "2020-01-06T02:00:00")
     assert chosen.changes["data.train_start"] == f"{START + 1000:.0f}"
     assert float(chosen.changes["data.test_stop"]) < START + 8001
     with pytest.raises(DataError, match=r"has 500 s of H1, L1, V1 together: give at least 512 s"):
-        local_strain(BASE, frames, (), None, None)
+        local_strain(BASE, LocalFiles(frames), (), None, None)
     with pytest.raises(DataError, match=r"frames holds strain of H1, L1, V1, none of K1"):
-        local_strain(BASE, frames, ("H1", "K1"), None, None)
+        local_strain(BASE, LocalFiles(frames), ("H1", "K1"), None, None)
 
 
 @pytest.mark.parametrize(
@@ -193,5 +193,5 @@ def test_impossible_options_have_a_message_of_one_line(
 def test_one_detector_is_no_search_and_damaged_files_are_named(tmp_path: Path) -> None:
     frames = write_strain(tmp_path / "frames", {"H1": [(0, 1000)]})
     with pytest.raises(DataError, match="holds strain of H1 alone: a search needs two detectors"):
-        local_strain(BASE, frames, (), None, None)
+        local_strain(BASE, LocalFiles(frames), (), None, None)
     assert open_data(BASE, "O3a", None, None, ("H1", "L1")).livetime == pytest.approx(0.6 * 40 * SECONDS_PER_DAY)

@@ -55,6 +55,8 @@ def test_remote_paths_are_written_read_and_listed_alike(tmp_path):
         file["x"] = np.arange(5)
     storage.write_text(f"{base}/b.txt", "text")
     assert storage.glob(f"{base}/*.hdf5") == ["memory:///bucket/run/a.hdf5"]
+    assert storage.listed(base) == ["memory:///bucket/run/a.hdf5", "memory:///bucket/run/b.txt"]
+    assert storage.listed(f"{base}/b.txt") == []
     with storage.open_hdf5(f"{base}/a.hdf5") as file:
         np.testing.assert_array_equal(file["x"][1:3], [1, 2])
     assert storage.made_with(f"{base}/a.hdf5") == {"seed": 1}
@@ -90,6 +92,18 @@ def why_not_opened(path):
     with pytest.raises(StorageError) as refused, storage.open_hdf5(str(path)):
         pass
     return str(refused.value)
+
+
+def test_a_damaged_part_of_an_hdf5_file_is_reported(tmp_path):
+    with storage.create_hdf5(str(tmp_path / "a.hdf5")) as file:
+        dataset = file.create_dataset("x", data=np.arange(1000.0), chunks=(100,), compression="gzip")
+        place = dataset.id.get_chunk_info(5)
+    with open(tmp_path / "a.hdf5", "r+b") as stream:
+        stream.seek(place.byte_offset)
+        stream.write(bytes(place.size))
+    damaged = pytest.raises(StorageError, match=r"a\.hdf5 is damaged \(.*\): if a step of the run made it, delete it")
+    with damaged, storage.open_hdf5(str(tmp_path / "a.hdf5")) as file:
+        file["x"][:]
 
 
 def test_what_is_no_hdf5_file_is_not_to_be_deleted(tmp_path):

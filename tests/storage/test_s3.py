@@ -56,7 +56,8 @@ def test_files_are_written_read_listed_and_deleted(bucket: str) -> None:
     assert storage.exists(path)
     assert storage.exists(f"{bucket}/a")
     assert not storage.exists(f"{bucket}/a/b")
-    assert storage.glob(f"{bucket}/a/*.txt") == [path]
+    assert storage.glob(f"{bucket}/a/*.txt") == storage.listed(f"{bucket}/a") == [path]
+    assert storage.listed(path) == []
     assert storage.glob(f"{bucket}/*/b.*") == [path]
     assert storage.glob(f"{bucket}/none/*") == []
     assert storage.sha256(path) == store().describe(path.removeprefix("s3://")).sha256

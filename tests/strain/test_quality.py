@@ -109,6 +109,22 @@ def test_bits_over_several_files(tmp_path: Path) -> None:
         unset_in_files(str(tmp_path), ["CBC_CAT9"], ["L1"], needed)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, -9999.0, 2.5, 0.0])
+def test_masks_of_floating_point_numbers(tmp_path: Path, bad: float) -> None:
+    """What is no mask is time that is not good."""
+    bits_file(tmp_path / "L-L1_a.hdf5", "L1", 100, [3, 3, 3, 1])
+    with h5py.File(tmp_path / "L-L1_a.hdf5", "a") as file:
+        values = file["quality/simple/DQmask"][:].astype(np.float64)
+        values[1] = bad
+        attributes = dict(file["quality/simple/DQmask"].attrs)
+        del file["quality/simple/DQmask"]
+        file["quality/simple/DQmask"] = values
+        file["quality/simple/DQmask"].attrs.update(attributes)
+    unset = unset_in_files(str(tmp_path), ["DATA", "CBC_CAT2"], ["L1"], [Segment(100.0, 104.0)])
+    second = Segment(101.0, 102.0)
+    assert unset == {("L1", "DATA"): [second], ("L1", "CBC_CAT2"): [second, Segment(103.0, 104.0)]}
+
+
 def test_files_without_bits_tell_nothing(tmp_path: Path) -> None:
     path = tmp_path / "L-L1_a.hdf5"
     bits_file(path, "L1", 100, [3, 1, 1])

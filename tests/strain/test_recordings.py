@@ -10,7 +10,8 @@ from gwpy.timeseries import TimeSeries
 from aframe.errors import DataError, StorageError
 from aframe.preprocessing import Whitening
 from aframe.strain import files
-from aframe.strain.recordings import coincident, format_gps, in_directory, inventory, read_strain
+from aframe.strain.coincidence import coincident
+from aframe.strain.recordings import expand, format_gps, in_directory, inventory, of_files, read_strain
 from aframe.strain.resample import EDGE_DURATION, Stretch
 from aframe.whitening import whiten_whole
 
@@ -126,7 +127,7 @@ def test_nothing_left_is_an_error(event, tmp_path):
     shutil.copy(event["H1"], path)
     with h5py.File(path, "r+") as file:
         file["strain/Strain"][:] = np.nan
-    with pytest.raises(DataError, match="missing \\(NaN\\) throughout"):
+    with pytest.raises(DataError, match=r"missing throughout \(NaN in H1\)"):
         read_strain([path], None, 2048.0)
 
 
@@ -165,22 +166,41 @@ def test_unknown_layouts_and_wrong_files(event, tmp_path):
         in_directory(str(tmp_path / "empty"))
 
 
+def test_paths_are_files_directories_and_patterns(tmp_path):
+    directory = tmp_path / "my [v2] data"
+    directory.mkdir()
+    paths = [str(directory / name) for name in ("a.hdf5", "b.h5", "c[1].hdf5", "d.GWF")]
+    for path in (*paths, directory / "notes.txt"):
+        Path(path).touch()
+    assert expand([str(directory)]) == expand([f"file://{directory}"]) == expand([f"{directory}/"]) == paths
+    assert expand([paths[2], paths[0], paths[2]]) == [paths[2], paths[0]]
+    assert expand([str(tmp_path / "*" / "*.hdf5")]) == [paths[0], paths[2]]
+    for nothing in ("d.hdf5", "*.gwf", "notes.txt"):
+        with pytest.raises(StorageError, match=r"is no \.hdf5.* mend the path"):
+            expand([str(tmp_path / nothing)])
+
+
+def test_files_without_strain_are_left_out_of_a_directory(event, tmp_path):
+    """A directory may hold events of its own strain, and spectra."""
+    notes = []
+    for path in event.values():
+        shutil.copy(path, tmp_path)
+    with h5py.File(tmp_path / "events.hdf5", "w") as file:
+        file["parameters/detection_statistic"] = np.zeros(3)
+    recordings = in_directory(str(tmp_path), tell=notes.append)
+    assert [recording.ifo for recording in recordings] == ["H1", "L1"]
+    assert notes == [f"left out of {tmp_path / 'events.hdf5'}: it holds no time series"]
+    with pytest.raises(DataError, match=r"events\.hdf5 holds no strain in a known layout"):
+        of_files([str(tmp_path / "events.hdf5")])
+
+
 def test_the_same_time_twice_is_refused(event, data_directory):
     high = str(data_directory / "strain" / "H-H1_GWOSC_16KHZ_R1-1126259447-32.hdf5")
-    with pytest.raises(DataError, match="another file has too"):
+    with pytest.raises(
+        DataError,
+        match=r"hdf5 \(/strain/Strain\) and .* both have strain of H1 at 1126259447: give",
+    ):
         read_strain([event["H1"], high], None, 2048.0)
-
-
-def test_no_common_time(event, data_directory):
-    other = str(data_directory / "strain" / "L-L1_LOSC_4_V2-1128678884-32.hdf5")
-    with pytest.raises(DataError, match=r"no time in common \(H1 1126259446\.125 to .*; L1 1128678884\.125 to"):
-        coincident(read_strain([event["H1"], other], None, 2048.0))
-
-
-def test_samples_at_different_times_are_refused():
-    stretches = {ifo: [Stretch(ifo, start, 16.0, np.zeros(64))] for ifo, start in (("H1", 10.0), ("L1", 10.03))}
-    with pytest.raises(DataError, match="not taken at the same times"):
-        coincident(stretches)
 
 
 def test_times_as_text():

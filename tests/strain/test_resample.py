@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aframe.errors import DataError
-from aframe.strain.resample import EDGE_DURATION, Stretch, resample, split_at_gaps
+from aframe.strain.resample import EDGE_DURATION, Stretch, resample
 
 START = 1126259446.0
 
@@ -73,13 +73,3 @@ def test_impossible_rates_say_what_to_do():
         resample(recorded(1024, 1, [10]), 2048.0)
     with pytest.raises(DataError, match="choose a rate that divides it"):
         resample(recorded(4096, 1, [10]), 2047.0)
-
-
-def test_gaps_split_exactly():
-    stretch = recorded(16, 4, [1])
-    stretch.data[[0, 20, 21, 63]] = np.nan
-    pieces = split_at_gaps(stretch)
-    assert [(p.start - START, p.stop - START) for p in pieces] == [(1 / 16, 20 / 16), (22 / 16, 63 / 16)]
-    np.testing.assert_array_equal(pieces[1].data, stretch.data[22:63])
-    stretch.data[:] = np.inf
-    assert split_at_gaps(stretch) == []

@@ -1,0 +1,155 @@
+"""Read GWF frame files with LAL, in a process of its own: LAL's frame library crashes on damaged files.
+
+``aframe.strain.frame_files`` starts the process. It sends pickled questions, and gets a pickled answer to each.
+"""
+
+import contextlib
+import os
+import pickle
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import lalframe
+import numpy as np
+
+from aframe.strain.channels import is_strain_name
+from aframe.types import Array
+
+LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
+"""Bytes of memory that a reader may take, and those for each byte of its file: damaged files ask for any amount."""
+
+NO_SUCH_CHANNEL = "Wrong name"
+"""What LAL says of a channel that a frame lacks. Of a damaged frame it says other things."""
+
+READERS: Mapping[int, Any] = {
+    lalframe.FRAMEU_FR_VECT_8R: lalframe.FrFileReadREAL8TimeSeries,
+    lalframe.FRAMEU_FR_VECT_4R: lalframe.FrFileReadREAL4TimeSeries,
+}
+"""Readers of the types of floating-point numbers, the usual one first."""
+
+
+def main() -> None:
+    """Answer all questions of standard input on standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what LAL prints is no answer
+    questions = pickle.load(sys.stdin.buffer)
+    memory = LEAST_MEMORY + MEMORY_PER_BYTE * max((os.path.getsize(path) for _, path, *_ in questions), default=0)
+    _, largest = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory if largest < 0 else min(memory, largest), largest))
+    for question, *arguments in questions:
+        try:
+            answer: Any = QUESTIONS[question](*arguments)
+        except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
+            answer = RuntimeError(str(error))
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+def contents(
+    path: str, patterns: tuple[str, ...], chosen: tuple[str, ...]
+) -> tuple[list[tuple[float, float]], dict[str, dict[str, Any] | None]]:
+    """Frames and channels of a file.
+
+    Args:
+        path: Local path.
+        patterns: Patterns of the names of channels whose metadata are read, without their detector.
+        chosen: Names of further channels whose metadata are read.
+
+    Returns:
+        Start (GPS s) and duration (s) of each frame in order of time, and the metadata of each channel. They are None
+        for channels of other names.
+    """
+    file = lalframe.FrameUFrFileOpen(path, "r")
+    table = lalframe.FrameUFrTOCRead(file)
+    frames = [
+        (sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k))
+        for k in range(lalframe.FrameUFrTOCQueryNFrame(table))
+    ]
+    channels: dict[str, dict[str, Any] | None] = {}
+    for kind in ("Adc", "Proc", "Sim"):
+        query = getattr(lalframe, f"FrameUFrTOCQuery{kind}Name")
+        for k in range(getattr(lalframe, f"FrameUFrTOCQuery{kind}N")(table)):
+            name = query(table, k)
+            is_read = name in chosen or is_strain_name(name, patterns)
+            channels[name] = _metadata(file, name, len(frames)) if is_read else None
+    return sorted(frames), channels
+
+
+def _metadata(file: Any, name: str, count: int) -> dict[str, Any]:
+    """Metadata of a channel, in the first of ``count`` frames that has it."""
+    channel = next(filter(None, (_channel(file, name, k) for k in range(count))), None)
+    if channel is None:
+        raise RuntimeError(f"no frame has {name}, which is in the table of contents")
+    return {
+        "step": lalframe.FrameUFrChanVectorQueryDx(channel, 0),
+        "step_unit": lalframe.FrameUFrChanVectorQueryUnitX(channel, 0),
+        "unit": lalframe.FrameUFrChanVectorQueryUnitY(channel),
+        "dimensions": lalframe.FrameUFrChanVectorQueryNDim(channel),
+        "is_real": lalframe.FrameUFrChanVectorQueryType(channel) in READERS,
+    }
+
+
+def _channel(file: Any, name: str, number: int) -> Any:
+    """A channel in a frame; None if the frame lacks it.
+
+    Raises:
+        RuntimeError: If the frame is damaged.
+    """
+    try:
+        return lalframe.FrameUFrChanRead(file, name, number)
+    except RuntimeError as error:
+        if str(error) != NO_SUCH_CHANNEL:
+            raise
+    return None
+
+
+def _series(opened: Any, file: Any, name: str, number: int) -> Any:
+    """Time series of a channel in a frame; None if the frame lacks it. A reader refuses all other types.
+
+    Raises:
+        RuntimeError: If the frame is damaged.
+    """
+    for reader in READERS.values():
+        with contextlib.suppress(RuntimeError):
+            return reader(file, name, number)
+    if _channel(opened, name, number) is not None:
+        raise RuntimeError(f"{name} has no floating-point numbers in frame {number}")
+    return None
+
+
+def samples(path: str, channel: str, start: float, sample_rate: float, size: int) -> Array:
+    """Samples of a channel.
+
+    Args:
+        path: Local path.
+        channel: Name of the channel.
+        start: Time of the first sample, GPS s.
+        sample_rate: Sampling rate, Hz.
+        size: Number of samples.
+
+    Returns:
+        Samples in double precision, shape (size,); NaN where no frame has any.
+    """
+    data = np.full(size, np.nan)
+    opened = lalframe.FrameUFrFileOpen(path, "r")  # the table of contents lasts as long as this
+    table = lalframe.FrameUFrTOCRead(opened)
+    file = lalframe.FrFileOpenURL(path)
+    for k in range(lalframe.FrameUFrTOCQueryNFrame(table)):
+        begin, duration = sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k)
+        if begin >= start + size / sample_rate or begin + duration <= start:
+            continue
+        series = _series(opened, file, channel, k)
+        if series is None:
+            continue
+        first = round((float(series.epoch) - start) * sample_rate)
+        part = series.data.data[max(0, -first) : max(0, size - first)]
+        data[max(0, first) : max(0, first) + len(part)] = part
+    return data
+
+
+QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples}
+
+if __name__ == "__main__":
+    main()

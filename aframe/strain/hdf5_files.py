@@ -1,0 +1,179 @@
+"""Series of numbers in HDF5 files: GWOSC's layout, and those of gwpy and PyCBC, in groups or not."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from aframe import storage
+from aframe.errors import DataError, StorageError
+from aframe.strain.channels import NAMELESS, SITES, TIME_UNIT, Recording, Series, detector, rate_of
+from aframe.types import Array
+
+TIMES = (("x0", "dx"), ("start_time", "delta_t"))
+"""Attributes with start and sampling interval: of gwpy, and of PyCBC."""
+
+GWOSC_STRAIN = "strain/Strain"
+"""Dataset of GWOSC's files. Their other datasets are no strain."""
+
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
+"""Errors of h5py at damaged bytes."""
+
+
+def series_in(path: str, ifo: str | None) -> list[Series]:
+    """List the series of numbers in a file. It reads metadata alone.
+
+    Args:
+        path: Local or s3 path.
+        ifo: Detector of series that nothing else names; None if unknown.
+
+    Raises:
+        DataError: If a GWOSC file lacks metadata, or a compression is not installed.
+        StorageError: If the file is missing or damaged.
+    """
+    with storage.open_hdf5(path) as file:
+        try:
+            if GWOSC_STRAIN in file:
+                return [_gwosc_series(path, file, ifo)]
+            return list(_series_below(path, file, (), ifo, set()))
+        except DAMAGE as error:
+            raise StorageError(f"{path} is damaged ({' '.join(str(error).split())}): fetch it again") from None
+
+
+def read(recording: Recording, low: int, high: int) -> Array:
+    """Read samples of a recording.
+
+    Args:
+        recording: Recording.
+        low: First sample.
+        high: Sample after the last one.
+
+    Returns:
+        Strain in double precision, shape (high - low,).
+
+    Raises:
+        StorageError: If the file is missing or damaged. The message names the dataset and the time.
+    """
+    with storage.open_hdf5(recording.path) as file:
+        try:
+            return np.asarray(file[recording.channel][low:high], dtype=np.float64)
+        except DAMAGE as error:
+            bad = _first_unreadable(file, recording.channel, low, high)
+            raise StorageError(
+                f"{recording.path} is damaged: {recording.channel} cannot be read at GPS "
+                f"{recording.start + bad / recording.sample_rate:.3f} ({' '.join(str(error).split())}): fetch it again"
+            ) from None
+
+
+def _first_unreadable(file: h5py.File, name: str, low: int, high: int) -> int:
+    """Sample with which the first chunk that cannot be read begins."""
+    first = low
+    with contextlib.suppress(*DAMAGE):
+        size = (file[name].chunks or (high - low,))[0]
+        for first in range(low - low % size, high, size):
+            file[name][first : first + size]
+    return max(low, first)
+
+
+def _gwosc_series(path: str, file: h5py.File, ifo: str | None) -> Series:
+    dataset = file[GWOSC_STRAIN]
+    meta = {name: _text(file["meta"][name][()]) for name in ("Detector", "Observatory") if f"meta/{name}" in file}
+    name = meta.get("Detector") or SITES.get(meta.get("Observatory", "")) or ifo
+    start = dataset.attrs.get("Xstart", file["meta/GPSstart"][()] if "meta/GPSstart" in file else None)
+    if name is None or start is None or "Xspacing" not in dataset.attrs:
+        raise DataError(
+            f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC"
+        )
+    return _series(path, dataset, name, (start, dataset.attrs["Xspacing"]), (GWOSC_STRAIN,))
+
+
+def _series_below(
+    path: str, group: h5py.Group, groups: tuple[str, ...], ifo: str | None, seen: set[tuple[int, int]]
+) -> Iterator[Series]:
+    """Series in a group and in the groups within it. Links are followed, each object is visited once."""
+    for key in group:
+        try:
+            item = group[key]
+        except KeyError:
+            link = group.get(key, getlink=True)
+            if isinstance(link, h5py.HardLink):
+                raise
+            target = getattr(link, "filename", "") or getattr(link, "path", "")
+            yield Series(
+                Recording(path, detector(key) or "", "/".join((*groups, key)), 0.0, 1.0, 0), (key,),
+                flaw=f"is a link to {target}, which cannot be opened",
+            )  # fmt: skip
+            continue
+        place = h5py.h5o.get_info(item.id)
+        if (place.fileno, place.addr) in seen:
+            continue
+        seen.add((place.fileno, place.addr))
+        if isinstance(item, h5py.Group):
+            yield from _series_below(path, item, (*groups, key), ifo, seen)
+            continue
+        attributes = item.attrs if isinstance(item, h5py.Dataset) else {}
+        times = next(((attributes[a], attributes[b]) for a, b in TIMES if a in attributes and b in attributes), None)
+        if times is not None:
+            labels = tuple(_text(attributes[name]) for name in ("name", "channel") if name in attributes)
+            names = ("/".join((*groups, key)), key, *labels)
+            texts = (*labels[::-1], key, *groups[::-1], Path(path).name)
+            name = next((each for each in map(detector, texts) if each), None) or ifo
+            yield _series(path, item, name, times, tuple(dict.fromkeys(names)))
+
+
+def _series(
+    path: str, dataset: h5py.Dataset, ifo: str | None, times: tuple[Any, Any], names: tuple[str, ...]
+) -> Series:
+    try:
+        start, step = (float(np.asarray(time).item()) for time in times)
+        size = 0 if dataset.shape is None else int(np.prod(dataset.shape))
+    except (TypeError, ValueError):
+        start = step = np.nan
+        size = 0
+    flaw = _flaw(dataset, start, step)
+    if not flaw and ifo is None:
+        flaw = NAMELESS
+    recording = Recording(path, ifo or "", f"/{names[0]}", start, rate_of(step) if step > 0 else np.nan, size)
+    return Series(recording, names, _text(dataset.attrs.get("unit", "")), flaw)
+
+
+def _flaw(dataset: h5py.Dataset, start: float, step: float) -> str:
+    """Why a dataset cannot be strain; empty if it can.
+
+    Raises:
+        DataError: If it may be strain, and its compression is not installed.
+    """
+    unit = _text(dataset.attrs.get("xunit", ""))
+    if not TIME_UNIT.fullmatch(unit):
+        return f"is in steps of {unit}, no time series"
+    if dataset.dtype.kind != "f" or dataset.ndim != 1:
+        shape = "" if dataset.ndim == 1 else f" in {dataset.ndim} dimensions"
+        return f"is of {dataset.dtype}{shape}: strain must be floating-point numbers, in one dimension"
+    if not (np.isfinite(start) and 0 < step < np.inf and len(dataset)):
+        return f"has no samples, or no start and interval (here {start} and {step})"
+    filters = dataset.id.get_create_plist()
+    codes = {code: name for code, _, _, name in map(filters.get_filter, range(filters.get_nfilters()))}
+    missing = [code for code in codes if not h5py.h5z.filter_avail(code)]
+    if missing and not _is_readable(dataset):
+        name = codes[missing[0]].decode() or "a filter"
+        raise DataError(
+            f"{dataset.file.filename}: {dataset.name} is compressed with {name} (HDF5 filter {missing[0]}), which is "
+            "not installed: let HDF5_PLUGIN_PATH name its directory, or write the file with gzip"
+        )
+    return ""
+
+
+def _is_readable(dataset: h5py.Dataset) -> bool:
+    """Whether the first sample can be read: single chunks may be stored without an optional filter."""
+    try:
+        dataset[:1]
+    except DAMAGE:
+        return False
+    return True
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import lal
+import lalframe
+import numpy as np
+import pytest
+
+from aframe.errors import DataError, StorageError
+from aframe.strain import frame_files
+from aframe.strain.frame_files import is_whole_frame_file, read
+from aframe.strain.recordings import assemble, inventory, of_files
+
+START, RATE = 1000000000, 512
+NOISE = np.random.default_rng(0).normal(0, 1e-21, 16 * RATE)
+
+
+def write(path, channels, spans=((0, 16),), lacking=()):
+    """A file with a frame for each span (s after ``START``). Channels are names with data, rate and unit.
+
+    The frames with numbers in ``lacking`` have none.
+    """
+    file = lalframe.FrameUFrFileOpen(str(path), "w")
+    for number, (low, high) in enumerate(spans):
+        frame = lalframe.FrameNew(lal.LIGOTimeGPS(START + low), float(high - low), "LIGO", 0, number, 0)
+        for name, (data, rate, unit) in channels.items() if number not in lacking else ():
+            part = data[low * rate : high * rate]
+            series = lal.CreateREAL8TimeSeries(
+                name, lal.LIGOTimeGPS(START + low), 0.0, 1 / rate, lal.Unit(unit), len(part)
+            )
+            series.data.data = part
+            lalframe.FrameAddREAL8TimeSeriesProcData(frame, series)
+        lalframe.FrameUFrameHWrite(file, frame)
+    del file
+    return str(path)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "H-H1_X-1000000000-16.gwf", {"H1:GDS-CALIB_STRAIN": (NOISE, RATE, "strain")})
+
+
+def test_frames_as_they_were_written(path):
+    (recording,) = inventory(path)
+    assert (recording.ifo, recording.channel) == ("H1", "H1:GDS-CALIB_STRAIN")
+    assert (recording.start, recording.sample_rate, recording.size) == (START, RATE, len(NOISE))
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+    np.testing.assert_array_equal(read([(recording, 100, 300)])[0], NOISE[100:300])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["strain.gwf", "H-H1_X-1000000004-12.gwf", "L-L1_X-900000000-16.gwf", "H1 [v2] 100%#1.gwf", "12:30.gwf", "H.GWF"],
+)
+def test_contents_count_and_names_do_not(path, tmp_path, name):
+    (tmp_path / "files [a]").mkdir()
+    other = Path(path).rename(tmp_path / "files [a]" / name)
+    (recording,) = inventory(str(other))
+    assert (recording.ifo, recording.start) == ("H1", START)
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+
+
+def test_a_missing_frame_is_a_gap(tmp_path, capfd):
+    path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, ((0, 2), (2, 6), (10, 16)))
+    recordings = inventory(path)
+    assert [(r.start - START, r.stop - START) for r in recordings] == [(0, 6), (10, 16)]
+    first, second = assemble(recordings, float(RATE))
+    np.testing.assert_array_equal(first.data, NOISE[: 6 * RATE])
+    np.testing.assert_array_equal(second.data, NOISE[10 * RATE :])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_frame_that_is_there_twice(tmp_path):
+    path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, ((0, 6), (4, 6), (6, 16)))
+    (recording,) = inventory(path)
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+
+
+def test_a_frame_without_the_channel_is_a_gap(tmp_path):
+    spans, gaps = ((0, 2), (2, 6), (6, 16)), []
+    path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, spans, lacking=(1,))
+    first, second = assemble(inventory(path), float(RATE), report=gaps.append)
+    assert (first.stop - START, second.start - START) == (2, 6)
+    assert [(gap.start - START, gap.stop - START, gap.value) for gap in gaps] == [(2, 6, "NaN")]
+    np.testing.assert_array_equal(second.data, NOISE[6 * RATE :])
+
+
+def test_a_spectrum_is_no_strain(tmp_path):
+    file = lalframe.FrameUFrFileOpen(str(tmp_path / "H.gwf"), "w")
+    frame = lalframe.FrameNew(lal.LIGOTimeGPS(START), 16.0, "LIGO", 0, 0, 0)
+    spectrum = lal.CreateREAL8FrequencySeries("H1:STRAIN_X", lal.LIGOTimeGPS(START), 0.0, 0.25, lal.Unit("strain"), 10)
+    spectrum.data.data = np.ones(10)
+    lalframe.FrameAddREAL8FrequencySeriesProcData(frame, spectrum, 3)
+    lalframe.FrameUFrameHWrite(file, frame)
+    del file
+    with pytest.raises(DataError, match=r"holds no strain: 'H1:STRAIN_X' is in steps of s\^-1, no time series"):
+        inventory(str(tmp_path / "H.gwf"))
+
+
+def test_channels(tmp_path):
+    content = {
+        "H1:GDS-CALIB_STRAIN": (NOISE, RATE, "strain"),
+        "H1:PEM-CS_ACC_X_DQ": (np.ones(16 * 64), 64, ""),
+        "H1:GDS-CALIB_STATE_VECTOR": (np.ones(16 * 16), 16, ""),
+    }
+    path, notes = write(tmp_path / "H.gwf", content), []
+    (recording,) = of_files([path], tell=notes.append)
+    assert recording.channel == "H1:GDS-CALIB_STRAIN"
+    (note,) = notes
+    assert note.startswith(f"left out of {path}: H1:")
+    assert all(name in note for name in content if "STRAIN" not in name)
+    (recording,) = of_files([path], {"H1": "PEM-CS_ACC_X_DQ"})
+    assert (recording.channel, recording.sample_rate) == ("H1:PEM-CS_ACC_X_DQ", 64)
+    with pytest.raises(DataError, match=r"no file has the channel H1:NOTHING: choose among H1:GDS-CALIB"):
+        of_files([path], {"H1": "NOTHING"})
+    content["H1:GDS-CALIB_STRAIN_CLEAN"] = (NOISE, RATE, "strain")
+    path = write(tmp_path / "H2.gwf", content)
+    with pytest.raises(DataError, match="H1:GDS-CALIB_STRAIN and H1:GDS-CALIB_STRAIN_CLEAN: choose with --channel"):
+        of_files([path])
+    (recording,) = of_files([path], {"H1": "GDS-CALIB_STRAIN_CLEAN"})
+    np.testing.assert_array_equal(read([(recording, 0, 10)])[0], NOISE[:10])
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_damaged_bytes_are_reported_in_one_line(path, place, monkeypatch, capfd):
+    content = bytearray(Path(path).read_bytes())
+    first = int(place * len(content))
+    content[first : first + 400] = np.random.default_rng(0).bytes(400)
+    Path(path).write_bytes(content)
+    assert is_whole_frame_file(path)
+    with pytest.raises(StorageError, match=r"\.gwf is damaged \(LAL.*\): fetch it again$"):
+        inventory(path)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("AFRAME_DEBUG", "1")
+    with pytest.raises(StorageError):
+        inventory(path)
+    assert "XLAL Error" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "LAL's frame library ends with SIGSEGV"),
+        ("raise ImportError('no lalframe')", "LAL's frame library ends with ImportError: no lalframe"),
+    ],
+)
+def test_a_crash_of_the_frame_library_is_reported(path, monkeypatch, program, reason):
+    monkeypatch.setattr(frame_files, "READER", program)
+    with pytest.raises(StorageError, match=reason):
+        inventory(path)

@@ -1,0 +1,126 @@
+import h5py
+import numpy as np
+import pytest
+from gwpy.frequencyseries import FrequencySeries
+from gwpy.timeseries import TimeSeries
+
+from aframe.errors import DataError, StorageError
+from aframe.strain.hdf5_files import read, series_in
+from aframe.strain.recordings import inventory
+
+START, RATE = 1000000000.0, 1024
+NOISE = np.random.default_rng(0).normal(0, 1e-21, 8 * RATE)
+
+
+def listed(path):
+    return [(r.ifo, r.channel, r.start, r.sample_rate, r.size) for r in inventory(str(path))]
+
+
+def put(group, name, data=NOISE, start=START, rate=RATE, **options):
+    dataset = group.create_dataset(name, data=data, **options)
+    dataset.attrs.update({"x0": start, "dx": 1 / rate})
+    return dataset
+
+
+def test_a_group_for_each_detector_as_gwpy_writes_it(tmp_path):
+    for ifo in ("H1", "L1"):
+        strain = TimeSeries(NOISE, t0=START, sample_rate=RATE, name=f"{ifo}:STRAIN", channel=f"{ifo}:STRAIN")
+        strain.write(str(tmp_path / "two.h5"), format="hdf5", path=f"{ifo}/strain", append=True)
+    assert listed(tmp_path / "two.h5") == [(ifo, f"/{ifo}/strain", START, RATE, len(NOISE)) for ifo in ("H1", "L1")]
+    np.testing.assert_array_equal(read(inventory(str(tmp_path / "two.h5"))[0], 10, 20), NOISE[10:20])
+
+
+def test_a_group_for_each_detector_with_a_dataset_for_each_time(tmp_path):
+    """The layout of the mock data challenge."""
+    with h5py.File(tmp_path / "challenge.hdf", "w") as file:
+        for ifo in ("H1", "L1"):
+            for start in (1000000000, 1000000008):
+                dataset = file.create_dataset(f"{ifo}/{start}", data=NOISE)
+                dataset.attrs.update({"start_time": start, "delta_t": 1 / RATE})
+    assert [(r[0], r[2]) for r in listed(tmp_path / "challenge.hdf")] == [
+        (ifo, start) for ifo in ("H1", "L1") for start in (1000000000, 1000000008)
+    ]
+
+
+def test_links(tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        put(file, "raw")
+    with h5py.File(tmp_path / "links.h5", "w") as file:
+        file["H1"] = h5py.ExternalLink("data.h5", "/raw")
+        file["again"] = h5py.SoftLink("/H1")
+        file["whole"] = h5py.SoftLink("/")
+    assert listed(tmp_path / "links.h5") == [("H1", "/H1", START, RATE, len(NOISE))]
+    (tmp_path / "data.h5").unlink()
+    with pytest.raises(DataError, match=r"holds no strain: 'H1' is a link to data\.h5, which cannot be opened"):
+        listed(tmp_path / "links.h5")
+
+
+def test_a_spectrum_is_no_strain(tmp_path):
+    path = str(tmp_path / "H1.h5")
+    with h5py.File(path, "w") as file:
+        put(file, "H1")
+    spectrum = FrequencySeries(np.full(100, 1e-46), f0=0, df=0.25, name="H1:PSD", channel="H1:GDS-CALIB_STRAIN")
+    spectrum.write(path, format="hdf5", path="H1:PSD", append=True)
+    assert [r[1] for r in listed(path)] == ["/H1"]
+    flaws = {series.names[0]: series.flaw for series in series_in(path, None)}
+    assert flaws == {"H1": "", "H1:PSD": "is in steps of Hz, no time series"}
+
+
+@pytest.mark.parametrize(
+    ("data", "attributes", "reason"),
+    [
+        (np.full(64, 7, np.uint32), {}, "is of uint32: strain must be floating-point numbers"),
+        (np.zeros((8, 8)), {}, "is of float64 in 2 dimensions"),
+        (np.zeros(0), {}, "has no samples"),
+        (NOISE, {"dx": 0.0}, "no start and interval"),
+        (NOISE, {"dx": "fast"}, "no start and interval"),
+        (NOISE, {"x0": np.nan}, "no start and interval"),
+        (NOISE, {"x0": [1.0, 2.0]}, "no start and interval"),
+        (NOISE, {"xunit": "Hz"}, "is in steps of Hz"),
+        (NOISE, {"unit": "counts"}, "is in counts"),
+        (NOISE, {"name": "H1:PEM-CS_ACC_X"}, "is no known name of strain"),
+    ],
+)  # fmt: skip
+def test_other_series_are_no_strain(tmp_path, data, attributes, reason):
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        dataset = put(file, "H1", data)
+        for name, value in attributes.items():
+            dataset.attrs[name] = value
+    with pytest.raises(DataError, match=rf"H1\.h5 holds no strain: 'H1' .*{reason}.*choose with --channel"):
+        listed(tmp_path / "H1.h5")
+
+
+def test_a_damaged_chunk_is_named_with_its_time(tmp_path):
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        dataset = put(file, "H1", chunks=(RATE,), compression="gzip")
+        place = dataset.id.get_chunk_info(5)
+    with open(tmp_path / "H1.h5", "r+b") as stream:
+        stream.seek(place.byte_offset + place.size // 3)
+        stream.write(bytes(100))
+    (recording,) = inventory(str(tmp_path / "H1.h5"))
+    np.testing.assert_array_equal(read(recording, 0, 5 * RATE), NOISE[: 5 * RATE])
+    with pytest.raises(StorageError, match=r"H1\.h5 is damaged: /H1 cannot be read at GPS 1000000005\.000 .*fetch it"):
+        read(recording, 2000, 7 * RATE)
+
+
+def test_a_compression_that_is_not_installed_is_named(tmp_path):
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        put(file, "H1", compression="gzip")
+    content = (tmp_path / "H1.h5").read_bytes()
+    place = content.index(b"deflate") - 8  # the number of the filter, in the dataset's header
+    (tmp_path / "H1.h5").write_bytes(content[:place] + (32008).to_bytes(2, "little") + content[place + 2 :])
+    with pytest.raises(DataError, match=r"/H1 is compressed with deflate \(HDF5 filter 32008\), which is not inst"):
+        listed(tmp_path / "H1.h5")
+
+
+def test_an_optional_compression_that_was_not_used(tmp_path):
+    options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    options.set_chunk((len(NOISE),))
+    options.set_filter(32008, h5py.h5z.FLAG_OPTIONAL)
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        space = h5py.h5s.create_simple(NOISE.shape)
+        dataset = h5py.Dataset(h5py.h5d.create(file.id, b"H1", h5py.h5t.NATIVE_DOUBLE, space, options))
+        dataset[:] = NOISE
+        dataset.attrs.update({"x0": START, "dx": 1 / RATE})
+    (recording,) = inventory(str(tmp_path / "H1.h5"))
+    np.testing.assert_array_equal(read(recording, 0, 100), NOISE[:100])
