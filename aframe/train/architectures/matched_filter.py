@@ -127,6 +127,7 @@ class MatchedFilterNetwork(Network):
                 f"needs {receptive_field - self.kernel_size} more; lengthen kernel_length or shorten the templates"
             )
         self.templates, self.template_size, self.decimations = templates, template_size, list(decimations)
+        self.smooth_channels = templates
         self.receptive_field = receptive_field
         self.register_buffer("bank", torch.zeros(2, templates, template_size))
         self.register_buffer("rows", torch.arange(templates))
