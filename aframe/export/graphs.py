@@ -188,12 +188,11 @@ def served_graphs(model: Model, block_windows: int, max_batch_size: int, precisi
         WINDOWS: Graph(ScoreWindows(model.network, kind), "whitened", window, "score", (1,), max_batch_size),
     }
     if model.network.is_factorised:
+        encoder = EncodeStreams(model.network, kind)
         with torch.inference_mode():
-            _, _, channels, steps = model.network.encode(torch.zeros(1, ifos, block.size)).shape
+            _, _, channels, steps = encoder(torch.zeros(1, ifos, block.size)).shape
         embeddings, embedded = (ifos, channels, block.fused_steps), (ifos, channels, steps)
-        graphs[ENCODER] = Graph(
-            EncodeStreams(model.network, kind), "streams", (ifos, block.size), "embeddings", embedded, blocks
-        )
+        graphs[ENCODER] = Graph(encoder, "streams", (ifos, block.size), "embeddings", embedded, blocks)
         graphs[FUSION] = Graph(
             FuseEmbeddings(block, kind), "embeddings", embeddings, "score", (block_windows,), blocks
         )  # fmt: skip

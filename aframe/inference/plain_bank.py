@@ -8,7 +8,8 @@ import torch
 from aframe.bank.template_bank import TemplateBank
 from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import MatchedFilterNetwork
-from aframe.train.architectures.matched_filter import LOUDEST, coincidence_over
+from aframe.train.architectures.decimation import coincidence_over
+from aframe.train.architectures.matched_filter import LOUDEST
 from aframe.train.model import Model
 
 LONGEST_STEP = 32

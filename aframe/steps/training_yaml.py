@@ -23,8 +23,8 @@ from aframe.steps.training_data import RunDataModule, signal_model
 from aframe.train import architectures
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.architectures.contract import check_network
+from aframe.train.architectures.decimation import coincidence_over
 from aframe.train.architectures.loading import network_class
-from aframe.train.architectures.matched_filter import coincidence_over
 from aframe.train.augmentation import BatchMixture, SnrDistribution, SnrSchedule
 from aframe.train.module import AframeModule
 from aframe.train.signals import generated_signals

@@ -7,6 +7,7 @@ doi:10.1109/TPAMI.2009.167, section 4.4).
 """
 
 import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from aframe.errors import DataError
 from aframe.progress.lines import Progress
 from aframe.tensors import Windows
 from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.architectures.peaks import Peaks, joined
 from aframe.train.augmentation import MUTED, NOISE, SIGNAL, SWAPPED, BatchMixture
 from aframe.train.background import WhitenedBackground
 
@@ -51,13 +53,13 @@ class MeasuredBatch:
         labels: 1 for a signal, 0 for noise, shape (batch,).
     """
 
-    measured: Float[Tensor, "batch ifos templates"]
+    measured: Peaks
     labels: Float[Tensor, " batch"]
 
 
 @dataclass(frozen=True)
 class MeasuredExamples:
-    """Measurements of single steps, half precision, each of shape (examples, ifos, templates).
+    """Measurements of single steps, in little memory, each of shape (examples, ifos, templates).
 
     Attributes:
         noise: Loudest steps of the noise.
@@ -65,14 +67,15 @@ class MeasuredExamples:
         ordinary: Any steps of the noise. Those of the detectors belong to different times.
     """
 
-    noise: Float[Tensor, "noise ifos templates"]
-    signals: Float[Tensor, "signals ifos templates"]
-    ordinary: Float[Tensor, "ordinary ifos templates"]
+    noise: Peaks
+    signals: Peaks
+    ordinary: Peaks
 
     @functools.cached_property
-    def _loud_signals(self) -> Tensor:
-        loudest = self.signals.amax(2).amax(1)
-        return self.signals[loudest >= min(GLITCH, float(loudest.max()))]
+    def _loud_signals(self) -> Peaks:
+        loudest = self.signals.power.amax(2).amax(1)
+        is_loud = loudest >= min(GLITCH, float(loudest.max()))
+        return self.signals.each(lambda rows: rows[is_loud])
 
     def batch(self, mixture: BatchMixture, size: int, generator: torch.Generator) -> MeasuredBatch:
         """Draw examples: loud noise, muted and swapped signals as negatives, then signals.
@@ -85,22 +88,26 @@ class MeasuredExamples:
             generator: Random generator on the processor.
         """
         numbers = torch.bincount(mixture.draw(size, generator), minlength=4).tolist()
-        muted, ifos = _draw(self._loud_signals, numbers[MUTED], generator), range(self.signals.shape[1])
-        is_loudest = muted.amax(2).argmax(1)[:, None] == torch.arange(len(ifos), device=muted.device)
+        muted, ifos = _draw(self._loud_signals, numbers[MUTED], generator), range(self.signals.power.shape[1])
+        is_loudest = muted.power.amax(2).argmax(1)[:, None] == torch.arange(len(ifos), device=muted.power.device)
+        ordinary = _draw(self.ordinary, numbers[MUTED], generator)
+        of_each = [self.signals.each(operator.itemgetter((slice(None), ifo))) for ifo in ifos]
+        swapped = [_draw(signals, numbers[SWAPPED], generator) for signals in of_each]
         kinds = [
             _draw(self.noise, numbers[NOISE], generator),
-            torch.where(is_loudest[..., None], muted, _draw(self.ordinary, numbers[MUTED], generator)),
-            torch.stack([_draw(self.signals[:, ifo], numbers[SWAPPED], generator) for ifo in ifos], dim=1),
+            Peaks(*(torch.where(is_loudest[..., None], *each) for each in zip(muted, ordinary, strict=True))),
+            joined(swapped, functools.partial(torch.stack, dim=1)),
             _draw(self.signals, numbers[SIGNAL], generator),
         ]
-        labels = torch.zeros(size, device=self.noise.device)
+        labels = torch.zeros(size, device=muted.power.device)
         labels[size - numbers[SIGNAL] :] = 1
-        return MeasuredBatch(torch.cat(kinds).float(), labels)
+        return MeasuredBatch(joined(kinds, torch.cat).each(Tensor.float), labels)
 
 
-def _draw(values: Tensor, number: int, generator: torch.Generator) -> Tensor:
+def _draw(values: Peaks, number: int, generator: torch.Generator) -> Peaks:
     """Draw rows, with replacement."""
-    return values[torch.randint(0, len(values), (number,), generator=generator).to(values.device)]
+    drawn = torch.randint(0, len(values.power), (number,), generator=generator).to(values.power.device)
+    return values.each(lambda rows: rows[drawn])
 
 
 @dataclass(frozen=True)
@@ -138,22 +145,23 @@ def collect_examples(
     Raises:
         DataError: If the training background is too short.
     """
-    progress, loudest, number = Progress("Measuring signals"), list[Tensor](), 0
+    progress, loudest, number = Progress("Measuring signals"), list[Peaks](), 0
     while number < counts.signals:
-        loudest.append(loudest_steps(network, network.measure(signals(len(loudest)))).half())
-        number += len(loudest[-1])
+        loudest.append(loudest_steps(network, network.measure(signals(len(loudest)))).small())
+        number += len(loudest[-1].power)
         progress(number, counts.signals)
     measured = measure_background(network, background, device, Progress("Measuring background"))
-    count_weights(network, torch.cat(loudest))
+    every = joined(loudest, torch.cat)
+    count_weights(network, every.power)
     noise = mine_noise(network, measured, counts.slides, counts.noise, Progress("Looking for the loudest noise"))
     ordinary = ordinary_noise(measured, ORDINARY)
-    return MeasuredExamples(noise, _as_loud_as(network, torch.cat(loudest), noise), ordinary)
+    return MeasuredExamples(noise, _as_loud_as(network, every, noise), ordinary)
 
 
 def measure_background(
     network: MatchedFilterNetwork, background: WhitenedBackground, device: torch.device, progress: ProgressReport
-) -> list[Float[Tensor, "ifos templates _"]]:
-    """Measure each stretch of the background, in half precision.
+) -> list[Peaks]:
+    """Measure each stretch of the background, in little memory: shape (ifos, templates, steps) each.
 
     Args:
         network: The network. It is on ``device``.
@@ -168,10 +176,11 @@ def measure_background(
             number = min(LONGEST_PIECE // step, steps - begin)
             low = first + begin * step
             piece = background.streams[:, low : low + (number - 1) * step + network.receptive_field]
-            pieces.append(network.measure(piece.to(device)[None])[0, ..., :number].half())
+            here = operator.itemgetter((0, ..., slice(number)))
+            pieces.append(network.measure(piece.to(device)[None]).each(here).small())
             progress(done + begin * step, background.streams.shape[-1])
         if pieces:
-            measured.append(torch.cat(pieces, dim=-1))
+            measured.append(joined(pieces, functools.partial(torch.cat, dim=-1)))
         done += size
     return measured
 
@@ -196,12 +205,12 @@ def count_weights(network: MatchedFilterNetwork, signals: Float[Tensor, "signals
 
 def mine_noise(
     network: MatchedFilterNetwork,
-    measured: list[Float[Tensor, "ifos templates _"]],
+    measured: list[Peaks],
     slides: int,
     examples: int,
     progress: ProgressReport,
-) -> Float[Tensor, "noise ifos templates"]:
-    """Find the loudest steps of time slides of the longest stretch.
+) -> Peaks:
+    """Find the loudest steps of time slides of the longest stretch: shape (examples, ifos, templates).
 
     Args:
         network: The network, with its bias.
@@ -213,16 +222,16 @@ def mine_noise(
     Raises:
         DataError: If the stretch is too short to slide.
     """
-    steps = max((each.shape[-1] for each in measured), default=0)
+    steps = max((each.power.shape[-1] for each in measured), default=0)
     if steps < 4 * TILE * max(1, network.num_ifos - 1):
         raise DataError(
             f"the longest training stretch has {steps} steps of {network.step_size} samples, too few to slide it "
             "against itself: take longer stretches, or another network"
         )
-    longest = next(each for each in measured if each.shape[-1] == steps)
-    by_step = [each.T.contiguous() for each in longest]
+    longest = next(each for each in measured if each.power.shape[-1] == steps)
+    by_step = [each.T.contiguous() for each in longest.power]
     bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]
-    ifos, bias = len(longest), network.bias.detach()
+    ifos, bias = len(by_step), network.bias.detach()
     last = (steps - TILE) // max(1, ifos - 1)
     shifts = torch.linspace(SEPARATION, last, slides).round().long().unique().tolist()
     loudest = _Loudest(4 * examples)  # a loud event is loud in several steps, of which one remains
@@ -240,21 +249,22 @@ def mine_noise(
                 loudest.add(values, torch.full_like(places, shift), places + begin)
         progress(begin, steps)
     shift_and_place = loudest.apart(examples)
-    return torch.stack([each[shift_and_place @ torch.tensor([ifo, 1])] for ifo, each in enumerate(by_step)], dim=1)
+    at = [(shift_and_place @ torch.tensor([ifo, 1])).to(by_step[0].device) for ifo in range(ifos)]
+    return longest.each(lambda each: torch.stack([each[ifo][:, at[ifo]].T for ifo in range(ifos)], dim=1))
 
 
-def ordinary_noise(measured: list[Float[Tensor, "ifos templates _"]], number: int) -> Float[Tensor, "_ ifos templates"]:
+def ordinary_noise(measured: list[Peaks], number: int) -> Peaks:
     """Steps of the longest stretch, evenly spread. Those of the detectors belong to different times.
 
     Args:
         measured: Measurements of each stretch.
         number: Largest number of steps.
     """
-    longest = max(measured, key=lambda each: each.shape[-1])
-    steps = longest.shape[-1]
-    places = torch.linspace(0, steps - 1, min(number, steps)).round().long().to(longest.device)
-    ifos = len(longest)
-    return torch.stack([longest[ifo][:, (places + ifo * steps // ifos) % steps].T for ifo in range(ifos)], dim=1)
+    longest = max(measured, key=lambda each: each.power.shape[-1])
+    ifos, _, steps = longest.power.shape
+    first = torch.linspace(0, steps - 1, min(number, steps)).round().long().to(longest.power.device)
+    at = [(first + ifo * steps // ifos) % steps for ifo in range(ifos)]
+    return longest.each(lambda each: torch.stack([each[ifo][:, at[ifo]].T for ifo in range(ifos)], dim=1))
 
 
 def _group_maxima(
@@ -309,32 +319,29 @@ class _Loudest:
         return torch.tensor(rows)
 
 
-def _as_loud_as(
-    network: MatchedFilterNetwork,
-    signals: Float[Tensor, "signals ifos templates"],
-    noise: Float[Tensor, "noise ifos templates"],
-) -> Float[Tensor, "loud ifos templates"]:
+def _as_loud_as(network: MatchedFilterNetwork, signals: Peaks, noise: Peaks) -> Peaks:
     """Signals that are at least as loud as the quietest noise example. The head cannot learn from others.
 
     Raises:
         DataError: If there are none.
     """
-    loudness, floor = (network.loudness(each.float()) for each in (signals, noise))
+    loudness, floor = (network.loudness(each.power.float()) for each in (signals, noise))
     is_loud = loudness >= floor.min()
     if not bool(is_loud.any()):
         raise DataError("no signal is as loud as the noise examples: lower mined_slides, or raise snr_maximum")
-    return signals[is_loud]
+    return signals.each(lambda rows: rows[is_loud])
 
 
-def loudest_steps(
-    network: MatchedFilterNetwork, measured: Float[Tensor, "signals ifos templates steps"]
-) -> Float[Tensor, "signals ifos templates"]:
+def loudest_steps(network: MatchedFilterNetwork, measured: Peaks) -> Peaks:
     """Measurements of the step of each window in which the detectors' sum with the bias is largest.
 
     Args:
         network: The network.
-        measured: Measurements of windows with a signal each.
+        measured: Measurements of windows with a signal each, shape (signals, ifos, templates, steps).
+
+    Returns:
+        Shape (signals, ifos, templates).
     """
-    place = (measured.sum(1) + network.bias.detach()[:, None]).amax(1).argmax(1)
-    index = place[:, None, None, None].expand(-1, *measured.shape[1:3], 1)
-    return measured.gather(3, index)[..., 0]
+    place = (measured.power.sum(1) + network.bias.detach()[:, None]).amax(1).argmax(1)
+    index = place[:, None, None, None].expand(-1, *measured.power.shape[1:3], 1)
+    return measured.each(lambda each: each.gather(3, index)[..., 0])

@@ -90,7 +90,7 @@ class AframeModule(lightning.LightningModule):
         assert self.network is not None
         if isinstance(batch, MeasuredBatch):
             assert isinstance(self.network, MatchedFilterNetwork)
-            embeddings = self.network.weigh(batch.measured[..., None])
+            embeddings = self.network.weigh(batch.measured.each(lambda each: each[..., None]))
             return self._loss(self.network.step_scores(embeddings.unbind(1))[:, 0], batch.labels)
         encode, fuse = self._parts or (self.network.encode_windows, self.network.fuse_windows)
         embeddings, labels = encode(batch.windows), batch.labels

@@ -15,6 +15,7 @@ from aframe.preprocessing import Preprocessing, to_samples
 from aframe.seeding import generator
 from aframe.tables import ResponseTable
 from aframe.train.architectures import MatchedFilterNetwork, Network
+from aframe.train.architectures.peaks import Peaks
 from aframe.train.metrics import Validation
 from aframe.whitening import WhitenedStream
 
@@ -55,7 +56,7 @@ class ValidationSet:
     coalescence: Int[Tensor, " signals"]
     clustering: Clustering
     preprocessing: Preprocessing
-    measured: dict[int | tuple[int, int, int], Tensor] = field(default_factory=dict)
+    measured: dict[int | tuple[int, int, int], Peaks] = field(default_factory=dict)
 
     @property
     def is_view(self) -> Bool[Tensor, "signals windows"]:
@@ -153,8 +154,8 @@ class ValidationSet:
         if not isinstance(network, MatchedFilterNetwork):
             return network.encode(streams)
         if key not in self.measured:
-            self.measured[key] = network.measure(streams).half()
-        return network.weigh(self.measured[key].float())
+            self.measured[key] = network.measure(streams).small()
+        return network.weigh(self.measured[key].each(Tensor.float))
 
 
 def validation_set(

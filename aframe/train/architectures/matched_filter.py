@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float
@@ -12,16 +12,9 @@ from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Windows
+from aframe.train.architectures.decimation import DECIMATIONS, slowest
 from aframe.train.architectures.network import Network
-
-DECIMATIONS = (2, 4, 8)
-"""Samples of the stream from one sample of a correlation to the next."""
-
-BAND = 0.9
-"""Usable part of the band of a decimated correlation."""
-
-POWER_IN_BAND = 0.995
-"""Smallest part of a template's power in the usable band of its decimation."""
+from aframe.train.architectures.peaks import Peaks, joined, pack, peaks_of_steps, unpack
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -33,6 +26,9 @@ detectors and with 500 templates, one step of noise in two hundred is louder tha
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
 
+TYPICAL_BINS = 6.0
+"""Delays between detectors, in bins, times this over the number of bins are what the head sees."""
+
 TYPICAL_LEVEL = 3.5
 """Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
 
@@ -42,17 +38,17 @@ LONGEST_TRANSFORM = 32768
 TILE, GPU_TILE = 1 << 19, 1 << 25
 """Complex samples of a correlation computed at once on a processor and on a GPU."""
 
-Measured: TypeAlias = Float[Tensor, "batch ifos templates steps"]
-"""|z|²/2 of each template in each step."""
+BIN_SIZE, LONG_BIN_SIZE, LONG_STEP = 4, 8, 64
+"""Samples of a bin of time, those of a long step, and the longest step that is not."""
 
 
 class MatchedFilterNetwork(Network):
     """Matched filters for each detector's stream, and a head that weighs how well the detectors agree.
 
-    The encoder correlates a stream with complex templates p + iq and keeps |z|²/2, the largest in each step. It has no
-    parameter but a bias for each template. The head adds the detectors' values of each template and keeps the best of
-    each group of templates. It corrects this by what the detectors see separately, and adds the groups'
-    probabilities.
+    The encoder correlates a stream with complex templates p + iq and keeps |z|²/2, the largest in each step, and when
+    it is. It has no parameter but a bias for each template. The head adds the detectors' values of each template and
+    keeps the best of each group of templates. It corrects this by what the detectors see separately, and by how well
+    the times of each two detectors agree, and adds the groups' probabilities.
 
     A new network waits for its templates: see ``set_bank``. A network from ``model.pt`` has them in its buffers.
 
@@ -109,8 +105,12 @@ class MatchedFilterNetwork(Network):
                 f"step_size = {step_size} and coincidence = {coincidence} of the matched-filter network must be "
                 f"multiples of {DECIMATIONS[-1]} samples"
             )
+        self.pairs = list(itertools.combinations(range(num_ifos), 2))
+        self.bin_size = BIN_SIZE if step_size + coincidence <= LONG_STEP else LONG_BIN_SIZE
+        self.bins = (step_size + coincidence) // self.bin_size
         self._allocate(templates, template_size, decimations)
-        self.head, self.ceiling = _perceptron(hidden, 0.0), _perceptron(hidden, HIGH_CEILING)
+        self.head, self.ceiling = _perceptron(3, hidden, 1, 0.0), _perceptron(3, hidden, 1, HIGH_CEILING)
+        self.delay = _perceptron(4, hidden, len(self.pairs), 0.0) if self.pairs else None
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
 
@@ -127,6 +127,7 @@ class MatchedFilterNetwork(Network):
                 f"needs {receptive_field - self.kernel_size} more; lengthen kernel_length or shorten the templates"
             )
         self.templates, self.template_size, self.decimations = templates, template_size, list(decimations)
+        self.smooth_channels = templates
         self.receptive_field = receptive_field
         self.register_buffer("bank", torch.zeros(2, templates, template_size))
         self.register_buffer("rows", torch.arange(templates))
@@ -149,7 +150,7 @@ class MatchedFilterNetwork(Network):
         places = torch.linspace(0, len(templates) - 1, -(-len(templates) // self.groups) * self.groups).round().long()
         order = chirp_mass.argsort(stable=True)[places]
         bank = templates.to(torch.complex64)[order]
-        rates = _slowest(bank)
+        rates = slowest(bank)
         by_rate = rates.argsort(stable=True)
         self._allocate(len(bank), bank.shape[1], [int((rates == rate).sum()) for rate in DECIMATIONS])
         self.bank = torch.stack([bank.real, bank.imag])[:, by_rate]
@@ -188,23 +189,23 @@ class MatchedFilterNetwork(Network):
         """Embed streams: see ``Network.encode``. The channels are those of ``weigh``."""
         return self.weigh(self.measure(streams))
 
-    def measure(self, streams: Windows) -> Measured:
+    def measure(self, streams: Windows) -> Peaks:
         """Filter streams with all templates, without gradients. The computation is in single precision.
 
         Args:
             streams: Whitened strain, shape (batch, ifos, time).
 
         Returns:
-            |z|²/2, shape (batch, ifos, templates, steps), in the streams' precision: the largest of the templates that
-            start at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its mean over samples of
-            white noise is 1.
+            Peaks of shape (batch, ifos, templates, steps), in the streams' precision. The power is |z|²/2, the largest
+            of the templates that start at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its
+            mean over samples of white noise is 1. The place is in bins of ``bin_size`` samples.
         """
         samples = streams.flatten(0, 1).float()
         with torch.no_grad():
             by_rate = self._convolve(samples) if _is_exported() else self._filter(samples)
-            measured = by_rate.index_select(1, self.rows)
-        loudest = LOUDEST / self.num_ifos
-        return measured.clamp_max(loudest).to(streams.dtype).unflatten(0, streams.shape[:2])
+            power, place = by_rate.each(lambda rows: rows.index_select(1, self.rows))
+        power = power.clamp_max(LOUDEST / self.num_ifos)
+        return Peaks(power, place).each(lambda each: each.to(streams.dtype).unflatten(0, streams.shape[:2]))
 
     def loudness(self, measured: Float[Tensor, "examples ifos templates"]) -> Float[Tensor, " examples"]:
         """Largest sum of the detectors and the bias over all templates, without the head.
@@ -214,18 +215,17 @@ class MatchedFilterNetwork(Network):
         """
         return (measured.sum(1) + self.bias.detach()).amax(1)
 
-    def weigh(self, measured: Measured) -> Embeddings:
-        """Add each template's share of its bias, and append what the head needs of each detector.
+    def weigh(self, measured: Peaks) -> Embeddings:
+        """Add each template's share of its bias, and pack the places.
 
         Args:
             measured: Result of ``measure``, shape (batch, ifos, templates, steps).
 
         Returns:
-            Embeddings of ``templates + groups`` channels. The last are the levels of the groups: the root of a group's
-            largest |z|²/2, without bias.
+            Embeddings. The first ``templates`` channels are the powers with their bias, the others hold the places.
         """
-        levels = measured.unflatten(2, (self.groups, -1)).amax(3).sqrt()
-        return torch.cat([measured + (self.bias / self.num_ifos)[:, None], levels], dim=2)
+        power = measured.power + (self.bias / self.num_ifos)[:, None]
+        return torch.cat([power, pack(measured.place.to(power.dtype), self.bins)], dim=2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""
@@ -238,25 +238,21 @@ class MatchedFilterNetwork(Network):
         Args:
             embeddings: One per detector, each of shape (batch, channels, steps).
         """
-        best, levels = self._best(embeddings), [embedding[:, self.templates :] for embedding in embeddings]
-        statistic = best.amax(1)
+        statistic = self._sum(embeddings).amax(1)
         if self.training or _is_exported():
-            every = torch.stack([each.movedim(1, -1) for each in levels])
-            statistic = self._with_head(statistic, best.movedim(1, -1), every)
+            statistic = self._with_head([each.movedim(1, -1) for each in embeddings])
         else:
             rows, steps = (statistic > QUIET).nonzero(as_tuple=True)
-            loud = torch.stack([each[rows, :, steps] for each in levels])
-            corrected = self._with_head(statistic[rows, steps], best[rows, :, steps], loud)
+            corrected = self._with_head([each[rows, :, steps] for each in embeddings])
             statistic = statistic.index_put((rows, steps), corrected.to(statistic.dtype))
         return self.scale.abs() * (statistic - self.offset)
 
-    def _best(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Sum of the detectors for the best template of each group, shape (batch, groups, steps)."""
+    def _sum(self, embeddings: Sequence[Tensor]) -> Tensor:
+        """Sum of the detectors for each template, shape (batch, templates, steps)."""
         first, *others = [embedding[:, : self.templates] for embedding in embeddings]
         if others and not torch.is_grad_enabled() and not _is_exported() and first.device.type == "cpu":
             first = torch.add(first, others.pop(0), out=self._memory(first))
-        total = functools.reduce(torch.add, others, first)
-        return total.unflatten(1, (self.groups, -1)).amax(2)
+        return functools.reduce(torch.add, others, first)
 
     def _memory(self, like: Tensor) -> Tensor:
         """Memory for a sum that is used again. To ask a processor for new memory takes longer than the sum."""
@@ -266,19 +262,42 @@ class MatchedFilterNetwork(Network):
             kept = self._sums = torch.empty(like.shape, dtype=like.dtype, device=like.device)
         return kept
 
-    def _with_head(self, loudest: Tensor, best: Tensor, levels: Tensor) -> Tensor:
-        """Statistic of steps.
+    def _with_head(self, embeddings: Sequence[Tensor]) -> Tensor:
+        """Statistic of steps, shape (...).
 
         Args:
-            loudest: Best template's sum of each step, shape (...).
-            best: Best template's sum of each group, shape (..., groups).
-            levels: The detectors' levels, shape (ifos, ..., groups).
+            embeddings: One per detector, with the channels last: shape (..., channels).
         """
-        mass = self.chirp_mass.to(levels.dtype).expand_as(best)
+        powers = [each[..., : self.templates] for each in embeddings]
+        best, which = functools.reduce(torch.add, powers).unflatten(-1, (self.groups, -1)).max(-1)
+        share = self.bias / self.num_ifos
+        squares = torch.stack([(power - share).unflatten(-1, (self.groups, -1)).amax(-1) for power in powers])
+        places = [
+            unpack(each[..., self.templates :], self.bins)[..., : self.templates]
+            .unflatten(-1, (self.groups, -1))
+            .gather(-1, which[..., None])[..., 0]
+            for each in embeddings
+        ]
+        return self._statistic(best, squares.clamp_min(0).sqrt(), torch.stack(places).to(best.dtype))
+
+    def _statistic(self, best: Tensor, levels: Tensor, places: Tensor) -> Tensor:
+        """Statistic of steps from what is known of each group of templates.
+
+        Args:
+            best: Best template's sum, shape (..., groups).
+            levels: Root of the largest |z|²/2 of the group in each detector, shape (ifos, ..., groups).
+            places: When the best template is loudest in each detector, in bins, shape (ifos, ..., groups).
+        """
+        loudest, mass = best.amax(-1), self.chirp_mass.to(levels.dtype).expand_as(best)
         high, low = levels.amax(0), levels.amin(0)
         inputs = torch.stack([low - TYPICAL_LEVEL, high - TYPICAL_LEVEL, mass], dim=-1)
         corrected = best + self.head(inputs).squeeze(-1)
-        if self.num_ifos > 1:
+        if self.delay is not None:
+            for number, (one, other) in enumerate(self.pairs):
+                weaker, stronger = (each(levels[one], levels[other]) for each in (torch.minimum, torch.maximum))
+                delay = (places[one] - places[other]) * (TYPICAL_BINS / self.bins)
+                inputs = torch.stack([delay, weaker - TYPICAL_LEVEL, stronger - TYPICAL_LEVEL, mass], dim=-1)
+                corrected = corrected + self.delay(inputs)[..., number]
             second = low if self.num_ifos == 2 else levels.topk(2, dim=0).values[1]
             loudness = (high / TYPICAL_LEVEL).clamp_min(0.1).log()
             inputs = torch.stack([second - TYPICAL_LEVEL, loudness, mass], dim=-1)
@@ -287,33 +306,34 @@ class MatchedFilterNetwork(Network):
         share = ((loudest - QUIET) / (LOUD - QUIET)).clamp(0, 1)
         return loudest + share * (corrected.logsumexp(-1) - loudest)
 
-    def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
-        """Largest |z|²/2 in each step, by overlap-save."""
+    def _filter(self, samples: Float[Tensor, "rows time"]) -> Peaks:
+        """Peaks of each step, by overlap-save."""
         steps = self.steps(samples.shape[-1])
         size = self._transform_size(steps)
         spectra, at_once = self._spectra_of(size, samples.device), self.steps(size)
-        result = samples.new_empty((len(samples), self.templates, steps))
+        result = Peaks(*(samples.new_empty((len(samples), self.templates, steps)) for _ in Peaks._fields))
         tile = TILE if samples.device.type == "cpu" else GPU_TILE
         for first in range(0, steps, at_once):
             last, begin = min(first + at_once, steps), first * self.step_size
             spectrum = torch.fft.fft(samples[:, begin : begin + size], n=size)
-            for templates, (rate, part) in zip(spectra, self._by_rate(result[..., first:last]), strict=True):
+            powers, places = (self._by_rate(each[..., first:last]) for each in result)
+            for templates, (rate, power), (_, place) in zip(spectra, powers, places, strict=True):
                 folds = spectrum.unflatten(1, (rate, -1)).unsqueeze(1)
                 for row, chunk in _tiles(len(samples), len(templates), tile // size):
                     product = folds[row, :, 0] * templates[chunk, 0]
                     for fold in range(1, rate):
                         product.addcmul_(folds[row, :, fold], templates[chunk, fold])
                     z = torch.fft.ifft(product)
-                    part[row, chunk] = self._largest(z.real, z.imag, rate, last - first)
+                    power[row, chunk], place[row, chunk] = self._peaks(z.real, z.imag, rate, last - first)
         return result
 
-    def _convolve(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
-        """Largest |z|²/2 in each step, by convolutions, which every server has. They cost far more on a processor."""
-        steps, parts = self.steps(int(samples.shape[-1])), []  # a tensor to TorchScript's tracer
+    def _convolve(self, samples: Float[Tensor, "rows time"]) -> Peaks:
+        """Peaks of each step, by convolutions, which every server has. They cost far more on a processor."""
+        steps, parts = self.steps(int(samples.shape[-1])), list[Peaks]()  # a tensor to TorchScript's tracer
         for rate, bank in self._by_rate(self.bank.float()):
             real, imaginary = (nn.functional.conv1d(samples[:, None], bank[k, :, None], stride=rate) for k in (0, 1))
-            parts.append(self._largest(real, imaginary, rate, steps))
-        return torch.cat(parts, dim=1)
+            parts.append(self._peaks(real, imaginary, rate, steps))
+        return joined(parts, functools.partial(torch.cat, dim=1))
 
     def _by_rate(self, tensor: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Each rate with its part of a tensor, whose axis 1 has the rows of the bank."""
@@ -323,12 +343,13 @@ class MatchedFilterNetwork(Network):
                 yield rate, tensor[:, first : first + number]
             first += number
 
-    def _largest(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Tensor:
-        """Largest |z|²/2 in each step of a decimated correlation."""
+    def _peaks(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Peaks:
+        """Peaks of each step of a decimated correlation."""
         size, stride = (self.step_size + self.coincidence) // rate, self.step_size // rate
         # five times faster than torch.view_as_real(z).square().sum(-1)
-        power = (real * real).addcmul_(imaginary, imaginary)
-        return nn.functional.max_pool1d(power[..., : (steps - 1) * stride + size], size, stride) * 0.5
+        power = (real * real).addcmul_(imaginary, imaginary)[..., : (steps - 1) * stride + size]
+        power, place = peaks_of_steps(power, size, stride, max(1, self.bin_size // rate), _is_exported())
+        return Peaks(power * 0.5, place * max(1, rate // self.bin_size))
 
     def _spectra_of(self, size: int, device: torch.device) -> list[Tensor]:
         """Conjugate spectra of the templates of each rate, shape (templates, rate, size / rate)."""
@@ -350,41 +371,17 @@ class MatchedFilterNetwork(Network):
         return min(possible, key=lambda size: math.ceil(steps / self.steps(size)) * size * math.log2(size))
 
 
-def coincidence_over(light_travel_time: float, sample_rate: float) -> int:
-    """Smallest ``coincidence`` that covers a light travel time, samples.
-
-    >>> coincidence_over(0.01001, 1024.0)
-    16
-
-    Args:
-        light_travel_time: Longest light travel time between two detectors, s.
-        sample_rate: Sampling rate, Hz.
-    """
-    return DECIMATIONS[-1] * math.ceil(light_travel_time * sample_rate / DECIMATIONS[-1])
-
-
 def _is_exported() -> bool:
     """Whether torch is recording the network for a server, rather than computing with it."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined]
 
 
-def _perceptron(hidden: int, value: float) -> nn.Sequential:
-    """Function of three numbers, whose value is a constant at first."""
-    last = nn.Linear(hidden, 1)
+def _perceptron(inputs: int, hidden: int, outputs: int, value: float) -> nn.Sequential:
+    """Function of some numbers, whose value is a constant at first."""
+    last = nn.Linear(hidden, outputs)
     nn.init.zeros_(last.weight)
     nn.init.constant_(last.bias, value)
-    return nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
-
-
-def _slowest(bank: Complex[Tensor, "templates time"]) -> Tensor:
-    """Slowest rate for each template, samples: that whose usable band has almost all of the template's power."""
-    power = torch.fft.fft(bank, n=2 * bank.shape[1]).abs().square()
-    within = power.cumsum(1) / power.sum(1, keepdim=True)
-    slowest = torch.full((len(bank),), DECIMATIONS[0])
-    for rate in DECIMATIONS[1:]:
-        fits = within[:, int(BAND * power.shape[1] / rate) - 1] >= POWER_IN_BAND
-        slowest[fits.cpu()] = rate
-    return slowest
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
 
 
 def _tiles(rows: int, templates: int, size: int) -> Iterator[tuple[slice, slice]]:

@@ -32,6 +32,8 @@ class Network(nn.Module, ABC):
         is_brief: Whether a signal raises the scores for less than a window's stride. An average over more windows would
             lose it.
         needs_bank: Whether a new network waits for a bank of templates, by ``set_bank``.
+        smooth_channels: Number of first channels of an embedding that rounding changes little; None for all. Others may
+            jump from one value to another.
     """
 
     step_size: int
@@ -40,6 +42,7 @@ class Network(nn.Module, ABC):
     encoded_tiles: int = 1
     is_brief: bool = False
     needs_bank: bool = False
+    smooth_channels: int | None = None
 
     def __init__(self, num_ifos: int, kernel_size: int) -> None:
         super().__init__()
