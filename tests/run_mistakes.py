@@ -94,6 +94,16 @@ RUNS = {
     ),
     "no sections": (file("sandbox.cfg", "highpass = 32\n"), CHECK, r"sandbox\.cfg is no configuration file"),
     "percent sign": (cfg(r"^asd = \S+", "asd = 90%.txt"), CHECK, r":\d+: asd = '90%\.txt' in \[luigi_data\] has a %"),
+    "path of which a part is a comment": (
+        in_turn(frames(), lambda run: (run / "frames #2").mkdir(), cfg("^frames = frames", "frames = frames #2")),
+        CHECK,
+        r":\d+: frames = 'frames' in \[luigi_data\]: the rest of the line is a comment, but frames #2 exists: put the",
+    ),
+    "directory that law cannot read": (
+        lambda run: edit(run / ".env", "^LAW_HOME=.*$", 'LAW_HOME="/tmp/50%"'),
+        CHECK,
+        r"\.env:9: LAW_HOME = /tmp/50% has a %, at which law fails: rename the directory$",
+    ),
     "highpass above Nyquist": (
         cfg("^highpass = 32", "highpass = 600"),
         CHECK,

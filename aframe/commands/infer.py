@@ -34,26 +34,32 @@ MAX_PRINTED_SPANS = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", help="model.pt (required with --strain)")
+    parser.add_argument("--model", type=storage.locate, help="model.pt (required with --strain)")
     parser.add_argument(
         "--strain",
+        type=storage.locate,
         nargs="+",
         default=[],
         metavar="PATH",
         help="HDF5 or GWF files, directories of such, or patterns as 'data/*.hdf5', of all detectors of the model "
         "(default: a run is scored)",
     )
-    parser.add_argument("--output", help="event table to write, .hdf5 (default: none)")
+    parser.add_argument("--output", type=storage.locate, help="event table to write, .hdf5 (default: none)")
     parser.add_argument(
         "--page",
+        type=storage.locate,
         help="page to write, .html, with Q transforms, whitened strain and scores of the loudest --top (default: none)",
     )
     parser.add_argument(
         "--background",
+        type=storage.locate,
         help="background.hdf5 of a run, to give each candidate its false alarm rate (default: none is given)",
     )
     parser.add_argument(
-        "--cfg", default="", help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)"
+        "--cfg",
+        type=storage.locate,
+        default="",
+        help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)",
     )
     for name, default in (("integration", "1, or a stride of windows for matched filters"), ("cluster", 8)):
         help_text = f"s (default: the background's, else {default})"

@@ -80,9 +80,8 @@ def expand(patterns: Sequence[str]) -> list[str]:
     """
     paths: dict[str, None] = {}
     for pattern in patterns:
-        inside = [path for suffix in SUFFIXES for path in storage.glob(storage.join(pattern, f"*{suffix}"))]
-        matches = inside or ([str(pattern)] if storage.exists(pattern) else storage.glob(pattern))
-        if not matches or (matches == [str(pattern)] and not str(pattern).endswith(SUFFIXES)):
+        matches = storage.files_in(pattern, SUFFIXES)
+        if not matches:
             raise StorageError(
                 f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
                 "mend the path (it does not exist, or holds other files)"

@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
@@ -169,7 +168,7 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
 
     Args:
         base: Configuration that is changed. Its numbers are upper limits.
-        directory: Absolute path of the directory.
+        directory: Absolute path of the directory, or pattern of the files' paths.
         ifos: Detectors. Empty for all detectors with files.
         start: Start of the training data, GPS s or UTC. None for the start of the files.
         stop: End of the testing data. None for the end of the files.
@@ -179,8 +178,6 @@ def local_strain(base: Config, directory: str, ifos: Sequence[str], start: str |
         StorageError: If a file is damaged.
         ConfigurationError: If a time is invalid.
     """
-    if not Path(directory).is_dir():
-        raise DataError(f"--frames {directory} is no directory: give one that holds .hdf5 or .gwf files of strain")
     recordings = in_directory(directory, f"--frames {directory}")
     names = tuple(ifos) or tuple(sorted({recording.ifo for recording in recordings}))
     if len(names) < 2:

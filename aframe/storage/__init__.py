@@ -9,9 +9,8 @@ from aframe.storage.files import (
     exists,
     fingerprint,
     free_bytes,
-    glob,
-    is_remote,
     join,
+    open_binary,
     open_hdf5,
     read_text,
     remove,
@@ -22,6 +21,7 @@ from aframe.storage.files import (
     write_first,
     write_text,
 )
+from aframe.storage.paths import files_in, filesystem_of, glob, is_remote, locate
 from aframe.storage.provenance import check_parameters, made_with, sign
 
 __all__ = [
@@ -32,12 +32,16 @@ __all__ = [
     "create_hdf5",
     "existing_parent",
     "exists",
+    "files_in",
+    "filesystem_of",
     "fingerprint",
     "free_bytes",
     "glob",
     "is_remote",
     "join",
+    "locate",
     "made_with",
+    "open_binary",
     "open_hdf5",
     "read_text",
     "remove",

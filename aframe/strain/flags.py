@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax import SAXParseException
 
-import fsspec
-
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain.segments import Segment, coalesce, cut, read_segments
@@ -198,7 +196,7 @@ def _document(path: str) -> Any:
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: mend the path")
     try:
-        with fsspec.open(path, "rb") as stream:
+        with storage.open_binary(path) as stream:
             return load_fileobj(stream, contenthandler=default_content_handler())
     except SAXParseException as error:
         reason = f", line {error.getLineNumber()}: {error.getMessage()}"

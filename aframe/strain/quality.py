@@ -157,7 +157,7 @@ def unset_in_files(
     """Find segments in which bits are not set, from the GWOSC HDF5 files of a directory.
 
     Args:
-        directory: Directory of the files.
+        directory: Directory of the files, or pattern of their names.
         names: Names of bits, of data quality (such as CBC_CAT2) or of injections (such as NO_CBC_HW_INJ).
         ifos: Detectors.
         needed: Time that the files must cover.
@@ -168,8 +168,7 @@ def unset_in_files(
     Raises:
         DataError: If the files lack a bit, or do not cover ``needed``.
     """
-    paths = [p for suffix in (".hdf5", ".h5", ".hdf") for p in storage.glob(storage.join(directory, f"*{suffix}"))]
-    bits = [part for path in paths for part in read_bits(path)]
+    bits = [part for path in storage.files_in(directory, (".hdf5", ".h5", ".hdf")) for part in read_bits(path)]
     result = {}
     for ifo in ifos:
         bits_of_ifo = [part for part in bits if part.ifo == ifo]

@@ -81,13 +81,13 @@ def in_directory(directory: str, where: str = "") -> list[Recording]:
     """List all strain in the files of a directory.
 
     Args:
-        directory: Directory of the files.
+        directory: Directory of the files, or pattern of their names.
         where: The user's option for the directory, for error messages. By default it is ``frames`` of the ``.cfg``.
 
     Raises:
         DataError: If the directory has no such files, or a file's layout is unknown.
     """
-    paths = [p for suffix in SUFFIXES for p in storage.glob(storage.join(directory, f"*{suffix}"))]
+    paths = storage.files_in(directory, SUFFIXES)
     if not paths:
         lacking = f"{where or directory} holds no {', '.join(SUFFIXES)} file"
         raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}")

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import os
 
-import fsspec
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
@@ -46,5 +45,5 @@ def loggers(directory: str, checkpoint: str | None, use_wandb: bool) -> list[Log
 
 def _step(checkpoint: str) -> int:
     """Number of finished steps of a checkpoint."""
-    with fsspec.open(checkpoint, "rb") as stream:
+    with storage.open_binary(checkpoint) as stream:
         return int(torch.load(stream, map_location="cpu", weights_only=True)["global_step"])
