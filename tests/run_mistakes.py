@@ -1,6 +1,6 @@
 """Mistakes in a run: the change that makes each, the command, and a pattern of its message."""
 
-from run_changes import LOCAL, cfg, cut, edit, env, file, frames, in_turn, nothing, program, yaml
+from run_changes import LOCAL, cfg, cut, edit, env, file, frames, in_turn, nothing, program, vetoes, yaml
 from terminal import settle
 
 CHECK = ("run", "{run}", "--check")
@@ -227,6 +227,51 @@ RUNS = {
         cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = V1:gates.txt\n\n[luigi_sensitivity]"),
         CHECK,
         r":\d+: gates = V1:gates\.txt .* no DETECTOR:FILE of a detector in ifos, such as H1:gates\.txt",
+    ),
+    "gates of start, stop and padding": (
+        file("gates.txt", "1262304100 1262304101 0.25\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"gates\.txt, line 1: '1262304100 1262304101 0\.25' is a gate of 2\.5\d+e\+09 s: expected 'centre",
+    ),
+    "gates in milliseconds": (
+        file("gates.txt", "1262304100500 25 25\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"sandbox\.cfg:\d+: gates = gates\.txt has the time \d+, in the year 41980: give GPS seconds, not milliseconds",
+    ),
+    "good time of another observing run": (
+        file("good.txt", "931035615 931035715\n", vetoes("good_segments = L1:good.txt")),
+        CHECK,
+        r":\d+: good_segments = good\.txt is of 931035615 to 931035715 \(GPS s, 2009\), the data are of 1262304000 to "
+        r"\d+ \(2020\): give a list of that time, or leave good_segments out$",
+    ),
+    "vetoes that leave nothing": (
+        file("good.txt", "1262304000 1262304001\n", vetoes("good_segments = L1:good.txt")),
+        CHECK,
+        r"\[luigi_vetoes\] leaves no data of L1 \(not in good\.txt\): leave one out, or mend its list",
+    ),
+    "segments of another observing run": (
+        file("mine.txt", "931035615,931039615\n", cfg("^min_duration", "segments = mine.txt\nmin_duration")),
+        CHECK,
+        r":\d+: segments = mine\.txt is of 931035615 to 931039615 \(GPS s, 2009\), the data are of 1262304000",
+    ),
+    "known event in UNIX time": (
+        vetoes("known_events = 1578268882\nknown_event_window = 4"),
+        CHECK,
+        r":\d+: known_events = 1578268882 has the time 1578268882, in the year 2030: give GPS seconds, not",
+    ),
+    "known event with a decimal comma": (
+        file("own.csv", "name;gps\nGW1;1262304100,4\n", vetoes("known_events = own.csv\nknown_event_window = 4")),
+        CHECK,
+        r"own\.csv, line 2: 'GW1 1262304100,4' has no GPS time: expected .* GPS seconds with a decimal point",
+    ),
+    "catalogue without times": (
+        file(
+            "own.csv",
+            "name,when\nGW1,1\n",
+            cfg(r"^\[luigi_sens", "[luigi_candidates]\ncatalogue = own.csv\n\n[luigi_sens"),
+        ),
+        CHECK,
+        r"own\.csv, line 1: 'name when' has no GPS time: expected a table with a column gps",
     ),
     "batch system that is not here": (
         cfg(r"^\[luigi_sensitivity\]", "[luigi_batch]\nworkflow = htcondor\n\n[luigi_sensitivity]"),

@@ -10,6 +10,7 @@ import torch
 
 from aframe import storage
 from aframe.batch import container
+from aframe.candidates.catalogue import EventCatalogue
 from aframe.checks.looks import batch_answer, missing_commands
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
 from aframe.runs.artifacts import Artifacts
@@ -24,10 +25,10 @@ from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
 from aframe.steps.strain import curve_path, strain_source
 from aframe.steps.targets import target_populations
-from aframe.steps.veto_sources import asks_the_network, load_vetoes
+from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes
 from aframe.steps.waveforms import signal_source
 from aframe.strain.recordings import check_recordings, in_directory
-from aframe.strain.segments import Segment, analysable
+from aframe.strain.segments import Segment, analysable, read_segments
 from aframe.strain.simulate import check_band, load_asd
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
@@ -316,6 +317,9 @@ def check_plans(run: Artifacts) -> None:
             malformed or incomplete.
     """
     data = run.config.data
+    if data.segments is not None:
+        listed = read_segments(run.config.resolve(data.segments))
+        check_of_data(run.config, "segments", data.segments, [(segment.start, segment.stop) for segment in listed])
     segments = [Segment(*run.interval("test"))]
     has_times = data.source != "gwosc" or data.segments is not None
     if has_times:
@@ -326,7 +330,20 @@ def check_plans(run: Artifacts) -> None:
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
     needs_times = run.config.vetoes.dq_bits is not None
     if run.config.vetoes.given and not asks_the_network(run.config) and (has_times or not needs_times):
-        load_vetoes(run.config, segments)
+        check_left(load_vetoes(run.config, segments), run.config.search.ifos, segments)
+
+
+def check_catalogue(run: Artifacts) -> None:
+    """Refuse a catalogue of known events that cannot be read, or is not of the time of the data.
+
+    Raises:
+        DataError: With the file and its first wrong row.
+        StorageError: If the file does not exist.
+    """
+    path = run.config.candidates.catalogue
+    if path is not None:
+        times = EventCatalogue.read(run.config.resolve(path)).times
+        check_of_data(run.config, "catalogue", path, [(time, time) for time in times.tolist()])
 
 
 @dataclass(frozen=True)
@@ -375,5 +392,6 @@ CHECKS = (
     Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),
     Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),
     Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, needs_directories=True),
+    Check(check_catalogue, ("data.train_start", "data.test_stop", "candidates.catalogue")),
     Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), needs_directories=True),
 )

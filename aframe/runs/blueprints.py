@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
 from aframe.settings.sections import Config
-from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
+from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, observing_run
 from aframe.strain.recordings import check_recordings, format_gps, in_directory
 from aframe.strain.segments import Segment, recorded_segments
+from aframe.strain.times import gps_of
 
 TRAINING_DURATION = 10 * SECONDS_PER_DAY
 """Duration of the training data in a search of open data, s. At most a quarter of the data is for training."""

@@ -71,7 +71,7 @@ class Data:
     test_stop: float = key("end of the testing data", "GPS s")
     min_duration: float = key("shortest segment that is used", "s", limit=POSITIVE)
     max_duration: float = key("longest segment; longer ones are cut", "s")
-    segments: str | None = key("segwizard file of analysable time, instead of the source's own", "path", None)
+    segments: str | None = key("list of analysable time, instead of the source's own", "path", None)
     frames: str | None = key("directory or pattern of .hdf5 or .gwf files, for source = local", "path", None)
     asd: str | None = key("noise curve for source = simulated: a file, or a name in bilby's collection", "path", None)
 
@@ -228,7 +228,7 @@ class Candidates:
         default="lognormal",
         choices=("lognormal", "jeffreys"),
     )
-    catalogue: str | None = key("list of known events instead of GWOSC's: .csv with name and gps", "path", None)
+    catalogue: str | None = key("list of known events instead of GWOSC's: a table with name and gps", "path", None)
     catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0, limit=POSITIVE)
     num_timed: int = key(
         "loudest candidates whose arrival at each detector is measured", default=50, limit=NOT_NEGATIVE

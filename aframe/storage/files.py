@@ -281,7 +281,7 @@ def read_text(path: str) -> str:
     """
     try:
         filesystem, inner = filesystem_of(path)
-        return str(filesystem.cat_file(inner).decode("utf-8"))
+        return str(filesystem.cat_file(inner).decode("utf-8-sig"))
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
     except (IsADirectoryError, UnicodeDecodeError):

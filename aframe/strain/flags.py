@@ -18,6 +18,10 @@ XML_SUFFIXES = (".xml", ".xml.gz")
 """Suffixes of LIGO_LW documents."""
 
 
+ANY_VERSION = 0
+"""Version of a flag of which all versions, or an unknown one, are meant."""
+
+
 @dataclass(frozen=True, order=True)
 class Flag:
     """A data-quality flag.
@@ -37,7 +41,8 @@ class Flag:
 
     def includes(self, other: "Flag") -> bool:
         """Whether another flag has this detector, name and version."""
-        return (self.ifo, self.name) == (other.ifo, other.name) and (self.version < 1 or self.version == other.version)
+        is_any = self.version < 1 or other.version < 1
+        return (self.ifo, self.name) == (other.ifo, other.name) and (is_any or self.version == other.version)
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ def _in_directory(flag: Flag, directory: str) -> list[Segment] | None:
     for path in (storage.join(directory, stem + suffix) for stem in stems for suffix in (".txt", *XML_SUFFIXES)):
         if storage.exists(path):
             is_list = path.endswith(".txt")
-            return coalesce(read_segments(path, may_overlap=True)) if is_list else _in_document(flag, read_flags(path))
+            return coalesce(read_segments(path)) if is_list else _in_document(flag, read_flags(path))
     return None
 
 
@@ -216,6 +221,8 @@ def _rows(document: Any, table: str, columns: Sequence[str], path: str) -> list[
         raise DataError(f"{path} has no table {table}, or several: give another LIGO_LW document") from None
     rows = [{name: getattr(row, name, None) for name in columns} for row in entries]
     for number, row in enumerate(rows, start=1):
+        if row.get("version", 0) is None:  # as PyCBC writes it
+            row["version"] = ANY_VERSION
         missing = [name for name, value in row.items() if value is None and not name.endswith("_ns")]
         if missing:
             raise DataError(f"{path}, row {number} of {table} lacks {', '.join(missing)}: fetch the file again")

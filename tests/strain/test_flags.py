@@ -78,6 +78,15 @@ def test_segments_in_a_ligolw_document(tmp_path: Path, name: str) -> None:
         active_segments([TRUCK, Flag("L1", "DCH-THUNDER", 1), Flag("H1", "DCH-THUNDER", 2)], path, 0.0, 1.0)
 
 
+def test_flags_without_a_version(tmp_path: Path) -> None:
+    """PyCBC leaves the version empty."""
+    path = write_flags(tmp_path / "flags.xml", {THUNDER: [(10, 20)], TRUCK: [(30, 40)]})
+    text = Path(path).read_text().replace('"DCH-THUNDER",2', '"DCH-THUNDER",')
+    Path(path).write_text(text)
+    assert read_flags(path) == {Flag("L1", "DCH-THUNDER", 0): [span(10, 20)], TRUCK: [span(30, 40)]}
+    assert active_segments([THUNDER], path, 0.0, 1.0) == {THUNDER: [span(10, 20)]}
+
+
 def test_a_directory_with_a_file_for_each_flag(tmp_path: Path) -> None:
     (tmp_path / "L1-DCH-THUNDER-2.txt").write_text("10 20\n15 30\n")
     (tmp_path / "L1-DCH-THUNDER.txt").write_text("0 1\n")
