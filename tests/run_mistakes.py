@@ -6,6 +6,19 @@ from terminal import settle
 CHECK = ("run", "{run}", "--check")
 """Command that checks a run."""
 
+FIXED_REDSHIFT = """mass_1_source = Uniform(minimum=30, maximum=60)
+mass_ratio = Uniform(minimum=0.5, maximum=1)
+redshift = 0.1
+chi_1 = 0
+chi_2 = 0
+theta_jn = Sine()
+phase = Uniform(minimum=0, maximum=2 * np.pi)
+psi = Uniform(minimum=0, maximum=np.pi)
+ra = Uniform(minimum=0, maximum=2 * np.pi)
+dec = Cosine()
+"""
+"""Prior file of a population at one distance."""
+
 SIGNALS = {
     "prior of no module": (
         cfg(r"^prior = \S+", "prior = my.priors.bns"),
@@ -45,6 +58,27 @@ SIGNALS = {
         file("table.prior", "mass_1,mass_2\n" + "30,20\n" * 280, cfg(r"^prior = \S+", "prior = ./table.prior")),
         CHECK,
         r"table\.prior is no prior file: 'mass_1,mass_2' is no name; give lines such as",
+    ),
+    "prior file with a wrong line": (
+        file(
+            "own.prior",
+            "mass_1_source = Uniform(minimum=5, maximum=100)  # M_sun\nmass_ratio = Uniform(\n    minimum=0.1,\n"
+            "    maximum=1,\n)\n"
+            "redshift = UniformSourceFrame(0, 1)\n",
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r"own\.prior, line 6: redshift = UniformSourceFrame\(0, 1\) cannot be read by bilby \(TypeError: .*\): mend",
+    ),
+    "prior file with an open bracket": (
+        file("own.prior", "psi = 1\nmass_1 = Uniform(minimum=5\n", cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r"own\.prior, line 2: '\(' was never closed: mend the line",
+    ),
+    "population at one redshift": (
+        file("own.prior", FIXED_REDSHIFT, cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r":\d+: prior = \./own\.prior: its redshift has a single value, and a volume needs a density: give it a narrow",
     ),
     "unknown approximant": (
         cfg(r"^approximant = \S+", "approximant = IMRPhenomZ"),

@@ -380,7 +380,7 @@ SIGNAL_KEYS = ("search.sample_rate", *(f"waveforms.{name}" for name in (
 CHECKS = (
     Check(lambda run: detector_geometry(run.config.search.ifos), ("search.ifos",)),
     Check(check_population, ("waveforms.prior",), lambda run: run.injections),
-    Check(target_populations, ("waveforms.prior", "sensitivity")),
+    Check(target_populations, ("waveforms.prior", "sensitivity", "candidates.astrophysical_prior")),
     Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
     Check(check_noise_curve, ("data.source", "data.asd")),
     Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
