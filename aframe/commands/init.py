@@ -45,7 +45,7 @@ RUN_SCRIPT = f"""#!/usr/bin/env bash
 set -euo pipefail
 here="$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)"
 set -a
-. "$here/.env"
+eval "$(sed $'1s/^\\xef\\xbb\\xbf//; s/\\r$//' "$here/.env")"  # also as other systems' editors write it
 set +a
 if [ -n "${{AFRAME_RUN_DIR:-}}" ] && ! [ "$AFRAME_RUN_DIR" -ef "$here" ]; then
     echo "error: AFRAME_RUN_DIR in $here/.env is $AFRAME_RUN_DIR: if the run was moved or copied, set it to $here" >&2
