@@ -88,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = list(sys.argv[1:] if arguments is None else arguments)
     shed_foreign_settings()
+    console.open_closed()
     console.spell_out()
     try:
         try:

@@ -12,6 +12,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
+from aframe.machine import console
 from aframe.machine.processes import shed_foreign_settings
 
 CONFIGURATION = "LAW_CONFIG_FILE"
@@ -21,6 +22,7 @@ CONFIGURATION = "LAW_CONFIG_FILE"
 def run() -> int:
     """Run law's command line. Returns its exit code."""
     shed_foreign_settings()
+    console.open_closed()
     with contextlib.chdir(Path(__file__).parent):
         from luigi.configuration import LuigiConfigParser
 

@@ -1,6 +1,7 @@
 """Batch systems that fail for a while, by stand-ins for their commands."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,8 +17,7 @@ TIMED_OUT = "slurm_load_jobs error: Socket timed out on send/recv operation"
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Pauses between questions, which take no time."""
     taken: list[float] = []
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: sum(taken))
-    monkeypatch.setattr(jobs.time, "sleep", taken.append)
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append))
     return taken
 
 
