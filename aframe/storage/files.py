@@ -284,8 +284,10 @@ def read_text(path: str) -> str:
         return str(filesystem.cat_file(inner).decode("utf-8-sig"))
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
-    except (IsADirectoryError, UnicodeDecodeError):
+    except IsADirectoryError:
         raise StorageError(f"{path} is no text file: mend the path") from None
+    except UnicodeDecodeError:
+        raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path") from None
     except (PermissionError, NotADirectoryError) as error:
         raise _not_read(path, error) from None
 

@@ -4,7 +4,11 @@ A veto definer (LIGO_LW, LIGO-T1300625) lists flags, each with a category, paddi
 no segments. Segments come from DQSegDB or from files: segwizard lists, or LIGO_LW documents with segment tables.
 """
 
+import gzip
+import io
 import math
+import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +17,12 @@ from xml.sax import SAXParseException
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain.segments import Segment, coalesce, cut, read_segments
+
+EMPTY_LAST_VALUE = re.compile(rb",(\s*</Stream>)")
+"""End of a table whose last value is empty. Without one more delimiter, igwn_ligolw drops the row."""
+
+GZIP_SIGNATURE = b"\x1f\x8b"
+"""First bytes of a compressed document."""
 
 XML_SUFFIXES = (".xml", ".xml.gz")
 """Suffixes of LIGO_LW documents."""
@@ -202,10 +212,13 @@ def _document(path: str) -> Any:
         raise StorageError(f"{path} does not exist: mend the path")
     try:
         with storage.open_binary(path) as stream:
-            return load_fileobj(stream, contenthandler=default_content_handler())
+            content = stream.read()
+        content = gzip.decompress(content) if content.startswith(GZIP_SIGNATURE) else content
+        whole = EMPTY_LAST_VALUE.sub(rb",,\1", content)
+        return load_fileobj(io.BytesIO(whole), contenthandler=default_content_handler())
     except SAXParseException as error:
         reason = f", line {error.getLineNumber()}: {error.getMessage()}"
-    except (ElementError, ValueError, TypeError, KeyError, OSError, EOFError) as error:
+    except (ElementError, ValueError, TypeError, KeyError, OSError, EOFError, zlib.error) as error:
         text = " ".join(str(error).split())
         reason = f", {text}" if text.startswith("line ") else f": {text}"
     raise DataError(f"{path}{reason}: this is no complete LIGO_LW document; fetch it again")

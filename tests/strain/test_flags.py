@@ -1,6 +1,7 @@
 import gzip
 import json
 import math
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -81,9 +82,10 @@ def test_segments_in_a_ligolw_document(tmp_path: Path, name: str) -> None:
 def test_flags_without_a_version(tmp_path: Path) -> None:
     """PyCBC leaves the version empty."""
     path = write_flags(tmp_path / "flags.xml", {THUNDER: [(10, 20)], TRUCK: [(30, 40)]})
-    text = Path(path).read_text().replace('"DCH-THUNDER",2', '"DCH-THUNDER",')
+    text = re.sub(r'("DCH-\w+",)\d', r"\1", Path(path).read_text())
     Path(path).write_text(text)
-    assert read_flags(path) == {Flag("L1", "DCH-THUNDER", 0): [span(10, 20)], TRUCK: [span(30, 40)]}
+    thunder, truck = (Flag(flag.ifo, flag.name, 0) for flag in (THUNDER, TRUCK))
+    assert read_flags(path) == {thunder: [span(10, 20)], truck: [span(30, 40)]}
     assert active_segments([THUNDER], path, 0.0, 1.0) == {THUNDER: [span(10, 20)]}
 
 
