@@ -7,7 +7,7 @@ import law
 
 from aframe.batch import htcondor
 from aframe.batch.job import ENVIRONMENT, write_script
-from aframe.tasks.jobs import Jobs, ask, told_outage
+from aframe.tasks.jobs import Jobs, ask
 
 law.contrib.load("htcondor")
 
@@ -37,15 +37,14 @@ class CondorManager(law.htcondor.HTCondorJobManager):
         Raises:
             BatchError: If HTCondor does not answer.
         """
-        with told_outage():
-            ads = htcondor.advertised(ask(["condor_q", *job_id, *ATTRIBUTES]))
-            missing = [number for number in job_id if number not in ads]
-            if missing:
-                command = ["condor_history", *missing, *ATTRIBUTES, "-limit", str(len(missing))]
-                ads |= htcondor.advertised(ask(command))
-            held = [number for number in job_id if ads.get(number, {}).get("JobStatus") == htcondor.HELD]
-            if held:
-                ask(["condor_rm", *held])
+        ads = htcondor.advertised(ask(["condor_q", *job_id, *ATTRIBUTES]))
+        missing = [number for number in job_id if number not in ads]
+        if missing:
+            command = ["condor_history", *missing, *ATTRIBUTES, "-limit", str(len(missing))]
+            ads |= htcondor.advertised(ask(command))
+        held = [number for number in job_id if ads.get(number, {}).get("JobStatus") == htcondor.HELD]
+        if held:
+            ask(["condor_rm", *held])
         return {number: self._status(number, ads.get(number)) for number in job_id}
 
     def _status(self, number: str, ad: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -4,13 +4,12 @@ Law submits jobs, queries their states and decides on retries. This module defin
 user.
 """
 
-import contextlib
 import getpass
 import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,16 +79,6 @@ def ask_patiently(question: Callable[[], Answer]) -> Answer:
                 is_told = True
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-
-
-@contextlib.contextmanager
-def told_outage() -> Iterator[None]:
-    """Print a note about a batch system that does not answer. Law asks again at its next look at the jobs."""
-    try:
-        yield
-    except BatchError as error:
-        print(f"note: {error}: the next look at the jobs asks again", file=sys.stderr, flush=True)
-        raise
 
 
 def user() -> str:

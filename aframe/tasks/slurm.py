@@ -9,7 +9,7 @@ import law
 from aframe.batch import slurm
 from aframe.batch.job import ENVIRONMENT, write_script
 from aframe.errors import BatchError
-from aframe.tasks.jobs import Jobs, ask, told_outage, user
+from aframe.tasks.jobs import Jobs, ask, user
 
 law.contrib.load("slurm")
 
@@ -39,8 +39,7 @@ class SlurmManager(law.slurm.SlurmJobManager):
         numbers = list(job_id)
         selection = f"--jobs={','.join(map(str, numbers))}"
         command = ["squeue", "--noheader", "--states=all", selection, "--format=%A|%T|%r"]
-        with told_outage():
-            states = slurm.states(ask(command, UNKNOWN_JOBS))
+        states = slurm.states(ask(command, UNKNOWN_JOBS))
         if not states.keys() >= set(numbers):
             command = [
                 "sacct",

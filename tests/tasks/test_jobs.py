@@ -8,7 +8,7 @@ import pytest
 from aframe.batch import htcondor, slurm
 from aframe.errors import BatchError
 from aframe.tasks import jobs
-from aframe.tasks.jobs import ask, ask_patiently, told_outage
+from aframe.tasks.jobs import ask, ask_patiently
 
 TIMED_OUT = "slurm_load_jobs error: Socket timed out on send/recv operation"
 
@@ -51,12 +51,6 @@ def test_a_batch_system_that_never_answers_ends_the_run(tmp_path: Path, pauses: 
         ask_patiently(lambda: ask(command))
     assert pauses[-1] == max(pauses) == 60.0
     assert 3500 < sum(pauses) <= 3600
-
-
-def test_what_law_asks_again_is_told(tmp_path: Path, failure: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(BatchError), told_outage():
-        ask(program(tmp_path, failure))
-    assert capsys.readouterr().err.endswith(f"squeue failed: {TIMED_OUT}: the next look at the jobs asks again\n")
 
 
 def test_a_cut_answer_of_htcondor_is_asked_for_again(tmp_path: Path, pauses: list[float]) -> None:
