@@ -11,6 +11,7 @@ from typing import NoReturn
 from aframe import __version__
 from aframe.errors import AframeError
 from aframe.machine import console
+from aframe.machine.processes import shed_foreign_settings
 from aframe.settings.keys import nearest
 
 COMMANDS = {
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Words of the command line; None for those of this process.
     """
     options = list(sys.argv[1:] if arguments is None else arguments)
+    shed_foreign_settings()
+    console.open_closed()
     console.spell_out()
     try:
         try:

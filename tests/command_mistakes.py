@@ -72,6 +72,17 @@ COMMANDS = {
         ("init", "{run}/new", "--set", "search.highpas=3"),
         "unknown key 'highpas' .*did you mean 'highpass'",
     ),
+    "comment in a value to set": (
+        nothing,
+        ("init", "{run}/new", "--set", "data.frames=O3 #2"),
+        r"--set data\.frames=O3 #2: the \.cfg would have 'O3', as # and ; begin a comment: put the path in quotes$",
+    ),
+    "new run in a directory that law cannot read": (
+        nothing,
+        ("init", "{run}/50%"),
+        r"run/50% has a %, at which law fails: choose another directory$",
+    ),
+    "new run in a directory that is no UTF-8": (nothing, ("init", "{run}/\udcff"), r"is not UTF-8, or has a control"),
     "run of another kind": (
         nothing,
         ("init", "{run}/new", "--config", "bhb"),

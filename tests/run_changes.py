@@ -16,6 +16,11 @@ def cfg(pattern: str, replacement: str) -> Callable[[Path], None]:
     return lambda run: edit(run / "sandbox.cfg", pattern, replacement)
 
 
+def vetoes(text: str) -> Callable[[Path], None]:
+    """Add keys of vetoes to the .cfg."""
+    return cfg(r"^\[luigi_sensitivity\]", f"[luigi_vetoes]\n{text}\n\n[luigi_sensitivity]")
+
+
 def yaml(pattern: str, replacement: str) -> Callable[[Path], None]:
     """Replace text in the training's YAML."""
     return lambda run: edit(run / "train.yaml", pattern, replacement)

@@ -13,12 +13,26 @@ from run_changes import (
     nothing,
     program,
     two_strains,
+    vetoes,
     yaml,
 )
 from terminal import settle
 
 CHECK = ("run", "{run}", "--check")
 """Command that checks a run."""
+
+FIXED_REDSHIFT = """mass_1_source = Uniform(minimum=30, maximum=60)
+mass_ratio = Uniform(minimum=0.5, maximum=1)
+redshift = 0.1
+chi_1 = 0
+chi_2 = 0
+theta_jn = Sine()
+phase = Uniform(minimum=0, maximum=2 * np.pi)
+psi = Uniform(minimum=0, maximum=np.pi)
+ra = Uniform(minimum=0, maximum=2 * np.pi)
+dec = Cosine()
+"""
+"""Prior file of a population at one distance."""
 
 SIGNALS = {
     "prior of no module": (
@@ -59,6 +73,27 @@ SIGNALS = {
         file("table.prior", "mass_1,mass_2\n" + "30,20\n" * 280, cfg(r"^prior = \S+", "prior = ./table.prior")),
         CHECK,
         r"table\.prior is no prior file: 'mass_1,mass_2' is no name; give lines such as",
+    ),
+    "prior file with a wrong line": (
+        file(
+            "own.prior",
+            "mass_1_source = Uniform(minimum=5, maximum=100)  # M_sun\nmass_ratio = Uniform(\n    minimum=0.1,\n"
+            "    maximum=1,\n)\n"
+            "redshift = UniformSourceFrame(0, 1)\n",
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r"own\.prior, line 6: redshift = UniformSourceFrame\(0, 1\) cannot be read by bilby \(TypeError: .*\): mend",
+    ),
+    "prior file with an open bracket": (
+        file("own.prior", "psi = 1\nmass_1 = Uniform(minimum=5\n", cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r"own\.prior, line 2: '\(' was never closed: mend the line",
+    ),
+    "population at one redshift": (
+        file("own.prior", FIXED_REDSHIFT, cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r":\d+: prior = \./own\.prior: its redshift has a single value, and a volume needs a density: give it a narrow",
     ),
     "unknown approximant": (
         cfg(r"^approximant = \S+", "approximant = IMRPhenomZ"),
@@ -108,6 +143,16 @@ RUNS = {
     ),
     "no sections": (file("sandbox.cfg", "highpass = 32\n"), CHECK, r"sandbox\.cfg is no configuration file"),
     "percent sign": (cfg(r"^asd = \S+", "asd = 90%.txt"), CHECK, r":\d+: asd = '90%\.txt' in \[luigi_data\] has a %"),
+    "path of which a part is a comment": (
+        in_turn(frames(), lambda run: (run / "frames #2").mkdir(), cfg("^frames = frames", "frames = frames #2")),
+        CHECK,
+        r":\d+: frames = 'frames' in \[luigi_data\]: the rest of the line is a comment, but frames #2 exists: put the",
+    ),
+    "directory that law cannot read": (
+        lambda run: edit(run / ".env", "^LAW_HOME=.*$", 'LAW_HOME="/tmp/50%"'),
+        CHECK,
+        r"\.env:9: LAW_HOME = /tmp/50% has a %, at which law fails: rename the directory$",
+    ),
     "highpass above Nyquist": (
         cfg("^highpass = 32", "highpass = 600"),
         CHECK,
@@ -237,6 +282,51 @@ RUNS = {
         cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = V1:gates.txt\n\n[luigi_sensitivity]"),
         CHECK,
         r":\d+: gates = V1:gates\.txt .* no DETECTOR:FILE of a detector in ifos, such as H1:gates\.txt",
+    ),
+    "gates of start, stop and padding": (
+        file("gates.txt", "1262304100 1262304101 0.25\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"gates\.txt, line 1: '1262304100 1262304101 0\.25' is a gate of 2\.5\d+e\+09 s: expected 'centre",
+    ),
+    "gates in milliseconds": (
+        file("gates.txt", "1262304100500 25 25\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"sandbox\.cfg:\d+: gates = gates\.txt has the time \d+, in the year 41980: give GPS seconds, not milliseconds",
+    ),
+    "good time of another observing run": (
+        file("good.txt", "931035615 931035715\n", vetoes("good_segments = L1:good.txt")),
+        CHECK,
+        r":\d+: good_segments = good\.txt is of 931035615 to 931035715 \(GPS s, 2009\), the data are of 1262304000 to "
+        r"\d+ \(2020\): give a list of that time, or leave good_segments out$",
+    ),
+    "vetoes that leave nothing": (
+        file("good.txt", "1262304000 1262304001\n", vetoes("good_segments = L1:good.txt")),
+        CHECK,
+        r"\[luigi_vetoes\] leaves no data of L1 \(not in good\.txt\): leave one out, or mend its list",
+    ),
+    "segments of another observing run": (
+        file("mine.txt", "931035615,931039615\n", cfg("^min_duration", "segments = mine.txt\nmin_duration")),
+        CHECK,
+        r":\d+: segments = mine\.txt is of 931035615 to 931039615 \(GPS s, 2009\), the data are of 1262304000",
+    ),
+    "known event in UNIX time": (
+        vetoes("known_events = 1578268882\nknown_event_window = 4"),
+        CHECK,
+        r":\d+: known_events = 1578268882 has the time 1578268882, in the year 2030: give GPS seconds, not",
+    ),
+    "known event with a decimal comma": (
+        file("own.csv", "name;gps\nGW1;1262304100,4\n", vetoes("known_events = own.csv\nknown_event_window = 4")),
+        CHECK,
+        r"own\.csv, line 2: 'GW1 1262304100,4' has no GPS time: expected .* GPS seconds with a decimal point",
+    ),
+    "catalogue without times": (
+        file(
+            "own.csv",
+            "name,when\nGW1,1\n",
+            cfg(r"^\[luigi_sens", "[luigi_candidates]\ncatalogue = own.csv\n\n[luigi_sens"),
+        ),
+        CHECK,
+        r"own\.csv, line 1: 'name when' has no GPS time: expected a table with a column gps",
     ),
     "batch system that is not here": (
         cfg(r"^\[luigi_sensitivity\]", "[luigi_batch]\nworkflow = htcondor\n\n[luigi_sensitivity]"),

@@ -229,3 +229,15 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     script = Path(__file__).parents[1] / "docs" / "scripts" / "commands.py"
     page = runpy.run_path(str(script))
     assert page["PAGE"].read_text() == page["page"](), f"run python {script}"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_lead_to_nowhere(closed: str, tmp_path: Path) -> None:
+    """A file that is opened must not take the number of standard output."""
+    command = [sys.executable, "-P", "-m", "aframe.cli", "init", str(tmp_path / "run")]
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {closed}', "-", *command], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not done.stderr
+    assert done.stdout.startswith("wrote ") == (closed == "2>&-")
+    assert (tmp_path / "run" / "sandbox.cfg").read_text().startswith("# The newcomer's search")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aframe.batch.job import ENVIRONMENT, Job
+from aframe.errors import BatchError
 from aframe.settings.jobs import Batch
 
 NAME, GROUP = "AframeJob", "AframeTask"
@@ -65,8 +66,22 @@ def description(jobs: Sequence[Job], settings: Batch, group: str) -> str:
 
 
 def advertised(text: str) -> dict[str, dict[str, Any]]:
-    """Parse the output of ``condor_q -json``: attributes of each job by its number, such as ``12.0``."""
-    ads = json.loads(text) if text.strip() else []
+    """Parse the output of ``condor_q -json``: attributes of each job by its number, such as ``12.0``.
+
+    Lines before the list, such as warnings, are left out.
+
+    Raises:
+        BatchError: If the list is not complete, or there are lines other than warnings and no list.
+    """
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
+    others = [line for line in lines if line.strip() and not line.lstrip().lower().startswith(("warning", "note"))]
+    if first == len(lines) and others:
+        raise BatchError(f"HTCondor answers without a list of jobs: {others[0].strip()[:80]!r}")
+    try:
+        ads = json.loads("\n".join(lines[first:])) if lines[first:] else []
+    except ValueError as error:
+        raise BatchError(f"HTCondor answers with an incomplete list of jobs ({error})") from None
     return {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in ads}
 
 

@@ -28,7 +28,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUM
 ENVIRONMENT = "environment.sh"
 """Name of the file that sets the variables of a job. Only its owner can read it, since it contains credentials."""
 
-RUN_LAW = "import sys; from law.cli import run; sys.exit(run())"
+RUN_LAW = "import sys; from aframe.tasks.law_start import run; sys.exit(run())"
 """Code with which Python runs law. ``python -m law`` always ends with exit code 0."""
 
 

@@ -14,8 +14,9 @@ from importlib import resources
 import numpy as np
 from jaxtyping import Float
 
-from aframe import storage
 from aframe.errors import DataError
+from aframe.strain.lists import read_events
+from aframe.strain.recordings import format_gps
 from aframe.types import Array
 
 GWOSC = "gwosc_events.csv"
@@ -37,31 +38,21 @@ class EventCatalogue:
     @classmethod
     def gwosc(cls) -> "EventCatalogue":
         """Load the list that this package contains."""
-        return cls._parse((resources.files("aframe.candidates") / GWOSC).read_text(encoding="utf-8"), GWOSC)
+        return cls.read(str(resources.files("aframe.candidates") / GWOSC))
 
     @classmethod
     def read(cls, path: str) -> "EventCatalogue":
-        """Read comma-separated values with the columns ``name`` and ``gps`` (GPS s), such as GWOSC's tables.
+        """Read a table with the columns ``name`` and ``gps`` (GPS s), or GWOSC's ``commonName`` and ``GPS``.
 
         Raises:
-            DataError: If a column is missing or a time is not a number.
+            DataError: If an event has no name or no time.
             StorageError: If the file does not exist.
         """
-        return cls._parse(storage.read_text(path), path)
-
-    @classmethod
-    def _parse(cls, text: str, path: str) -> "EventCatalogue":
-        rows = list(csv.DictReader(text.splitlines()))
-        try:
-            names, times = [row["name"] for row in rows], [float(row["gps"]) for row in rows]
-        except (KeyError, ValueError, TypeError) as error:
-            raise DataError(
-                f"{path} is not a list of events ({type(error).__name__}: {error}): "
-                "it must be comma-separated values with the columns name and gps (GPS seconds)"
-            ) from None
-        if not np.isfinite(times).all():
-            raise DataError(f"{path} has the time {times[int(np.argmin(np.isfinite(times)))]}: give GPS seconds")
-        return cls(np.array(names, dtype=np.str_), np.array(times, dtype=np.float64))
+        events = read_events(path)
+        unnamed = next((time for name, time in events if not name), None)
+        if unnamed is not None:
+            raise DataError(f"{path} has no name of the event at {format_gps(unnamed)}: add a column name")
+        return cls(np.array([name for name, _ in events], dtype=np.str_), np.array([time for _, time in events]))
 
     def coincident(self, times: Float[Array, " candidates"], window: float) -> Array:
         """Find the name of the nearest event to each time.

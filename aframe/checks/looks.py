@@ -6,6 +6,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from aframe.settings.jobs import COMMANDS, QUESTIONS
 
 BATCH_PATIENCE = 20.0
 """Longest wait for the answer of a batch system, s."""
+
+BATCH_PAUSES = (0.5, 2.0)
+"""Pauses before a batch system that failed is asked again, s."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,15 @@ def missing_commands(batch_system: str) -> list[str]:
 
 
 def batch_answer(batch_system: str) -> Answer:
-    """Ask a batch system whether it works.
+    """Ask a batch system whether it works. If it fails, it is asked again.
 
     Args:
         batch_system: One of ``QUESTIONS``. None of its commands is missing.
     """
-    return ask(QUESTIONS[batch_system], BATCH_PATIENCE)
+    answer = ask(QUESTIONS[batch_system], BATCH_PATIENCE)
+    for pause in BATCH_PAUSES:
+        if answer.is_fine or answer.is_late:
+            break
+        time.sleep(pause)
+        answer = ask(QUESTIONS[batch_system], BATCH_PATIENCE)
+    return answer

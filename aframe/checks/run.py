@@ -1,18 +1,17 @@
 """Check a run before any work begins, and report all mistakes at once."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import torch
-
 from aframe import storage
 from aframe.batch import container
+from aframe.candidates.catalogue import EventCatalogue
 from aframe.checks.looks import batch_answer, missing_commands
 from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
+from aframe.machine.gpus import check_gpus, number_of_gpus
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.runs.paths import Stage
@@ -25,11 +24,11 @@ from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
 from aframe.steps.strain import curve_path, strain_source
 from aframe.steps.targets import target_populations
-from aframe.steps.veto_sources import asks_the_network, load_vetoes
+from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes
 from aframe.steps.waveforms import signal_source
 from aframe.strain.channels import parse_channels
 from aframe.strain.recordings import check_recordings, in_directory
-from aframe.strain.segments import Segment, analysable
+from aframe.strain.segments import Segment, analysable, read_segments
 from aframe.strain.simulate import check_band, load_asd
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
@@ -110,34 +109,6 @@ def _refused(check: Callable[[], object]) -> list[AframeError]:
     except AframeError as error:
         return [error]
     return []
-
-
-def check_gpus(gpus: str, number: int) -> None:
-    """Refuse GPUs that this machine lacks. A machine without GPUs computes on the CPU, and a note says so later.
-
-    Args:
-        gpus: GPUs, as in CUDA_VISIBLE_DEVICES.
-        number: Number of GPUs of this machine.
-
-    Raises:
-        ConfigurationError: If a GPU does not exist. The message names those that exist.
-    """
-    names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
-    wrong = [name for name in names if not re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name)]
-    if wrong:
-        raise ConfigurationError(
-            f"--gpus {gpus}: {', '.join(wrong)} is no GPU: give numbers, as 0,1, or names, as nvidia-smi -L shows them"
-        )
-    lacking = [name for name in names if number and name.isdigit() and int(name) >= number]
-    if lacking:
-        raise ConfigurationError(
-            f"--gpus {gpus}: this machine has no GPU {', '.join(lacking)}, it has {', '.join(map(str, range(number)))}"
-        )
-
-
-def number_of_gpus() -> int:
-    """Number of GPUs of this machine. 0 if the environment hides some: the number is then unknown."""
-    return 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()
 
 
 def check_directories(directories: Directories) -> None:
@@ -323,6 +294,9 @@ def check_plans(run: Artifacts) -> None:
             malformed or incomplete.
     """
     data = run.config.data
+    if data.segments is not None:
+        listed = read_segments(run.config.resolve(data.segments))
+        check_of_data(run.config, "segments", data.segments, [(segment.start, segment.stop) for segment in listed])
     segments = [Segment(*run.interval("test"))]
     has_times = data.source != "gwosc" or data.segments is not None
     if has_times:
@@ -333,7 +307,20 @@ def check_plans(run: Artifacts) -> None:
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
     needs_times = run.config.vetoes.dq_bits is not None
     if run.config.vetoes.given and not asks_the_network(run.config) and (has_times or not needs_times):
-        load_vetoes(run.config, segments)
+        check_left(load_vetoes(run.config, segments), run.config.search.ifos, segments)
+
+
+def check_catalogue(run: Artifacts) -> None:
+    """Refuse a catalogue of known events that cannot be read, or is not of the time of the data.
+
+    Raises:
+        DataError: With the file and its first wrong row.
+        StorageError: If the file does not exist.
+    """
+    path = run.config.candidates.catalogue
+    if path is not None:
+        times = EventCatalogue.read(run.config.resolve(path)).times
+        check_of_data(run.config, "catalogue", path, [(time, time) for time in times.tolist()])
 
 
 @dataclass(frozen=True)
@@ -370,7 +357,7 @@ SIGNAL_KEYS = ("search.sample_rate", *(f"waveforms.{name}" for name in (
 CHECKS = (
     Check(lambda run: detector_geometry(run.config.search.ifos), ("search.ifos",)),
     Check(check_population, ("waveforms.prior",), lambda run: run.injections),
-    Check(target_populations, ("waveforms.prior", "sensitivity")),
+    Check(target_populations, ("waveforms.prior", "sensitivity", "candidates.astrophysical_prior")),
     Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
     Check(check_noise_curve, ("data.source", "data.asd")),
     Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
@@ -382,5 +369,6 @@ CHECKS = (
     Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),
     Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),
     Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, needs_directories=True),
+    Check(check_catalogue, ("data.train_start", "data.test_stop", "candidates.catalogue")),
     Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), needs_directories=True),
 )

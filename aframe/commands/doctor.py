@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aframe import storage
 from aframe.commands.runs import load_environment, run_of
 from aframe.errors import AframeError
 
@@ -17,7 +18,9 @@ SIGNS = {"fine": ("✔", 32), "wrong": ("✘", 31), "absent": ("–", 2)}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", nargs="?", default="", help="directory of a run (default: none)")
+    parser.add_argument(
+        "directory", type=storage.locate, nargs="?", default="", help="directory of a run (default: none)"
+    )
     parser.add_argument("--quick", action="store_true", help="measure nothing, tell no costs (default: both)")
     parser.epilog = (
         "✔ is fine, – is absent and not needed, ✘ is to be mended, as the line after it says. The exit code is 1 where "

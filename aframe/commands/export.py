@@ -9,8 +9,10 @@ from aframe.settings.read import choices_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", required=True, help="model.pt (required)")
-    parser.add_argument("--repository", required=True, help="directory of the repository (required)")
+    parser.add_argument("--model", type=storage.locate, required=True, help="model.pt (required)")
+    parser.add_argument(
+        "--repository", type=storage.locate, required=True, help="directory of the repository (required)"
+    )
     parser.add_argument("--name", default="aframe", help="name under which it is served (default: aframe)")
     for name, kind, default, help_text in (
         ("platform", str, "onnxruntime", "onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)"),

@@ -34,9 +34,10 @@ MAX_PRINTED_SPANS = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", help="model.pt (required with --strain)")
+    parser.add_argument("--model", type=storage.locate, help="model.pt (required with --strain)")
     parser.add_argument(
         "--strain",
+        type=storage.locate,
         nargs="+",
         default=[],
         metavar="PATH",
@@ -51,17 +52,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="strain of a detector whose files have several, as H1:GDS-CALIB_STRAIN_CLEAN; once for each such detector "
         "(default: what is known as strain)",
     )
-    parser.add_argument("--output", help="event table to write, .hdf5 (default: none)")
+    parser.add_argument("--output", type=storage.locate, help="event table to write, .hdf5 (default: none)")
     parser.add_argument(
         "--page",
+        type=storage.locate,
         help="page to write, .html, with Q transforms, whitened strain and scores of the loudest --top (default: none)",
     )
     parser.add_argument(
         "--background",
+        type=storage.locate,
         help="background.hdf5 of a run, to give each candidate its false alarm rate (default: none is given)",
     )
     parser.add_argument(
-        "--cfg", default="", help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)"
+        "--cfg",
+        type=storage.locate,
+        default="",
+        help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)",
     )
     for name, default in (("integration", "1, or a stride of windows for matched filters"), ("cluster", 8)):
         help_text = f"s (default: the background's, else {default})"

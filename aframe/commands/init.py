@@ -15,6 +15,8 @@ from aframe import storage
 from aframe.batch.job import RUN_LAW
 from aframe.errors import ConfigurationError, StorageError
 from aframe.runs.blueprints import Blueprint, LocalFiles, detectors, local_strain, open_data
+from aframe.settings import env_file
+from aframe.settings.cfg_file import CfgFile, quoted
 from aframe.settings.keys import nearest
 from aframe.settings.read import key_problem, load_config
 from aframe.settings.sections import Config
@@ -43,7 +45,7 @@ RUN_SCRIPT = f"""#!/usr/bin/env bash
 set -euo pipefail
 here="$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)"
 set -a
-. "$here/.env"
+eval "$(sed $'1s/^\\xef\\xbb\\xbf//; s/\\r$//' "$here/.env")"  # also as other systems' editors write it
 set +a
 if [ -n "${{AFRAME_RUN_DIR:-}}" ] && ! [ "$AFRAME_RUN_DIR" -ef "$here" ]; then
     echo "error: AFRAME_RUN_DIR in $here/.env is $AFRAME_RUN_DIR: if the run was moved or copied, set it to $here" >&2
@@ -57,7 +59,7 @@ exec python -P -c '{RUN_LAW}' run aframe.pipelines.sandbox.Sandbox "$@"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", help="directory of the run")
+    parser.add_argument("directory", type=storage.locate, help="directory of the run")
     parser.add_argument(
         "--config",
         choices=[*CONFIGURATIONS],
@@ -74,7 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", metavar="TIME", help=f"GPS s, or UTC as 2019-04-29T13:29:25, at which {event}")
     parser.add_argument("--ifos", metavar="LIST", help="detectors, as H1,L1,V1 (default: H1,L1, or those of the files)")
-    parser.add_argument("--frames", metavar="DIR", help="search the .hdf5 and .gwf files of DIR (default: open data)")
+    parser.add_argument(
+        "--frames",
+        type=storage.locate,
+        metavar="DIR",
+        help="search the .hdf5 and .gwf files of DIR, or of a pattern as 'DIR/*.gwf' (default: open data)",
+    )
     parser.add_argument(
         "--channel",
         action="append",
@@ -111,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
             f"{options.directory}: a run's configuration lies in a local directory; its data and results go to s3:// "
             "where the .env file there says so, or --s3-bucket"
         )
-    directory = Path(options.directory).absolute()
+    directory = Path(storage.locate(os.path.abspath(options.directory)))
     existing = [name for name in FILES if os.path.exists(directory / name)]
     if existing:
         raise ConfigurationError(
@@ -128,7 +135,7 @@ def run(options: argparse.Namespace) -> None:
     )
     if blueprint is not None:
         for key, value in blueprint.changes.items():
-            _change(texts, f"{key}={value}")
+            _change(texts, f"{key}={quoted(value) if key == 'data.frames' else value}")
         texts["sandbox.cfg"] = blueprint.heading + "\n" + texts["sandbox.cfg"].partition("\n\n")[2]
     for change in options.changes:
         _change(texts, change)
@@ -142,8 +149,11 @@ def _check_directory(directory: Path) -> None:
     """Check that a directory can be created and written.
 
     Raises:
-        StorageError: If not. The message names the reason.
+        ConfigurationError: If law cannot read its name.
+        StorageError: If it cannot be written. The message names the reason.
     """
+    if "%" in str(directory):
+        raise ConfigurationError(f"{directory} has a %, at which law fails: choose another directory")
     reason = storage.why_not_written(directory)
     if reason:
         raise StorageError(f"{directory} cannot be written ({reason}): mend that, or choose another directory")
@@ -188,8 +198,8 @@ def _blueprint(options: argparse.Namespace, base: Config) -> Blueprint:
         return open_data(base, name, options.start, options.stop, ifos or ("H1", "L1"))
     if options.observing_run:
         raise ConfigurationError("--frames and --observing-run: the strain is either local or open data, leave one out")
-    files = LocalFiles(str(Path(options.frames).expanduser().absolute()), tuple(options.channel))
-    return local_strain(base, files, ifos, options.start, options.stop)
+    frames = options.frames if storage.is_remote(options.frames) else os.path.abspath(options.frames)
+    return local_strain(base, LocalFiles(frames, tuple(options.channel)), ifos, options.start, options.stop)
 
 
 def _environment(directory: Path, bucket: str | None) -> str:
@@ -209,7 +219,7 @@ def _environment(directory: Path, bucket: str | None) -> str:
         )
     lines = [
         "# Where this file lies: to be changed when the run is moved or copied",
-        f'AFRAME_RUN_DIR="{directory}"',
+        f'AFRAME_RUN_DIR="{env_file.escaped(str(directory))}"',
         "# Each may be a local directory or s3://bucket/prefix; AFRAME_CONDOR_DIR is local",
     ]
     for name in ("train_data", "test_data", "train_run", "condor", "results"):
@@ -276,7 +286,11 @@ def _with_key(text: str, section: str, name: str, value: str) -> str:
     else:
         keys.insert_at(0).option(name)
     keys[name].set_values(f"{value} {comment}".rstrip().splitlines(), prepend_newline=False)
-    return str(file)
+    result = str(file)
+    written = CfgFile.parse(result, FILES[0]).sections[heading][name]
+    if written.split() != value.split():
+        raise ConfigurationError(f"the .cfg would have {written!r}, as # and ; begin a comment: put the path in quotes")
+    return result
 
 
 def _with_parameter(text: str, keys: Sequence[str], value: str) -> str:

@@ -9,7 +9,9 @@ from aframe.errors import ConfigurationError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", help="directory of the run, which has a trained model and testing strain")
+    parser.add_argument(
+        "directory", type=storage.locate, help="directory of the run, which has a trained model and testing strain"
+    )
     parser.add_argument(
         "--time", type=float, required=True, help="middle of the stretch, GPS s, in the slide's time (required)"
     )
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with the slide's injections: needs return_timeseries (default: without)",
     )
-    parser.add_argument("--output", required=True, help="page to write, .html (required)")
+    parser.add_argument("--output", type=storage.locate, required=True, help="page to write, .html (required)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from aframe import storage
 from aframe.commands.runs import begin_environment
 from aframe.errors import ConfigurationError
 from aframe.machine.processes import cores
@@ -14,7 +15,7 @@ from aframe.settings.read import read_config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", help="directory that `aframe init` wrote")
+    parser.add_argument("directory", type=storage.locate, help="directory that `aframe init` wrote")
     parser.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES; each inference worker has one (default: the CPU)"
     )

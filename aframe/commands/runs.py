@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from aframe import storage
 from aframe.errors import ConfigurationError, MistakesError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
@@ -26,7 +27,7 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
         MistakesError: If the ``.env`` file has mistakes.
         ParameterMismatchError: If an output was made with other parameters.
     """
-    path = configuration or os.environ.get("LAW_CONFIG_FILE", "")
+    path = configuration or storage.locate(os.environ.get("LAW_CONFIG_FILE", ""))
     if not path:
         raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
     beside = Path(path).absolute().with_name(".env")
@@ -78,9 +79,11 @@ def begin_environment(directory: str) -> tuple[str, list[str]]:
 
 def add_directory(parser: argparse.ArgumentParser) -> None:
     """Declare the directory of a run."""
-    parser.add_argument("directory", help="directory of the run")
+    parser.add_argument("directory", type=storage.locate, help="directory of the run")
 
 
 def add_cfg(parser: argparse.ArgumentParser) -> None:
     """Declare ``--cfg``."""
-    parser.add_argument("--cfg", default="", help="the run's .cfg (default: what LAW_CONFIG_FILE names)")
+    parser.add_argument(
+        "--cfg", type=storage.locate, default="", help="the run's .cfg (default: what LAW_CONFIG_FILE names)"
+    )

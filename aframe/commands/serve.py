@@ -13,7 +13,9 @@ from aframe.serving.launch import LAUNCHERS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--repository", required=True, help="directory of the repository (required)")
+    parser.add_argument(
+        "--repository", type=storage.locate, required=True, help="directory of the repository (required)"
+    )
     for name, kind, default, help_text in (
         ("with", str, "auto", "what runs it; auto: the first of these that is on PATH"),
         ("image", str, "", "container image, or .sif file (default: NVIDIA's)"),
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("http-port", int, 8000, "of health"),
         ("metrics-port", int, 8002, "of monitoring"),
         ("engine-cache", str, "/tmp/tensorrt_engines", "directory of TensorRT's engines"),
-        ("log", str, "", "the server's log (default: tritonserver.log beside the repository)"),
+        ("log", storage.locate, "", "the server's log (default: tritonserver.log beside the repository)"),
         ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
     ):
         default_text = f" (default: {default:g})" if kind is float else f" (default: {default})" if default else ""

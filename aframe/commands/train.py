@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aframe import storage
 from aframe.commands.runs import add_cfg, load_environment, run_of
 from aframe.errors import InterruptionError
 from aframe.progress import activity
@@ -79,7 +80,13 @@ def submit(options: Sequence[str]) -> None:
         prog="aframe train submit",
         description="Train a run on Kubernetes and follow its log; follows a Job that is there.",
     )
-    parser.add_argument("directory", nargs="?", default="", help="directory of the run (default: --cfg says which run)")
+    parser.add_argument(
+        "directory",
+        type=storage.locate,
+        nargs="?",
+        default="",
+        help="directory of the run (default: --cfg says which run)",
+    )
     add_cfg(parser)
     parser.add_argument(
         "--dry-run",

@@ -116,7 +116,7 @@ def _write(graph: Graph, reference: Graph, directory: str, options: ServingOptio
 
 
 def _versions(directory: str) -> list[int]:
-    return [int(path.rsplit("/", 1)[1]) for path in storage.glob(storage.join(directory, "[0-9]*"))]
+    return [int(path.rsplit("/", 1)[1]) for path in storage.glob(directory, "[0-9]*")]
 
 
 def _checked_text(configuration: ModelConfig) -> str:

@@ -76,7 +76,7 @@ class EmbeddingCache:
             embeddings: Embedding of each detector, shape (channels, steps).
         """
         path = self.path(background)
-        others = storage.sizes(storage.join(self.directory, "*.hdf5"))
+        others = storage.sizes(self.directory, "*.hdf5")
         others.pop(path, None)
         if sum(others.values()) + sum(e.nbytes for e in embeddings.values()) > self.limit:
             return

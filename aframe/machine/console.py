@@ -105,6 +105,16 @@ def stop() -> None:
             process.wait(EXIT_TIMEOUT)
 
 
+def open_closed() -> None:
+    """Let closed standard streams lead to nowhere. Otherwise, files that are opened would take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def spell_out() -> None:
     """Replace characters that the encodings of the outputs lack by ASCII characters."""
     codecs.register_error("spelled out", _spelled_out)

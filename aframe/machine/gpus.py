@@ -1,12 +1,15 @@
-"""Allocation of the GPUs of this machine, one for each worker."""
+"""GPUs of this machine: which exist, and which worker has which."""
 
 import atexit
 import fcntl
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
 from typing import IO
+
+from aframe.errors import ConfigurationError
 
 GPU_POLL_INTERVAL = 0.2
 """Seconds between two searches for a free GPU."""
@@ -64,3 +67,33 @@ def _claim(folder: Path, gpu: str) -> bool:
 def release_gpu(gpu: str) -> None:
     """Release a claimed GPU."""
     _gpus.pop((os.getpid(), gpu)).close()
+
+
+def check_gpus(gpus: str, number: int) -> None:
+    """Refuse GPUs that this machine lacks. A machine without GPUs computes on the CPU, and a note says so later.
+
+    Args:
+        gpus: GPUs, as in CUDA_VISIBLE_DEVICES.
+        number: Number of GPUs of this machine.
+
+    Raises:
+        ConfigurationError: If a GPU does not exist. The message names those that exist.
+    """
+    names = [gpu for gpu in gpus.replace(" ", "").split(",") if gpu]
+    wrong = [name for name in names if not re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name)]
+    if wrong:
+        raise ConfigurationError(
+            f"--gpus {gpus}: {', '.join(wrong)} is no GPU: give numbers, as 0,1, or names, as nvidia-smi -L shows them"
+        )
+    lacking = [name for name in names if number and name.isdigit() and int(name) >= number]
+    if lacking:
+        raise ConfigurationError(
+            f"--gpus {gpus}: this machine has no GPU {', '.join(lacking)}, it has {', '.join(map(str, range(number)))}"
+        )
+
+
+def number_of_gpus() -> int:
+    """Number of GPUs of this machine. 0 if the environment hides some: the number is then unknown."""
+    import torch  # slow, and claims need none of it
+
+    return 0 if os.environ.get("CUDA_VISIBLE_DEVICES") else torch.cuda.device_count()

@@ -1,4 +1,4 @@
-"""Processes that end with their parent; machine, batch job and cores of this process."""
+"""Processes that end with their parent; machine, batch job, cores and foreign settings of this process."""
 
 import ctypes
 import multiprocessing
@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -15,6 +16,23 @@ JOB = "AFRAME_JOB"
 
 JOB_CORES = "AFRAME_JOB_CORES"
 """Environment variable of a batch job with its number of requested cores, for systems without cgroups."""
+
+
+FOREIGN_SETTINGS = ("LUIGI_CONFIG_", "LAW__", "PYTHONWARNINGS")
+"""Beginnings of environment variables with settings of other projects that use luigi, law or Python."""
+
+HIDDEN_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+"""Warnings for developers, which Python hides by default."""
+
+
+def shed_foreign_settings() -> None:
+    """Remove settings of other projects from the environment of this process, and what they made of its warnings."""
+    if os.environ.get("PYTHONWARNINGS"):
+        warnings.resetwarnings()
+        for kind in HIDDEN_WARNINGS:
+            warnings.simplefilter("ignore", kind)
+    for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
+        del os.environ[name]
 
 
 def die_with(parent: int, death: signal.Signals = signal.SIGKILL) -> None:

@@ -200,7 +200,7 @@ def _segments(directories: Mapping[str, str | None]) -> dict[str, Array]:
 
 def _noise(directory: str, configuration: Mapping[str, Any]) -> dict[str, tuple[Array, Array]] | None:
     """Amplitude spectral density of each detector in the first minutes of the first background file."""
-    paths = sorted(storage.glob(storage.join(directory, "background", "background-*.hdf5")), key=parse_background_path)
+    paths = sorted(storage.glob(directory, "background", "background-*.hdf5"), key=parse_background_path)
     if not paths or "search.fftlength" not in configuration:
         return None
     start, duration = parse_background_path(paths[0])
@@ -229,7 +229,7 @@ def read_run_times(results: str) -> dict[str, tuple[int, float, str]]:
 def _time_records(results: str) -> list[dict[str, Any]]:
     """Records that tasks write at their ends. Incomplete ones are left out."""
     records = []
-    for path in storage.glob(storage.join(results, "times", "*.json")):
+    for path in storage.glob(results, "times", "*.json"):
         with contextlib.suppress(ValueError):
             record = json.loads(storage.read_text(path))
             if isinstance(record, dict) and {"task", "seconds", "ended"} <= record.keys():

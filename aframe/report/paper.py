@@ -67,7 +67,7 @@ def write_figures(inputs: ReportInputs, directory: str) -> list[str]:
             drawn.set_layout_engine("none")  # both formats have one layout, which is computed once
         names.append(name)
     made = {f"{name}.{ending}" for name in names for ending in FORMATS}
-    for old in (path for ending in FORMATS for path in storage.glob(storage.join(directory, f"*.{ending}"))):
+    for old in (path for ending in FORMATS for path in storage.glob(directory, f"*.{ending}")):
         file = old.rpartition("/")[2]
         if file.startswith(KINDS) and file not in made:
             storage.remove(old)

@@ -4,15 +4,15 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from aframe.constants import GPU_FLOPS, SECONDS_PER_DAY
 from aframe.errors import ConfigurationError, DataError
 from aframe.settings.sections import Config
 from aframe.strain.channels import parse_channels
-from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, gps_of, observing_run
+from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, observing_run
 from aframe.strain.recordings import check_recordings, format_gps, in_directory
 from aframe.strain.segments import Segment, recorded_segments
+from aframe.strain.times import gps_of
 
 TRAINING_DURATION = 10 * SECONDS_PER_DAY
 """Duration of the training data in a search of open data, s. At most a quarter of the data is for training."""
@@ -170,7 +170,7 @@ class LocalFiles:
     """Local files of strain.
 
     Attributes:
-        directory: Absolute path of the directory.
+        directory: Absolute path of the directory, or pattern of the files' paths.
         channels: Chosen channels, as ``H1:GDS-CALIB_STRAIN_CLEAN``.
     """
 
@@ -195,10 +195,8 @@ def local_strain(
         StorageError: If a file is damaged.
         ConfigurationError: If a time is invalid.
     """
-    directory = files.directory
-    if not Path(directory).is_dir():
-        raise DataError(f"--frames {directory} is no directory: give one that holds .hdf5 or .gwf files of strain")
     channels, notes = parse_channels(files.channels, "--channel"), list[str]()
+    directory = files.directory
     recordings = in_directory(directory, f"--frames {directory}", channels, notes.append)
     names = tuple(ifos) or tuple(sorted({recording.ifo for recording in recordings}))
     if len(names) < 2:

@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aframe.errors import MistakesError
+from aframe import storage
+from aframe.errors import ConfigurationError, MistakesError
 from aframe.settings.keys import partial
 
 
@@ -48,7 +49,11 @@ class Directories:
             )
         values = {}
         for name, variable in names.items():
-            value = environment.get(variable, "")
+            try:
+                value = storage.locate(environment.get(variable, ""))
+            except ConfigurationError as error:
+                mistakes.append(f"{variable} = {error}")
+                continue
             scheme, separator, _ = value.partition("://")
             if separator and (scheme != "s3" or name == "condor"):
                 kinds = "local directory" if name == "condor" else "local directory or s3://bucket/prefix"

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import astuple, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from aframe import storage
@@ -49,6 +50,9 @@ class Paths:
         texts = [text for value in values for text in (value if isinstance(value, tuple) else [value])]
         words = [part for text in texts if isinstance(text, str) for part in (text, text.partition(":")[2]) if part]
         inputs = [path for part in words if os.path.exists(path := self.config.resolve(part))]
+        frames = self.config.resolve(self.config.data.frames or "")
+        if not storage.is_remote(frames):  # of a pattern, the directory that exists
+            inputs.append(str(storage.existing_parent(Path(os.path.abspath(frames)))))
         outputs = [path for path in astuple(self.directories) if not storage.is_remote(path)]
         return [os.path.abspath(path) for path in (self.config.path.parent, *inputs, *outputs)]
 
@@ -83,7 +87,7 @@ class Paths:
         """
         directory = storage.join(self.data_directory(stage), "background")
         paths = []
-        for index in storage.glob(storage.join(directory, "segment-*.txt")):
+        for index in storage.glob(directory, "segment-*.txt"):
             for name in storage.read_text(index).split():
                 paths.append(storage.join(directory, name))
                 if not storage.exists(paths[-1]):

@@ -74,7 +74,7 @@ def _checkpoints(run: Artifacts) -> list[str]:
 
 
 def _in(directory: str, *names: str) -> list[str]:
-    return storage.glob(storage.join(directory, *names))
+    return storage.glob(directory, *names)
 
 
 STAGES = (

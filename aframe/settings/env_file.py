@@ -17,6 +17,9 @@ LINE = re.compile(
 )
 """NAME=value, in single, double or no quotes, with an optional comment."""
 
+COMMAND = re.compile(r"(?<!\\)\$\(")
+"""Beginning of a command whose output is the value."""
+
 RUN_VARIABLES = (
     *(f"AFRAME_{name}_DIR" for name in ("TRAIN_DATA", "TEST_DATA", "TRAIN_RUN", "CONDOR", "RESULTS", "CACHE")),
     "AFRAME_RUN_DIR",
@@ -29,8 +32,8 @@ RUN_VARIABLES = (
 LEAST_SIMILARITY = 0.9
 """Smallest similarity of two names of which one is a misspelling, between 0 and 1."""
 
-REFERENCE = re.compile(r"(?<!\\)\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-"""A variable in a value without single quotes."""
+ESCAPED_OR_REFERENCE = re.compile(r'\\([$`"\\])|\$(?:\{(\w+)\}|([A-Za-z_]\w*))')
+"""An escaped character, or a variable, in a value without single quotes."""
 
 
 def read(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -53,8 +56,9 @@ def read(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, st
 def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[str]]:
     """Read the variables of a run's ``.env``, and find its mistakes.
 
-    A line is a mistake if it is more than NAME=value, uses a variable that is not set, or sets an unknown variable of
-    aframe. A line is also a mistake if it names another directory for this file: the run was then moved or copied.
+    A line is a mistake if it is more than NAME=value, uses a variable that is not set, sets an unknown variable of
+    aframe, or has a path that law cannot read. A line is also a mistake if it names another directory for this file:
+    the run was then moved or copied.
 
     Args:
         path: The file.
@@ -86,6 +90,10 @@ def read_all(path: str, environment: Mapping[str, str] = os.environ) -> tuple[di
             meant = difflib.get_close_matches(name, RUN_VARIABLES, n=1, cutoff=LEAST_SIMILARITY)
             if meant and name not in RUN_VARIABLES:
                 mistakes.append(f"{path}:{number}: aframe knows no variable {name} (did you mean {meant[0]}?)")
+            if name == "LAW_HOME" and "%" in value:
+                mistakes.append(
+                    f"{path}:{number}: LAW_HOME = {value} has a %, at which law fails: rename the directory"
+                )
             if name == "AFRAME_RUN_DIR" and not _is_directory_of(value, path):
                 problem = f"AFRAME_RUN_DIR = {value} is not the directory of this file: if the run was moved or copied"
                 mistakes.append(f"{path}:{number}: {problem}, set it to {Path(path).absolute().parent}")
@@ -114,23 +122,29 @@ def variable(line: str, values: Mapping[str, str]) -> tuple[str, str]:
         ValueError: If the line is not NAME=value, or uses an unknown variable.
     """
     match = LINE.fullmatch(line)
-    if match is None or (match["single"] is None and "$(" in line):
+    if match is None or (match["single"] is None and COMMAND.search(line)):
         raise ValueError('this is no NAME="value": mend the line, or set the output of a command in the shell')
     if match["single"] is not None:
         return match["name"], match["single"]
-    unset = [
-        name for name in map(_named, REFERENCE.finditer(match["double"] or match["bare"] or "")) if name not in values
-    ]
+    references = ESCAPED_OR_REFERENCE.finditer(match["double"] or match["bare"] or "")
+    names = [reference[2] or reference[3] for reference in references if not reference[1]]
+    unset = [name for name in names if name not in values]
     if unset:
         raise ValueError(f"{match['name']} names {', '.join(unset)}, which is not set: set it, or write the value")
     if match["double"] is not None:
-        return match["name"], re.sub(r'\\([$`"\\])', r"\1", _expanded(match["double"], values))
+        return match["name"], _expanded(match["double"], values)
     return match["name"], os.path.expanduser(_expanded(match["bare"] or "", values))
 
 
-def _named(reference: re.Match[str]) -> str:
-    return reference[1] or reference[2]
-
-
 def _expanded(value: str, values: Mapping[str, str]) -> str:
-    return REFERENCE.sub(lambda reference: values[_named(reference)], value)
+    """Replace variables by their values, and escaped characters by themselves."""
+    return ESCAPED_OR_REFERENCE.sub(lambda match: match[1] or values[match[2] or match[3]], value)
+
+
+def escaped(value: str) -> str:
+    r"""Write a value for double quotes.
+
+    >>> print(escaped("/data/a$HOME"))
+    /data/a\$HOME
+    """
+    return re.sub(r'([$`"\\])', r"\\\1", value)

@@ -17,6 +17,21 @@ LIST_BRACKETS = re.compile(r"^[\[(](.*)[\])]$", re.DOTALL)
 LIST_BORDER = re.compile(r"[\s,]+(?![^()]*\))")
 """Border between values of a list. A comma in the parentheses of a call is no border."""
 
+QUOTED = re.compile(r"""(?<![^\s,:=(\[])("[^"\n]*"|'[^'\n]*')(?![^\s,)\]])""")
+"""Text in quotes, as a word or as the rest of ``H1:"…"``. An apostrophe in a word is no quote."""
+
+UNQUOTED = re.compile(r"""((?:\w+:)?)(["'])((?:(?!\2).)*)\2""")
+"""A value in quotes, after a detector or not. Its third group is what they enclose."""
+
+SPECIAL = "#;, \t"
+"""Characters that mean themselves in quotes."""
+
+HIDDEN = str.maketrans({character: chr(0xE000 + number) for number, character in enumerate(SPECIAL)})
+"""Characters of no meaning in place of these."""
+
+PLAIN = {ord(hidden): chr(character) for character, hidden in HIDDEN.items()}
+"""The way back."""
+
 
 class Lines(tuple[str, ...]):
     """Value of several lines. Nothing in them is expanded, split or unquoted."""
@@ -136,7 +151,7 @@ def fields_of(
                 mistakes.append(Mistake(name, field_name, text))
             continue
         try:
-            value = _parse(values[field_name], hints[field_name])
+            value = parse(values[field_name], hints[field_name])
         except ValueError as error:
             text = f"{field_name} = {values[field_name]!r} in {where} {error}"
             mistakes.append(Mistake(name, field_name, text))
@@ -219,18 +234,36 @@ def closest(name: str, valid: Collection[str]) -> str:
     return next(iter(difflib.get_close_matches(name, sorted(valid), n=1)), "")
 
 
-def _parse(text: str, kind: Any) -> Any:
+def hidden(text: str) -> str:
+    """Replace the special characters in quotes by characters of no meaning. ``plain`` brings them back."""
+    return QUOTED.sub(lambda match: match[0].translate(HIDDEN), text)
+
+
+def plain(text: str) -> str:
+    """Bring back the characters that ``hidden`` replaced."""
+    return text.translate(PLAIN)
+
+
+def parse(text: str, kind: Any) -> Any:
+    """Convert the text of a value to its type.
+
+    >>> parse('"O3 #2"', str), parse('H1:"my gates.txt", L1:gates.txt', tuple[str, ...])
+    ('O3 #2', ('H1:my gates.txt', 'L1:gates.txt'))
+
+    Raises:
+        ValueError: If it has another type. The message is the end of a sentence.
+    """
     text = text.strip()
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return _alternative(text, *arguments)
     if origin is tuple:
-        items = [item for item in LIST_BORDER.split(LIST_BRACKETS.sub(r"\1", text)) if item]
+        items = [plain(item) for item in LIST_BORDER.split(hidden(LIST_BRACKETS.sub(r"\1", text))) if item]
         if not items:
             raise ValueError("is empty: give at least one value")
         if typing.get_origin(arguments[0]) is tuple:
             return tuple(_pair(item) for item in items)
-        return tuple(_parse(item, arguments[0]) for item in items)
+        return tuple(parse(item, arguments[0]) for item in items)
     if kind is Lines:
         return Lines(line.strip() for line in text.splitlines() if line.strip())
     return _value(text, kind)
@@ -238,7 +271,7 @@ def _parse(text: str, kind: Any) -> Any:
 
 def _value(text: str, kind: Any) -> Any:
     if kind is str:
-        return os.path.expandvars(text.strip("\"'"))
+        return os.path.expandvars(UNQUOTED.sub(r"\1\3", text) if UNQUOTED.fullmatch(text) else text)
     if kind is bool:
         if text.lower() not in ("true", "false"):
             raise ValueError("is neither true nor false")
@@ -256,8 +289,8 @@ def _alternative(text: str, kind: Any, other: Any) -> Any:
     """Parse a value of a type, or else nothing or one of several words."""
     words, word = typing.get_args(other), text.lower()
     if words:
-        return word if word in words else _parse(text, kind)
-    return None if word in ("", "none") else _parse(text, kind)
+        return word if word in words else parse(text, kind)
+    return None if word in ("", "none") else parse(text, kind)
 
 
 def _pair(text: str) -> tuple[float, float]:

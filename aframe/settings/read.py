@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
+import os
+import re
 import sys
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aframe import storage
 from aframe.errors import MistakesError
 from aframe.settings.cfg_file import CfgFile
 from aframe.settings.jobs import BATCH_TASKS, Batch
@@ -52,13 +55,8 @@ def read_config(path: str) -> tuple[Config, list[Mistake]]:
     renamed = _unknown_sections(file, kinds)
     mistakes = [*file.repeated, *renamed]
     values = {name: dict(file.sections.get(f"luigi_{name}", {})) for name in kinds}
-    mistakes += [
-        Mistake(name, key, f"{key} = {value!r} in [luigi_{name}] has a %: law also reads this file, and fails at "
-                "the %: rename it")
-        for name in values
-        for key, value in values[name].items()
-        if "%" in value
-    ]  # fmt: skip
+    mistakes += [mistake for name in values for mistake in _percents(name, values[name])]
+    mistakes += [mistake for name in kinds for mistake in _cut_paths(name, kinds[name], file)]
     meant = {mistake.section for mistake in renamed}
     sections: dict[str, Any] = {
         name: fields_of(name, kinds[name], values[name], mistakes, name in meant) for name in kinds
@@ -97,6 +95,7 @@ def key_problem(section: str, name: str, value: str) -> str:
         return f"unknown section [luigi_{section}]{nearest(f'luigi_{section}', [f'luigi_{kind}' for kind in kinds])}"
     mistakes: list[Mistake] = []
     fields_of(section, kinds[section], {name: value}, mistakes, is_renamed=True)
+    mistakes += _percents(section, {name: value})
     return mistakes[0].text if mistakes else ""
 
 
@@ -132,6 +131,30 @@ def _kinds() -> dict[str, Any]:
     """Class of each section. The section of a task has the keys of ``[luigi_batch]``."""
     kinds = {name: kind for name, kind in typing.get_type_hints(Config).items() if dataclasses.is_dataclass(kind)}
     return kinds | dict.fromkeys(BATCH_TASKS, Batch)
+
+
+def _percents(name: str, values: Mapping[str, str]) -> list[Mistake]:
+    """Mistakes about a section's values with a percent sign."""
+    reason = "has a %: law also reads this file, and fails at the %: rename it"
+    return [Mistake(name, k, f"{k} = {v!r} in [luigi_{name}] {reason}") for k, v in values.items() if "%" in v]
+
+
+def _cut_paths(name: str, kind: Any, file: CfgFile) -> list[Mistake]:
+    """Mistakes about a section's paths of which a part is read as a comment, although the whole path exists."""
+    mistakes, section, folder = [], f"luigi_{name}", str(Path(file.path).absolute().parent)
+    for spec in dataclasses.fields(kind):
+        value, text = file.sections.get(section, {}).get(spec.name), file.texts.get((section, spec.name))
+        if spec.metadata["unit"] != "path" or not text or value in (None, text):
+            continue
+        parts = re.split(r"(\s+[#;])", text)
+        longer = ["".join(parts[:count]) for count in range(3, len(parts) + 1, 2)]
+        for path in (name for whole in longer for name in (whole, whole.partition(":")[2]) if name):
+            if path.isprintable() and not storage.is_remote(path) and os.path.exists(storage.locate(path, folder)):
+                problem = (
+                    f"{spec.name} = {value!r} in [{section}]: the rest of the line is a comment, but {path} exists"
+                )
+                mistakes.append(Mistake(name, spec.name, f"{problem}: put the path in quotes, or rename it"))
+    return mistakes
 
 
 def _unknown_sections(file: CfgFile, kinds: Mapping[str, Any]) -> list[Mistake]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aframe import storage
 from aframe.constants import AUTO
 from aframe.preprocessing import Whitening, to_samples
 from aframe.settings.jobs import Batch, Kubernetes
@@ -70,8 +71,8 @@ class Data:
     test_stop: float = key("end of the testing data", "GPS s")
     min_duration: float = key("shortest segment that is used", "s", limit=POSITIVE)
     max_duration: float = key("longest segment; longer ones are cut", "s")
-    segments: str | None = key("segwizard file of analysable time, instead of the source's own", "path", None)
-    frames: str | None = key("directory of .hdf5 or .gwf files, for source = local", "path", None)
+    segments: str | None = key("list of analysable time, instead of the source's own", "path", None)
+    frames: str | None = key("directory or pattern of .hdf5 or .gwf files, for source = local", "path", None)
     channel: tuple[str, ...] | None = key(
         "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
     )
@@ -230,7 +231,7 @@ class Candidates:
         default="lognormal",
         choices=("lognormal", "jeffreys"),
     )
-    catalogue: str | None = key("list of known events instead of GWOSC's: .csv with name and gps", "path", None)
+    catalogue: str | None = key("list of known events instead of GWOSC's: a table with name and gps", "path", None)
     catalogue_window: float = key("largest distance from a candidate to its known event", "s", 1.0, limit=POSITIVE)
     num_timed: int = key(
         "loudest candidates whose arrival at each detector is measured", default=50, limit=NOT_NEGATIVE
@@ -256,7 +257,9 @@ class Vetoes:
     veto_categories: tuple[int, ...] | None = key("categories of the definer's flags that veto", default=None)
     flag_segments: str | None = key("segments of its flags: directory, LIGO_LW file, or dqsegdb", "path", None)
     dq_bits: tuple[str, ...] | None = key("GWOSC's bits that must be set, as CBC_CAT2, NO_CBC_HW_INJ", default=None)
-    dq_files: str | None = key("directory of GWOSC HDF5 files with these bits; else GWOSC's timelines", "path", None)
+    dq_files: str | None = key(
+        "directory or pattern of GWOSC HDF5 files with these bits; else GWOSC's timelines", "path", None
+    )
     known_events: tuple[str, ...] | None = key("GPS times, or files of such: a list, or a table with a column gps",
                                                "GPS s", None)  # fmt: skip
     known_event_window: float | None = key("time to veto on either side of a known event", "s", None, limit=POSITIVE)
@@ -309,4 +312,4 @@ class Config:
 
     def resolve(self, path: str) -> str:
         """Resolve a path of the file relative to the file's directory."""
-        return str(path) if "://" in path else str(self.path.parent / Path(path).expanduser())
+        return storage.locate(path, str(self.path.parent))

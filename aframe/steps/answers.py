@@ -104,9 +104,10 @@ def rank_run(
     )
     table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, options, slides)
     catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise has no known events
-    if run.config.data.source != "simulated":
-        path = keys.catalogue
-        catalogue = EventCatalogue.gwosc() if path is None else EventCatalogue.read(run.config.resolve(path))
+    if keys.catalogue is not None:
+        catalogue = EventCatalogue.read(run.config.resolve(keys.catalogue))
+    elif run.config.data.source != "simulated":
+        catalogue = EventCatalogue.gwosc()
     table.parameters["catalogue_event"] = catalogue.coincident(table["detection_time"], keys.catalogue_window)
     add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, keys.num_timed)
     return table

@@ -126,7 +126,7 @@ PLANS: Mapping[str, Callable[[Artifacts], Outputs | None]] = {
 def look(run: Artifacts) -> Overview:
     """Determine the progress of a run. Only names and small files are read."""
     exists = _Listing()
-    activities = activity.read(storage.glob(storage.join(run.activities, "*.json")))
+    activities = activity.read(storage.glob(run.activities, "*.json"))
     by_task: dict[str, list[Activity]] = {}
     for each in activities:
         by_task.setdefault(_without_branch(each.task), []).append(each)
@@ -174,7 +174,7 @@ class _Listing:
     def __call__(self, path: str) -> bool:
         directory, _, name = path.rpartition("/")
         if directory not in self.names:
-            paths = storage.glob(storage.join(directory, "*"))
+            paths = storage.glob(directory, "*")
             self.names[directory] = {path.rpartition("/")[2] for path in paths}
         return name in self.names[directory]
 
@@ -225,9 +225,9 @@ def _seconds_left(run: Artifacts, stage: RunStage, units: int, at_work: Sequence
     if speeds:  # units a second, of all workers
         under_way = sum(each.done / each.total for each in at_work if each.total)
         return max(0.0, units - under_way) / (sum(speeds) / len(speeds) * len(at_work))
-    pattern = storage.join(run.directories.results, "times", f"{stage.task.replace(' ', '-')}-*.json")
+    names = ("times", f"{stage.task.replace(' ', '-')}-*.json")
     seconds = []
-    for path in storage.glob(pattern)[:RECENT_UNITS]:
+    for path in storage.glob(run.directories.results, *names)[:RECENT_UNITS]:
         seconds.append(float(json.loads(storage.read_text(path))["seconds"]))
     if not seconds:
         return None
@@ -239,8 +239,7 @@ def _jobs(run: Artifacts, task: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     if storage.is_remote(run.directories.condor):
         return counts
-    pattern = storage.join(run.directories.condor, task.replace(" ", "-"), "*_jobs*.json")
-    for path in storage.glob(pattern)[-1:]:
+    for path in storage.glob(run.directories.condor, task.replace(" ", "-"), "*_jobs*.json")[-1:]:
         record: dict[str, Any] = json.loads(storage.read_text(path))
         states = [str(job["status"] or "pending") for job in record.get("jobs", {}).values()]
         states += ["unsubmitted"] * len(record.get("unsubmitted_jobs", {}))

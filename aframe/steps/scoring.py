@@ -150,7 +150,7 @@ def look_at(run: Artifacts, number: int, span: tuple[float, float], injected: bo
 
     trained, middle = trained_model(run), sum(span) / 2
     grid = Grid(trained.preprocessing, run.config.inference.shifts)
-    series_files = storage.glob(storage.join(run.directories.results, "units", "timeseries-*.hdf5"))
+    series_files = storage.glob(run.directories.results, "units", "timeseries-*.hdf5")
     for segment, path in enumerate(background_files(run, "test")):
         start, duration = parse_background_path(path)
         slide_span = grid.span(start, duration, number)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 
+from aframe.errors import ConfigurationError
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity.populations import population_targets
 from aframe.sensitivity.volume import check_names
@@ -15,8 +16,14 @@ from aframe.waveforms.priors import Population
 
 
 def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
-    """Population of the injections, and the targets of the sensitive volumes."""
-    sensitivity = run.config.sensitivity
+    """Population of the injections, and the targets of the sensitive volumes.
+
+    Raises:
+        ConfigurationError: If a population has a fixed mass or redshift, or cannot be loaded.
+    """
+    sensitivity, masses = run.config.sensitivity, run.config.candidates.astrophysical_prior
+    if masses is not None:
+        _check_range(f"astrophysical_prior = {masses}", load_population(masses, run.config.resolve))
     return populations(run, sensitivity.mass_combos, sensitivity.populations)
 
 
@@ -32,12 +39,30 @@ def populations(
     """
     load = functools.partial(load_population, resolve=run.config.resolve)
     source = load(run.config.waveforms.prior)
+    _check_range(f"prior = {run.config.waveforms.prior}", source)
     pairs = mass_targets(mass_pairs, run.config.sensitivity.mass_width, source.redshift_range)
     for pair in pairs:
         pair.check_reached(source)
-    others = population_targets({path: load(path) for path in named}, source)
+    given = {path: load(path) for path in named}
+    for path, population in given.items():
+        _check_range(f"populations = {path}", population)
+    others = population_targets(given, source)
     check_names([*pairs, *others])
     return source, [*pairs, *others]
+
+
+def _check_range(what: str, population: Population) -> None:
+    """Refuse a population without a density of masses and redshift.
+
+    Args:
+        what: The key and its value, for error messages.
+        population: The population.
+    """
+    if population.fixed_names:
+        raise ConfigurationError(
+            f"{what}: its {', '.join(population.fixed_names)} has a single value, and a volume needs a density: give "
+            "it a narrow range"
+        )
 
 
 def weigh_draws(

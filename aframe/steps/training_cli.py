@@ -33,8 +33,8 @@ from aframe.train.callbacks import (
     SaveModel,
     SynchronisedNorms,
     TellSteps,
-    WholeCheckpoints,
 )
+from aframe.train.checkpoints import LAST, WholeCheckpoints, resumable
 from aframe.train.forecast import Forecast
 from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
@@ -120,18 +120,17 @@ def _resumed(options: list[str], path: str, window_seconds: RunWindowSeconds | N
         announce(precision, keys.get("train.trainer.accelerator", AUTO))
     options += ["--trainer.precision", precision]
     checkpoints, parameters = run.checkpoints, run.model_parameters_by(path, changes)
-    last = storage.join(checkpoints, "last.ckpt")
-    is_resumed = storage.exists(last)
-    if is_resumed:
+    checkpoint = resumable(checkpoints, is_told=os.environ.get("LOCAL_RANK", "0") == "0")
+    if checkpoint is not None:
         storage.check_parameters(checkpoints, parameters)
-        options += ["--ckpt_path", last]
+        options += ["--ckpt_path", checkpoint]
     storage.sign(checkpoints, parameters)
     return {
         "default_root_dir": directories.train_run,
-        "logger": loggers(directories.train_run, last if is_resumed else None, run.config.Train.use_wandb),
+        "logger": loggers(directories.train_run, checkpoint, run.config.Train.use_wandb),
         "callbacks": [
             ModelCheckpoint(checkpoints, filename="last", save_last=False, enable_version_counter=False),
-            CheckpointWhenTerminated(last),
+            CheckpointWhenTerminated(storage.join(checkpoints, LAST)),
             MetricsFile(storage.join(directories.train_run, "metrics.csv")),
             KeepRecord(directories.train_run),
             SaveModel(run.model, parameters),

@@ -1,11 +1,17 @@
 """Convert the configuration's vetoes to vetoed time of each detector."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
-from aframe.events.vetoes import Veto
+import numpy as np
+
+from aframe.errors import DataError
+from aframe.events.vetoes import Veto, union
 from aframe.settings.sections import Config
 from aframe.strain import flags, quality
+from aframe.strain.lists import number
 from aframe.strain.segments import Segment, coalesce, outside
+from aframe.strain.times import check_listed
 
 INFINITY = float("inf")
 
@@ -46,23 +52,64 @@ def load_vetoes(config: Config, needed: Sequence[Segment]) -> list[Veto]:
     return [Veto.of(*source) for source in sources]
 
 
+def check_left(vetoes: Sequence[Veto], ifos: Sequence[str], segments: Sequence[Segment]) -> None:
+    """Refuse vetoes that leave nothing of the data of a detector.
+
+    Args:
+        vetoes: All vetoes.
+        ifos: Detectors.
+        segments: Time that is searched.
+
+    Raises:
+        DataError: With the detector and the sources of its vetoes.
+    """
+    for ifo, intervals in union(vetoes, ifos, zero_lag=False).items():
+        cut = [np.clip(intervals, segment.start, segment.stop) for segment in segments]
+        if all(np.diff(part).sum() >= segment.duration for part, segment in zip(cut, segments, strict=True)):
+            names = ", ".join(dict.fromkeys(veto.name for veto in vetoes if veto.ifo == ifo))
+            raise DataError(f"[luigi_vetoes] leaves no data of {ifo} ({names}): leave one out, or mend its list")
+
+
 def _listed(config: Config) -> Iterator[tuple[str, str, list[Segment]]]:
     """Name, detector and segments of each list."""
-    keys = config.vetoes
-    for item in keys.gates or ():
+    for ifo, _, segments in _read(config, "gates", lambda path, _: quality.read_gates(path)):
+        yield "gate", ifo, segments
+    for ifo, path, segments in _read(config, "veto_segments", quality.read_list):
+        yield path.rpartition("/")[2], ifo, segments
+    good: dict[str, dict[str, list[Segment]]] = {}
+    for ifo, path, segments in _read(config, "good_segments", quality.read_list):
+        good.setdefault(ifo, {})[path] = segments
+    for ifo, lists in good.items():
+        name = "not in " + ", ".join(path.rpartition("/")[2] for path in lists)
+        yield name, ifo, outside(itertools.chain(*lists.values()), -INFINITY, INFINITY)
+
+
+def _read(
+    config: Config, key: str, reader: Callable[[str, str], list[Segment]]
+) -> Iterator[tuple[str, str, list[Segment]]]:
+    """Detector, path and segments of each list that a key names."""
+    for item in getattr(config.vetoes, key) or ():
         ifo, _, path = item.partition(":")
-        yield "gate", ifo, quality.read_gates(config.resolve(path))
-    for item in keys.veto_segments or ():
-        ifo, _, path = item.partition(":")
-        yield path.rpartition("/")[2], ifo, quality.read_list(config.resolve(path), ifo)
-    good: dict[str, list[str]] = {}
-    for item in keys.good_segments or ():
-        ifo, _, path = item.partition(":")
-        good.setdefault(ifo, []).append(path)
-    for ifo, paths in good.items():
-        segments = [segment for path in paths for segment in quality.read_list(config.resolve(path), ifo)]
-        name = "not in " + ", ".join(path.rpartition("/")[2] for path in paths)
-        yield name, ifo, outside(segments, -INFINITY, INFINITY)
+        segments = reader(config.resolve(path), ifo)
+        check_of_data(config, key, path, [(segment.start, segment.stop) for segment in segments])
+        yield ifo, path, segments
+
+
+def check_of_data(config: Config, key: str, path: str, times: Sequence[tuple[float, float]]) -> None:
+    """Refuse a list that is not of the time of the data. An empty list is of any time.
+
+    Args:
+        config: The configuration.
+        key: Key that names the list.
+        path: Path of the list.
+        times: Start and stop of each item in the list, GPS s.
+
+    Raises:
+        DataError: If a time is implausible, or none of them is near the data.
+    """
+    if times:
+        data = (config.data.train_start, config.data.test_stop)
+        check_listed(f"{key} = {path}", list(times), data, f"give a list of that time, or leave {key} out")
 
 
 def _defined(config: Config, needed: Sequence[Segment]) -> Iterator[tuple[str, str, list[Segment]]]:
@@ -91,7 +138,7 @@ def _bit_files(config: Config) -> str | None:
 
 
 def _event_times(config: Config, item: str) -> list[float]:
-    try:
-        return [float(item)]
-    except ValueError:
-        return quality.read_event_times(config.resolve(item))
+    time = number(item)
+    times = [time] if time is not None else quality.read_event_times(config.resolve(item))
+    check_of_data(config, "known_events", item, [(time, time) for time in times])
+    return times

@@ -9,10 +9,8 @@ from aframe.storage.files import (
     exists,
     fingerprint,
     free_bytes,
-    glob,
-    is_remote,
     join,
-    listed,
+    open_binary,
     open_hdf5,
     read_text,
     remove,
@@ -23,6 +21,7 @@ from aframe.storage.files import (
     write_first,
     write_text,
 )
+from aframe.storage.paths import files_in, filesystem_of, glob, is_remote, locate
 from aframe.storage.provenance import check_parameters, made_with, sign
 
 __all__ = [
@@ -33,13 +32,16 @@ __all__ = [
     "create_hdf5",
     "existing_parent",
     "exists",
+    "files_in",
+    "filesystem_of",
     "fingerprint",
     "free_bytes",
     "glob",
     "is_remote",
     "join",
-    "listed",
+    "locate",
     "made_with",
+    "open_binary",
     "open_hdf5",
     "read_text",
     "remove",

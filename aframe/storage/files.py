@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import fsspec
 import h5py
@@ -19,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from aframe.errors import StorageError
 from aframe.machine.processes import is_alive
+from aframe.storage.paths import filesystem_of, glob, is_remote
 
 if TYPE_CHECKING:
     from aframe.storage.s3 import ObjectStore
@@ -30,14 +30,6 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
 
 Parameters = Mapping[str, Any]
-
-for protocol in ("s3", "s3a"):  # by name: the class is slow to import, and only S3 paths need it
-    fsspec.register_implementation(protocol, "aframe.storage.s3.ObjectStore", clobber=True)
-
-
-def is_remote(path: str) -> bool:
-    """Whether ``path`` is a URL (``s3://…``) and not a local path."""
-    return len(urlsplit(str(path)).scheme) > 1
 
 
 def _object_store(filesystem: fsspec.AbstractFileSystem) -> "ObjectStore | None":
@@ -61,28 +53,15 @@ def join(directory: str, *names: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether a file or directory exists."""
-    filesystem, inner = fsspec.core.url_to_fs(str(path))
+    filesystem, inner = filesystem_of(path)
     return bool(filesystem.exists(inner))
 
 
-def listed(directory: str) -> list[str]:
-    """Sorted paths of what a directory holds; none for a file. Remote paths include their protocol."""
-    filesystem, inner = fsspec.core.url_to_fs(str(directory))
-    names = filesystem.ls(inner, detail=False) if filesystem.isdir(inner) else []
-    return sorted(filesystem.unstrip_protocol(p) if is_remote(directory) else str(p) for p in names)
-
-
-def glob(pattern: str) -> list[str]:
-    """Sorted paths that match a pattern. Remote paths include their protocol."""
-    filesystem, inner = fsspec.core.url_to_fs(str(pattern))
-    return sorted(filesystem.unstrip_protocol(p) if is_remote(pattern) else str(p) for p in filesystem.glob(inner))
-
-
-def sizes(pattern: str) -> dict[str, int]:
-    """Sizes in bytes of the files that match a pattern. A file that is being replaced may be missing."""
-    filesystem, _ = fsspec.core.url_to_fs(str(pattern))
+def sizes(directory: str, *names: str) -> dict[str, int]:
+    """Sizes in bytes of the files that ``glob`` gives. A file that is being replaced may be missing."""
+    filesystem, _ = filesystem_of(directory)
     result = {}
-    for path in glob(pattern):
+    for path in glob(directory, *names):
         with contextlib.suppress(FileNotFoundError):
             result[path] = int(filesystem.size(path) or 0)
     return result
@@ -90,13 +69,13 @@ def sizes(pattern: str) -> dict[str, int]:
 
 def fingerprint(path: str) -> str:
     """Hash that changes when a file changes. It covers size, times and other metadata of the file system."""
-    filesystem, inner = fsspec.core.url_to_fs(str(path))
+    filesystem, inner = filesystem_of(path)
     return str(filesystem.ukey(inner))
 
 
 def remove(path: str) -> None:
     """Delete a file or directory if it exists."""
-    filesystem, inner = fsspec.core.url_to_fs(str(path))
+    filesystem, inner = filesystem_of(path)
     if _object_store(filesystem):
         for name in filesystem.find(inner):
             filesystem.rm_file(name)
@@ -158,7 +137,7 @@ def _upload(local: Path, path: str) -> None:
         local: The local file or directory.
         path: Remote path.
     """
-    filesystem, inner = fsspec.core.url_to_fs(path)
+    filesystem, inner = filesystem_of(path)
     files = sorted(file for file in local.rglob("*") if file.is_file()) if local.is_dir() else [local]
     names = [join(inner, file.relative_to(local).as_posix()) if file != local else inner for file in files]
     store = _object_store(filesystem)
@@ -230,7 +209,7 @@ def _partial_prefix(pid: int) -> str:
 def sweep(directory: str) -> None:
     """Delete partial files of killed processes of this machine under a local or remote directory."""
     if is_remote(directory):
-        filesystem, inner = fsspec.core.url_to_fs(directory)
+        filesystem, inner = filesystem_of(directory)
         store = _object_store(filesystem)
         if store:
             store.abort_stale_uploads(inner)
@@ -277,7 +256,7 @@ def write_first(path: str, text: str) -> str:
         Content of the file: ``text``, or the text of the process that wrote the file first.
     """
     if is_remote(path):
-        filesystem, inner = fsspec.core.url_to_fs(str(path))
+        filesystem, inner = filesystem_of(path)
         if not filesystem.exists(inner):
             with contextlib.suppress(FileExistsError):
                 filesystem.pipe_file(inner, text.encode(), mode="create")
@@ -301,19 +280,27 @@ def read_text(path: str) -> str:
         StorageError: If the file is missing, cannot be read, or is no text.
     """
     try:
-        filesystem, inner = fsspec.core.url_to_fs(str(path))
-        return str(filesystem.cat_file(inner).decode("utf-8"))
+        filesystem, inner = filesystem_of(path)
+        return str(filesystem.cat_file(inner).decode("utf-8-sig"))
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
-    except (IsADirectoryError, UnicodeDecodeError):
+    except IsADirectoryError:
         raise StorageError(f"{path} is no text file: mend the path") from None
+    except UnicodeDecodeError:
+        raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path") from None
     except (PermissionError, NotADirectoryError) as error:
         raise _not_read(path, error) from None
 
 
+def open_binary(path: str) -> Any:
+    """Open a local or remote file for reading bytes, as a context manager."""
+    filesystem, inner = filesystem_of(path)
+    return filesystem.open(inner, "rb")
+
+
 def sha256(path: str) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
-    with fsspec.open(str(path), "rb") as stream:
+    with open_binary(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -326,7 +313,7 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            source = stack.enter_context(fsspec.open(path, "rb")) if is_remote(path) else path
+            source = stack.enter_context(open_binary(path)) if is_remote(path) else path
             file = stack.enter_context(h5py.File(source, "r"))
         except FileNotFoundError:
             raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
@@ -360,7 +347,7 @@ def _no_hdf5(path: str, error: OSError) -> StorageError:
 
 def _begins_as_hdf5(path: str) -> bool:
     """Whether a file starts with the signature of HDF5. A shorter file may contain a part of it."""
-    with fsspec.open(str(path), "rb") as stream:
+    with open_binary(path) as stream:
         return HDF5_SIGNATURE.startswith(stream.read(len(HDF5_SIGNATURE)))
 
 

@@ -13,8 +13,6 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import fsspec
-
 from aframe import storage
 from aframe.errors import AframeError, StorageError
 from aframe.machine.locks import lock, lock_holder
@@ -79,7 +77,7 @@ def at_work(directory: str) -> str:
         return ""
     if lease["machine"] == this_machine():
         return _holder(lease) if is_alive(lease["process"]) else ""
-    filesystem, inner = fsspec.core.url_to_fs(path)
+    filesystem, inner = storage.filesystem_of(path)
     with contextlib.suppress(FileNotFoundError):
         if time.time() - filesystem.modified(inner).timestamp() < 2 * EXPIRY_TIME:
             return _holder(lease)
@@ -104,7 +102,7 @@ def _take(path: str) -> dict[str, Any]:
             if current != other:
                 raise _at_work(path, current)
     lease = {"machine": this_machine(), "process": os.getpid(), "token": uuid.uuid4().hex, "beats": 0}
-    filesystem, inner = fsspec.core.url_to_fs(path)
+    filesystem, inner = storage.filesystem_of(path)
     try:
         filesystem.pipe_file(inner, json.dumps(lease).encode(), mode="create" if other is None else "overwrite")
     except FileExistsError:
@@ -114,7 +112,7 @@ def _take(path: str) -> dict[str, Any]:
 
 def _read(path: str) -> dict[str, Any] | None:
     """Read the lease at a path; None if there is no readable lease."""
-    filesystem, inner = fsspec.core.url_to_fs(path)
+    filesystem, inner = storage.filesystem_of(path)
     with contextlib.suppress(FileNotFoundError, ValueError):
         return dict(json.loads(filesystem.cat_file(inner)))
     return None
@@ -151,7 +149,7 @@ def _renew(process: int) -> None:
                         print(f"warning: {path} was taken over by another run", flush=True)
                     continue
                 lease["beats"] += 1
-                filesystem, inner = fsspec.core.url_to_fs(path)
+                filesystem, inner = storage.filesystem_of(path)
                 filesystem.pipe_file(inner, json.dumps(lease).encode())
 
 

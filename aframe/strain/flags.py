@@ -4,20 +4,32 @@ A veto definer (LIGO_LW, LIGO-T1300625) lists flags, each with a category, paddi
 no segments. Segments come from DQSegDB or from files: segwizard lists, or LIGO_LW documents with segment tables.
 """
 
+import gzip
+import io
 import math
+import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax import SAXParseException
 
-import fsspec
-
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain.segments import Segment, coalesce, cut, read_segments
 
+EMPTY_LAST_VALUE = re.compile(rb",(\s*</Stream>)")
+"""End of a table whose last value is empty. Without one more delimiter, igwn_ligolw drops the row."""
+
+GZIP_SIGNATURE = b"\x1f\x8b"
+"""First bytes of a compressed document."""
+
 XML_SUFFIXES = (".xml", ".xml.gz")
 """Suffixes of LIGO_LW documents."""
+
+
+ANY_VERSION = 0
+"""Version of a flag of which all versions, or an unknown one, are meant."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +51,8 @@ class Flag:
 
     def includes(self, other: "Flag") -> bool:
         """Whether another flag has this detector, name and version."""
-        return (self.ifo, self.name) == (other.ifo, other.name) and (self.version < 1 or self.version == other.version)
+        is_any = self.version < 1 or other.version < 1
+        return (self.ifo, self.name) == (other.ifo, other.name) and (is_any or self.version == other.version)
 
 
 @dataclass(frozen=True)
@@ -171,7 +184,7 @@ def _in_directory(flag: Flag, directory: str) -> list[Segment] | None:
     for path in (storage.join(directory, stem + suffix) for stem in stems for suffix in (".txt", *XML_SUFFIXES)):
         if storage.exists(path):
             is_list = path.endswith(".txt")
-            return coalesce(read_segments(path, may_overlap=True)) if is_list else _in_document(flag, read_flags(path))
+            return coalesce(read_segments(path)) if is_list else _in_document(flag, read_flags(path))
     return None
 
 
@@ -198,11 +211,14 @@ def _document(path: str) -> Any:
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: mend the path")
     try:
-        with fsspec.open(path, "rb") as stream:
-            return load_fileobj(stream, contenthandler=default_content_handler())
+        with storage.open_binary(path) as stream:
+            content = stream.read()
+        content = gzip.decompress(content) if content.startswith(GZIP_SIGNATURE) else content
+        whole = EMPTY_LAST_VALUE.sub(rb",,\1", content)
+        return load_fileobj(io.BytesIO(whole), contenthandler=default_content_handler())
     except SAXParseException as error:
         reason = f", line {error.getLineNumber()}: {error.getMessage()}"
-    except (ElementError, ValueError, TypeError, KeyError, OSError, EOFError) as error:
+    except (ElementError, ValueError, TypeError, KeyError, OSError, EOFError, zlib.error) as error:
         text = " ".join(str(error).split())
         reason = f", {text}" if text.startswith("line ") else f": {text}"
     raise DataError(f"{path}{reason}: this is no complete LIGO_LW document; fetch it again")
@@ -218,6 +234,8 @@ def _rows(document: Any, table: str, columns: Sequence[str], path: str) -> list[
         raise DataError(f"{path} has no table {table}, or several: give another LIGO_LW document") from None
     rows = [{name: getattr(row, name, None) for name in columns} for row in entries]
     for number, row in enumerate(rows, start=1):
+        if row.get("version", 0) is None:  # as PyCBC writes it
+            row["version"] = ANY_VERSION
         missing = [name for name, value in row.items() if value is None and not name.endswith("_ns")]
         if missing:
             raise DataError(f"{path}, row {number} of {table} lacks {', '.join(missing)}: fetch the file again")

@@ -1,10 +1,8 @@
 """Observing runs with open data, and their times and detectors."""
 
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.settings.keys import nearest
@@ -63,32 +61,6 @@ def observing_run(name: str) -> ObservingRun:
             f"--observing-run {name}: no such run{nearest(name, names)}; there are {', '.join(names)}"
         )
     return runs[name.lower()]
-
-
-def gps_of(time: str) -> float:
-    """Parse a time as GPS seconds.
-
-    Args:
-        time: GPS seconds, or UTC in ISO 8601.
-
-    Raises:
-        ConfigurationError: If the text is neither.
-
-    >>> gps_of("1126259462.4"), gps_of("2015-09-14T09:50:45")
-    (1126259462.4, 1126259462.0)
-    """
-    if re.fullmatch(r"\d+(\.\d*)?", time.strip()):
-        return float(time)
-    try:
-        moment = datetime.fromisoformat(time.strip())
-    except ValueError:
-        raise ConfigurationError(
-            f"{time!r} is no time: give GPS seconds, as 1240579783, or UTC, as 2019-04-29 or 2019-04-29T13:29:25"
-        ) from None
-    import lal
-
-    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return float(lal.UTCToGPS(utc.timetuple())) + utc.microsecond / 1e6
 
 
 def check_open_data(ifos: Sequence[str], start: float, stop: float) -> list[str]:

@@ -1,7 +1,5 @@
 """Published data quality of strain: gates, GWOSC's bits, segment lists and times of known events."""
 
-import csv
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +10,7 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings, segments
 from aframe.strain.flags import XML_SUFFIXES, read_flags
+from aframe.strain.lists import TIME_COLUMNS, read_events, read_listing
 from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment, coalesce, intersect, outside, read_segments
 from aframe.types import Array
@@ -19,32 +18,45 @@ from aframe.types import Array
 MASKS = (("quality/simple/DQmask", "DQShortnames"), ("quality/injections/Injmask", "InjShortnames"))
 """Datasets of bit masks in GWOSC's HDF5 files, each with the dataset of the bits' names in the same group."""
 
+LONGEST_GATE = 600.0
+"""Longest plausible gate, s. Longer bad time is vetoed by segments."""
+
+CENTRE_COLUMNS = (*TIME_COLUMNS, "centre", "center", "gpscentre", "gpscenter")
+HALF_WIDTH_COLUMNS = ("halfwidth", "zerohalfwidth", "zerowidth", "half", "zero")
+TAPER_COLUMNS = ("taper", "pad", "padding", "taperlength", "taperwidth")
+"""Names of the columns of a list of gates, in small letters alone."""
+
+EXPECTED_GATE = "expected 'centre half-width taper' in s, and no start, stop and padding, nor milliseconds"
+"""Form of a row, for error messages."""
+
 
 def read_gates(path: str) -> list[Segment]:
     """Read a list of gates. A gate multiplies strain by an inverse Tukey window.
 
-    Each line has three numbers: the gate's centre (GPS s), the half-width of the stretch of zeros (s), and the length
-    of the taper on either side (s). ``#`` begins a comment. A gate affects centre ± (half-width + taper).
+    Each row has three numbers: the gate's centre (GPS s), the half-width of the stretch of zeros (s), and the length
+    of the taper on either side (s). A first row may name the columns. A gate affects centre ± (half-width + taper).
 
     Raises:
         DataError: With file and line of a malformed row.
         StorageError: If the file does not exist.
     """
+    listing = read_listing(path)
+    columns: list[int | None] = [0, 1, 2]
+    if listing.header is not None:
+        columns = [listing.column(names) for names in (CENTRE_COLUMNS, HALF_WIDTH_COLUMNS, TAPER_COLUMNS)]
+        if None in columns:
+            raise DataError(f"{listing.header} has no columns centre, half_width and taper: {EXPECTED_GATE}")
     gates = []
-    for number, line in enumerate(storage.read_text(path).splitlines(), start=1):
-        words = line.partition("#")[0].split()
-        try:
-            values = [float(word) for word in words]
-        except ValueError:
-            values = []
-        is_gate = len(values) == 3 and all(map(math.isfinite, values)) and min(values) >= 0 and sum(values[1:]) > 0
-        if words and not is_gate:
-            raise DataError(
-                f"{path}, line {number}: {' '.join(words)!r} is no gate: expected 'centre half-width taper' in s"
-            )
-        if words:
-            centre, half_width, taper = values
-            gates.append(Segment(centre - half_width - taper, centre + half_width + taper))
+    for row in listing.rows:
+        values = [None if column is None else row.time(column) for column in columns]
+        numbers = [value for value in values if value is not None]
+        is_whole = len(numbers) == 3 and (listing.header is not None or len(row.values) == 3)
+        if not is_whole or min(numbers) < 0 or not sum(numbers[1:]) > 0:
+            raise DataError(f"{row} is no gate: {EXPECTED_GATE}")
+        centre, half_width, taper = numbers
+        if 2 * (half_width + taper) > LONGEST_GATE:
+            raise DataError(f"{row} is a gate of {2 * (half_width + taper):g} s: {EXPECTED_GATE}")
+        gates.append(Segment(centre - half_width - taper, centre + half_width + taper))
     return coalesce(gates)
 
 
@@ -60,7 +72,7 @@ def read_list(path: str, ifo: str) -> list[Segment]:
         StorageError: If the file does not exist.
     """
     if not path.endswith(XML_SUFFIXES):
-        return coalesce(read_segments(path, may_overlap=True))
+        return coalesce(read_segments(path))
     flags = read_flags(path)
     flags_of_ifo = [flag for flag in flags if flag.ifo == ifo]
     if not flags_of_ifo:
@@ -69,32 +81,13 @@ def read_list(path: str, ifo: str) -> list[Segment]:
 
 
 def read_event_times(path: str) -> list[float]:
-    """Read GPS times of events from a comma-separated table with a column ``gps``, or from a list with one per line.
+    """Read GPS times of events from a list or a table, as ``read_events`` does.
 
     Raises:
         DataError: With file and line of a malformed time.
         StorageError: If the file does not exist.
     """
-    rows = list(csv.reader(line.partition("#")[0] for line in storage.read_text(path).splitlines()))
-    header = [name.strip() for name in rows[0]] if rows else []
-    column, first = (header.index("gps"), 1) if "gps" in header else (0, 0)
-    times = []
-    for number, row in enumerate(rows[first:], start=first + 1):
-        try:
-            times += [_finite(row[column])] if row else []
-        except (ValueError, IndexError):
-            raise DataError(
-                f"{path}, line {number}: {','.join(row)[:60]!r} has no GPS time: expected a comma-separated table with "
-                "a column gps, or a time in each line"
-            ) from None
-    return times
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+    return [time for _, time in read_events(path)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +157,7 @@ def unset_in_files(
     """Find segments in which bits are not set, from the GWOSC HDF5 files of a directory.
 
     Args:
-        directory: Directory of the files.
+        directory: Directory of the files, or pattern of their names.
         names: Names of bits, of data quality (such as CBC_CAT2) or of injections (such as NO_CBC_HW_INJ).
         ifos: Detectors.
         needed: Time that the files must cover.
@@ -175,8 +168,7 @@ def unset_in_files(
     Raises:
         DataError: If the files lack a bit, or do not cover ``needed``.
     """
-    paths = [path for path in recordings.expand([directory]) if not path.lower().endswith(".gwf")]
-    bits = [part for path in paths for part in read_bits(path)]
+    bits = [part for path in storage.files_in(directory, (".hdf5", ".h5", ".hdf")) for part in read_bits(path)]
     result = {}
     for ifo in ifos:
         bits_of_ifo = [part for part in bits if part.ifo == ifo]

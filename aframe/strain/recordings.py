@@ -49,9 +49,8 @@ def expand(patterns: Sequence[str]) -> list[str]:
         StorageError: If nothing matches.
     """
     paths: dict[str, None] = {}
-    for pattern in (str(each).removeprefix("file://") for each in patterns):
-        matches = storage.listed(pattern) or [pattern] if storage.exists(pattern) else storage.glob(pattern)
-        matches = [path for path in matches if path.lower().endswith(SUFFIXES)]
+    for pattern in patterns:
+        matches = storage.files_in(storage.locate(pattern), SUFFIXES)
         if not matches:
             raise StorageError(
                 f"{pattern} is no {', '.join(SUFFIXES)} file, no directory of such, and no pattern of their names: "
@@ -112,11 +111,10 @@ def in_directory(
         DataError: If there are no such files, or no strain is in them.
         StorageError: If a file is damaged.
     """
-    try:
-        paths = expand([directory])
-    except StorageError:
+    paths = storage.files_in(directory, SUFFIXES)
+    if not paths:
         lacking = f"{where or directory} holds no {', '.join(SUFFIXES)} file"
-        raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}") from None
+        raise DataError(f"{lacking}: {'give another directory' if where else 'mend frames in [luigi_data]'}")
     return of_files(paths, channels, tell)
 
 

@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import operator
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,18 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.channels import Recording
+from aframe.strain.lists import START_COLUMNS, STOP_COLUMNS, Row, read_listing
 from aframe.strain.resample import EDGE_DURATION
 from aframe.strain.source import StrainSource
+
+EXPECTED = (
+    "expected 'start stop', 'start stop duration' or 'number start stop duration', or these names above the columns: "
+    "GPS seconds with a decimal point, or UTC as 2019-04-29T13:29:25"
+)
+"""Forms of a row, for error messages."""
+
+ROUNDING = 1.0
+"""Difference in s by which a duration in a list may be rounded."""
 
 
 @dataclass(frozen=True, order=True)
@@ -94,46 +105,65 @@ def divide(segments: Iterable[Segment], min_duration: float, max_duration: float
     return [piece for piece in pieces if piece.duration >= min_duration]
 
 
-def read_segments(path: str, may_overlap: bool = False) -> list[Segment]:
-    """Read a segwizard file.
+def read_segments(path: str) -> list[Segment]:
+    """Read a list of segments, in order of time.
 
-    Each line has a start and stop, or start, stop and duration, or a number, start, stop and duration;
-    ``#`` begins a comment.
+    A row has a start and stop, or start, stop and duration, or a number, start, stop and duration; or the columns that
+    the first row names; or is one of a timeline in JSON. Rows of no duration are left out.
 
     Args:
         path: Local or s3 path.
-        may_overlap: Whether rows may overlap each other.
 
     Raises:
-        DataError: Naming the file and line of a row that is malformed or overlaps another.
+        DataError: Naming the file and line of a row that is malformed.
         StorageError: If there is no such file.
     """
-    rows: list[tuple[Segment, int]] = []
-    for number, line in enumerate(storage.read_text(path).splitlines(), start=1):
-        words = line.partition("#")[0].split()
-        if words:
-            rows.append((_parse_row(words, f"{path}, line {number}"), number))
-    rows.sort()
-    for (first, _), (second, number) in itertools.pairwise(rows):
-        if second.start < first.stop and not may_overlap:
-            raise DataError(f"{path}, line {number}: the segment from {second.start} overlaps another: merge the two")
-    return [segment for segment, _ in rows]
+    listing = read_listing(path)
+    columns: tuple[int, ...] = ()
+    if listing.header is not None:
+        start, stop = listing.column(START_COLUMNS), listing.column(STOP_COLUMNS)
+        if start is None or stop is None:
+            raise DataError(f"{listing.header} has no columns start and stop: {EXPECTED}")
+        columns = (start, stop)
+    segments = [_parse_row(row, columns) for row in listing.rows]
+    return sorted(segment for segment in segments if segment is not None)
 
 
-def _parse_row(words: Sequence[str], where: str) -> Segment:
-    expected = "expected 'start stop', 'start stop duration' or 'number start stop duration' in GPS seconds"
-    try:
-        values = [float(word) for word in words]
-    except ValueError:
-        values = []
-    if len(values) not in (2, 3, 4) or not all(map(math.isfinite, values)):
-        raise DataError(f"{where}: {' '.join(words)!r} is no segment: {expected}")
-    start, stop, *durations = values[1:] if len(values) == 4 else values
-    if stop <= start or any(abs(duration - (stop - start)) > 1e-6 for duration in durations):
-        raise DataError(
-            f"{where}: {' '.join(words)!r} does not end after it starts, or its duration differs: {expected}"
-        )
-    return Segment(start, stop)
+def _parse_row(row: Row, columns: Sequence[int]) -> Segment | None:
+    """Segment of a row. None if it is empty.
+
+    Args:
+        row: The row.
+        columns: Columns of start and stop. Empty without names of columns.
+    """
+    values = [row.time(column) for column in columns or range(len(row.values))]
+    times = [value for value in values if value is not None]
+    if len(times) < len(values) or len(times) not in (2, 3, 4):
+        raise DataError(f"{row} is no segment: {EXPECTED}")
+    start, stop, *durations = times[1:] if len(times) == 4 else times
+    if stop < start or any(abs(duration - (stop - start)) >= ROUNDING for duration in durations):
+        raise DataError(f"{row} does not end after it starts, or its duration differs: {EXPECTED}")
+    return Segment(start, stop) if stop > start else None
+
+
+def united(path: str, segments: Iterable[Segment]) -> list[Segment]:
+    """Merge the segments of a user's list that touch or overlap. A note tells about an overlap, once.
+
+    Args:
+        path: Path of the list.
+        segments: Segments in the list.
+    """
+    segments = list(segments)
+    merged = coalesce(segments)
+    twice = sum(segment.duration for segment in segments) - sum(segment.duration for segment in merged)
+    if twice > 0:
+        _tell(f"note: segments in {path} overlap, by {twice:g} s in all: they are united")
+    return merged
+
+
+@functools.cache
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def write_segments(path: str, segments: Iterable[Segment], made_with: storage.Parameters | None = None) -> None:
@@ -217,7 +247,7 @@ def analysable(source: StrainSource, start: float, stop: float) -> list[Segment]
         DataError: If nothing is left.
     """
     if source.segments is not None:
-        segments = read_segments(source.segments)
+        segments = united(source.segments, read_segments(source.segments))
     elif source.kind == "gwosc":
         segments = open_data_segments(source.ifos, start - 1, stop + 1)
     elif source.kind == "local":

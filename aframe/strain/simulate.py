@@ -7,6 +7,7 @@ from scipy import signal
 
 from aframe import seeding
 from aframe.errors import ConfigurationError, DataError
+from aframe.strain.lists import read_listing
 from aframe.types import Array
 
 CHUNK_DURATION = 64.0
@@ -52,7 +53,7 @@ def load_asd(name_or_path: str) -> NoiseCurve:
     if not path.is_file():
         path = _bilby_curve(name_or_path)
     try:
-        table = np.load(path) if path.suffix == ".npy" else np.loadtxt(path).T
+        table = np.load(path) if path.suffix == ".npy" else _numbers(path).T
         frequency, asd = np.asarray(table, dtype=np.float64)[:2]
     except ValueError as error:
         raise DataError(
@@ -66,6 +67,12 @@ def load_asd(name_or_path: str) -> NoiseCurve:
     if not rising or not np.isfinite(asd).all() or not (asd > 0).all():
         raise DataError(f"{path}: frequencies must rise and ASDs be positive and finite: mend the table")
     return frequency, asd
+
+
+def _numbers(path: Path) -> Array:
+    """Numbers of a text table, shape (rows, columns)."""
+    rows = read_listing(str(path)).rows
+    return np.array([[float(value) for value in row.values] for row in rows])
 
 
 def check_band(curve: NoiseCurve, path: str, lowest: float, highest: float) -> None:

@@ -8,9 +8,10 @@ import getpass
 import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import law
 from law.workflow.remote import JobData
@@ -18,8 +19,16 @@ from law.workflow.remote import JobData
 from aframe.batch.job import ENVIRONMENT, Job, label_of, next_attempt, tail, write_environment
 from aframe.errors import AframeError, BatchError
 
+Answer = TypeVar("Answer")
+
 COMMAND_TIMEOUT = 300
 """Seconds within which a command of the batch system must end."""
+
+MAX_OUTAGE = 3600.0
+"""Seconds without an answer of the batch system after which a run gives up. Its jobs continue."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between two questions to a batch system that does not answer. Each pause is twice the one before."""
 
 MAX_SHOWN_LOGS = 5
 """Maximum number of failed jobs whose logs are shown after one query."""
@@ -47,6 +56,29 @@ def ask(command: Sequence[str], harmless_error: str = "") -> str:
     if harmless_error and harmless_error in process.stderr.lower():
         return ""
     raise BatchError(f"{command[0]} failed: {' '.join(process.stderr.split()) or f'exit code {process.returncode}'}")
+
+
+def ask_patiently(question: Callable[[], Answer]) -> Answer:
+    """Ask a batch system again and again while it does not answer, for ``MAX_OUTAGE``.
+
+    Args:
+        question: Asks once, by ``ask``.
+
+    Raises:
+        BatchError: The error of the last question.
+    """
+    pause, deadline, is_told = FIRST_PAUSE, time.monotonic() + MAX_OUTAGE, False
+    while True:
+        try:
+            return question()
+        except BatchError as error:
+            if time.monotonic() + pause > deadline:
+                raise
+            if not is_told:
+                print(f"note: {error}: asking again for up to {MAX_OUTAGE:.0f} s", file=sys.stderr, flush=True)
+                is_told = True
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def user() -> str:
@@ -129,7 +161,7 @@ class Jobs(law.workflow.remote.BaseRemoteWorkflowProxy):
         file = self.get_cached_output()["jobs"]
         data = self.job_data_cls(tasks_per_job=self.task.tasks_per_job)
         prefix = f"{self.task.job_group}-"
-        live = {name: number for name, number in self.live_jobs().items() if name.startswith(prefix)}
+        live = {name: number for name, number in ask_patiently(self.live_jobs).items() if name.startswith(prefix)}
         if file.exists():
             data.update(file.load(formatter="json"))
         elif live:

@@ -18,10 +18,8 @@ from aframe.steps.devices import given_device
 from aframe.tasks.base import AframeTask, current_run
 from aframe.tasks.containers import ContainerTask, is_inside
 from aframe.tasks.htcondor import CondorWorkflow
+from aframe.tasks.jobs import MAX_OUTAGE
 from aframe.tasks.slurm import SlurmWorkflow
-
-MAX_OUTAGE = 3600.0
-"""Seconds without an answer of the batch system after which a run gives up. Its jobs continue."""
 
 
 class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, CondorWorkflow):

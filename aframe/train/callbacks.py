@@ -4,12 +4,10 @@ import csv
 import io
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -177,21 +175,6 @@ class TellSteps(Callback):
         """Report the steps."""
         steps = int(trainer.num_training_batches) * (trainer.max_epochs or 0)
         activity.note("training", trainer.global_step, steps, " steps")
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints atomically."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint.
-
-        Args:
-            checkpoint: State of the training, as Lightning collects it.
-            path: Local or s3 path.
-            storage_options: Not used.
-        """
-        with storage.atomic(str(path)) as temporary:
-            torch.save(checkpoint, temporary)
 
 
 class SynchronisedNorms(TorchSyncBatchNorm):

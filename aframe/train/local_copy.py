@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.progress.lines import transfer_progress
@@ -70,7 +68,7 @@ def cache_directory() -> Path:
     """Directory of copies: AFRAME_CACHE_DIR, or ``aframe`` in the user's cache (XDG_CACHE_HOME, or ``~/.cache``)."""
     configured, user_cache = os.environ.get("AFRAME_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
     if configured:
-        return Path(configured).expanduser()
+        return Path(storage.locate(configured))
     return (Path(user_cache) if user_cache else Path.home() / ".cache") / "aframe"
 
 
@@ -89,7 +87,7 @@ def local_copies(directory: str, paths: Sequence[str]) -> dict[str, str]:
     """
     if not storage.is_remote(directory):
         return {path: path for path in paths}
-    filesystem, _ = fsspec.core.url_to_fs(directory)
+    filesystem, _ = storage.filesystem_of(directory)
     cache = cache_directory() / _name(directory, filesystem)
     with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool, _alone(cache):
         infos = pool.map(lambda path: _describe(filesystem, path), paths)

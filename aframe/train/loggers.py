@@ -4,12 +4,11 @@ import hashlib
 import importlib.util
 import os
 
-import fsspec
-import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from aframe import storage
 from aframe.errors import ConfigurationError
+from aframe.train.checkpoints import finished_steps
 
 TENSORBOARD = "tensorboard"
 """Folder of TensorBoard's files in the training's directory."""
@@ -26,7 +25,7 @@ def loggers(directory: str, checkpoint: str | None, use_wandb: bool) -> list[Log
     Raises:
         ConfigurationError: If Weights & Biases is requested but not installed.
     """
-    step = _step(checkpoint) if checkpoint else None
+    step = finished_steps(checkpoint) if checkpoint else None
     chosen: list[Logger] = [TensorBoardLogger(directory, name=None, version=TENSORBOARD, purge_step=step)]
     if use_wandb:
         if importlib.util.find_spec("wandb") is None:
@@ -42,9 +41,3 @@ def loggers(directory: str, checkpoint: str | None, use_wandb: bool) -> list[Log
             )
         )
     return chosen
-
-
-def _step(checkpoint: str) -> int:
-    """Number of finished steps of a checkpoint."""
-    with fsspec.open(checkpoint, "rb") as stream:
-        return int(torch.load(stream, map_location="cpu", weights_only=True)["global_step"])

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import torch
 
 import aframe
@@ -72,7 +71,7 @@ def load(path: str) -> Model:
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
     try:
-        with fsspec.open(path, "rb") as stream:
+        with storage.open_binary(path) as stream:
             content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
         version = content["format"]
     except Exception as error:

@@ -2,15 +2,15 @@
 
 import ast
 import importlib
-import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-from bilby.gw.prior import BBHPriorDict, Cosmological
+from bilby.gw.prior import Cosmological
 
 from aframe.errors import AframeError, ConfigurationError
-from aframe.waveforms.parametrisations import SOURCE, with_all_masses
+from aframe.waveforms.parametrisations import SOURCE
+from aframe.waveforms.prior_files import one_line, read_prior_file
 from aframe.waveforms.priors import Population
 
 EXAMPLES = (
@@ -44,7 +44,7 @@ def load_population(prior: str, resolve: Callable[[str], str] = str) -> Populati
         population = function(*arguments, **keywords) if callable(function) else function
     except Exception as error:
         raise ConfigurationError(
-            f"prior = {prior} fails ({_one_line(error)}): mend the function or its arguments"
+            f"prior = {prior} fails ({one_line(error)}): mend the function or its arguments"
         ) from error
     if not isinstance(population, Population):
         raise ConfigurationError(
@@ -71,21 +71,7 @@ def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 
 def _read(prior: str, path: str) -> Population:
     """Read the population of a bilby prior file."""
-    try:
-        file = path if os.path.exists(path) else prior
-        priors = BBHPriorDict(filename=file, conversion_function=with_all_masses)
-    except FileNotFoundError:
-        raise ConfigurationError(f"prior = {prior}: neither {path} nor a file of bilby's collection exists") from None
-    except Exception as error:
-        raise ConfigurationError(
-            f"prior = {prior} cannot be read by bilby ({_one_line(error)}): mend the file"
-        ) from error
-    invalid_name = next((name.strip() for name in priors if not name.isidentifier()), None)
-    if invalid_name is not None:
-        raise ConfigurationError(
-            f"prior = {prior} is no prior file: {_shortened(invalid_name, 40)!r} is no name; give lines such as "
-            "mass_1 = Uniform(minimum=5, maximum=100), see docs/priors.md"
-        )
+    priors = read_prior_file(prior, path)
     distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in priors), None)
     if distance is not None and "redshift" in priors:
         raise ConfigurationError(f"prior = {prior}: it has both redshift and {distance}: give one of them")
@@ -100,13 +86,3 @@ def _read(prior: str, path: str) -> Population:
         return Population(priors, not any(name.endswith(SOURCE) for name in priors))
     except AframeError as error:
         raise ConfigurationError(f"prior = {prior}: {error}") from None
-
-
-def _one_line(error: Exception) -> str:
-    """Class and message of an exception in one line."""
-    return f"{type(error).__name__}: {_shortened(' '.join(str(error).split()), 300)}"
-
-
-def _shortened(text: str, length: int) -> str:
-    """Shorten a text to ``length`` characters and an ellipsis."""
-    return text if len(text) <= length else f"{text[:length]}…"

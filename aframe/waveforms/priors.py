@@ -69,6 +69,12 @@ class Population:
         self._check_constraints()
 
     @property
+    def fixed_names(self) -> list[str]:
+        """Masses and redshift that have a single value, and so no density."""
+        names = (*parametrisations.mass_names(self._names), "redshift")
+        return [name for name in names if not self.prior[name].minimum < self.prior[name].maximum]
+
+    @property
     def mass_frame(self) -> str:
         """Frame of the prior's masses: ``detector`` or ``source``."""
         return "detector" if self.detector_frame else "source"

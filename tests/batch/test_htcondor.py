@@ -18,7 +18,7 @@ def test_a_submit_file_queues_each_job_with_its_own_memory_and_attempt() -> None
 
 
 def test_what_condor_q_prints_is_read() -> None:
-    assert advertised("") == {}
+    assert advertised("") == advertised("WARNING: your token expires in 3 days\n") == {}
     assert advertised('[\n{"ClusterId": 3, "ProcId": 0, "JobStatus": 2}\n]\n')["3.0"]["JobStatus"] == 2
 
 

@@ -33,18 +33,19 @@ def test_the_nearest_event_within_the_window_is_named() -> None:
 
 
 def test_a_list_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "own.csv").write_text("gps,kind,name\n12.5,test,first\n")
-    catalogue = EventCatalogue.read(str(tmp_path / "own.csv"))
-    assert (catalogue.names.tolist(), catalogue.times.tolist()) == (["first"], [12.5])
-    for text in ("name,time\na,1\n", "name,gps\na,soon\n", "name,gps\na\n"):
-        (tmp_path / "bad.csv").write_text(text)
-        with pytest.raises(DataError, match=r"bad\.csv is not a list of events .* columns name and gps"):
-            EventCatalogue.read(str(tmp_path / "bad.csv"))
+    path = tmp_path / "own.csv"
+    for text in ("gps,kind,name\n12.5,test,first\n", "id,commonName,GPS\nfirst-v2,first,12.5\n", "12.5 first\n"):
+        path.write_text(text)
+        catalogue = EventCatalogue.read(str(path))
+        assert (catalogue.names.tolist(), catalogue.times.tolist()) == (["first"], [12.5])
+    for text in ("name,when\na,1\n", "name,gps\na,soon\n", "name,gps\na\n", "name,gps\nA,nan\n"):
+        path.write_text(text)
+        with pytest.raises(
+            DataError, match=r"own\.csv, line [12]: .* has no GPS time: expected a table with a column gps"
+        ):
+            EventCatalogue.read(str(path))
+    path.write_text("gps\n12.5\n")
+    with pytest.raises(DataError, match=r"own\.csv has no name of the event at 12\.5: add a column name"):
+        EventCatalogue.read(str(path))
     with pytest.raises(StorageError, match="does not exist"):
         EventCatalogue.read(str(tmp_path / "none.csv"))
-
-
-def test_a_time_that_is_none_is_refused(tmp_path) -> None:
-    (tmp_path / "events.csv").write_text("name,gps\nA,nan\nB,2.0\n")
-    with pytest.raises(DataError, match=r"events\.csv has the time nan"):
-        EventCatalogue.read(str(tmp_path / "events.csv"))

@@ -14,9 +14,8 @@ from run_mistakes import CHECK, RUNS, SIGNALS
 from terminal import run_in, settle, write_run
 
 from aframe import cli, storage
-from aframe.checks.run import check_gpus
 from aframe.commands.runs import load_environment
-from aframe.errors import ConfigurationError, MistakesError
+from aframe.errors import MistakesError
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.settings.read import read_config
 from aframe.settings.sections import Config
@@ -182,14 +181,6 @@ def test_an_unusable_store_has_a_message_of_one_line(
         env(name, f"{place.format(bucket=bucket)}/{name.lower()}")(run)
     (message,) = error_lines(capsys, "run", str(run), "--check")
     assert re.search(line, message), message
-
-
-def test_missing_gpus_are_refused() -> None:
-    check_gpus("0,1", 2)
-    check_gpus("GPU-5d2c,MIG-2/1/0", 1)
-    check_gpus("7", 0)  # without a GPU, the CPU computes
-    with pytest.raises(ConfigurationError, match=r"--gpus 1,2,7: this machine has no GPU 2, 7, it has 0, 1"):
-        check_gpus("1,2,7", 2)
 
 
 def test_a_key_that_is_wrong_hides_no_other(run: Path) -> None:

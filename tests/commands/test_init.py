@@ -1,6 +1,7 @@
 """``aframe init --set`` changes the lines of its keys alone: comments, order and blank lines stay."""
 
 import difflib
+import subprocess
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from aframe import cli
 from aframe.commands.init import CONFIGURATIONS
+from aframe.settings import env_file
 from aframe.settings.cfg_file import CfgFile
 
 
@@ -155,3 +157,14 @@ def test_a_wrong_change_is_refused(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: --set {change}: {message}")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ['quote"run', "dollar$HOME", "back`run", "o'run", "my #2 run", "12:30", "[1]", "back\\$x"]
+)
+def test_the_directory_of_a_run_is_read_back_as_it_was_given(name: str, tmp_path: Path) -> None:
+    cli.main(["init", str(tmp_path / name)])
+    assert env_file.read(str(tmp_path / name / ".env"))["AFRAME_RESULTS_DIR"] == str(tmp_path / name / "results")
+    script = 'set -eu; . ./.env; printf %s "$AFRAME_RESULTS_DIR"'
+    of_shell = subprocess.run(["bash", "-c", script], cwd=tmp_path / name, capture_output=True, text=True, check=True)
+    assert of_shell.stdout == str(tmp_path / name / "results")

@@ -39,7 +39,7 @@ def test_tables_are_those_of_a_local_run(bucket: str, tmp_path: Path) -> None:
     assert differences(local, bucket) == []
     weights, others = (model.load(f"{place}/train_run/model.pt").network.state_dict() for place in (local, bucket))
     assert all((weights[name] == others[name]).all() for name in weights)
-    assert storage.glob(f"{bucket}/test_data/injections/*") == []
+    assert storage.glob(bucket, "test_data", "injections", "*") == []
     here = [path for path in remote.rglob("*") if path.suffix in (".hdf5", ".pt", ".ckpt")]
     assert {path.relative_to(remote).parts[0] for path in here} == {"cache"}
     listing = aframe("status", str(remote))

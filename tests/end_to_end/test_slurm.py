@@ -116,7 +116,7 @@ def python_of(number: int, directory: Path) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             variables = (path / "environ").read_bytes()
-            if f"SLURM_JOB_ID={number}".encode() in variables and b"law.cli" in (path / "cmdline").read_bytes():
+            if f"SLURM_JOB_ID={number}".encode() in variables and b"law_start" in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
         except OSError:
             continue

@@ -98,7 +98,7 @@ def test_keeps_a_log_of_all_that_it_prints_and_says_that_it_has_ended(whole_run:
     assert "aframe.pipelines.sandbox.Sandbox" in head
     printed = (whole_run / "output.txt").read_text().splitlines()
     assert sorted(line.split(" ", 2)[2] for line in logged) == sorted(printed)
-    [told] = activity.read(storage.glob(f"{whole_run}/results/activity/*.json"))
+    [told] = activity.read(storage.glob(f"{whole_run}/results/activity", "*.json"))
     assert (told.task, told.state, told.log) == ("run", "ended", str(log))
 
 

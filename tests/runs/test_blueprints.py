@@ -173,7 +173,7 @@ def test_chosen_times_and_detectors_of_local_files(tmp_path: Path) -> None:
         ("--ifos H1", "--ifos H1: give two or more detectors, each once, as H1,L1"),
         ("--ifos H1,H1", "give two or more detectors, each once"),
         ("--start 1240000000 --stop 1241000000 --ifos H1,LL1", r"not of LL1 \(did you mean 'L1'\?\)"),
-        ("--frames nowhere", "--frames .*nowhere is no directory: give one that holds .hdf5 or .gwf"),
+        ("--frames nowhere", "--frames .*nowhere holds no .hdf5, .h5, .hdf, .gwf file: give another directory"),
         ("--frames . --observing-run O1", "--frames and --observing-run: the strain is either local or open data"),
         ("--s3-bucket my-bucket/run", "--s3-bucket my-bucket/run is no s3://bucket/prefix"),
         ("--s3-bucket s3://My_Bucket/run", "is no s3://bucket/prefix: a bucket's name has 3 to 63 lower-case"),

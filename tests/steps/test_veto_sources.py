@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ IFOS = ("H1", "L1")
 
 
 def configuration(directory: Path, keys: str, source: str = "source = simulated") -> Config:
-    """The demo's configuration with vetoes."""
+    """The demo's configuration with vetoes, of the first ten minutes of GPS time."""
     text = (Path(aframe.__file__).parent / "pipelines" / "sandbox" / "demo.cfg").read_text()
     assert text.count("source = simulated") == 1
+    for key, time in (("train_start", 0), ("train_stop", 50), ("test_stop", 600)):
+        text = re.sub(rf"^{key} = \d+", f"{key} = {time}", text, flags=re.MULTILINE)
     path = directory / "run" / "run.cfg"
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{text.replace('source = simulated', source)}\n[luigi_vetoes]\n{keys}\n")

@@ -1,6 +1,7 @@
 import gzip
 import json
 import math
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -76,6 +77,16 @@ def test_segments_in_a_ligolw_document(tmp_path: Path, name: str) -> None:
     assert active_segments([any_version], path, 0.0, 1.0) == {any_version: [span(10, 30)]}
     with pytest.raises(DataError, match=r"no segments of L1:DCH-THUNDER:1, H1:DCH-THUNDER:2: add files"):
         active_segments([TRUCK, Flag("L1", "DCH-THUNDER", 1), Flag("H1", "DCH-THUNDER", 2)], path, 0.0, 1.0)
+
+
+def test_flags_without_a_version(tmp_path: Path) -> None:
+    """PyCBC leaves the version empty."""
+    path = write_flags(tmp_path / "flags.xml", {THUNDER: [(10, 20)], TRUCK: [(30, 40)]})
+    text = re.sub(r'("DCH-\w+",)\d', r"\1", Path(path).read_text())
+    Path(path).write_text(text)
+    thunder, truck = (Flag(flag.ifo, flag.name, 0) for flag in (THUNDER, TRUCK))
+    assert read_flags(path) == {thunder: [span(10, 20)], truck: [span(30, 40)]}
+    assert active_segments([THUNDER], path, 0.0, 1.0) == {THUNDER: [span(10, 20)]}
 
 
 def test_a_directory_with_a_file_for_each_flag(tmp_path: Path) -> None:

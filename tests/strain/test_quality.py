@@ -5,11 +5,10 @@ import h5py
 import numpy as np
 import pytest
 
-from aframe.errors import DataError, StorageError
+from aframe.errors import DataError
 from aframe.strain import segments as segments_module
 from aframe.strain.quality import (
     read_bits,
-    read_event_times,
     read_gates,
     read_list,
     unset_in_files,
@@ -60,6 +59,24 @@ def test_malformed_gates_are_named_by_file_and_line(tmp_path: Path, line: str) -
     path.write_text(f"90 1 0.5\n{line}\n")
     with pytest.raises(DataError, match=f"^{path}, line 2: '{line}' is no gate: expected 'centre half-width taper'"):
         read_gates(str(path))
+
+
+def test_gates_in_other_forms(tmp_path: Path) -> None:
+    path = tmp_path / "gates.txt"
+    for text in ("100,1,0.5\n", "# t\thw\tpad\n100\t1\t0.5\n", "time half_width taper\n100 1 0.5\n",
+                 "taper;half-width;GPS\r\n0.5;1;100\r\n"):  # fmt: skip
+        path.write_text(text)
+        assert read_gates(str(path)) == [Segment(98.5, 101.5)]
+    for text in ("1262304100 1262304101 0.25", "100.5 250 250"):  # start, stop and padding; milliseconds
+        path.write_text(text)
+        with pytest.raises(
+            DataError, match=r"line 1: .* is a gate of .* s: expected .*no start, stop and padding, nor mill"
+        ):
+            read_gates(str(path))
+    for text in ("start stop pad\n100 101 0.5\n", "100,5 0,25 0,25\n", "x y z\n"):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"gates\.txt, line 1: .*: expected 'centre half-width taper'"):
+            read_gates(str(path))
 
 
 def test_the_segment_lists_of_s6(data_directory: Path) -> None:
@@ -146,29 +163,3 @@ def test_bits_from_timelines(monkeypatch: pytest.MonkeyPatch) -> None:
     unset = unset_in_timeline(["CBC_CAT2"], ["H1", "L1"], needed)
     assert unset == {("H1", "CBC_CAT2"): [], ("L1", "CBC_CAT2"): [Segment(1002.0, 1002.5)]}
     assert asked == [("H1_CBC_CAT2", 1000, 1009), ("L1_CBC_CAT2", 1000, 1009)]
-
-
-def test_times_of_known_events(tmp_path: Path, data_directory: Path) -> None:
-    times = read_event_times(str(data_directory / "catalog/gwosc_event_versions.csv"))
-    assert 1126259462.4 in times
-    assert len(times) > 90
-    path = tmp_path / "events.txt"
-    path.write_text("# GPS s\n1126259462.4\n\n1187008882.4  # a neutron star\n")
-    assert read_event_times(str(path)) == [1126259462.4, 1187008882.4]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("1126259462.4\nGW170817\n", "line 2: 'GW170817'"),
-        ("name,gps\nGW1,1\nGW2\n", "line 3: 'GW2'"),
-        ("inf\n", "line 1"),
-    ],
-)
-def test_malformed_times_are_named_by_file_and_line(tmp_path: Path, text: str, line: str) -> None:
-    path = tmp_path / "events.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=f"^{path}, {line}.* has no GPS time"):
-        read_event_times(str(path))
-    with pytest.raises(StorageError, match="is no text file"):
-        read_event_times(str(tmp_path))

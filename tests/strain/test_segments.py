@@ -72,7 +72,7 @@ def test_columns(tmp_path, row):
     assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
 
 
-@pytest.mark.parametrize("row", ["10", "a b", "20 10", "10 20 11", "0 10 20 9", "1 2 3 4 5", "10 nan", "10 10"])
+@pytest.mark.parametrize("row", ["10", "a b", "20 10", "10 20 11", "0 10 20 9", "1 2 3 4 5", "10 nan", "10 20 x"])
 def test_malformed_rows_are_named_by_file_and_line(tmp_path, row):
     path = tmp_path / "bad.txt"
     path.write_text(f"1 2\n{row}\n")
@@ -80,11 +80,37 @@ def test_malformed_rows_are_named_by_file_and_line(tmp_path, row):
         segments.read_segments(str(path))
 
 
-def test_overlapping_rows_and_missing_files_are_refused(tmp_path):
+def test_a_list_in_other_forms(tmp_path):
+    path = tmp_path / "segments.txt"
+    for text in (
+        "10,20\n30,40\n",
+        "start,stop,duration\n10,20,10\n30,40,10\n",
+        ",GPS start,GPS end\r\n0,10,20\r\n1,30,40\r\n",
+        "\ufeff30\t40.000\n10.0 20 # first\n",
+        "start_time;end_time\n1e1;2e1\n30;40\n",
+        '{"id": "H1_DATA", "segments": [[10, 20], [30, 40]]}',
+        '{"active": [[30, 40], [10, 20]], "known": [[0, 50]]}',
+        "0 10 20 10.4\n1 25 25 0\n2 30 40 9.5\n",
+        "1980-01-06T00:00:10,1980-01-06 00:00:20\n1980-01-06T00:00:30,1980-01-06T01:00:40+01:00\n",
+    ):
+        path.write_text(text, encoding="utf-8")
+        assert segments.read_segments(str(path)) == [Segment(10.0, 20.0), Segment(30.0, 40.0)]
+    for text in ("10,5 20,5\n", "10,5\t20,5\n", "10,5;20,5\n", "begins,ends\n10,20\n", "1980-01-06 1980-01-07\n"):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"segments\.txt, line 1: .*: expected 'start stop'"):
+            segments.read_segments(str(path))
+
+
+def test_overlapping_rows_are_united_with_a_note(source, tmp_path, capsys):
     path = tmp_path / "overlap.txt"
-    path.write_text("10 20\n0 11\n")
-    with pytest.raises(DataError, match=r"overlap\.txt, line 1: .*merge"):
-        segments.read_segments(str(path))
+    path.write_text("10 20\n0 11\n20 30\n")
+    settings = source(segments=str(path), min_duration=1.0, max_duration=100.0)
+    for _ in range(2):
+        assert segments.analysable(settings, 0.0, 100.0) == [Segment(0.0, 30.0)]
+    assert capsys.readouterr().err == f"note: segments in {path} overlap, by 1 s in all: they are united\n"
+    path.write_text("20 30\n10 20\n")
+    assert segments.analysable(settings, 0.0, 100.0) == [Segment(10.0, 30.0)]
+    assert not capsys.readouterr().err
     with pytest.raises(StorageError, match="does not exist"):
         segments.read_segments(str(tmp_path / "none.txt"))
 

@@ -102,6 +102,29 @@ def test_a_prior_file(tmp_path):
     ).all()
 
 
+@pytest.mark.parametrize(
+    ("value", "highest", "hubble_constant"),
+    [
+        ("bilby.gw.prior.UniformSourceFrame(0, 1)", 1.0, 67.74),
+        ("bilby.gw.prior.UniformSourceFrame(minimum=0, maximum=1)  # (comoving, and source time)", 1.0, 67.74),
+        ("bilby.gw.prior.UniformSourceFrame(\n    minimum=0,  # no (\n maximum=2 * 0.5,\n)", 1.0, 67.74),
+        ("bilby.gw.prior.UniformSourceFrame(0, 1, cosmology=FlatLambdaCDM(H0=50, Om0=0.3))", 1.0, 50.0),
+        ("bilby.gw.prior.UniformSourceFrame(0, 1, astropy.cosmology.FlatLambdaCDM(H0=50, Om0=0.3))", 1.0, 50.0),
+        ("bilby.gw.prior.UniformSourceFrame(0, 1, cosmology=dict(H0=50, Om0=0.3, Ode0=0.6))", 1.0, 50.0),
+        ("bilby.gw.prior.UniformSourceFrame(0, 1, cosmology='WMAP9')", 1.0, 69.32),
+        ("PowerLaw(2, 0.0, 0.5)\r", 0.5, None),
+    ],
+)
+def test_values_in_other_forms(tmp_path, value, highest, hubble_constant):
+    old = "PowerLaw(name='redshift', alpha=2, minimum=0.0, maximum=0.5)"
+    assert old in FILE
+    (tmp_path / "mine.prior").write_text("\ufeff" + FILE.replace(old, value), encoding="utf-8", newline="")
+    population = load_population("mine.prior", lambda path: str(tmp_path / path))
+    assert population.redshift_range == (0.0, highest)
+    cosmology = getattr(population.prior["redshift"], "cosmology", None)
+    assert (cosmology and cosmology.H0.value) == hubble_constant
+
+
 @pytest.mark.parametrize("name", ["precessing_spins_bbh.prior", "aligned_spins_bbh.prior"])
 def test_bilbys_own_prior_files(name):
     """Chirp mass, mass ratio and luminosity distance, with constraints on the component masses: all detector-frame."""
@@ -144,5 +167,7 @@ def test_what_is_no_population_is_refused_in_one_line(prior, words):
 
 def test_a_file_that_bilby_cannot_read_is_refused_in_one_line(tmp_path):
     (tmp_path / "mine.prior").write_text(FILE.replace("Cosine(", "Kosine("))
-    with pytest.raises(ConfigurationError, match=r"mine.prior cannot be read by bilby .*Kosine"):
+    with pytest.raises(
+        ConfigurationError, match=r"mine.prior, line 9: dec = Kosine.* cannot be read by bilby .*Kosine"
+    ):
         load_population("mine.prior", lambda path: str(tmp_path / path))

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import fsspec
 import onnxruntime
 
+from aframe import storage
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import check_identity
 from aframe.export.graphs import BLOCKS, WINDOWS
@@ -50,7 +50,7 @@ class OnnxScorer(ServedScorer):
                     "onnxruntime"
                 )
             providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in _available()]
-            with fsspec.open(path, "rb") as file:  # a local or s3 path
+            with storage.open_binary(path) as file:  # a local or s3 path
                 content = file.read()
             try:
                 self.sessions[ending] = onnxruntime.InferenceSession(content, self.options, providers=providers)

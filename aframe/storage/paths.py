@@ -1,0 +1,107 @@
+"""Paths and URLs: what a user's text names, and which files a directory or a pattern has."""
+
+import glob as standard
+import os
+import re
+import unicodedata
+from pathlib import Path
+from urllib.parse import unquote
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from aframe.errors import ConfigurationError, StorageError
+
+STORES = ("s3", "s3a")
+"""Schemes of S3 stores."""
+
+SCHEMES = (*STORES, "memory")
+"""Schemes of the stores that can be read and written. The last is fsspec's, of one process."""
+
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+"""Beginning of a URL. All else is a local path, with colons too."""
+
+LOCAL_URL = re.compile(r"file://(localhost)?(?=/)")
+"""Beginning of the URL of a local file."""
+
+for scheme in STORES:  # by name: the class is slow to import, and only S3 paths need it
+    fsspec.register_implementation(scheme, "aframe.storage.s3.ObjectStore", clobber=True)
+
+
+def is_remote(path: str) -> bool:
+    """Whether ``path`` is a URL (``s3://…``) and not a local path."""
+    return URL.match(str(path)) is not None
+
+
+def locate(text: str, directory: str = "") -> str:
+    """Convert the path that a user gives to one that can be opened. All options, keys and variables use it.
+
+    >>> locate("strain/12:30", "/data"), locate("file:///data/strain"), locate("s3://bucket/strain", "/data")
+    ('/data/strain/12:30', '/data/strain', 's3://bucket/strain')
+
+    Args:
+        text: Local path, in which ``~`` is a home directory, or URL. ``file://`` begins a local path.
+        directory: Directory at which a relative path starts. By default this process's.
+
+    Raises:
+        ConfigurationError: If the text cannot be in a file of a run: it is no UTF-8, or has a control character.
+    """
+    text = os.fspath(text)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ConfigurationError(f"{text!r} is not UTF-8, or has a control character: rename it")
+    if LOCAL_URL.match(text):
+        bare = LOCAL_URL.sub("", text)
+        return bare if os.path.exists(bare) else unquote(bare)
+    return text if is_remote(text) else os.path.join(directory, os.path.expanduser(text))
+
+
+def filesystem_of(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """File system of a path, and the path in it.
+
+    Raises:
+        StorageError: If it is a URL of a store that cannot be read.
+    """
+    url = URL.match(str(path))
+    if url is None:
+        return LocalFileSystem(), os.path.abspath(path)
+    if url[1] not in SCHEMES:
+        raise StorageError(f"{path} is no local path and no s3://bucket/key: give one of these")
+    filesystem = fsspec.filesystem(url[1])
+    return filesystem, str(filesystem._strip_protocol(str(path)))
+
+
+def glob(directory: str, *names: str) -> list[str]:
+    """Sorted paths in a directory that match a pattern. Remote paths include their scheme.
+
+    Args:
+        directory: Local or remote directory. Nothing in it is a pattern.
+        *names: Patterns of the names of subdirectories and the file.
+    """
+    filesystem, inner = filesystem_of(directory)
+    pattern = "/".join(names)
+    if not is_remote(directory):
+        matches = standard.glob(pattern, root_dir=inner, recursive=True, include_hidden=True)
+        return sorted(os.path.join(inner, name) for name in matches)
+    paths = filesystem.glob(f"{standard.escape(inner.rstrip('/'))}/{pattern}")
+    return sorted(filesystem.unstrip_protocol(path) for path in paths)
+
+
+def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Sorted paths of the files with certain suffixes that a path names.
+
+    Args:
+        place: File, directory or pattern such as ``data/*.hdf5``. A path that exists, or a part that does, is no
+            pattern.
+        suffixes: Suffixes of the files, such as ``.hdf5``, in small letters. Capitals in names do not matter.
+    """
+    filesystem, inner = filesystem_of(place)
+    if filesystem.isdir(inner):
+        paths = glob(place, "*")
+    elif filesystem.exists(inner):
+        paths = [str(place)]
+    elif is_remote(place):
+        paths = [filesystem.unstrip_protocol(path) for path in filesystem.glob(inner)]
+    else:
+        parent = next(path for path in Path(inner).parents if path.exists())
+        paths = glob(str(parent), *Path(inner).relative_to(parent).parts)
+    return sorted(path for path in paths if path.lower().endswith(suffixes))

@@ -1,0 +1,129 @@
+"""Read bilby's prior files, and find the line that bilby cannot read.
+
+bilby reads a file line by line. Here Python's parser finds the values, so they may have comments behind them and take
+several lines. Four forms that bilby's files do not have are rewritten: arguments without names, no arguments at all, a
+cosmological prior without its own name, and the call of a cosmology, which is a dictionary for bilby.
+"""
+
+import ast
+import inspect
+import os
+import warnings
+from importlib import import_module
+from typing import Any
+
+from bilby.core.prior import PriorDict
+from bilby.gw.prior import DEFAULT_PRIOR_DIR, BBHPriorDict, Cosmological
+
+from aframe import storage
+from aframe.errors import ConfigurationError, StorageError
+from aframe.waveforms.parametrisations import with_all_masses
+
+COSMOLOGIES = ("dict", "FlatLambdaCDM", "LambdaCDM")
+"""Calls that become a dictionary, from which bilby makes the cosmology."""
+
+
+def read_prior_file(prior: str, path: str) -> BBHPriorDict:
+    """Read a prior file.
+
+    Args:
+        prior: Name of the file, for error messages, or its name in bilby's collection.
+        path: Path of the file.
+
+    Raises:
+        ConfigurationError: If the file does not exist, or with the line that cannot be read.
+    """
+    file = path if os.path.exists(path) else os.path.join(DEFAULT_PRIOR_DIR, prior)
+    if not os.path.exists(file):
+        raise ConfigurationError(f"prior = {prior}: neither {path} nor a file of bilby's collection exists")
+    try:
+        text = storage.read_text(file)
+    except StorageError as error:
+        raise ConfigurationError(f"prior = {prior}: {error}") from None
+    lines = _values(prior, text)
+    values = {name: value for name, (_, value) in lines.items()}
+    try:
+        return BBHPriorDict(dictionary=dict(values), conversion_function=with_all_masses)
+    except Exception as error:
+        for name, (line, value) in lines.items():
+            problem = _problem(name, value)
+            if problem:
+                place = f"prior = {prior}, line {line}: {name} = {shortened(value, 120)}"
+                raise ConfigurationError(
+                    f"{place} cannot be read by bilby ({problem}): mend the line, see docs/priors.md"
+                ) from error
+        raise ConfigurationError(
+            f"prior = {prior} cannot be read by bilby ({one_line(error)}): mend the file"
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """Class and message of an exception in one line."""
+    return f"{type(error).__name__}: {shortened(' '.join(str(error).split()), 300)}"
+
+
+def shortened(text: str, length: int) -> str:
+    """Shorten a text to ``length`` characters and an ellipsis."""
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def _problem(name: str, value: str) -> str:
+    """Why bilby cannot read a value. Empty if it can."""
+    try:
+        PriorDict({name: value})
+    except Exception as error:
+        return one_line(error)
+    return ""
+
+
+def _values(prior: str, text: str) -> dict[str, tuple[int, str]]:
+    """Line and value of each parameter, the value in bilby's form."""
+    lines = text.splitlines()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes in labels
+            statements = ast.parse("\n".join(map(str.strip, lines))).body
+    except SyntaxError as error:
+        raise ConfigurationError(f"prior = {prior}, line {error.lineno}: {error.msg}: mend the line") from None
+    values = {}
+    for statement in statements:
+        if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
+            written = shortened(lines[statement.lineno - 1].partition("=")[0].strip(), 40)
+            raise ConfigurationError(
+                f"prior = {prior} is no prior file: {written!r} is no name; give lines such as "
+                "mass_1 = Uniform(minimum=5, maximum=100), see docs/priors.md"
+            )
+        name = statement.targets[0].id
+        if isinstance(statement.value, ast.Call):
+            _rewrite(name, statement.value)
+        values[name] = statement.lineno, ast.unparse(statement.value)
+    return values
+
+
+def _rewrite(name: str, call: ast.Call) -> None:
+    """Change the call of a prior to the form that bilby reads."""
+    kind = _class_of(ast.unparse(call.func))
+    if kind is not None and call.args:
+        names = list(inspect.signature(kind).parameters)
+        call.keywords = [ast.keyword(n, v) for n, v in zip(names, call.args, strict=False)] + call.keywords
+        call.args = []
+    is_nameless = all(word.arg != "name" for word in call.keywords)
+    if kind is not None and is_nameless and (issubclass(kind, Cosmological) or not call.keywords):
+        call.keywords.append(ast.keyword("name", ast.Constant(name)))
+    for word in call.keywords:
+        value = word.value
+        if word.arg != "cosmology" or not isinstance(value, ast.Call) or value.args:
+            continue
+        if ast.unparse(value.func).rpartition(".")[2] in COSMOLOGIES:
+            keys: list[ast.expr | None] = [ast.Constant(each.arg) for each in value.keywords]
+            word.value = ast.Dict(keys, [each.value for each in value.keywords])
+
+
+def _class_of(path: str) -> Any:
+    """Class of a prior by its path, which for bilby.core's is its name. None if it does not exist."""
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(import_module(module or "bilby.core.prior"), name, None)
+    except ImportError:
+        return None
+    return kind if isinstance(kind, type) else None

@@ -1,0 +1,58 @@
+"""Paths that exist are never patterns, URLs or variables."""
+
+from pathlib import Path
+
+import pytest
+
+from aframe import storage
+from aframe.errors import ConfigurationError, StorageError
+
+NAMES = ("12:30", "a::b", "file:x", "[v2]", "what?", "st*r", "O3 #2", "back`tick", "é", "$HOME", "100%")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_that_exists_is_no_pattern_and_no_url(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for directory in (name, "v", "star"):
+        Path(directory).mkdir(exist_ok=True)
+        storage.write_text(f"{directory}/{name}.txt", directory)
+    assert not storage.is_remote(name)
+    assert storage.exists(f"{name}/{name}.txt")
+    assert storage.read_text(storage.locate(f"{name}/{name}.txt")) == name
+    expected = [str(tmp_path / name / f"{name}.txt")]
+    assert storage.glob(name, "*.txt") == storage.files_in(name, (".txt",)) == expected
+    assert storage.files_in(f"{name}/*.t?t", (".txt",)) == expected
+    assert storage.files_in(f"{name}/{name}.txt", (".txt",)) == [f"{name}/{name}.txt"]
+    assert storage.files_in(f"{name}/{name}.txt", (".gwf",)) == storage.files_in(f"{name}/none", (".txt",)) == []
+
+
+def test_texts_of_a_user_become_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "a%20b").mkdir()
+    assert storage.locate("~/strain", "/run") == "/home/me/strain"
+    assert storage.locate("../strain", "/run") == "/run/../strain"
+    assert storage.locate("file:///data/O3%202", "/run") == storage.locate("file://localhost/data/O3 2") == "/data/O3 2"
+    assert storage.locate(f"file://{tmp_path}/a%20b") == f"{tmp_path}/a%20b"
+    assert storage.locate("s3://bucket/x", "/run") == "s3://bucket/x"
+    assert storage.locate("") == ""
+
+
+@pytest.mark.parametrize("text", ["no utf-8 \udcff", "two\nlines", "a\tb"])
+def test_what_no_file_of_a_run_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not UTF-8, or has a control character: rename it"):
+        storage.locate(text)
+
+
+def test_other_stores_are_refused() -> None:
+    with pytest.raises(StorageError, match=r"gs://bucket/x is no local path and no s3://bucket/key"):
+        storage.exists("gs://bucket/x")
+
+
+def test_remote_directories_are_no_patterns() -> None:
+    for directory in ("memory://paths/[v2]", "memory://paths/v"):
+        storage.write_text(f"{directory}/a.txt", "")
+    assert storage.glob("memory://paths/[v2]", "*.txt") == ["memory:///paths/[v2]/a.txt"]
+    assert storage.files_in("memory://paths/[v2]", (".txt",)) == ["memory:///paths/[v2]/a.txt"]
+    assert storage.files_in("memory://paths/?/*.txt", (".txt",)) == ["memory:///paths/v/a.txt"]

@@ -1,0 +1,83 @@
+"""Lists in the forms that GWOSC, gwpy, pandas and spreadsheets write."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aframe.errors import DataError, StorageError
+from aframe.strain.lists import read_events, read_listing
+
+FORMS = {
+    "a list": "# GPS s\n1262304100.5\n\n1262304200.25  # a neutron star\n",
+    "times and names": "1262304100.5\tGW 1\n1262304200.25\tGW 2\n",
+    "numbered rows": "0,1262304100.5\n1,1262304200.25\n",
+    "a table": "name,gps\nGW1,1262304100.5\nGW2,1262304200.25\n",
+    "GWOSC's table": "id,commonName,version,catalog.shortName,GPS,mass_1_source\nGW1-v3,GW1,3,GWTC-1,1262304100.5,35\n"
+    "GW2-v1,GW2,1,GWTC-1,1262304200.25,\n",
+    "quotes": '"name","gps","description"\n"GW1","1262304100.5","loud # 1, see note"\n"GW2",1262304200.25,""\n',
+    "semicolons": "name;gps;far\r\nGW1;1262304100.5;0,1\r\nGW2;1262304200.25;\r\n",
+    "tabs": "\ufeffevent name\tgps time (s)\nGW 1\t1262304100.5\nGW 2\t1262304200.25\n",
+    "an index": ",name,time\n0,GW1,1262304100.5\n1,GW2,1262304200.25\n,,\n",
+    "UTC": "name,gps\nGW1,2020-01-06T00:01:22.5\nGW2,2020-01-06 01:03:02.25+01:00\n",
+    "JSON": '{"events": {"GW1-v1": {"commonName": "GW1", "GPS": 1262304100.5}, "GW2-v1": {"GPS": 1262304200.25}}}',
+    "rows of JSON": '{"results": [{"name": "GW1", "gps": 1262304100.5}, {"name": "GW2", "gps": 1262304200.25}]}',
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_of_events(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(FORMS[form], encoding="utf-8", newline="")
+    events = read_events(str(path))
+    assert [time for _, time in events] == [1262304100.5, 1262304200.25]
+    assert events[0][0] in ({""} if form in ("a list", "numbered rows") else {"GW1", "GW 1"})
+
+
+def test_the_table_of_gwosc(data_directory: Path) -> None:
+    events = read_events(str(data_directory / "catalog/gwosc_event_versions.csv"))
+    assert ("GW150914", 1126259462.4) in events
+    assert len(events) > 90
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("1126259462.4\nGW170817\n", "line 2: 'GW170817'"),
+        ("name,gps\nGW1,1\nGW2\n", "line 3: 'GW2'"),
+        ("name,gps\nGW1,1\nGW2,\n", "line 3: 'GW2 '"),
+        ("name;gps\nGW1;1262304100,4\n", "line 2: 'GW1 1262304100,4'"),
+        ("1262304100,4\n", "line 1: '1262304100 4'"),
+        ("GW1 2020-01-06 00:01:22\n", "line 1: 'GW1 2020-01-06 00:01:22'"),
+        ("name,when\nGW1,1\n", "line 1: 'name when'"),
+        ("inf\n", "line 1"),
+        ("gps\n2020-13-06T00:01:22\n", "line 2"),
+        ('{"events": {"GW1": {"snr": 8}}}', "row 0: 'snr'"),
+    ],
+)
+def test_malformed_times_are_named_by_file_and_line(text: str, place: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"^{path}, {re.escape(place)}.* has no GPS time"):
+        read_events(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('name,gps\n"GW1,1\n', "line 2: a quote is not closed"),
+        ('{"segments": [[1, 2]', "is no JSON"),
+        ('{"strain": 3}', "has no segments and no events, as GWOSC's JSON has"),
+    ],
+)
+def test_other_texts_are_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=reason):
+        read_listing(str(tmp_path / "list.csv"))
+    with pytest.raises(StorageError, match="is no text file"):
+        read_listing(str(tmp_path))
+
+
+def test_an_empty_list_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("# seg start stop duration\n\n")
+    assert read_listing(str(tmp_path / "list.csv")).rows == read_events(str(tmp_path / "list.csv")) == []

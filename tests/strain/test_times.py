@@ -1,0 +1,45 @@
+"""Times of lists are those of the data."""
+
+import pytest
+
+from aframe.errors import ConfigurationError, DataError
+from aframe.strain.times import check_listed, gps_of, is_plausible
+
+DATA = (1262304000.0, 1262312192.0)
+
+
+def test_times_are_gps_or_utc() -> None:
+    assert gps_of("1187008882.4") == 1187008882.4
+    assert gps_of("2017-08-17T12:41:04") == gps_of("2017-08-17T14:41:04+02:00") == 1187008882
+    assert gps_of(" 2017-08-17 ") == 1187008882 - 12 * 3600 - 41 * 60 - 4
+    for word in ("yesterday", "-5", "2017-13-01", ""):
+        with pytest.raises(ConfigurationError, match=r"is no time: give GPS seconds, as .*, or UTC"):
+            gps_of(word)
+
+
+def test_plausible_times_are_those_of_detectors() -> None:
+    assert all(map(is_plausible, (931035615.0, 1126259462.4, 1422118818.0)))
+    assert not any(map(is_plausible, (0.0, 1126259.4, 1126259462400.0, 2457279.9, 57279.4)))
+
+
+def test_lists_of_the_time_of_the_data_pass() -> None:
+    check_listed("gates = x.txt", [(1238166018.0, 1238166019.0), (1269363610.0, 1269363618.0)], DATA, "mend it")
+    check_listed("gates = x.txt", [(DATA[1], DATA[1] + 1)], DATA, "mend it")
+    check_listed("gates = x.txt", [(10.0, 20.0)], (0.0, 100.0), "mend it")
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (1262304100500.0, "^gates = x.txt has the time 1262304100500, in the year 41980: give GPS seconds, not milli"),
+        (1578268882000.0, "has the time 1578268882000, in the year 51993"),
+        (2458854.5, "has the time 2458854.5, in the year 1980"),
+        (
+            940000000.0,
+            r"^gates = x.txt is of 940000000 to 940000001 \(GPS s, 2009\), the data are of 1262304000 to 1262",
+        ),
+    ],
+)
+def test_lists_of_other_times_are_refused(time: float, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check_listed("gates = x.txt", [(time, time + 1)], DATA, "mend it")

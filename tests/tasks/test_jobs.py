@@ -1,0 +1,62 @@
+"""Batch systems that fail for a while, by stand-ins for their commands."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from aframe.batch import htcondor, slurm
+from aframe.errors import BatchError
+from aframe.tasks import jobs
+from aframe.tasks.jobs import ask, ask_patiently
+
+TIMED_OUT = "slurm_load_jobs error: Socket timed out on send/recv operation"
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses between questions, which take no time."""
+    taken: list[float] = []
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append))
+    return taken
+
+
+def program(directory: Path, *answers: str) -> list[str]:
+    """A program that runs one of some lines of shell after the other, and the last one from then on."""
+    cases = "".join(f"{number}) {answer};;\n" for number, answer in enumerate(answers[:-1], 1))
+    count = f"echo >> {directory}/calls\ncase $(wc -l < {directory}/calls) in"
+    path = directory / "squeue"
+    path.write_text(f"#!/bin/bash\n{count}\n{cases}*) {answers[-1]};;\nesac\n")
+    path.chmod(0o755)
+    return [str(path)]
+
+
+@pytest.fixture
+def failure() -> str:
+    return f"echo '{TIMED_OUT}' >&2; exit 1"
+
+
+def test_a_batch_system_that_fails_for_a_while_is_asked_again(
+    tmp_path: Path, pauses: list[float], failure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = program(tmp_path, failure, failure, "echo 'sched: a warning'; echo '8|a-job'")
+    assert ask_patiently(lambda: slurm.names(ask(command))) == {"a-job": 8}
+    assert pauses == [1.0, 2.0]
+    assert capsys.readouterr().err == f"note: {command[0]} failed: {TIMED_OUT}: asking again for up to 3600 s\n"
+
+
+def test_a_batch_system_that_never_answers_ends_the_run(tmp_path: Path, pauses: list[float], failure: str) -> None:
+    command = program(tmp_path, failure)
+    with pytest.raises(BatchError, match=f"squeue failed: {TIMED_OUT}"):
+        ask_patiently(lambda: ask(command))
+    assert pauses[-1] == max(pauses) == 60.0
+    assert 3500 < sum(pauses) <= 3600
+
+
+def test_a_cut_answer_of_htcondor_is_asked_for_again(tmp_path: Path, pauses: list[float]) -> None:
+    ad = '[{"ClusterId": 3, "ProcId": 0}]'
+    command = program(
+        tmp_path, f"echo '{ad[:9]}'", "echo '[ '", "echo '-- Failed to fetch ads'", f"echo 'WARNING: x'; echo '{ad}'"
+    )
+    assert ask_patiently(lambda: htcondor.advertised(ask(command))) == {"3.0": {"ClusterId": 3, "ProcId": 0}}
+    assert len(pauses) == 3

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from aframe.train.checkpoints import WholeCheckpoints, resumable
+
+
+def damage(path: Path, kind: str) -> None:
+    """Damage a file as full disks and lost machines do."""
+    size = path.stat().st_size
+    path.write_bytes({"half": path.read_bytes()[: size // 2], "empty": b"", "garbage": b"\x93" * size}[kind])
+
+
+@pytest.mark.parametrize("kind", ["half", "empty", "garbage"])
+def test_the_checkpoint_before_a_damaged_one_continues(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last, before = tmp_path / "last.ckpt", tmp_path / "before.ckpt"
+    assert resumable(str(tmp_path), is_told=True) is None
+    for step in (1, 2, 3):
+        WholeCheckpoints().save_checkpoint({"global_step": step}, last)
+    assert [torch.load(path, weights_only=True)["global_step"] for path in (last, before)] == [3, 2]
+    assert resumable(str(tmp_path), is_told=True) == str(last)
+    assert not capsys.readouterr().err
+    damage(last, kind)
+    assert resumable(str(tmp_path), is_told=True) == str(before)
+    assert capsys.readouterr().err.startswith(f"note: {last} is damaged (")
+    damage(before, kind)
+    assert resumable(str(tmp_path), is_told=False) is None
+    assert not capsys.readouterr().err
+    assert resumable(str(tmp_path), is_told=True) is None
+    assert capsys.readouterr().err.endswith("): training starts at the beginning\n")
