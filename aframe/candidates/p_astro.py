@@ -111,6 +111,10 @@ class Mixture:
 
     def background_density(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
         """Expected noise events per unit of the statistic during the observation."""
+        return np.exp(self._log_background_density(statistic))
+
+    def _log_background_density(self, statistic: Array) -> Array:
+        """Logarithm of that. Far above the loudest event, the density itself is too small for a number."""
         tail, x = self.tail, np.asarray(statistic, dtype=np.float64)
         join: float = self.background.statistics[-2 * tail.number - 1].item()
         gap = tail.threshold - join
@@ -119,26 +123,32 @@ class Mixture:
         with np.errstate(divide="ignore"):
             kernel = np.log(np.where(share < 1, self._noise(x), 1.0))
         fitted = np.log(at_threshold) - (x - tail.threshold) / tail.scale
-        return np.asarray(np.exp(np.where(share > 0, (1 - share) * kernel + share * fitted, kernel)))
+        return np.asarray(np.where(share > 0, (1 - share) * kernel + share * fitted, kernel))
 
     def log_ratio(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
         """Natural logarithm of λ_f / λ_b at the reference rate.
 
-        The ratio is constant beyond its maximum above the floor, so that a louder event is never less likely a signal.
+        Above the floor, a louder event is never less likely a signal: the ratio is at least that of quieter events.
         Below the floor, the ratio does not exceed its value at the floor.
         """
-        x = np.clip(np.asarray(statistic, dtype=np.float64), self.background.statistics[0], self._loudest)
-        ratio = self._log_ratio(x)
-        return np.asarray(np.where(x < self.floor, np.minimum(ratio, self._log_ratio(np.array([self.floor]))), ratio))
+        grid, highest = self._highest
+        x = np.clip(np.asarray(statistic, dtype=np.float64), self.background.statistics[0], grid[-1])
+        below = np.minimum(self._log_ratio(x), highest[0])
+        return np.asarray(np.where(x < self.floor, below, np.interp(x, grid, highest)))
 
     def _log_ratio(self, x: Array) -> Array:
+        signals, noise = self.foreground_density(x), self._log_background_density(x)
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.foreground_density(x)) - np.log(self.background_density(x)))
+            return np.log(signals) - np.where(signals > 0, noise, 0.0)
 
     @functools.cached_property
-    def _loudest(self) -> float:
-        grid = np.linspace(self.floor, max(self.floor, float(self.foreground.statistic.max())), 2000)
-        return float(grid[self._log_ratio(grid).argmax()])
+    def _highest(self) -> tuple[Array, Array]:
+        """Statistics from the floor to the loudest injection, and the largest ratio up to each."""
+        loudest = max(self.floor, float(self.foreground.statistic.max()))
+        even = np.linspace(self.floor, loudest, INTEGRATION_KNOTS)
+        grid = np.unique(np.concatenate([even, self.foreground.statistic, self.background.statistics]))
+        grid = grid[(grid >= self.floor) & (grid <= loudest)]
+        return grid, np.maximum.accumulate(self._log_ratio(grid))
 
     @functools.cached_property
     def _signals(self) -> Callable[[Array], Array]:

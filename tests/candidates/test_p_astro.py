@@ -117,6 +117,23 @@ def test_the_louder_is_no_less_a_signal_beyond_all_injections(searches: list[Mix
     assert (quiet <= quiet[-1]).all()
 
 
+def test_a_gap_between_loud_injections_is_no_reason_to_doubt_an_event() -> None:
+    search = densities(3)
+    loud = np.append(search.foreground.statistic, [60.0, 4000.0])  # a network without an upper end
+    expected = np.append(search.foreground.expected, search.foreground.expected[:2])
+    wide = mixture(Foreground(loud, expected), search.background, LIVETIME)
+    assert wide is not None
+    statistic = np.linspace(wide.floor, 5000.0, 20_000)
+    ratio = wide.log_ratio(statistic)
+    assert np.isfinite(ratio).all()
+    assert (np.diff(ratio) >= 0).all()
+    quiet = statistic < 8.0
+    signal, noise = (f(statistic[quiet]) for f in (wide.foreground_density, wide.background_density))
+    np.testing.assert_allclose(ratio[quiet], np.maximum.accumulate(np.log(signal / noise)), atol=0.05)
+    posterior = rate_posterior(ratio[:100], wide.expected_foreground, "lognormal", 0.27)
+    assert (posterior.p_astro(wide.log_ratio(np.array([20.0, 59.0, 300.0, 4000.0]))) > 0.99).all()
+
+
 def test_known_rate_is_the_ratio_of_densities() -> None:
     posterior = rate_posterior(np.array([0.0, 3.0]), 5.0, "lognormal", 0.0)
     ratio = np.array([-np.inf, np.log(1 / 9), 0.0, np.inf])
