@@ -161,6 +161,11 @@ COMMANDS = {
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/events.csv"),
         r"events\.csv is no HDF5 file: give a name that ends in \.hdf5",
     ),
+    "output that is an input": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/frames/H1.hdf5"),
+        r"--output \S+H1\.hdf5 is an input of this search and would be lost",
+    ),
     "page of events of another kind": (
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "{run}/events.pdf"),

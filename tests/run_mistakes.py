@@ -74,6 +74,11 @@ SIGNALS = {
         CHECK,
         r"table\.prior is no prior file: 'mass_1,mass_2' is no name; give lines such as",
     ),
+    "prior file with a parameter twice": (
+        file("own.prior", "a_1 = 0\nmass_1 = 30\na_1 = 0.5\n", cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r"own\.prior: a_1 is in lines 1 and 3: leave one of them out",
+    ),
     "prior file with a wrong line": (
         file(
             "own.prior",

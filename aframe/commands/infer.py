@@ -110,6 +110,7 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--top {options.top}: give at least 1")
     _check_outputs(options)
     model, paths = load(options.model), expand(options.strain)
+    _check_inputs_stay(options, paths)
     background = Background.read(options.background) if options.background else None
     preprocessing = model.preprocessing
     clustering = Clustering(
@@ -198,6 +199,23 @@ def _check_outputs(options: argparse.Namespace) -> None:
         reason = "" if storage.is_remote(path) else storage.why_not_written(directory, LEAST_FREE_BYTES_BEFORE_RUN)
         if reason:
             raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
+
+
+def _check_inputs_stay(options: argparse.Namespace, strain: Sequence[str]) -> None:
+    """Refuse an output that would replace an input.
+
+    Args:
+        options: Options of the command.
+        strain: Paths of the strain.
+
+    Raises:
+        ConfigurationError: If the table or the page is a file of the strain, the model or the background.
+    """
+    inputs = {os.path.realpath(path) for path in (*strain, options.model, options.background) if path}
+    for name in ("output", "page"):
+        path = getattr(options, name)
+        if path and os.path.realpath(path) in inputs:
+            raise ConfigurationError(f"--{name} {path} is an input of this search and would be lost: give another")
 
 
 def _window_lengths(options: argparse.Namespace, model: "Model") -> tuple[float, float]:

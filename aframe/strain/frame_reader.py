@@ -23,6 +23,9 @@ LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
 NO_SUCH_CHANNEL = "Wrong name"
 """What LAL says of a channel that a frame lacks. Of a damaged frame it says other things."""
 
+LARGEST_RATE_ERROR = 1e-6
+"""Largest relative difference between the sample rates of a file's frames, which is rounding."""
+
 READERS: Mapping[int, Any] = {
     lalframe.FRAMEU_FR_VECT_8R: lalframe.FrFileReadREAL8TimeSeries,
     lalframe.FRAMEU_FR_VECT_4R: lalframe.FrFileReadREAL4TimeSeries,
@@ -143,6 +146,10 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
         series = _series(opened, file, channel, k)
         if series is None:
             continue
+        if abs(series.deltaT * sample_rate - 1) > LARGEST_RATE_ERROR:
+            raise RuntimeError(
+                f"{channel} has {1 / series.deltaT:g} Hz in the frame at GPS {begin:.0f}, and {sample_rate:g} Hz before"
+            )
         first = round((float(series.epoch) - start) * sample_rate)
         part = series.data.data[max(0, -first) : max(0, size - first)]
         data[max(0, first) : max(0, first) + len(part)] = part

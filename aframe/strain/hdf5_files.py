@@ -19,6 +19,12 @@ TIMES = (("x0", "dx"), ("start_time", "delta_t"))
 GWOSC_STRAIN = "strain/Strain"
 """Dataset of GWOSC's files. Their other datasets are no strain."""
 
+LARGEST_TIME_ERROR = 1.0
+"""Largest difference between the times that a file says of its strain and those of the samples, s."""
+
+LARGEST_ROUGH_START = 2.0**24
+"""Largest time that single precision holds to a second, GPS s."""
+
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 """Errors of h5py at damaged bytes."""
 
@@ -87,6 +93,14 @@ def _gwosc_series(path: str, file: h5py.File, ifo: str | None) -> Series:
         raise DataError(
             f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC"
         )
+    said = {each: file["meta"][each][()] for each in ("GPSstart", "Duration") if f"meta/{each}" in file}
+    of_data = {"GPSstart": start, "Duration": len(dataset) * dataset.attrs["Xspacing"]}
+    for each, value in said.items():
+        if not abs(float(value) - float(of_data[each])) < LARGEST_TIME_ERROR:
+            raise DataError(
+                f"{path} contradicts itself: meta/{each} is {value}, and {GWOSC_STRAIN} has {of_data[each]}: "
+                "fetch it again"
+            )
     return _series(path, dataset, name, (start, dataset.attrs["Xspacing"]), (GWOSC_STRAIN,))
 
 
@@ -97,7 +111,7 @@ def _series_below(
     for key in group:
         try:
             item = group[key]
-        except KeyError:
+        except (KeyError, RuntimeError):  # the second where a link leads to itself
             link = group.get(key, getlink=True)
             if isinstance(link, h5py.HardLink):
                 raise
@@ -129,11 +143,14 @@ def _series(
 ) -> Series:
     try:
         start, step = (float(np.asarray(time).item()) for time in times)
+        is_rough = np.asarray(times[0]).dtype in (np.float16, np.float32) and start > LARGEST_ROUGH_START
         size = 0 if dataset.shape is None else int(np.prod(dataset.shape))
     except (TypeError, ValueError):
         start = step = np.nan
-        size = 0
+        size, is_rough = 0, False
     flaw = _flaw(dataset, start, step)
+    if not flaw and is_rough:
+        flaw = "begins at a GPS time in single precision, which is wrong by up to 32 s: write it as a double"
     if not flaw and ifo is None:
         flaw = NAMELESS
     recording = Recording(path, ifo or "", f"/{names[0]}", start, rate_of(step) if step > 0 else np.nan, size)

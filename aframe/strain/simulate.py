@@ -54,7 +54,7 @@ def load_asd(name_or_path: str) -> NoiseCurve:
         path = _bilby_curve(name_or_path)
     try:
         table = np.load(path) if path.suffix == ".npy" else _numbers(path).T
-        frequency, asd = np.asarray(table, dtype=np.float64)[:2]
+        frequency, asd = np.asarray(table, dtype=np.float64)
     except ValueError as error:
         raise DataError(
             f"{path} is no table of frequency and ASD ({error}): give two columns, Hz and 1/sqrt(Hz)"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,12 @@ def load(path: str) -> Model:
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
     try:
         with storage.open_binary(path) as stream:
+            damaged = zipfile.ZipFile(stream).testzip()  # torch does not look at the checksums
+            if damaged is not None:
+                raise zipfile.BadZipFile(damaged)
+            stream.seek(0)
             content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
-        version = content["format"]
+        version = dict(content)["format"]
     except Exception as error:
         kind = type(error).__name__
         raise StorageError(f"{path} is no model file, or a damaged one ({kind}): fetch it again") from None

@@ -85,7 +85,7 @@ def _values(prior: str, text: str) -> dict[str, tuple[int, str]]:
             statements = ast.parse("\n".join(map(str.strip, lines))).body
     except SyntaxError as error:
         raise ConfigurationError(f"prior = {prior}, line {error.lineno}: {error.msg}: mend the line") from None
-    values = {}
+    values: dict[str, tuple[int, str]] = {}
     for statement in statements:
         if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
             written = shortened(lines[statement.lineno - 1].partition("=")[0].strip(), 40)
@@ -94,6 +94,10 @@ def _values(prior: str, text: str) -> dict[str, tuple[int, str]]:
                 "mass_1 = Uniform(minimum=5, maximum=100), see docs/priors.md"
             )
         name = statement.targets[0].id
+        if name in values:
+            raise ConfigurationError(
+                f"prior = {prior}: {name} is in lines {values[name][0]} and {statement.lineno}: leave one of them out"
+            )
         if isinstance(statement.value, ast.Call):
             _rewrite(name, statement.value)
         values[name] = statement.lineno, ast.unparse(statement.value)

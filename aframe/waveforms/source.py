@@ -37,6 +37,33 @@ HOPELESS_DRAWS = 512
 """Number of draws without any waveform after which the generation fails."""
 
 
+LIMITS = {
+    "mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, np.inf),
+    "tilt_1": (0.0, np.pi), "tilt_2": (0.0, np.pi), "theta_jn": (0.0, np.pi), "dec": (-np.pi / 2, np.pi / 2),
+}  # fmt: skip
+"""Limits of parameters. Other angles are periodic, and waveform models refuse spins themselves."""
+
+
+def check_draws(columns: Columns) -> None:
+    """Refuse draws that no binary has, such as declinations in degrees.
+
+    Args:
+        columns: Draws, columns of shape (n,).
+
+    Raises:
+        ConfigurationError: The message names the parameter and a value.
+    """
+    for name, values in columns.items():
+        low, high = LIMITS.get(name, (-np.inf, np.inf))
+        is_wrong = ~(np.isfinite(values) & (values >= low) & (values <= high))
+        if is_wrong.any():
+            must = "finite numbers" if np.isinf(low) else f"from {low:.5g} to {high:.5g}"
+            raise ConfigurationError(
+                f"the prior draws {name} = {values[is_wrong][0]:.5g}, and it must be {must}: mend the prior (angles "
+                "are in radians)"
+            )
+
+
 @dataclass(frozen=True)
 class SignalSource:
     """Source of signals: population and waveform model.
@@ -70,9 +97,10 @@ class SignalSource:
         """Share of ``PROBES`` draws that the waveform model refuses. If it is positive, each draw is tested.
 
         Raises:
-            ConfigurationError: If the model does not support the population's spins.
+            ConfigurationError: If a draw is impossible, or the model does not support the population's spins.
         """
         probes = draw(self.population, PROBES, np.random.default_rng(0))
+        check_draws(probes)
         self.generator.check_spins(probes)
         return float(self.generator.refuses(probes, self.workers).mean())
 

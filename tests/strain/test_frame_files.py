@@ -69,6 +69,22 @@ def test_a_missing_frame_is_a_gap(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_rate_that_changes_between_frames_is_refused(tmp_path):
+    both = str(tmp_path / "both.gwf")
+    file = lalframe.FrameUFrFileOpen(both, "w")
+    for number, rate in enumerate((RATE, RATE // 2)):
+        frame = lalframe.FrameNew(lal.LIGOTimeGPS(START + 8 * number), 8.0, "LIGO", 0, number, 0)
+        series = lal.CreateREAL8TimeSeries(
+            "H1:STRAIN", lal.LIGOTimeGPS(START + 8 * number), 0.0, 1 / rate, lal.Unit("strain"), 8 * rate
+        )
+        series.data.data = NOISE[: 8 * rate]
+        lalframe.FrameAddREAL8TimeSeriesProcData(frame, series)
+        lalframe.FrameUFrameHWrite(file, frame)
+    del file
+    with pytest.raises(StorageError, match=r"H1:STRAIN has 256 Hz in the frame at GPS 1000000008, and 512 Hz before"):
+        read([(inventory(both)[0], 0, 16 * RATE)])
+
+
 def test_a_frame_that_is_there_twice(tmp_path):
     path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, ((0, 6), (4, 6), (6, 16)))
     (recording,) = inventory(path)

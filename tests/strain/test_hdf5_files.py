@@ -55,6 +55,31 @@ def test_links(tmp_path):
         listed(tmp_path / "links.h5")
 
 
+def test_a_link_to_itself_is_left_out(tmp_path):
+    with h5py.File(tmp_path / "links.h5", "w") as file:
+        put(file, "H1")
+        file["loop"] = h5py.SoftLink("/loop")
+    assert [r[1] for r in listed(tmp_path / "links.h5")] == ["/H1"]
+
+
+def test_a_start_in_single_precision_is_refused(tmp_path):
+    with h5py.File(tmp_path / "rough.h5", "w") as file:
+        put(file, "H1", start=np.float32(1126259446))
+    with pytest.raises(DataError, match="'H1' begins at a GPS time in single precision"):
+        listed(tmp_path / "rough.h5")
+
+
+@pytest.mark.parametrize(("name", "value"), [("GPSstart", START - 100), ("Duration", 16)])
+def test_a_file_that_contradicts_itself_is_refused(tmp_path, name, value):
+    with h5py.File(tmp_path / "gwosc.hdf5", "w") as file:
+        file["strain/Strain"] = NOISE
+        file["strain/Strain"].attrs.update({"Xstart": START, "Xspacing": 1 / RATE})
+        file["meta/Detector"], file["meta/GPSstart"], file["meta/Duration"] = "H1", START, 8
+        file[f"meta/{name}"][()] = value
+    with pytest.raises(DataError, match=rf"contradicts itself: meta/{name} is {value:.0f}"):
+        listed(tmp_path / "gwosc.hdf5")
+
+
 def test_a_spectrum_is_no_strain(tmp_path):
     path = str(tmp_path / "H1.h5")
     with h5py.File(path, "w") as file:

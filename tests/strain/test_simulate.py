@@ -83,6 +83,9 @@ def test_unknown_and_unusable_curves(tmp_path):
     (tmp_path / "words.txt").write_text("no numbers here\n")
     with pytest.raises(DataError, match="give two columns"):
         load_asd(str(tmp_path / "words.txt"))
+    (tmp_path / "three.txt").write_text("10 1e-22 2e-22\n20 1e-22 2e-22\n30 1e-22 2e-22\n")
+    with pytest.raises(DataError, match="give two columns"):
+        load_asd(str(tmp_path / "three.txt"))
     (tmp_path / "zero.txt").write_text("10 1e-22\n20 0\n")
     with pytest.raises(DataError, match="positive and finite"):
         load_asd(str(tmp_path / "zero.txt"))

@@ -104,6 +104,13 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(StorageError, match="damaged"):
             model.load(str(path))
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
+    with pytest.raises(StorageError, match=r"damaged one \(BadZipFile\)"):
+        model.load(str(path))
+    torch.save(torch.zeros(2), path)
+    with pytest.raises(StorageError, match="is no model file"):
+        model.load(str(path))
 
 
 def test_a_model_that_was_put_in_the_place_of_another_is_refused(tmp_path):

@@ -65,6 +65,21 @@ def test_what_cannot_have_waveforms_is_refused_beforehand(generator):
     SignalSource(aligned_spin_bbh(), replace(generator, approximant="IMRPhenomD"), 1).check()
 
 
+@pytest.mark.parametrize(
+    ("name", "prior", "message"),
+    [
+        ("dec", priors.Uniform(-90, 90), r"draws dec = \S+, and it must be from -1\.5708 to 1\.5708"),
+        ("redshift", priors.Uniform(-0.5, 0.5), r"draws redshift = -"),
+        ("a_1", priors.DeltaFunction(np.nan), r"draws a_1 = nan, and it must be finite"),
+        ("tilt_1", priors.Uniform(0, 180), r"draws tilt_1 = .*radians"),
+    ],
+)
+def test_draws_that_no_binary_has_are_refused_beforehand(generator, name, prior, message):
+    population = Population(priors.ConditionalPriorDict(dict(demo_bbh().prior) | {name: prior}), False)
+    with pytest.raises(ConfigurationError, match=message), np.errstate(all="ignore"):
+        SignalSource(population, generator, 1).check()
+
+
 def test_no_signals_are_an_empty_table(generator):
     table = whole(SignalSource(demo_bbh(), generator, 1), 0, 1)
     assert len(table) == 0
