@@ -44,7 +44,7 @@ def differences(first: Path | str, second: Path | str) -> list[str]:
     def both(name: str) -> tuple[str, str]:
         return storage.join(str(first), name), storage.join(str(second), name)
 
-    strain = storage.glob(storage.join(str(first), "*_data/background/*.hdf5"))
+    strain = storage.glob(str(first), "*_data", "background", "*.hdf5")
     assert strain
     names = (*TABLES, *("/".join(path.split("/")[-3:]) for path in strain))
     found = [name for name in TEXTS if len({storage.read_text(path) for path in both(name)}) > 1]

@@ -225,7 +225,7 @@ def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, 
     monkeypatch.setenv("LAW_CONFIG_FILE", str(configuration))
     content = yaml.safe_load((prepared / "train.yaml").read_text())
     content["model"]["architecture"] = {"class_path": "MatchedFilterNetwork", "init_args": {"groups": 8}}
-    content["trainer"]["max_epochs"] = 2
+    content["trainer"]["max_epochs"] = 4
     content["data"] |= {"first_coalescence": 0.92, "last_coalescence": 1.3, "snr_minimum": 6}
     content["data"] |= {"mined_slides": 6, "mined_noise": 60, "mined_signals": 64}
     path = prepared / "bank.yaml"
@@ -237,11 +237,11 @@ def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, 
     assert (trained.templates, trained.template_size) == (16, 512)
     assert len(trained.bias.unique()) > 1
     assert trained.head[-1].weight.abs().sum() > 0
-    first, last = rows(directory / "metrics.csv")
+    first, *between, last = rows(directory / "metrics.csv")
     assert float(last["train_loss"]) < float(first["train_loss"])
     again = run("bank again")
     training_cli.main(["fit", "--config", str(path)])
-    assert rows(again / "metrics.csv") == [first, last]
+    assert rows(again / "metrics.csv") == [first, *between, last]
 
 
 def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(prepared, run):

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
+from aframe.train.architectures.peaks import Peaks
 from aframe.train.data import Batch
 from aframe.train.mining import MeasuredBatch
 from aframe.train.module import AframeModule
@@ -37,9 +38,10 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
     module = AframeModule(lambda *_: network)
     module.network = network.train()
     monkeypatch.setattr(module, "log", lambda *values, **options: None)
-    measured, labels = 20 * torch.rand(6, 2, 4), torch.tensor([0.0, 1, 0, 0, 1, 0])
+    measured = Peaks(20 * torch.rand(6, 2, 4), torch.randint(0, 12, (6, 2, 4)).float())
+    labels = torch.tensor([0.0, 1, 0, 0, 1, 0])
     loss = module.training_step(MeasuredBatch(measured, labels), 0)
-    windows = measured[..., None].expand(-1, -1, -1, network.window_steps)
+    windows = measured.each(lambda each: each[..., None].expand(-1, -1, -1, network.window_steps))
     scores = network.fuse(network.weigh(windows).unbind(1), 1)[:, 0]  # a window of equal steps
     torch.testing.assert_close(loss, binary_cross_entropy_with_logits(scores, labels))
     loss.backward()

@@ -14,7 +14,7 @@ from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Windows
 from aframe.train.architectures.decimation import DECIMATIONS, slowest
 from aframe.train.architectures.network import Network
-from aframe.train.architectures.peaks import Peaks, joined, pack, peaks_of_steps, unpack
+from aframe.train.architectures.peaks import MOST_BINS, Peaks, joined, pack, peaks_of_steps, unpack
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -108,6 +108,11 @@ class MatchedFilterNetwork(Network):
         self.pairs = list(itertools.combinations(range(num_ifos), 2))
         self.bin_size = BIN_SIZE if step_size + coincidence <= LONG_STEP else LONG_BIN_SIZE
         self.bins = (step_size + coincidence) // self.bin_size
+        if self.bins > MOST_BINS:
+            raise ConfigurationError(
+                f"step_size + coincidence = {step_size + coincidence} samples in the matched-filter network is more than "
+                f"{MOST_BINS * LONG_BIN_SIZE}: lower step_size, which must divide the stride of the windows"
+            )
         self._allocate(templates, template_size, decimations)
         self.head, self.ceiling = _perceptron(3, hidden, 1, 0.0), _perceptron(3, hidden, 1, HIGH_CEILING)
         self.delay = _perceptron(4, hidden, len(self.pairs), 0.0) if self.pairs else None
@@ -275,7 +280,7 @@ class MatchedFilterNetwork(Network):
         places = [
             unpack(each[..., self.templates :], self.bins)[..., : self.templates]
             .unflatten(-1, (self.groups, -1))
-            .gather(-1, which[..., None])[..., 0]
+            .gather(which.dim(), which[..., None])[..., 0]
             for each in embeddings
         ]
         return self._statistic(best, squares.clamp_min(0).sqrt(), torch.stack(places).to(best.dtype))

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-EXACT = {torch.float32: 2**24, torch.float16: 2**11, torch.bfloat16: 2**8}
-"""Whole numbers up to these are exact in floating point."""
+MOST_BINS = 16
+"""Largest number of bins in a step. Two places are one whole number below 256, up to which bfloat16 is exact."""
 
 
 class Peaks(NamedTuple):
@@ -66,41 +66,26 @@ def peaks_of_steps(
     return Peaks(largest, (((largest.view(torch.int32) & mask) - first) & mask).float())
 
 
-def packed_in_one(values: int, dtype: torch.dtype) -> int:
-    """Number of whole numbers from 0 to values - 1 that one number of a type can hold.
-
-    >>> packed_in_one(12, torch.float32), packed_in_one(12, torch.float16), packed_in_one(12, torch.bfloat16)
-    (6, 3, 2)
-    """
-    number = 1
-    while values ** (number + 1) <= EXACT[dtype]:
-        number += 1
-    return number
-
-
 def pack(
     places: Float[Tensor, "batch ifos templates steps"], bins: int
-) -> Float[Tensor, "batch ifos packed_templates steps"]:
-    """Pack the places of several templates into one channel, as many as its precision holds.
+) -> Float[Tensor, "batch ifos pairs_of_templates steps"]:
+    """Pack the places of two templates into one channel, which all precisions hold exactly.
 
     Args:
         places: Whole numbers from 0 to bins - 1.
-        bins: Number of bins in a step.
+        bins: Number of bins in a step, at most ``MOST_BINS``.
     """
-    each = packed_in_one(bins, places.dtype)
-    filled = nn.functional.pad(places, (0, 0, 0, -places.shape[2] % each)).unflatten(2, (-1, each))
-    weights = torch.tensor([float(bins**k) for k in range(each)], dtype=places.dtype, device=places.device)
-    return (filled * weights[:, None]).sum(3)
+    pairs = nn.functional.pad(places, (0, 0, 0, places.shape[2] % 2)).unflatten(2, (-1, 2))
+    return pairs[:, :, :, 0] + bins * pairs[:, :, :, 1]
 
 
-def unpack(packed: Float[Tensor, "*steps packed_templates"], bins: int) -> Float[Tensor, "*steps templates"]:
+def unpack(packed: Float[Tensor, "*steps pairs_of_templates"], bins: int) -> Float[Tensor, "*steps templates"]:
     """Places of each template, in single precision: the inverse of ``pack``, with channels last.
 
     Args:
-        packed: Packed places. Some places may follow those of the last template.
+        packed: Packed places. One place may follow that of the last template.
         bins: Number of bins in a step.
     """
-    each = packed_in_one(bins, packed.dtype)
-    scales = torch.tensor([float(bins**k) for k in range(each + 1)], device=packed.device)
-    above = torch.floor(packed.float()[..., None] / scales)
-    return (above[..., :-1] - bins * above[..., 1:]).flatten(-2)
+    both = packed.float()
+    second = torch.floor((both + 0.5) / bins)
+    return torch.stack([both - bins * second, second], dim=-1).flatten(-2)
