@@ -214,7 +214,7 @@ def test_banks_that_do_not_fit_are_refused():
         MatchedFilterNetwork(2, 512, templates=6, template_size=256, decimations=(6, 0, 0), groups=4)
     with pytest.raises(ConfigurationError, match="multiples of 8 samples"):
         MatchedFilterNetwork(2, 512, step_size=12)
-    with pytest.raises(ConfigurationError, match=r"step_size \+ coincidence = 136 samples .* is more than 128"):
+    with pytest.raises(ConfigurationError, match=r"step_size \+ coincidence = 136 samples of a step are more than 128"):
         MatchedFilterNetwork(2, 512, step_size=120, coincidence=16)
 
 

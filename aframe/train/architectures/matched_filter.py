@@ -110,7 +110,7 @@ class MatchedFilterNetwork(Network):
         self.bins = (step_size + coincidence) // self.bin_size
         if self.bins > MOST_BINS:
             raise ConfigurationError(
-                f"step_size + coincidence = {step_size + coincidence} samples in the matched-filter network is more than "
+                f"step_size + coincidence = {step_size + coincidence} samples of a step are more than "
                 f"{MOST_BINS * LONG_BIN_SIZE}: lower step_size, which must divide the stride of the windows"
             )
         self._allocate(templates, template_size, decimations)
