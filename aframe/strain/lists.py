@@ -177,7 +177,7 @@ def _delimiter(line: str) -> str:
 
 def _values(path: str, line_number: int, line: str, delimiter: str) -> tuple[str, ...]:
     """Values of a line."""
-    if delimiter == "\t" not in line:
+    if delimiter == "\t" and delimiter not in line:
         delimiter = " "
     text = line.replace("\t", " ").strip() if delimiter == " " else line
     try:

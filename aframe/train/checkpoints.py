@@ -9,6 +9,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from aframe import storage
+from aframe.train.saved import read_saved
 
 LAST = "last.ckpt"
 """Name of the last checkpoint."""
@@ -64,5 +65,4 @@ def finished_steps(checkpoint: str) -> int:
     Args:
         checkpoint: Local or s3 path.
     """
-    with storage.open_binary(checkpoint) as stream:
-        return int(torch.load(stream, map_location="cpu", weights_only=True)["global_step"])
+    return int(read_saved(checkpoint)["global_step"])

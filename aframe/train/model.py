@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import zipfile
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -14,6 +12,7 @@ from aframe.errors import StorageError
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import Network
 from aframe.train.architectures.loading import network_class
+from aframe.train.saved import read_saved
 
 FORMAT = 1
 """Version of the format of ``model.pt``."""
@@ -72,13 +71,8 @@ def load(path: str) -> Model:
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
     try:
-        with storage.open_binary(path) as stream:
-            damaged = zipfile.ZipFile(stream).testzip()  # torch does not look at the checksums
-            if damaged is not None:
-                raise zipfile.BadZipFile(damaged)
-            stream.seek(0)
-            content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
-        version = dict(content)["format"]
+        content = read_saved(path)
+        version = content["format"]
     except Exception as error:
         kind = type(error).__name__
         raise StorageError(f"{path} is no model file, or a damaged one ({kind}): fetch it again") from None

@@ -7,19 +7,21 @@ from aframe.train.checkpoints import WholeCheckpoints, resumable
 
 
 def damage(path: Path, kind: str) -> None:
-    """Damage a file as full disks and lost machines do."""
-    size = path.stat().st_size
-    path.write_bytes({"half": path.read_bytes()[: size // 2], "empty": b"", "garbage": b"\x93" * size}[kind])
+    """Damage a file as full disks and lost machines do, or one bit of it."""
+    whole = path.read_bytes()
+    half = whole[: len(whole) // 2]
+    bit = half[:-1] + bytes([half[-1] ^ 1]) + whole[len(half) :]
+    path.write_bytes({"half": half, "empty": b"", "garbage": b"\x93" * len(whole), "bit": bit}[kind])
 
 
-@pytest.mark.parametrize("kind", ["half", "empty", "garbage"])
+@pytest.mark.parametrize("kind", ["half", "empty", "garbage", "bit"])
 def test_the_checkpoint_before_a_damaged_one_continues(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last, before = tmp_path / "last.ckpt", tmp_path / "before.ckpt"
     assert resumable(str(tmp_path), is_told=True) is None
     for step in (1, 2, 3):
-        WholeCheckpoints().save_checkpoint({"global_step": step}, last)
+        WholeCheckpoints().save_checkpoint({"global_step": step, "weights": torch.ones(2000)}, last)
     assert [torch.load(path, weights_only=True)["global_step"] for path in (last, before)] == [3, 2]
     assert resumable(str(tmp_path), is_told=True) == str(last)
     assert not capsys.readouterr().err

@@ -13,8 +13,9 @@ def test_places_come_back_from_any_precision(dtype, bins, templates):
     packed = pack(places.to(dtype), bins)
     assert packed.dtype == dtype
     assert packed.shape[2] == -(-templates // 2)
-    back = unpack(packed.movedim(2, -1), bins)[..., :templates]
-    assert torch.equal(back, places.movedim(2, -1).float())
+    numbers = torch.arange(templates).flip(0).expand(3, 2, 5, templates)
+    back = unpack(packed.movedim(2, -1), numbers, bins)
+    assert torch.equal(back, places.flip(2).movedim(2, -1).float())
 
 
 @pytest.mark.parametrize("is_exported", [True, False])

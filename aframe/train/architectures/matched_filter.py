@@ -277,13 +277,9 @@ class MatchedFilterNetwork(Network):
         best, which = functools.reduce(torch.add, powers).unflatten(-1, (self.groups, -1)).max(-1)
         share = self.bias / self.num_ifos
         squares = torch.stack([(power - share).unflatten(-1, (self.groups, -1)).amax(-1) for power in powers])
-        places = [
-            unpack(each[..., self.templates :], self.bins)[..., : self.templates]
-            .unflatten(-1, (self.groups, -1))
-            .gather(which.dim(), which[..., None])[..., 0]
-            for each in embeddings
-        ]
-        return self._statistic(best, squares.clamp_min(0).sqrt(), torch.stack(places).to(best.dtype))
+        first = torch.arange(self.groups, device=which.device) * (self.templates // self.groups)
+        places = torch.stack([unpack(each[..., self.templates :], first + which, self.bins) for each in embeddings])
+        return self._statistic(best, squares.clamp_min(0).sqrt(), places.to(best.dtype))
 
     def _statistic(self, best: Tensor, levels: Tensor, places: Tensor) -> Tensor:
         """Statistic of steps from what is known of each group of templates.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 MOST_BINS = 16
@@ -79,13 +79,16 @@ def pack(
     return pairs[:, :, :, 0] + bins * pairs[:, :, :, 1]
 
 
-def unpack(packed: Float[Tensor, "*steps pairs_of_templates"], bins: int) -> Float[Tensor, "*steps templates"]:
-    """Places of each template, in single precision: the inverse of ``pack``, with channels last.
+def unpack(
+    packed: Float[Tensor, "*steps pairs_of_templates"], templates: Int[Tensor, "*steps some"], bins: int
+) -> Float[Tensor, "*steps some"]:
+    """Places of some templates in each step, in single precision: the inverse of ``pack``, with channels last.
 
     Args:
-        packed: Packed places. One place may follow that of the last template.
+        packed: Packed places.
+        templates: Numbers of the templates.
         bins: Number of bins in a step.
     """
-    both = packed.float()
+    both = packed.gather(packed.dim() - 1, templates // 2).float()
     second = torch.floor((both + 0.5) / bins)
-    return torch.stack([both - bins * second, second], dim=-1).flatten(-2)
+    return torch.where(templates % 2 == 1, second, both - bins * second)
