@@ -82,6 +82,7 @@ def read(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
         Strain in double precision, each of shape (last - first,).
 
     Raises:
+        DataError: If the frames of a file differ in their sample rate.
         StorageError: If a file is missing or damaged.
     """
     return _answers(
@@ -138,6 +139,7 @@ def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
         questions: Name of a function of ``frame_reader``, path, and other arguments.
 
     Raises:
+        DataError: If a file's frames do not fit together.
         StorageError: If a file is damaged.
     """
     if not questions:
@@ -153,6 +155,8 @@ def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
     stream, answers = io.BytesIO(child.stdout), []
     while stream.tell() < len(child.stdout):
         answers.append(pickle.load(stream))
+        if isinstance(answers[-1], DataError):
+            raise answers[-1]
         if isinstance(answers[-1], Exception):
             _refuse(questions[len(answers) - 1][1], f"LAL says: {answers[-1]}")
     if len(answers) < len(questions):

@@ -14,6 +14,7 @@ from typing import Any
 import lalframe
 import numpy as np
 
+from aframe.errors import DataError
 from aframe.strain.channels import is_strain_name
 from aframe.types import Array
 
@@ -44,6 +45,8 @@ def main() -> None:
     for question, *arguments in questions:
         try:
             answer: Any = QUESTIONS[question](*arguments)
+        except DataError as error:
+            answer = error
         except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
             answer = RuntimeError(str(error))
         pickle.dump(answer, answers)
@@ -134,6 +137,10 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
 
     Returns:
         Samples in double precision, shape (size,); NaN where no frame has any.
+
+    Raises:
+        DataError: If a frame has another sample rate.
+        RuntimeError: If a frame is damaged.
     """
     data = np.full(size, np.nan)
     opened = lalframe.FrameUFrFileOpen(path, "r")  # the table of contents lasts as long as this
@@ -147,8 +154,9 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
         if series is None:
             continue
         if abs(series.deltaT * sample_rate - 1) > LARGEST_RATE_ERROR:
-            raise RuntimeError(
-                f"{channel} has {1 / series.deltaT:g} Hz in the frame at GPS {begin:.0f}, and {sample_rate:g} Hz before"
+            raise DataError(
+                f"{path}: {channel} has {1 / series.deltaT:g} Hz in the frame at GPS {begin:.0f}, and {sample_rate:g} "
+                "Hz before: give files of one sample rate"
             )
         first = round((float(series.epoch) - start) * sample_rate)
         part = series.data.data[max(0, -first) : max(0, size - first)]
@@ -157,6 +165,3 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
 
 
 QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples}
-
-if __name__ == "__main__":
-    main()

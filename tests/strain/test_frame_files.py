@@ -81,7 +81,7 @@ def test_a_rate_that_changes_between_frames_is_refused(tmp_path):
         lalframe.FrameAddREAL8TimeSeriesProcData(frame, series)
         lalframe.FrameUFrameHWrite(file, frame)
     del file
-    with pytest.raises(StorageError, match=r"H1:STRAIN has 256 Hz in the frame at GPS 1000000008, and 512 Hz before"):
+    with pytest.raises(DataError, match=r"both\.gwf: H1:STRAIN has 256 Hz in the frame at GPS 1000000008, and 512 Hz"):
         read([(inventory(both)[0], 0, 16 * RATE)])
 
 
