@@ -118,7 +118,7 @@ def averages(strain: dict[str, Array]) -> tuple[Array, Array]:
     windows = np.lib.stride_tricks.sliding_window_view(stream, made.kernel_size, axis=-1)[:, :: made.stride_size]
     batches = np.array_split(windows.swapaxes(0, 1), windows.shape[1] // 256)
     with torch.no_grad():
-        scores = np.concatenate([known.network(torch.tensor(batch)).numpy() for batch in batches])
+        scores = np.concatenate([known.network.score(torch.tensor(batch)).numpy() for batch in batches])
     size = round(made.inference_sampling_rate)
     average = np.convolve(scores, np.full(size, 1 / size), "valid")
     middle = (np.arange(len(average)) + (size - 1) / 2) / made.inference_sampling_rate

@@ -2,9 +2,13 @@
 
 A slide is an offset between embedded streams. An injection adds its whitened signal to the whitened streams. The engine
 then scores only the windows that the signal touches again.
+
+Some networks look at loud windows again, with the strain of all detectors together. The engine does this, whatever
+scores the windows.
 """
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,7 +70,7 @@ class Engine:
             time. The engine calls it when it first needs this strain.
         grid: Positions of windows and slides on the streams.
         embeddings: Embedding of each detector, shape (channels, steps), if already computed. Strain is then whitened
-            only for injections.
+            only for injections and for loud windows.
 
     Raises:
         DataError: If the streams hold no window.
@@ -126,12 +130,30 @@ class Engine:
         """Score slides in order. A GPU or a server computes the next slide while the caller uses one."""
         scored = self.scorer.fuse_each(self._views(slide) for slide in slides if slide.windows > 0)
         for slide in slides:
-            yield next(scored) if slide.windows > 0 else np.empty(0, np.float32)
+            if slide.windows == 0:
+                yield np.empty(0, np.float32)
+                continue
+            scores = next(scored)
+            if scores.max() > self.network.followed_from:
+                views, strain = self._views(slide), self._strain_views(slide)
+                scores = self._followed(scores[None], [e[None] for e in views], [s[None] for s in strain])[0]
+            yield scores
 
     def _views(self, slide: Slide) -> list[Tensor]:
         starts = [offset // self.network.step_size for offset in self.grid.offsets(slide.number)]
         size = (slide.windows - 1) * self.scorer.hop + self.network.window_steps
         return [e[:, start : start + size] for e, start in zip(self.embeddings, starts, strict=True)]
+
+    def _strain_views(self, slide: Slide) -> list[Tensor]:
+        size = (slide.windows - 1) * self.stride_size + self.kernel_size
+        offsets = self.grid.offsets(slide.number)
+        return [s.data[start : start + size] for s, start in zip(self.streams, offsets, strict=True)]
+
+    def _followed(self, scores: Array, embeddings: Sequence[Tensor], strain: Sequence[Tensor]) -> Array:
+        """Scores of which the network has looked at the loud ones again: see ``Network.follow_up``."""
+        on_device = torch.from_numpy(scores).to(strain[0].device)
+        with torch.inference_mode():
+            return self.network.follow_up(on_device, embeddings, strain, self.scorer.hop).cpu().numpy()
 
     def scores_with(self, slide: Slide, background: Array, injections: Sequence[Injection]) -> Array:
         """Score a slide with injections.
@@ -146,11 +168,23 @@ class Engine:
         """
         result = background.copy()
         groups = list(_grouped(self._stretches(slide, injections), self.scorer.stretches_at_once))
-        embedded = self.scorer.encode_each(self._strain(slide, group) for group in groups)
-        views = (e.unbind(1) for e in embedded)
-        single = ([view[0] for view in each] if len(each[0]) == 1 else each for each in views)
-        for group, scores in zip(groups, self.scorer.fuse_each(single), strict=True):
-            for stretch, stretch_scores in zip(group, np.atleast_2d(scores), strict=True):
+        strain, views = deque[Tensor](), deque[Sequence[Tensor]]()  # of the groups that are being scored
+
+        def kept_strain() -> Iterator[Tensor]:
+            for group in groups:
+                strain.append(self._strain(slide, group))
+                yield strain[-1]
+
+        def kept_views() -> Iterator[Sequence[Tensor]]:
+            for embedded in self.scorer.encode_each(kept_strain()):
+                views.append(embedded.unbind(1))
+                yield [view[0] for view in views[-1]] if len(embedded) == 1 else views[-1]
+
+        for group, scored in zip(groups, self.scorer.fuse_each(kept_views()), strict=True):
+            scores, embeddings, streams = np.atleast_2d(scored), views.popleft(), strain.popleft()
+            if scores.max() > self.network.followed_from:
+                scores = self._followed(scores, embeddings, streams.unbind(1))
+            for stretch, stretch_scores in zip(group, scores, strict=True):
                 first = stretch.first - self._first(slide, stretch, group)
                 result[stretch.first : stretch.stop] = stretch_scores[first : first + stretch.windows]
         return result

@@ -41,6 +41,7 @@ def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_ti
         step_size=math.gcd(preprocessing.stride_size, LONGEST_STEP),
         coincidence=coincidence_over(light_travel_time, rate),
         hidden=1,
+        coherent=False,
     )
     network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
     torch.nn.init.zeros_(network.offset)

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ SETTLING_TIME = 1.0
 
 _held: dict[str, dict[str, Any]] = {}
 """Content of each lease of this process and of the process that forked it, by path."""
+
+_writing: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+"""Lock of each process, by its number. It is held while a lease is renewed or deleted."""
 
 
 def claim(directories: Sequence[str]) -> None:
@@ -140,9 +144,10 @@ def _renew(process: int) -> None:
     while os.getpid() == process:
         time.sleep(RENEWAL_INTERVAL)
         for path, lease in list(_held.items()):
-            with contextlib.suppress(AframeError, OSError):  # during an outage of the store, no other run can take over
+            # during an outage of the store, no other run can take over
+            with _writing[process], contextlib.suppress(AframeError, OSError):
                 stored = _read(path)
-                if not _is_mine(lease):
+                if not _is_mine(lease) or path not in _held:
                     continue
                 if stored is None or stored["token"] != lease["token"]:
                     if _held.pop(path, None) is not None:
@@ -155,8 +160,13 @@ def _renew(process: int) -> None:
 
 def _release(process: int) -> None:
     """Delete the leases of a process when it ends."""
+    # a renewal that is on its way would write the lease again
+    is_free = _writing[process].acquire(timeout=RENEWAL_INTERVAL)
     for path, lease in list(_held.items()):
         with contextlib.suppress(AframeError, OSError):
             stored = _read(path)
             if os.getpid() == process and _is_mine(lease) and stored is not None and stored["token"] == lease["token"]:
                 storage.remove(path)
+        _held.pop(path, None)
+    if is_free:
+        _writing[process].release()

@@ -33,10 +33,10 @@ from aframe.train.augmentation import (
     whiten_responses,
 )
 from aframe.train.background import WhitenedBackground, to_device
+from aframe.train.examples import ExampleCounts, MeasuredBatch, MeasuredExamples, collect_examples
 from aframe.train.inputs import TrainingInputs
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
-from aframe.train.mining import ExampleCounts, MeasuredBatch, MeasuredExamples, collect_examples
 from aframe.train.signals import Signals, StoredSignals, WaveformSource, generated_signals
 from aframe.train.validation import ValidationSet, validation_set
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry

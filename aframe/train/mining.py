@@ -1,26 +1,17 @@
-"""Training examples for a network with a fixed encoder: measured signals, and the loudest noise of many time slides.
-
-The encoder has no weights to train, so that strain is measured once. Noise of different times in the detectors is then
-paired for free. Most pairs teach nothing: the head must tell signals from the loudest noise. These examples are thus
-the loudest steps of slides that together are months long, as hard negatives (Felzenszwalb et al.,
-doi:10.1109/TPAMI.2009.167, section 4.4).
-"""
+"""The loudest steps of signals, and of many time slides of a stretch of background."""
 
 import functools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from aframe.errors import DataError
-from aframe.progress.lines import Progress
-from aframe.tensors import Windows
 from aframe.train.architectures import MatchedFilterNetwork
-from aframe.train.architectures.peaks import Peaks, joined
-from aframe.train.augmentation import MUTED, NOISE, SIGNAL, SWAPPED, BatchMixture
 from aframe.train.background import WhitenedBackground
 
 TILE = 1024
@@ -28,12 +19,6 @@ TILE = 1024
 
 SEPARATION = 16
 """Least number of steps between two noise examples of a slide. A loud event is loud for several steps."""
-
-ORDINARY = 4096
-"""Number of steps of any noise that are kept, of which a detector without a signal sees one."""
-
-GLITCH = 50.0
-"""Least |z|²/2 of muted signals, if there are such: an SNR of 10. Quieter ones would cost signals."""
 
 LEAST_LOUDNESS = 21.0
 """Least log-likelihood ratio of signals that count in the weights of groups: a network SNR of 6.5."""
@@ -44,145 +29,89 @@ LONGEST_PIECE = 2**18
 ProgressReport = Callable[[float, float], None]
 
 
-@dataclass(frozen=True)
-class MeasuredBatch:
-    """Labelled measurements of single steps.
+class Steps(NamedTuple):
+    """Single steps with their strain, in half precision.
 
     Attributes:
-        measured: Shape (batch, ifos, templates).
-        labels: 1 for a signal, 0 for noise, shape (batch,).
+        measured: Shape (steps, ifos, templates).
+        strain: Whitened strain that each step depends on, shape (steps, ifos, time).
     """
 
-    measured: Peaks
-    labels: Float[Tensor, " batch"]
+    measured: Tensor
+    strain: Tensor
+
+    def rows(self, which: Tensor) -> "Steps":
+        """Some steps, by their numbers or a mask."""
+        return Steps(self.measured[which], self.strain[which])
 
 
 @dataclass(frozen=True)
-class MeasuredExamples:
-    """Measurements of single steps, in little memory, each of shape (examples, ifos, templates).
+class MeasuredStretch:
+    """A stretch of background, measured.
 
     Attributes:
-        noise: Loudest steps of the noise.
-        signals: Loudest step of each signal that is as loud as such noise.
-        ordinary: Any steps of the noise. Those of the detectors belong to different times.
+        streams: Whitened strain, shape (ifos, time). It may be in host memory while the network is on a GPU.
+        measured: Measurements of all steps, in half precision, shape (ifos, templates, steps).
     """
 
-    noise: Peaks
-    signals: Peaks
-    ordinary: Peaks
+    streams: Tensor
+    measured: Tensor
 
-    @functools.cached_property
-    def _loud_signals(self) -> Peaks:
-        loudest = self.signals.power.amax(2).amax(1)
-        is_loud = loudest >= min(GLITCH, float(loudest.max()))
-        return self.signals.each(lambda rows: rows[is_loud])
-
-    def batch(self, mixture: BatchMixture, size: int, generator: torch.Generator) -> MeasuredBatch:
-        """Draw examples: loud noise, muted and swapped signals as negatives, then signals.
-
-        A muted signal is loud in one detector, and the others see ordinary noise, as they do of a glitch.
+    def steps(self, network: MatchedFilterNetwork, places: Int[Tensor, "steps ifos"]) -> Steps:
+        """Measurements and strain of some steps.
 
         Args:
-            mixture: Fractions of the kinds.
-            size: Number of examples.
-            generator: Random generator on the processor.
+            network: The network that measured them.
+            places: Number of the step of each detector.
         """
-        numbers = torch.bincount(mixture.draw(size, generator), minlength=4).tolist()
-        muted, ifos = _draw(self._loud_signals, numbers[MUTED], generator), range(self.signals.power.shape[1])
-        is_loudest = muted.power.amax(2).argmax(1)[:, None] == torch.arange(len(ifos), device=muted.power.device)
-        ordinary = _draw(self.ordinary, numbers[MUTED], generator)
-        of_each = [self.signals.each(operator.itemgetter((slice(None), ifo))) for ifo in ifos]
-        swapped = [_draw(signals, numbers[SWAPPED], generator) for signals in of_each]
-        kinds = [
-            _draw(self.noise, numbers[NOISE], generator),
-            Peaks(*(torch.where(is_loudest[..., None], *each) for each in zip(muted, ordinary, strict=True))),
-            joined(swapped, functools.partial(torch.stack, dim=1)),
-            _draw(self.signals, numbers[SIGNAL], generator),
-        ]
-        labels = torch.zeros(size, device=muted.power.device)
-        labels[size - numbers[SIGNAL] :] = 1
-        return MeasuredBatch(joined(kinds, torch.cat).each(Tensor.float), labels)
+        at = places.to(self.measured.device).unbind(1)
+        measured = torch.stack([each[:, here].T for each, here in zip(self.measured, at, strict=True)], dim=1)
+        begin = places.to(self.streams.device)[..., None] * network.step_size
+        samples = (begin + torch.arange(network.receptive_field, device=begin.device)).unbind(1)
+        strain = torch.stack([each[here] for each, here in zip(self.streams, samples, strict=True)], dim=1)
+        return Steps(measured, strain.to(measured.device).half())
 
 
-def _draw(values: Peaks, number: int, generator: torch.Generator) -> Peaks:
-    """Draw rows, with replacement."""
-    drawn = torch.randint(0, len(values.power), (number,), generator=generator).to(values.power.device)
-    return values.each(lambda rows: rows[drawn])
-
-
-@dataclass(frozen=True)
-class ExampleCounts:
-    """How much a training looks at for its examples.
-
-    Attributes:
-        slides: Time slides of the background.
-        noise: Noise examples to keep of them.
-        signals: Signals to measure.
-    """
-
-    slides: int
-    noise: int
-    signals: int
-
-
-@torch.no_grad()
-def collect_examples(
-    network: MatchedFilterNetwork,
-    background: WhitenedBackground,
-    signals: Callable[[int], Windows],
-    counts: ExampleCounts,
-    device: torch.device,
-) -> MeasuredExamples:
-    """Measure signals and background once, set the network's weights of groups, and keep the loudest noise.
-
-    Args:
-        network: The network, on ``device``. Its ``bias`` is changed.
-        background: Whitened background.
-        signals: Makes batches of whitened windows with a signal each, shape (batch, ifos, time), by their number.
-        counts: Numbers of slides and examples.
-        device: Device of the computation.
-
-    Raises:
-        DataError: If the training background is too short.
-    """
-    progress, loudest, number = Progress("Measuring signals"), list[Peaks](), 0
-    while number < counts.signals:
-        loudest.append(loudest_steps(network, network.measure(signals(len(loudest)))).small())
-        number += len(loudest[-1].power)
-        progress(number, counts.signals)
-    measured = measure_background(network, background, device, Progress("Measuring background"))
-    every = joined(loudest, torch.cat)
-    count_weights(network, every.power)
-    noise = mine_noise(network, measured, counts.slides, counts.noise, Progress("Looking for the loudest noise"))
-    ordinary = ordinary_noise(measured, ORDINARY)
-    return MeasuredExamples(noise, _as_loud_as(network, every, noise), ordinary)
-
-
-def measure_background(
+def measure_longest(
     network: MatchedFilterNetwork, background: WhitenedBackground, device: torch.device, progress: ProgressReport
-) -> list[Peaks]:
-    """Measure each stretch of the background, in little memory: shape (ifos, templates, steps) each.
+) -> MeasuredStretch:
+    """Measure the longest stretch of the background.
 
     Args:
         network: The network. It is on ``device``.
         background: Whitened background.
-        device: Device of the computation and of the result.
+        device: Device of the computation and of the measurements.
         progress: Receives the number of samples done, and the total.
     """
-    measured, done, step = [], 0, network.step_size
-    for first, size in background.stretches.tolist():
-        steps, pieces = network.steps(size), []
-        for begin in range(0, max(steps, 0), LONGEST_PIECE // step):
-            number = min(LONGEST_PIECE // step, steps - begin)
-            low = first + begin * step
-            piece = background.streams[:, low : low + (number - 1) * step + network.receptive_field]
-            here = operator.itemgetter((0, ..., slice(number)))
-            pieces.append(network.measure(piece.to(device)[None]).each(here).small())
-            progress(done + begin * step, background.streams.shape[-1])
-        if pieces:
-            measured.append(joined(pieces, functools.partial(torch.cat, dim=-1)))
-        done += size
-    return measured
+    first, size = max(background.stretches.tolist(), key=operator.itemgetter(1))
+    streams, step = background.streams[:, first : first + size], network.step_size
+    steps = max(0, network.steps(size))
+    pieces = [torch.empty((network.num_ifos, network.templates, 0), dtype=torch.half, device=device)]
+    for begin in range(0, steps, LONGEST_PIECE // step):
+        number = min(LONGEST_PIECE // step, steps - begin)
+        piece = streams[:, begin * step : (begin + number - 1) * step + network.receptive_field]
+        pieces.append(network.measure(piece.to(device)[None])[0, ..., :number].half())
+        progress(begin * step, size)
+    return MeasuredStretch(streams, torch.cat(pieces, dim=-1))
+
+
+def loudest_steps(
+    network: MatchedFilterNetwork,
+    measured: Float[Tensor, "signals ifos templates steps"],
+    windows: Float[Tensor, "signals ifos time"],
+) -> Steps:
+    """The step of each window in which the detectors' sum with the bias is largest.
+
+    Args:
+        network: The network.
+        measured: Measurements of windows with a signal each.
+        windows: Their whitened strain.
+    """
+    place = (measured.sum(1) + network.bias.detach()[:, None]).amax(1).argmax(1)
+    index = place[:, None, None, None].expand(-1, *measured.shape[1:3], 1)
+    samples = place[:, None] * network.step_size + torch.arange(network.receptive_field, device=place.device)
+    strain = windows.gather(2, samples[:, None].expand(-1, windows.shape[1], -1))
+    return Steps(measured.gather(3, index)[..., 0].half(), strain.half())
 
 
 def count_weights(network: MatchedFilterNetwork, signals: Float[Tensor, "signals ifos templates"]) -> None:
@@ -205,31 +134,33 @@ def count_weights(network: MatchedFilterNetwork, signals: Float[Tensor, "signals
 
 def mine_noise(
     network: MatchedFilterNetwork,
-    measured: list[Peaks],
+    measured: Float[Tensor, "ifos templates steps"],
     slides: int,
     examples: int,
     progress: ProgressReport,
-) -> Peaks:
-    """Find the loudest steps of time slides of the longest stretch: shape (examples, ifos, templates).
+) -> Int[Tensor, "examples ifos"]:
+    """Find the loudest steps of time slides of a stretch.
 
     Args:
         network: The network, with its bias.
-        measured: Measurements of each stretch.
+        measured: Measurements of the stretch.
         slides: Number of slides. Their shifts are spread over the whole stretch.
         examples: Largest number of examples to keep.
         progress: Receives the number of steps done, and the total.
 
+    Returns:
+        Number of the step of each detector, the loudest first.
+
     Raises:
         DataError: If the stretch is too short to slide.
     """
-    steps = max((each.power.shape[-1] for each in measured), default=0)
+    steps = measured.shape[-1]
     if steps < 4 * TILE * max(1, network.num_ifos - 1):
         raise DataError(
             f"the longest training stretch has {steps} steps of {network.step_size} samples, too few to slide it "
             "against itself: take longer stretches, or another network"
         )
-    longest = next(each for each in measured if each.power.shape[-1] == steps)
-    by_step = [each.T.contiguous() for each in longest.power]
+    by_step = [each.T.contiguous() for each in measured]
     bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]
     ifos, bias = len(by_step), network.bias.detach()
     last = (steps - TILE) // max(1, ifos - 1)
@@ -249,22 +180,7 @@ def mine_noise(
                 loudest.add(values, torch.full_like(places, shift), places + begin)
         progress(begin, steps)
     shift_and_place = loudest.apart(examples)
-    at = [(shift_and_place @ torch.tensor([ifo, 1])).to(by_step[0].device) for ifo in range(ifos)]
-    return longest.each(lambda each: torch.stack([each[ifo][:, at[ifo]].T for ifo in range(ifos)], dim=1))
-
-
-def ordinary_noise(measured: list[Peaks], number: int) -> Peaks:
-    """Steps of the longest stretch, evenly spread. Those of the detectors belong to different times.
-
-    Args:
-        measured: Measurements of each stretch.
-        number: Largest number of steps.
-    """
-    longest = max(measured, key=lambda each: each.power.shape[-1])
-    ifos, _, steps = longest.power.shape
-    first = torch.linspace(0, steps - 1, min(number, steps)).round().long().to(longest.power.device)
-    at = [(first + ifo * steps // ifos) % steps for ifo in range(ifos)]
-    return longest.each(lambda each: torch.stack([each[ifo][:, at[ifo]].T for ifo in range(ifos)], dim=1))
+    return torch.stack([shift_and_place @ torch.tensor([ifo, 1]) for ifo in range(ifos)], dim=1)
 
 
 def _group_maxima(
@@ -317,31 +233,3 @@ class _Loudest:
                 if len(rows) == number:
                     break
         return torch.tensor(rows)
-
-
-def _as_loud_as(network: MatchedFilterNetwork, signals: Peaks, noise: Peaks) -> Peaks:
-    """Signals that are at least as loud as the quietest noise example. The head cannot learn from others.
-
-    Raises:
-        DataError: If there are none.
-    """
-    loudness, floor = (network.loudness(each.power.float()) for each in (signals, noise))
-    is_loud = loudness >= floor.min()
-    if not bool(is_loud.any()):
-        raise DataError("no signal is as loud as the noise examples: lower mined_slides, or raise snr_maximum")
-    return signals.each(lambda rows: rows[is_loud])
-
-
-def loudest_steps(network: MatchedFilterNetwork, measured: Peaks) -> Peaks:
-    """Measurements of the step of each window in which the detectors' sum with the bias is largest.
-
-    Args:
-        network: The network.
-        measured: Measurements of windows with a signal each, shape (signals, ifos, templates, steps).
-
-    Returns:
-        Shape (signals, ifos, templates).
-    """
-    place = (measured.power.sum(1) + network.bias.detach()[:, None]).amax(1).argmax(1)
-    index = place[:, None, None, None].expand(-1, *measured.power.shape[1:3], 1)
-    return measured.each(lambda each: each.gather(3, index)[..., 0])

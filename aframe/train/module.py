@@ -14,8 +14,8 @@ from aframe.errors import TrainingError
 from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.architectures.contract import check_network
 from aframe.train.data import AframeDataModule, Batch
+from aframe.train.examples import MeasuredBatch
 from aframe.train.metrics import Validation, validation_metrics
-from aframe.train.mining import MeasuredBatch
 from aframe.train.model import Model
 from aframe.train.validation import ValidationScores
 
@@ -90,8 +90,10 @@ class AframeModule(lightning.LightningModule):
         assert self.network is not None
         if isinstance(batch, MeasuredBatch):
             assert isinstance(self.network, MatchedFilterNetwork)
-            embeddings = self.network.weigh(batch.measured.each(lambda each: each[..., None]))
-            return self._loss(self.network.step_scores(embeddings.unbind(1))[:, 0], batch.labels)
+            embeddings = self.network.weigh(batch.measured[..., None])
+            scores = self.network.step_scores(embeddings.unbind(1))[:, 0]
+            followed = self.network.followed(scores, batch.coherence)
+            return self._loss(torch.cat([scores, followed]), batch.labels.repeat(2))
         encode, fuse = self._parts or (self.network.encode_windows, self.network.fuse_windows)
         embeddings, labels = encode(batch.windows), batch.labels
         pairings, noise = [embeddings], embeddings[:, batch.is_noise] if self.repairings else embeddings[:, :0]

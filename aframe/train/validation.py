@@ -15,7 +15,6 @@ from aframe.preprocessing import Preprocessing, to_samples
 from aframe.seeding import generator
 from aframe.tables import ResponseTable
 from aframe.train.architectures import MatchedFilterNetwork, Network
-from aframe.train.architectures.peaks import Peaks
 from aframe.train.metrics import Validation
 from aframe.whitening import WhitenedStream
 
@@ -56,7 +55,7 @@ class ValidationSet:
     coalescence: Int[Tensor, " signals"]
     clustering: Clustering
     preprocessing: Preprocessing
-    measured: dict[int | tuple[int, int, int], Peaks] = field(default_factory=dict)
+    measured: dict[int | tuple[int, int, int], Tensor] = field(default_factory=dict)
 
     @property
     def is_view(self) -> Bool[Tensor, "signals windows"]:
@@ -127,7 +126,7 @@ class ValidationSet:
         """Numbers and scores, shape (windows,), of time slides."""
         slides, hop = self.slides(seconds, network.num_ifos), network.hop(self.preprocessing.stride_size)
         numbers = sorted(range(share[0], len(slides), share[1]), key=lambda number: slides[number][0])
-        encoded, embeddings = -1, tuple[Tensor, ...]()
+        encoded, embeddings, stream = -1, tuple[Tensor, ...](), torch.empty(0)
         for number in numbers:
             stretch, shifts, size = slides[number]
             if stretch != encoded:
@@ -136,7 +135,8 @@ class ValidationSet:
             steps = network.steps(size)
             starts = [shift // network.step_size for shift in shifts]
             shifted = [e[..., start : start + steps] for e, start in zip(embeddings, starts, strict=True)]
-            yield number, network.fuse(shifted, hop).flatten().float()
+            strain = [channel[None, low : low + size] for channel, low in zip(stream, shifts, strict=True)]
+            yield number, network.follow_up(network.fuse(shifted, hop).float(), shifted, strain, hop).flatten()
 
     def _score_signals(
         self, network: Network, device: torch.device, share: tuple[int, int]
@@ -145,8 +145,9 @@ class ValidationSet:
         hop = network.hop(self.preprocessing.stride_size)
         scores = [torch.empty(0, self.is_view.shape[1], device=device)]
         for number, batch in enumerate(self.signals[share[0] :: share[1]].split(SIGNALS_AT_ONCE)):
-            embeddings = self._encode(network, batch.to(device), (*share, number))
-            scores.append(network.fuse(embeddings.unbind(1), hop).float())
+            strain = batch.to(device)
+            embeddings = self._encode(network, strain, (*share, number)).unbind(1)
+            scores.append(network.follow_up(network.fuse(embeddings, hop).float(), embeddings, strain.unbind(1), hop))
         return torch.cat(scores)
 
     def _encode(self, network: Network, streams: Tensor, key: int | tuple[int, int, int]) -> Tensor:
@@ -154,8 +155,8 @@ class ValidationSet:
         if not isinstance(network, MatchedFilterNetwork):
             return network.encode(streams)
         if key not in self.measured:
-            self.measured[key] = network.measure(streams).small()
-        return network.weigh(self.measured[key].each(Tensor.float))
+            self.measured[key] = network.measure(streams).half()
+        return network.weigh(self.measured[key].float())
 
 
 def validation_set(

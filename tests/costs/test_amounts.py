@@ -61,7 +61,7 @@ def test_a_bank_that_is_not_made_yet_is_noise(tmp_path: Path) -> None:
     cli.main(["init", str(tmp_path / "run"), "--config", "demo", *small])
     built = network(run_in(tmp_path / "run"))
     assert isinstance(built, MatchedFilterNetwork)
-    measured = built.measure(torch.randn(1, 2, built.kernel_size, generator=torch.Generator().manual_seed(0))).power
+    measured = built.measure(torch.randn(1, 2, built.kernel_size, generator=torch.Generator().manual_seed(0)))
     assert measured.shape == (1, 2, 16, built.window_steps)
     assert 1 < measured.median() < 10  # as of templates of unit norm
 

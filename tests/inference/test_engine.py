@@ -61,7 +61,7 @@ def plain_scores(model, strain, slide, offsets, injections=()):
         streams.append(whitened[offset:])
     size, stride = model.preprocessing.kernel_size, model.preprocessing.stride_size
     windows = [torch.stack([s[i * stride : i * stride + size] for s in streams]) for i in range(slide.windows)]
-    return model.network(torch.stack(windows)).numpy() if windows else np.empty(0, np.float32)
+    return model.network.score(torch.stack(windows)).numpy() if windows else np.empty(0, np.float32)
 
 
 def setup(case, kind, make_model, make_strain):
@@ -73,7 +73,7 @@ def setup(case, kind, make_model, make_strain):
     return model, strain, grid, slide
 
 
-@pytest.mark.parametrize("kind", ["factorised", "per_detector", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "per_detector", "matched_filter", "joint"])
 @PROPERTY
 @given(case=SEGMENTS)
 def test_streaming_equals_whole(kind, case, make_model, make_strain):
@@ -103,7 +103,7 @@ def placed(signals, engine, slide, seed):
     return injections
 
 
-@pytest.mark.parametrize("kind", ["factorised", "joint"])
+@pytest.mark.parametrize("kind", ["factorised", "matched_filter", "joint"])
 @PROPERTY
 @given(case=SEGMENTS, signals=SIGNALS)
 def test_injections_by_linearity_equal_injections_into_the_strain(kind, case, signals, make_model, make_strain):

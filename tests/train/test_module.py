@@ -5,9 +5,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
-from aframe.train.architectures.peaks import Peaks
 from aframe.train.data import Batch
-from aframe.train.mining import MeasuredBatch
+from aframe.train.examples import MeasuredBatch
 from aframe.train.module import AframeModule
 
 
@@ -38,12 +37,17 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
     module = AframeModule(lambda *_: network)
     module.network = network.train()
     monkeypatch.setattr(module, "log", lambda *values, **options: None)
-    measured = Peaks(20 * torch.rand(6, 2, 4), torch.randint(0, 12, (6, 2, 4)).float())
+    measured, coherence = 20 * torch.rand(6, 2, 4), torch.randn(6, 1, 7)
+    with torch.no_grad():
+        network.coherence.weigh[-1].bias.fill_(2.0)
     labels = torch.tensor([0.0, 1, 0, 0, 1, 0])
-    loss = module.training_step(MeasuredBatch(measured, labels), 0)
-    windows = measured.each(lambda each: each[..., None].expand(-1, -1, -1, network.window_steps))
+    loss = module.training_step(MeasuredBatch(measured, coherence, labels), 0)
+    windows = measured[..., None].expand(-1, -1, -1, network.window_steps)
     scores = network.fuse(network.weigh(windows).unbind(1), 1)[:, 0]  # a window of equal steps
-    torch.testing.assert_close(loss, binary_cross_entropy_with_logits(scores, labels))
+    followed = scores + 2.0 * (scores + 27.0 - 25.0).clamp(0, 1)
+    losses = [binary_cross_entropy_with_logits(each, labels) for each in (scores, followed)]
+    assert losses[0] != losses[1]
+    torch.testing.assert_close(loss, sum(losses) / 2)
     loss.backward()
     assert network.scale.grad != 0
     assert network.head[-1].weight.grad.abs().sum() > 0

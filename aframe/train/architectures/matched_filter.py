@@ -1,20 +1,19 @@
 """The matched-filter network: a bank of templates as encoder, and a small head on the SNRs of the detectors."""
 
 import functools
-import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Windows
+from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron
 from aframe.train.architectures.decimation import DECIMATIONS, slowest
 from aframe.train.architectures.network import Network
-from aframe.train.architectures.peaks import MOST_BINS, Peaks, joined, pack, peaks_of_steps, unpack
+from aframe.train.architectures.overlap_save import tiles, transform_size
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -26,29 +25,26 @@ detectors and with 500 templates, one step of noise in two hundred is louder tha
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
 
-TYPICAL_BINS = 6.0
-"""Delays between detectors, in bins, times this over the number of bins are what the head sees."""
-
-TYPICAL_LEVEL = 3.5
-"""Root of |z|²/2 of a group's best template in noise, about. The head sees the difference."""
-
-LONGEST_TRANSFORM = 32768
-"""Largest Fourier transform of a stream, samples, where the templates allow. Its spectra fit a processor's cache."""
-
 TILE, GPU_TILE = 1 << 19, 1 << 25
 """Complex samples of a correlation computed at once on a processor and on a GPU."""
 
-BIN_SIZE, LONG_BIN_SIZE, LONG_STEP = 4, 8, 64
-"""Samples of a bin of time, those of a long step, and the longest step that is not."""
+FOLLOWED_AT_ONCE = 64
+"""Steps that are followed up at once."""
+
+Measured: TypeAlias = Float[Tensor, "batch ifos templates steps"]
+"""|z|²/2 of each template in each step."""
 
 
 class MatchedFilterNetwork(Network):
     """Matched filters for each detector's stream, and a head that weighs how well the detectors agree.
 
-    The encoder correlates a stream with complex templates p + iq and keeps |z|²/2, the largest in each step, and when
-    it is. It has no parameter but a bias for each template. The head adds the detectors' values of each template and
-    keeps the best of each group of templates. It corrects this by what the detectors see separately, and by how well
-    the times of each two detectors agree, and adds the groups' probabilities.
+    The encoder correlates a stream with complex templates p + iq and keeps |z|²/2, the largest in each step. It has no
+    parameter but a bias for each template. The head adds the detectors' values of each template and keeps the best of
+    each group of templates. It corrects this by what the detectors see separately, and adds the groups'
+    probabilities.
+
+    Loud steps are followed up: the best template's outputs at each sample, with their phases, tell how well the
+    detectors fit one source. See ``follow_up``.
 
     A new network waits for its templates: see ``set_bank``. A network from ``model.pt`` has them in its buffers.
 
@@ -73,6 +69,12 @@ class MatchedFilterNetwork(Network):
         coincidence: Samples by which a step is longer than the distance of steps. A signal reaches detectors at
             different times. This covers the light travel time to earlier and later detectors together.
         hidden: Width of the head.
+        coherent: Whether loud steps are followed up.
+
+    Attributes:
+        followed_at: Statistic of a step from which on the coherence of the detectors counts, and that from which on it
+            counts in full. In two detectors and with 500 templates, noise is louder than the first some three times an
+            hour.
 
     Raises:
         ConfigurationError: If steps are no multiples of the coarsest decimation, the templates no multiple of the
@@ -82,6 +84,7 @@ class MatchedFilterNetwork(Network):
     encoded_tiles = 8
     is_brief = True
     needs_bank = True
+    followed_at = (25.0, 26.0)
     bank: Tensor
     rows: Tensor
     chirp_mass: Tensor
@@ -97,25 +100,19 @@ class MatchedFilterNetwork(Network):
         step_size: int = 32,
         coincidence: int = 16,
         hidden: int = 16,
+        coherent: bool = True,
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
+        self.coherent = coherent
         if step_size % DECIMATIONS[-1] or coincidence % DECIMATIONS[-1]:
             raise ConfigurationError(
                 f"step_size = {step_size} and coincidence = {coincidence} of the matched-filter network must be "
                 f"multiples of {DECIMATIONS[-1]} samples"
             )
-        self.pairs = list(itertools.combinations(range(num_ifos), 2))
-        self.bin_size = BIN_SIZE if step_size + coincidence <= LONG_STEP else LONG_BIN_SIZE
-        self.bins = (step_size + coincidence) // self.bin_size
-        if self.bins > MOST_BINS:
-            raise ConfigurationError(
-                f"step_size + coincidence = {step_size + coincidence} samples of a step are more than "
-                f"{MOST_BINS * LONG_BIN_SIZE}: lower step_size, which must divide the stride of the windows"
-            )
         self._allocate(templates, template_size, decimations)
-        self.head, self.ceiling = _perceptron(3, hidden, 1, 0.0), _perceptron(3, hidden, 1, HIGH_CEILING)
-        self.delay = _perceptron(4, hidden, len(self.pairs), 0.0) if self.pairs else None
+        self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
+        self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
 
@@ -132,7 +129,6 @@ class MatchedFilterNetwork(Network):
                 f"needs {receptive_field - self.kernel_size} more; lengthen kernel_length or shorten the templates"
             )
         self.templates, self.template_size, self.decimations = templates, template_size, list(decimations)
-        self.smooth_channels = templates
         self.receptive_field = receptive_field
         self.register_buffer("bank", torch.zeros(2, templates, template_size))
         self.register_buffer("rows", torch.arange(templates))
@@ -194,23 +190,23 @@ class MatchedFilterNetwork(Network):
         """Embed streams: see ``Network.encode``. The channels are those of ``weigh``."""
         return self.weigh(self.measure(streams))
 
-    def measure(self, streams: Windows) -> Peaks:
+    def measure(self, streams: Windows) -> Measured:
         """Filter streams with all templates, without gradients. The computation is in single precision.
 
         Args:
             streams: Whitened strain, shape (batch, ifos, time).
 
         Returns:
-            Peaks of shape (batch, ifos, templates, steps), in the streams' precision. The power is |z|²/2, the largest
-            of the templates that start at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its
-            mean over samples of white noise is 1. The place is in bins of ``bin_size`` samples.
+            |z|²/2, shape (batch, ifos, templates, steps), in the streams' precision: the largest of the templates that
+            start at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its mean over samples of
+            white noise is 1.
         """
         samples = streams.flatten(0, 1).float()
         with torch.no_grad():
             by_rate = self._convolve(samples) if _is_exported() else self._filter(samples)
-            power, place = by_rate.each(lambda rows: rows.index_select(1, self.rows))
-        power = power.clamp_max(LOUDEST / self.num_ifos)
-        return Peaks(power, place).each(lambda each: each.to(streams.dtype).unflatten(0, streams.shape[:2]))
+            measured = by_rate.index_select(1, self.rows)
+        loudest = LOUDEST / self.num_ifos
+        return measured.clamp_max(loudest).to(streams.dtype).unflatten(0, streams.shape[:2])
 
     def loudness(self, measured: Float[Tensor, "examples ifos templates"]) -> Float[Tensor, " examples"]:
         """Largest sum of the detectors and the bias over all templates, without the head.
@@ -220,17 +216,16 @@ class MatchedFilterNetwork(Network):
         """
         return (measured.sum(1) + self.bias.detach()).amax(1)
 
-    def weigh(self, measured: Peaks) -> Embeddings:
-        """Add each template's share of its bias, and pack the places.
+    def weigh(self, measured: Measured) -> Embeddings:
+        """Add each template's share of its bias.
 
         Args:
             measured: Result of ``measure``, shape (batch, ifos, templates, steps).
 
         Returns:
-            Embeddings. The first ``templates`` channels are the powers with their bias, the others hold the places.
+            Embeddings, with a channel for each template.
         """
-        power = measured.power + (self.bias / self.num_ifos)[:, None]
-        return torch.cat([power, pack(measured.place.to(power.dtype), self.bins)], dim=2)
+        return measured + (self.bias / self.num_ifos)[:, None]
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""
@@ -254,7 +249,7 @@ class MatchedFilterNetwork(Network):
 
     def _sum(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Sum of the detectors for each template, shape (batch, templates, steps)."""
-        first, *others = [embedding[:, : self.templates] for embedding in embeddings]
+        first, *others = embeddings
         if others and not torch.is_grad_enabled() and not _is_exported() and first.device.type == "cpu":
             first = torch.add(first, others.pop(0), out=self._memory(first))
         return functools.reduce(torch.add, others, first)
@@ -273,32 +268,23 @@ class MatchedFilterNetwork(Network):
         Args:
             embeddings: One per detector, with the channels last: shape (..., channels).
         """
-        powers = [each[..., : self.templates] for each in embeddings]
-        best, which = functools.reduce(torch.add, powers).unflatten(-1, (self.groups, -1)).max(-1)
+        best = functools.reduce(torch.add, embeddings).unflatten(-1, (self.groups, -1)).amax(-1)
         share = self.bias / self.num_ifos
-        squares = torch.stack([(power - share).unflatten(-1, (self.groups, -1)).amax(-1) for power in powers])
-        first = torch.arange(self.groups, device=which.device) * (self.templates // self.groups)
-        places = torch.stack([unpack(each[..., self.templates :], first + which, self.bins) for each in embeddings])
-        return self._statistic(best, squares.clamp_min(0).sqrt(), places.to(best.dtype))
+        squares = torch.stack([(each - share).unflatten(-1, (self.groups, -1)).amax(-1) for each in embeddings])
+        return self._statistic(best, squares.clamp_min(0).sqrt())
 
-    def _statistic(self, best: Tensor, levels: Tensor, places: Tensor) -> Tensor:
+    def _statistic(self, best: Tensor, levels: Tensor) -> Tensor:
         """Statistic of steps from what is known of each group of templates.
 
         Args:
             best: Best template's sum, shape (..., groups).
             levels: Root of the largest |z|²/2 of the group in each detector, shape (ifos, ..., groups).
-            places: When the best template is loudest in each detector, in bins, shape (ifos, ..., groups).
         """
         loudest, mass = best.amax(-1), self.chirp_mass.to(levels.dtype).expand_as(best)
         high, low = levels.amax(0), levels.amin(0)
         inputs = torch.stack([low - TYPICAL_LEVEL, high - TYPICAL_LEVEL, mass], dim=-1)
         corrected = best + self.head(inputs).squeeze(-1)
-        if self.delay is not None:
-            for number, (one, other) in enumerate(self.pairs):
-                weaker, stronger = (each(levels[one], levels[other]) for each in (torch.minimum, torch.maximum))
-                delay = (places[one] - places[other]) * (TYPICAL_BINS / self.bins)
-                inputs = torch.stack([delay, weaker - TYPICAL_LEVEL, stronger - TYPICAL_LEVEL, mass], dim=-1)
-                corrected = corrected + self.delay(inputs)[..., number]
+        if self.num_ifos > 1:
             second = low if self.num_ifos == 2 else levels.topk(2, dim=0).values[1]
             loudness = (high / TYPICAL_LEVEL).clamp_min(0.1).log()
             inputs = torch.stack([second - TYPICAL_LEVEL, loudness, mass], dim=-1)
@@ -307,34 +293,96 @@ class MatchedFilterNetwork(Network):
         share = ((loudest - QUIET) / (LOUD - QUIET)).clamp(0, 1)
         return loudest + share * (corrected.logsumexp(-1) - loudest)
 
-    def _filter(self, samples: Float[Tensor, "rows time"]) -> Peaks:
-        """Peaks of each step, by overlap-save."""
+    @torch.no_grad()
+    def follow_up(self, scores: Tensor, embeddings: Sequence[Tensor], strain: Sequence[Tensor], hop: int) -> Tensor:
+        """Add to the scores of loud steps what the coherence of the detectors is worth: see ``Network.follow_up``."""
+        row, window = (scores > self.followed_from).nonzero(as_tuple=True)
+        if self.coherence is None or len(row) == 0:
+            return scores
+        steps = window[:, None] * hop + torch.arange(self.window_steps, device=window.device)
+        at, which = torch.stack([row[:, None].expand_as(steps).flatten(), steps.flatten()]).unique(
+            dim=1, return_inverse=True
+        )
+        channels = [each.to(row.device)[at[0], :, at[1]].float() for each in embeddings]
+        of_steps = self.step_scores([each[..., None] for each in channels])[:, 0]
+        is_loud = of_steps > self.followed_from
+        begin = at[1, is_loud, None] * self.step_size + torch.arange(self.receptive_field, device=row.device)
+        pieces = torch.stack([each.to(row.device)[at[0, is_loud, None], begin] for each in strain], dim=1)
+        best = functools.reduce(torch.add, [each[is_loud] for each in channels]).argmax(1)
+        of_steps[is_loud] = self.followed(of_steps[is_loud], self.coherence_of(pieces, best))
+        result = scores.clone()
+        result[row, window] = of_steps[which].unflatten(0, steps.shape).amax(1).to(scores.dtype)
+        return result
+
+    @property
+    def followed_from(self) -> float:
+        """Score from which on a step is followed up."""
+        return float(self.scale.detach().abs() * (self.followed_at[0] - self.offset.detach()))
+
+    def followed(self, scores: Tensor, features: Tensor) -> Tensor:
+        """Scores of steps with what their coherence is worth.
+
+        Args:
+            scores: Scores of steps, shape (steps,).
+            features: Result of ``coherence_of``.
+        """
+        if self.coherence is None:
+            return scores
+        statistic, (first, full) = scores.detach() / self.scale.detach().abs() + self.offset.detach(), self.followed_at
+        share = ((statistic - first) / (full - first)).clamp(0, 1)
+        return scores + self.scale.abs() * share * self.coherence(features).to(scores.dtype)
+
+    @torch.no_grad()
+    def coherence_of(
+        self, strain: Float[Tensor, "steps ifos time"], templates: Int[Tensor, " steps"]
+    ) -> Float[Tensor, "steps pairs features"]:
+        """How coherent a template's outputs in the detectors are.
+
+        Args:
+            strain: Whitened strain that the step depends on, ``receptive_field`` samples of each detector.
+            templates: Number of the template of each step.
+
+        Returns:
+            Inputs of ``Coherence``, in single precision. There are no pairs if steps are not followed up.
+        """
+        if self.coherence is None:
+            return torch.empty((len(strain), 0, FEATURES), device=strain.device)
+        mass = self.chirp_mass.float()[templates // (self.templates // self.groups)]
+        parts = [strain.new_empty((0, len(self.coherence.pairs), FEATURES), dtype=torch.float32)]
+        for first in range(0, len(strain), FOLLOWED_AT_ONCE):
+            some = slice(first, first + FOLLOWED_AT_ONCE)
+            bank = torch.complex(*self.bank[:, self.rows[templates[some]]].float())
+            outputs = filtered(strain[some], bank, self.step_size + self.coincidence)
+            parts.append(self.coherence.features(outputs, mass[some]))
+        return torch.cat(parts)
+
+    def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
+        """Largest |z|²/2 in each step, by overlap-save."""
         steps = self.steps(samples.shape[-1])
-        size = self._transform_size(steps)
+        size = transform_size(steps, self.step_size, self.receptive_field)
         spectra, at_once = self._spectra_of(size, samples.device), self.steps(size)
-        result = Peaks(*(samples.new_empty((len(samples), self.templates, steps)) for _ in Peaks._fields))
+        result = samples.new_empty((len(samples), self.templates, steps))
         tile = TILE if samples.device.type == "cpu" else GPU_TILE
         for first in range(0, steps, at_once):
             last, begin = min(first + at_once, steps), first * self.step_size
             spectrum = torch.fft.fft(samples[:, begin : begin + size], n=size)
-            powers, places = (self._by_rate(each[..., first:last]) for each in result)
-            for templates, (rate, power), (_, place) in zip(spectra, powers, places, strict=True):
+            for templates, (rate, part) in zip(spectra, self._by_rate(result[..., first:last]), strict=True):
                 folds = spectrum.unflatten(1, (rate, -1)).unsqueeze(1)
-                for row, chunk in _tiles(len(samples), len(templates), tile // size):
+                for row, chunk in tiles(len(samples), len(templates), tile // size):
                     product = folds[row, :, 0] * templates[chunk, 0]
                     for fold in range(1, rate):
                         product.addcmul_(folds[row, :, fold], templates[chunk, fold])
                     z = torch.fft.ifft(product)
-                    power[row, chunk], place[row, chunk] = self._peaks(z.real, z.imag, rate, last - first)
+                    part[row, chunk] = self._peaks(z.real, z.imag, rate, last - first)
         return result
 
-    def _convolve(self, samples: Float[Tensor, "rows time"]) -> Peaks:
-        """Peaks of each step, by convolutions, which every server has. They cost far more on a processor."""
-        steps, parts = self.steps(int(samples.shape[-1])), list[Peaks]()  # a tensor to TorchScript's tracer
+    def _convolve(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
+        """Largest |z|²/2 in each step, by convolutions, which every server has. They cost far more on a processor."""
+        steps, parts = self.steps(int(samples.shape[-1])), []  # a tensor to TorchScript's tracer
         for rate, bank in self._by_rate(self.bank.float()):
             real, imaginary = (nn.functional.conv1d(samples[:, None], bank[k, :, None], stride=rate) for k in (0, 1))
             parts.append(self._peaks(real, imaginary, rate, steps))
-        return joined(parts, functools.partial(torch.cat, dim=1))
+        return torch.cat(parts, dim=1)
 
     def _by_rate(self, tensor: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Each rate with its part of a tensor, whose axis 1 has the rows of the bank."""
@@ -344,13 +392,12 @@ class MatchedFilterNetwork(Network):
                 yield rate, tensor[:, first : first + number]
             first += number
 
-    def _peaks(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Peaks:
-        """Peaks of each step of a decimated correlation."""
+    def _peaks(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Tensor:
+        """Largest |z|²/2 in each step of a decimated correlation."""
         size, stride = (self.step_size + self.coincidence) // rate, self.step_size // rate
         # five times faster than torch.view_as_real(z).square().sum(-1)
         power = (real * real).addcmul_(imaginary, imaginary)[..., : (steps - 1) * stride + size]
-        power, place = peaks_of_steps(power, size, stride, max(1, self.bin_size // rate), _is_exported())
-        return Peaks(power * 0.5, place * max(1, rate // self.bin_size))
+        return nn.functional.max_pool1d(power, size, stride) * 0.5
 
     def _spectra_of(self, size: int, device: torch.device) -> list[Tensor]:
         """Conjugate spectra of the templates of each rate, shape (templates, rate, size / rate)."""
@@ -362,32 +409,7 @@ class MatchedFilterNetwork(Network):
             ]
         return self._spectra[key]
 
-    def _transform_size(self, steps: int) -> int:
-        """Size of the Fourier transforms that computes a number of steps with the least work, samples."""
-        needed = (steps - 1) * self.step_size + self.receptive_field
-        longest = max(LONGEST_TRANSFORM, 1 << math.ceil(math.log2(4 * self.receptive_field)))
-        powers = [1 << power for power in range(3, 40) if 1 << power <= longest]
-        sizes = [factor * power for factor, power in itertools.product((1, 3, 5), powers)]
-        possible = [size for size in sizes if self.receptive_field <= size <= min(longest, 2 * needed + 8)]
-        return min(possible, key=lambda size: math.ceil(steps / self.steps(size)) * size * math.log2(size))
-
 
 def _is_exported() -> bool:
     """Whether torch is recording the network for a server, rather than computing with it."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined]
-
-
-def _perceptron(inputs: int, hidden: int, outputs: int, value: float) -> nn.Sequential:
-    """Function of some numbers, whose value is a constant at first."""
-    last = nn.Linear(hidden, outputs)
-    nn.init.zeros_(last.weight)
-    nn.init.constant_(last.bias, value)
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
-
-
-def _tiles(rows: int, templates: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """Cut a table of rows and templates into tiles of at most ``size`` cells, but at least one."""
-    width = min(templates, max(1, size))
-    height = max(1, size // max(1, width))
-    for template, row in itertools.product(range(0, templates, max(1, width)), range(0, rows, height)):
-        yield slice(row, row + height), slice(template, template + width)

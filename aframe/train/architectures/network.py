@@ -1,6 +1,7 @@
 """Interface of networks for training, export and inference."""
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -32,8 +33,6 @@ class Network(nn.Module, ABC):
         is_brief: Whether a signal raises the scores for less than a window's stride. An average over more windows would
             lose it.
         needs_bank: Whether a new network waits for a bank of templates, by ``set_bank``.
-        smooth_channels: Number of first channels of an embedding that rounding changes little; None for all. Others may
-            jump from one value to another.
     """
 
     step_size: int
@@ -42,7 +41,6 @@ class Network(nn.Module, ABC):
     encoded_tiles: int = 1
     is_brief: bool = False
     needs_bank: bool = False
-    smooth_channels: int | None = None
 
     def __init__(self, num_ifos: int, kernel_size: int) -> None:
         super().__init__()
@@ -82,6 +80,32 @@ class Network(nn.Module, ABC):
         """
 
     @property
+    def followed_from(self) -> float:
+        """Score from which on ``follow_up`` changes a window's score."""
+        return math.inf
+
+    def follow_up(self, scores: Tensor, embeddings: Sequence[Tensor], strain: Sequence[Tensor], hop: int) -> Tensor:
+        """Look at loud windows again, with the strain of all detectors together. By default nothing changes.
+
+        Args:
+            scores: Result of ``fuse``, shape (batch, windows).
+            embeddings: What it came from: one per detector, each of shape (batch, channels, steps).
+            strain: Whitened strain of which they are the embeddings: one per detector, each of shape (batch, time).
+            hop: Steps from one window to the next.
+
+        Returns:
+            Scores of all windows. They depend on each window's own strain alone.
+        """
+        return scores
+
+    @torch.no_grad()
+    def score(self, windows: Windows) -> Scores:
+        """Score single windows as a search does, with ``follow_up``: (batch, ifos, kernel_size) to (batch,)."""
+        embeddings = self.encode_windows(windows).unbind(0)
+        scores = self.fuse(embeddings, hop=self.window_steps)
+        return self.follow_up(scores, embeddings, windows.unbind(1), self.window_steps).squeeze(-1)
+
+    @property
     def specification(self) -> dict[str, Any]:
         """Name of the class and constructor arguments, to build the network again. Arguments are read from attributes.
 
@@ -106,7 +130,7 @@ class Network(nn.Module, ABC):
         return stride_size // self.step_size
 
     def forward(self, windows: Windows) -> Scores:
-        """Score single windows: shape (batch, ifos, kernel_size) to (batch,)."""
+        """Score single windows, without ``follow_up``: shape (batch, ifos, kernel_size) to (batch,)."""
         return self.fuse_windows(self.encode_windows(windows))
 
     def encode_windows(self, windows: Windows) -> Tensor:

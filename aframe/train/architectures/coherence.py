@@ -1,0 +1,101 @@
+"""How well the outputs of a template in two or more detectors fit one source: their times, phases and amplitudes."""
+
+import itertools
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+TYPICAL_LEVEL = 3.5
+"""Root of |z|²/2 of the best template in noise, about. Networks see the difference."""
+
+FEATURES = 7
+"""Numbers that describe the coherence of two detectors."""
+
+
+class Coherence(nn.Module):
+    """What the coherence of the detectors adds to the statistic of a step. A new one adds nothing.
+
+    Two detectors see a signal within the light travel time, with phases and amplitudes that their antenna patterns
+    bind. Noise does not (Nitz et al., doi:10.3847/1538-4357/aa8f50).
+
+    Args:
+        num_ifos: Number of detectors, at least 2.
+        reach: Samples by which the times of a signal in two detectors differ at most.
+        hidden: Width of the perceptron.
+    """
+
+    def __init__(self, num_ifos: int, reach: int, hidden: int) -> None:
+        super().__init__()
+        self.pairs, self.reach = list(itertools.combinations(range(num_ifos), 2)), reach
+        self.weigh = perceptron(FEATURES, hidden, len(self.pairs), 0.0)
+
+    def forward(self, features: Float[Tensor, "steps pairs features"]) -> Float[Tensor, " steps"]:
+        """What the coherence adds to the statistic of each step.
+
+        Args:
+            features: Result of ``features``.
+        """
+        each = self.weigh(features.to(next(self.weigh.parameters()).dtype))
+        return each.diagonal(dim1=1, dim2=2).sum(1)
+
+    def features(
+        self, outputs: Complex[Tensor, "steps ifos time"], mass: Float[Tensor, " steps"]
+    ) -> Float[Tensor, "steps pairs features"]:
+        """Describe how a template's outputs z in each two detectors fit together.
+
+        The times are the two, at most ``reach`` apart, at which the sum of |z|²/2 is largest. The features are the
+        delay, cosine and sine of the phase difference, the levels of the weaker and the stronger detector, how much
+        larger the sum of both detectors' maxima at any times is, and the mass.
+
+        Args:
+            outputs: Outputs of one template for each step.
+            mass: A number for each step that tells the template's chirp mass.
+        """
+        power, pairs = (outputs.real.square() + outputs.imag.square()) / 2, []
+        place = torch.arange(power.shape[-1], device=power.device)
+        is_near = (place[:, None] - place).abs() <= self.reach
+        for one, other in self.pairs:
+            both = power[:, one, :, None] + power[:, other, None, :]
+            joint, at = both.masked_fill(~is_near, -torch.inf).flatten(1).max(1)
+            times = at // len(place), at % len(place)
+            first, second = (
+                outputs[:, ifo].gather(1, time[:, None])[:, 0] for ifo, time in zip((one, other), times, strict=True)
+            )
+            phase = torch.sgn(first * second.conj())
+            levels = torch.stack([first.abs(), second.abs()]) / 2**0.5 - TYPICAL_LEVEL
+            apart = power[:, one].amax(1) + power[:, other].amax(1) - joint
+            delay = (times[0] - times[1]) * (1.5 / self.reach)
+            numbers = [delay, phase.real, phase.imag, levels.amin(0), levels.amax(0), apart / 3, mass]
+            pairs.append(torch.stack(numbers, dim=1))
+        return torch.stack(pairs, dim=1)
+
+
+def filtered(
+    strain: Float[Tensor, "steps ifos time"], templates: Complex[Tensor, "steps template_time"], number: int
+) -> Complex[Tensor, "steps ifos outputs"]:
+    """Correlate each piece of strain with a template of its own, at each sample.
+
+    Args:
+        strain: Whitened strain. It is at least ``number`` - 1 samples longer than the templates.
+        templates: Whitened templates p + iq.
+        number: Number of outputs.
+    """
+    size = 1 << (strain.shape[-1] - 1).bit_length()
+    spectra = torch.fft.fft(templates, n=size).conj()
+    return torch.fft.ifft(torch.fft.fft(strain.float(), n=size) * spectra[:, None])[..., :number]
+
+
+def perceptron(inputs: int, hidden: int, outputs: int, value: float) -> nn.Sequential:
+    """Function of some numbers, whose value is a constant at first.
+
+    Args:
+        inputs: Number of inputs.
+        hidden: Width of both hidden layers.
+        outputs: Number of outputs.
+        value: The constant.
+    """
+    last = nn.Linear(hidden, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, value)
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)

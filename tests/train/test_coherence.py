@@ -1,0 +1,113 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.architectures.coherence import FEATURES, Coherence, filtered
+from tests.train.small_bank import KERNEL, SIZE, chirps
+
+
+def noise(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def taught(ifos: int = 2, threshold: float = 9.0) -> MatchedFilterNetwork:
+    """A network whose coherence counts, and which follows noise up."""
+    network = chirps(ifos)
+    network.followed_at = (threshold, threshold + 1)
+    random = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        network.offset.fill_(threshold)
+        for parameter in network.coherence.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=random))
+    return network
+
+
+def test_filtered_strain_is_the_correlation_at_each_sample() -> None:
+    network, strain = chirps(), noise(3, 2, 100)
+    templates = torch.complex(*network.bank[:, [0, 5, 2]])
+    outputs = filtered(strain, templates, 100 - SIZE + 1)
+    for step, ifo in itertools.product(range(3), range(2)):
+        expected = np.correlate(strain[step, ifo].numpy(), templates[step].numpy(), "valid")
+        np.testing.assert_allclose(outputs[step, ifo], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("delay", "phase"), [(0, 0.0), (5, 1.0), (-8, -2.5)])
+def test_the_delay_and_the_phase_of_a_signal_are_measured(delay: int, phase: float) -> None:
+    network, strain = chirps(), torch.zeros(1, 2, 64 + 48 - 1)
+    template = torch.complex(*network.bank)[network.rows[3]]
+    strain[0, 0, 20 + delay : 84 + delay] = 8 * template.real
+    strain[0, 1, 20:84] = 6 * (template * np.exp(1j * phase)).real
+    features = network.coherence_of(strain, torch.tensor([3]))[0, 0]
+    assert features.shape == (FEATURES,)
+    seen, cosine, sine, weaker, stronger, apart, mass = features.tolist()
+    assert seen * 16 / 1.5 == delay
+    assert np.angle(cosine + 1j * sine) == pytest.approx(-phase, abs=0.05)
+    assert (weaker + 3.5, stronger + 3.5) == pytest.approx((6 / 2**0.5, 8 / 2**0.5), rel=0.02)
+    assert apart == pytest.approx(0, abs=1e-3)
+    assert mass == network.chirp_mass[1]
+
+
+def test_detectors_that_see_a_signal_too_far_apart_for_light_lose_power() -> None:
+    network, strain = chirps(), torch.zeros(1, 2, 64 + 48 - 1)
+    template = torch.complex(*network.bank)[network.rows[6]]
+    strain[0, 0, :64] = strain[0, 1, 30:94] = 8 * template.real
+    delay, *_, apart, _ = network.coherence_of(strain, torch.tensor([6]))[0, 0].tolist()
+    assert abs(delay) <= 1.5
+    assert apart * 3 > 10
+
+
+def test_new_coherence_adds_nothing_and_pairs_have_functions_of_their_own() -> None:
+    coherence = Coherence(3, 8, 4)
+    features = noise(5, 3, FEATURES)
+    assert not coherence(features).any()
+    with torch.no_grad():
+        coherence.weigh[-1].bias.copy_(torch.tensor([1.0, 10.0, 100.0]))
+        coherence.weigh[-1].weight.add_(noise(3, 4))
+    each = coherence.weigh(features)
+    torch.testing.assert_close(coherence(features), each[:, 0, 0] + each[:, 1, 1] + each[:, 2, 2])
+    assert coherence.pairs == [(0, 1), (0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(("ifos", "threshold"), [(2, 9.0), (3, 13.0)])
+def test_followed_scores_of_a_stream_are_those_of_its_windows(ifos: int, threshold: float) -> None:
+    network, stream = taught(ifos, threshold), noise(2, ifos, KERNEL + 32 * 60)
+    embeddings = network.encode(stream).unbind(1)
+    scores = network.fuse(embeddings, 1)
+    followed = network.follow_up(scores, embeddings, stream.unbind(1), 1)
+    assert 0.05 < (followed != scores).float().mean() < 0.95
+    windows = stream.unfold(-1, KERNEL, 32).transpose(1, 2).flatten(0, 1)
+    expected = network.score(windows).reshape(followed.shape)
+    torch.testing.assert_close(followed, expected, atol=2e-3, rtol=1e-3)
+
+
+def test_a_followed_score_is_that_of_the_best_step_with_its_coherence() -> None:
+    network, windows = taught(), noise(30, 2, KERNEL)
+    embeddings = network.encode(windows).unbind(1)
+    followed = network.score(windows)
+    steps = network.step_scores(embeddings).detach()
+    changed = 0
+    for row, step in itertools.product(range(30), range(network.window_steps)):
+        if steps[row, step] > network.followed_from:
+            begin = step * network.step_size
+            best = (embeddings[0] + embeddings[1])[row, :, step].argmax()[None]
+            features = network.coherence_of(windows[row, None, :, begin : begin + network.receptive_field], best)
+            share = (steps[row, step] + network.offset - 9.0).clamp(0, 1)
+            steps[row, step] += (share * network.coherence(features)[0]).detach()
+            changed += 1
+    assert changed > 10
+    torch.testing.assert_close(followed, steps.amax(1).detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_quiet_windows_and_networks_without_coherence_are_left_alone() -> None:
+    network, windows = taught(), noise(4, 2, KERNEL)
+    embeddings = network.encode(windows).unbind(1)
+    quiet = torch.full((4, 1), network.followed_from - 1)
+    assert network.follow_up(quiet, embeddings, windows.unbind(1), 1) is quiet
+    plain = chirps(coherent=False)
+    assert plain.coherence is None
+    loud = torch.full((4, 1), 90.0)
+    assert plain.follow_up(loud, embeddings, windows.unbind(1), 1) is loud
+    assert chirps(1).coherence is None
