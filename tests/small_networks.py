@@ -26,7 +26,7 @@ def matched_filter(ifos: int, kernel_size: int) -> MatchedFilterNetwork:
     phases = 2 * torch.pi * frequencies[:, None] * torch.arange(size, dtype=torch.float64)
     waves = torch.polar(torch.hann_window(size, dtype=torch.float64).expand(6, -1), phases)
     network.set_bank(waves / waves.abs().square().sum(1, keepdim=True).div(2).sqrt(), 1 / frequencies)
-    network.followed_at = (6.0, 7.0)  # noise is followed up
+    network.quiet, network.followed = 7.0, 6.0  # noise is loud, and followed up
     for parameter in (network.bias, network.head[-1].weight, network.coherence.weigh[-1].weight):
         torch.nn.init.normal_(parameter, std=0.5)
     return network

@@ -1,26 +1,36 @@
 """The plain bank: an ideal matched-filter search without any training, as a model that the engine scores with."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from aframe.bank.template_bank import TemplateBank
 from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.architectures.decimation import coincidence_over
-from aframe.train.architectures.matched_filter import LOUDEST
 from aframe.train.model import Model
 
 LONGEST_STEP = 32
 """Largest number of samples in a step. Within a step, the detectors' loudest moments add."""
 
 
+class PlainBank(MatchedFilterNetwork):
+    """Matched filters without weights and corrections: the score of a step is the largest sum of the detectors."""
+
+    def step_scores(self, embeddings: Sequence[Tensor]) -> Float[Tensor, "batch steps"]:
+        """Score each step: see ``MatchedFilterNetwork.step_scores``."""
+        return torch.stack([each[:, : self.templates] for each in embeddings]).sum(0).amax(1)
+
+
 def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_time: float) -> Model:
     """Make the model whose score is half the squared network SNR of the best template.
 
     The score of a window is max Σ |z|²/2: the sum is over the detectors, the maximum over the templates and the steps
-    of the window. It is that of a ``MatchedFilterNetwork`` with one group and without biases and corrections.
+    of the window.
 
     Args:
         bank: The templates.
@@ -34,19 +44,15 @@ def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_ti
         ConfigurationError: If a window is too short, or its stride is no multiple of 8 samples.
     """
     rate = preprocessing.whitening.sample_rate
-    network = MatchedFilterNetwork(
+    network = PlainBank(
         len(preprocessing.ifos),
         preprocessing.kernel_size,
         groups=1,
         step_size=math.gcd(preprocessing.stride_size, LONGEST_STEP),
         coincidence=coincidence_over(light_travel_time, rate),
-        hidden=1,
         coherent=False,
     )
     network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
-    torch.nn.init.zeros_(network.offset)
-    *_, ceiling = network.ceiling.parameters()
-    torch.nn.init.constant_(ceiling, LOUDEST)
     first = bank.templates.shape[-1] / rate - bank.after
     coalescence = (first, preprocessing.kernel_length - bank.after)
     return Model(network.eval().requires_grad_(False), replace(preprocessing, coalescence=coalescence))

@@ -92,7 +92,7 @@ class AframeModule(lightning.LightningModule):
             assert isinstance(self.network, MatchedFilterNetwork)
             embeddings = self.network.weigh(batch.measured[..., None])
             scores = self.network.step_scores(embeddings.unbind(1))[:, 0]
-            followed = self.network.followed(scores, batch.coherence)
+            followed = self.network.with_coherence(scores, batch.coherence)
             return self._loss(torch.cat([scores, followed]), batch.labels.repeat(2))
         encode, fuse = self._parts or (self.network.encode_windows, self.network.fuse_windows)
         embeddings, labels = encode(batch.windows), batch.labels

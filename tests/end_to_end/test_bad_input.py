@@ -138,7 +138,10 @@ def test_error_inside_a_task_is_one_line(run: Path) -> None:
     assert not list(run.rglob("val_waveforms.hdf5"))
 
 
-@pytest.mark.parametrize("reached", ["train_data/background", "train_data/training_waveforms.hdf5"])
+@pytest.mark.parametrize(
+    "reached",
+    ["train_data/background", pytest.param("train_data/training_waveforms.hdf5", marks=pytest.mark.thorough)],
+)
 def test_interruption_is_one_line(run: Path, reached: str) -> None:
     settle(run, "injections")
     pipe = subprocess.PIPE

@@ -438,14 +438,19 @@ def test_the_loudest_are_shown_as_they_were_scored(whole_run: Path) -> None:
     assert (whole_run / "results" / "report.html").read_text().count("<h3>Q transform, L1</h3>") == 3
 
 
-def test_plain_commands_give_the_pipelines_tables(whole_run: Path, tmp_path: Path, one_thread: None) -> None:
+@pytest.mark.parametrize("is_trained", [True, pytest.param(False, marks=pytest.mark.thorough)])
+def test_plain_commands_give_the_pipelines_tables(
+    whole_run: Path, tmp_path: Path, one_thread: None, is_trained: bool
+) -> None:
     directory = write_run(tmp_path / "by hand")
     variables = environment_of(directory)
+    if is_trained:
+        shutil.copytree(whole_run / "train_run", directory / "train_run")
     model, repository = directory / "train_run" / "model.pt", directory / "results" / "model_repo"
     for command in (
         ["data"],
         ["waveforms"],
-        ["train", "fit", "--config", str(directory / "train.yaml")],
+        *([] if is_trained else [["train", "fit", "--config", str(directory / "train.yaml")]]),
         ["infer"],
         ["sensitivity"],
         ["export", "--model", str(model), "--repository", str(repository), "--platform", "torch"],

@@ -13,9 +13,10 @@ CASES = [
     *(("matched_filter", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
     *(("per_detector", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("joint", "float32", ending) for ending in (BLOCKS, WINDOWS)),
+    *(("factorised", precision, BLOCKS) for precision in ("float16", "bfloat16")),
     *(
-        (kind, precision, BLOCKS)
-        for kind in ("factorised", "matched_filter", "joint")
+        pytest.param(kind, precision, BLOCKS, marks=pytest.mark.thorough)
+        for kind in ("matched_filter", "joint")
         for precision in ("float16", "bfloat16")
     ),
 ]

@@ -16,7 +16,7 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
 def taught(ifos: int = 2, threshold: float = 9.0) -> MatchedFilterNetwork:
     """A network whose coherence counts, and which follows noise up."""
     network = chirps(ifos)
-    network.followed_at = (threshold, threshold + 1)
+    network.quiet = network.followed = threshold
     random = torch.Generator().manual_seed(2)
     with torch.no_grad():
         network.offset.fill_(threshold)
@@ -92,9 +92,9 @@ def test_a_followed_score_is_that_of_the_best_step_with_its_coherence() -> None:
     for row, step in itertools.product(range(30), range(network.window_steps)):
         if steps[row, step] > network.followed_from:
             begin = step * network.step_size
-            best = (embeddings[0] + embeddings[1])[row, :, step].argmax()[None]
+            best = (embeddings[0] + embeddings[1])[row, :8, step].argmax()[None]
             features = network.coherence_of(windows[row, None, :, begin : begin + network.receptive_field], best)
-            share = (steps[row, step] + network.offset - 9.0).clamp(0, 1)
+            share = ((steps[row, step] + network.offset - 9.0) / 2).clamp(0, 1)
             steps[row, step] += (share * network.coherence(features)[0]).detach()
             changed += 1
     assert changed > 10

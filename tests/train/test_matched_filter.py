@@ -8,7 +8,7 @@ import torch
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import model
-from aframe.train.architectures import MatchedFilterNetwork, matched_filter
+from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.architectures.contract import check_network
 from aframe.train.architectures.cost import cost
 from aframe.train.model import Model
@@ -123,10 +123,9 @@ def test_scores_of_streams_are_those_of_windows(ifos, training):
     assert expected.std() > 0.1
 
 
-def test_a_score_is_the_log_of_the_groups_sum_at_the_best_step(monkeypatch):
-    monkeypatch.setattr(matched_filter, "QUIET", -2.0)
-    monkeypatch.setattr(matched_filter, "LOUD", -1.0)
+def test_a_score_is_the_log_of_the_groups_sum_at_the_best_step():
     filtering = network()
+    filtering.quiet = -3.0
     windows = noise(5, 2, 512)
     measured = filtering.measure(windows)
     groups = (measured.sum(1) + filtering.bias[:, None]).unflatten(1, (3, 2)).amax(2)
@@ -142,31 +141,29 @@ def test_a_score_is_the_log_of_the_groups_sum_at_the_best_step(monkeypatch):
         torch.testing.assert_close(filtering.train(mode)(windows), expected, atol=1e-3, rtol=1e-4)
 
 
-def test_the_head_sees_loud_steps_alone(monkeypatch):
+def test_the_head_sees_loud_steps_alone_and_the_score_of_others_is_their_bound():
     filtering = network()
     with torch.no_grad():
         filtering.head[-1].bias.fill_(4.0)
         filtering.head[-1].weight.zero_()
         filtering.ceiling[-1].bias.fill_(90.0)
-    embeddings = filtering.encode(noise(40, 2, 512)).unbind(1)
-    groups = (embeddings[0] + embeddings[1])[:, :6].unflatten(1, (3, 2)).amax(2)
-    loudest = groups.amax(1)
-    quiet, loud = loudest.quantile(0.4).item(), loudest.quantile(0.6).item()
-    monkeypatch.setattr(matched_filter, "QUIET", quiet)
-    monkeypatch.setattr(matched_filter, "LOUD", loud)
-    share = ((loudest - quiet) / (loud - quiet)).clamp(0, 1)
-    expected = (1 - share) * loudest + share * (groups.logsumexp(1) + 4.0) - 27
+    one, other = filtering.encode(noise(40, 2, 512)).unbind(1)
+    groups = (one + other)[:, :6].unflatten(1, (3, 2)).amax(2)
+    bound = (one[:, :6].unflatten(1, (3, 2)).amax(2) + other[:, :6].unflatten(1, (3, 2)).amax(2)).amax(1)
+    filtering.quiet = bound.quantile(0.4).item()
+    share = ((bound - filtering.quiet) / 2).clamp(0, 1)
+    expected = (1 - share) * bound + share * (groups.logsumexp(1) + 4.0) - 27
     assert (share == 0).any()
     assert (share == 1).any()
+    assert (bound >= groups.amax(1)).all()
     for mode in (True, False):
-        scores = filtering.train(mode).step_scores(embeddings)
+        scores = filtering.train(mode).step_scores([one, other])
         torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_new_head_corrects_nothing_and_learns(monkeypatch):
-    monkeypatch.setattr(matched_filter, "QUIET", 1.0)
-    monkeypatch.setattr(matched_filter, "LOUD", 2.0)
+def test_a_new_head_corrects_nothing_and_learns():
     filtering = network(random_head=False)
+    filtering.quiet = 1.0
     windows = noise(4, 2, 512)
     assert filtering.head(torch.randn(5, 3)).abs().max() == 0
     filtering(windows).sum().backward()

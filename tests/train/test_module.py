@@ -44,7 +44,7 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
     loss = module.training_step(MeasuredBatch(measured, coherence, labels), 0)
     windows = measured[..., None].expand(-1, -1, -1, network.window_steps)
     scores = network.fuse(network.weigh(windows).unbind(1), 1)[:, 0]  # a window of equal steps
-    followed = scores + 2.0 * (scores + 27.0 - 25.0).clamp(0, 1)
+    followed = scores + 2.0 * ((scores + 27.0 - 25.0) / 2).clamp(0, 1)
     losses = [binary_cross_entropy_with_logits(each, labels) for each in (scores, followed)]
     assert losses[0] != losses[1]
     torch.testing.assert_close(loss, sum(losses) / 2)

@@ -18,9 +18,15 @@ from aframe.train.architectures.overlap_save import tiles, transform_size
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
 
-QUIET, LOUD = 20.0, 22.0
-"""Sum of |z|²/2 up to which a step's score is its best template's sum, and that from which on it is the head's. In two
-detectors and with 500 templates, one step of noise in two hundred is louder than the first."""
+QUIET, FOLLOWED = 22.0, 25.0
+"""Bound of a step in two detectors up to which no template is looked at, and statistic from which on it is followed up.
+With 500 templates, one step of noise in five hundred exceeds the first, and three an hour the second."""
+
+QUIET_OF_ANOTHER, FOLLOWED_OF_ANOTHER = 6.0, 3.0
+"""What noise in one more detector adds to these two."""
+
+RAMP = 2.0
+"""Range above both within which a correction grows from nothing to all of it."""
 
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
@@ -51,8 +57,9 @@ class MatchedFilterNetwork(Network):
     A glitch is loud in one detector alone. The score of a group therefore has a soft ceiling, which grows with what the
     second-loudest detector sees.
 
-    The head does not see quiet steps. Their score is the sum of their best template. In between, the score goes from
-    one to the other in proportion.
+    Most steps are quiet. Their score is a bound: the sum of what the detectors see in the best group, each in its own
+    best template. Where the bound is small, nothing else is looked at, and fusion reads the groups' channels alone. In
+    between, the score goes from one to the other in proportion.
 
     Correlations are computed at 1/2, 1/4 or 1/8 of the sample rate. Each value is exact, whatever the template's
     bandwidth. Only a peak between two values is missed in part. For a template whose power ends at a fraction x of the
@@ -72,9 +79,8 @@ class MatchedFilterNetwork(Network):
         coherent: Whether loud steps are followed up.
 
     Attributes:
-        followed_at: Statistic of a step from which on the coherence of the detectors counts, and that from which on it
-            counts in full. In two detectors and with 500 templates, noise is louder than the first some three times an
-            hour.
+        quiet: Bound of a step up to which it is quiet.
+        followed: Statistic of a step from which on it is followed up.
 
     Raises:
         ConfigurationError: If steps are no multiples of the coarsest decimation, the templates no multiple of the
@@ -84,7 +90,6 @@ class MatchedFilterNetwork(Network):
     encoded_tiles = 8
     is_brief = True
     needs_bank = True
-    followed_at = (25.0, 26.0)
     bank: Tensor
     rows: Tensor
     chirp_mass: Tensor
@@ -105,6 +110,8 @@ class MatchedFilterNetwork(Network):
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
         self.coherent = coherent
+        self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
+        self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
         if step_size % DECIMATIONS[-1] or coincidence % DECIMATIONS[-1]:
             raise ConfigurationError(
                 f"step_size = {step_size} and coincidence = {coincidence} of the matched-filter network must be "
@@ -135,7 +142,6 @@ class MatchedFilterNetwork(Network):
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
         self.bias = nn.Parameter(torch.zeros(templates))
         self._spectra: dict[tuple[int, torch.device], list[Tensor]] = {}
-        self._sums: Tensor | None = None
 
     @torch.no_grad()
     def set_bank(self, templates: Complex[Tensor, "templates time"], chirp_mass: Float[Tensor, " templates"]) -> None:
@@ -174,7 +180,7 @@ class MatchedFilterNetwork(Network):
         self.set_bank(noise, torch.arange(1.0, templates + 1))
 
     def _apply(self, *args: Any, **kwargs: Any) -> "MatchedFilterNetwork":
-        self._spectra, self._sums = {}, None
+        self._spectra = {}
         return super()._apply(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -217,15 +223,16 @@ class MatchedFilterNetwork(Network):
         return (measured.sum(1) + self.bias.detach()).amax(1)
 
     def weigh(self, measured: Measured) -> Embeddings:
-        """Add each template's share of its bias.
+        """Add each template's share of its bias, and append the largest of each group.
 
         Args:
             measured: Result of ``measure``, shape (batch, ifos, templates, steps).
 
         Returns:
-            Embeddings, with a channel for each template.
+            Embeddings of ``templates + groups`` channels.
         """
-        return measured + (self.bias / self.num_ifos)[:, None]
+        weighted = measured + (self.bias / self.num_ifos)[:, None]
+        return torch.cat([weighted, weighted.unflatten(2, (self.groups, -1)).amax(3)], dim=2)
 
     def fuse(self, embeddings: Sequence[Tensor], hop: int) -> Tensor:
         """Score all windows: see ``Network.fuse``."""
@@ -238,29 +245,22 @@ class MatchedFilterNetwork(Network):
         Args:
             embeddings: One per detector, each of shape (batch, channels, steps).
         """
-        statistic = self._sum(embeddings).amax(1)
+        bound = functools.reduce(torch.add, [each[:, self.templates :] for each in embeddings]).amax(1)
         if self.training or _is_exported():
-            statistic = self._with_head([each.movedim(1, -1) for each in embeddings])
+            corrected = self._with_head([each[:, : self.templates].movedim(1, -1) for each in embeddings])
+            statistic = bound + self._share(bound, self.quiet) * (corrected - bound)
         else:
-            rows, steps = (statistic > QUIET).nonzero(as_tuple=True)
-            corrected = self._with_head([each[rows, :, steps] for each in embeddings])
-            statistic = statistic.index_put((rows, steps), corrected.to(statistic.dtype))
+            rows, steps = (bound > self.quiet).nonzero(as_tuple=True)
+            loud = bound[rows, steps]
+            corrected = self._with_head([each[rows, : self.templates, steps] for each in embeddings])
+            mixed = loud + self._share(loud, self.quiet) * (corrected - loud)
+            statistic = bound.index_put((rows, steps), mixed.to(bound.dtype))
         return self.scale.abs() * (statistic - self.offset)
 
-    def _sum(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Sum of the detectors for each template, shape (batch, templates, steps)."""
-        first, *others = embeddings
-        if others and not torch.is_grad_enabled() and not _is_exported() and first.device.type == "cpu":
-            first = torch.add(first, others.pop(0), out=self._memory(first))
-        return functools.reduce(torch.add, others, first)
-
-    def _memory(self, like: Tensor) -> Tensor:
-        """Memory for a sum that is used again. To ask a processor for new memory takes longer than the sum."""
-        kept = self._sums
-        fits = kept is not None and (kept.shape, kept.dtype) == (like.shape, like.dtype)
-        if kept is None or not fits or kept.is_inference() != torch.is_inference_mode_enabled():
-            kept = self._sums = torch.empty(like.shape, dtype=like.dtype, device=like.device)
-        return kept
+    @staticmethod
+    def _share(statistic: Tensor, first: float) -> Tensor:
+        """Share of a correction that counts: none up to ``first``, all of it from ``RAMP`` above it on."""
+        return ((statistic - first) / RAMP).clamp(0, 1)
 
     def _with_head(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Statistic of steps, shape (...).
@@ -280,7 +280,7 @@ class MatchedFilterNetwork(Network):
             best: Best template's sum, shape (..., groups).
             levels: Root of the largest |z|²/2 of the group in each detector, shape (ifos, ..., groups).
         """
-        loudest, mass = best.amax(-1), self.chirp_mass.to(levels.dtype).expand_as(best)
+        mass = self.chirp_mass.to(levels.dtype).expand_as(best)
         high, low = levels.amax(0), levels.amin(0)
         inputs = torch.stack([low - TYPICAL_LEVEL, high - TYPICAL_LEVEL, mass], dim=-1)
         corrected = best + self.head(inputs).squeeze(-1)
@@ -290,8 +290,7 @@ class MatchedFilterNetwork(Network):
             inputs = torch.stack([second - TYPICAL_LEVEL, loudness, mass], dim=-1)
             ceiling = second.square() + self.ceiling(inputs).squeeze(-1)
             corrected = corrected - nn.functional.softplus(corrected - ceiling)
-        share = ((loudest - QUIET) / (LOUD - QUIET)).clamp(0, 1)
-        return loudest + share * (corrected.logsumexp(-1) - loudest)
+        return corrected.logsumexp(-1)
 
     @torch.no_grad()
     def follow_up(self, scores: Tensor, embeddings: Sequence[Tensor], strain: Sequence[Tensor], hop: int) -> Tensor:
@@ -308,8 +307,8 @@ class MatchedFilterNetwork(Network):
         is_loud = of_steps > self.followed_from
         begin = at[1, is_loud, None] * self.step_size + torch.arange(self.receptive_field, device=row.device)
         pieces = torch.stack([each.to(row.device)[at[0, is_loud, None], begin] for each in strain], dim=1)
-        best = functools.reduce(torch.add, [each[is_loud] for each in channels]).argmax(1)
-        of_steps[is_loud] = self.followed(of_steps[is_loud], self.coherence_of(pieces, best))
+        best = functools.reduce(torch.add, [each[is_loud, : self.templates] for each in channels]).argmax(1)
+        of_steps[is_loud] = self.with_coherence(of_steps[is_loud], self.coherence_of(pieces, best))
         result = scores.clone()
         result[row, window] = of_steps[which].unflatten(0, steps.shape).amax(1).to(scores.dtype)
         return result
@@ -317,9 +316,9 @@ class MatchedFilterNetwork(Network):
     @property
     def followed_from(self) -> float:
         """Score from which on a step is followed up."""
-        return float(self.scale.detach().abs() * (self.followed_at[0] - self.offset.detach()))
+        return float(self.scale.detach().abs() * (self.followed - self.offset.detach()))
 
-    def followed(self, scores: Tensor, features: Tensor) -> Tensor:
+    def with_coherence(self, scores: Tensor, features: Tensor) -> Tensor:
         """Scores of steps with what their coherence is worth.
 
         Args:
@@ -328,8 +327,7 @@ class MatchedFilterNetwork(Network):
         """
         if self.coherence is None:
             return scores
-        statistic, (first, full) = scores.detach() / self.scale.detach().abs() + self.offset.detach(), self.followed_at
-        share = ((statistic - first) / (full - first)).clamp(0, 1)
+        share = self._share(scores.detach() / self.scale.detach().abs() + self.offset.detach(), self.followed)
         return scores + self.scale.abs() * share * self.coherence(features).to(scores.dtype)
 
     @torch.no_grad()
