@@ -193,7 +193,7 @@ def _as_loud_as(network: MatchedFilterNetwork, signals: Steps, noise: Examples) 
     Raises:
         DataError: If there are none.
     """
-    loudness, floor = (network.loudness(each.measured.float()) for each in (signals, noise))
+    loudness, floor = ((each.measured.float().sum(1) + network.bias).amax(1) for each in (signals, noise))
     is_loud = loudness >= floor.min()
     if not bool(is_loud.any()):
         raise DataError("no signal is as loud as the noise examples: lower mined_slides, or raise snr_maximum")

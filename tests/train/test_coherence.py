@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aframe.train.architectures import MatchedFilterNetwork
-from aframe.train.architectures.coherence import FEATURES, Coherence, filtered
+from aframe.train.architectures.coherence import FEATURES, Coherence, filtered, steps_of
 from tests.train.small_bank import KERNEL, SIZE, chirps
 
 
@@ -111,3 +111,19 @@ def test_quiet_windows_and_networks_without_coherence_are_left_alone() -> None:
     loud = torch.full((4, 1), 90.0)
     assert plain.follow_up(loud, embeddings, windows.unbind(1), 1) is loud
     assert chirps(1).coherence is None
+
+
+def test_the_steps_of_windows_are_taken_once() -> None:
+    windows = torch.tensor([[True, True, False, False], [False, False, False, True]])
+    row, step, places = steps_of(windows, 2, 3)
+    assert list(zip(row.tolist(), step.tolist(), strict=True)) == [*((0, k) for k in range(5)), (1, 6), (1, 7), (1, 8)]
+    assert places.tolist() == [[0, 1, 2], [2, 3, 4], [5, 6, 7]]
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_a_network_of_low_precision_follows_up_too(precision: torch.dtype) -> None:
+    network, windows = taught(), noise(30, 2, KERNEL)
+    expected = network.score(windows)
+    scores = network.to(precision).score(windows.to(precision))
+    assert scores.dtype == precision
+    assert (scores.float() - expected).abs().mean() < 0.03

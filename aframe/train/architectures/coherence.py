@@ -3,7 +3,7 @@
 import itertools
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 
 TYPICAL_LEVEL = 3.5
@@ -69,6 +69,26 @@ class Coherence(nn.Module):
             numbers = [delay, phase.real, phase.imag, levels.amin(0), levels.amax(0), apart / 3, mass]
             pairs.append(torch.stack(numbers, dim=1))
         return torch.stack(pairs, dim=1)
+
+
+def steps_of(
+    windows: Bool[Tensor, "batch windows"], hop: int, window_steps: int
+) -> tuple[Int[Tensor, " steps"], Int[Tensor, " steps"], Int[Tensor, "some window_steps"]]:
+    """Steps of some windows, each step once.
+
+    Args:
+        windows: Whether a window is one of them.
+        hop: Steps from one window to the next.
+        window_steps: Steps of a window.
+
+    Returns:
+        Row and number of each step, and the places in these of the steps of each window.
+    """
+    row, window = windows.nonzero(as_tuple=True)
+    steps = window[:, None] * hop + torch.arange(window_steps, device=window.device)
+    both = torch.stack([row[:, None].expand_as(steps), steps]).flatten(1)
+    (rows, numbers), places = both.unique(dim=1, return_inverse=True)
+    return rows, numbers, places.unflatten(0, steps.shape)
 
 
 def filtered(

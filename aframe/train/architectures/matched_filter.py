@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Windows
-from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron
+from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
 from aframe.train.architectures.decimation import DECIMATIONS, slowest
 from aframe.train.architectures.network import Network
 from aframe.train.architectures.overlap_save import tiles, transform_size
@@ -214,14 +214,6 @@ class MatchedFilterNetwork(Network):
         loudest = LOUDEST / self.num_ifos
         return measured.clamp_max(loudest).to(streams.dtype).unflatten(0, streams.shape[:2])
 
-    def loudness(self, measured: Float[Tensor, "examples ifos templates"]) -> Float[Tensor, " examples"]:
-        """Largest sum of the detectors and the bias over all templates, without the head.
-
-        Args:
-            measured: Measurements of single steps.
-        """
-        return (measured.sum(1) + self.bias.detach()).amax(1)
-
     def weigh(self, measured: Measured) -> Embeddings:
         """Add each template's share of its bias, and append the largest of each group.
 
@@ -295,23 +287,18 @@ class MatchedFilterNetwork(Network):
     @torch.no_grad()
     def follow_up(self, scores: Tensor, embeddings: Sequence[Tensor], strain: Sequence[Tensor], hop: int) -> Tensor:
         """Add to the scores of loud steps what the coherence of the detectors is worth: see ``Network.follow_up``."""
-        row, window = (scores > self.followed_from).nonzero(as_tuple=True)
-        if self.coherence is None or len(row) == 0:
+        is_loud = scores > self.followed_from
+        if self.coherence is None or not bool(is_loud.any()):
             return scores
-        steps = window[:, None] * hop + torch.arange(self.window_steps, device=window.device)
-        at, which = torch.stack([row[:, None].expand_as(steps).flatten(), steps.flatten()]).unique(
-            dim=1, return_inverse=True
-        )
-        channels = [each.to(row.device)[at[0], :, at[1]].float() for each in embeddings]
-        of_steps = self.step_scores([each[..., None] for each in channels])[:, 0]
-        is_loud = of_steps > self.followed_from
-        begin = at[1, is_loud, None] * self.step_size + torch.arange(self.receptive_field, device=row.device)
-        pieces = torch.stack([each.to(row.device)[at[0, is_loud, None], begin] for each in strain], dim=1)
-        best = functools.reduce(torch.add, [each[is_loud, : self.templates] for each in channels]).argmax(1)
-        of_steps[is_loud] = self.with_coherence(of_steps[is_loud], self.coherence_of(pieces, best))
-        result = scores.clone()
-        result[row, window] = of_steps[which].unflatten(0, steps.shape).amax(1).to(scores.dtype)
-        return result
+        row, step, which = steps_of(is_loud, hop, self.window_steps)
+        channels = [each.to(row.device)[row, :, step].to(self.offset.dtype) for each in embeddings]
+        of_steps = self.step_scores([each[..., None] for each in channels])[:, 0].float()
+        loud = (of_steps > self.followed_from).nonzero()[:, 0]
+        samples = step[loud, None] * self.step_size + torch.arange(self.receptive_field, device=row.device)
+        pieces = torch.stack([each.to(row.device)[row[loud, None], samples] for each in strain], dim=1)
+        best = functools.reduce(torch.add, [each[loud, : self.templates] for each in channels]).argmax(1)
+        of_steps[loud] = self.with_coherence(of_steps[loud], self.coherence_of(pieces, best))
+        return scores.masked_scatter(is_loud, of_steps[which].amax(1).to(scores.dtype))
 
     @property
     def followed_from(self) -> float:
