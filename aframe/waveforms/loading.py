@@ -8,8 +8,9 @@ from typing import Any
 
 from bilby.gw.prior import Cosmological
 
+from aframe import storage
 from aframe.errors import AframeError, ConfigurationError
-from aframe.waveforms.parametrisations import SOURCE
+from aframe.waveforms.parametrisations import SOURCE, make_angles_exact
 from aframe.waveforms.prior_files import one_line, read_prior_file
 from aframe.waveforms.priors import Population
 
@@ -32,8 +33,16 @@ def load_population(prior: str, resolve: Callable[[str], str] = str) -> Populati
     Raises:
         ConfigurationError: If the function or file does not exist, or does not describe a population.
     """
-    if prior.endswith(".prior"):
-        return _read(prior, resolve(prior))
+    population = _read(prior, resolve(prior)) if storage.has_suffix(prior, ".prior") else _call_function(prior)
+    try:
+        make_angles_exact(population.prior)
+    except AframeError as error:
+        raise ConfigurationError(f"prior = {prior}: {error}") from None
+    return population
+
+
+def _call_function(prior: str) -> Population:
+    """Population of a function, or of its call."""
     path, arguments, keywords = _call(prior)
     module, _, name = path.rpartition(".")
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
+from bilby.core import prior as priors
 from bilby.gw.conversion import component_masses_to_chirp_mass
 
 from aframe.errors import ConfigurationError
@@ -10,6 +11,12 @@ from aframe.types import Array
 
 SPIN_COLUMNS = ("a_1", "a_2", "tilt_1", "tilt_2", "phi_12", "phi_jl")
 ANGLE_COLUMNS = ("ra", "dec", "psi", "theta_jn", "phase")
+
+ANGLES = {
+    "tilt_1": (0.0, np.pi), "tilt_2": (0.0, np.pi), "theta_jn": (0.0, np.pi), "dec": (-np.pi / 2, np.pi / 2),
+    **dict.fromkeys(("ra", "psi", "phase", "phi_12", "phi_jl"), (-2 * np.pi, 2 * np.pi)),
+}  # fmt: skip
+"""Limits of angles, rad. The last ones are periodic, and may begin anywhere within a turn."""
 
 MASSES: dict[str, Callable[[Array, Array], Array]] = {
     "mass_1": lambda first, second: first * np.ones_like(second),
@@ -30,6 +37,9 @@ CHOICES: tuple[tuple[tuple[str, ...], ...], ...] = (
     *(((name,),) for name in ("phi_12", "phi_jl", "redshift", "ra", "dec", "psi", "phase")),
 )
 """Alternative groups of parameters. A prior has exactly one group of each row."""
+
+ROUNDING = 1e-3
+"""Largest error of a limit that is written with few digits, as 6.283 for 2π, rad."""
 
 FIXED_BY_ALIGNED_SPINS = ("phi_12", "phi_jl")
 """Angles of spin components in the orbital plane. Aligned spins do not need them."""
@@ -62,6 +72,29 @@ def check(names: Collection[str]) -> None:
         )
     if len(endings) > 1:
         raise ConfigurationError("the prior has one mass in the source frame and another one not: name both alike")
+
+
+def make_angles_exact(prior: Mapping[str, priors.Prior]) -> None:
+    """Set limits of angles that are a multiple of π/2 but for ``ROUNDING`` to this multiple, and check all limits.
+
+    Args:
+        prior: Priors of parameters. Those of angles that are bilby's Uniform, Sine or Cosine may change.
+
+    Raises:
+        ConfigurationError: If an angle is beyond its limits, as one in degrees.
+    """
+    for name, (low, high) in ((name, limits) for name, limits in ANGLES.items() if name in prior):
+        angle = prior[name]
+        if isinstance(angle, (priors.Uniform, priors.Sine, priors.Cosine)) and angle.maximum - angle.minimum > 1:
+            for edge in ("minimum", "maximum"):
+                value = getattr(angle, edge)
+                exact = round(value / (np.pi / 2)) * np.pi / 2
+                setattr(angle, edge, exact if abs(value - exact) <= ROUNDING else value)
+        if not low <= angle.minimum <= angle.maximum <= high:
+            raise ConfigurationError(
+                f"the prior's {name} is from {angle.minimum:.5g} to {angle.maximum:.5g}, and it must lie within "
+                f"{low:.5g} to {high:.5g}: mend the prior (angles are in radians)"
+            )
 
 
 def mass_names(names: Iterable[str]) -> tuple[str, str]:
