@@ -348,6 +348,11 @@ RUNS = {
         CHECK,
         r"line 1: '1262304100500 25 25' \(1262304100500 seems to be in milliseconds\) is a gate of 100 s, longer",
     ),
+    "gates in nanoseconds": (
+        file("gates.txt", "1262304100500000000 .5 .5\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"line 1: '1262304100500000000 \.5 \.5' \(1262304100500000000 seems to be in nanoseconds\) is no gate",
+    ),
     "narrow gates in milliseconds": (
         file("gates.txt", "1262304100500 .5 .5\n", vetoes("gates = H1:gates.txt")),
         CHECK,

@@ -18,7 +18,7 @@ from aframe.types import Array
 INFINITY = float("inf")
 
 READERS: Mapping[str, Callable[[str, str], list[Segment]]] = {
-    "gates": lambda path, _: quality.read_gates(path),
+    "gates": quality.read_gates,
     "veto_segments": quality.read_list,
     "good_segments": quality.read_list,
 }

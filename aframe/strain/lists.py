@@ -57,6 +57,9 @@ STOP_COLUMNS = ("stop", "end", "gpsstop", "gpsend", "stopgps", "endgps", "stopti
 DURATION_COLUMNS = ("duration", "dur", "length", "dt", "seconds")
 """Names of the columns of a segment's ends and its duration, likewise."""
 
+FLAG_COLUMNS = ("flag", "flagname", "ifo", "detector", "observatory")
+"""Names of a column with the flag or the detector of a segment, likewise."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -75,13 +78,17 @@ class Row:
         guess = next((f" ({value} seems to be in {unit})" for value, unit in units if unit), "")
         return f"{self.place}: {' '.join(self.values)[:60]!r}{guess}"
 
+    def text(self, column: int | None) -> str:
+        """Value in a column. Empty without one."""
+        return self.values[column] if column is not None and column < len(self.values) else ""
+
     def time(self, column: int) -> float | None:
         """Time in a column: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
 
         Raises:
             DataError: If the time is rounded, as in tables that pandas prints.
         """
-        text = self.values[column] if column < len(self.values) else ""
+        text = self.text(column)
         digits = ROUNDED.fullmatch(text)
         lost = int(digits[2]) - len(digits[1] or "") if digits else 0
         if lost > 0 and is_plausible(float(text)):
@@ -119,6 +126,19 @@ class Listing:
             [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in self.header.values] if self.header else []
         )
         return next((written.index(name) for name in names if name in written), None)
+
+    def rows_of(self, ifo: str | None) -> list[Row]:
+        """Rows of the only flag, or of the only one of a detector. All rows without a column of flags.
+
+        Raises:
+            DataError: With the names of the flags, if there is no such flag or there are several.
+        """
+        column = self.column(FLAG_COLUMNS)
+        names = [row.text(column) for row in self.rows]
+        flags = [
+            (name, [r for r, n in zip(self.rows, names, strict=True) if n == name]) for name in dict.fromkeys(names)
+        ]
+        return _only(self.path, flags, ifo) if flags else []
 
 
 def number(text: str) -> float | None:
@@ -186,12 +206,13 @@ def read_events(path: str) -> list[tuple[str, float]]:
         column, name = _time_column(first)
     if column is None:
         _refuse(first)
+    nanoseconds = listing.column([f"{title}ns" for title in TIME_COLUMNS])
     events = []
     for row in listing.rows:
-        time = row.time(column)
-        if time is None:
+        time, rest = row.time(column), 0.0 if nanoseconds is None else row.time(nanoseconds)
+        if time is None or rest is None:
             _refuse(row)
-        events.append((row.values[name] if name is not None and name < len(row.values) else "", time))
+        events.append((row.text(name), time + 1e-9 * rest))
     return events
 
 
@@ -258,7 +279,7 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False) -> Listin
     size = len(header.values) + 1
     named = is_printed and len(rows) > 1 and len(rows[0].values) == 1 < len(rows[1].values) == size
     index, others = (rows[0].values[0], rows[1:]) if named else ("", rows)
-    if is_printed and others and all(len(row.values) == size and _is_index(row.values[0]) for row in others):
+    if is_printed and others and all(len(row.values) == size and (named or _is_index(row.values[0])) for row in others):
         header, rows = Row(header.place, (index, *header.values)), others
     return Listing(path, header, rows)
 
@@ -273,7 +294,7 @@ def _from_json(path: str, text: str, ifo: str | None) -> Listing:
     try:
         content: Any = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}): fetch it again") from None
+        raise DataError(f"{path} is no JSON ({error}): fetch it again, or write it in rows") from None
     flags = _flags(content)
     if flags:
         content = _only(path, flags, ifo)

@@ -31,11 +31,15 @@ EXPECTED_GATE = "expected 'centre half-width taper' in s, and no start, stop and
 """Form of a row, for error messages."""
 
 
-def read_gates(path: str) -> list[Segment]:
+def read_gates(path: str, ifo: str | None = None) -> list[Segment]:
     """Read a list of gates. A gate multiplies strain by an inverse Tukey window.
 
     Each row has three numbers: the gate's centre (GPS s), the half-width of the stretch of zeros (s), and the length
     of the taper on either side (s). A first row may name the columns. A gate affects centre ± (half-width + taper).
+
+    Args:
+        path: Local or s3 path.
+        ifo: Detector, if the list names detectors; None for any.
 
     Raises:
         DataError: With file and line of a malformed row.
@@ -48,19 +52,20 @@ def read_gates(path: str) -> list[Segment]:
         if None in columns:
             raise DataError(f"{listing.header} has no columns centre, half_width and taper: {EXPECTED_GATE}")
     gates = []
-    for row in listing.rows if listing.header is not None else [row.without_index() for row in listing.rows]:
+    rows = [row.without_index() for row in listing.rows] if listing.header is None else listing.rows_of(ifo)
+    for row in rows:
         values = [None if column is None else row.time(column) for column in columns]
         numbers = [value for value in values if value is not None]
         is_whole = len(numbers) == 3 and (listing.header is not None or len(row.values) == 3)
-        if not is_whole or min(numbers) < 0 or not sum(numbers[1:]) > 0:
+        centre, half = numbers[0] if is_whole else 0.0, sum(numbers[1:])
+        if not is_whole or min(numbers) < 0 or not centre - half < centre + half:
             raise DataError(f"{row} is no gate: {EXPECTED_GATE}")
-        centre, half_width, taper = numbers
-        if 2 * (half_width + taper) > LONGEST_GATE:
+        if 2 * half > LONGEST_GATE:
             raise DataError(
-                f"{row} is a gate of {2 * (half_width + taper):g} s, longer than {LONGEST_GATE:g} s: {EXPECTED_GATE}; "
-                "give longer bad time as veto_segments"
+                f"{row} is a gate of {2 * half:g} s, longer than {LONGEST_GATE:g} s: {EXPECTED_GATE}; give longer bad "
+                "time as veto_segments"
             )
-        gates.append(Segment(centre - half_width - taper, centre + half_width + taper))
+        gates.append(Segment(centre - half, centre + half))
     return coalesce(gates)
 
 

@@ -119,7 +119,7 @@ def read_segments(path: str, ifo: str | None = None) -> list[Segment]:
 
     Args:
         path: Local or s3 path.
-        ifo: Detector of the flag in JSON; None for any.
+        ifo: Detector of the flag, if the list names flags; None for any.
 
     Raises:
         DataError: Naming the file and line of a row that is malformed.
@@ -133,7 +133,7 @@ def read_segments(path: str, ifo: str | None = None) -> list[Segment]:
         columns = {name: place for name, place in places.items() if place is not None}
         if "start" not in columns or len(columns) == 1:
             raise DataError(f"{listing.header} has no columns start and stop: {EXPECTED}")
-    rows = listing.rows if columns else [row.without_index() for row in listing.rows]
+    rows = listing.rows_of(ifo) if columns else [row.without_index() for row in listing.rows]
     segments = [_parse_row(row, columns) for row in rows]
     return sorted(segment for segment in segments if segment is not None)
 

@@ -29,6 +29,7 @@ FORMS = {
     "a printed table without an index": "name           gps\n GW1  1262304100.50\n GW2  1262304200.25\n",
     "a printed table with a named index": "             gps snr\nname\nGW1  1262304100.5  24\nGW2  1262304200.25  8\n",
     "a table with pandas' index": "Unnamed: 0,name,gps\n0,GW1,1262304100.5\n1,GW2,1262304200.25\n",
+    "seconds and nanoseconds": "gps_time,gps_time_ns,name\n1262304100,500000000,GW1\n1262304200,250000000,GW2\n",
     "comments": "% GPS s\n! of O3\n// by hand\n1262304100.5 GW1 // loud\n1262304200.25 GW2 % faint\n",
     "UTC with blanks": "GW1 2020-01-06 00:01:22.5\nGW2 2020-01-06 00:03:02.250 UTC\n",
     "UTC with Z": "name gps\nGW1 2020-01-06T00:01:22.5Z\nGW2 2020-01-06 00:03:02.25Z\n",

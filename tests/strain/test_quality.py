@@ -88,6 +88,16 @@ def test_numbered_gates(tmp_path: Path) -> None:
 
 
 def test_a_list_of_another_detector_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "DATA.csv"
+    path.write_text("ifo,start,stop\nH1,10,20\nL1,15,30\nH1,40,50\n")
+    assert read_list(str(path), "H1") == [Segment(10.0, 20.0), Segment(40.0, 50.0)]
+    with pytest.raises(DataError, match=r"DATA\.csv has no flag of V1 \(H1, L1\)"):
+        read_list(str(path), "V1")
+    path.write_text("flag,start,stop\nH1_DATA,10,20\nH1_CBC_CAT1,15,30\n")
+    with pytest.raises(DataError, match=r"DATA\.csv has several flags of H1 \(H1_DATA, H1_CBC_CAT1\): write"):
+        read_list(str(path), "H1")
+    path.write_text("detector,time,half_width,taper\nH1,10,1,0.5\nL1,15,1,0.5\n")
+    assert read_gates(str(path), "L1") == [Segment(13.5, 16.5)]
     path = tmp_path / "DATA.json"
     path.write_text('{"id": "L1_DATA", "start": 0, "end": 90, "segments": [[10, 20]]}')
     assert read_list(str(path), "L1") == [Segment(10.0, 20.0)]
