@@ -100,6 +100,24 @@ SIGNALS = {
         CHECK,
         r"own\.prior, line 2: a_1's table \S+/run/\S*spins\.txt does not exist: mend its path$",
     ),
+    "constraint that no binary meets": (
+        file(
+            "own.prior",
+            FIXED_REDSHIFT.replace("0.1\n", "UniformSourceFrame(0, 1)\nmass_2_source = Constraint(70, 80)\n"),
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r":\d+: prior = \./own\.prior: the prior's constraint on mass_2_source leaves no draw: widen it$",
+    ),
+    "distances for redshifts": (
+        file(
+            "own.prior",
+            FIXED_REDSHIFT.replace("redshift = 0.1", "redshift = UniformComovingVolume(100, 5000)"),
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r":\d+: prior = \./own\.prior: the prior's redshift is from 100 to 5000, and it must lie within 0 to 100",
+    ),
     "right ascension in degrees": (
         file(
             "own.prior",

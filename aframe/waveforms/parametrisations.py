@@ -18,6 +18,12 @@ ANGLES = {
 }  # fmt: skip
 """Limits of angles, rad. The last ones are periodic, and may begin anywhere within a turn."""
 
+LIMITS = {"mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, 100.0), **ANGLES}
+"""Limits of parameters. Higher redshifts are distances in Mpc. Waveform models refuse spins themselves."""
+
+CONSTRAINED_DRAWS = 10000
+"""Number of draws of which constraints must leave one. Without one, bilby draws for ever."""
+
 MASSES: dict[str, Callable[[Array, Array], Array]] = {
     "mass_1": lambda first, second: first * np.ones_like(second),
     "chirp_mass": component_masses_to_chirp_mass,
@@ -74,27 +80,34 @@ def check(names: Collection[str]) -> None:
         raise ConfigurationError("the prior has one mass in the source frame and another one not: name both alike")
 
 
-def make_angles_exact(prior: Mapping[str, priors.Prior]) -> None:
-    """Set limits of angles that are a multiple of π/2 but for ``ROUNDING`` to this multiple, and check all limits.
+def check_limits(prior: Mapping[str, priors.Prior]) -> None:
+    """Check the limits of a prior's parameters, and set those of angles that ``ROUNDING`` changed to a multiple of π/2.
 
     Args:
-        prior: Priors of parameters. Those of angles that are bilby's Uniform, Sine or Cosine may change.
+        prior: Priors of parameters. Those of angles that are bilby's Uniform, Sine, Cosine or DeltaFunction may change.
 
     Raises:
-        ConfigurationError: If an angle is beyond its limits, as one in degrees.
+        ConfigurationError: If a limit is beyond those of the parameter, as an angle in degrees.
     """
-    for name, (low, high) in ((name, limits) for name, limits in ANGLES.items() if name in prior):
-        angle = prior[name]
-        if isinstance(angle, (priors.Uniform, priors.Sine, priors.Cosine)) and angle.maximum - angle.minimum > 1:
-            for edge in ("minimum", "maximum"):
-                value = getattr(angle, edge)
-                exact = round(value / (np.pi / 2)) * np.pi / 2
-                setattr(angle, edge, exact if abs(value - exact) <= ROUNDING else value)
-        if not low <= angle.minimum <= angle.maximum <= high:
+    for name, each in prior.items():
+        low, high = LIMITS.get(name.removesuffix(SOURCE), (-np.inf, np.inf))
+        for edge in _edges(each) if name in ANGLES else ():
+            value = getattr(each, edge)
+            exact = round(value / (np.pi / 2)) * np.pi / 2
+            setattr(each, edge, exact if abs(value - exact) <= ROUNDING else value)
+        if not isinstance(each, priors.Constraint) and not low <= each.minimum <= each.maximum <= high:
             raise ConfigurationError(
-                f"the prior's {name} is from {angle.minimum:.5g} to {angle.maximum:.5g}, and it must lie within "
+                f"the prior's {name} is from {each.minimum:.5g} to {each.maximum:.5g}, and it must lie within "
                 f"{low:.5g} to {high:.5g}: mend the prior (angles are in radians)"
             )
+
+
+def _edges(prior: priors.Prior) -> tuple[str, ...]:
+    """Attributes with the limits of a prior that may be rounded. None for narrow priors."""
+    if isinstance(prior, priors.DeltaFunction):
+        return "peak", "minimum", "maximum"
+    is_wide = isinstance(prior, (priors.Uniform, priors.Sine, priors.Cosine)) and prior.maximum - prior.minimum > 1
+    return ("minimum", "maximum") if is_wide else ()
 
 
 def mass_names(names: Iterable[str]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ dictionary for bilby, numbers such as ``np.pi / 2``, and tables beside the file.
 
 import ast
 import inspect
+import math
 import os
 import warnings
 from importlib import import_module
@@ -127,7 +128,7 @@ def _number(value: ast.expr) -> str:
     if not all(isinstance(node, NUMERIC) for node in ast.walk(value)):
         return ""
     try:
-        names = {"np": np, "pi": np.pi, "inf": np.inf}
+        names = {"np": np, "math": math, "pi": np.pi, "inf": np.inf}
         return repr(float(eval(ast.unparse(value), {"__builtins__": {}}, names)))
     except (ArithmeticError, AttributeError, NameError, TypeError, ValueError):
         return ""

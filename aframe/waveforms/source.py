@@ -10,7 +10,7 @@ import numpy as np
 from aframe.errors import ConfigurationError, DataError
 from aframe.tables import PolarizationTable
 from aframe.types import Array
-from aframe.waveforms.parametrisations import ANGLES
+from aframe.waveforms.parametrisations import LIMITS
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population, draw
 from aframe.waveforms.ringdown import ringdown_frequency
@@ -36,10 +36,6 @@ MOST_WAVEFORMS = 1024
 
 HOPELESS_DRAWS = 512
 """Number of draws without any waveform after which the generation fails."""
-
-
-LIMITS = {"mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, np.inf), **ANGLES}
-"""Limits of parameters. Waveform models refuse spins themselves."""
 
 
 def check_draws(columns: Columns) -> None:

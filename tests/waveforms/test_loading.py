@@ -62,7 +62,9 @@ def median_mass(population):
 
 
 def test_a_population_by_its_path():
-    assert load_population(f"{HOME}.demo_bbh").redshift_range == (0.0, 1.0)
+    population = load_population(f"{HOME}.demo_bbh")
+    assert population.redshift_range == (0.0, 1.0)
+    assert population.fixed_names == []
 
 
 def test_a_pair_of_masses_by_a_call():
@@ -135,12 +137,13 @@ def test_values_in_other_forms(tmp_path, value, highest, hubble_constant):
 
 def test_numbers_in_other_forms(tmp_path):
     text = FILE.replace("chi_1 = 0", "chi_1 = DeltaFunction(-0.5)")
-    for name, value in (("theta_jn", "np.pi / 2"), ("psi", "pi/4"), ("phase", "2 * 0.25 + 1")):
+    text = text.replace("chi_2 = ", "chi_2 = -0.25  # was ")
+    for name, value in (("theta_jn", "3.1416"), ("psi", "pi/4"), ("phase", "math.pi")):
         text = re.sub(rf"{name} = .*", f"{name} = {value}", text)
     (tmp_path / "mine.prior").write_text(text)
     population = load_population("mine.prior", lambda path: str(tmp_path / path))
     columns = draw(population, 3, np.random.default_rng(2))
-    expected = {"theta_jn": np.pi / 2, "psi": np.pi / 4, "phase": 1.5, "a_1": 0.5, "tilt_1": np.pi}
+    expected = {"theta_jn": np.pi, "a_2": 0.25, "psi": np.pi / 4, "phase": np.pi, "a_1": 0.5, "tilt_1": np.pi}
     assert {name: set(columns[name]) for name in expected} == {name: {value} for name, value in expected.items()}
 
 
@@ -173,6 +176,28 @@ def test_limits_of_angles_may_be_rounded(tmp_path, lines, is_isotropic):
     assert (population.sky_fraction == pytest.approx(1, abs=1e-12)) == is_isotropic
     assert population.prior["ra"].maximum - population.prior["ra"].minimum > 0
     check_draws(draw(population, 20000, np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("Uniform(0, inf)", "the prior's redshift is from 0 to inf, and it must lie within 0 to 100"),
+        ("UniformComovingVolume(100, 5000)", "the prior's redshift is from 100 to 5000, and it must lie within 0"),
+        ("Gaussian(0.3, 0.1)", "the prior's redshift is from -inf to inf"),
+        ("np.nan", "the prior's redshift is from nan to nan"),
+        ("-1", "the prior's redshift is from -1 to -1"),
+        ("UniformSourceFrame(0, 1, name='luminosity_distance')", "its redshift has name='luminosity_distance', of an"),
+        ("Uniform('0', '1')", "TypeError"),
+        ("Uniform(0, 1)\nmass_1_source = Constraint(1, 2)", "constraint on .*mass_1_source leaves no draw"),
+        ("FromFile('none.txt', 0, 1)", r"line \d: redshift's table .*none\.txt does not exist: mend its path"),
+        ("zero", r"line \d: redshift = zero cannot be read by bilby \(.* neither a number nor a prior"),
+    ],
+)
+def test_priors_that_cannot_be_drawn_from_are_refused(tmp_path, value, problem):
+    (tmp_path / "mine.prior").write_text(re.sub("redshift = .*", f"redshift = {value}", FILE))
+    with pytest.raises(ConfigurationError, match=rf"prior = mine\.prior.*{problem}") as caught:
+        load_population("mine.prior", lambda path: str(tmp_path / path))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
