@@ -205,20 +205,21 @@ def read_events(path: str) -> list[tuple[str, float]]:
     if listing.header is None:
         column, name = _time_column(first)
     if column is None:
-        _refuse(first)
+        are_several = listing.header is None and sum(number(value) is not None for value in first.values) > 1
+        _refuse(first, "does not say which number is the GPS time" if are_several else "has no GPS time")
     nanoseconds = listing.column([f"{title}ns" for title in TIME_COLUMNS])
     events = []
     for row in listing.rows:
         time, rest = row.time(column), 0.0 if nanoseconds is None else row.time(nanoseconds)
         if time is None or rest is None:
-            _refuse(row)
+            _refuse(row, "has no GPS time")
         events.append((row.text(name), time + 1e-9 * rest))
     return events
 
 
-def _refuse(row: Row) -> NoReturn:
+def _refuse(row: Row, reason: str) -> NoReturn:
     raise DataError(
-        f"{row} has no GPS time, or several: expected a table with a column gps (and name), or a time (and a "
+        f"{row} {reason}: expected a table with a column gps (and name), or a time (and a "
         "name) in each line: GPS seconds with a decimal point, or UTC as 2019-04-29T13:29:25"
     )
 
