@@ -84,11 +84,50 @@ SIGNALS = {
             "own.prior",
             "mass_1_source = Uniform(minimum=5, maximum=100)  # M_sun\nmass_ratio = Uniform(\n    minimum=0.1,\n"
             "    maximum=1,\n)\n"
-            "redshift = UniformSourceFrame(0, 1)\n",
+            "redshift = UniformSourceframe(0, 1)\n",
             cfg(r"^prior = \S+", "prior = ./own.prior"),
         ),
         CHECK,
-        r"own\.prior, line 6: redshift = UniformSourceFrame\(0, 1\) cannot be read by bilby \(TypeError: .*\): mend",
+        r"own\.prior, line 6: redshift = UniformSourceframe\(0, 1\) cannot be read by bilby \(TypeError: .*\): mend",
+    ),
+    "prior file with a word for a number": (
+        file("own.prior", "psi = 1\nphase = two * pi\n", cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r"own\.prior, line 2: phase = two \* pi cannot be read by bilby \(it is neither a number nor a prior\): mend",
+    ),
+    "prior file whose table is missing": (
+        file("own.prior", "psi = 1\na_1 = FromFile('spins.txt', 0, 1)\n", cfg(r"^prior = \S+", "prior = ./own.prior")),
+        CHECK,
+        r"own\.prior, line 2: a_1's table \S+/run/\S*spins\.txt does not exist: mend its path$",
+    ),
+    "constraint that no binary meets": (
+        file(
+            "own.prior",
+            FIXED_REDSHIFT.replace("0.1\n", "UniformSourceFrame(0, 1)\nmass_2_source = Constraint(70, 80)\n"),
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r":\d+: prior = \./own\.prior: the prior's constraint on mass_2_source leaves no draw: widen it$",
+    ),
+    "distances for redshifts": (
+        file(
+            "own.prior",
+            FIXED_REDSHIFT.replace("redshift = 0.1", "redshift = UniformComovingVolume(100, 5000)"),
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r":\d+: prior = \./own\.prior: the prior's redshift is from 100 to 5000, and it must lie within 0 to 100",
+    ),
+    "right ascension in degrees": (
+        file(
+            "own.prior",
+            FIXED_REDSHIFT.replace("ra = Uniform(minimum=0, maximum=2 * np.pi)", "ra = Uniform(0, 360)").replace(
+                "redshift = 0.1", "redshift = UniformSourceFrame(0, 1)"
+            ),
+            cfg(r"^prior = \S+", "prior = ./own.prior"),
+        ),
+        CHECK,
+        r":\d+: prior = \./own\.prior: the prior's ra is from 0 to 360, and it must lie within -6\.28.*in radians\)$",
     ),
     "prior file with an open bracket": (
         file("own.prior", "psi = 1\nmass_1 = Uniform(minimum=5\n", cfg(r"^prior = \S+", "prior = ./own.prior")),
@@ -278,6 +317,20 @@ RUNS = {
         CHECK,
         r"narrow\.txt covers 100 to 199 Hz, not the band of 32 to 512 Hz",
     ),
+    "times that pandas rounded": (
+        file("own.txt", "           gps\n0  1.262304e+09\n", vetoes("known_events = own.txt\nknown_event_window = 4")),
+        CHECK,
+        r"own\.txt, line 2: '0 1\.262304e\+09': 1\.262304e\+09 is rounded to 1000 s: write all digits of the time$",
+    ),
+    "flags of several detectors": (
+        file(
+            "good.json",
+            '{"H1_DATA": [[1262304000, 1262304768]], "H1_CBC_CAT1": [[1262304000, 1262304768]], "L1_DATA": []}',
+            vetoes("good_segments = H1:good.json"),
+        ),
+        CHECK,
+        r"good\.json has several flags of H1 \(H1_DATA, H1_CBC_CAT1, L1_DATA\): write the segments of one flag into",
+    ),
     "gates that are missing": (
         cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = H1:gates.txt\n\n[luigi_sensitivity]"),
         CHECK,
@@ -291,12 +344,37 @@ RUNS = {
     "gates of start, stop and padding": (
         file("gates.txt", "1262304100 1262304101 0.25\n", vetoes("gates = H1:gates.txt")),
         CHECK,
-        r"gates\.txt, line 1: '1262304100 1262304101 0\.25' is a gate of 2\.5\d+e\+09 s: expected 'centre",
+        r"gates\.txt, line 1: '1262304100 1262304101 0\.25' is a gate of 2\.5\d+e\+09 s, longer .*: expected 'centre",
+    ),
+    "gates of minutes": (
+        file("gates.txt", "1262304400 150 0\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"line 1: '1262304400 150 0' is a gate of 300 s, longer than 60 s: expected .*; give .* as veto_segments$",
+    ),
+    "margin of no vetoes": (
+        vetoes("veto_margin = 1"),
+        CHECK,
+        r"sandbox\.cfg:\d+: veto_margin = 1 s .* has nothing to extend: give gates, .*, or leave it out$",
+    ),
+    "list of segments that is empty": (
+        file("mine.txt", "# seg start stop duration\n", cfg("^min_duration", "segments = mine.txt\nmin_duration")),
+        CHECK,
+        r":\d+: segments = mine\.txt is empty: list the time to analyse, or leave segments out$",
     ),
     "gates in milliseconds": (
         file("gates.txt", "1262304100500 25 25\n", vetoes("gates = H1:gates.txt")),
         CHECK,
-        r"sandbox\.cfg:\d+: gates = gates\.txt has the time \d+, in the year 41980: give GPS seconds, not milliseconds",
+        r"line 1: '1262304100500 25 25' \(1262304100500 seems to be in milliseconds\) is a gate of 100 s, longer",
+    ),
+    "gates in nanoseconds": (
+        file("gates.txt", "1262304100500000000 .5 .5\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"line 1: '1262304100500000000 \.5 \.5' \(1262304100500000000 seems to be in nanoseconds\) is no gate",
+    ),
+    "narrow gates in milliseconds": (
+        file("gates.txt", "1262304100500 .5 .5\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"sandbox\.cfg:\d+: gates = gates\.txt has the time \d+, in the year 41980: it seems to be in milliseconds",
     ),
     "good time of another observing run": (
         file("good.txt", "931035615 931035715\n", vetoes("good_segments = L1:good.txt")),
@@ -317,12 +395,12 @@ RUNS = {
     "known event in UNIX time": (
         vetoes("known_events = 1578268882\nknown_event_window = 4"),
         CHECK,
-        r":\d+: known_events = 1578268882 has the time 1578268882, in the year 2030: give GPS seconds, not",
+        r":\d+: known_events = 1578268882 has the time 1578268882, in the year 2030: it seems to be in UNIX time",
     ),
     "known event with a decimal comma": (
         file("own.csv", "name;gps\nGW1;1262304100,4\n", vetoes("known_events = own.csv\nknown_event_window = 4")),
         CHECK,
-        r"own\.csv, line 2: 'GW1 1262304100,4' has no GPS time: expected .* GPS seconds with a decimal point",
+        r"own\.csv, line 2: 'GW1 1262304100,4' has no GPS time: expected .* GPS seconds with a decimal",
     ),
     "catalogue without times": (
         file(

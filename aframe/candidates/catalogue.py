@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from aframe.errors import DataError
 from aframe.strain.lists import read_events
-from aframe.strain.recordings import format_gps
+from aframe.strain.times import format_gps
 from aframe.types import Array
 
 GWOSC = "gwosc_events.csv"

@@ -10,7 +10,7 @@ from aframe import storage
 from aframe.batch import container
 from aframe.candidates.catalogue import EventCatalogue
 from aframe.checks.looks import batch_answer, missing_commands
-from aframe.errors import AframeError, BatchError, ConfigurationError, MistakesError, StorageError
+from aframe.errors import AframeError, BatchError, ConfigurationError, DataError, MistakesError, StorageError
 from aframe.machine.gpus import check_gpus, number_of_gpus
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
@@ -24,7 +24,7 @@ from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
 from aframe.steps.strain import curve_path, strain_source
 from aframe.steps.targets import target_populations
-from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes
+from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes, notes
 from aframe.steps.waveforms import signal_source
 from aframe.strain.channels import parse_channels
 from aframe.strain.recordings import check_recordings, in_directory
@@ -210,7 +210,7 @@ def check_population(run: Artifacts) -> None:
     population = load_population(run.config.waveforms.prior, run.config.resolve)
     if not population.isotropic_in_right_ascension:
         raise ConfigurationError(
-            f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi: the Earth turns "
+            f"prior = {run.config.waveforms.prior}: its ra must be bilby's Uniform over 0 to 2 pi rad: the Earth turns "
             "between injections"
         )
 
@@ -290,12 +290,14 @@ def check_plans(run: Artifacts) -> None:
     """Refuse data with too little time, if their times are known in advance, and vetoes that cannot be read.
 
     Raises:
-        DataError: If the analysable time does not suffice for the injections or ``Tb``, or if a file of vetoes is
-            malformed or incomplete.
+        DataError: If the analysable time does not suffice for the injections or ``Tb``, or if a list of segments or of
+            vetoes is malformed or incomplete.
     """
     data = run.config.data
     if data.segments is not None:
         listed = read_segments(run.config.resolve(data.segments))
+        if not listed:
+            raise DataError(f"segments = {data.segments} is empty: list the time to analyse, or leave segments out")
         check_of_data(run.config, "segments", data.segments, [(segment.start, segment.stop) for segment in listed])
     segments = [Segment(*run.interval("test"))]
     has_times = data.source != "gwosc" or data.segments is not None
@@ -307,7 +309,10 @@ def check_plans(run: Artifacts) -> None:
             slides_over(run, [(segment.start, segment.duration) for segment in segments])
     needs_times = run.config.vetoes.dq_bits is not None
     if run.config.vetoes.given and not asks_the_network(run.config) and (has_times or not needs_times):
-        check_left(load_vetoes(run.config, segments), run.config.search.ifos, segments)
+        vetoes = load_vetoes(run.config, segments)
+        check_left(vetoes, run.config.search.ifos, segments)
+        for text in notes(run.config, vetoes, segments):
+            _note(text)
 
 
 def check_catalogue(run: Artifacts) -> None:
@@ -321,6 +326,8 @@ def check_catalogue(run: Artifacts) -> None:
     if path is not None:
         times = EventCatalogue.read(run.config.resolve(path)).times
         check_of_data(run.config, "catalogue", path, [(time, time) for time in times.tolist()])
+        if not len(times):
+            _note(f"catalogue = {path} is empty: no candidate gets the name of a known event")
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         path = getattr(options, name)
         if not path:
             continue
-        if not path.endswith(suffixes):
+        if not storage.has_suffix(path, suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
         directory = Path(path).absolute().parent
         reason = "" if storage.is_remote(path) else storage.why_not_written(directory, LEAST_FREE_BYTES_BEFORE_RUN)
@@ -252,7 +252,7 @@ def _window_lengths(options: argparse.Namespace, model: "Model") -> tuple[float,
 
 def _print_spans(spans: Sequence["Span"]) -> None:
     """Print the first searched and unsearched stretches, and the total length of both kinds."""
-    from aframe.strain.recordings import format_gps
+    from aframe.strain.times import format_gps
 
     for name, chosen in (
         ("searched", [span for span in spans if not span.reason]),

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
 
     if options.duration <= 0 or options.slide < 0:
         raise ConfigurationError(f"--duration {options.duration} must be positive, --slide {options.slide} from 0 on")
-    if not options.output.endswith(".html"):
+    if not storage.has_suffix(options.output, ".html"):
         raise ConfigurationError(f"--output {options.output} is no page: give a name that ends with .html")
     run = run_of(load_environment(options.directory))
     span = options.time - options.duration / 2, options.time + options.duration / 2

@@ -24,7 +24,7 @@ from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing
 from aframe.strain.channels import Recording
 from aframe.strain.files import open_background
-from aframe.strain.recordings import format_gps
+from aframe.strain.times import format_gps
 from aframe.train.model import Model
 from aframe.types import Array
 from aframe.whitening import WhitenedStream, whiten_stream

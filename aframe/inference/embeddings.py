@@ -14,7 +14,7 @@ from torch import Tensor
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.strain.files import parse_background_path
-from aframe.strain.recordings import format_gps
+from aframe.strain.times import format_gps
 
 CHUNK_SIZE = 2**18
 """Steps in a chunk of an HDF5 dataset. Each chunk has a checksum."""

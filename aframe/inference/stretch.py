@@ -13,7 +13,7 @@ from aframe.inference.closeup import WhitenedStretch, averages, scores, whitened
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import ScoreSeries
 from aframe.strain.files import open_background
-from aframe.strain.recordings import format_gps
+from aframe.strain.times import format_gps
 from aframe.train.model import Model
 from aframe.types import Array
 

@@ -57,7 +57,7 @@ class Search(DisplayedObject):
                 f"{path}: a run's configuration lies in a local directory, also where its results are on S3: give that"
             )
         full_path = Path(storage.locate(str(path))).absolute()
-        file = full_path if full_path.suffix == ".cfg" else full_path / CONFIGURATION
+        file = full_path if storage.has_suffix(str(full_path), ".cfg") else full_path / CONFIGURATION
         if not file.is_file():
             raise ConfigurationError(f"{file} does not exist: give the directory that `aframe init` made, or a .cfg")
         environment_file = file.parent / ENVIRONMENT

@@ -12,7 +12,7 @@ from aframe.report.closeups import unfolding
 from aframe.report.html import Cell, Figures, fill, sortable_table, table
 from aframe.report.page import simple_page
 from aframe.report.text import duration, number, rate
-from aframe.strain.recordings import format_gps
+from aframe.strain.times import format_gps
 from aframe.tables import EventTable
 
 MOST_SPANS = 100

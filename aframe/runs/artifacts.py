@@ -53,7 +53,7 @@ class Artifacts(Paths):
     def _prior_source(self) -> str | None:
         """File with the prior. None if the prior belongs to this package."""
         prior = self.config.waveforms.prior
-        if prior.endswith(".prior"):
+        if storage.has_suffix(prior, ".prior"):
             return self.config.resolve(prior)
         return _source_of(prior.partition("(")[0])
 

@@ -10,9 +10,9 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.settings.sections import Config
 from aframe.strain.channels import parse_channels
 from aframe.strain.observing_runs import ObservingRun, check_open_data, coincident_share, observing_run
-from aframe.strain.recordings import check_recordings, format_gps, in_directory
+from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, recorded_segments
-from aframe.strain.times import gps_of
+from aframe.strain.times import format_gps, gps_of
 
 TRAINING_DURATION = 10 * SECONDS_PER_DAY
 """Duration of the training data in a search of open data, s. At most a quarter of the data is for training."""

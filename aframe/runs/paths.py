@@ -12,8 +12,8 @@ from aframe.runs.directories import Directories
 from aframe.runs.precision_record import recorded
 from aframe.settings.sections import Config
 from aframe.strain.files import parse_background_path
-from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment
+from aframe.strain.times import format_gps
 
 Stage = Literal["train", "test"]
 

@@ -14,10 +14,14 @@ import numpy as np
 from bilby.core import prior as priors
 from jaxtyping import Float
 
+from aframe import storage
 from aframe.errors import ConfigurationError, DataError
 from aframe.sensitivity.weights import Binaries
 from aframe.types import Array
 from aframe.waveforms.priors import Population
+
+PRIOR_FILE = ".prior"
+"""Suffix of prior files."""
 
 SOURCE_FRAME = "_source"
 RATIOS = ("mass_ratio", "symmetric_mass_ratio")
@@ -197,8 +201,8 @@ def population_name(word: str) -> str:
     >>> population_name("priors/neutron_stars.prior")
     'neutron_stars'
     """
-    if word.endswith(".prior"):
-        return word.rpartition("/")[2].removesuffix(".prior")
+    if storage.has_suffix(word, PRIOR_FILE):
+        return word.rpartition("/")[2][: -len(PRIOR_FILE)]
     path, parenthesis, arguments = word.partition("(")
     return (path.rpartition(".")[2] + parenthesis + arguments).replace("/", "_")
 

@@ -111,7 +111,11 @@ class Launch:
             mounts[str(Path(self.repository).absolute())] = f"{MODELS_DIRECTORY}:ro"
         server = ["tritonserver", *self._options(models)]
         if launcher == "apptainer":
-            image = self.image if self.image.endswith(".sif") or "://" in self.image else f"docker://{self.image}"
+            image = (
+                self.image
+                if storage.has_suffix(self.image, ".sif") or "://" in self.image
+                else f"docker://{self.image}"
+            )
             options = [part for host, inside in mounts.items() for part in ("--bind", f"{host}:{inside}")]
             options += ["--nv", "--env", f"CUDA_VISIBLE_DEVICES={self.gpus}"] if self.gpus else []
             return ["apptainer", "exec", *options, image, *server]

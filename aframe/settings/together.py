@@ -226,6 +226,13 @@ def _vetoes(config: "Config") -> Mistakes:
         and not config.data.frames
     ):
         yield _wrong(config, "vetoes.dq_bits", "needs the key dq_files, as the strain's source has none")
+    extended = ("gates", "veto_segments", "good_segments", "veto_definer", "dq_bits")
+    if vetoes.veto_margin and all(getattr(vetoes, name) is None for name in extended):
+        yield _wrong(
+            config, "vetoes.veto_margin", f"has nothing to extend: give {', '.join(extended)}, or leave it out"
+        )
+    if vetoes.known_event_scope != "background" and vetoes.known_events is None:
+        yield _wrong(config, "vetoes.known_event_scope", "needs the key known_events")
 
 
 def _batch(config: "Config") -> Mistakes:

@@ -1,19 +1,31 @@
 """Convert the configuration's vetoes to vetoed time of each detector."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from aframe.errors import DataError
 from aframe.events.vetoes import Veto, union
 from aframe.settings.sections import Config
 from aframe.strain import flags, quality
-from aframe.strain.lists import number
+from aframe.strain.lists import Row
 from aframe.strain.segments import Segment, coalesce, outside
 from aframe.strain.times import check_listed
+from aframe.types import Array
 
 INFINITY = float("inf")
+
+READERS: Mapping[str, Callable[[str, str], list[Segment]]] = {
+    "gates": quality.read_gates,
+    "veto_segments": quality.read_list,
+    "good_segments": quality.read_list,
+}
+"""Readers of lists by their key. They take the path and the detector."""
+
+MOST_NAMED = 5
+"""Largest number of sources in a note."""
 
 
 def asks_the_network(config: Config) -> bool:
@@ -70,27 +82,62 @@ def check_left(vetoes: Sequence[Veto], ifos: Sequence[str], segments: Sequence[S
             raise DataError(f"[luigi_vetoes] leaves no data of {ifo} ({names}): leave one out, or mend its list")
 
 
+def notes(config: Config, vetoes: Sequence[Veto], segments: Sequence[Segment]) -> Iterator[str]:
+    """Say which lists are empty, and how much of each detector's time the vetoes take.
+
+    Args:
+        config: The configuration.
+        vetoes: Its vetoes.
+        segments: Time that is searched.
+
+    Yields:
+        A sentence about each empty list, and one about each detector.
+    """
+    for key in ("gates", "veto_segments"):
+        for item in getattr(config.vetoes, key) or ():
+            ifo, _, path = item.partition(":")
+            if not READERS[key](config.resolve(path), ifo):
+                yield f"{key} = {item} is empty: it vetoes nothing"
+    for item in config.vetoes.known_events or ():
+        if not _event_times(config, item):
+            yield f"known_events = {item} is empty: it vetoes nothing"
+    spans = np.array([(segment.start, segment.stop) for segment in coalesce(segments)])
+    total = float(np.diff(spans).sum())
+    for ifo in config.search.ifos:
+        names = dict.fromkeys(veto.name for veto in vetoes if veto.ifo == ifo)
+        taken = {name: _overlap([veto for veto in vetoes if veto.name == name], ifo, spans) for name in names}
+        largest = sorted(taken, key=lambda name: -taken[name])[:MOST_NAMED]
+        sources = ", ".join(f"{name} {taken[name] / total:.2%}" for name in largest)
+        if names:
+            share = _overlap(vetoes, ifo, spans)
+            yield f"vetoes take {share:.6g} of {total:g} s of {ifo}, {share / total:.2%} ({sources})"
+
+
+def _overlap(vetoes: Sequence[Veto], ifo: str, spans: Float[Array, "n 2"]) -> float:
+    """Vetoed time of a detector within disjoint spans, s."""
+    intervals = union(vetoes, [ifo], zero_lag=False)[ifo]
+    return float(sum(np.diff(np.clip(intervals, *span)).sum() for span in spans))
+
+
 def _listed(config: Config) -> Iterator[tuple[str, str, list[Segment]]]:
     """Name, detector and segments of each list."""
-    for ifo, _, segments in _read(config, "gates", lambda path, _: quality.read_gates(path)):
+    for ifo, _, segments in _read(config, "gates"):
         yield "gate", ifo, segments
-    for ifo, path, segments in _read(config, "veto_segments", quality.read_list):
+    for ifo, path, segments in _read(config, "veto_segments"):
         yield path.rpartition("/")[2], ifo, segments
     good: dict[str, dict[str, list[Segment]]] = {}
-    for ifo, path, segments in _read(config, "good_segments", quality.read_list):
+    for ifo, path, segments in _read(config, "good_segments"):
         good.setdefault(ifo, {})[path] = segments
     for ifo, lists in good.items():
         name = "not in " + ", ".join(path.rpartition("/")[2] for path in lists)
         yield name, ifo, outside(itertools.chain(*lists.values()), -INFINITY, INFINITY)
 
 
-def _read(
-    config: Config, key: str, reader: Callable[[str, str], list[Segment]]
-) -> Iterator[tuple[str, str, list[Segment]]]:
+def _read(config: Config, key: str) -> Iterator[tuple[str, str, list[Segment]]]:
     """Detector, path and segments of each list that a key names."""
     for item in getattr(config.vetoes, key) or ():
         ifo, _, path = item.partition(":")
-        segments = reader(config.resolve(path), ifo)
+        segments = READERS[key](config.resolve(path), ifo)
         check_of_data(config, key, path, [(segment.start, segment.stop) for segment in segments])
         yield ifo, path, segments
 
@@ -138,7 +185,7 @@ def _bit_files(config: Config) -> str | None:
 
 
 def _event_times(config: Config, item: str) -> list[float]:
-    time = number(item)
+    time = Row(item, (item,)).time(0)
     times = [time] if time is not None else quality.read_event_times(config.resolve(item))
     check_of_data(config, "known_events", item, [(time, time) for time in times])
     return times

@@ -12,6 +12,7 @@ from aframe.storage.files import (
     join,
     open_binary,
     open_hdf5,
+    read_bytes,
     read_text,
     remove,
     sha256,
@@ -21,7 +22,7 @@ from aframe.storage.files import (
     write_first,
     write_text,
 )
-from aframe.storage.paths import files_in, filesystem_of, glob, is_remote, locate
+from aframe.storage.paths import files_in, filesystem_of, glob, has_suffix, is_remote, locate
 from aframe.storage.provenance import check_parameters, made_with, sign
 
 __all__ = [
@@ -37,12 +38,14 @@ __all__ = [
     "fingerprint",
     "free_bytes",
     "glob",
+    "has_suffix",
     "is_remote",
     "join",
     "locate",
     "made_with",
     "open_binary",
     "open_hdf5",
+    "read_bytes",
     "read_text",
     "remove",
     "sha256",

@@ -1,6 +1,7 @@
 """Access to local and S3 files by path, with atomic writes."""
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import shutil
 import socket
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,9 @@ PARAMETERS_ATTRIBUTE = "aframe_parameters"
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
+
+GZIP_SIGNATURE = b"\x1f\x8b"
+"""First bytes of a compressed file."""
 
 Parameters = Mapping[str, Any]
 
@@ -274,22 +279,36 @@ def write_first(path: str, text: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """Read a text file.
+    """Read a text file, which may be compressed with gzip.
 
     Raises:
         StorageError: If the file is missing, cannot be read, or is no text.
     """
     try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a file, which may be compressed with gzip, as a whole.
+
+    Raises:
+        StorageError: If the file is missing, cannot be read, or its compression is damaged.
+    """
+    try:
         filesystem, inner = filesystem_of(path)
-        return str(filesystem.cat_file(inner).decode("utf-8-sig"))
+        content = bytes(filesystem.cat_file(inner))
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
     except IsADirectoryError:
         raise StorageError(f"{path} is no text file: mend the path") from None
-    except UnicodeDecodeError:
-        raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path") from None
     except (PermissionError, NotADirectoryError) as error:
         raise _not_read(path, error) from None
+    try:
+        return gzip.decompress(content) if content.startswith(GZIP_SIGNATURE) else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise StorageError(f"{path} is damaged ({error}): fetch it again") from None
 
 
 def open_binary(path: str) -> Any:

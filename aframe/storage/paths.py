@@ -86,6 +86,19 @@ def glob(directory: str, *names: str) -> list[str]:
     return sorted(filesystem.unstrip_protocol(path) for path in paths)
 
 
+def has_suffix(path: str, suffixes: str | tuple[str, ...]) -> bool:
+    """Whether a path ends in a suffix, in small or capital letters. All that depends on suffixes asks here.
+
+    Args:
+        path: Local path or URL.
+        suffixes: Suffix, or several, in small letters.
+
+    >>> has_suffix("flags.XML.gz", (".xml", ".xml.gz")), has_suffix("mine.prior.txt", ".prior")
+    (True, False)
+    """
+    return str(path).lower().endswith(suffixes)
+
+
 def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
     """Sorted paths of the files with certain suffixes that a path names.
 
@@ -104,4 +117,4 @@ def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
     else:
         parent = next(path for path in Path(inner).parents if path.exists())
         paths = glob(str(parent), *Path(inner).relative_to(parent).parts)
-    return sorted(path for path in paths if path.lower().endswith(suffixes))
+    return sorted(path for path in paths if has_suffix(path, suffixes))

@@ -5,6 +5,7 @@ from typing import Any
 
 from aframe.errors import ParameterMismatchError
 from aframe.storage.files import PARAMETERS_ATTRIBUTE, Parameters, exists, open_hdf5, read_text, write_text
+from aframe.storage.paths import has_suffix
 
 
 def made_with(path: str) -> dict[str, Any] | None:
@@ -18,7 +19,7 @@ def made_with(path: str) -> dict[str, Any] | None:
     Returns:
         The parameters; None if the output does not record them.
     """
-    if str(path).endswith((".hdf5", ".h5")):
+    if has_suffix(path, (".hdf5", ".h5")):
         with open_hdf5(path) as file:
             text = file.attrs.get(PARAMETERS_ATTRIBUTE)
     else:

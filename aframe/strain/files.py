@@ -9,7 +9,7 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.recordings import format_gps
+from aframe.strain.times import format_gps
 from aframe.types import Array
 
 CHUNK_SIZE = 2**18

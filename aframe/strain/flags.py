@@ -4,29 +4,29 @@ A veto definer (LIGO_LW, LIGO-T1300625) lists flags, each with a category, paddi
 no segments. Segments come from DQSegDB or from files: segwizard lists, or LIGO_LW documents with segment tables.
 """
 
-import gzip
 import io
 import math
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax import SAXParseException
 
 from aframe import storage
-from aframe.errors import DataError, StorageError
+from aframe.errors import DataError
 from aframe.strain.segments import Segment, coalesce, cut, read_segments
 
 EMPTY_LAST_VALUE = re.compile(rb",(\s*</Stream>)")
 """End of a table whose last value is empty. Without one more delimiter, igwn_ligolw drops the row."""
 
-GZIP_SIGNATURE = b"\x1f\x8b"
-"""First bytes of a compressed document."""
+NOTHING = re.compile(rb'(?<=[,\s])""(?=[,\s<])|(?<=<LIGO_LW)\s+[Vv]ersion="[^"]*"')
+"""Empty values in quotes, and a version of the document. igwn_ligolw refuses both."""
 
 XML_SUFFIXES = (".xml", ".xml.gz")
 """Suffixes of LIGO_LW documents."""
 
+FLAG_SUFFIXES = (".txt", ".txt.gz", *XML_SUFFIXES)
+"""Suffixes of the files of single flags."""
 
 ANY_VERSION = 0
 """Version of a flag of which all versions, or an unknown one, are meant."""
@@ -134,6 +134,11 @@ def read_flags(path: str) -> dict[Flag, list[Segment]]:
     return {flag: coalesce(segments) for flag, segments in active.items()}
 
 
+def is_document(path: str) -> bool:
+    """Whether a file is a LIGO_LW document, by its suffix."""
+    return storage.has_suffix(path, XML_SUFFIXES)
+
+
 def is_server(source: str) -> bool:
     """Whether a source of segments is a DQSegDB server. Other sources are files."""
     return source == "dqsegdb" or source.startswith(("https://", "http://"))
@@ -147,7 +152,7 @@ def active_segments(flags: Sequence[Flag], source: str, start: float, stop: floa
         source: One of four kinds: ``dqsegdb`` (IGWN's server, which requires a member's credentials), the ``https://``
             address of another DQSegDB server, a LIGO_LW document of all flags, or a directory with a file per flag. The
             file of flag ``H1:DCH-THUNDER:1`` is ``H1-DCH-THUNDER-1`` (``H1-DCH-THUNDER`` for any version) with the
-            suffix .txt (segwizard) or .xml, .xml.gz (LIGO_LW).
+            suffix .txt, .txt.gz (segwizard) or .xml, .xml.gz (LIGO_LW).
         start: Start of the query to a server, GPS s.
         stop: End of the query to a server, GPS s.
 
@@ -160,11 +165,12 @@ def active_segments(flags: Sequence[Flag], source: str, start: float, stop: floa
     if is_server(source):
         host = None if source == "dqsegdb" else source.rstrip("/")
         return {flag: _ask_dqsegdb(flag, host, start, stop) for flag in flags}
-    if source.endswith(XML_SUFFIXES):
+    if is_document(source):
         document = read_flags(source)
         active = {flag: _in_document(flag, document) for flag in flags}
     else:
-        active = {flag: _in_directory(flag, source) for flag in flags}
+        files = {path.rpartition("/")[2].lower(): path for path in storage.files_in(source, FLAG_SUFFIXES)}
+        active = {flag: _in_directory(flag, files) for flag in flags}
     missing = [str(flag) for flag, segments in active.items() if segments is None]
     if missing:
         raise DataError(
@@ -179,13 +185,19 @@ def _in_document(flag: Flag, document: Mapping[Flag, Sequence[Segment]]) -> list
     return coalesce(segment for segments in chosen for segment in segments) if chosen else None
 
 
-def _in_directory(flag: Flag, directory: str) -> list[Segment] | None:
+def _in_directory(flag: Flag, files: Mapping[str, str]) -> list[Segment] | None:
+    """Segments of a flag in its file.
+
+    Args:
+        flag: The flag.
+        files: Paths by their names in small letters.
+    """
     stems = [f"{flag.ifo}-{flag.name}-{flag.version}", f"{flag.ifo}-{flag.name}"]
-    for path in (storage.join(directory, stem + suffix) for stem in stems for suffix in (".txt", *XML_SUFFIXES)):
-        if storage.exists(path):
-            is_list = path.endswith(".txt")
-            return coalesce(read_segments(path)) if is_list else _in_document(flag, read_flags(path))
-    return None
+    names = [(stem + suffix).lower() for stem in stems for suffix in FLAG_SUFFIXES]
+    path = next((files[name] for name in names if name in files), None)
+    if path is None:
+        return None
+    return _in_document(flag, read_flags(path)) if is_document(path) else coalesce(read_segments(path))
 
 
 def _ask_dqsegdb(flag: Flag, host: str | None, start: float, stop: float) -> list[Segment]:
@@ -208,17 +220,12 @@ def _document(path: str) -> Any:
     from igwn_ligolw.ligolw import ElementError
     from igwn_ligolw.utils import load_fileobj
 
-    if not storage.exists(path):
-        raise StorageError(f"{path} does not exist: mend the path")
     try:
-        with storage.open_binary(path) as stream:
-            content = stream.read()
-        content = gzip.decompress(content) if content.startswith(GZIP_SIGNATURE) else content
-        whole = EMPTY_LAST_VALUE.sub(rb",,\1", content)
+        whole = EMPTY_LAST_VALUE.sub(rb",,\1", NOTHING.sub(b"", storage.read_bytes(path)))
         return load_fileobj(io.BytesIO(whole), contenthandler=default_content_handler())
     except SAXParseException as error:
         reason = f", line {error.getLineNumber()}: {error.getMessage()}"
-    except (ElementError, ValueError, TypeError, KeyError, OSError, EOFError, zlib.error) as error:
+    except (ElementError, ValueError, TypeError, KeyError) as error:
         text = " ".join(str(error).split())
         reason = f", {text}" if text.startswith("line ") else f": {text}"
     raise DataError(f"{path}{reason}: this is no complete LIGO_LW document; fetch it again")

@@ -32,13 +32,13 @@ READER = "from aframe.strain.frame_reader import main; main()"
 def is_frame_file(path: str) -> bool:
     """Whether a local file begins as a frame file, or says so by its name and is no HDF5 file."""
     if storage.is_remote(path) or not Path(path).is_file():
-        return path.lower().endswith(".gwf")
+        return storage.has_suffix(path, ".gwf")
     try:
         with open(path, "rb") as stream:
             head = stream.read(len(MAGIC))
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
-    return head.startswith(MAGIC) or (path.lower().endswith(".gwf") and not head.startswith(HDF5_SIGNATURE))
+    return head.startswith(MAGIC) or (storage.has_suffix(path, ".gwf") and not head.startswith(HDF5_SIGNATURE))
 
 
 def is_whole_frame_file(path: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain.channels import NAMELESS, SITES, TIME_UNIT, Recording, Series, detector, rate_of
+from aframe.strain.times import scale_of
 from aframe.types import Array
 
 TIMES = (("x0", "dx"), ("start_time", "delta_t"))
@@ -24,6 +25,12 @@ LARGEST_TIME_ERROR = 1.0
 
 LARGEST_ROUGH_START = 2.0**24
 """Largest time that single precision holds to a second, GPS s."""
+
+TOLERANCE = 0.1
+"""Largest error of evenly spaced times, in samples."""
+
+UNEVEN = "uneven"
+"""Interval of times that are not evenly spaced."""
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 """Errors of h5py at damaged bytes."""
@@ -93,15 +100,16 @@ def _gwosc_series(path: str, file: h5py.File, ifo: str | None) -> Series:
         raise DataError(
             f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC"
         )
+    series = _series(path, dataset, name, (start, dataset.attrs["Xspacing"]), (GWOSC_STRAIN,))
     said = {each: file["meta"][each][()] for each in ("GPSstart", "Duration") if f"meta/{each}" in file}
-    of_data = {"GPSstart": start, "Duration": len(dataset) * dataset.attrs["Xspacing"]}
+    of_data = {"GPSstart": series.recording.start, "Duration": series.recording.stop - series.recording.start}
     for each, value in said.items():
-        if not abs(float(value) - float(of_data[each])) < LARGEST_TIME_ERROR:
+        if not series.flaw and not abs(_number(value) - of_data[each]) < LARGEST_TIME_ERROR:
             raise DataError(
-                f"{path} contradicts itself: meta/{each} is {value}, and {GWOSC_STRAIN} has {of_data[each]}: "
+                f"{path} contradicts itself: meta/{each} is {_text(value)}, and {GWOSC_STRAIN} has {of_data[each]}: "
                 "fetch it again"
             )
-    return _series(path, dataset, name, (start, dataset.attrs["Xspacing"]), (GWOSC_STRAIN,))
+    return series
 
 
 def _series_below(
@@ -130,6 +138,8 @@ def _series_below(
             continue
         attributes = item.attrs if isinstance(item, h5py.Dataset) else {}
         times = next(((attributes[a], attributes[b]) for a, b in TIMES if a in attributes and b in attributes), None)
+        if times is None and "xindex" in attributes:
+            times = _of_index(np.asarray(attributes["xindex"]))
         if times is not None:
             labels = tuple(_text(attributes[name]) for name in ("name", "channel") if name in attributes)
             names = ("/".join((*groups, key)), key, *labels)
@@ -141,23 +151,45 @@ def _series_below(
 def _series(
     path: str, dataset: h5py.Dataset, ifo: str | None, times: tuple[Any, Any], names: tuple[str, ...]
 ) -> Series:
-    try:
-        start, step = (float(np.asarray(time).item()) for time in times)
-        is_rough = np.asarray(times[0]).dtype in (np.float16, np.float32) and start > LARGEST_ROUGH_START
-        size = 0 if dataset.shape is None else int(np.prod(dataset.shape))
-    except (TypeError, ValueError):
-        start = step = np.nan
-        size, is_rough = 0, False
-    flaw = _flaw(dataset, start, step)
-    if not flaw and is_rough:
-        flaw = "begins at a GPS time in single precision, which is wrong by up to 32 s: write it as a double"
+    start, step = map(_number, times)
+    size = 0 if dataset.shape is None else int(np.prod(dataset.shape))
+    flaw = _flaw(dataset, times)
     if not flaw and ifo is None:
         flaw = NAMELESS
     recording = Recording(path, ifo or "", f"/{names[0]}", start, rate_of(step) if step > 0 else np.nan, size)
     return Series(recording, names, _text(dataset.attrs.get("unit", "")), flaw)
 
 
-def _flaw(dataset: h5py.Dataset, start: float, step: float) -> str:
+def axis_flaw(start: Any, step: Any) -> str:
+    """Why attributes cannot be a start in GPS seconds and an interval in seconds; empty if they can."""
+    first, interval = _number(start), _number(step)
+    if not (np.isfinite(first) and 0 < interval < np.inf):
+        return f"has no start and interval in seconds (here {_text(start)} and {_text(step)})"
+    if scale_of(first):
+        return f"begins at {_text(start)}, which seems to be in {scale_of(first)}: write GPS seconds"
+    if np.asarray(start).dtype in (np.float16, np.float32) and first > LARGEST_ROUGH_START:
+        return "begins at a GPS time in single precision, which is wrong by up to 32 s: write it as a double"
+    return ""
+
+
+def _number(value: Any) -> float:
+    """Number of an attribute; NaN for dates and other texts, and for several numbers."""
+    try:
+        return float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _of_index(times: Array) -> tuple[Any, Any]:
+    """Start and interval of the times of all samples."""
+    if times.ndim != 1 or times.dtype.kind not in "iuf" or len(times) < 2:
+        return times, UNEVEN
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    is_even = np.abs(times - times[0] - step * np.arange(len(times))).max() < TOLERANCE * abs(step)
+    return times[0], step if is_even else UNEVEN
+
+
+def _flaw(dataset: h5py.Dataset, times: tuple[Any, Any]) -> str:
     """Why a dataset cannot be strain; empty if it can.
 
     Raises:
@@ -169,8 +201,9 @@ def _flaw(dataset: h5py.Dataset, start: float, step: float) -> str:
     if dataset.dtype.kind != "f" or dataset.ndim != 1:
         shape = "" if dataset.ndim == 1 else f" in {dataset.ndim} dimensions"
         return f"is of {dataset.dtype}{shape}: strain must be floating-point numbers, in one dimension"
-    if not (np.isfinite(start) and 0 < step < np.inf and len(dataset)):
-        return f"has no samples, or no start and interval (here {start} and {step})"
+    flaw = axis_flaw(*times) if len(dataset) else "has no samples"
+    if flaw:
+        return flaw
     filters = dataset.id.get_create_plist()
     codes = {code: name for code, _, _, name in map(filters.get_filter, range(filters.get_nfilters()))}
     missing = [code for code in codes if not h5py.h5z.filter_avail(code)]

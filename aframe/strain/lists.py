@@ -1,7 +1,8 @@
 """Read lists of segments, gates and events, in the forms that the field writes.
 
 A list has a row a line: values between commas, semicolons, tabs or blanks, in quotes or not. The first row may have
-names. ``#`` begins a comment. JSON is GWOSC's: timelines, or tables of events.
+names, and the rows of a printed table their number. ``#``, ``%``, ``!`` and ``//`` begin a comment. JSON is GWOSC's:
+timelines, or tables of events.
 """
 
 import csv
@@ -14,10 +15,26 @@ from typing import Any, NoReturn
 
 from aframe import storage
 from aframe.errors import ConfigurationError, DataError
-from aframe.strain.times import gps_of
+from aframe.strain.channels import detector
+from aframe.strain.times import gps_of, is_plausible, unit_of
 
-COMMENT = re.compile(r'^((?:[^"#]|"[^"]*")*)#.*')
+COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""")
 """A line with a comment. Its group is what comes before."""
+
+INTERVAL = re.compile(r"[\[(]+([^\[\]()]+)[\])]+,?")
+"""An interval as [a, b). Its group is what the brackets enclose."""
+
+DAY_AND_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d\S*?)(?: *(?:Z|UTC|GMT))?(?=[\s,;\"]|$)")
+"""A time in UTC, with blanks in it or not."""
+
+ROUNDED = re.compile(r"\d+(?:\.(\d*))?e\+?(\d+)", re.IGNORECASE)
+"""A number with an exponent. Its groups are decimals and exponent."""
+
+INDEX = re.compile(r"\d{1,6}")
+"""Number of a row."""
+
+TIMELINES = ("segments", "active")
+"""Keys of a flag's segments in the JSON of GWOSC and of DQSegDB."""
 
 DELIMITERS = (";", "\t", ",")
 """Characters between values, in the order in which they are looked for. Without any of them, blanks."""
@@ -37,7 +54,11 @@ NAME_COLUMNS = ("commonname", "name", "event", "eventname", "superevent", "super
 START_COLUMNS = ("start", "gpsstart", "startgps", "starttime", "gpsstarttime", "tstart", "begin", "from")
 STOP_COLUMNS = ("stop", "end", "gpsstop", "gpsend", "stopgps", "endgps", "stoptime", "endtime", "gpsstoptime",
                 "gpsendtime", "tstop", "tend", "to")  # fmt: skip
-"""Names of the columns of a segment's ends, likewise."""
+DURATION_COLUMNS = ("duration", "dur", "length", "dt", "seconds")
+"""Names of the columns of a segment's ends and its duration, likewise."""
+
+FLAG_COLUMNS = ("flag", "flagname", "ifo", "detector", "observatory")
+"""Names of a column with the flag or the detector of a segment, likewise."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +74,36 @@ class Row:
     values: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.place}: {' '.join(self.values)[:60]!r}"
+        units = ((value, unit_of(number(value) or 0.0)) for value in self.values)
+        guess = next((f" ({value} seems to be in {unit})" for value, unit in units if unit), "")
+        return f"{self.place}: {' '.join(self.values)[:60]!r}{guess}"
+
+    def text(self, column: int | None) -> str:
+        """Value in a column. Empty without one."""
+        return self.values[column] if column is not None and column < len(self.values) else ""
 
     def time(self, column: int) -> float | None:
-        """Time in a column: GPS s, or UTC as 2019-04-29T13:29:25. None without one."""
-        text = self.values[column] if column < len(self.values) else ""
+        """Time in a column: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
+
+        Raises:
+            DataError: If the time is rounded, as in tables that pandas prints.
+        """
+        text = self.text(column)
+        digits = ROUNDED.fullmatch(text)
+        lost = int(digits[2]) - len(digits[1] or "") if digits else 0
+        if lost > 0 and is_plausible(float(text)):
+            raise DataError(f"{self}: {text} is rounded to {10**lost} s: write all digits of the time")
         if UTC_TIME.fullmatch(text):
             try:
-                return gps_of(text.removesuffix("UTC"))
+                return gps_of(text)
             except ConfigurationError:
                 return None
         return number(text)
+
+    def without_index(self) -> "Row":
+        """The row without a whole number before a GPS time, as pandas numbers rows."""
+        has_index = INDEX.fullmatch(self.values[0]) and is_plausible(self.time(1) or 0.0)
+        return Row(self.place, self.values[1:]) if has_index else self
 
 
 @dataclass(frozen=True)
@@ -87,6 +127,19 @@ class Listing:
         )
         return next((written.index(name) for name in names if name in written), None)
 
+    def rows_of(self, ifo: str | None) -> list[Row]:
+        """Rows of the only flag, or of the only one of a detector. All rows without a column of flags.
+
+        Raises:
+            DataError: With the names of the flags, if there is no such flag or there are several.
+        """
+        column = self.column(FLAG_COLUMNS)
+        names = [row.text(column) for row in self.rows]
+        flags = [
+            (name, [r for r, n in zip(self.rows, names, strict=True) if n == name]) for name in dict.fromkeys(names)
+        ]
+        return _only(self.path, flags, ifo) if flags else []
+
 
 def number(text: str) -> float | None:
     """Parse a finite number. None for other texts."""
@@ -97,30 +150,42 @@ def number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def read_listing(path: str) -> Listing:
+def read_listing(path: str, ifo: str | None = None) -> Listing:
     """Read the rows of a list.
 
     Args:
-        path: Local or s3 path.
+        path: Local or s3 path. The file may be compressed with gzip.
+        ifo: Detector of which JSON must have one flag. By default the JSON must have one flag, of any detector.
 
     Raises:
-        DataError: With file and line, if a quote is open or the JSON is none of GWOSC's.
+        DataError: With file and line, if a quote is open or the JSON is none of GWOSC's. With names, if JSON has no or
+            several flags of the detector.
         StorageError: If the file does not exist, or is no text.
     """
     text = storage.read_text(path)
-    if text.lstrip().startswith(("{", "[")):
-        return _from_json(path, text)
-    lines = [(number, COMMENT.sub(r"\1", line).strip(" \r")) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, _plain(line)) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line.strip()]
-    delimiter = _delimiter(lines[0][1]) if lines else " "
+    first = lines[0][1] if lines else ""
+    if first.startswith("<"):
+        raise DataError(f"{path} is XML or a page of the web: give a list in text, CSV or JSON")
+    if first.startswith(("{", "[")):
+        return _from_json(path, text, ifo)
+    delimiter = _delimiter(first)
     rows = [Row(f"{path}, line {number}", _values(path, number, line, delimiter)) for number, line in lines]
-    return _with_header(path, rows)
+    return _with_header(path, rows, delimiter == " ")
+
+
+def _plain(line: str) -> str:
+    """A line without comment, and without the brackets of an interval. Times in UTC have no blanks."""
+    bare = COMMENT.sub(r"\1", line).strip(" \r")
+    interval = INTERVAL.fullmatch(bare)
+    return DAY_AND_TIME.sub(r"\1T\2", interval[1].replace("...", ",") if interval else bare)
 
 
 def read_events(path: str) -> list[tuple[str, float]]:
     """Read names and times of events.
 
-    Without a row of names, a row has the time and perhaps a name, or a number of the row.
+    Without a row of names, a row has the time and perhaps a name, the row's number, or other small numbers.
 
     Args:
         path: Local or s3 path.
@@ -140,28 +205,39 @@ def read_events(path: str) -> list[tuple[str, float]]:
     if listing.header is None:
         column, name = _time_column(first)
     if column is None:
-        _refuse(first)
+        are_several = listing.header is None and sum(number(value) is not None for value in first.values) > 1
+        _refuse(first, "does not say which number is the GPS time" if are_several else "has no GPS time")
+    nanoseconds = listing.column([f"{title}ns" for title in TIME_COLUMNS])
     events = []
     for row in listing.rows:
-        time = row.time(column)
-        if time is None:
-            _refuse(row)
-        events.append((row.values[name] if name is not None and name < len(row.values) else "", time))
+        time, rest = row.time(column), 0.0 if nanoseconds is None else row.time(nanoseconds)
+        if time is None or rest is None:
+            _refuse(row, "has no GPS time")
+        events.append((row.text(name), time + 1e-9 * rest))
     return events
 
 
-def _refuse(row: Row) -> NoReturn:
+def _refuse(row: Row, reason: str) -> NoReturn:
     raise DataError(
-        f"{row} has no GPS time: expected a table with a column gps (and name), or a time (and a name) in each line: "
-        "GPS seconds with a decimal point, or UTC as 2019-04-29T13:29:25"
+        f"{row} {reason}: expected a table with a column gps (and name), or a time (and a "
+        "name) in each line: GPS seconds with a decimal point, or UTC as 2019-04-29T13:29:25"
     )
 
 
 def _time_column(row: Row) -> tuple[int | None, int | None]:
-    """Columns of time and name of a list without a row of names."""
-    times = [column for column in range(len(row.values)) if row.time(column) is not None]
-    words = [column for column in range(len(row.values)) if row.time(column) is None and row.values[column]]
-    if len(times) == 2 and row.values[times[0]] in ("0", "1"):  # a number of the row
+    """Columns of time and name of a list without a row of names.
+
+    Of several numbers, the time is the only one that a detector's data can have. Whole seconds with a whole number
+    behind them may be a time with a decimal comma, or seconds and nanoseconds.
+    """
+    values = {column: row.time(column) for column in range(len(row.values))}
+    times = [column for column, value in values.items() if value is not None]
+    words = [column for column, value in values.items() if value is None and row.values[column]]
+    plausible = [column for column in times if is_plausible(values[column] or 0.0)]
+    pair = row.values[plausible[0] : plausible[0] + 2] if plausible else ()
+    if len(plausible) == 1 and not (len(pair) == 2 and all(value.isdigit() for value in pair)):
+        times = plausible
+    elif len(times) == 2 and row.values[times[0]] in ("0", "1"):  # a number of the row
         times = times[1:]
     return times[0] if len(times) == 1 else None, words[0] if words else None
 
@@ -187,22 +263,44 @@ def _values(path: str, line_number: int, line: str, delimiter: str) -> tuple[str
     return tuple(value.strip() for value in values)
 
 
-def _with_header(path: str, rows: list[Row]) -> Listing:
-    """A list of rows of which the first may have names. Empty rows are left out."""
+def _with_header(path: str, rows: list[Row], is_printed: bool = False) -> Listing:
+    """A list of rows of which the first may have names. Empty rows are left out.
+
+    Args:
+        path: Path of the file.
+        rows: All rows.
+        is_printed: Whether blanks are between values. The rows may then have an index, as pandas prints tables.
+    """
     rows = [row for row in rows if any(row.values)]
     is_header = bool(rows) and all(rows[0].time(column) is None for column in range(len(rows[0].values)))
     words = [value for value in rows[0].values if value[:1].isalpha()] if is_header else []
-    return Listing(path, rows[0], rows[1:]) if words else Listing(path, None, rows)
+    if not words:
+        return Listing(path, None, rows)
+    header, rows = rows[0], rows[1:]
+    size = len(header.values) + 1
+    named = is_printed and len(rows) > 1 and len(rows[0].values) == 1 < len(rows[1].values) == size
+    index, others = (rows[0].values[0], rows[1:]) if named else ("", rows)
+    if is_printed and others and all(len(row.values) == size and (named or _is_index(row.values[0])) for row in others):
+        header, rows = Row(header.place, (index, *header.values)), others
+    return Listing(path, header, rows)
 
 
-def _from_json(path: str, text: str) -> Listing:
+def _is_index(text: str) -> bool:
+    """Whether a text is the number or the name of a row."""
+    return INDEX.fullmatch(text) is not None or number(text) is None
+
+
+def _from_json(path: str, text: str, ifo: str | None) -> Listing:
     """A list in GWOSC's JSON: a timeline's segments, or events by their names or in a row."""
     try:
         content: Any = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}): fetch it again") from None
-    if isinstance(content, dict):
-        content = next((content[name] for name in ("segments", "active", "events", "results") if name in content), None)
+        raise DataError(f"{path} is no JSON ({error}): fetch it again, or write it in rows") from None
+    flags = _flags(content)
+    if flags:
+        content = _only(path, flags, ifo)
+    elif isinstance(content, dict):
+        content = next((content[name] for name in ("segments", "events", "results") if name in content), None)
     items = list(content.values()) if isinstance(content, dict) else content
     if isinstance(items, list) and all(isinstance(item, dict) for item in items):
         names = tuple(dict.fromkeys(name for item in items for name in item))
@@ -211,3 +309,32 @@ def _from_json(path: str, text: str) -> Listing:
         raise DataError(f"{path} has no segments and no events, as GWOSC's JSON has: give another list")
     rows = [Row(f"{path}, row {k}", tuple(map(str, item))) for k, item in enumerate(items)]
     return _with_header(path, rows)
+
+
+def _flags(content: Any, name: str = "") -> list[tuple[str, list[Any]]]:
+    """Names and segments of all flags in JSON of GWOSC or DQSegDB."""
+    if isinstance(content, dict):
+        segments = next((content[key] for key in TIMELINES if isinstance(content.get(key), list)), None)
+        if segments is not None:
+            own = next((content[key] for key in ("id", "flag", "name") if key in content), name)
+            return [(":".join(str(word) for word in (content.get("ifo"), own) if word), segments)]
+        parts = list(content.items())
+    elif isinstance(content, list):
+        rows = [item for item in content if isinstance(item, list) and len(item) > 1]
+        is_flag = all(isinstance(value, (int, float)) for row in rows for value in row) and len(rows) == len(content)
+        if is_flag and (rows or detector(name)):
+            return [(name, content)]
+        parts = [("", item) for item in content]
+    else:
+        return []
+    return [flag for key, item in parts for flag in _flags(item, key)]
+
+
+def _only(path: str, flags: Sequence[tuple[str, list[Any]]], ifo: str | None) -> list[Any]:
+    """Segments of the only flag, or of the only one of a detector."""
+    chosen = [segments for name, segments in flags if ifo is None or detector(name) in (None, ifo)]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(name or "one without a name" for name, _ in flags)
+    lack = f"has several flags{f' of {ifo}' if ifo else ''}" if chosen else f"has no flag of {ifo}"
+    raise DataError(f"{path} {lack} ({names}): write the segments of one flag into a file, and give that")

@@ -9,17 +9,18 @@ import numpy as np
 from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings, segments
-from aframe.strain.flags import XML_SUFFIXES, read_flags
+from aframe.strain.flags import is_document, read_flags
+from aframe.strain.hdf5_files import axis_flaw
 from aframe.strain.lists import TIME_COLUMNS, read_events, read_listing
-from aframe.strain.recordings import format_gps
 from aframe.strain.segments import Segment, coalesce, intersect, outside, read_segments
+from aframe.strain.times import format_gps
 from aframe.types import Array
 
 MASKS = (("quality/simple/DQmask", "DQShortnames"), ("quality/injections/Injmask", "InjShortnames"))
 """Datasets of bit masks in GWOSC's HDF5 files, each with the dataset of the bits' names in the same group."""
 
-LONGEST_GATE = 600.0
-"""Longest plausible gate, s. Longer bad time is vetoed by segments."""
+LONGEST_GATE = 60.0
+"""Longest plausible gate, s. The longest of O3 has 4 s. Longer bad time is vetoed by segments."""
 
 CENTRE_COLUMNS = (*TIME_COLUMNS, "centre", "center", "gpscentre", "gpscenter")
 HALF_WIDTH_COLUMNS = ("halfwidth", "zerohalfwidth", "zerowidth", "half", "zero")
@@ -30,11 +31,15 @@ EXPECTED_GATE = "expected 'centre half-width taper' in s, and no start, stop and
 """Form of a row, for error messages."""
 
 
-def read_gates(path: str) -> list[Segment]:
+def read_gates(path: str, ifo: str | None = None) -> list[Segment]:
     """Read a list of gates. A gate multiplies strain by an inverse Tukey window.
 
     Each row has three numbers: the gate's centre (GPS s), the half-width of the stretch of zeros (s), and the length
     of the taper on either side (s). A first row may name the columns. A gate affects centre ± (half-width + taper).
+
+    Args:
+        path: Local or s3 path.
+        ifo: Detector, if the list names detectors; None for any.
 
     Raises:
         DataError: With file and line of a malformed row.
@@ -47,16 +52,20 @@ def read_gates(path: str) -> list[Segment]:
         if None in columns:
             raise DataError(f"{listing.header} has no columns centre, half_width and taper: {EXPECTED_GATE}")
     gates = []
-    for row in listing.rows:
+    rows = [row.without_index() for row in listing.rows] if listing.header is None else listing.rows_of(ifo)
+    for row in rows:
         values = [None if column is None else row.time(column) for column in columns]
         numbers = [value for value in values if value is not None]
         is_whole = len(numbers) == 3 and (listing.header is not None or len(row.values) == 3)
-        if not is_whole or min(numbers) < 0 or not sum(numbers[1:]) > 0:
+        centre, half = numbers[0] if is_whole else 0.0, sum(numbers[1:])
+        if not is_whole or min(numbers) < 0 or not centre - half < centre + half:
             raise DataError(f"{row} is no gate: {EXPECTED_GATE}")
-        centre, half_width, taper = numbers
-        if 2 * (half_width + taper) > LONGEST_GATE:
-            raise DataError(f"{row} is a gate of {2 * (half_width + taper):g} s: {EXPECTED_GATE}")
-        gates.append(Segment(centre - half_width - taper, centre + half_width + taper))
+        if 2 * half > LONGEST_GATE:
+            raise DataError(
+                f"{row} is a gate of {2 * half:g} s, longer than {LONGEST_GATE:g} s: {EXPECTED_GATE}; give longer bad "
+                "time as veto_segments"
+            )
+        gates.append(Segment(centre - half, centre + half))
     return coalesce(gates)
 
 
@@ -68,11 +77,11 @@ def read_list(path: str, ifo: str) -> list[Segment]:
         ifo: Detector.
 
     Raises:
-        DataError: If the file is malformed, or a LIGO_LW document has no flag of the detector.
+        DataError: If the file is malformed, or has no flag of the detector.
         StorageError: If the file does not exist.
     """
-    if not path.endswith(XML_SUFFIXES):
-        return coalesce(read_segments(path))
+    if not is_document(path):
+        return coalesce(read_segments(path, ifo))
     flags = read_flags(path)
     flags_of_ifo = [flag for flag in flags if flag.ifo == ifo]
     if not flags_of_ifo:
@@ -128,7 +137,7 @@ def read_bits(path: str) -> list[Bits]:
     Other HDF5 files have no bit masks; the result is then empty.
 
     Raises:
-        DataError: If the file does not name the detector.
+        DataError: If the file does not name the detector, or its masks have no times.
         StorageError: If the file is missing or damaged.
     """
     masks = []
@@ -138,7 +147,11 @@ def read_bits(path: str) -> list[Bits]:
             if mask in file and beside in file:
                 series: h5py.Dataset = file[mask]
                 labels = tuple(name.decode() for name in file[beside][:])
-                start, spacing = float(series.attrs["Xstart"]), float(series.attrs["Xspacing"])
+                axis = series.attrs.get("Xstart"), series.attrs.get("Xspacing")
+                flaw = axis_flaw(*axis)
+                if flaw:
+                    raise DataError(f"{path}: {mask} {flaw}; fetch the file again")
+                start, spacing = map(float, axis)
                 ifo = recordings.inventory(path)[0].ifo
                 masks.append(Bits(path, ifo, start, spacing, labels, _whole(series[:])))
     return masks

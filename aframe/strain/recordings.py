@@ -12,6 +12,7 @@ from aframe.strain import frame_files, hdf5_files
 from aframe.strain.channels import GWOSC_MASKS, NAMELESS, NOT_CHOSEN, Choice, Recording, choose
 from aframe.strain.gaps import Gap, Report, described, split_at_gaps
 from aframe.strain.resample import Stretch, ratio_of_rates, resample
+from aframe.strain.times import format_gps
 from aframe.types import Array
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
@@ -28,15 +29,6 @@ TOLERANCE = 0.1
 
 NO_CHANNELS: Mapping[str, str] = {}
 """No choice of channels."""
-
-
-def format_gps(time: float) -> str:
-    """Format seconds without loss of precision. Whole seconds have no fraction.
-
-    >>> format_gps(1126259446.0), format_gps(1126259446.25)
-    ('1126259446', '1126259446.25')
-    """
-    return f"{time:.0f}" if float(time).is_integer() else repr(float(time))
 
 
 def expand(patterns: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ import itertools
 import math
 import operator
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,19 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.channels import Recording
-from aframe.strain.lists import START_COLUMNS, STOP_COLUMNS, Row, read_listing
+from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, Row, read_listing
 from aframe.strain.resample import EDGE_DURATION
 from aframe.strain.source import StrainSource
+from aframe.strain.times import format_gps
+
+FORMS = {
+    form.count(" ") + 1: form.split() for form in ("start stop", "start stop duration", "number start stop duration")
+}
+"""Columns of a list without names, by their number."""
 
 EXPECTED = (
-    "expected 'start stop', 'start stop duration' or 'number start stop duration', or these names above the columns: "
-    "GPS seconds with a decimal point, or UTC as 2019-04-29T13:29:25"
+    f"expected {', '.join(repr(' '.join(form)) for form in FORMS.values())}, or names above the columns (start and "
+    "stop, or start and duration): GPS seconds with a decimal point, or UTC as 2019-04-29T13:29:25"
 )
 """Forms of a row, for error messages."""
 
@@ -105,7 +111,7 @@ def divide(segments: Iterable[Segment], min_duration: float, max_duration: float
     return [piece for piece in pieces if piece.duration >= min_duration]
 
 
-def read_segments(path: str) -> list[Segment]:
+def read_segments(path: str, ifo: str | None = None) -> list[Segment]:
     """Read a list of segments, in order of time.
 
     A row has a start and stop, or start, stop and duration, or a number, start, stop and duration; or the columns that
@@ -113,35 +119,40 @@ def read_segments(path: str) -> list[Segment]:
 
     Args:
         path: Local or s3 path.
+        ifo: Detector of the flag, if the list names flags; None for any.
 
     Raises:
         DataError: Naming the file and line of a row that is malformed.
         StorageError: If there is no such file.
     """
-    listing = read_listing(path)
-    columns: tuple[int, ...] = ()
+    listing = read_listing(path, ifo)
+    columns: dict[str, int] = {}
     if listing.header is not None:
-        start, stop = listing.column(START_COLUMNS), listing.column(STOP_COLUMNS)
-        if start is None or stop is None:
+        names = {"start": START_COLUMNS, "stop": STOP_COLUMNS, "duration": DURATION_COLUMNS}
+        places = {name: listing.column(titles) for name, titles in names.items()}
+        columns = {name: place for name, place in places.items() if place is not None}
+        if "start" not in columns or len(columns) == 1:
             raise DataError(f"{listing.header} has no columns start and stop: {EXPECTED}")
-        columns = (start, stop)
-    segments = [_parse_row(row, columns) for row in listing.rows]
+    rows = listing.rows_of(ifo) if columns else [row.without_index() for row in listing.rows]
+    segments = [_parse_row(row, columns) for row in rows]
     return sorted(segment for segment in segments if segment is not None)
 
 
-def _parse_row(row: Row, columns: Sequence[int]) -> Segment | None:
+def _parse_row(row: Row, columns: Mapping[str, int]) -> Segment | None:
     """Segment of a row. None if it is empty.
 
     Args:
         row: The row.
-        columns: Columns of start and stop. Empty without names of columns.
+        columns: Columns of start, stop and duration. Empty without names of columns.
     """
-    values = [row.time(column) for column in columns or range(len(row.values))]
-    times = [value for value in values if value is not None]
-    if len(times) < len(values) or len(times) not in (2, 3, 4):
+    columns = columns or {name: column for column, name in enumerate(FORMS.get(len(row.values), ()))}
+    values = {name: row.time(column) for name, column in columns.items()}
+    times = {name: value for name, value in values.items() if value is not None}
+    if not times or len(times) < len(values):
         raise DataError(f"{row} is no segment: {EXPECTED}")
-    start, stop, *durations = times[1:] if len(times) == 4 else times
-    if stop < start or any(abs(duration - (stop - start)) >= ROUNDING for duration in durations):
+    start, duration = times["start"], times.get("duration")
+    stop = times["stop"] if "stop" in times else start + times["duration"]
+    if stop < start or (duration is not None and abs(duration - (stop - start)) >= ROUNDING):
         raise DataError(f"{row} does not end after it starts, or its duration differs: {EXPECTED}")
     return Segment(start, stop) if stop > start else None
 
@@ -177,7 +188,7 @@ def write_segments(path: str, segments: Iterable[Segment], made_with: storage.Pa
     lines = ["# seg start stop duration"]
     for number, segment in enumerate(segments):
         times = (segment.start, segment.stop, segment.duration)
-        lines.append(f"{number} {' '.join(recordings.format_gps(t) for t in times)}")
+        lines.append(f"{number} {' '.join(format_gps(t) for t in times)}")
     if made_with is not None:
         storage.sign(path, made_with)
     storage.write_text(path, "\n".join(lines) + "\n")

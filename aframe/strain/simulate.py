@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from aframe import seeding
+from aframe import seeding, storage
 from aframe.errors import ConfigurationError, DataError
 from aframe.strain.lists import read_listing
 from aframe.types import Array
@@ -53,7 +53,7 @@ def load_asd(name_or_path: str) -> NoiseCurve:
     if not path.is_file():
         path = _bilby_curve(name_or_path)
     try:
-        table = np.load(path) if path.suffix == ".npy" else _numbers(path).T
+        table = np.load(path) if storage.has_suffix(str(path), ".npy") else _numbers(path).T
         frequency, asd = np.asarray(table, dtype=np.float64)
     except ValueError as error:
         raise DataError(

@@ -1,10 +1,9 @@
-"""GPS times: their reading, and whether they can be those of a detector's data."""
+"""GPS times: how they are read and written, and whether they can be those of a detector's data."""
 
 import re
 from datetime import UTC, datetime
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.strain.recordings import format_gps
 
 EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 """GPS second 0."""
@@ -14,6 +13,14 @@ FIRST_YEAR = 2000
 
 SECONDS_PER_CALENDAR_YEAR = 31556952.0
 """Mean length of a year, s."""
+
+SECONDS_PER_DAY = 86400.0
+
+PARTS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+"""Units of time, and how many are in a second."""
+
+EPOCHS = {"Julian days": 2444244.5, "modified Julian days": 44244.0}
+"""GPS second 0 in days of astronomers."""
 
 
 def gps_of(time: str) -> float:
@@ -31,7 +38,7 @@ def gps_of(time: str) -> float:
     if re.fullmatch(r"\d+(\.\d*)?", time.strip()):
         return float(time)
     try:
-        moment = datetime.fromisoformat(time.strip())
+        moment = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "", time.strip()))
     except ValueError:
         raise ConfigurationError(
             f"{time!r} is no time: give GPS seconds, as 1240579783, or UTC, as 2019-04-29 or 2019-04-29T13:29:25"
@@ -40,6 +47,15 @@ def gps_of(time: str) -> float:
 
     utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return float(lal.UTCToGPS(utc.timetuple())) + utc.microsecond / 1e6
+
+
+def format_gps(time: float) -> str:
+    """Format seconds without loss of precision. Whole seconds have no fraction.
+
+    >>> format_gps(1126259446.0), format_gps(1126259446.25)
+    ('1126259446', '1126259446.25')
+    """
+    return f"{time:.0f}" if float(time).is_integer() else repr(float(time))
 
 
 def year_of(gps: float) -> int:
@@ -54,6 +70,28 @@ def year_of(gps: float) -> int:
 def is_plausible(gps: float) -> bool:
     """Whether a GPS time lies between the year 2000 and the end of the next year."""
     return FIRST_YEAR <= year_of(gps) <= datetime.now(UTC).year + 1
+
+
+def scale_of(time: float) -> str:
+    """Unit that makes a number a plausible GPS or UNIX time, such as ``milliseconds``. Empty if none does."""
+    return next((unit for unit, part in PARTS.items() if is_plausible(time / part) or _is_unix(time / part)), "")
+
+
+def unit_of(time: float) -> str:
+    """What a number seems to be that is no plausible GPS time in seconds. Empty for such a time, and without a guess.
+
+    >>> unit_of(1126259462400.0), unit_of(1767225600.0), unit_of(57279.4)
+    ('milliseconds', 'UNIX time', 'modified Julian days')
+    """
+    if is_plausible(time):
+        return ""
+    days = (name for name, epoch in EPOCHS.items() if is_plausible((time - epoch) * SECONDS_PER_DAY))
+    return scale_of(time) or ("UNIX time" if _is_unix(time) else next(days, ""))
+
+
+def _is_unix(time: float) -> bool:
+    """Whether a number can be a UNIX time in seconds."""
+    return is_plausible(time - EPOCH.timestamp())
 
 
 def check_listed(path: str, times: list[tuple[float, float]], data: tuple[float, float], mend: str) -> None:
@@ -71,10 +109,9 @@ def check_listed(path: str, times: list[tuple[float, float]], data: tuple[float,
     """
     wrong = [time for item in times for time in item if not is_plausible(time)]
     if wrong and all(map(is_plausible, data)):
-        raise DataError(
-            f"{path} has the time {format_gps(wrong[0])}, in the year {year_of(wrong[0])}: give GPS seconds, not "
-            "milliseconds, UNIX or Julian time"
-        )
+        unit = unit_of(wrong[0])
+        guess = f"it seems to be in {unit}, and GPS seconds are needed" if unit else "give GPS seconds"
+        raise DataError(f"{path} has the time {format_gps(wrong[0])}, in the year {year_of(wrong[0])}: {guess}")
     first, last = min(item[0] for item in times), max(item[1] for item in times)
     if last < data[0] or first > data[1]:
         raise DataError(

@@ -1,17 +1,26 @@
 """Load populations from their names in a configuration: a python path, a call, or a bilby prior file."""
 
 import ast
+import copy
 import importlib
 import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from bilby.gw.prior import Cosmological
 
+from aframe import storage
 from aframe.errors import AframeError, ConfigurationError
-from aframe.waveforms.parametrisations import SOURCE
+from aframe.waveforms.parametrisations import SOURCE, check_limits
 from aframe.waveforms.prior_files import one_line, read_prior_file
-from aframe.waveforms.priors import Population
+from aframe.waveforms.priors import Population, draw
+
+DISTANCES = ("redshift", "luminosity_distance", "comoving_distance")
+"""Parameters of bilby's cosmological priors."""
+
+TRIAL_DRAWS = 100
+"""Number of draws that show whether a population can be drawn from."""
 
 EXAMPLES = (
     "give the python path of a function, as aframe.waveforms.priors.rates_and_populations_bbh, a call of one with "
@@ -32,8 +41,36 @@ def load_population(prior: str, resolve: Callable[[str], str] = str) -> Populati
     Raises:
         ConfigurationError: If the function or file does not exist, or does not describe a population.
     """
-    if prior.endswith(".prior"):
+    if storage.has_suffix(prior, ".prior"):
         return _read(prior, resolve(prior))
+    population = _call_function(prior)
+    return _checked(prior, lambda: population)
+
+
+def _checked(prior: str, make: Callable[[], Population]) -> Population:
+    """A population that can be drawn from, with limits that its parameters have.
+
+    Args:
+        prior: Name of the population, for error messages.
+        make: Returns the population.
+
+    Raises:
+        ConfigurationError: With the reason, if not.
+    """
+    try:
+        population = make()
+        check_limits(population.prior)
+        with np.errstate(all="ignore"):
+            draw(copy.deepcopy(population), TRIAL_DRAWS, np.random.default_rng(0))  # conditional priors keep draws
+    except AframeError as error:
+        raise ConfigurationError(f"prior = {prior}: {error}") from None
+    except Exception as error:
+        raise ConfigurationError(f"prior = {prior} cannot be drawn from ({one_line(error)}): mend it") from error
+    return population
+
+
+def _call_function(prior: str) -> Population:
+    """Population of a function, or of its call."""
     path, arguments, keywords = _call(prior)
     module, _, name = path.rpartition(".")
     try:
@@ -72,9 +109,13 @@ def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 def _read(prior: str, path: str) -> Population:
     """Read the population of a bilby prior file."""
     priors = read_prior_file(prior, path)
-    distance = next((name for name in ("luminosity_distance", "comoving_distance") if name in priors), None)
+    distance = next((name for name in DISTANCES[1:] if name in priors), None)
     if distance is not None and "redshift" in priors:
         raise ConfigurationError(f"prior = {prior}: it has both redshift and {distance}: give one of them")
+    for name in DISTANCES:
+        kind = getattr(priors.get(name), "name", None)
+        if isinstance(priors.get(name), Cosmological) and kind != name:
+            raise ConfigurationError(f"prior = {prior}: its {name} has name={kind!r}, of another quantity: mend it")
     if distance is not None:
         if not isinstance(priors[distance], Cosmological):
             raise ConfigurationError(
@@ -82,7 +123,4 @@ def _read(prior: str, path: str) -> Population:
                 "of bilby.gw.prior's, such as UniformSourceFrame, or give redshift"
             )
         priors["redshift"] = priors.pop(distance).get_corresponding_prior("redshift")
-    try:
-        return Population(priors, not any(name.endswith(SOURCE) for name in priors))
-    except AframeError as error:
-        raise ConfigurationError(f"prior = {prior}: {error}") from None
+    return _checked(prior, lambda: Population(priors, not any(name.endswith(SOURCE) for name in priors)))

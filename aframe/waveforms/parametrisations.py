@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
+from bilby.core import prior as priors
 from bilby.gw.conversion import component_masses_to_chirp_mass
 
 from aframe.errors import ConfigurationError
@@ -10,6 +11,18 @@ from aframe.types import Array
 
 SPIN_COLUMNS = ("a_1", "a_2", "tilt_1", "tilt_2", "phi_12", "phi_jl")
 ANGLE_COLUMNS = ("ra", "dec", "psi", "theta_jn", "phase")
+
+ANGLES = {
+    "tilt_1": (0.0, np.pi), "tilt_2": (0.0, np.pi), "theta_jn": (0.0, np.pi), "dec": (-np.pi / 2, np.pi / 2),
+    **dict.fromkeys(("ra", "psi", "phase", "phi_12", "phi_jl"), (-2 * np.pi, 2 * np.pi)),
+}  # fmt: skip
+"""Limits of angles, rad. The last ones are periodic, and may begin anywhere within a turn."""
+
+LIMITS = {"mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, 100.0), **ANGLES}
+"""Limits of parameters. Higher redshifts are distances in Mpc. Waveform models refuse spins themselves."""
+
+CONSTRAINED_DRAWS = 10000
+"""Number of draws of which constraints must leave one. Without one, bilby draws for ever."""
 
 MASSES: dict[str, Callable[[Array, Array], Array]] = {
     "mass_1": lambda first, second: first * np.ones_like(second),
@@ -30,6 +43,9 @@ CHOICES: tuple[tuple[tuple[str, ...], ...], ...] = (
     *(((name,),) for name in ("phi_12", "phi_jl", "redshift", "ra", "dec", "psi", "phase")),
 )
 """Alternative groups of parameters. A prior has exactly one group of each row."""
+
+ROUNDING = 1e-3
+"""Largest error of a limit that is written with few digits, as 6.283 for 2π, rad."""
 
 FIXED_BY_ALIGNED_SPINS = ("phi_12", "phi_jl")
 """Angles of spin components in the orbital plane. Aligned spins do not need them."""
@@ -62,6 +78,36 @@ def check(names: Collection[str]) -> None:
         )
     if len(endings) > 1:
         raise ConfigurationError("the prior has one mass in the source frame and another one not: name both alike")
+
+
+def check_limits(prior: Mapping[str, priors.Prior]) -> None:
+    """Check the limits of a prior's parameters, and set those of angles that ``ROUNDING`` changed to a multiple of π/2.
+
+    Args:
+        prior: Priors of parameters. Those of angles that are bilby's Uniform, Sine, Cosine or DeltaFunction may change.
+
+    Raises:
+        ConfigurationError: If a limit is beyond those of the parameter, as an angle in degrees.
+    """
+    for name, each in prior.items():
+        low, high = LIMITS.get(name.removesuffix(SOURCE), (-np.inf, np.inf))
+        for edge in _edges(each) if name in ANGLES else ():
+            value = getattr(each, edge)
+            exact = round(value / (np.pi / 2)) * np.pi / 2
+            setattr(each, edge, exact if abs(value - exact) <= ROUNDING else value)
+        if not isinstance(each, priors.Constraint) and not low <= each.minimum <= each.maximum <= high:
+            raise ConfigurationError(
+                f"the prior's {name} is from {each.minimum:.5g} to {each.maximum:.5g}, and it must lie within "
+                f"{low:.5g} to {high:.5g}: mend the prior (angles are in radians)"
+            )
+
+
+def _edges(prior: priors.Prior) -> tuple[str, ...]:
+    """Attributes with the limits of a prior that may be rounded. None for narrow priors."""
+    if isinstance(prior, priors.DeltaFunction):
+        return "peak", "minimum", "maximum"
+    is_wide = isinstance(prior, (priors.Uniform, priors.Sine, priors.Cosine)) and prior.maximum - prior.minimum > 1
+    return ("minimum", "maximum") if is_wide else ()
 
 
 def mass_names(names: Iterable[str]) -> tuple[str, str]:

@@ -1,23 +1,32 @@
 """Read bilby's prior files, and find the line that bilby cannot read.
 
 bilby reads a file line by line. Here Python's parser finds the values, so they may have comments behind them and take
-several lines. Four forms that bilby's files do not have are rewritten: arguments without names, no arguments at all, a
-cosmological prior without its own name, and the call of a cosmology, which is a dictionary for bilby.
+several lines. Forms that bilby's files do not have are rewritten: arguments without names, no arguments at all, priors
+of ``bilby.gw.prior`` without that path, cosmological priors without their own name, the call of a cosmology, which is a
+dictionary for bilby, numbers such as ``np.pi / 2``, and tables beside the file.
 """
 
 import ast
 import inspect
+import math
 import os
 import warnings
 from importlib import import_module
 from typing import Any
 
-from bilby.core.prior import PriorDict
+import numpy as np
+from bilby.core.prior import Prior, PriorDict
 from bilby.gw.prior import DEFAULT_PRIOR_DIR, BBHPriorDict, Cosmological
 
 from aframe import storage
 from aframe.errors import ConfigurationError, StorageError
 from aframe.waveforms.parametrisations import with_all_masses
+
+HOME = "bilby.gw.prior"
+"""Module of the priors that may stand without their path."""
+
+NUMERIC = (ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.Attribute, ast.operator, ast.unaryop, ast.expr_context)
+"""Parts of expressions of numbers."""
 
 COSMOLOGIES = ("dict", "FlatLambdaCDM", "LambdaCDM")
 """Calls that become a dictionary, from which bilby makes the cosmology."""
@@ -40,21 +49,21 @@ def read_prior_file(prior: str, path: str) -> BBHPriorDict:
         text = storage.read_text(file)
     except StorageError as error:
         raise ConfigurationError(f"prior = {prior}: {error}") from None
-    lines = _values(prior, text)
+    lines = _values(prior, text, os.path.dirname(file))
     values = {name: value for name, (_, value) in lines.items()}
     try:
-        return BBHPriorDict(dictionary=dict(values), conversion_function=with_all_masses)
+        priors = BBHPriorDict(dictionary=dict(values), conversion_function=with_all_masses)
+        if all(isinstance(each, Prior) for each in priors.values()):
+            return priors
+        reason = "it has values that are neither numbers nor priors"
     except Exception as error:
-        for name, (line, value) in lines.items():
-            problem = _problem(name, value)
-            if problem:
-                place = f"prior = {prior}, line {line}: {name} = {shortened(value, 120)}"
-                raise ConfigurationError(
-                    f"{place} cannot be read by bilby ({problem}): mend the line, see docs/priors.md"
-                ) from error
-        raise ConfigurationError(
-            f"prior = {prior} cannot be read by bilby ({one_line(error)}): mend the file"
-        ) from error
+        reason = one_line(error)
+    for name, (line, value) in lines.items():
+        problem = _problem(name, value)
+        if problem:
+            place = f"prior = {prior}, line {line}: {name} = {shortened(value, 120)}"
+            raise ConfigurationError(f"{place} cannot be read by bilby ({problem}): mend the line, see docs/priors.md")
+    raise ConfigurationError(f"prior = {prior} cannot be read by bilby ({reason}): mend the file")
 
 
 def one_line(error: Exception) -> str:
@@ -70,14 +79,20 @@ def shortened(text: str, length: int) -> str:
 def _problem(name: str, value: str) -> str:
     """Why bilby cannot read a value. Empty if it can."""
     try:
-        PriorDict({name: value})
+        value = PriorDict({name: value}).get(name)
     except Exception as error:
         return one_line(error)
-    return ""
+    return "it is neither a number nor a prior" if isinstance(value, str) else ""
 
 
-def _values(prior: str, text: str) -> dict[str, tuple[int, str]]:
-    """Line and value of each parameter, the value in bilby's form."""
+def _values(prior: str, text: str, directory: str) -> dict[str, tuple[int, str]]:
+    """Line and value of each parameter, the value in bilby's form.
+
+    Args:
+        prior: Name of the file, for error messages.
+        text: Content of the file.
+        directory: Directory of the file, in which its tables are.
+    """
     lines = text.splitlines()
     try:
         with warnings.catch_warnings():
@@ -98,14 +113,43 @@ def _values(prior: str, text: str) -> dict[str, tuple[int, str]]:
             raise ConfigurationError(
                 f"prior = {prior}: {name} is in lines {values[name][0]} and {statement.lineno}: leave one of them out"
             )
-        if isinstance(statement.value, ast.Call):
-            _rewrite(name, statement.value)
-        values[name] = statement.lineno, ast.unparse(statement.value)
+        calls = [node for node in ast.walk(statement.value) if isinstance(node, ast.Call)]
+        for call in reversed(calls):  # the innermost first
+            _rewrite(name, call)
+            missing = _table_of(call, directory)
+            if missing:
+                raise ConfigurationError(f"prior = {prior}, line {call.lineno}: {name}'s {missing}: mend its path")
+        values[name] = statement.lineno, _number(statement.value) or ast.unparse(statement.value)
     return values
+
+
+def _number(value: ast.expr) -> str:
+    """Number that an expression of numbers and ``np.pi`` gives. Empty for other expressions."""
+    if not all(isinstance(node, NUMERIC) for node in ast.walk(value)):
+        return ""
+    try:
+        names = {"np": np, "math": math, "pi": np.pi, "inf": np.inf}
+        return repr(float(eval(ast.unparse(value), {"__builtins__": {}}, names)))
+    except (ArithmeticError, AttributeError, NameError, TypeError, ValueError):
+        return ""
+
+
+def _table_of(call: ast.Call, directory: str) -> str:
+    """Set the path of a prior's table. Returns what is wrong with the table; empty if nothing is."""
+    for word in call.keywords:
+        if word.arg == "file_name" and isinstance(word.value, ast.Constant):
+            path = os.path.join(directory, str(word.value.value))
+            if not os.path.isfile(path):
+                return f"table {path} does not exist"
+            word.value = ast.Constant(path)
+    return ""
 
 
 def _rewrite(name: str, call: ast.Call) -> None:
     """Change the call of a prior to the form that bilby reads."""
+    path = ast.unparse(call.func)
+    if _class_of(path) is None and _class_of(f"{HOME}.{path}") is not None:
+        call.func = ast.parse(f"{HOME}.{path}", mode="eval").body
     kind = _class_of(ast.unparse(call.func))
     if kind is not None and call.args:
         names = list(inspect.signature(kind).parameters)

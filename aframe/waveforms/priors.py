@@ -5,6 +5,7 @@ in the source frame. Populations of different frames can thus be compared.
 """
 
 import contextlib
+import copy
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -176,13 +177,16 @@ class Population:
                 "be computed; choose priors of spins and angles without constraints"
             )
         with _bilby_generator(np.random.default_rng(0)):
-            computed = self.prior.conversion_function(self.prior.sample_subset(self._names, 2))
+            sample = copy.deepcopy(self.prior).sample_subset(self._names, parametrisations.CONSTRAINED_DRAWS)
+            computed = self.prior.conversion_function(sample)
         ignored = [name for name in constrained if name not in computed]
         if ignored:
             raise ConfigurationError(
                 f"the prior's constraint on {', '.join(ignored)} would have no effect, as its conversion_function does "
                 "not compute it: constrain masses, in the frame of the prior, and see docs/priors.md"
             )
+        if not np.any(self.prior.evaluate_constraints(sample)):
+            raise ConfigurationError(f"the prior's constraint on {', '.join(constrained)} leaves no draw: widen it")
 
     @functools.cached_property
     def _distance_spline(self) -> CubicSpline:

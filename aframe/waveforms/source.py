@@ -10,6 +10,7 @@ import numpy as np
 from aframe.errors import ConfigurationError, DataError
 from aframe.tables import PolarizationTable
 from aframe.types import Array
+from aframe.waveforms.parametrisations import LIMITS
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population, draw
 from aframe.waveforms.ringdown import ringdown_frequency
@@ -35,13 +36,6 @@ MOST_WAVEFORMS = 1024
 
 HOPELESS_DRAWS = 512
 """Number of draws without any waveform after which the generation fails."""
-
-
-LIMITS = {
-    "mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, np.inf),
-    "tilt_1": (0.0, np.pi), "tilt_2": (0.0, np.pi), "theta_jn": (0.0, np.pi), "dec": (-np.pi / 2, np.pi / 2),
-}  # fmt: skip
-"""Limits of parameters. Other angles are periodic, and waveform models refuse spins themselves."""
 
 
 def check_draws(columns: Columns) -> None:

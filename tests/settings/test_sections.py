@@ -90,7 +90,7 @@ def export(keys: str) -> tuple[str, str]:
 
 def test_vetoes_are_optional(tmp_path):
     assert not load(tmp_path).vetoes.given
-    assert not load(tmp_path, vetoes("veto_margin = 1")).vetoes.given
+    assert not load(tmp_path, vetoes("veto_margin = 0")).vetoes.given
     keys = (
         "gates = H1:gates/H1.txt, H1:more.txt, L1:s3://bucket/L1.txt\nveto_definer = O3.xml\nveto_categories = 1, 2\n"
     )
@@ -240,7 +240,13 @@ def test_paths_start_at_the_file(tmp_path):
         ),
         (vetoes("known_events = 1\nknown_event_window = 0"), "known_event_window = 0 s in .* must be positive"),
         (vetoes("known_event_scope = zero lag"), "known_event_scope = 'zero lag' in .* is none of background, all"),
+        (vetoes("known_event_scope = all"), "known_event_scope = .all. in .* needs the key known_events"),
         (vetoes("veto_margin = -1"), "veto_margin = -1 s in .* must not be negative"),
+        (vetoes("veto_margin = 1"), "veto_margin = 1 s in .* has nothing to extend: give gates, .*, or leave it out"),
+        (
+            vetoes("veto_margin = 1\nknown_events = 1126259462.4\nknown_event_window = 4"),
+            "veto_margin = 1 s in .* has nothing to extend",
+        ),
     ],
 )
 def test_each_mistake_is_named(tmp_path, change, message):

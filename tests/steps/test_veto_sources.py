@@ -9,7 +9,7 @@ from aframe.errors import DataError, StorageError
 from aframe.events.vetoes import Veto, reasons, union
 from aframe.settings.read import load_config
 from aframe.settings.sections import Config
-from aframe.steps.veto_sources import asks_the_network, load_vetoes
+from aframe.steps.veto_sources import asks_the_network, load_vetoes, notes
 from aframe.strain.segments import Segment
 
 IFOS = ("H1", "L1")
@@ -61,7 +61,7 @@ good_segments = H1:../H1-good.txt, H1:../H1-more.txt
 veto_definer = ../definer.xml
 veto_categories = 1, 2
 flag_segments = ../flags
-known_events = 350, ../events.txt
+known_events = 1980-01-06T00:05:50, ../events.txt
 known_event_window = 5
 veto_margin = 0.5
 """
@@ -128,3 +128,25 @@ def test_sources_on_servers_need_the_network(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"run/nowhere\.txt does not exist"):
         load_vetoes(configuration(tmp_path, "gates = H1:nowhere.txt\n"), [Segment(0.0, 1.0)])
+
+
+def test_notes_tell_empty_lists_and_shares(tmp_path: Path) -> None:
+    files = {
+        "gates.txt": "100 0.5 0.5\n101 0.5 0\n700 1 1\n",
+        "none.txt": "# start stop\n",
+        "bad.txt": "0 500\n520 600\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    chosen = configuration(
+        tmp_path,
+        "gates = H1:../gates.txt\nveto_segments = H1:../none.txt, L1:../bad.txt\nknown_events = ../none.txt, 300\n"
+        "known_event_window = 5\n",
+    )
+    segments = [Segment(90.0, 110.0), Segment(500.0, 580.0)]
+    assert list(notes(chosen, load_vetoes(chosen, segments), segments)) == [
+        "veto_segments = H1:../none.txt is empty: it vetoes nothing",
+        "known_events = ../none.txt is empty: it vetoes nothing",
+        "vetoes take 2.5 of 100 s of H1, 2.50% (gate 2.50%, none.txt 0.00%, known event 0.00%)",
+        "vetoes take 80 of 100 s of L1, 80.00% (bad.txt 80.00%, known event 0.00%)",
+    ]

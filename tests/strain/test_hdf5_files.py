@@ -6,6 +6,7 @@ from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError, StorageError
 from aframe.strain.hdf5_files import read, series_in
+from aframe.strain.quality import read_bits
 from aframe.strain.recordings import inventory
 
 START, RATE = 1000000000.0, 1024
@@ -80,6 +81,41 @@ def test_a_file_that_contradicts_itself_is_refused(tmp_path, name, value):
         listed(tmp_path / "gwosc.hdf5")
 
 
+@pytest.mark.parametrize(
+    ("start", "flaw"),
+    [
+        (START * 1e3, "begins at 1000000000000.0, which seems to be in milliseconds: write GPS seconds"),
+        (np.bytes_(b"2015-09-14"), r"has no start and interval in seconds \(here 2015-09-14 and 0.0009765625\)"),
+    ],
+)
+def test_an_axis_of_a_gwosc_file_that_is_not_in_seconds(tmp_path, start, flaw):
+    with h5py.File(tmp_path / "gwosc.hdf5", "w") as file:
+        for name, data in (("strain/Strain", NOISE), ("quality/simple/DQmask", np.ones(8, np.int32))):
+            file[name] = data
+            file[name].attrs.update({"Xstart": start, "Xspacing": 1 / RATE})
+        file["meta/Detector"], file["meta/GPSstart"], file["quality/simple/DQShortnames"] = "H1", START, [b"DATA"]
+    with pytest.raises(DataError, match=rf"gwosc\.hdf5 holds no strain: 'strain/Strain' {flaw}"):
+        listed(tmp_path / "gwosc.hdf5")
+    with pytest.raises(DataError, match=rf"gwosc\.hdf5: quality/simple/DQmask {flaw}"):
+        read_bits(str(tmp_path / "gwosc.hdf5"))
+
+
+def test_a_time_for_each_sample(tmp_path):
+    times = START + np.arange(64) / RATE
+    with h5py.File(tmp_path / "index.h5", "w") as file:
+        file["H1"] = NOISE[:64]
+        file["H1"].attrs["xindex"] = times
+    assert listed(tmp_path / "index.h5") == [("H1", "/H1", START, RATE, 64)]
+    for wrong, flaw in (
+        (np.delete(times, 9), r"no start and interval in seconds \(here 1000000000.0 and uneven\)"),
+        (times * 1e3, "seems to be in milliseconds"),
+    ):
+        with h5py.File(tmp_path / "index.h5", "a") as file:
+            file["H1"].attrs["xindex"] = wrong
+        with pytest.raises(DataError, match=flaw):
+            listed(tmp_path / "index.h5")
+
+
 def test_a_spectrum_is_no_strain(tmp_path):
     path = str(tmp_path / "H1.h5")
     with h5py.File(path, "w") as file:
@@ -101,6 +137,9 @@ def test_a_spectrum_is_no_strain(tmp_path):
         (NOISE, {"dx": "fast"}, "no start and interval"),
         (NOISE, {"x0": np.nan}, "no start and interval"),
         (NOISE, {"x0": [1.0, 2.0]}, "no start and interval"),
+        (NOISE, {"x0": "2015-09-14T09:50:45"}, r"no start and interval in seconds \(here 2015-09-14T09:50:45 and"),
+        (NOISE, {"x0": START * 1e3}, "begins at 1000000000000.0, which seems to be in milliseconds: write GPS seconds"),
+        (NOISE, {"x0": int(START * 1e9)}, "begins at 1000000000000000000, which seems to be in nanoseconds"),
         (NOISE, {"xunit": "Hz"}, "is in steps of Hz"),
         (NOISE, {"unit": "counts"}, "is in counts"),
         (NOISE, {"name": "H1:PEM-CS_ACC_X"}, "is no known name of strain"),

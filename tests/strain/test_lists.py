@@ -1,5 +1,6 @@
 """Lists in the forms that GWOSC, gwpy, pandas and spreadsheets write."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -21,6 +22,17 @@ FORMS = {
     "an index": ",name,time\n0,GW1,1262304100.5\n1,GW2,1262304200.25\n,,\n",
     "UTC": "name,gps\nGW1,2020-01-06T00:01:22.5\nGW2,2020-01-06 01:03:02.25+01:00\n",
     "JSON": '{"events": {"GW1-v1": {"commonName": "GW1", "GPS": 1262304100.5}, "GW2-v1": {"GPS": 1262304200.25}}}',
+    "numbers of rows that begin anywhere": "5 1262304100.5\n17 1262304200.25\n",
+    "times and SNRs": "1262304100.5 24.0\n1262304200.25 8\n",
+    "times and other numbers": "1262304100.5,GW1,24.1,35.6\n1262304200.25,GW2,12.0,1.4\n",
+    "a table that pandas prints": "  name           gps\n0  GW1  1262304100.50\n1  GW2  1262304200.25\n",
+    "a printed table without an index": "name           gps\n GW1  1262304100.50\n GW2  1262304200.25\n",
+    "a printed table with a named index": "             gps snr\nname\nGW1  1262304100.5  24\nGW2  1262304200.25  8\n",
+    "a table with pandas' index": "Unnamed: 0,name,gps\n0,GW1,1262304100.5\n1,GW2,1262304200.25\n",
+    "seconds and nanoseconds": "gps_time,gps_time_ns,name\n1262304100,500000000,GW1\n1262304200,250000000,GW2\n",
+    "comments": "% GPS s\n! of O3\n// by hand\n1262304100.5 GW1 // loud\n1262304200.25 GW2 % faint\n",
+    "UTC with blanks": "GW1 2020-01-06 00:01:22.5\nGW2 2020-01-06 00:03:02.250 UTC\n",
+    "UTC with Z": "name gps\nGW1 2020-01-06T00:01:22.5Z\nGW2 2020-01-06 00:03:02.25Z\n",
     "rows of JSON": '{"results": [{"name": "GW1", "gps": 1262304100.5}, {"name": "GW2", "gps": 1262304200.25}]}',
 }
 
@@ -31,7 +43,8 @@ def test_times_of_events(form: str, tmp_path: Path) -> None:
     path.write_text(FORMS[form], encoding="utf-8", newline="")
     events = read_events(str(path))
     assert [time for _, time in events] == [1262304100.5, 1262304200.25]
-    assert events[0][0] in ({""} if form in ("a list", "numbered rows") else {"GW1", "GW 1"})
+    is_nameless = form == "a list" or "numbers of rows" in form or form in ("numbered rows", "times and SNRs")
+    assert events[0][0] in ({""} if is_nameless else {"GW1", "GW 1"})
 
 
 def test_the_table_of_gwosc(data_directory: Path) -> None:
@@ -48,7 +61,9 @@ def test_the_table_of_gwosc(data_directory: Path) -> None:
         ("name,gps\nGW1,1\nGW2,\n", "line 3: 'GW2 '"),
         ("name;gps\nGW1;1262304100,4\n", "line 2: 'GW1 1262304100,4'"),
         ("1262304100,4\n", "line 1: '1262304100 4'"),
-        ("GW1 2020-01-06 00:01:22\n", "line 1: 'GW1 2020-01-06 00:01:22'"),
+        ("GW1 2020-01-06 GW2 2020-01-07\n", "line 1: 'GW1 2020-01-06 GW2 2020-01-07'"),
+        ("1126259462 391000000\n", "line 1: '1126259462 391000000'"),
+        ("1126259462.4 1187008882.4\n", "line 1: '1126259462.4 1187008882.4'"),
         ("name,when\nGW1,1\n", "line 1: 'name when'"),
         ("inf\n", "line 1"),
         ("gps\n2020-13-06T00:01:22\n", "line 2"),
@@ -58,7 +73,9 @@ def test_the_table_of_gwosc(data_directory: Path) -> None:
 def test_malformed_times_are_named_by_file_and_line(text: str, place: str, tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text(text)
-    with pytest.raises(DataError, match=f"^{path}, {re.escape(place)}.* has no GPS time"):
+    with pytest.raises(
+        DataError, match=f"^{path}, {re.escape(place)}.* (has no|does not say which number is the) GPS time: ex"
+    ):
         read_events(str(path))
 
 
@@ -76,6 +93,58 @@ def test_other_texts_are_refused(text: str, reason: str, tmp_path: Path) -> None
         read_listing(str(tmp_path / "list.csv"))
     with pytest.raises(StorageError, match="is no text file"):
         read_listing(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("gps\n1.126259e+09\n", "line 2: '1.126259e+09': 1.126259e+09 is rounded to 1000 s"),
+        ("  name           gps\n0  GW1  1.126259e+09\n", "line 2: .*: 1.126259e+09 is rounded to 1000 s"),
+        ("1.12625946e+09 GW1\n", "line 1: .*: 1.12625946e+09 is rounded to 10 s: write all digits of the time"),
+        (
+            "1126259462400 24.1\n",
+            r"line 1: .* \(1126259462400 seems to be in milliseconds\) does not say which number is",
+        ),
+        ('<?xml version="1.0"?><LIGO_LW/>', "is XML or a page of the web: give a list in text, CSV or JSON"),
+    ],
+)
+def test_what_is_wrong_with_times_is_said(text: str, seen: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"^{path}.*{seen}".replace("+", r"\+")):
+        read_events(str(path))
+    path.write_text("1.2623041005e+09\n1.26230420025e9\n")
+    assert [time for _, time in read_events(str(path))] == [1262304100.5, 1262304200.25]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"id": "H1_DATA", "segments": [[1, 2]]}, {"id": "L1_DATA", "segments": [[3, 4]]}]',
+        '{"H1_DATA": [[1, 2]], "L1_DATA": []}',
+        '{"segments": {"H1_DATA": [[1, 2]], "L1_DATA": [[3, 4]]}}',
+        '{"results": [{"ifo": "H1", "name": "DATA", "active": [[1, 2]]}, {"ifo": "L1", "name": "DATA", "active": []}]}',
+    ],
+)
+def test_of_several_flags_that_of_the_detector_is_read(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "flags.json"
+    path.write_text(text)
+    assert [row.values for row in read_listing(str(path), "H1").rows] == [("1", "2")]
+    with pytest.raises(
+        DataError, match=r"flags\.json has several flags \(H1.DATA, L1.DATA\): write the segments of one"
+    ):
+        read_listing(str(path))
+    with pytest.raises(DataError, match=r"flags\.json has no flag of V1 \(H1.DATA, L1.DATA\): write"):
+        read_listing(str(path), "V1")
+
+
+def test_a_list_compressed_with_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv.gz"
+    path.write_bytes(gzip.compress(b"name,gps\nGW1,1262304100.5\n"))
+    assert read_events(str(path)) == [("GW1", 1262304100.5)]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(StorageError, match=r"events\.csv\.gz is damaged \(.*\): fetch it again"):
+        read_events(str(path))
 
 
 def test_an_empty_list_has_no_rows(tmp_path: Path) -> None:

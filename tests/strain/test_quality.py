@@ -64,19 +64,45 @@ def test_malformed_gates_are_named_by_file_and_line(tmp_path: Path, line: str) -
 def test_gates_in_other_forms(tmp_path: Path) -> None:
     path = tmp_path / "gates.txt"
     for text in ("100,1,0.5\n", "# t\thw\tpad\n100\t1\t0.5\n", "time half_width taper\n100 1 0.5\n",
-                 "taper;half-width;GPS\r\n0.5;1;100\r\n"):  # fmt: skip
+                 "taper;half-width;GPS\r\n0.5;1;100\r\n", "  time  half_width  taper\n0  100.0  1.0  0.5\n",
+                 ",time,half_width,taper\n0,100,1,0.5\n"):  # fmt: skip
         path.write_text(text)
         assert read_gates(str(path)) == [Segment(98.5, 101.5)]
-    for text in ("1262304100 1262304101 0.25", "100.5 250 250"):  # start, stop and padding; milliseconds
+    for text in ("1262304100 1262304101 0.25", "100.5 250 250", "100 30 0.5"):  # start, stop, padding; milliseconds
         path.write_text(text)
         with pytest.raises(
-            DataError, match=r"line 1: .* is a gate of .* s: expected .*no start, stop and padding, nor mill"
+            DataError,
+            match=r"line 1: .* is a gate of .* s, longer than 60 s: expected .*no start, stop and padding, nor mill",
         ):
             read_gates(str(path))
     for text in ("start stop pad\n100 101 0.5\n", "100,5 0,25 0,25\n", "x y z\n"):
         path.write_text(text)
         with pytest.raises(DataError, match=r"gates\.txt, line 1: .*: expected 'centre half-width taper'"):
             read_gates(str(path))
+
+
+def test_numbered_gates(tmp_path: Path) -> None:
+    path = tmp_path / "gates.txt"
+    path.write_text("0,1262304100.5,0.25,0.25\n1,1262304200,1,0.5\n")
+    assert read_gates(str(path)) == [Segment(1262304100.0, 1262304101.0), Segment(1262304198.5, 1262304201.5)]
+
+
+def test_a_list_of_another_detector_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "DATA.csv"
+    path.write_text("ifo,start,stop\nH1,10,20\nL1,15,30\nH1,40,50\n")
+    assert read_list(str(path), "H1") == [Segment(10.0, 20.0), Segment(40.0, 50.0)]
+    with pytest.raises(DataError, match=r"DATA\.csv has no flag of V1 \(H1, L1\)"):
+        read_list(str(path), "V1")
+    path.write_text("flag,start,stop\nH1_DATA,10,20\nH1_CBC_CAT1,15,30\n")
+    with pytest.raises(DataError, match=r"DATA\.csv has several flags of H1 \(H1_DATA, H1_CBC_CAT1\): write"):
+        read_list(str(path), "H1")
+    path.write_text("detector,time,half_width,taper\nH1,10,1,0.5\nL1,15,1,0.5\n")
+    assert read_gates(str(path), "L1") == [Segment(13.5, 16.5)]
+    path = tmp_path / "DATA.json"
+    path.write_text('{"id": "L1_DATA", "start": 0, "end": 90, "segments": [[10, 20]]}')
+    assert read_list(str(path), "L1") == [Segment(10.0, 20.0)]
+    with pytest.raises(DataError, match=r"DATA\.json has no flag of H1 \(L1_DATA\)"):
+        read_list(str(path), "H1")
 
 
 def test_the_segment_lists_of_s6(data_directory: Path) -> None:

@@ -11,7 +11,7 @@ from aframe.errors import DataError, StorageError
 from aframe.preprocessing import Whitening
 from aframe.strain import files
 from aframe.strain.coincidence import coincident
-from aframe.strain.recordings import expand, format_gps, in_directory, inventory, of_files, read_strain
+from aframe.strain.recordings import expand, in_directory, inventory, of_files, read_strain
 from aframe.strain.resample import EDGE_DURATION, Stretch
 from aframe.whitening import whiten_whole
 
@@ -201,7 +201,3 @@ def test_the_same_time_twice_is_refused(event, data_directory):
         match=r"hdf5 \(/strain/Strain\) and .* both have strain of H1 at 1126259447: give",
     ):
         read_strain([event["H1"], high], None, 2048.0)
-
-
-def test_times_as_text():
-    assert [format_gps(t) for t in (1126259446.0, 1e9 + 0.1)] == ["1126259446", "1000000000.1"]

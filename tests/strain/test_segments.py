@@ -92,12 +92,47 @@ def test_a_list_in_other_forms(tmp_path):
         '{"active": [[30, 40], [10, 20]], "known": [[0, 50]]}',
         "0 10 20 10.4\n1 25 25 0\n2 30 40 9.5\n",
         "1980-01-06T00:00:10,1980-01-06 00:00:20\n1980-01-06T00:00:30,1980-01-06T01:00:40+01:00\n",
+        "1980-01-06 00:00:10 1980-01-06 00:00:20\n1980-01-06T00:00:30Z 1980-01-06 00:00:40 UTC\n",
+        "start,duration\n10,10\n30,10\n",
+        "Start (GPS);Length [s];flag\n10;10;DATA\n30;10;DATA\n",
+        "  start  dt\n0    10  10\n1    30  10\n",
+        "   start  stop  duration\n4     10    20      10\n9     30    40      10\n",
+        "[10, 20)\n[30, 40)  # the second\n",
+        "[10 ... 20)\n[30 ... 40)\n",
+        "(10.0, 20.0)\n[30.0, 40.0],\n",
+        "[[10, 20],\n [30, 40]]\n",
+        "! start stop\n10 20 // glitches\n% more\n30 40\n",
+        '[{"id": "H1_DATA", "segments": [[10, 20], [30, 40]]}]',
     ):
         path.write_text(text, encoding="utf-8")
         assert segments.read_segments(str(path)) == [Segment(10.0, 20.0), Segment(30.0, 40.0)]
-    for text in ("10,5 20,5\n", "10,5\t20,5\n", "10,5;20,5\n", "begins,ends\n10,20\n", "1980-01-06 1980-01-07\n"):
+    for text in ("10,5 20,5\n", "10,5\t20,5\n", "10,5;20,5\n", "begins,ends\n10,20\n", "1980-01-06 1980-01-07\n",
+                 "duration\n10\n", "[10, 20, 30, 40, 50)\n"):  # fmt: skip
         path.write_text(text)
         with pytest.raises(DataError, match=r"segments\.txt, line 1: .*: expected 'start stop'"):
+            segments.read_segments(str(path))
+
+
+def test_numbers_of_rows_before_times(tmp_path):
+    path = tmp_path / "segments.txt"
+    for text in (
+        "0,1262304000,1262304300\n7,1262304310.5,1262304768\n",
+        "3 1262304000 1262304300 300\n4 1262304310.5 1262304768",
+    ):
+        path.write_text(text)
+        assert segments.read_segments(str(path)) == [
+            Segment(1262304000.0, 1262304300.0),
+            Segment(1262304310.5, 1262304768.0),
+        ]
+
+
+def test_a_duration_that_is_no_stop_is_named(tmp_path):
+    path = tmp_path / "segments.txt"
+    for text, line in (("1262304000 300\n", 1), ("start stop duration\n10 20 30\n", 2), ("start,duration\n10,-1\n", 2)):
+        path.write_text(text)
+        with pytest.raises(
+            DataError, match=rf"line {line}: .* does not end after it starts, .*\(start and stop, or start and"
+        ):
             segments.read_segments(str(path))
 
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from aframe.errors import ConfigurationError
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.priors import draw
+from aframe.waveforms.source import check_draws
 
 HOME = "aframe.waveforms.priors"
 
@@ -60,7 +62,9 @@ def median_mass(population):
 
 
 def test_a_population_by_its_path():
-    assert load_population(f"{HOME}.demo_bbh").redshift_range == (0.0, 1.0)
+    population = load_population(f"{HOME}.demo_bbh")
+    assert population.redshift_range == (0.0, 1.0)
+    assert population.fixed_names == []
 
 
 def test_a_pair_of_masses_by_a_call():
@@ -106,6 +110,11 @@ def test_a_prior_file(tmp_path):
     ("value", "highest", "hubble_constant"),
     [
         ("bilby.gw.prior.UniformSourceFrame(0, 1)", 1.0, 67.74),
+        ("UniformSourceFrame(0, 1)", 1.0, 67.74),
+        ("UniformComovingVolume(maximum=1.0, minimum=0, cosmology='Planck15', latex_label='$z$')", 1.0, 67.74),
+        ("UniformComovingVolume(0, 1, name='redshift', cosmology=astropy.cosmology.FlatLambdaCDM(50, 0.3))", 1.0, 50.0),
+        ("Interped([0, 0.5, 1], [0, 1, 4], minimum=0, maximum=1)", 1.0, None),
+        ("FromFile('z.txt', 0, 0.5)", 0.5, None),
         ("bilby.gw.prior.UniformSourceFrame(minimum=0, maximum=1)  # (comoving, and source time)", 1.0, 67.74),
         ("bilby.gw.prior.UniformSourceFrame(\n    minimum=0,  # no (\n maximum=2 * 0.5,\n)", 1.0, 67.74),
         ("bilby.gw.prior.UniformSourceFrame(0, 1, cosmology=FlatLambdaCDM(H0=50, Om0=0.3))", 1.0, 50.0),
@@ -119,10 +128,94 @@ def test_values_in_other_forms(tmp_path, value, highest, hubble_constant):
     old = "PowerLaw(name='redshift', alpha=2, minimum=0.0, maximum=0.5)"
     assert old in FILE
     (tmp_path / "mine.prior").write_text("\ufeff" + FILE.replace(old, value), encoding="utf-8", newline="")
+    (tmp_path / "z.txt").write_text("0 0\n0.5 1\n1 4\n")
     population = load_population("mine.prior", lambda path: str(tmp_path / path))
     assert population.redshift_range == (0.0, highest)
     cosmology = getattr(population.prior["redshift"], "cosmology", None)
     assert (cosmology and cosmology.H0.value) == hubble_constant
+
+
+def test_numbers_in_other_forms(tmp_path):
+    text = FILE.replace("chi_1 = 0", "chi_1 = DeltaFunction(-0.5)")
+    text = text.replace("chi_2 = ", "chi_2 = -0.25  # was ")
+    for name, value in (("theta_jn", "3.1416"), ("psi", "pi/4"), ("phase", "math.pi")):
+        text = re.sub(rf"{name} = .*", f"{name} = {value}", text)
+    (tmp_path / "mine.prior").write_text(text)
+    population = load_population("mine.prior", lambda path: str(tmp_path / path))
+    columns = draw(population, 3, np.random.default_rng(2))
+    expected = {"theta_jn": np.pi, "a_2": 0.25, "psi": np.pi / 4, "phase": np.pi, "a_1": 0.5, "tilt_1": np.pi}
+    assert {name: set(columns[name]) for name in expected} == {name: {value} for name, value in expected.items()}
+
+
+def test_an_infinite_limit(tmp_path):
+    """A power law that falls has a density up to any mass."""
+    masses = (
+        "mass_1_source = PowerLaw(-2.35, 5, inf)\nmass_ratio = Uniform(0.5, 1)\nmass_2_source = Constraint(2, np.inf)\n"
+    )
+    (tmp_path / "mine.prior").write_text(masses + "".join(FILE.splitlines(keepends=True)[5:]))
+    population = load_population("mine.prior", lambda path: str(tmp_path / path))
+    columns = draw(population, 5000, np.random.default_rng(2))
+    assert np.median(columns["mass_1"] / (1 + columns["redshift"])) == pytest.approx(5 * 2 ** (1 / 1.35), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_isotropic"),
+    [
+        ("ra = Uniform(0, 6.283)\ndec = Cosine(-1.5708, 1.5708)\npsi = Uniform(0, 3.1416)", True),
+        ("ra = Uniform(-3.1416, 3.1416)\ndec = Cosine(-1.571, 1.571)\npsi = Uniform(0, 3.1416)", True),
+        ("ra = Uniform(0, 6.2)\ndec = Cosine()\npsi = Uniform(0, np.pi)", False),
+        ("ra = Uniform(0, 0.0008)\ndec = Cosine()\npsi = Uniform(0, np.pi)", False),
+    ],
+)
+def test_limits_of_angles_may_be_rounded(tmp_path, lines, is_isotropic):
+    text = re.sub(r"^(ra|dec|psi) = .*\n", "", FILE, flags=re.MULTILINE)
+    (tmp_path / "mine.PRIOR").write_text(f"{text}{lines}\n")
+    population = load_population("mine.PRIOR", lambda path: str(tmp_path / path))
+    assert population.isotropic_in_right_ascension == is_isotropic
+    assert (population.prior["dec"].maximum, population.prior["psi"].maximum) == (np.pi / 2, np.pi)
+    assert (population.sky_fraction == pytest.approx(1, abs=1e-12)) == is_isotropic
+    assert population.prior["ra"].maximum - population.prior["ra"].minimum > 0
+    check_draws(draw(population, 20000, np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("Uniform(0, inf)", "the prior's redshift is from 0 to inf, and it must lie within 0 to 100"),
+        ("UniformComovingVolume(100, 5000)", "the prior's redshift is from 100 to 5000, and it must lie within 0"),
+        ("Gaussian(0.3, 0.1)", "the prior's redshift is from -inf to inf"),
+        ("np.nan", "the prior's redshift is from nan to nan"),
+        ("-1", "the prior's redshift is from -1 to -1"),
+        ("UniformSourceFrame(0, 1, name='luminosity_distance')", "its redshift has name='luminosity_distance', of an"),
+        ("Uniform('0', '1')", "TypeError"),
+        ("Uniform(0, 1)\nmass_1_source = Constraint(1, 2)", "constraint on .*mass_1_source leaves no draw"),
+        ("FromFile('none.txt', 0, 1)", r"line \d: redshift's table .*none\.txt does not exist: mend its path"),
+        ("zero", r"line \d: redshift = zero cannot be read by bilby \(.* neither a number nor a prior"),
+    ],
+)
+def test_priors_that_cannot_be_drawn_from_are_refused(tmp_path, value, problem):
+    (tmp_path / "mine.prior").write_text(re.sub("redshift = .*", f"redshift = {value}", FILE))
+    with pytest.raises(ConfigurationError, match=rf"prior = mine\.prior.*{problem}") as caught:
+        load_population("mine.prior", lambda path: str(tmp_path / path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dec", "Cosine(-90, 90)"),  # bilby draws from 63 degrees south to 63 degrees north
+        ("ra", "Uniform(0, 360)"),
+        ("psi", "Uniform(0, 180)"),
+        ("phase", "45"),
+        ("theta_jn", "Sine(0, 180)"),
+    ],
+)
+def test_angles_in_degrees_are_refused(tmp_path, name, value):
+    (tmp_path / "mine.prior").write_text(re.sub(rf"{name} = .*", f"{name} = {value}", FILE))
+    with pytest.raises(
+        ConfigurationError, match=rf"mine\.prior: the prior's {name} is from .* \(angles are in radians"
+    ):
+        load_population("mine.prior", lambda path: str(tmp_path / path))
 
 
 @pytest.mark.parametrize("name", ["precessing_spins_bbh.prior", "aligned_spins_bbh.prior"])
