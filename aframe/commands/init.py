@@ -126,7 +126,8 @@ def run(options: argparse.Namespace) -> None:
     _write(directory, texts)
     if blueprint is not None:
         print(blueprint.description)
-    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
+    place = f"./{options.directory}" if options.directory.startswith("-") else options.directory
+    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(place)}")
 
 
 def _check_directory(directory: Path) -> None:
