@@ -33,7 +33,7 @@ FIRST_RECORDED, LAST_RECORDED = 1e8, 1e10
 """Times between which strain is recorded, GPS s: from 1983 to 2296. Simulated strain may begin at 0."""
 
 LEAST_FINENESS = 1000.0
-"""Units in a step, such as ns, from which on a step that is a whole number of them is taken for a rounded one."""
+"""Units in a step, such as ns, from which on a step within one of them of a whole sample rate has that rate."""
 
 LARGEST_ROUGH_START = 2.0**24
 """Largest time that single precision holds to a second, GPS s."""
@@ -174,7 +174,7 @@ def _in_seconds(times: tuple[Any, Any], unit: str) -> tuple[float, float, str]:
         return np.nan, np.nan, f"is in steps of {unit}, no time series"
     start, step = (_number(time) / count for time in times)
     rate = round(1 / step) if 0 < step < np.inf else 0
-    if count > LEAST_FINENESS * rate > 0 and round(count / rate) == _number(times[1]):  # rounded to whole ns, say
+    if count > LEAST_FINENESS * rate > 0 and abs(count / rate - _number(times[1])) < 1:  # cut to whole ns, say
         step = 1 / rate
     if not (np.isfinite(start) and 0 < step < np.inf):
         begin, interval = map(_text, times)
