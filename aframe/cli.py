@@ -167,7 +167,10 @@ def _refuse(parser: Parser, name: str, option: str) -> NoReturn:
     """
     command = subparsers(parser)[name] if name else parser
     strings = [string for action in command._actions for string in action.option_strings]
-    command.error(f"there is no option {option.partition('=')[0]}{nearest(option.partition('=')[0], strings)}")
+    given = option.partition("=")[0]
+    if given in strings:
+        command.error(f"{given} stands behind --, where no options are: put it before")
+    command.error(f"there is no option {given}{nearest(given, strings)}")
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, Parser]:

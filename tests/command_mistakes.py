@@ -1,7 +1,7 @@
 """Mistakes on the command line: the change that makes each, the command, and a pattern of its message."""
 
 import numpy as np
-from run_changes import frames, nothing, two_strains
+from run_changes import file, frames, nothing, state_dict, two_strains
 from run_mistakes import CHECK
 
 COMMANDS = {
@@ -105,6 +105,21 @@ COMMANDS = {
         nothing,
         ("infer", "--model", "{run}/train.yaml", "--strain", "H1.hdf5"),
         r"train\.yaml is no model file",
+    ),
+    "directory without a model": (
+        nothing,
+        ("infer", "--model", "{run}", "--strain", "H1.hdf5"),
+        r"run is a directory without model\.pt: give the model\.pt that a training wrote",
+    ),
+    "state_dict for a model": (
+        state_dict,
+        ("infer", "--model", "{run}/state.pt", "--strain", "H1.hdf5"),
+        r"state\.pt is a state_dict, weights without their network, no model file: give the model\.pt",
+    ),
+    "checkpoint that is damaged": (
+        file("last.ckpt", b"PK damaged"),
+        ("train", "validate", "--config", "{run}/train.yaml", "--ckpt_path", "{run}/last.ckpt"),
+        r"last\.ckpt is no whole checkpoint \(BadZipFile: .*\): give another one",
     ),
     "model that is missing": (
         nothing,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 
 LOCAL = "source = local\nframes = frames"
 
@@ -67,10 +68,28 @@ def two_strains(run: Path) -> None:
             target.copy("H1", name)
 
 
-def file_twice(run: Path) -> None:
-    """Copy a file of strain under another name."""
+def strain_with(**attributes: object) -> Callable[[Path], None]:
+    """Write files of strain of H1 alone, with other attributes."""
+
+    def write(run: Path) -> None:
+        frames("H1")(run)
+        with h5py.File(run / "frames" / "H1.hdf5", "a") as target:
+            target["H1"].attrs.update(attributes)
+
+    return write
+
+
+def other_copy(run: Path) -> None:
+    """Copy a file of strain under another name, and change a sample of the copy."""
     frames()(run)
     (run / "frames" / "copy.hdf5").write_bytes((run / "frames" / "H1.hdf5").read_bytes())
+    with h5py.File(run / "frames" / "copy.hdf5", "a") as target:
+        target["H1"][1000] *= 1.5
+
+
+def state_dict(run: Path) -> None:
+    """Save the weights of a network alone."""
+    torch.save(torch.nn.Linear(2, 2).state_dict(), run / "state.pt")
 
 
 def cut(run: Path) -> None:

@@ -7,11 +7,12 @@ from run_changes import (
     edit,
     env,
     file,
-    file_twice,
     frames,
     in_turn,
     nothing,
+    other_copy,
     program,
+    strain_with,
     two_strains,
     vetoes,
     yaml,
@@ -296,10 +297,20 @@ RUNS = {
         r"H1\.hdf5: strain of H1 at 1262304000 has 512 Hz, less than sample_rate = 1024 Hz",
     ),
     "two strains of a detector": (two_strains, CHECK, r"two channels of H1 .* with channel = H1:GDS-CALIB_STRAIN in"),
-    "strain that is there twice": (
-        file_twice,
+    "two files of one time that differ": (
+        other_copy,
         CHECK,
-        r"H1\.hdf5 \(/H1\) and \S+copy\.hdf5 \(/H1\) both have strain of H1 at 1262304000: give each stretch",
+        r"H1\.hdf5 \(/H1\) and \S+copy\.hdf5 \(/H1\) have different strain of H1 at 1262304000: give each stretch",
+    ),
+    "strain whose start is no GPS time": (
+        strain_with(x0="2020-01-01T00:00:00"),
+        CHECK,
+        r"H1\.hdf5 holds no strain: 'H1' begins at 2020-01-01T00:00:00 with steps of \S+: write a GPS time",
+    ),
+    "strain in ms that does not say so": (
+        strain_with(x0=1262304000000.0, dx=1000 / 2048),
+        CHECK,
+        r"'H1' begins at 1262304000000 s: write GPS seconds, or the unit of its times as xunit",
     ),
     "strain that is cut short": (cut, CHECK, r"frames/L1\.hdf5 is not a complete HDF5 file"),
     "strain that is no strain": (

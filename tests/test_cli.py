@@ -62,6 +62,8 @@ def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProces
         (["run", "x", "--workers=two"], "aframe run: argument --workers: invalid int value: 'two'; "
                                         "`aframe run --help` tells all"),
         (["run"], "aframe run: the following arguments are required: directory; `aframe run --help` tells all"),
+        (["init", "--", "x", "--config", "demo"], "aframe init: --config stands behind --, where no options are: put "
+                                                  "it before; `aframe init --help` tells all"),
         (["--verison"], "aframe: there is no option --verison (did you mean '--version'?); `aframe --help` tells all"),
     ],
 )  # fmt: skip

@@ -4,12 +4,15 @@ import argparse
 from dataclasses import asdict, fields
 
 from aframe import storage
+from aframe.commands.runs import locate_model
 from aframe.settings.read import choices_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", type=storage.locate, required=True, help="model.pt (required)")
+    parser.add_argument(
+        "--model", type=locate_model, required=True, help="model.pt, or the directory of its training or run (required)"
+    )
     parser.add_argument(
         "--repository", type=storage.locate, required=True, help="directory of the repository (required)"
     )

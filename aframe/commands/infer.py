@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aframe import storage
-from aframe.commands.runs import run_of
+from aframe.commands.runs import locate_model, run_of
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.progress.lines import Progress
@@ -34,7 +34,9 @@ MAX_PRINTED_SPANS = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--model", type=storage.locate, help="model.pt (required with --strain)")
+    parser.add_argument(
+        "--model", type=locate_model, help="model.pt, or the directory of its training or run (required with --strain)"
+    )
     parser.add_argument(
         "--strain",
         type=storage.locate,

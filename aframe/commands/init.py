@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from aframe import storage
-from aframe.batch.job import RUN_LAW
 from aframe.errors import ConfigurationError, StorageError
 from aframe.runs.blueprints import Blueprint, LocalFiles, detectors, local_strain, open_data
+from aframe.runs.script import RUN_SCRIPT
 from aframe.settings import env_file
 from aframe.settings.cfg_file import CfgFile, quoted
 from aframe.settings.keys import nearest
@@ -39,22 +39,6 @@ REMOTE_HINTS = (
     "# keep them out of this file. A store that is not Amazon's also needs AWS_ENDPOINT_URL=https://store.example.",
     "# Access costs requests and traffic. Training fetches its data once, all else is read in place (docs/s3.md).",
 )
-
-RUN_SCRIPT = f"""#!/usr/bin/env bash
-# Runs the whole pipeline, and resumes it where it was interrupted. Options go to law: --gpus 0,1 --workers 5
-set -euo pipefail
-here="$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)"
-set -a
-eval "$(sed $'1s/^\\xef\\xbb\\xbf//; s/\\r$//' "$here/.env")"  # also as other systems' editors write it
-set +a
-if [ -n "${{AFRAME_RUN_DIR:-}}" ] && ! [ "$AFRAME_RUN_DIR" -ef "$here" ]; then
-    echo "error: AFRAME_RUN_DIR in $here/.env is $AFRAME_RUN_DIR: if the run was moved or copied, set it to $here" >&2
-    exit 1
-fi
-export LAW_CONFIG_FILE="$here/sandbox.cfg"
-exec python -P -c '{RUN_LAW}' run aframe.pipelines.sandbox.Sandbox "$@"
-"""
-"""Text of ``run.sh``. It runs law with Python, since law's own script cannot start from a path with spaces."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +126,8 @@ def run(options: argparse.Namespace) -> None:
     _write(directory, texts)
     if blueprint is not None:
         print(blueprint.description)
-    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(options.directory)}")
+    place = f"./{options.directory}" if options.directory.startswith("-") else options.directory
+    print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(place)}")
 
 
 def _check_directory(directory: Path) -> None:

@@ -10,6 +10,7 @@ from aframe.commands.runs import begin_environment
 from aframe.errors import ConfigurationError
 from aframe.machine.processes import cores
 from aframe.runs.directories import Directories
+from aframe.runs.script import renew_script
 from aframe.settings.read import read_config
 
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     if options.workers < 0:
         raise ConfigurationError(f"--workers {options.workers} must be positive")
     script = Path(options.directory).absolute() / "run.sh"
-    if not script.exists():
+    if not script.exists() and not script.with_name("sandbox.cfg").exists():
         raise ConfigurationError(
             f"{script} does not exist: write the run's files with `aframe init {options.directory}`"
         )
@@ -51,6 +52,9 @@ def run(options: argparse.Namespace) -> None:
         warn_of_emulation(checked_run(path, gpus=options.gpus, misread=mistakes), options.gpus)
         print(f"{options.directory}: no mistakes found")
         return
+    note = renew_script(script.parent)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
     sys.stdout.flush()

@@ -77,6 +77,17 @@ def begin_environment(directory: str) -> tuple[str, list[str]]:
     return str(path / "sandbox.cfg"), mistakes
 
 
+def locate_model(text: str) -> str:
+    """Path of a ``model.pt`` that a user names, also by the directory of its training or of its run.
+
+    Args:
+        text: Path of the file or the directory.
+    """
+    path = storage.locate(text)
+    inside = [os.path.join(path, name) for name in ("model.pt", "train_run/model.pt")]
+    return next(filter(os.path.isfile, inside), path)
+
+
 def add_directory(parser: argparse.ArgumentParser) -> None:
     """Declare the directory of a run."""
     parser.add_argument("directory", type=storage.locate, help="directory of the run")

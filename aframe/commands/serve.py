@@ -40,13 +40,16 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigurationError: If the repository does not exist.
+        StorageError: If the file of a model is missing or damaged.
     """
+    from aframe.export.repository import check_repository
     from aframe.machine.processes import is_alive
     from aframe.serving.launch import IMAGE, Endpoint, Launch
     from aframe.serving.server import serve as run_server
 
     if not storage.exists(options.repository):
         raise ConfigurationError(f"{options.repository} does not exist: `aframe export` makes a repository")
+    check_repository(options.repository)
     endpoint = Endpoint(options.host, options.grpc_port, options.http_port, options.metrics_port)
     launcher = getattr(options, "with")
     launch = Launch(options.repository, launcher, options.image or IMAGE, options.gpus, options.engine_cache, endpoint)

@@ -15,6 +15,9 @@ from aframe.errors import ConfigurationError, ParameterMismatchError, StorageErr
 from aframe.export.graphs import Graph
 from aframe.preprocessing import Preprocessing
 
+FILE_HASH = "file_sha256"
+"""Parameter of a configuration: SHA-256 of the model's file."""
+
 INTERFACE = "2"
 """Version of the inputs and outputs of served models. Clients refuse models of other versions."""
 

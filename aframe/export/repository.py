@@ -14,6 +14,7 @@ from aframe import storage
 from aframe.errors import AframeError, StorageError
 from aframe.export.check import check
 from aframe.export.configuration import (
+    FILE_HASH,
     ServingOptions,
     as_text,
     identity,
@@ -67,7 +68,8 @@ def publish(
             directory = storage.join(repository, name)
             number = 1 + max(_versions(directory), default=0)
             versions[name] = storage.join(directory, str(number))
-            configuration = model_configuration(name, graph, options, parameters, number)
+            content = {FILE_HASH: storage.sha256(str(files[ending] / options.file))}
+            configuration = model_configuration(name, graph, options, parameters | content, number)
             texts[name] = _checked_text(configuration)
             _add(directory, number, files[ending], texts[name])
     # clients use the model of blocks first, so its configuration is replaced last
@@ -97,6 +99,39 @@ def find_model(repository: str, name: str) -> tuple[str, ModelConfig]:
     if not storage.exists(path):
         raise StorageError(f"{path} is missing: export the model again")
     return path, configuration
+
+
+def check_whole(path: str, configuration: ModelConfig) -> None:
+    """Check that the file of a model is as it was exported. Files of earlier versions have no record of that.
+
+    Args:
+        path: Path of the file.
+        configuration: Configuration of the model.
+
+    Raises:
+        StorageError: If the file is damaged.
+    """
+    if FILE_HASH in configuration.parameters:
+        exported = configuration.parameters[FILE_HASH].string_value
+        if storage.sha256(path) != exported:
+            raise StorageError(
+                f"{path} is damaged (its SHA-256 is not that of {configuration.name}'s export): delete the repository, "
+                "and export the model again, as a run does by itself"
+            )
+
+
+def check_repository(repository: str) -> None:
+    """Check all files of this package's models in a repository.
+
+    Args:
+        repository: Directory of the repository.
+
+    Raises:
+        StorageError: If a file is missing or damaged.
+    """
+    for path in storage.glob(repository, "*", "config.pbtxt"):
+        if FILE_HASH in storage.read_text(path):
+            check_whole(*find_model(repository, path.split("/")[-2]))
 
 
 def _write(graph: Graph, reference: Graph, directory: str, options: ServingOptions) -> None:

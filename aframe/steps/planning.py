@@ -27,7 +27,10 @@ def background_files(run: Artifacts, stage: Stage) -> list[str]:
     """
     paths = run.background_files(stage)
     if not paths:
-        raise DataError(f"no background files in {run.data_directory(stage)}/background: make the data first")
+        raise DataError(
+            f"no background files in {run.data_directory(stage)}/background: make the data first, or lower "
+            "min_duration if the gaps of all segments leave none"
+        )
     return paths
 
 

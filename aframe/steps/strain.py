@@ -1,15 +1,17 @@
 """Find a run's segments and fetch its strain."""
 
 import sys
+from collections.abc import Sequence
 
 from aframe import storage
+from aframe.errors import DataError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.paths import Stage
 from aframe.settings.sections import Config
 from aframe.strain.channels import parse_channels
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
-from aframe.strain.gaps import Gap
+from aframe.strain.gaps import Gap, described
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.strain.source import StrainSource
 
@@ -72,12 +74,15 @@ def segments_of(run: Artifacts, stage: Stage) -> list[Segment]:
 
 
 def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
-    """Write the strain of a segment, then the list of its files.
+    """Write the strain of a segment, then the list of its files. A segment whose gaps leave nothing has none.
 
     Args:
         run: The run.
         stage: Training or testing.
         segment: The segment.
+
+    Raises:
+        DataError: If the source does not give strain, or the gaps of all segments leave none.
     """
     search = run.config.search
     gaps: list[Gap] = []
@@ -88,6 +93,8 @@ def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
             print(f"note: samples are missing: {gap}", file=sys.stderr, flush=True)
         if len(gaps) > MAX_PRINTED_GAPS:
             print(f"note: and {len(gaps) - MAX_PRINTED_GAPS} more gaps in this segment", file=sys.stderr, flush=True)
+    if not pieces:
+        _leave_out(run, stage, segment, gaps)
     names = []
     for piece in pieces:
         path = background_path(run.data_directory(stage), piece.start, piece.duration)
@@ -96,3 +103,26 @@ def fetch_strain(run: Artifacts, stage: Stage, segment: Segment) -> None:
         write_background(path, strain, piece.start, search.sample_rate, run.strain_parameters(stage))
     storage.sign(run.strain_index(stage, segment), run.strain_parameters(stage))
     storage.write_text(run.strain_index(stage, segment), "\n".join(names) + "\n")
+
+
+def _leave_out(run: Artifacts, stage: Stage, segment: Segment, gaps: Sequence[Gap]) -> None:
+    """Tell that a segment is left out.
+
+    Args:
+        run: The run.
+        stage: Training or testing.
+        segment: The segment.
+        gaps: Its gaps.
+
+    Raises:
+        DataError: If all other segments of the stage are left out too.
+    """
+    reason = (
+        f"strain of {','.join(run.config.search.ifos)} from {segment.start:.0f} to {segment.stop:.0f} has gaps "
+        f"({described(gaps) or 'between files'}) that leave no piece of min_duration = "
+        f"{run.config.data.min_duration:g} s"
+    )
+    others = [run.strain_index(stage, other) for other in segments_of(run, stage) if other != segment]
+    if all(storage.exists(path) and not storage.read_text(path).split() for path in others):
+        raise DataError(f"{reason}, and no other segment is left to {stage}: lower min_duration, or give other data")
+    print(f"note: {reason}: this segment is left out", file=sys.stderr, flush=True)

@@ -34,7 +34,7 @@ from aframe.train.callbacks import (
     SynchronisedNorms,
     TellSteps,
 )
-from aframe.train.checkpoints import LAST, WholeCheckpoints, resumable
+from aframe.train.checkpoints import LAST, WholeCheckpoints, check_whole, resumable
 from aframe.train.forecast import Forecast
 from aframe.train.loggers import loggers
 from aframe.train.module import AframeModule
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = Non
     Raises:
         ConfigurationError: If an argument is wrong.
         InterruptionError: If the training got SIGTERM.
+        StorageError: If a checkpoint on the command line is damaged.
         TrainingError: If the training stops for a reason that the user can remedy.
     """
     _silence()
@@ -69,6 +70,8 @@ def main(arguments: Sequence[str], window_seconds: RunWindowSeconds | None = Non
     options, quiet = list(arguments), {"parser_mode": "yaml", "exit_on_error": False}
     if _value_of(options, "--data.configuration"):
         os.environ["LAW_CONFIG_FILE"] = _value_of(options, "--data.configuration")
+    if _value_of(options, "--ckpt_path"):
+        check_whole(_value_of(options, "--ckpt_path"))
     if "fit" in options and not any(option in options for option in ("--print_config", "--help", "-h")):
         path = _yaml_of(options)
         defaults |= _resumed(options, path, window_seconds) if os.environ.get("LAW_CONFIG_FILE") else {}

@@ -22,7 +22,7 @@ from aframe.storage.files import (
     write_first,
     write_text,
 )
-from aframe.storage.paths import files_in, filesystem_of, glob, has_suffix, is_remote, locate
+from aframe.storage.paths import distinct, files_in, filesystem_of, glob, has_suffix, is_remote, locate
 from aframe.storage.provenance import check_parameters, made_with, sign
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "atomic",
     "check_parameters",
     "create_hdf5",
+    "distinct",
     "existing_parent",
     "exists",
     "files_in",

@@ -4,6 +4,7 @@ import glob as standard
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -118,3 +119,16 @@ def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
         parent = next(path for path in Path(inner).parents if path.exists())
         paths = glob(str(parent), *Path(inner).relative_to(parent).parts)
     return sorted(path for path in paths if has_suffix(path, suffixes))
+
+
+def distinct(paths: Sequence[str]) -> list[str]:
+    """Paths of different files. Of several names of one file, which are links, the first is kept.
+
+    Args:
+        paths: Local or remote.
+    """
+    files: dict[object, str] = {}
+    for path in paths:
+        status = None if is_remote(path) or not os.path.exists(path) else os.stat(path)
+        files.setdefault((status.st_dev, status.st_ino) if status else path, path)
+    return list(files.values())

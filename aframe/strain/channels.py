@@ -1,5 +1,6 @@
 """Decide which of the series that files hold are strain."""
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,8 +9,14 @@ from fnmatch import fnmatchcase
 
 from aframe.errors import ConfigurationError, DataError
 
-SITES: Mapping[str, str] = {"H": "H1", "L": "L1", "V": "V1", "K": "K1", "G": "G1"}
-"""Detectors by the letter of their observatory."""
+SITES: Mapping[str, tuple[str, ...]] = {
+    "H1": ("H", "HANFORD", "LHO"),
+    "L1": ("L", "LIVINGSTON", "LLO"),
+    "V1": ("V", "VIRGO"),
+    "K1": ("K", "KAGRA"),
+    "G1": ("G", "GEO", "GEO600"),
+}
+"""Names of the observatory of each detector, in capital letters."""
 
 ANY_STRAIN = "*STRAIN*"
 """Pattern of most names of strain: GDS-CALIB_STRAIN_CLEAN, DCS-CALIB_STRAIN_C01, LOSC-STRAIN, DAC-STRAIN_C20."""
@@ -42,7 +49,7 @@ STRAIN_UNITS = ("", "strain", "dimensionless", "1", "none")
 """Units of strain, in small letters."""
 
 TIME_UNIT = re.compile(r"(s(ec(ond)?s?)?|time)?", re.IGNORECASE)
-"""Units of the steps of a time series. Spectra have Hz, hertz or s^-1."""
+"""Names of the second. Spectra have steps of Hz, hertz or s^-1."""
 
 LEAST_RATE = 1024.0
 """Sample rate of the slowest strain that observatories publish, Hz. Slower series give way to faster ones."""
@@ -220,11 +227,50 @@ def _option(ifo: str, name: str) -> str:
     return name if name.startswith(f"{ifo}:") else f"{ifo}:{name}"
 
 
-def detector(text: str) -> str | None:
-    """Detector at the beginning of the name of a channel or file, such as H1:GDS-…, H-H1_LOSC-….hdf5 or H1."""
+def detector(*texts: str, file: str = "") -> str | None:
+    """Detector that names of channels and groups begin with, or else the name of their file.
+
+    Capital letters (H1:GDS-…, H1) count first, then small ones and observatories (h1_strain, Hanford). A small v1 is
+    usually a version, and counts last.
+
+    Args:
+        *texts: Names of the channel and its groups. The first that names a detector counts.
+        file: Name of the file, such as H-H1_LOSC-….hdf5 or H-STRAIN-….gwf.
+    """
+    plain = [text for text in texts if not text.startswith("v1")]
+    inside, beside = (*map(_named, texts), *map(_observatory, plain)), (_named(file), _observatory(file))
+    return next(filter(None, (*inside, *beside, *map(_observatory, texts))), None)
+
+
+def _named(text: str) -> str | None:
+    """Detector that a text names in capital letters."""
     head = text[2:] if len(text) > 4 and text[1] == "-" else text
     boundary = head[2:3] in ("", ":", "_", "-", ".")
     return head[:2] if boundary and head[:1].isupper() and head[1:2].isdigit() else None
+
+
+def _observatory(text: str) -> str | None:
+    """Detector that a text names in any letters, or by its observatory. Behind a single letter, there is a dash."""
+    word, *others = re.split(r"[^A-Za-z0-9]", text.strip(), maxsplit=1)
+    if len(word) == 1 and others and text.strip()[1] != "-":
+        return None
+    return next((ifo for ifo, names in SITES.items() if word.upper() in (ifo, *names)), None)
+
+
+def units_per_second(unit: str) -> float | None:
+    """Number of units of time in a second; None if a unit is not of time.
+
+    >>> units_per_second("second"), units_per_second("ms"), units_per_second("Hz")
+    (1.0, 1000.0, None)
+    """
+    if TIME_UNIT.fullmatch(unit):
+        return 1.0
+    from astropy import units
+
+    for spelling in (unit, unit.rstrip("s"), unit.removesuffix("ec")):
+        with contextlib.suppress(ValueError, TypeError):  # no unit, or one of something else
+            return rate_of(units.Unit(spelling).to(units.s))
+    return None
 
 
 def rate_of(step: float) -> float:

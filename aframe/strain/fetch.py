@@ -9,7 +9,7 @@ import numpy as np
 from aframe.errors import DataError
 from aframe.strain import recordings, simulate
 from aframe.strain.coincidence import Coincident, coincident
-from aframe.strain.gaps import Gap, Report, described, split_at_gaps
+from aframe.strain.gaps import Gap, Report, split_at_gaps
 from aframe.strain.resample import EDGE_DURATION, Stretch, resample
 from aframe.strain.source import StrainSource
 
@@ -117,10 +117,10 @@ def strain_for_segment(
 
     Returns:
         One piece that is the whole segment; where samples are missing, the pieces between the gaps that are at least
-        ``min_duration`` long.
+        ``min_duration`` long, if there are any.
 
     Raises:
-        DataError: If the source has nothing that is long enough.
+        DataError: If the source does not give strain.
     """
     ifos, rate = source.ifos, source.sample_rate
     if source.kind == "simulated":
@@ -137,11 +137,4 @@ def strain_for_segment(
         for gap in gaps:
             report(gap)
     common = coincident(stretches) if all(stretches.values()) else []
-    pieces = [piece for piece in common if piece.duration >= source.min_duration]
-    if not pieces:
-        raise DataError(
-            f"strain of {','.join(ifos)} from {start:.0f} to {stop:.0f} has gaps ({described(gaps)}) that leave no "
-            f"piece of min_duration = {source.min_duration:g} s: leave this segment out (key segments), or lower "
-            "min_duration"
-        )
-    return pieces
+    return [piece for piece in common if piece.duration >= source.min_duration]

@@ -13,7 +13,17 @@ from typing import Any
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.channels import ANY_STRAIN, NAMELESS, STRAIN_NAMES, TIME_UNIT, Recording, Series, detector, rate_of
+from aframe.strain.channels import (
+    ANY_STRAIN,
+    NAMELESS,
+    STRAIN_NAMES,
+    TIME_UNIT,
+    Recording,
+    Series,
+    detector,
+    rate_of,
+    units_per_second,
+)
 from aframe.types import Array
 
 HDF5_SIGNATURE = b"\x89HDF"
@@ -67,7 +77,7 @@ def series_in(paths: Sequence[str], channels: Mapping[str, str]) -> dict[str, li
     for path in paths:
         _check_file(path)
     patterns = {name for names in STRAIN_NAMES.values() for name in names} | {ANY_STRAIN}
-    chosen = tuple(f"{ifo}:{name}" for ifo, name in channels.items())
+    chosen = tuple(text for ifo, name in channels.items() for text in (f"{ifo}:{name}", name))
     answers = _answers([("contents", path, tuple(sorted(patterns)), chosen) for path in paths])
     return {path: list(_series(path, *answer)) for path, answer in zip(paths, answers, strict=True)}
 
@@ -107,9 +117,19 @@ def _check_file(path: str) -> None:
 
 
 def _series(
-    path: str, frames: Sequence[tuple[float, float]], channels: Mapping[str, Mapping[str, Any] | None]
+    path: str,
+    frames: Sequence[tuple[float, float]],
+    channels: Mapping[str, Mapping[str, Any] | None],
+    detectors: Sequence[str],
 ) -> Iterator[Series]:
-    """Series of a file. A channel has one for each stretch of frames without a hole."""
+    """Series of a file. A channel has one for each stretch of frames without a hole.
+
+    Args:
+        path: Path of the file.
+        frames: Start (GPS s) and duration (s) of each frame.
+        channels: Metadata of each channel.
+        detectors: Names of the detectors of the frames.
+    """
     stretches: list[list[float]] = []
     for start, duration in frames:
         if stretches and start < stretches[-1][1] + 1e-6:
@@ -117,15 +137,17 @@ def _series(
         else:
             stretches.append([start, start + duration])
     for name, metadata in channels.items():
-        ifo = detector(name) or ""
+        ifo = detector(name, *(detectors if len(detectors) == 1 else ()), file=Path(path).name) or ""
         if metadata is None:
             yield Series(Recording(path, ifo, name, 0.0, 1.0, 0), (name,), flaw="is no known name of strain")
             continue
         flaw = "" if ifo else NAMELESS
         if metadata["dimensions"] != 1 or not metadata["is_real"]:
             flaw = "is no series of floating-point numbers"
-        elif not TIME_UNIT.fullmatch(metadata["step_unit"]):
+        elif units_per_second(metadata["step_unit"]) is None:
             flaw = f"is in steps of {metadata['step_unit']}, no time series"
+        elif not TIME_UNIT.fullmatch(metadata["step_unit"]):
+            flaw = f"is in steps of {metadata['step_unit']}: write frames in s"
         rate = rate_of(metadata["step"]) if metadata["step"] > 0 else 1.0
         for start, stop in stretches:
             recording = Recording(path, ifo, name, start, rate, round((stop - start) * rate))

@@ -55,8 +55,8 @@ def main() -> None:
 
 def contents(
     path: str, patterns: tuple[str, ...], chosen: tuple[str, ...]
-) -> tuple[list[tuple[float, float]], dict[str, dict[str, Any] | None]]:
-    """Frames and channels of a file.
+) -> tuple[list[tuple[float, float]], dict[str, dict[str, Any] | None], list[str]]:
+    """Frames, channels and detectors of a file.
 
     Args:
         path: Local path.
@@ -64,8 +64,8 @@ def contents(
         chosen: Names of further channels whose metadata are read.
 
     Returns:
-        Start (GPS s) and duration (s) of each frame in order of time, and the metadata of each channel. They are None
-        for channels of other names.
+        Start (GPS s) and duration (s) of each frame in order of time. The metadata of each channel; they are None for
+        channels of other names. The detectors that the frames name, such as H1.
     """
     file = lalframe.FrameUFrFileOpen(path, "r")
     table = lalframe.FrameUFrTOCRead(file)
@@ -80,7 +80,17 @@ def contents(
             name = query(table, k)
             is_read = name in chosen or is_strain_name(name, patterns)
             channels[name] = _metadata(file, name, len(frames)) if is_read else None
-    return sorted(frames), channels
+    return sorted(frames), channels, _detectors(file, table)
+
+
+def _detectors(file: Any, table: Any) -> list[str]:
+    """Detectors that the frames of a file name."""
+    detectors = []
+    for k in range(lalframe.FrameUFrTOCQueryDetectorN(table)):
+        with contextlib.suppress(RuntimeError):  # frames may name detectors and not describe them
+            described = lalframe.FrameUFrDetectorRead(file, lalframe.FrameUFrTOCQueryDetectorName(table, k))
+            detectors.append(lalframe.FrameUFrDetectorQueryPrefix(described))
+    return sorted(set(detectors))
 
 
 def _metadata(file: Any, name: str, count: int) -> dict[str, Any]:

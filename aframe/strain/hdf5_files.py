@@ -1,7 +1,8 @@
 """Series of numbers in HDF5 files: GWOSC's layout, and those of gwpy and PyCBC, in groups or not."""
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,32 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
-from aframe.strain.channels import NAMELESS, SITES, TIME_UNIT, Recording, Series, detector, rate_of
-from aframe.strain.times import scale_of
+from aframe.strain.channels import NAMELESS, Recording, Series, detector, rate_of, units_per_second
 from aframe.types import Array
 
 TIMES = (("x0", "dx"), ("start_time", "delta_t"))
 """Attributes with start and sampling interval: of gwpy, and of PyCBC."""
 
+UNITS = ("xunit", "Xunits")
+"""Attributes with the unit of both: of gwpy, and of GWOSC."""
+
 GWOSC_STRAIN = "strain/Strain"
 """Dataset of GWOSC's files. Their other datasets are no strain."""
+
+META = ("Detector", "Observatory", "GPSstart", "Duration")
+"""What GWOSC's files say of their strain, in the group meta."""
 
 LARGEST_TIME_ERROR = 1.0
 """Largest difference between the times that a file says of its strain and those of the samples, s."""
 
+FIRST_RECORDED, LAST_RECORDED = 1e8, 1e10
+"""Times between which strain is recorded, GPS s: from 1983 to 2296. Simulated strain may begin at 0."""
+
+LEAST_FINENESS = 1000.0
+"""Units in a step, such as ns, from which on a step within one of them of a whole sample rate has that rate."""
+
 LARGEST_ROUGH_START = 2.0**24
 """Largest time that single precision holds to a second, GPS s."""
-
-TOLERANCE = 0.1
-"""Largest error of evenly spaced times, in samples."""
-
-UNEVEN = "uneven"
-"""Interval of times that are not evenly spaced."""
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 """Errors of h5py at damaged bytes."""
@@ -93,27 +99,26 @@ def _first_unreadable(file: h5py.File, name: str, low: int, high: int) -> int:
 
 def _gwosc_series(path: str, file: h5py.File, ifo: str | None) -> Series:
     dataset = file[GWOSC_STRAIN]
-    meta = {name: _text(file["meta"][name][()]) for name in ("Detector", "Observatory") if f"meta/{name}" in file}
-    name = meta.get("Detector") or SITES.get(meta.get("Observatory", "")) or ifo
-    start = dataset.attrs.get("Xstart", file["meta/GPSstart"][()] if "meta/GPSstart" in file else None)
-    if name is None or start is None or "Xspacing" not in dataset.attrs:
-        raise DataError(
-            f"{path} lacks meta/Detector, meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC"
-        )
-    series = _series(path, dataset, name, (start, dataset.attrs["Xspacing"]), (GWOSC_STRAIN,))
-    said = {each: file["meta"][each][()] for each in ("GPSstart", "Duration") if f"meta/{each}" in file}
+    texts = {each: _text(file["meta"][each][()]) for each in META if f"meta/{each}" in file}
+    name = detector(*(texts.get(each, "") for each in META[:2]), file=Path(path).name) or ifo
+    start, step = dataset.attrs.get("Xstart", texts.get("GPSstart")), dataset.attrs.get("Xspacing")
+    if start is None or step is None:
+        raise DataError(f"{path} lacks meta/GPSstart or the attribute Xspacing: fetch it again from GWOSC")
+    if abs(_number(start) - _number(texts.get("GPSstart"))) < LARGEST_TIME_ERROR:  # in s, whatever the steps are in
+        start = _number(start) * (units_per_second(_unit(dataset.attrs)) or 1.0)
+    series = _series(path, dataset, name, (start, step), (GWOSC_STRAIN,))
     of_data = {"GPSstart": series.recording.start, "Duration": series.recording.stop - series.recording.start}
-    for each, value in said.items():
-        if not series.flaw and not abs(_number(value) - of_data[each]) < LARGEST_TIME_ERROR:
+    for each, value in of_data.items():
+        if not series.flaw and each in texts and not abs(_number(texts[each]) - value) < LARGEST_TIME_ERROR:
             raise DataError(
-                f"{path} contradicts itself: meta/{each} is {_text(value)}, and {GWOSC_STRAIN} has {of_data[each]}: "
+                f"{path} contradicts itself: meta/{each} is {texts[each]}, and {GWOSC_STRAIN} has {value:.10g}: "
                 "fetch it again"
             )
     return series
 
 
 def _series_below(
-    path: str, group: h5py.Group, groups: tuple[str, ...], ifo: str | None, seen: set[tuple[int, int]]
+    path: str, group: h5py.Group, groups: tuple[str, ...], ifo: str | None, seen: set[tuple[str, int]]
 ) -> Iterator[Series]:
     """Series in a group and in the groups within it. Links are followed, each object is visited once."""
     for key in group:
@@ -129,81 +134,97 @@ def _series_below(
                 flaw=f"is a link to {target}, which cannot be opened",
             )  # fmt: skip
             continue
-        place = h5py.h5o.get_info(item.id)
-        if (place.fileno, place.addr) in seen:
+        place = (os.path.realpath(item.file.filename), h5py.h5o.get_info(item.id).addr)
+        if place in seen:
             continue
-        seen.add((place.fileno, place.addr))
+        seen.add(place)
         if isinstance(item, h5py.Group):
             yield from _series_below(path, item, (*groups, key), ifo, seen)
             continue
         attributes = item.attrs if isinstance(item, h5py.Dataset) else {}
-        times = next(((attributes[a], attributes[b]) for a, b in TIMES if a in attributes and b in attributes), None)
-        if times is None and "xindex" in attributes:
-            times = _of_index(np.asarray(attributes["xindex"]))
+        times = _times(attributes)
         if times is not None:
             labels = tuple(_text(attributes[name]) for name in ("name", "channel") if name in attributes)
             names = ("/".join((*groups, key)), key, *labels)
-            texts = (*labels[::-1], key, *groups[::-1], Path(path).name)
-            name = next((each for each in map(detector, texts) if each), None) or ifo
+            name = detector(*labels[::-1], key, *groups[::-1], file=Path(path).name) or ifo
             yield _series(path, item, name, times, tuple(dict.fromkeys(names)))
+
+
+def _times(attributes: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    """Start and step of a time series as they are written, or of an array of its times; None for other datasets."""
+    for start, step in TIMES:
+        if start in attributes and step in attributes:
+            return attributes[start], attributes[step]
+    index = np.asarray(attributes.get("xindex", ()))
+    if index.ndim != 1 or len(index) < 2 or index.dtype.kind not in "iuf":
+        return None
+    mean = (index[-1] - index[0]) / (len(index) - 1)
+    return index[0], mean if np.abs(np.diff(index) - mean).max() < 0.1 * mean else "different lengths"
+
+
+def _in_seconds(times: tuple[Any, Any], unit: str) -> tuple[float, float, str]:
+    """Start (GPS s) and step (s) of a series, and why they cannot be those of strain.
+
+    Args:
+        times: Start and step, as they are written.
+        unit: Unit of both.
+    """
+    count = units_per_second(unit)
+    if count is None:
+        return np.nan, np.nan, f"is in steps of {unit}, no time series"
+    start, step = (_number(time) / count for time in times)
+    rate = round(1 / step) if 0 < step < np.inf else 0
+    if count > LEAST_FINENESS * rate > 0 and abs(count / rate - _number(times[1])) < 1:  # cut to whole ns, say
+        step = 1 / rate
+    if not (np.isfinite(start) and 0 < step < np.inf):
+        begin, interval = map(_text, times)
+        return start, step, f"begins at {begin} with steps of {interval}: write a GPS time and an interval, as numbers"
+    if count > 1 and start < FIRST_RECORDED < _number(times[0]) < LAST_RECORDED:
+        return start, step, f"begins at {_text(times[0])} {unit}, which seems a time in s: write start and step in s"
+    if start > LAST_RECORDED:
+        return start, step, f"begins at {start:.0f} s: write GPS seconds, or the unit of its times as {UNITS[0]}"
+    return start, step, ""
 
 
 def _series(
     path: str, dataset: h5py.Dataset, ifo: str | None, times: tuple[Any, Any], names: tuple[str, ...]
 ) -> Series:
-    start, step = map(_number, times)
+    start, step, no_times = _in_seconds(times, _unit(dataset.attrs))
     size = 0 if dataset.shape is None else int(np.prod(dataset.shape))
-    flaw = _flaw(dataset, times)
+    flaw = axis_flaw(*times, _unit(dataset.attrs)) or _flaw(dataset)
     if not flaw and ifo is None:
         flaw = NAMELESS
-    recording = Recording(path, ifo or "", f"/{names[0]}", start, rate_of(step) if step > 0 else np.nan, size)
-    return Series(recording, names, _text(dataset.attrs.get("unit", "")), flaw)
+    rate = np.nan if no_times else rate_of(step)
+    return Series(
+        Recording(path, ifo or "", f"/{names[0]}", start, rate, size), names, _text(dataset.attrs.get("unit", "")), flaw
+    )
 
 
-def axis_flaw(start: Any, step: Any) -> str:
-    """Why attributes cannot be a start in GPS seconds and an interval in seconds; empty if they can."""
-    first, interval = _number(start), _number(step)
-    if not (np.isfinite(first) and 0 < interval < np.inf):
-        return f"has no start and interval in seconds (here {_text(start)} and {_text(step)})"
-    if scale_of(first):
-        return f"begins at {_text(start)}, which seems to be in {scale_of(first)}: write GPS seconds"
-    if np.asarray(start).dtype in (np.float16, np.float32) and first > LARGEST_ROUGH_START:
+def axis_flaw(start: Any, step: Any, unit: str = "") -> str:
+    """Why attributes cannot be the start and the step of a time series; empty if they can.
+
+    Args:
+        start: GPS time, as it is written.
+        step: Time from one sample to the next.
+        unit: Unit of both; seconds if there is none.
+    """
+    first, _, flaw = _in_seconds((start, step), unit)
+    if not flaw and np.asarray(start).dtype in (np.float16, np.float32) and first > LARGEST_ROUGH_START:
         return "begins at a GPS time in single precision, which is wrong by up to 32 s: write it as a double"
-    return ""
+    return flaw
 
 
-def _number(value: Any) -> float:
-    """Number of an attribute; NaN for dates and other texts, and for several numbers."""
-    try:
-        return float(np.asarray(value).item())
-    except (TypeError, ValueError):
-        return np.nan
-
-
-def _of_index(times: Array) -> tuple[Any, Any]:
-    """Start and interval of the times of all samples."""
-    if times.ndim != 1 or times.dtype.kind not in "iuf" or len(times) < 2:
-        return times, UNEVEN
-    step = (times[-1] - times[0]) / (len(times) - 1)
-    is_even = np.abs(times - times[0] - step * np.arange(len(times))).max() < TOLERANCE * abs(step)
-    return times[0], step if is_even else UNEVEN
-
-
-def _flaw(dataset: h5py.Dataset, times: tuple[Any, Any]) -> str:
-    """Why a dataset cannot be strain; empty if it can.
+def _flaw(dataset: h5py.Dataset) -> str:
+    """Why a dataset cannot be strain, whatever its times; empty if it can.
 
     Raises:
         DataError: If it may be strain, and its compression is not installed.
     """
-    unit = _text(dataset.attrs.get("xunit", ""))
-    if not TIME_UNIT.fullmatch(unit):
-        return f"is in steps of {unit}, no time series"
     if dataset.dtype.kind != "f" or dataset.ndim != 1:
         shape = "" if dataset.ndim == 1 else f" in {dataset.ndim} dimensions"
         return f"is of {dataset.dtype}{shape}: strain must be floating-point numbers, in one dimension"
-    flaw = axis_flaw(*times) if len(dataset) else "has no samples"
-    if flaw:
-        return flaw
+    if not len(dataset):
+        return "has no samples"
     filters = dataset.id.get_create_plist()
     codes = {code: name for code, _, _, name in map(filters.get_filter, range(filters.get_nfilters()))}
     missing = [code for code in codes if not h5py.h5z.filter_avail(code)]
@@ -225,5 +246,19 @@ def _is_readable(dataset: h5py.Dataset) -> bool:
     return True
 
 
+def _unit(attributes: Mapping[str, Any]) -> str:
+    """Unit of the times of a series; empty if none is written."""
+    return next((_text(attributes[name]) for name in UNITS if name in attributes), "")
+
+
+def _number(value: Any) -> float:
+    """A number, also one that is written as text or in an array; NaN for anything else."""
+    try:
+        return float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        return np.nan
+
+
 def _text(value: Any) -> str:
+    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
     return value.decode() if isinstance(value, bytes) else str(value)

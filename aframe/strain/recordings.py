@@ -3,6 +3,8 @@
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +25,9 @@ MOST_NAMED = 5
 
 SIZE_OF_TYPICAL = 2**12
 """Number of samples of which a usual value is taken."""
+
+SIZE_OF_COMPARISON = 2**22
+"""Number of samples of two recordings that are compared at once; before a run, of each overlap in all."""
 
 TOLERANCE = 0.1
 """Largest error of recorded times, in samples."""
@@ -68,6 +73,7 @@ def of_files(
         DataError: If no file holds strain, none holds a chosen channel, or two channels of a detector may be strain.
         StorageError: If a file is missing or damaged.
     """
+    paths = storage.distinct(paths)
     contents = _contents(tuple((path, _stamp(path)) for path in paths), tuple(channels.items()))
     recordings = [recording for choice in contents.values() for recording in choice.recordings]
     for ifo, name in channels.items():
@@ -160,9 +166,10 @@ def _no_strain(path: str, choice: Choice) -> str:
         )
     nameless = [name for name, reason in choice.left_out.items() if reason == NAMELESS]
     if nameless:
+        kind, example = ("channel", "H1:STRAIN") if frame_files.is_frame_file(path) else ("dataset", "H1")
         return (
-            f"{path} does not name the detector of {nameless[0]!r}: name the file as H-H1_ANYTHING-START-DURATION.hdf5,"
-            " or the dataset as H1, with its detector"
+            f"{path} does not name the detector of {nameless[0]!r}: name the file as "
+            f"H-H1_ANYTHING-START-DURATION{Path(path).suffix}, or the {kind} as {example}, with its detector"
         )
     names = [f"{name!r} {reason}" for name, reason in choice.left_out.items()]
     return (
@@ -245,7 +252,8 @@ def check_recordings(
         mend: Advice in case of a missing detector.
 
     Raises:
-        DataError: With the detectors in the files, with the file and both rates, or with two files of the same time.
+        DataError: With the detectors in the files, with the file and both rates, or with two files that have different
+            strain of the same time.
     """
     recordings = list(recordings)
     recorded_ifos = sorted({recording.ifo for recording in recordings})
@@ -257,16 +265,21 @@ def check_recordings(
             try:
                 ratio_of_rates(recording.ifo, recording.start, recording.sample_rate, sample_rate)
             except DataError as error:
-                raise DataError(f"{recording.path}: {error}") from None
+                raise DataError(f"{recording.path}: {error}, or change sample_rate in [luigi_search]") from None
     for ifo in ifos:
-        check_apart([recording for recording in recordings if recording.ifo == ifo])
+        check_apart([recording for recording in recordings if recording.ifo == ifo], most=SIZE_OF_COMPARISON)
 
 
-def check_apart(recordings: Iterable[Recording]) -> None:
-    """Check that no time of a detector is in two recordings.
+def check_apart(
+    recordings: Iterable[Recording], start: float = -np.inf, stop: float = np.inf, most: int | None = None
+) -> None:
+    """Check that a detector's recordings of the same time, such as copies, have the same samples.
 
     Args:
         recordings: Recordings of one detector, in any order.
+        start: Start of the time to check, GPS s.
+        stop: End of the time to check, GPS s.
+        most: Number of samples of each overlap that are read; None for all.
 
     Raises:
         DataError: With both files and channels.
@@ -274,12 +287,30 @@ def check_apart(recordings: Iterable[Recording]) -> None:
     last: Recording | None = None
     for recording in sorted(recordings, key=lambda r: r.start):
         if last is not None and recording.start < last.stop - TOLERANCE / recording.sample_rate:
-            raise DataError(
-                f"{last.path} ({last.channel}) and {recording.path} ({recording.channel}) both have strain of "
-                f"{recording.ifo} at {format_gps(recording.start)}: give each stretch of time once, or choose a "
-                "channel (--channel, channel in [luigi_data])"
-            )
+            low, high = max(start, recording.start), min(stop, recording.stop, last.stop)
+            if not _are_same(last, recording, low, high, most):
+                raise DataError(
+                    f"{last.path} ({last.channel}) and {recording.path} ({recording.channel}) have different strain of "
+                    f"{recording.ifo} at {format_gps(recording.start)}: give each stretch of time once, or choose a "
+                    "channel (--channel, channel in [luigi_data])"
+                )
         last = recording if last is None or recording.stop > last.stop else last
+
+
+def _are_same(first: Recording, second: Recording, start: float, stop: float, most: int | None) -> bool:
+    """Whether two recordings have the same samples between two times (GPS s), or the first ``most`` of them."""
+    rate = second.sample_rate
+    shift = (second.start - first.start) * rate
+    if first.sample_rate != rate or abs(shift - round(shift)) > TOLERANCE:
+        return False
+    low, high = round((start - second.start) * rate), round((stop - second.start) * rate)
+    high = high if most is None else min(high, low + most)
+    for begin in range(low, high, SIZE_OF_COMPARISON):
+        end = min(high, begin + SIZE_OF_COMPARISON)
+        one, other = _samples([(first, begin + round(shift), end + round(shift)), (second, begin, end)])
+        if not np.array_equal(one, other, equal_nan=True):
+            return False
+    return True
 
 
 def assemble(
@@ -305,10 +336,13 @@ def assemble(
         DataError: If recordings overlap, or their rates do not allow resampling.
     """
     parts = [r for r in sorted(recordings, key=lambda r: r.start) if min(stop, r.stop) > max(start, r.start)]
-    check_apart(parts)
+    check_apart(parts, start, stop)
     runs: list[list[Stretch]] = []
-    for stretch in _read(parts, start, stop):
+    for whole in _read(parts, start, stop):
         previous = runs[-1][-1] if runs else None
+        stretch = _after(whole, whole.start if previous is None else previous.stop)
+        if not len(stretch.data):
+            continue
         joins = previous is not None and abs(previous.stop - stretch.start) <= TOLERANCE / stretch.sample_rate
         if previous is not None and joins and previous.sample_rate == stretch.sample_rate:
             runs[-1].append(stretch)
@@ -317,6 +351,12 @@ def assemble(
     joined = (Stretch(r[0].ifo, r[0].start, r[0].sample_rate, np.concatenate([s.data for s in r])) for r in runs)
     resampled = (resample(piece, sample_rate) for run in joined for piece in split_at_gaps(run, report))
     return [stretch for stretch in resampled if stretch is not None]
+
+
+def _after(stretch: Stretch, time: float) -> Stretch:
+    """The part of a stretch from a time (GPS s) on; all of it if it begins later."""
+    first = max(0, round((time - stretch.start) * stretch.sample_rate))
+    return replace(stretch, start=stretch.start + first / stretch.sample_rate, data=stretch.data[first:])
 
 
 def read_strain(paths: Sequence[str], ifo: str | None, sample_rate: float) -> dict[str, list[Stretch]]:

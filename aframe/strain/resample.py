@@ -99,13 +99,13 @@ def ratio_of_rates(ifo: str, start: float, recorded_rate: float, sample_rate: fl
     where = f"strain of {ifo} at {start:.0f} has {recorded_rate:g} Hz"
     if sample_rate > recorded_rate:
         raise DataError(
-            f"{where}, less than sample_rate = {sample_rate:g} Hz: give strain of a higher rate, or lower it"
+            f"{where}, less than sample_rate = {sample_rate:g} Hz of the search: give strain of a higher rate"
         )
     is_exact = abs(float(ratio) * recorded_rate - sample_rate) < 1e-9 * sample_rate
     if not is_exact or max(ratio.numerator, ratio.denominator) > LARGEST_FACTOR:
         raise DataError(
-            f"{where}, which cannot be brought to sample_rate = {sample_rate:g} Hz: choose a rate that divides it, "
-            "or a ratio of two small whole numbers"
+            f"{where}, which cannot be brought to sample_rate = {sample_rate:g} Hz of the search: give strain of a "
+            "multiple of it, or of a ratio of two small whole numbers"
         )
     return ratio
 

@@ -1,5 +1,6 @@
 """Workflows on HTCondor. Each submission is one cluster, with one job per branch or per few branches."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import law
 
 from aframe.batch import htcondor
 from aframe.batch.job import ENVIRONMENT, write_script
-from aframe.tasks.jobs import Jobs, ask
+from aframe.tasks.jobs import Jobs, ask, submit_patiently
 
 law.contrib.load("htcondor")
 
@@ -21,6 +22,10 @@ class CondorManager(law.htcondor.HTCondorJobManager):
     merge_job_files = False
     chunk_size_submit = 0
     chunk_size_query = 500
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        """Submit jobs as law does, again while HTCondor does not answer."""
+        return submit_patiently(functools.partial(super().submit, *arguments, **options))
 
     def query(self, job_id: Sequence[str], **_: object) -> dict[str, dict[str, Any]]:
         """Query the states of jobs.

@@ -6,6 +6,7 @@ user.
 
 import getpass
 import math
+import re
 import subprocess
 import sys
 import time
@@ -29,6 +30,12 @@ MAX_OUTAGE = 3600.0
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between two questions to a batch system that does not answer. Each pause is twice the one before."""
+
+UNREACHABLE = re.compile(
+    "timed out|unable to contact|connect|temporarily|zero bytes|standby|secman|failed to fetch|address of",
+    re.IGNORECASE,
+)
+"""Words of sbatch and condor_submit if no server answers. Other errors are the job's own, such as a wrong partition."""
 
 MAX_SHOWN_LOGS = 5
 """Maximum number of failed jobs whose logs are shown after one query."""
@@ -79,6 +86,27 @@ def ask_patiently(question: Callable[[], Answer]) -> Answer:
                 is_told = True
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def submit_patiently(submission: Callable[[], Answer]) -> Answer:
+    """Submit jobs as soon as the batch system answers, within ``MAX_OUTAGE``.
+
+    Args:
+        submission: Submits once, by law.
+
+    Raises:
+        BatchError: If the batch system does not answer.
+    """
+
+    def submit() -> Answer:
+        try:
+            return submission()
+        except Exception as error:  # law raises no other kind
+            if UNREACHABLE.search(str(error)):
+                raise BatchError(" ".join(str(error).split())) from None
+            raise
+
+    return ask_patiently(submit)
 
 
 def user() -> str:

@@ -8,9 +8,11 @@ begins with a byte-order mark, law reads a copy without it.
 import codecs
 import contextlib
 import os
+import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 
 from aframe.machine import console
 from aframe.machine.processes import shed_foreign_settings
@@ -23,6 +25,8 @@ def run() -> int:
     """Run law's command line. Returns its exit code."""
     shed_foreign_settings()
     console.open_closed()
+    if not os.environ.get("AFRAME_DEBUG"):
+        sys.excepthook = tell_interruption
     with contextlib.chdir(Path(__file__).parent):
         from luigi.configuration import LuigiConfigParser
 
@@ -40,3 +44,17 @@ def run() -> int:
     from law.cli import run as run_law
 
     return int(run_law() or 0)
+
+
+def tell_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print an interruption by Ctrl-C in one line, and any other exception as Python does.
+
+    Args:
+        kind: Type of the exception.
+        error: The exception.
+        traceback: Its traceback.
+    """
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted: run the same command again to resume", file=sys.stderr, flush=True)
+    else:
+        sys.__excepthook__(kind, error, traceback)

@@ -1,6 +1,7 @@
 """Workflows on Slurm, with one job per branch or per few branches."""
 
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import law
 from aframe.batch import slurm
 from aframe.batch.job import ENVIRONMENT, write_script
 from aframe.errors import BatchError
-from aframe.tasks.jobs import Jobs, ask, user
+from aframe.tasks.jobs import Jobs, ask, submit_patiently, user
 
 law.contrib.load("slurm")
 
@@ -21,6 +22,10 @@ class SlurmManager(law.slurm.SlurmJobManager):
     """Submits jobs as law does, and queries squeue and then the accounting, if available, for their states."""
 
     chunk_size_query = 500
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        """Submit a job as law does, again while Slurm does not answer."""
+        return submit_patiently(functools.partial(super().submit, *arguments, **options))
 
     def query(self, job_id: Sequence[int], **_: object) -> dict[int, dict[str, Any]]:
         """Query the states of jobs.

@@ -9,6 +9,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from aframe import storage
+from aframe.errors import StorageError
 from aframe.train.saved import read_saved
 
 LAST = "last.ckpt"
@@ -52,11 +53,30 @@ def resumable(directory: str, is_told: bool) -> str | None:
         except Exception as error:  # torch raises many kinds of errors
             if is_told:
                 following = "the one before is tried" if number + 1 < len(paths) else "training starts at the beginning"
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-                print(f"note: {path} is damaged ({reason}): {following}", file=sys.stderr, flush=True)
+                print(f"note: {path} is damaged ({_reason(error)}): {following}", file=sys.stderr, flush=True)
         else:
             return path
     return None
+
+
+def check_whole(path: str) -> None:
+    """Check a checkpoint that a user gives. torch reads a damaged one without a word.
+
+    Args:
+        path: Local or s3 path.
+
+    Raises:
+        StorageError: If it is missing or damaged, or no checkpoint.
+    """
+    try:
+        finished_steps(path)
+    except Exception as error:  # torch raises many kinds of errors
+        raise StorageError(f"{path} is no whole checkpoint ({_reason(error)}): give another one") from None
+
+
+def _reason(error: Exception) -> str:
+    """An error in a few words."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
 def finished_steps(checkpoint: str) -> int:

@@ -181,7 +181,10 @@ class AframeDataModule(lightning.LightningDataModule):
         search = self.inputs
         paths = list(search.background_files())
         if not paths:
-            raise DataError(f"no background files in {self.inputs.directory}/background: make the training data first")
+            raise DataError(
+                f"no background files in {self.inputs.directory}/background: make the training data first, or lower "
+                "min_duration if the gaps of all segments leave none"
+            )
         stored, held = (storage.join(self.inputs.directory, f"{name}_waveforms.hdf5") for name in ("training", "val"))
         files = [*paths, held, *([stored] if stage == "fit" and self.signals is None else [])]
         local = local_copies(self.inputs.directory, files)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,10 @@ from aframe.errors import StorageError
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train.architectures import Network
 from aframe.train.architectures.loading import network_class
-from aframe.train.saved import read_saved
+from aframe.train.saved import kind_of, read_saved
+
+NAME = "model.pt"
+"""Usual name of a model file."""
 
 FORMAT = 1
 """Version of the format of ``model.pt``."""
@@ -70,12 +74,17 @@ def load(path: str) -> Model:
     """
     if not storage.exists(path):
         raise StorageError(f"{path} does not exist: train a model first, or mend the path")
+    if os.path.isdir(path):
+        raise StorageError(f"{path} is a directory without {NAME}: give the {NAME} that a training wrote")
     try:
         content = read_saved(path)
         version = content["format"]
     except Exception as error:
-        kind = type(error).__name__
-        raise StorageError(f"{path} is no model file, or a damaged one ({kind}): fetch it again") from None
+        other = kind_of(path)
+        if other:
+            raise StorageError(f"{path} is {other}, no model file: give the {NAME} that the training wrote") from None
+        reason = type(error).__name__
+        raise StorageError(f"{path} is no model file, or a damaged one ({reason}): fetch it again") from None
     if version != FORMAT:
         raise StorageError(
             f"{path} has format {version}, this version of aframe reads format {FORMAT}: "
@@ -86,10 +95,11 @@ def load(path: str) -> Model:
     fields["whitening"] = Whitening(**fields["whitening"])
     fields["ifos"], fields["coalescence"] = tuple(fields["ifos"]), tuple(fields["coalescence"])
     architecture = content["architecture"]
-    network = network_class(architecture["name"], path)(**architecture["arguments"])
+    kind = network_class(architecture["name"], path)
     try:
+        network = kind(**architecture["arguments"])
         network.load_state_dict(content["weights"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         message = " ".join(str(error).split())
         raise StorageError(
             f"{path} does not fit the class {architecture['name']} as it is now ({message}): restore the class that it "

@@ -10,7 +10,7 @@ from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, StorageError
 from aframe.export.configuration import ServingOptions, read_configuration, served_version
 from aframe.export.graphs import BLOCKS, served_graphs
-from aframe.export.repository import find_model, publish
+from aframe.export.repository import check_repository, find_model, publish
 from aframe.export.torchscript import run_torchscript
 
 OPTIONS = ServingOptions(name="bbh", block_windows=5, max_batch_size=20)
@@ -80,3 +80,16 @@ def test_missing_files_of_a_repository_are_an_error(make_model, tmp_path):
     (tmp_path / "bbh" / "config.pbtxt").write_text('name: "bbh"')
     with pytest.raises(StorageError, match="names no version to serve"):
         find_model(str(tmp_path), "bbh")
+
+
+def test_a_damaged_file_of_a_repository_is_noticed(make_model, tmp_path):
+    versions = publish(make_model("joint"), "abc", str(tmp_path), replace(OPTIONS, platform="torch"), {})
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another" / "config.pbtxt").write_text("of another program")
+    check_repository(str(tmp_path))
+    path = Path(versions["bbh-windows"], "model.pt")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"bbh-windows/1/model\.pt is damaged .* delete the repository, and export"):
+        check_repository(str(tmp_path))

@@ -1,3 +1,4 @@
+import shutil
 import time
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_a_repository_of_another_model_is_refused(kind, small_repository):
         OnnxScorer(model, served.small_identity(kind, seed=1), str(small_repository), kind)
     with pytest.raises(StorageError, match=r"other/config\.pbtxt does not exist"):
         OnnxScorer(model, served.small_identity(kind), str(small_repository), "other")
+
+
+def test_a_damaged_graph_is_not_scored(small_repository, tmp_path):
+    shutil.copytree(small_repository, tmp_path / "copy")
+    path = next((tmp_path / "copy" / "joint").glob("*/model.onnx"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"joint/\d+/model\.onnx is damaged"):
+        OnnxScorer(served.small_model("joint"), served.small_identity("joint"), str(tmp_path / "copy"), "joint")
 
 
 def test_a_repository_of_another_platform_is_refused(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.strain.channels import Recording, Series, choose, detector, parse_channels
+from aframe.strain.channels import Recording, Series, choose, detector, parse_channels, units_per_second
 
 START, STOP = 1000000000.0, 1000000100.0
 
@@ -86,3 +86,34 @@ def test_channels_of_users():
             parse_channels([word], "--channel")
     with pytest.raises(ConfigurationError, match="H1 has two channels, A and B: leave one out"):
         parse_channels(["H1:A", "H1:B"], "--channel")
+
+
+@pytest.mark.parametrize(
+    ("texts", "file", "expected"),
+    [
+        (["H1:STRAIN", "L1"], "V-V1_X-0-1.gwf", "H1"),
+        (["strain", "L1"], "data.h5", "L1"),
+        (["h1"], "data.h5", "H1"),
+        (["l1_strain"], "H-H1_AND_L1-0-1.h5", "L1"),
+        (["Hanford"], "", "H1"),
+        (["LLO_4k"], "", "L1"),
+        (["H"], "", "H1"),
+        (["STRAIN"], "H-STRAIN-1126259446-32.gwf", "H1"),
+        (["STRAIN"], "l1.hdf5", "L1"),
+        (["strain", "v1"], "H-H1_X-0-1.h5", "H1"),
+        (["strain", "v1"], "data.h5", "V1"),
+        (["H_0"], "HL-STRAIN-0-1.gwf", None),
+        (["data", "", "length"], "hole.h5", None),
+    ],
+)
+def test_detectors_by_the_names_of_channels_groups_and_files(texts, file, expected):
+    assert detector(*texts, file=file) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"),
+    [("", 1), ("second", 1), ("sec", 1), ("ms", 1e3), ("milliseconds", 1e3), ("msec", 1e3), ("ns", 1e9),
+     ("min", 1 / 60), ("Hz", None), ("strain", None), ("???", None)],
+)  # fmt: skip
+def test_units_of_time(unit, count):
+    assert units_per_second(unit) == (count if count is None else pytest.approx(count))

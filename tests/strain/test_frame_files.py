@@ -14,14 +14,18 @@ START, RATE = 1000000000, 512
 NOISE = np.random.default_rng(0).normal(0, 1e-21, 16 * RATE)
 
 
-def write(path, channels, spans=((0, 16),), lacking=()):
+HANFORD, LIVINGSTON = 1 << 10, 1 << 12
+"""LAL's bits of detectors."""
+
+
+def write(path, channels, spans=((0, 16),), lacking=(), detectors=0):
     """A file with a frame for each span (s after ``START``). Channels are names with data, rate and unit.
 
-    The frames with numbers in ``lacking`` have none.
+    The frames with numbers in ``lacking`` have none. Each frame names the detectors of some bits.
     """
     file = lalframe.FrameUFrFileOpen(str(path), "w")
     for number, (low, high) in enumerate(spans):
-        frame = lalframe.FrameNew(lal.LIGOTimeGPS(START + low), float(high - low), "LIGO", 0, number, 0)
+        frame = lalframe.FrameNew(lal.LIGOTimeGPS(START + low), float(high - low), "LIGO", 0, number, detectors)
         for name, (data, rate, unit) in channels.items() if number not in lacking else ():
             part = data[low * rate : high * rate]
             series = lal.CreateREAL8TimeSeries(
@@ -57,6 +61,31 @@ def test_contents_count_and_names_do_not(path, tmp_path, name):
     (recording,) = inventory(str(other))
     assert (recording.ifo, recording.start) == ("H1", START)
     np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+
+
+@pytest.mark.parametrize(
+    ("name", "detectors", "ifo"),
+    [("H-H1_X-0-16.gwf", 0, "H1"), ("l1.gwf", 0, "L1"), ("x.gwf", LIVINGSTON, "L1"), ("H-X-0-16.gwf", 0, "H1"),
+     ("H-H1_X-0-16.gwf", HANFORD | LIVINGSTON, "H1")],
+)  # fmt: skip
+@pytest.mark.parametrize("channel", ["STRAIN", "strain"])
+def test_channels_that_do_not_name_their_detector(tmp_path, name, detectors, ifo, channel):
+    path = write(tmp_path / name, {channel: (NOISE, RATE, "strain")}, detectors=detectors)
+    (recording,) = inventory(path)
+    assert (recording.ifo, recording.channel, recording.start) == (ifo, channel, START)
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+
+
+def test_a_chosen_channel_that_does_not_name_its_detector(tmp_path):
+    channels = {name: (NOISE, RATE, "strain") for name in ("STRAIN", "MINE")}
+    (recording,) = of_files([write(tmp_path / "H-H1_X-0-16.gwf", channels)], {"H1": "MINE"})
+    assert (recording.ifo, recording.channel) == ("H1", "MINE")
+
+
+def test_frames_that_name_no_detector(tmp_path):
+    path = write(tmp_path / "x.gwf", {"STRAIN": (NOISE, RATE, "strain")}, detectors=HANFORD | LIVINGSTON)
+    with pytest.raises(DataError, match=r"of 'STRAIN': name the file as \S+\.gwf, or the channel as H1:STRAIN, with"):
+        inventory(path)
 
 
 def test_a_missing_frame_is_a_gap(tmp_path, capfd):

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -11,11 +12,21 @@ from aframe.errors import DataError, StorageError
 from aframe.preprocessing import Whitening
 from aframe.strain import files
 from aframe.strain.coincidence import coincident
-from aframe.strain.recordings import expand, in_directory, inventory, of_files, read_strain
+from aframe.strain.recordings import (
+    assemble,
+    check_recordings,
+    expand,
+    in_directory,
+    inventory,
+    of_files,
+    read_strain,
+)
 from aframe.strain.resample import EDGE_DURATION, Stretch
 from aframe.whitening import whiten_whole
 
 EVENT = 1126259446.0
+RATE, SECONDS = 64, 12
+NOISE = np.random.default_rng(5).normal(0, 1e-21, SECONDS * RATE)
 WHITENING = Whitening(2048.0, 8.0, 1.0, 1.0, 8.0, 32.0, None)
 
 
@@ -194,10 +205,55 @@ def test_files_without_strain_are_left_out_of_a_directory(event, tmp_path):
         of_files([str(tmp_path / "events.hdf5")])
 
 
-def test_the_same_time_twice_is_refused(event, data_directory):
+def test_different_strain_of_the_same_time_is_refused(event, data_directory):
     high = str(data_directory / "strain" / "H-H1_GWOSC_16KHZ_R1-1126259447-32.hdf5")
     with pytest.raises(
-        DataError,
-        match=r"hdf5 \(/strain/Strain\) and .* both have strain of H1 at 1126259447: give",
+        DataError, match=r"hdf5 \(/strain/Strain\) and .* have different strain of H1 at 1126259447: give"
     ):
         read_strain([event["H1"], high], None, 2048.0)
+
+
+def part(path, low, high, noise=NOISE):
+    files.write_background(str(path), {"H1": noise[low * RATE : high * RATE]}, 1000.0 + low, float(RATE))
+    return str(path)
+
+
+def test_files_of_the_same_samples_are_one(tmp_path):
+    spans = ((0, 4), (0, 8), (2, 6), (4, 8), (6, 12), (10, 12))
+    paths = [part(tmp_path / f"{number}.hdf5", *span) for number, span in enumerate(spans)]
+    recordings = of_files(paths)
+    check_recordings(recordings, ["H1"], float(RATE), "files")
+    (whole,) = assemble(recordings, float(RATE))
+    assert whole.start == 1000.0
+    np.testing.assert_array_equal(whole.data, NOISE)
+    (middle,) = assemble(recordings, float(RATE), 1003.0, 1011.0)
+    np.testing.assert_array_equal(middle.data, NOISE[3 * RATE : 11 * RATE])
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_names_of_one_file_are_one(tmp_path, link):
+    path = part(tmp_path / "a.hdf5", 0, SECONDS)
+    link(path, tmp_path / "b.hdf5")
+    assert [recording.path for recording in in_directory(str(tmp_path))] == [path]
+
+
+def test_a_file_and_a_link_to_its_dataset_are_one(tmp_path):
+    part(tmp_path / "a.hdf5", 0, SECONDS)
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        file["H1"] = h5py.ExternalLink("a.hdf5", "/H1")
+    recordings = in_directory(str(tmp_path))
+    check_recordings(recordings, ["H1"], float(RATE), "files")
+    (whole,) = assemble(recordings, float(RATE))
+    np.testing.assert_array_equal(whole.data, NOISE)
+
+
+def test_one_sample_that_differs_is_noticed(tmp_path):
+    noise = NOISE.copy()
+    noise[9 * RATE] = 0.0
+    recordings = of_files([part(tmp_path / "a.hdf5", 0, 10), part(tmp_path / "b.hdf5", 4, 12, noise)])
+    assert len(assemble(recordings, float(RATE), 1000.0, 1009.0)[0].data) == 9 * RATE
+    message = r"a\.hdf5 \(/H1\) and \S+b\.hdf5 \(/H1\) have different strain of H1 at 1004"
+    with pytest.raises(DataError, match=message):
+        assemble(recordings, float(RATE))
+    with pytest.raises(DataError, match=message):
+        check_recordings(recordings, ["H1"], float(RATE), "files")

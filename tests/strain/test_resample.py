@@ -71,5 +71,5 @@ def test_too_short_for_the_filter_leaves_nothing():
 def test_impossible_rates_say_what_to_do():
     with pytest.raises(DataError, match="less than sample_rate = 2048"):
         resample(recorded(1024, 1, [10]), 2048.0)
-    with pytest.raises(DataError, match="choose a rate that divides it"):
+    with pytest.raises(DataError, match="give strain of a multiple of it"):
         resample(recorded(4096, 1, [10]), 2047.0)

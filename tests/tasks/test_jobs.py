@@ -8,7 +8,9 @@ import pytest
 from aframe.batch import htcondor, slurm
 from aframe.errors import BatchError
 from aframe.tasks import jobs
-from aframe.tasks.jobs import ask, ask_patiently
+from aframe.tasks.htcondor import CondorManager
+from aframe.tasks.jobs import ask, ask_patiently, submit_patiently
+from aframe.tasks.slurm import SlurmManager
 
 TIMED_OUT = "slurm_load_jobs error: Socket timed out on send/recv operation"
 
@@ -60,3 +62,45 @@ def test_a_cut_answer_of_htcondor_is_asked_for_again(tmp_path: Path, pauses: lis
     )
     assert ask_patiently(lambda: htcondor.advertised(ask(command))) == {"3.0": {"ClusterId": 3, "ProcId": 0}}
     assert len(pauses) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "is_asked_again"),
+    [
+        ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", True),
+        ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", True),
+        ("ERROR: Can't find address of local schedd", True),
+        ("sbatch: error: invalid partition specified: fast", False),
+    ],
+)
+def test_a_submission_is_repeated_while_no_server_answers(
+    pauses: list[float], words: str, is_asked_again: bool
+) -> None:
+    errors = [RuntimeError(f"submission of job 'x' failed:\n{words}")] * 9
+
+    def submit() -> int:
+        if errors:
+            raise errors.pop()
+        return 8
+
+    if is_asked_again:
+        assert submit_patiently(submit) == 8
+        assert len(pauses) == 9
+    else:
+        with pytest.raises(RuntimeError, match="invalid partition"):
+            submit_patiently(submit)
+        assert not pauses
+
+
+@pytest.mark.parametrize("name", ["sbatch", "condor_submit"])
+def test_both_systems_submit_patiently(
+    tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    manager = SlurmManager() if name == "sbatch" else CondorManager()
+    answer = {"sbatch": "Submitted batch job 8", "condor_submit": "1 job(s) submitted to cluster 8."}[name]
+    program(tmp_path, "echo 'Connection timed out' >&2; exit 1", f"echo '{answer}'")
+    (tmp_path / "squeue").rename(tmp_path / name)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "job.sh").touch()
+    assert manager.submit(str(tmp_path / "job.sh")) in (8, "8.0", ["8.0"])
+    assert pauses == [1.0]

@@ -34,6 +34,25 @@ def test_a_run_reads_its_own_configuration_alone(tmp_path: Path) -> None:
     assert "UserWarning: not an error" in done.stderr
 
 
+INTERRUPTED = """
+import os, signal
+from aframe.tasks import law_start
+
+def interrupted(*words):
+    os.kill(os.getpid(), signal.SIGINT)
+
+law_start.contextlib.chdir = interrupted
+law_start.run()
+"""
+
+
+def test_an_interruption_while_law_is_imported_is_one_line() -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, env=environment_of(), capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert done.stderr == "interrupted: run the same command again to resume\n"
+
+
 def test_the_variables_of_files_from_other_systems(tmp_path: Path) -> None:
     directory = write_run(tmp_path / "run")
     path = directory / ".env"

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aframe.train.checkpoints import WholeCheckpoints, resumable
+from aframe.errors import StorageError
+from aframe.train.checkpoints import WholeCheckpoints, check_whole, resumable
 
 
 def damage(path: Path, kind: str) -> None:
@@ -25,7 +26,10 @@ def test_the_checkpoint_before_a_damaged_one_continues(
     assert [torch.load(path, weights_only=True)["global_step"] for path in (last, before)] == [3, 2]
     assert resumable(str(tmp_path), is_told=True) == str(last)
     assert not capsys.readouterr().err
+    check_whole(str(last))
     damage(last, kind)
+    with pytest.raises(StorageError, match=r"last\.ckpt is no whole checkpoint \(\w+: .*\): give another one"):
+        check_whole(str(last))
     assert resumable(str(tmp_path), is_told=True) == str(before)
     assert capsys.readouterr().err.startswith(f"note: {last} is damaged (")
     damage(before, kind)

@@ -1,11 +1,12 @@
 import pickle
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
 from aframe import storage
-from aframe.errors import StorageError
+from aframe.errors import ConfigurationError, StorageError
 from aframe.inference.scorers import TorchScorer
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.train import model
@@ -111,6 +112,50 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
     torch.save(torch.zeros(2), path)
     with pytest.raises(StorageError, match="is no model file"):
         model.load(str(path))
+
+
+class Wrapped(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+def as_onnx(path):
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("Neg", ["x"], ["x2"])
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [])), path)
+
+
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [
+        (lambda path: torch.save(torch.nn.Linear(2, 2).state_dict(), path), "a state_dict, weights without their"),
+        (lambda path: torch.save({"state_dict": {}, "global_step": 3}, path), "a checkpoint of Lightning"),
+        (lambda path: torch.save(torch.nn.Linear(2, 2), path), "a pickled object, whose code would be executed"),
+        (lambda path: torch.jit.save(torch.jit.trace(Wrapped(), torch.ones(2)), path), "a TorchScript archive"),
+        (as_onnx, "an ONNX file"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_networks_in_other_forms_are_named(tmp_path, write, kind):
+    path = str(tmp_path / "model.pt")
+    write(path)
+    with pytest.raises(StorageError, match=rf"is {kind}.*, no model file: give the model\.pt that the training wrote"):
+        model.load(path)
+
+
+def test_a_directory_and_an_unknown_network_are_refused(tmp_path):
+    with pytest.raises(StorageError, match=r"is a directory without model\.pt: give the model\.pt that a training"):
+        model.load(str(tmp_path))
+    path = tmp_path / "model.pt"
+    model.save(trained("joint"), str(path), {})
+    content = torch.load(path, weights_only=True)
+    for architecture, error in (
+        ({"name": "NextNetwork"}, "has the network NextNetwork, which this version of aframe lacks: use"),
+        ({"arguments": {"depth": 3}}, "does not fit the class JointResNet as it is now"),
+    ):
+        torch.save(content | {"architecture": content["architecture"] | architecture}, path)
+        with pytest.raises((ConfigurationError, StorageError), match=error):
+            model.load(str(path))
 
 
 def test_a_model_that_was_put_in_the_place_of_another_is_refused(tmp_path):

@@ -8,7 +8,7 @@ from aframe import storage
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import check_identity
 from aframe.export.graphs import BLOCKS, WINDOWS
-from aframe.export.repository import find_model
+from aframe.export.repository import check_whole, find_model
 from aframe.inference.scorers.served import Part, Request, ServedScorer
 from aframe.train.model import Model
 from aframe.types import Array
@@ -28,6 +28,7 @@ class OnnxScorer(ServedScorer):
         ParameterMismatchError: If the repository has another model.
         ConfigurationError: If the model was exported for another platform, or in a precision that ONNX Runtime does not
             support here.
+        StorageError: If a file of the model is missing or damaged.
     """
 
     def __init__(self, model: Model, identity: Mapping[str, str], repository: str, name: str, threads: int = 1) -> None:
@@ -50,6 +51,7 @@ class OnnxScorer(ServedScorer):
                     "onnxruntime"
                 )
             providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in _available()]
+            check_whole(path, configuration)
             with storage.open_binary(path) as file:  # a local or s3 path
                 content = file.read()
             try:

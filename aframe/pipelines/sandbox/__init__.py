@@ -8,7 +8,6 @@ import shlex
 import signal
 import sys
 from datetime import UTC, datetime
-from types import TracebackType
 
 import law
 
@@ -25,6 +24,7 @@ from aframe.steps.engines import settle_precisions
 from aframe.storage.leases import claim
 from aframe.tasks.base import AframeTask, configuration_path
 from aframe.tasks.law_internals import interrupt, start_manager
+from aframe.tasks.law_start import tell_interruption
 from aframe.tasks.report import Report
 
 
@@ -72,7 +72,7 @@ def begin(gpus: str) -> None:
             raise
         sys.exit(error.description)
     if not os.environ.get("AFRAME_DEBUG"):
-        sys.excepthook = _tell_interruption
+        sys.excepthook = tell_interruption
         signal.signal(signal.SIGINT, functools.partial(interrupt, os.getpid()))
     if not has_finished:  # a complete run does nothing and writes nothing
         keep_log(run)
@@ -98,20 +98,6 @@ def keep_log(run: Artifacts) -> None:
     os.environ[activity.LOG] = str(path)
     console.start(str(path))
     atexit.register(console.stop)
-
-
-def _tell_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Print an interruption by Ctrl-C in one line, and any other exception as Python does.
-
-    Args:
-        kind: Type of the exception.
-        error: The exception.
-        traceback: Its traceback.
-    """
-    if issubclass(kind, KeyboardInterrupt):
-        print("interrupted: run the same command again to resume", file=sys.stderr, flush=True)
-    else:
-        sys.__excepthook__(kind, error, traceback)
 
 
 def _print_report(run: Artifacts) -> None:

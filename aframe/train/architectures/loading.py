@@ -18,6 +18,10 @@ def network_class(name: str, source: str) -> type[Network]:
         ConfigurationError: If there is no such class, or it is no network.
     """
     module, _, class_name = name.rpartition(".")
+    if not module and not hasattr(architectures, name):
+        raise ConfigurationError(
+            f"{source} has the network {name}, which this version of aframe lacks: use the version that trained it"
+        )
     if not module:
         return getattr(architectures, name)
     try:

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from run_changes import LOCAL, edit
+from terminal import run_in, write_run
+
+from aframe.errors import DataError
+from aframe.runs.artifacts import Artifacts
+from aframe.steps.planning import background_files
+from aframe.steps.strain import fetch_strain, find_segments, segments_of
+
+START, RATE, LENGTH = 1262304000.0, 1024, 800
+
+
+@pytest.fixture
+def local_run(tmp_path: Path) -> Artifacts:
+    """A run whose strain of L1 has a gap each hundred seconds, until the second of two testing segments."""
+    run = write_run(tmp_path / "run")
+    edit(run / "sandbox.cfg", "^source = simulated", LOCAL)
+    edit(run / "sandbox.cfg", "^max_duration = .*$", "max_duration = 250")
+    (run / "frames").mkdir()
+    for number, ifo in enumerate(("H1", "L1")):
+        noise = np.random.default_rng(number).normal(0, 1e-21, LENGTH * RATE)
+        if ifo == "L1":
+            for second in range(100, 500, 100):
+                noise[second * RATE : (second + 3) * RATE] = np.nan
+        with h5py.File(run / "frames" / f"{ifo}.hdf5", "w") as file:
+            file[ifo] = noise
+            file[ifo].attrs.update({"x0": START, "dx": 1 / RATE})
+    return run_in(run)
+
+
+def test_a_segment_whose_gaps_leave_nothing_is_left_out(
+    local_run: Artifacts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find_segments(local_run, "test")
+    segments = segments_of(local_run, "test")
+    assert len(segments) == 2
+    capsys.readouterr()
+    for segment in segments:
+        fetch_strain(local_run, "test", segment)
+    lines = capsys.readouterr().err.splitlines()
+    left_out = f"note: strain of H1,L1 from {segments[0].start:.0f} to {segments[0].stop:.0f} has gaps (NaN in L1) that"
+    assert [line for line in lines if line.startswith(left_out)] == [lines[-1]]
+    assert lines[-1].endswith("leave no piece of min_duration = 200 s: this segment is left out")
+    assert len(background_files(local_run, "test")) == 1
+    assert all(Path(local_run.strain_index("test", segment)).exists() for segment in segments)
+
+
+def test_a_stage_of_which_nothing_is_left_ends(local_run: Artifacts) -> None:
+    find_segments(local_run, "train")
+    (segment,) = segments_of(local_run, "train")
+    with pytest.raises(DataError, match=r"\(NaN in L1\) that leave no piece .* no other segment is left to train"):
+        fetch_strain(local_run, "train", segment)
