@@ -246,6 +246,11 @@ RUNS = {
         CHECK,
         "test_stop = 1262304001 .* must come after train_stop",
     ),
+    "times in milliseconds": (
+        cfg(r"^test_stop = \d+", "test_stop = 1262304768000"),
+        CHECK,
+        "test_stop = 1262304768000 GPS s .* is after the year 2100: give GPS seconds",
+    ),
     "more background than there can be": (
         cfg("^Tb = 3000", "Tb = 1e9"),
         CHECK,

@@ -22,6 +22,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 LEAST_DURATION_BEFORE_COALESCENCE = 0.5
 """Shortest waveform before coalescence, s. It rises from zero over half of this time."""
 
+LATEST_TIME = 3.8e9
+"""Latest time of data, GPS s. What is later is in milliseconds, say."""
+
 Mistakes = Iterator[Mistake]
 
 
@@ -101,6 +104,8 @@ def _times(config: "Config") -> Mistakes:
         yield _wrong(config, "data.train_start", f"must come before train_stop = {shown(data.train_stop)}")
     if not data.train_stop < data.test_stop:
         yield _wrong(config, "data.test_stop", f"must come after train_stop = {shown(data.train_stop)}")
+    if data.test_stop > LATEST_TIME:
+        yield _wrong(config, "data.test_stop", "is after the year 2100: give GPS seconds")
 
 
 def _segments(config: "Config") -> Mistakes:

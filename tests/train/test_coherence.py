@@ -61,7 +61,7 @@ def test_detectors_that_see_a_signal_too_far_apart_for_light_lose_power() -> Non
 
 def test_new_coherence_adds_nothing_and_pairs_have_functions_of_their_own() -> None:
     coherence = Coherence(3, 8, 4)
-    features = noise(5, 3, FEATURES)
+    features = noise(5, 3, FEATURES).abs()
     assert not coherence(features).any()
     with torch.no_grad():
         coherence.weigh[-1].bias.copy_(torch.tensor([1.0, 10.0, 100.0]))
@@ -111,6 +111,15 @@ def test_quiet_windows_and_networks_without_coherence_are_left_alone() -> None:
     loud = torch.full((4, 1), 90.0)
     assert plain.follow_up(loud, embeddings, windows.unbind(1), 1) is loud
     assert chirps(1).coherence is None
+
+
+@pytest.mark.parametrize(("power", "share"), [(1.0, 0.0), (4.0, 0.5), (9.0, 1.0)])
+def test_coherence_raises_no_statistic_if_one_detector_sees_nothing(power: float, share: float) -> None:
+    coherence, features = Coherence(2, 8, 4), torch.zeros(1, 1, FEATURES)
+    features[..., 3] = power**0.5 - 3.5
+    for worth, expected in ((2.0, 2.0 * share), (-2.0, -2.0)):
+        torch.nn.init.constant_(coherence.weigh[-1].bias, worth)
+        assert coherence(features).item() == pytest.approx(expected)
 
 
 def test_the_steps_of_windows_are_taken_once() -> None:

@@ -37,7 +37,7 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
     module = AframeModule(lambda *_: network)
     module.network = network.train()
     monkeypatch.setattr(module, "log", lambda *values, **options: None)
-    measured, coherence = 20 * torch.rand(6, 2, 4), torch.randn(6, 1, 7)
+    measured, coherence = 20 * torch.rand(6, 2, 4), torch.rand(6, 1, 7)
     with torch.no_grad():
         network.coherence.weigh[-1].bias.fill_(2.0)
     labels = torch.tensor([0.0, 1, 0, 0, 1, 0])

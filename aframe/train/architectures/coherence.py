@@ -9,15 +9,22 @@ from torch import Tensor, nn
 TYPICAL_LEVEL = 3.5
 """Root of |z|²/2 of the best template in noise, about. Networks see the difference."""
 
+UNSEEN, SEEN = 2.0, 6.0
+"""|z|²/2 of the weaker detector up to which noise explains its best moment, and that from which on it does not."""
+
 FEATURES = 7
 """Numbers that describe the coherence of two detectors."""
+
+WEAKER = 3
+"""Which of them is the level of the weaker detector."""
 
 
 class Coherence(nn.Module):
     """What the coherence of the detectors adds to the statistic of a step. A new one adds nothing.
 
     Two detectors see a signal within the light travel time, with phases and amplitudes that their antenna patterns
-    bind. Noise does not (Nitz et al., doi:10.3847/1538-4357/aa8f50).
+    bind. Noise does not (Nitz et al., doi:10.3847/1538-4357/aa8f50). Where the weaker detector sees nothing, nothing
+    can agree, and coherence can only lower the statistic. Else a glitch in one detector would gain by it.
 
     Args:
         num_ifos: Number of detectors, at least 2.
@@ -36,8 +43,10 @@ class Coherence(nn.Module):
         Args:
             features: Result of ``features``.
         """
-        each = self.weigh(features.to(next(self.weigh.parameters()).dtype))
-        return each.diagonal(dim1=1, dim2=2).sum(1)
+        each = self.weigh(features.to(next(self.weigh.parameters()).dtype)).diagonal(dim1=1, dim2=2)
+        weaker = (features[..., WEAKER].to(each.dtype) + TYPICAL_LEVEL).square()
+        share = ((weaker - UNSEEN) / (SEEN - UNSEEN)).clamp(0, 1)
+        return torch.where(each > 0, share * each, each).sum(1)
 
     def features(
         self, outputs: Complex[Tensor, "steps ifos time"], mass: Float[Tensor, " steps"]
