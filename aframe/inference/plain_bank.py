@@ -1,29 +1,18 @@
 """The plain bank: an ideal matched-filter search without any training, as a model that the engine scores with."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from aframe.bank.template_bank import TemplateBank
 from aframe.preprocessing import Preprocessing
-from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.architectures import PlainBank
 from aframe.train.architectures.decimation import coincidence_over
 from aframe.train.model import Model
 
 LONGEST_STEP = 32
 """Largest number of samples in a step. Within a step, the detectors' loudest moments add."""
-
-
-class PlainBank(MatchedFilterNetwork):
-    """Matched filters without weights and corrections: the score of a step is the largest sum of the detectors."""
-
-    def step_scores(self, embeddings: Sequence[Tensor]) -> Float[Tensor, "batch steps"]:
-        """Score each step: see ``MatchedFilterNetwork.step_scores``."""
-        return torch.stack([each[:, : self.templates] for each in embeddings]).sum(0).amax(1)
 
 
 def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_time: float) -> Model:

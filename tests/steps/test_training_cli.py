@@ -225,7 +225,7 @@ def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, 
     monkeypatch.setenv("LAW_CONFIG_FILE", str(configuration))
     content = yaml.safe_load((prepared / "train.yaml").read_text())
     content["model"]["architecture"] = {"class_path": "MatchedFilterNetwork", "init_args": {"groups": 8}}
-    content["trainer"]["max_epochs"] = 4
+    content["trainer"]["max_epochs"] = 6
     content["data"] |= {"first_coalescence": 0.92, "last_coalescence": 1.3, "snr_minimum": 6}
     content["data"] |= {"mined_slides": 6, "mined_noise": 60, "mined_signals": 64}
     path = prepared / "bank.yaml"

@@ -135,4 +135,4 @@ def test_a_network_of_low_precision_follows_up_too(precision: torch.dtype) -> No
     expected = network.score(windows)
     scores = network.to(precision).score(windows.to(precision))
     assert scores.dtype == precision
-    assert (scores.float() - expected).abs().mean() < 0.03
+    assert (scores.float() - expected).abs().mean() < 0.06
