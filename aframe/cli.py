@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from aframe import __version__
-from aframe.errors import AframeError
+from aframe.errors import AframeError, StorageError
 from aframe.machine import console
 from aframe.machine.processes import shed_foreign_settings
 from aframe.settings.keys import nearest
@@ -120,7 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _dispatch(options: Sequence[str]) -> None:
-    """Parse a command line and run its command."""
+    """Parse a command line and run its command.
+
+    Raises:
+        StorageError: If the working directory no longer exists.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise StorageError("the working directory has been deleted: change to another one") from None
     name = next((option for option in options if not option.startswith("-")), "")
     parser = build_parser(name)
     if name and name not in COMMANDS:

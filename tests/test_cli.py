@@ -243,3 +243,14 @@ def test_closed_streams_lead_to_nowhere(closed: str, tmp_path: Path) -> None:
     assert not done.stderr
     assert done.stdout.startswith("wrote ") == (closed == "2>&-")
     assert (tmp_path / "run" / "sandbox.cfg").read_text().startswith("# The newcomer's search")
+
+
+def test_a_deleted_working_directory_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["doctor"])
+    assert capsys.readouterr().err == "error: the working directory has been deleted: change to another one\n"
