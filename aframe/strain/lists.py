@@ -9,14 +9,14 @@ import csv
 import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from aframe import storage
 from aframe.errors import ConfigurationError, DataError
 from aframe.strain.channels import detector
-from aframe.strain.times import gps_of, is_plausible, unit_of
+from aframe.strain.times import NANOSECONDS_PER_SECOND, gps_of, is_plausible, unit_of
 
 COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""")
 """A line with a comment. Its group is what comes before."""
@@ -32,6 +32,9 @@ ROUNDED = re.compile(r"\d+(?:\.(\d*))?e\+?(\d+)", re.IGNORECASE)
 
 INDEX = re.compile(r"\d{1,6}")
 """Number of a row."""
+
+NANOSECONDS = re.compile(r"(.*?)(?:ns|nanosec|nanoseconds?|nsec)")
+"""Name of a column with the nanoseconds of another one, in small letters alone. Its group is the other's name."""
 
 TIMELINES = ("segments", "active")
 """Keys of a flag's segments in the JSON of GWOSC and of DQSegDB."""
@@ -68,10 +71,12 @@ class Row:
     Attributes:
         place: File and line, for error messages.
         values: Texts.
+        nanoseconds: Columns of nanoseconds, by the column of seconds that they continue.
     """
 
     place: str
     values: tuple[str, ...]
+    nanoseconds: Mapping[int, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         units = ((value, unit_of(number(value) or 0.0)) for value in self.values)
@@ -83,12 +88,23 @@ class Row:
         return self.values[column] if column is not None and column < len(self.values) else ""
 
     def time(self, column: int) -> float | None:
-        """Time in a column: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
+        """Time in a column, and in that of its nanoseconds: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
 
         Raises:
-            DataError: If the time is rounded, as in tables that pandas prints.
+            DataError: If the time is rounded, as in tables that pandas prints, or its nanoseconds do not continue it.
         """
-        text = self.text(column)
+        seconds, rest = self._seconds(self.text(column)), self.nanoseconds.get(column)
+        fraction = 0.0 if rest is None else number(self.text(rest))
+        if seconds is None or fraction is None:
+            return None
+        if not 0 <= fraction < NANOSECONDS_PER_SECOND or (fraction and not seconds.is_integer()):
+            raise DataError(
+                f"{self}: {self.text(rest)} ns do not continue {self.text(column)} s: give whole seconds and fewer "
+                "than 10^9 ns, or leave the column of nanoseconds out"
+            )
+        return seconds + fraction / NANOSECONDS_PER_SECOND
+
+    def _seconds(self, text: str) -> float | None:
         digits = ROUNDED.fullmatch(text)
         lost = int(digits[2]) - len(digits[1] or "") if digits else 0
         if lost > 0 and is_plausible(float(text)):
@@ -120,12 +136,15 @@ class Listing:
     header: Row | None
     rows: list[Row]
 
+    @property
+    def titles(self) -> list[str]:
+        """Names of the columns without units, in small letters alone."""
+        return _titles(self.header) if self.header else []
+
     def column(self, names: Sequence[str]) -> int | None:
         """Number of the column with the first of some names that there is, in small letters alone."""
-        written = (
-            [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in self.header.values] if self.header else []
-        )
-        return next((written.index(name) for name in names if name in written), None)
+        titles = self.titles
+        return next((titles.index(name) for name in names if name in titles), None)
 
     def rows_of(self, ifo: str | None) -> list[Row]:
         """Rows of the only flag, or of the only one of a detector. All rows without a column of flags.
@@ -139,6 +158,10 @@ class Listing:
             (name, [r for r, n in zip(self.rows, names, strict=True) if n == name]) for name in dict.fromkeys(names)
         ]
         return _only(self.path, flags, ifo) if flags else []
+
+
+def _titles(header: Row) -> list[str]:
+    return [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in header.values]
 
 
 def number(text: str) -> float | None:
@@ -207,13 +230,12 @@ def read_events(path: str) -> list[tuple[str, float]]:
     if column is None:
         are_several = listing.header is None and sum(number(value) is not None for value in first.values) > 1
         _refuse(first, "does not say which number is the GPS time" if are_several else "has no GPS time")
-    nanoseconds = listing.column([f"{title}ns" for title in TIME_COLUMNS])
     events = []
     for row in listing.rows:
-        time, rest = row.time(column), 0.0 if nanoseconds is None else row.time(nanoseconds)
-        if time is None or rest is None:
+        time = row.time(column)
+        if time is None:
             _refuse(row, "has no GPS time")
-        events.append((row.text(name), time + 1e-9 * rest))
+        events.append((row.text(name), time))
     return events
 
 
@@ -282,7 +304,25 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False) -> Listin
     index, others = (rows[0].values[0], rows[1:]) if named else ("", rows)
     if is_printed and others and all(len(row.values) == size and (named or _is_index(row.values[0])) for row in others):
         header, rows = Row(header.place, (index, *header.values)), others
-    return Listing(path, header, rows)
+    nanoseconds = _nanoseconds(header)
+    return Listing(path, header, [replace(row, nanoseconds=nanoseconds) for row in rows])
+
+
+def _nanoseconds(header: Row) -> dict[int, int]:
+    """Columns of nanoseconds, by the column that they continue: ``gps_ns`` continues ``gps`` alone.
+
+    Raises:
+        DataError: If the column that they continue is missing.
+    """
+    titles = _titles(header)
+    continued = {column: match[1] for column, title in enumerate(titles) if (match := NANOSECONDS.fullmatch(title))}
+    for column, title in continued.items():
+        if title not in titles and title in ("", *TIME_COLUMNS, *START_COLUMNS, *STOP_COLUMNS):
+            raise DataError(
+                f"{header}: {header.values[column]!r} continues no column: name it as the column of its seconds, with "
+                "_ns behind, or leave it out"
+            )
+    return {titles.index(title): column for column, title in continued.items() if title in titles}
 
 
 def _is_index(text: str) -> bool:

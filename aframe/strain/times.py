@@ -16,7 +16,9 @@ SECONDS_PER_CALENDAR_YEAR = 31556952.0
 
 SECONDS_PER_DAY = 86400.0
 
-PARTS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+NANOSECONDS_PER_SECOND = 1e9
+
+PARTS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": NANOSECONDS_PER_SECOND}
 """Units of time, and how many are in a second."""
 
 EPOCHS = {"Julian days": 2444244.5, "modified Julian days": 44244.0}

@@ -30,6 +30,8 @@ FORMS = {
     "a printed table with a named index": "             gps snr\nname\nGW1  1262304100.5  24\nGW2  1262304200.25  8\n",
     "a table with pandas' index": "Unnamed: 0,name,gps\n0,GW1,1262304100.5\n1,GW2,1262304200.25\n",
     "seconds and nanoseconds": "gps_time,gps_time_ns,name\n1262304100,500000000,GW1\n1262304200,250000000,GW2\n",
+    "nanoseconds of another column": "event_time,name,peak_time,peak_time_ns\n"
+    "1262304100.5,GW1,1262304100,400000000\n1262304200.25,GW2,1262304200,100000000\n",
     "comments": "% GPS s\n! of O3\n// by hand\n1262304100.5 GW1 // loud\n1262304200.25 GW2 % faint\n",
     "UTC with blanks": "GW1 2020-01-06 00:01:22.5\nGW2 2020-01-06 00:03:02.250 UTC\n",
     "UTC with Z": "name gps\nGW1 2020-01-06T00:01:22.5Z\nGW2 2020-01-06 00:03:02.25Z\n",
@@ -105,6 +107,11 @@ def test_other_texts_are_refused(text: str, reason: str, tmp_path: Path) -> None
             "1126259462400 24.1\n",
             r"line 1: .* \(1126259462400 seems to be in milliseconds\) does not say which number is",
         ),
+        ("gps,gps_ns\n1262304100.4,400000000\n", "line 2: .*: 400000000 ns do not continue 1262304100.4 s: give whole"),
+        ("gps,gps_ns\n1262304100,1262304100400000000\n", "line 2: .*: 1262304100400000000 ns do not continue 12623"),
+        ("gps,gps_ns\n1262304100,\n", "line 2: .* has no GPS time"),
+        ("event_time,peak_time_ns\n1262304100,400000000\n", "line 1: .*: 'peak_time_ns' continues no column: name it"),
+        ("name,gps,ns\nGW1,1262304100,400000000\n", "line 1: .*: 'ns' continues no column: name it as the column of"),
         ('<?xml version="1.0"?><LIGO_LW/>', "is XML or a page of the web: give a list in text, CSV or JSON"),
     ],
 )

@@ -65,7 +65,10 @@ def test_gates_in_other_forms(tmp_path: Path) -> None:
     path = tmp_path / "gates.txt"
     for text in ("100,1,0.5\n", "# t\thw\tpad\n100\t1\t0.5\n", "time half_width taper\n100 1 0.5\n",
                  "taper;half-width;GPS\r\n0.5;1;100\r\n", "  time  half_width  taper\n0  100.0  1.0  0.5\n",
-                 ",time,half_width,taper\n0,100,1,0.5\n"):  # fmt: skip
+                 ",time,half_width,taper\n0,100,1,0.5\n",
+                 "gps,gps_ns,half_width,taper\n99,500000000,0.5,0.5\n100,500000000,0.5,0.5\n",
+                 "peak_time,peak_time_ns,half_width,taper\n99,750000000,1,0.25\n100,250000000,1,0.25\n",
+                 ):  # fmt: skip
         path.write_text(text)
         assert read_gates(str(path)) == [Segment(98.5, 101.5)]
     for text in ("1262304100 1262304101 0.25", "100.5 250 250", "100 30 0.5"):  # start, stop, padding; milliseconds

@@ -113,6 +113,23 @@ def test_a_list_in_other_forms(tmp_path):
             segments.read_segments(str(path))
 
 
+def test_nanoseconds_of_segments(tmp_path):
+    path = tmp_path / "segments.csv"
+    for text in (
+        "start_time,start_time_ns,end_time,end_time_ns\n10,500000000,20,250000000\n",
+        "start_time,start_time_ns,duration\n10,500000000,9.75\n",
+        "end,start,start ns,duration,duration ns,end ns\n20,10,500000000,9,750000000,250000000\n",
+        '[{"start": 10, "start_ns": 500000000, "end": 20, "end_ns": 250000000}]',
+    ):
+        path.write_text(text)
+        assert segments.read_segments(str(path)) == [Segment(10.5, 20.25)]
+    path.write_text("start_time,start_ns,end_time\n10,500000000,20\n")
+    with pytest.raises(
+        DataError, match=r"line 1: .*: 'start_ns' continues no column: name it as the column of its sec"
+    ):
+        segments.read_segments(str(path))
+
+
 def test_numbers_of_rows_before_times(tmp_path):
     path = tmp_path / "segments.txt"
     for text in (
