@@ -338,6 +338,11 @@ RUNS = {
         CHECK,
         r"own\.txt, line 2: '0 1\.262304e\+09': 1\.262304e\+09 is rounded to 1000 s: write all digits of the time$",
     ),
+    "time zone behind a known event": (
+        file("own.txt", "2020-01-06 00:01:22 PST\n", vetoes("known_events = own.txt\nknown_event_window = 4")),
+        CHECK,
+        r"own\.txt, line 1: .*'2020-01-06T00:01:22PST' ends in PST, which is not UTC: give the time in UTC, or an off",
+    ),
     "flags of several detectors": (
         file(
             "good.json",

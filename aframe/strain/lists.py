@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from aframe import storage
 from aframe.errors import ConfigurationError, DataError
 from aframe.strain.channels import detector
-from aframe.strain.times import NANOSECONDS_PER_SECOND, gps_of, is_plausible, unit_of
+from aframe.strain.times import NAMED_ZONE, NANOSECONDS_PER_SECOND, UTC_TIME, gps_of, is_plausible, unit_of
 
 COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""")
 """A line with a comment. Its group is what comes before."""
@@ -24,8 +24,11 @@ COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""
 INTERVAL = re.compile(r"[\[(]+([^\[\]()]+)[\])]+,?")
 """An interval as [a, b). Its group is what the brackets enclose."""
 
-DAY_AND_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d\S*?)(?: *(?:Z|UTC|GMT))?(?=[\s,;\"]|$)")
-"""A time in UTC, with blanks in it or not."""
+DAY_AND_TIME = re.compile(
+    r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d[^\s,;\"]*)"
+    r"(?: +([+-]\d\d(?::?\d\d)?|(?i:UTC|GMT|Z)[+-]?[\d:]*|\(?[A-Z]{1,5}\)?|[A-Z][a-z]+/\w+)(?=[\s,;\"]|$))?"
+)
+"""A time of day, with blanks in it or not. Its groups are the day, the time and what may be a time zone behind it."""
 
 ROUNDED = re.compile(r"\d+(?:\.(\d*))?e\+?(\d+)", re.IGNORECASE)
 """A number with an exponent. Its groups are decimals and exponent."""
@@ -41,9 +44,6 @@ TIMELINES = ("segments", "active")
 
 DELIMITERS = (";", "\t", ",")
 """Characters between values, in the order in which they are looked for. Without any of them, blanks."""
-
-UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
-"""A day and a time of day. A day alone may be a part of a time."""
 
 TIME_COLUMNS = (
     "gps", "gpstime", "gpstimes", "gpss", "time", "timegps", "geocenttime", "tc", "tgps", "eventtime", "triggertime",
@@ -91,7 +91,8 @@ class Row:
         """Time in a column, and in that of its nanoseconds: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
 
         Raises:
-            DataError: If the time is rounded, as in tables that pandas prints, or its nanoseconds do not continue it.
+            DataError: If the time is rounded, as in tables that pandas prints, has a time zone's name, or its
+                nanoseconds do not continue it.
         """
         seconds, rest = self._seconds(self.text(column)), self.nanoseconds.get(column)
         fraction = 0.0 if rest is None else number(self.text(rest))
@@ -112,7 +113,9 @@ class Row:
         if UTC_TIME.fullmatch(text):
             try:
                 return gps_of(text)
-            except ConfigurationError:
+            except ConfigurationError as error:
+                if NAMED_ZONE.search(text):
+                    raise DataError(f"{self}: {error}") from None
                 return None
         return number(text)
 
@@ -199,10 +202,10 @@ def read_listing(path: str, ifo: str | None = None) -> Listing:
 
 
 def _plain(line: str) -> str:
-    """A line without comment, and without the brackets of an interval. Times in UTC have no blanks."""
+    """A line without comment, and without the brackets of an interval. Times of day have no blanks."""
     bare = COMMENT.sub(r"\1", line).strip(" \r")
     interval = INTERVAL.fullmatch(bare)
-    return DAY_AND_TIME.sub(r"\1T\2", interval[1].replace("...", ",") if interval else bare)
+    return DAY_AND_TIME.sub(r"\1T\2\3", interval[1].replace("...", ",") if interval else bare)
 
 
 def read_events(path: str) -> list[tuple[str, float]]:

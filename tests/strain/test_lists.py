@@ -35,6 +35,9 @@ FORMS = {
     "comments": "% GPS s\n! of O3\n// by hand\n1262304100.5 GW1 // loud\n1262304200.25 GW2 % faint\n",
     "UTC with blanks": "GW1 2020-01-06 00:01:22.5\nGW2 2020-01-06 00:03:02.250 UTC\n",
     "UTC with Z": "name gps\nGW1 2020-01-06T00:01:22.5Z\nGW2 2020-01-06 00:03:02.25Z\n",
+    "offsets from UTC": "2020-01-05 16:01:22.5 -0800 GW1\n2020-01-06 01:03:02.25 +01:00 GW2\n",
+    "offsets in a table": "name,gps\nGW1,2020-01-05 16:01:22.5 -0800\nGW2,2020-01-06T00:03:02.25 utc\n",
+    "offsets in JSON": '[{"name": "GW1", "gps": "2020-01-05 16:01:22.5 -0800"}, {"gps": "2020-01-06 00:03:02.25 UTC"}]',
     "rows of JSON": '{"results": [{"name": "GW1", "gps": 1262304100.5}, {"name": "GW2", "gps": 1262304200.25}]}',
 }
 
@@ -143,6 +146,16 @@ def test_of_several_flags_that_of_the_detector_is_read(text: str, tmp_path: Path
         read_listing(str(path))
     with pytest.raises(DataError, match=r"flags\.json has no flag of V1 \(H1.DATA, L1.DATA\): write"):
         read_listing(str(path), "V1")
+
+
+@pytest.mark.parametrize("zone", ["PST", "CET", "(JST)", "Europe/Rome", "UTC-8", "PM"])
+def test_names_of_time_zones_are_refused(zone: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    time = f"2020-01-06 00:01:22 {zone}"
+    for text in (f"{time}\n", f"GW1 {time}\n", f"{time} GW1\n", f"name,gps\nGW1,{time}\n", f'[{{"gps": "{time}"}}]'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf" ends in {re.escape(zone)}, which is not UTC: give the time in UTC, or"):
+            read_events(str(path))
 
 
 def test_a_list_compressed_with_gzip(tmp_path: Path) -> None:
