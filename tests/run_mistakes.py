@@ -343,6 +343,11 @@ RUNS = {
         CHECK,
         r"own\.txt, line 1: .*'2020-01-06T00:01:22PST' ends in PST, which is not UTC: give the time in UTC, or an off",
     ),
+    "half-widths of gates in milliseconds": (
+        file("gates.csv", "gps,half_width (ms),taper\n1262304100,25,25\n", vetoes("gates = H1:gates.csv")),
+        CHECK,
+        r"gates\.csv, line 1: .*: a column is in 'ms', and seconds are needed: convert it, and write \(s\) or no unit$",
+    ),
     "flags of several detectors": (
         file(
             "good.json",

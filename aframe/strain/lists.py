@@ -7,16 +7,16 @@ timelines, or tables of events.
 
 import csv
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from aframe import storage
-from aframe.errors import ConfigurationError, DataError
+from aframe.errors import DataError
 from aframe.strain.channels import detector
-from aframe.strain.times import NAMED_ZONE, NANOSECONDS_PER_SECOND, UTC_TIME, gps_of, is_plausible, unit_of
+from aframe.strain.rows import INDEX, Row, number
+from aframe.strain.times import is_plausible
 
 COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""")
 """A line with a comment. Its group is what comes before."""
@@ -30,14 +30,14 @@ DAY_AND_TIME = re.compile(
 )
 """A time of day, with blanks in it or not. Its groups are the day, the time and what may be a time zone behind it."""
 
-ROUNDED = re.compile(r"\d+(?:\.(\d*))?e\+?(\d+)", re.IGNORECASE)
-"""A number with an exponent. Its groups are decimals and exponent."""
-
-INDEX = re.compile(r"\d{1,6}")
-"""Number of a row."""
-
 NANOSECONDS = re.compile(r"(.*?)(?:ns|nanosec|nanoseconds?|nsec)")
 """Name of a column with the nanoseconds of another one, in small letters alone. Its group is the other's name."""
+
+UNIT = re.compile(r"[(\[](.*)[)\]]")
+"""Unit in the name of a column. Its group is the unit."""
+
+WORDS_OF_SECONDS = {"s", "sec", "secs", "second", "seconds", "gps", "utc", "gmt", "time", "in"}
+"""Words of which the unit of a column of times or durations may consist."""
 
 TIMELINES = ("segments", "active")
 """Keys of a flag's segments in the JSON of GWOSC and of DQSegDB."""
@@ -65,67 +65,6 @@ FLAG_COLUMNS = ("flag", "flagname", "ifo", "detector", "observatory")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a list.
-
-    Attributes:
-        place: File and line, for error messages.
-        values: Texts.
-        nanoseconds: Columns of nanoseconds, by the column of seconds that they continue.
-    """
-
-    place: str
-    values: tuple[str, ...]
-    nanoseconds: Mapping[int, int] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        units = ((value, unit_of(number(value) or 0.0)) for value in self.values)
-        guess = next((f" ({value} seems to be in {unit})" for value, unit in units if unit), "")
-        return f"{self.place}: {' '.join(self.values)[:60]!r}{guess}"
-
-    def text(self, column: int | None) -> str:
-        """Value in a column. Empty without one."""
-        return self.values[column] if column is not None and column < len(self.values) else ""
-
-    def time(self, column: int) -> float | None:
-        """Time in a column, and in that of its nanoseconds: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
-
-        Raises:
-            DataError: If the time is rounded, as in tables that pandas prints, has a time zone's name, or its
-                nanoseconds do not continue it.
-        """
-        seconds, rest = self._seconds(self.text(column)), self.nanoseconds.get(column)
-        fraction = 0.0 if rest is None else number(self.text(rest))
-        if seconds is None or fraction is None:
-            return None
-        if not 0 <= fraction < NANOSECONDS_PER_SECOND or (fraction and not seconds.is_integer()):
-            raise DataError(
-                f"{self}: {self.text(rest)} ns do not continue {self.text(column)} s: give whole seconds and fewer "
-                "than 10^9 ns, or leave the column of nanoseconds out"
-            )
-        return seconds + fraction / NANOSECONDS_PER_SECOND
-
-    def _seconds(self, text: str) -> float | None:
-        digits = ROUNDED.fullmatch(text)
-        lost = int(digits[2]) - len(digits[1] or "") if digits else 0
-        if lost > 0 and is_plausible(float(text)):
-            raise DataError(f"{self}: {text} is rounded to {10**lost} s: write all digits of the time")
-        if UTC_TIME.fullmatch(text):
-            try:
-                return gps_of(text)
-            except ConfigurationError as error:
-                if NAMED_ZONE.search(text):
-                    raise DataError(f"{self}: {error}") from None
-                return None
-        return number(text)
-
-    def without_index(self) -> "Row":
-        """The row without a whole number before a GPS time, as pandas numbers rows."""
-        has_index = INDEX.fullmatch(self.values[0]) and is_plausible(self.time(1) or 0.0)
-        return Row(self.place, self.values[1:]) if has_index else self
-
-
-@dataclass(frozen=True)
 class Listing:
     """A list as it is written.
 
@@ -149,6 +88,21 @@ class Listing:
         titles = self.titles
         return next((titles.index(name) for name in names if name in titles), None)
 
+    def seconds(self, names: Sequence[str]) -> int | None:
+        """Number of a column of times or durations, as of ``column``.
+
+        Raises:
+            DataError: If the column's name has a unit other than seconds.
+        """
+        column = self.column(names)
+        unit = UNIT.search(self.header.values[column]) if self.header and column is not None else None
+        if unit and not set(re.findall(r"\w+", unit[1].lower()) or [""]) <= WORDS_OF_SECONDS:
+            raise DataError(
+                f"{self.header}: a column is in {unit[1]!r}, and seconds are needed: convert it, and "
+                "write (s) or no unit"
+            )
+        return column
+
     def rows_of(self, ifo: str | None) -> list[Row]:
         """Rows of the only flag, or of the only one of a detector. All rows without a column of flags.
 
@@ -165,15 +119,6 @@ class Listing:
 
 def _titles(header: Row) -> list[str]:
     return [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in header.values]
-
-
-def number(text: str) -> float | None:
-    """Parse a finite number. None for other texts."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def read_listing(path: str, ifo: str | None = None) -> Listing:
@@ -227,7 +172,7 @@ def read_events(path: str) -> list[tuple[str, float]]:
     first = listing.header or next(iter(listing.rows), None)
     if first is None:
         return []
-    column, name = listing.column(TIME_COLUMNS), listing.column(NAME_COLUMNS)
+    column, name = listing.seconds(TIME_COLUMNS), listing.column(NAME_COLUMNS)
     if listing.header is None:
         column, name = _time_column(first)
     if column is None:

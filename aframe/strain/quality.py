@@ -48,7 +48,7 @@ def read_gates(path: str, ifo: str | None = None) -> list[Segment]:
     listing = read_listing(path)
     columns: list[int | None] = [0, 1, 2]
     if listing.header is not None:
-        columns = [listing.column(names) for names in (CENTRE_COLUMNS, HALF_WIDTH_COLUMNS, TAPER_COLUMNS)]
+        columns = [listing.seconds(names) for names in (CENTRE_COLUMNS, HALF_WIDTH_COLUMNS, TAPER_COLUMNS)]
         if None in columns:
             raise DataError(f"{listing.header} has no columns centre, half_width and taper: {EXPECTED_GATE}")
     gates = []

@@ -15,8 +15,9 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.channels import Recording
-from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, Row, read_listing
+from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, read_listing
 from aframe.strain.resample import EDGE_DURATION
+from aframe.strain.rows import Row
 from aframe.strain.source import StrainSource
 from aframe.strain.times import format_gps
 
@@ -129,7 +130,7 @@ def read_segments(path: str, ifo: str | None = None) -> list[Segment]:
     columns: dict[str, int] = {}
     if listing.header is not None:
         names = {"start": START_COLUMNS, "stop": STOP_COLUMNS, "duration": DURATION_COLUMNS}
-        places = {name: listing.column(titles) for name, titles in names.items()}
+        places = {name: listing.seconds(titles) for name, titles in names.items()}
         columns = {name: place for name, place in places.items() if place is not None}
         if "start" not in columns or len(columns) == 1:
             raise DataError(f"{listing.header} has no columns start and stop: {EXPECTED}")

@@ -110,6 +110,7 @@ def test_other_texts_are_refused(text: str, reason: str, tmp_path: Path) -> None
             "1126259462400 24.1\n",
             r"line 1: .* \(1126259462400 seems to be in milliseconds\) does not say which number is",
         ),
+        ("time (PST),name\n1262304100.4,GW1\n", "line 1: .*: a column is in 'PST', and seconds are needed: convert"),
         ("gps,gps_ns\n1262304100.4,400000000\n", "line 2: .*: 400000000 ns do not continue 1262304100.4 s: give whole"),
         ("gps,gps_ns\n1262304100,1262304100400000000\n", "line 2: .*: 1262304100400000000 ns do not continue 12623"),
         ("gps,gps_ns\n1262304100,\n", "line 2: .* has no GPS time"),

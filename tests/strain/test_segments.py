@@ -113,6 +113,19 @@ def test_a_list_in_other_forms(tmp_path):
             segments.read_segments(str(path))
 
 
+@pytest.mark.parametrize("unit", ["min", "h", "ms", "samples", "1/s", ""])
+def test_columns_of_other_units_than_seconds_are_refused(unit, tmp_path):
+    path = tmp_path / "segments.csv"
+    for text in (f"start,duration [{unit}]\n10,10\n", f"start;stop ({unit})\n10;20\n"):
+        path.write_text(text)
+        with pytest.raises(
+            DataError, match=rf"line 1: .*: a column is in '{unit}', and seconds are needed: convert it"
+        ):
+            segments.read_segments(str(path))
+    path.write_text("start (GPS s),duration [seconds]\n10,10\n")
+    assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+
+
 def test_nanoseconds_of_segments(tmp_path):
     path = tmp_path / "segments.csv"
     for text in (
