@@ -357,6 +357,29 @@ RUNS = {
         CHECK,
         r"good\.json has several flags of H1 \(H1_DATA, H1_CBC_CAT1, L1_DATA\): write the segments of one flag into",
     ),
+    "flags of a table": (
+        file(
+            "good.csv",
+            "ifo,name,version,start_time,end_time\nH1,DATA,1,1262304000,1262304768\nH1,CBC_CAT1,1,1262304000,1262304768\n",
+            vetoes("good_segments = H1:good.csv"),
+        ),
+        CHECK,
+        r"good\.csv has several flags of H1 \(H1:DATA:1, H1:CBC_CAT1:1\): write the segments of one flag into",
+    ),
+    "segments with paddings": (
+        file("veto.csv", "start,stop,end_pad\n1262304100,1262304101,8\n", vetoes("veto_segments = H1:veto.csv")),
+        CHECK,
+        r"veto\.csv, line 2: .* has a padding: add it to start and stop, and leave its column out$",
+    ),
+    "catalogue in UNIX time": (
+        file(
+            "own.csv",
+            "name,gps\nGW1,1578268882\n",
+            cfg(r"^\[luigi_sens", "[luigi_candidates]\ncatalogue = own.csv\n\n[luigi_sens"),
+        ),
+        CHECK,
+        r":\d+: catalogue = own\.csv has the time 1578268882, in the year 2030: it seems to be in UNIX time, and GPS",
+    ),
     "gates that are missing": (
         cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = H1:gates.txt\n\n[luigi_sensitivity]"),
         CHECK,

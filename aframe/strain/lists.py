@@ -60,8 +60,14 @@ STOP_COLUMNS = ("stop", "end", "gpsstop", "gpsend", "stopgps", "endgps", "stopti
 DURATION_COLUMNS = ("duration", "dur", "length", "dt", "seconds")
 """Names of the columns of a segment's ends and its duration, likewise."""
 
-FLAG_COLUMNS = ("flag", "flagname", "ifo", "detector", "observatory")
-"""Names of a column with the flag or the detector of a segment, likewise."""
+DETECTOR_COLUMNS = ("ifo", "ifos", "detector", "detectors", "observatory", "instrument", "instruments")
+FLAG_COLUMNS = ("flag", "flagname", "name")
+VERSION_COLUMNS = ("version", "flagversion")
+"""Names of the columns of a segment's detector, and of its flag's name and version, likewise."""
+
+ACTIVE_COLUMNS = ("active", "isactive")
+ACTIVITY = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
+"""Names of a column that says whether a row counts, and its values."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +109,33 @@ class Listing:
             )
         return column
 
-    def rows_of(self, ifo: str | None) -> list[Row]:
-        """Rows of the only flag, or of the only one of a detector. All rows without a column of flags.
+    def rows_of(self, ifo: str | None, *, has_flags: bool = True) -> list[Row]:
+        """Active rows of the only flag, or of the only one of a detector. All active rows if none names either.
+
+        Args:
+            ifo: Detector; None for any.
+            has_flags: Whether rows of a detector belong to flags, which are not united. Gates do not.
 
         Raises:
-            DataError: With the names of the flags, if there is no such flag or there are several.
+            DataError: With the names of the flags, if there is no such flag or there are several. With file and line,
+                if a row is neither active nor inactive.
         """
-        column = self.column(FLAG_COLUMNS)
-        names = [row.text(column) for row in self.rows]
-        flags = [
-            (name, [r for r, n in zip(self.rows, names, strict=True) if n == name]) for name in dict.fromkeys(names)
-        ]
-        return _only(self.path, flags, ifo) if flags else []
+        parts = (DETECTOR_COLUMNS, FLAG_COLUMNS, VERSION_COLUMNS)
+        columns = [column for names in parts if (column := self.column(names)) is not None]
+        flags: dict[str, list[Row]] = {}
+        for row in self.rows:
+            name = ":".join(filter(None, map(row.text, columns)))
+            flags.setdefault(name if has_flags else detector(name) or "", []).append(row)
+        rows = _only(self.path, list(flags.items()), ifo) if flags else []
+        active = self.column(ACTIVE_COLUMNS)
+        return rows if active is None else [row for row in rows if _is_active(row, active)]
+
+
+def _is_active(row: Row, column: int) -> bool:
+    activity = ACTIVITY.get(row.text(column).lower())
+    if activity is None:
+        raise DataError(f"{row} has {row.text(column)!r} in the column of activity: write 1 or 0")
+    return activity
 
 
 def _titles(header: Row) -> list[str]:

@@ -52,7 +52,11 @@ def read_gates(path: str, ifo: str | None = None) -> list[Segment]:
         if None in columns:
             raise DataError(f"{listing.header} has no columns centre, half_width and taper: {EXPECTED_GATE}")
     gates = []
-    rows = [row.without_index() for row in listing.rows] if listing.header is None else listing.rows_of(ifo)
+    rows = (
+        [row.without_index() for row in listing.rows]
+        if listing.header is None
+        else listing.rows_of(ifo, has_flags=False)
+    )
     for row in rows:
         values = [None if column is None else row.time(column) for column in columns]
         numbers = [value for value in values if value is not None]

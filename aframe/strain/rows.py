@@ -23,16 +23,19 @@ class Row:
         place: File and line, for error messages.
         values: Texts.
         nanoseconds: Columns of nanoseconds, by the column of seconds that they continue.
+        index: Number of the row before the values. Empty without one.
     """
 
     place: str
     values: tuple[str, ...]
     nanoseconds: Mapping[int, int] = field(default_factory=dict)
+    index: str = ""
 
     def __str__(self) -> str:
         units = ((value, unit_of(number(value) or 0.0)) for value in self.values)
         guess = next((f" ({value} seems to be in {unit})" for value, unit in units if unit), "")
-        return f"{self.place}: {' '.join(self.values)[:60]!r}{guess}"
+        text = " ".join((self.index, *self.values) if self.index else self.values)
+        return f"{self.place}: {text[:60]!r}{guess}"
 
     def text(self, column: int | None) -> str:
         """Value in a column. Empty without one."""
@@ -73,7 +76,7 @@ class Row:
     def without_index(self) -> "Row":
         """The row without a whole number before a GPS time, as pandas numbers rows."""
         has_index = INDEX.fullmatch(self.values[0]) and is_plausible(self.time(1) or 0.0)
-        return Row(self.place, self.values[1:]) if has_index else self
+        return Row(self.place, self.values[1:], index=self.values[0]) if has_index else self
 
 
 def number(text: str) -> float | None:

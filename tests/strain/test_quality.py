@@ -99,7 +99,16 @@ def test_a_list_of_another_detector_is_refused(tmp_path: Path) -> None:
     path.write_text("flag,start,stop\nH1_DATA,10,20\nH1_CBC_CAT1,15,30\n")
     with pytest.raises(DataError, match=r"DATA\.csv has several flags of H1 \(H1_DATA, H1_CBC_CAT1\): write"):
         read_list(str(path), "H1")
-    path.write_text("detector,time,half_width,taper\nH1,10,1,0.5\nL1,15,1,0.5\n")
+    path.write_text("ifo,name,version,start_time,end_time\nH1,DATA,1,10,20\nH1,CBC_CAT1,2,15,30\nL1,DATA,1,1,2\n")
+    assert read_list(str(path), "L1") == [Segment(1.0, 2.0)]
+    with pytest.raises(DataError, match=r"several flags of H1 \(H1:DATA:1, H1:CBC_CAT1:2, L1:DATA:1\): write"):
+        read_list(str(path), "H1")
+    path.write_text("ifo,name,version,start_time,end_time\nH1,DATA,1,10,20\nH1,DATA,2,15,30\n")
+    with pytest.raises(DataError, match=r"several flags of H1 \(H1:DATA:1, H1:DATA:2\): write"):
+        read_list(str(path), "H1")
+    path.write_text("name,start,stop\nH1:X,10,20\nL1:Y,15,30\n")
+    assert read_list(str(path), "H1") == [Segment(10.0, 20.0)]
+    path.write_text("detector,name,time,half_width,taper\nH1,loud,10,1,0.5\nL1,faint,15,1,0.5\nL1,loud,15,1,0.5\n")
     assert read_gates(str(path), "L1") == [Segment(13.5, 16.5)]
     path = tmp_path / "DATA.json"
     path.write_text('{"id": "L1_DATA", "start": 0, "end": 90, "segments": [[10, 20]]}')
