@@ -366,6 +366,17 @@ RUNS = {
         CHECK,
         r"good\.csv has several flags of H1 \(H1:DATA:1, H1:CBC_CAT1:1\): write the segments of one flag into",
     ),
+    "row of LIGO_LW that is cut short": (
+        file(
+            "veto.xml",
+            '<LIGO_LW><Table Name="segment:table">\n<Column Name="start_time" Type="int_4s"/>\n<Column Name="end_time" '
+            'Type="int_4s"/>\n<Stream Name="segment:table" Type="Local" Delimiter=",">\n1,2,\n3\n</Stream></Table>'
+            "</LIGO_LW>",
+            vetoes("veto_segments = H1:veto.xml"),
+        ),
+        CHECK,
+        r"veto\.xml, line 6: a row has not all of its 2 values: fetch the file again$",
+    ),
     "segments with paddings": (
         file("veto.csv", "start,stop,end_pad\n1262304100,1262304101,8\n", vetoes("veto_segments = H1:veto.csv")),
         CHECK,
