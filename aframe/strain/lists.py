@@ -26,7 +26,7 @@ INTERVAL = re.compile(r"[\[(]+([^\[\]()]+)[\])]+,?")
 
 DAY_AND_TIME = re.compile(
     r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d[^\s,;\"]*)"
-    r"(?: +([+-]\d\d(?::?\d\d)?|(?i:UTC|GMT|Z)[+-]?[\d:]*|\(?[A-Z]{1,5}\)?|[A-Z][a-z]+/\w+)(?=[\s,;\"]|$))?"
+    r"(?:(?<=\d) +([+-]\d\d(?::?\d\d)?|(?i:UTC|GMT|Z)[+-]?[\d:]*|\(?[A-Z]{1,5}\)?|[A-Z][a-z]+/\w+)(?=[\s,;\"]|$))?"
 )
 """A time of day, with blanks in it or not. Its groups are the day, the time and what may be a time zone behind it."""
 

@@ -34,6 +34,7 @@ FORMS = {
     "1262304100.5,GW1,1262304100,400000000\n1262304200.25,GW2,1262304200,100000000\n",
     "comments": "% GPS s\n! of O3\n// by hand\n1262304100.5 GW1 // loud\n1262304200.25 GW2 % faint\n",
     "UTC with blanks": "GW1 2020-01-06 00:01:22.5\nGW2 2020-01-06 00:03:02.250 UTC\n",
+    "UTC with Z before a name": "2020-01-06T00:01:22.5Z GW1\n2020-01-06 00:03:02.25Z BNS\n",
     "UTC with Z": "name gps\nGW1 2020-01-06T00:01:22.5Z\nGW2 2020-01-06 00:03:02.25Z\n",
     "offsets from UTC": "2020-01-05 16:01:22.5 -0800 GW1\n2020-01-06 01:03:02.25 +01:00 GW2\n",
     "offsets in a table": "name,gps\nGW1,2020-01-05 16:01:22.5 -0800\nGW2,2020-01-06T00:03:02.25 utc\n",
