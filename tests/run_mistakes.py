@@ -338,6 +338,16 @@ RUNS = {
         CHECK,
         r"own\.txt, line 2: '0 1\.262304e\+09': 1\.262304e\+09 is rounded to 1000 s: write all digits of the time$",
     ),
+    "time zone behind a known event": (
+        file("own.txt", "2020-01-06 00:01:22 PST\n", vetoes("known_events = own.txt\nknown_event_window = 4")),
+        CHECK,
+        r"own\.txt, line 1: .*'2020-01-06T00:01:22PST' ends in PST, which is not UTC: give the time in UTC, or an off",
+    ),
+    "half-widths of gates in milliseconds": (
+        file("gates.csv", "gps,half_width (ms),taper\n1262304100,25,25\n", vetoes("gates = H1:gates.csv")),
+        CHECK,
+        r"gates\.csv, line 1: .*: a column is in 'ms', and seconds are needed: convert it, and write \(s\) or no unit$",
+    ),
     "flags of several detectors": (
         file(
             "good.json",
@@ -346,6 +356,40 @@ RUNS = {
         ),
         CHECK,
         r"good\.json has several flags of H1 \(H1_DATA, H1_CBC_CAT1, L1_DATA\): write the segments of one flag into",
+    ),
+    "flags of a table": (
+        file(
+            "good.csv",
+            "ifo,name,version,start_time,end_time\nH1,DATA,1,1262304000,1262304768\nH1,CBC_CAT1,1,1262304000,1262304768\n",
+            vetoes("good_segments = H1:good.csv"),
+        ),
+        CHECK,
+        r"good\.csv has several flags of H1 \(H1:DATA:1, H1:CBC_CAT1:1\): write the segments of one flag into",
+    ),
+    "row of LIGO_LW that is cut short": (
+        file(
+            "veto.xml",
+            '<LIGO_LW><Table Name="segment:table">\n<Column Name="start_time" Type="int_4s"/>\n<Column Name="end_time" '
+            'Type="int_4s"/>\n<Stream Name="segment:table" Type="Local" Delimiter=",">\n1,2,\n3\n</Stream></Table>'
+            "</LIGO_LW>",
+            vetoes("veto_segments = H1:veto.xml"),
+        ),
+        CHECK,
+        r"veto\.xml, line 6: a row has not all of its 2 values: fetch the file again$",
+    ),
+    "segments with paddings": (
+        file("veto.csv", "start,stop,end_pad\n1262304100,1262304101,8\n", vetoes("veto_segments = H1:veto.csv")),
+        CHECK,
+        r"veto\.csv, line 2: .* has a padding: add it to start and stop, and leave its column out$",
+    ),
+    "catalogue in UNIX time": (
+        file(
+            "own.csv",
+            "name,gps\nGW1,1578268882\n",
+            cfg(r"^\[luigi_sens", "[luigi_candidates]\ncatalogue = own.csv\n\n[luigi_sens"),
+        ),
+        CHECK,
+        r":\d+: catalogue = own\.csv has the time 1578268882, in the year 2030: it seems to be in UNIX time, and GPS",
     ),
     "gates that are missing": (
         cfg(r"^\[luigi_sensitivity\]", "[luigi_vetoes]\ngates = H1:gates.txt\n\n[luigi_sensitivity]"),

@@ -10,7 +10,7 @@ from aframe.errors import DataError
 from aframe.events.vetoes import Veto, union
 from aframe.settings.sections import Config
 from aframe.strain import flags, quality
-from aframe.strain.lists import Row
+from aframe.strain.rows import Row
 from aframe.strain.segments import Segment, coalesce, outside
 from aframe.strain.times import check_listed
 from aframe.types import Array

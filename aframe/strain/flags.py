@@ -22,6 +22,19 @@ EMPTY_LAST_VALUE = re.compile(rb",(\s*</Stream>)")
 NOTHING = re.compile(rb'(?<=[,\s])""(?=[,\s<])|(?<=<LIGO_LW)\s+[Vv]ersion="[^"]*"')
 """Empty values in quotes, and a version of the document. igwn_ligolw refuses both."""
 
+TABLE = re.compile(
+    rb'<Table\b[^>]*\bName="[^"]*?(?:veto_definer|segment_definer|segment)(?::table)?"[^>]*>((?:(?!</Table>).)*?)'
+    rb"<Stream\b([^>]*[^/])>(.*?)</Stream>",
+    re.DOTALL,
+)
+"""A table that is read here. Its groups are its columns, the attributes of its rows, and its rows."""
+
+QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
+"""A value in quotes."""
+
+DELIMITER = re.compile(rb'\bDelimiter="([^"])"')
+"""Character between the values of a table, as its group."""
+
 XML_SUFFIXES = (".xml", ".xml.gz")
 """Suffixes of LIGO_LW documents."""
 
@@ -220,8 +233,10 @@ def _document(path: str) -> Any:
     from igwn_ligolw.ligolw import ElementError
     from igwn_ligolw.utils import load_fileobj
 
+    content = storage.read_bytes(path)
+    _check_rows(path, content)
     try:
-        whole = EMPTY_LAST_VALUE.sub(rb",,\1", NOTHING.sub(b"", storage.read_bytes(path)))
+        whole = EMPTY_LAST_VALUE.sub(rb",,\1", NOTHING.sub(b"", content))
         return load_fileobj(io.BytesIO(whole), contenthandler=default_content_handler())
     except SAXParseException as error:
         reason = f", line {error.getLineNumber()}: {error.getMessage()}"
@@ -229,6 +244,33 @@ def _document(path: str) -> Any:
         text = " ".join(str(error).split())
         reason = f", {text}" if text.startswith("line ") else f": {text}"
     raise DataError(f"{path}{reason}: this is no complete LIGO_LW document; fetch it again")
+
+
+def _check_rows(path: str, content: bytes) -> None:
+    """Refuse a table with a row that lacks values. igwn_ligolw drops the last such row, and shifts others.
+
+    A row ends where a line does.
+
+    Raises:
+        DataError: With the line of the row.
+    """
+    for table in TABLE.finditer(content):
+        size, match = table[1].count(b"<Column"), DELIMITER.search(table[2])
+        delimiter = match[1] if match else b","
+        rows = QUOTED.sub(lambda value: b"x" * len(value[0]), table[3]).rstrip()
+        has_empty_last = rows.endswith(delimiter) and (rows.count(delimiter) + 1) % size == 0
+        rows += delimiter if rows and (has_empty_last or not rows.endswith(delimiter)) else b""
+        end, values, begin = table.start(3), 0, 0
+        for line in rows.splitlines(keepends=True):
+            begin, end = begin if values else end, end + len(line)
+            values += line.count(delimiter)
+            if values % size == 0:
+                values = 0
+            elif values > size:
+                break
+        if values:
+            number = content.count(b"\n", 0, begin) + 1
+            raise DataError(f"{path}, line {number}: a row has not all of its {size} values: fetch the file again")
 
 
 def _rows(document: Any, table: str, columns: Sequence[str], path: str) -> list[dict[str, Any]]:

@@ -7,16 +7,16 @@ timelines, or tables of events.
 
 import csv
 import json
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from aframe import storage
-from aframe.errors import ConfigurationError, DataError
+from aframe.errors import DataError
 from aframe.strain.channels import detector
-from aframe.strain.times import gps_of, is_plausible, unit_of
+from aframe.strain.rows import INDEX, Row, number
+from aframe.strain.times import is_plausible
 
 COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""")
 """A line with a comment. Its group is what comes before."""
@@ -24,23 +24,26 @@ COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""
 INTERVAL = re.compile(r"[\[(]+([^\[\]()]+)[\])]+,?")
 """An interval as [a, b). Its group is what the brackets enclose."""
 
-DAY_AND_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d\S*?)(?: *(?:Z|UTC|GMT))?(?=[\s,;\"]|$)")
-"""A time in UTC, with blanks in it or not."""
+DAY_AND_TIME = re.compile(
+    r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d[^\s,;\"]*)"
+    r"(?:(?<=\d) +([+-]\d\d(?::?\d\d)?|(?i:UTC|GMT|Z)[+-]?[\d:]*|\(?[A-Z]{1,5}\)?|[A-Z][a-z]+/\w+)(?=[\s,;\"]|$))?"
+)
+"""A time of day, with blanks in it or not. Its groups are the day, the time and what may be a time zone behind it."""
 
-ROUNDED = re.compile(r"\d+(?:\.(\d*))?e\+?(\d+)", re.IGNORECASE)
-"""A number with an exponent. Its groups are decimals and exponent."""
+NANOSECONDS = re.compile(r"(.*?)(?:ns|nanosec|nanoseconds?|nsec)")
+"""Name of a column with the nanoseconds of another one, in small letters alone. Its group is the other's name."""
 
-INDEX = re.compile(r"\d{1,6}")
-"""Number of a row."""
+UNIT = re.compile(r"[(\[](.*)[)\]]")
+"""Unit in the name of a column. Its group is the unit."""
+
+WORDS_OF_SECONDS = {"s", "sec", "secs", "second", "seconds", "gps", "utc", "gmt", "time", "in"}
+"""Words of which the unit of a column of times or durations may consist."""
 
 TIMELINES = ("segments", "active")
 """Keys of a flag's segments in the JSON of GWOSC and of DQSegDB."""
 
 DELIMITERS = (";", "\t", ",")
 """Characters between values, in the order in which they are looked for. Without any of them, blanks."""
-
-UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
-"""A day and a time of day. A day alone may be a part of a time."""
 
 TIME_COLUMNS = (
     "gps", "gpstime", "gpstimes", "gpss", "time", "timegps", "geocenttime", "tc", "tgps", "eventtime", "triggertime",
@@ -57,53 +60,14 @@ STOP_COLUMNS = ("stop", "end", "gpsstop", "gpsend", "stopgps", "endgps", "stopti
 DURATION_COLUMNS = ("duration", "dur", "length", "dt", "seconds")
 """Names of the columns of a segment's ends and its duration, likewise."""
 
-FLAG_COLUMNS = ("flag", "flagname", "ifo", "detector", "observatory")
-"""Names of a column with the flag or the detector of a segment, likewise."""
+DETECTOR_COLUMNS = ("ifo", "ifos", "detector", "detectors", "observatory", "instrument", "instruments")
+FLAG_COLUMNS = ("flag", "flagname", "name")
+VERSION_COLUMNS = ("version", "flagversion")
+"""Names of the columns of a segment's detector, and of its flag's name and version, likewise."""
 
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a list.
-
-    Attributes:
-        place: File and line, for error messages.
-        values: Texts.
-    """
-
-    place: str
-    values: tuple[str, ...]
-
-    def __str__(self) -> str:
-        units = ((value, unit_of(number(value) or 0.0)) for value in self.values)
-        guess = next((f" ({value} seems to be in {unit})" for value, unit in units if unit), "")
-        return f"{self.place}: {' '.join(self.values)[:60]!r}{guess}"
-
-    def text(self, column: int | None) -> str:
-        """Value in a column. Empty without one."""
-        return self.values[column] if column is not None and column < len(self.values) else ""
-
-    def time(self, column: int) -> float | None:
-        """Time in a column: GPS s, or UTC as 2019-04-29T13:29:25. None without one.
-
-        Raises:
-            DataError: If the time is rounded, as in tables that pandas prints.
-        """
-        text = self.text(column)
-        digits = ROUNDED.fullmatch(text)
-        lost = int(digits[2]) - len(digits[1] or "") if digits else 0
-        if lost > 0 and is_plausible(float(text)):
-            raise DataError(f"{self}: {text} is rounded to {10**lost} s: write all digits of the time")
-        if UTC_TIME.fullmatch(text):
-            try:
-                return gps_of(text)
-            except ConfigurationError:
-                return None
-        return number(text)
-
-    def without_index(self) -> "Row":
-        """The row without a whole number before a GPS time, as pandas numbers rows."""
-        has_index = INDEX.fullmatch(self.values[0]) and is_plausible(self.time(1) or 0.0)
-        return Row(self.place, self.values[1:]) if has_index else self
+ACTIVE_COLUMNS = ("active", "isactive")
+ACTIVITY = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
+"""Names of a column that says whether a row counts, and its values."""
 
 
 @dataclass(frozen=True)
@@ -120,34 +84,62 @@ class Listing:
     header: Row | None
     rows: list[Row]
 
+    @property
+    def titles(self) -> list[str]:
+        """Names of the columns without units, in small letters alone."""
+        return _titles(self.header) if self.header else []
+
     def column(self, names: Sequence[str]) -> int | None:
         """Number of the column with the first of some names that there is, in small letters alone."""
-        written = (
-            [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in self.header.values] if self.header else []
-        )
-        return next((written.index(name) for name in names if name in written), None)
+        titles = self.titles
+        return next((titles.index(name) for name in names if name in titles), None)
 
-    def rows_of(self, ifo: str | None) -> list[Row]:
-        """Rows of the only flag, or of the only one of a detector. All rows without a column of flags.
+    def seconds(self, names: Sequence[str]) -> int | None:
+        """Number of a column of times or durations, as of ``column``.
 
         Raises:
-            DataError: With the names of the flags, if there is no such flag or there are several.
+            DataError: If the column's name has a unit other than seconds.
         """
-        column = self.column(FLAG_COLUMNS)
-        names = [row.text(column) for row in self.rows]
-        flags = [
-            (name, [r for r, n in zip(self.rows, names, strict=True) if n == name]) for name in dict.fromkeys(names)
-        ]
-        return _only(self.path, flags, ifo) if flags else []
+        column = self.column(names)
+        unit = UNIT.search(self.header.values[column]) if self.header and column is not None else None
+        if unit and not set(re.findall(r"\w+", unit[1].lower()) or [""]) <= WORDS_OF_SECONDS:
+            raise DataError(
+                f"{self.header}: a column is in {unit[1]!r}, and seconds are needed: convert it, and "
+                "write (s) or no unit"
+            )
+        return column
+
+    def rows_of(self, ifo: str | None, *, has_flags: bool = True) -> list[Row]:
+        """Active rows of the only flag, or of the only one of a detector. All active rows if none names either.
+
+        Args:
+            ifo: Detector; None for any.
+            has_flags: Whether rows of a detector belong to flags, which are not united. Gates do not.
+
+        Raises:
+            DataError: With the names of the flags, if there is no such flag or there are several. With file and line,
+                if a row is neither active nor inactive.
+        """
+        parts = (DETECTOR_COLUMNS, FLAG_COLUMNS, VERSION_COLUMNS)
+        columns = [column for names in parts if (column := self.column(names)) is not None]
+        flags: dict[str, list[Row]] = {}
+        for row in self.rows:
+            name = ":".join(filter(None, map(row.text, columns)))
+            flags.setdefault(name if has_flags else detector(name) or "", []).append(row)
+        rows = _only(self.path, list(flags.items()), ifo) if flags else []
+        active = self.column(ACTIVE_COLUMNS)
+        return rows if active is None else [row for row in rows if _is_active(row, active)]
 
 
-def number(text: str) -> float | None:
-    """Parse a finite number. None for other texts."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _is_active(row: Row, column: int) -> bool:
+    activity = ACTIVITY.get(row.text(column).lower())
+    if activity is None:
+        raise DataError(f"{row} has {row.text(column)!r} in the column of activity: write 1 or 0")
+    return activity
+
+
+def _titles(header: Row) -> list[str]:
+    return [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in header.values]
 
 
 def read_listing(path: str, ifo: str | None = None) -> Listing:
@@ -176,10 +168,10 @@ def read_listing(path: str, ifo: str | None = None) -> Listing:
 
 
 def _plain(line: str) -> str:
-    """A line without comment, and without the brackets of an interval. Times in UTC have no blanks."""
+    """A line without comment, and without the brackets of an interval. Times of day have no blanks."""
     bare = COMMENT.sub(r"\1", line).strip(" \r")
     interval = INTERVAL.fullmatch(bare)
-    return DAY_AND_TIME.sub(r"\1T\2", interval[1].replace("...", ",") if interval else bare)
+    return DAY_AND_TIME.sub(r"\1T\2\3", interval[1].replace("...", ",") if interval else bare)
 
 
 def read_events(path: str) -> list[tuple[str, float]]:
@@ -201,19 +193,18 @@ def read_events(path: str) -> list[tuple[str, float]]:
     first = listing.header or next(iter(listing.rows), None)
     if first is None:
         return []
-    column, name = listing.column(TIME_COLUMNS), listing.column(NAME_COLUMNS)
+    column, name = listing.seconds(TIME_COLUMNS), listing.column(NAME_COLUMNS)
     if listing.header is None:
         column, name = _time_column(first)
     if column is None:
         are_several = listing.header is None and sum(number(value) is not None for value in first.values) > 1
         _refuse(first, "does not say which number is the GPS time" if are_several else "has no GPS time")
-    nanoseconds = listing.column([f"{title}ns" for title in TIME_COLUMNS])
     events = []
     for row in listing.rows:
-        time, rest = row.time(column), 0.0 if nanoseconds is None else row.time(nanoseconds)
-        if time is None or rest is None:
+        time = row.time(column)
+        if time is None:
             _refuse(row, "has no GPS time")
-        events.append((row.text(name), time + 1e-9 * rest))
+        events.append((row.text(name), time))
     return events
 
 
@@ -282,7 +273,25 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False) -> Listin
     index, others = (rows[0].values[0], rows[1:]) if named else ("", rows)
     if is_printed and others and all(len(row.values) == size and (named or _is_index(row.values[0])) for row in others):
         header, rows = Row(header.place, (index, *header.values)), others
-    return Listing(path, header, rows)
+    nanoseconds = _nanoseconds(header)
+    return Listing(path, header, [replace(row, nanoseconds=nanoseconds) for row in rows])
+
+
+def _nanoseconds(header: Row) -> dict[int, int]:
+    """Columns of nanoseconds, by the column that they continue: ``gps_ns`` continues ``gps`` alone.
+
+    Raises:
+        DataError: If the column that they continue is missing.
+    """
+    titles = _titles(header)
+    continued = {column: match[1] for column, title in enumerate(titles) if (match := NANOSECONDS.fullmatch(title))}
+    for column, title in continued.items():
+        if title not in titles and title in ("", *TIME_COLUMNS, *START_COLUMNS, *STOP_COLUMNS):
+            raise DataError(
+                f"{header}: {header.values[column]!r} continues no column: name it as the column of its seconds, with "
+                "_ns behind, or leave it out"
+            )
+    return {titles.index(title): column for column, title in continued.items() if title in titles}
 
 
 def _is_index(text: str) -> bool:

@@ -48,11 +48,15 @@ def read_gates(path: str, ifo: str | None = None) -> list[Segment]:
     listing = read_listing(path)
     columns: list[int | None] = [0, 1, 2]
     if listing.header is not None:
-        columns = [listing.column(names) for names in (CENTRE_COLUMNS, HALF_WIDTH_COLUMNS, TAPER_COLUMNS)]
+        columns = [listing.seconds(names) for names in (CENTRE_COLUMNS, HALF_WIDTH_COLUMNS, TAPER_COLUMNS)]
         if None in columns:
             raise DataError(f"{listing.header} has no columns centre, half_width and taper: {EXPECTED_GATE}")
     gates = []
-    rows = [row.without_index() for row in listing.rows] if listing.header is None else listing.rows_of(ifo)
+    rows = (
+        [row.without_index() for row in listing.rows]
+        if listing.header is None
+        else listing.rows_of(ifo, has_flags=False)
+    )
     for row in rows:
         values = [None if column is None else row.time(column) for column in columns]
         numbers = [value for value in values if value is not None]

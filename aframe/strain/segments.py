@@ -15,8 +15,9 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.channels import Recording
-from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, Row, read_listing
+from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, read_listing
 from aframe.strain.resample import EDGE_DURATION
+from aframe.strain.rows import Row, number
 from aframe.strain.source import StrainSource
 from aframe.strain.times import format_gps
 
@@ -122,18 +123,21 @@ def read_segments(path: str, ifo: str | None = None) -> list[Segment]:
         ifo: Detector of the flag, if the list names flags; None for any.
 
     Raises:
-        DataError: Naming the file and line of a row that is malformed.
+        DataError: Naming the file and line of a row that is malformed or padded.
         StorageError: If there is no such file.
     """
     listing = read_listing(path, ifo)
     columns: dict[str, int] = {}
     if listing.header is not None:
         names = {"start": START_COLUMNS, "stop": STOP_COLUMNS, "duration": DURATION_COLUMNS}
-        places = {name: listing.column(titles) for name, titles in names.items()}
+        places = {name: listing.seconds(titles) for name, titles in names.items()}
         columns = {name: place for name, place in places.items() if place is not None}
         if "start" not in columns or len(columns) == 1:
             raise DataError(f"{listing.header} has no columns start and stop: {EXPECTED}")
     rows = listing.rows_of(ifo) if columns else [row.without_index() for row in listing.rows]
+    for row, column in itertools.product(rows, [k for k, title in enumerate(listing.titles) if "pad" in title]):
+        if number(row.text(column) or "0") != 0:
+            raise DataError(f"{row} has a padding: add it to start and stop, and leave its column out")
     segments = [_parse_row(row, columns) for row in rows]
     return sorted(segment for segment in segments if segment is not None)
 
@@ -186,9 +190,9 @@ def write_segments(path: str, segments: Iterable[Segment], made_with: storage.Pa
         made_with: Parameters that made the list.
     """
     lines = ["# seg start stop duration"]
-    for number, segment in enumerate(segments):
+    for index, segment in enumerate(segments):
         times = (segment.start, segment.stop, segment.duration)
-        lines.append(f"{number} {' '.join(format_gps(t) for t in times)}")
+        lines.append(f"{index} {' '.join(format_gps(t) for t in times)}")
     if made_with is not None:
         storage.sign(path, made_with)
     storage.write_text(path, "\n".join(lines) + "\n")

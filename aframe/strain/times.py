@@ -8,6 +8,12 @@ from aframe.errors import ConfigurationError, DataError
 EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 """GPS second 0."""
 
+UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
+"""A day and a time of day. A day alone may be a part of a time."""
+
+NAMED_ZONE = re.compile(r"(?<=\d)\s*(\(?(?!T\d)[A-Za-z][\w+:/-]*\)?)$")
+"""A word behind a time, such as PST. Its group is the word."""
+
 FIRST_YEAR = 2000
 """First year of which there are data."""
 
@@ -16,7 +22,9 @@ SECONDS_PER_CALENDAR_YEAR = 31556952.0
 
 SECONDS_PER_DAY = 86400.0
 
-PARTS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+NANOSECONDS_PER_SECOND = 1e9
+
+PARTS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": NANOSECONDS_PER_SECOND}
 """Units of time, and how many are in a second."""
 
 EPOCHS = {"Julian days": 2444244.5, "modified Julian days": 44244.0}
@@ -27,7 +35,7 @@ def gps_of(time: str) -> float:
     """Parse a time as GPS seconds.
 
     Args:
-        time: GPS seconds, or UTC in ISO 8601.
+        time: GPS seconds, or UTC in ISO 8601, or another zone's time with its offset, as -0800.
 
     Raises:
         ConfigurationError: If the text is neither.
@@ -37,9 +45,15 @@ def gps_of(time: str) -> float:
     """
     if re.fullmatch(r"\d+(\.\d*)?", time.strip()):
         return float(time)
+    text = re.sub(r"\s+(?=[+-][\d:]+$)|\s*(UTC|GMT|Z)$", "", time.strip(), flags=re.IGNORECASE)
     try:
-        moment = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "", time.strip()))
+        moment = datetime.fromisoformat(text)
     except ValueError:
+        zone = NAMED_ZONE.search(text)
+        if zone and UTC_TIME.fullmatch(text):
+            raise ConfigurationError(
+                f"{time!r} ends in {zone[1]}, which is not UTC: give the time in UTC, or an offset in hours, as -08:00"
+            ) from None
         raise ConfigurationError(
             f"{time!r} is no time: give GPS seconds, as 1240579783, or UTC, as 2019-04-29 or 2019-04-29T13:29:25"
         ) from None

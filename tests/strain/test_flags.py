@@ -187,6 +187,24 @@ def test_other_files_are_refused(tmp_path: Path, data_directory: Path) -> None:
         read_definer(str(cut))
 
 
+def test_rows_that_lack_values_are_refused_by_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "flags.xml"
+    write_flags(path, {THUNDER: [(10, 20), (30, 40), (50, 60)]})
+    text = path.read_text()
+    lines = text.splitlines()
+    for value in ("10", "30", "50"):
+        number = next(k for k, line in enumerate(lines, 1) if f",{value}," in line)
+        path.write_text(text.replace(f"{value},", "", 1))
+        with pytest.raises(DataError, match=rf"flags\.xml, line {number}: a row has not all of its 6 values: fetch"):
+            read_flags(str(path))
+    path.write_text(text.replace("50,0,60,0", "50,0,60"))
+    with pytest.raises(DataError, match=rf"flags\.xml, line {number}: a row has not all of its 6 values: fetch"):
+        read_flags(str(path))
+    for whole in ("50,0,60,", "50,0,60,0,", "50,\n0,60,0"):
+        path.write_text(text.replace("50,0,60,0", whole))
+        assert read_flags(str(path)) == {THUNDER: [span(10, 20), span(30, 40), span(50, 60)]}
+
+
 def test_segments_without_their_flag_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "flags.xml"
     write_flags(path, {THUNDER: [(10, 20)]})

@@ -30,9 +30,15 @@ FORMS = {
     "a printed table with a named index": "             gps snr\nname\nGW1  1262304100.5  24\nGW2  1262304200.25  8\n",
     "a table with pandas' index": "Unnamed: 0,name,gps\n0,GW1,1262304100.5\n1,GW2,1262304200.25\n",
     "seconds and nanoseconds": "gps_time,gps_time_ns,name\n1262304100,500000000,GW1\n1262304200,250000000,GW2\n",
+    "nanoseconds of another column": "event_time,name,peak_time,peak_time_ns\n"
+    "1262304100.5,GW1,1262304100,400000000\n1262304200.25,GW2,1262304200,100000000\n",
     "comments": "% GPS s\n! of O3\n// by hand\n1262304100.5 GW1 // loud\n1262304200.25 GW2 % faint\n",
     "UTC with blanks": "GW1 2020-01-06 00:01:22.5\nGW2 2020-01-06 00:03:02.250 UTC\n",
+    "UTC with Z before a name": "2020-01-06T00:01:22.5Z GW1\n2020-01-06 00:03:02.25Z BNS\n",
     "UTC with Z": "name gps\nGW1 2020-01-06T00:01:22.5Z\nGW2 2020-01-06 00:03:02.25Z\n",
+    "offsets from UTC": "2020-01-05 16:01:22.5 -0800 GW1\n2020-01-06 01:03:02.25 +01:00 GW2\n",
+    "offsets in a table": "name,gps\nGW1,2020-01-05 16:01:22.5 -0800\nGW2,2020-01-06T00:03:02.25 utc\n",
+    "offsets in JSON": '[{"name": "GW1", "gps": "2020-01-05 16:01:22.5 -0800"}, {"gps": "2020-01-06 00:03:02.25 UTC"}]',
     "rows of JSON": '{"results": [{"name": "GW1", "gps": 1262304100.5}, {"name": "GW2", "gps": 1262304200.25}]}',
 }
 
@@ -105,6 +111,12 @@ def test_other_texts_are_refused(text: str, reason: str, tmp_path: Path) -> None
             "1126259462400 24.1\n",
             r"line 1: .* \(1126259462400 seems to be in milliseconds\) does not say which number is",
         ),
+        ("time (PST),name\n1262304100.4,GW1\n", "line 1: .*: a column is in 'PST', and seconds are needed: convert"),
+        ("gps,gps_ns\n1262304100.4,400000000\n", "line 2: .*: 400000000 ns do not continue 1262304100.4 s: give whole"),
+        ("gps,gps_ns\n1262304100,1262304100400000000\n", "line 2: .*: 1262304100400000000 ns do not continue 12623"),
+        ("gps,gps_ns\n1262304100,\n", "line 2: .* has no GPS time"),
+        ("event_time,peak_time_ns\n1262304100,400000000\n", "line 1: .*: 'peak_time_ns' continues no column: name it"),
+        ("name,gps,ns\nGW1,1262304100,400000000\n", "line 1: .*: 'ns' continues no column: name it as the column of"),
         ('<?xml version="1.0"?><LIGO_LW/>', "is XML or a page of the web: give a list in text, CSV or JSON"),
     ],
 )
@@ -136,6 +148,16 @@ def test_of_several_flags_that_of_the_detector_is_read(text: str, tmp_path: Path
         read_listing(str(path))
     with pytest.raises(DataError, match=r"flags\.json has no flag of V1 \(H1.DATA, L1.DATA\): write"):
         read_listing(str(path), "V1")
+
+
+@pytest.mark.parametrize("zone", ["PST", "CET", "(JST)", "Europe/Rome", "UTC-8", "PM"])
+def test_names_of_time_zones_are_refused(zone: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    time = f"2020-01-06 00:01:22 {zone}"
+    for text in (f"{time}\n", f"GW1 {time}\n", f"{time} GW1\n", f"name,gps\nGW1,{time}\n", f'[{{"gps": "{time}"}}]'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf" ends in {re.escape(zone)}, which is not UTC: give the time in UTC, or"):
+            read_events(str(path))
 
 
 def test_a_list_compressed_with_gzip(tmp_path: Path) -> None:

@@ -65,7 +65,10 @@ def test_gates_in_other_forms(tmp_path: Path) -> None:
     path = tmp_path / "gates.txt"
     for text in ("100,1,0.5\n", "# t\thw\tpad\n100\t1\t0.5\n", "time half_width taper\n100 1 0.5\n",
                  "taper;half-width;GPS\r\n0.5;1;100\r\n", "  time  half_width  taper\n0  100.0  1.0  0.5\n",
-                 ",time,half_width,taper\n0,100,1,0.5\n"):  # fmt: skip
+                 ",time,half_width,taper\n0,100,1,0.5\n",
+                 "gps,gps_ns,half_width,taper\n99,500000000,0.5,0.5\n100,500000000,0.5,0.5\n",
+                 "peak_time,peak_time_ns,half_width,taper\n99,750000000,1,0.25\n100,250000000,1,0.25\n",
+                 ):  # fmt: skip
         path.write_text(text)
         assert read_gates(str(path)) == [Segment(98.5, 101.5)]
     for text in ("1262304100 1262304101 0.25", "100.5 250 250", "100 30 0.5"):  # start, stop, padding; milliseconds
@@ -96,7 +99,16 @@ def test_a_list_of_another_detector_is_refused(tmp_path: Path) -> None:
     path.write_text("flag,start,stop\nH1_DATA,10,20\nH1_CBC_CAT1,15,30\n")
     with pytest.raises(DataError, match=r"DATA\.csv has several flags of H1 \(H1_DATA, H1_CBC_CAT1\): write"):
         read_list(str(path), "H1")
-    path.write_text("detector,time,half_width,taper\nH1,10,1,0.5\nL1,15,1,0.5\n")
+    path.write_text("ifo,name,version,start_time,end_time\nH1,DATA,1,10,20\nH1,CBC_CAT1,2,15,30\nL1,DATA,1,1,2\n")
+    assert read_list(str(path), "L1") == [Segment(1.0, 2.0)]
+    with pytest.raises(DataError, match=r"several flags of H1 \(H1:DATA:1, H1:CBC_CAT1:2, L1:DATA:1\): write"):
+        read_list(str(path), "H1")
+    path.write_text("ifo,name,version,start_time,end_time\nH1,DATA,1,10,20\nH1,DATA,2,15,30\n")
+    with pytest.raises(DataError, match=r"several flags of H1 \(H1:DATA:1, H1:DATA:2\): write"):
+        read_list(str(path), "H1")
+    path.write_text("name,start,stop\nH1:X,10,20\nL1:Y,15,30\n")
+    assert read_list(str(path), "H1") == [Segment(10.0, 20.0)]
+    path.write_text("detector,name,time,half_width,taper\nH1,loud,10,1,0.5\nL1,faint,15,1,0.5\nL1,loud,15,1,0.5\n")
     assert read_gates(str(path), "L1") == [Segment(13.5, 16.5)]
     path = tmp_path / "DATA.json"
     path.write_text('{"id": "L1_DATA", "start": 0, "end": 90, "segments": [[10, 20]]}')

@@ -113,6 +113,55 @@ def test_a_list_in_other_forms(tmp_path):
             segments.read_segments(str(path))
 
 
+@pytest.mark.parametrize("unit", ["min", "h", "ms", "samples", "1/s", ""])
+def test_columns_of_other_units_than_seconds_are_refused(unit, tmp_path):
+    path = tmp_path / "segments.csv"
+    for text in (f"start,duration [{unit}]\n10,10\n", f"start;stop ({unit})\n10;20\n"):
+        path.write_text(text)
+        with pytest.raises(
+            DataError, match=rf"line 1: .*: a column is in '{unit}', and seconds are needed: convert it"
+        ):
+            segments.read_segments(str(path))
+    path.write_text("start (GPS s),duration [seconds]\n10,10\n")
+    assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+
+
+def test_nanoseconds_of_segments(tmp_path):
+    path = tmp_path / "segments.csv"
+    for text in (
+        "start_time,start_time_ns,end_time,end_time_ns\n10,500000000,20,250000000\n",
+        "start_time,start_time_ns,duration\n10,500000000,9.75\n",
+        "end,start,start ns,duration,duration ns,end ns\n20,10,500000000,9,750000000,250000000\n",
+        '[{"start": 10, "start_ns": 500000000, "end": 20, "end_ns": 250000000}]',
+    ):
+        path.write_text(text)
+        assert segments.read_segments(str(path)) == [Segment(10.5, 20.25)]
+    path.write_text("start_time,start_ns,end_time\n10,500000000,20\n")
+    with pytest.raises(
+        DataError, match=r"line 1: .*: 'start_ns' continues no column: name it as the column of its sec"
+    ):
+        segments.read_segments(str(path))
+
+
+def test_rows_that_are_not_active_are_left_out(tmp_path):
+    path = tmp_path / "segments.csv"
+    for no, yes in (("0", "1"), ("False", "True"), ("no", "yes")):
+        path.write_text(f"start,stop,active\n10,20,{yes}\n30,40,{no}\n")
+        assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+    path.write_text("start,stop,active\n10,20,1\n30,40,\n")
+    with pytest.raises(DataError, match=r"line 3: '30 40 ?' has '' in the column of activity: write 1 or 0"):
+        segments.read_segments(str(path))
+
+
+def test_paddings_are_refused(tmp_path):
+    path = tmp_path / "segments.csv"
+    path.write_text("start,stop,start_pad,end_pad\n10,20,0,\n30,40,0,8\n")
+    with pytest.raises(DataError, match="line 3: '30 40 0 8' has a padding: add it to start and stop, and leave its"):
+        segments.read_segments(str(path))
+    path.write_text("start,stop,start_pad,end_pad\n10,20,0,\n")
+    assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+
+
 def test_numbers_of_rows_before_times(tmp_path):
     path = tmp_path / "segments.txt"
     for text in (
@@ -124,6 +173,13 @@ def test_numbers_of_rows_before_times(tmp_path):
             Segment(1262304000.0, 1262304300.0),
             Segment(1262304310.5, 1262304768.0),
         ]
+
+
+def test_an_error_quotes_the_whole_row(tmp_path):
+    path = tmp_path / "segments.txt"
+    path.write_text("0 1262304000 300\n")
+    with pytest.raises(DataError, match="line 1: '0 1262304000 300' does not end after it starts"):
+        segments.read_segments(str(path))
 
 
 def test_a_duration_that_is_no_stop_is_named(tmp_path):

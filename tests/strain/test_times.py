@@ -1,5 +1,7 @@
 """Times of lists are those of the data."""
 
+import re
+
 import pytest
 
 from aframe.errors import ConfigurationError, DataError
@@ -12,6 +14,10 @@ def test_times_are_gps_or_utc() -> None:
     assert gps_of("1187008882.4") == 1187008882.4
     assert gps_of("2017-08-17T12:41:04") == gps_of("2017-08-17T14:41:04+02:00") == 1187008882
     assert gps_of("2017-08-17T12:41:04Z") == gps_of("2017-08-17 12:41:04 UTC") == 1187008882
+    assert gps_of("2017-08-17T04:41:04 -0800") == gps_of("2017-08-17 14:41:04 +02") == 1187008882
+    for zone in ("PST", " PST", " CEST", " Europe/Rome", " UTC+2", " PM", " (JST)"):
+        with pytest.raises(ConfigurationError, match=rf"ends in {re.escape(zone.strip())}, which is not UTC: give"):
+            gps_of(f"2017-08-17 12:41:04{zone}")
     assert gps_of(" 2017-08-17 ") == 1187008882 - 12 * 3600 - 41 * 60 - 4
     for word in ("yesterday", "-5", "2017-13-01", ""):
         with pytest.raises(ConfigurationError, match=r"is no time: give GPS seconds, as .*, or UTC"):
