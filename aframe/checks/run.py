@@ -249,7 +249,7 @@ def check_local_strain(run: Artifacts) -> None:
     """
     data = run.config.data
     if data.source == "local":
-        directory, channels = run.config.resolve(data.frames or ""), parse_channels(data.channel or (), "channel")
+        directory, channels = run.config.resolve(data.frames or "."), parse_channels(data.channel or (), "channel")
         recordings = in_directory(directory, channels=channels, tell=_note)
         check_recordings(recordings, run.config.search.ifos, run.config.search.sample_rate, directory)
 

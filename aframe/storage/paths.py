@@ -45,9 +45,12 @@ def locate(text: str, directory: str = "") -> str:
         directory: Directory at which a relative path starts. By default this process's.
 
     Raises:
-        ConfigurationError: If the text cannot be in a file of a run: it is no UTF-8, or has a control character.
+        ConfigurationError: If the text is empty, or cannot be in a file of a run: it is no UTF-8, or has a control
+            character.
     """
     text = os.fspath(text)
+    if not text:
+        raise ConfigurationError("a path is empty: give one (the variable that it was to come from may not be set)")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ConfigurationError(f"{text!r} is not UTF-8, or has a control character: rename it")
     if LOCAL_URL.match(text):

@@ -36,7 +36,8 @@ def test_texts_of_a_user_become_paths(tmp_path: Path, monkeypatch: pytest.Monkey
     assert storage.locate("file:///data/O3%202", "/run") == storage.locate("file://localhost/data/O3 2") == "/data/O3 2"
     assert storage.locate(f"file://{tmp_path}/a%20b") == f"{tmp_path}/a%20b"
     assert storage.locate("s3://bucket/x", "/run") == "s3://bucket/x"
-    assert storage.locate("") == ""
+    with pytest.raises(ConfigurationError, match="a path is empty: give one"):
+        storage.locate("", "/run")
 
 
 @pytest.mark.parametrize("text", ["no utf-8 \udcff", "two\nlines", "a\tb"])
