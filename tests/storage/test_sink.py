@@ -30,12 +30,6 @@ def test_a_write_error_is_one_error_and_leaves_nothing(tmp_path, small_files, si
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_cannot_grow(tmp_path, small_files):
-    with pytest.raises(StorageError, match="File too large"), storage.create_hdf5(str(tmp_path / "x.hdf5")) as file:
-        file.create_dataset("scores", shape=(LARGEST,), dtype=float)
-        file["scores"][-1] = 1.0
-
-
 def test_a_file_is_read_as_it_was_written(tmp_path):
     with storage.create_hdf5(str(tmp_path / "x.hdf5"), {"a": 1}) as file:
         file.create_dataset("scores", data=np.arange(1000.0), chunks=(64,), compression="gzip")
