@@ -259,6 +259,11 @@ def _flaw(dataset: h5py.Dataset) -> str:
         return f"is of {dataset.dtype}{shape}: strain must be floating-point numbers, in one dimension"
     if not len(dataset):
         return "has no samples"
+    folder = os.path.dirname(os.path.realpath(dataset.file.filename))
+    sources = {each.file_name for each in dataset.virtual_sources()} if dataset.is_virtual else set()
+    for source in sorted(name for name in sources - {"."} if "%" not in name):  # with one, it is a pattern
+        if not any(os.path.exists(os.path.join(place, source)) for place in (folder, "")):
+            return f"is virtual, and its source {source} does not exist: put it there"
     filters = dataset.id.get_create_plist()
     codes = {code: name for code, _, _, name in map(filters.get_filter, range(filters.get_nfilters()))}
     missing = [code for code in codes if not h5py.h5z.filter_avail(code)]

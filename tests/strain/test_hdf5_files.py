@@ -67,6 +67,19 @@ def test_links_to_one_dataset_are_one_strain(tmp_path):
     assert [r[1] for r in listed(tmp_path / "links.h5")] == ["/H1", "/L1"]
 
 
+def test_a_virtual_dataset_without_its_source_names_it(tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        put(file, "raw")
+    layout = h5py.VirtualLayout(NOISE.shape, NOISE.dtype)
+    layout[:] = h5py.VirtualSource("data.h5", "raw", NOISE.shape)
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("H1", layout).attrs.update({"x0": START, "dx": 1 / RATE})
+    np.testing.assert_array_equal(read(inventory(str(tmp_path / "virtual.h5"))[0], 10, 20), NOISE[10:20])
+    (tmp_path / "data.h5").unlink()
+    with pytest.raises(DataError, match=r"'H1' is virtual, and its source data\.h5 does not exist: put it there"):
+        inventory(str(tmp_path / "virtual.h5"))
+
+
 def test_a_link_to_itself_is_left_out(tmp_path):
     with h5py.File(tmp_path / "links.h5", "w") as file:
         put(file, "H1")
