@@ -57,6 +57,16 @@ COMMANDS = {
         ("init", "{run}/new", "--set", "train.trainer.max_epoch=3"),
         r"train\.yaml has no key 'max_epoch' there \(did you mean 'max_epochs'\?\)",
     ),
+    "strain of a variable that is not set": (
+        nothing,
+        ("infer", "--model", "{run}/untrained.pt", "--strain", ""),
+        "a path is empty: give one ",
+    ),
+    "output of a variable that is not set": (
+        nothing,
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", ""),
+        "a path is empty: give one ",
+    ),
     "page of another kind": (
         nothing,
         ("plot", "{run}", "--time", "1262304000", "--output", "{run}/page.txt"),

@@ -27,6 +27,7 @@ from aframe.steps.targets import target_populations
 from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes, notes
 from aframe.steps.waveforms import signal_source
 from aframe.strain.channels import parse_channels
+from aframe.strain.copies import check_detectors_differ
 from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable, read_segments
 from aframe.strain.simulate import check_band, load_asd
@@ -249,9 +250,11 @@ def check_local_strain(run: Artifacts) -> None:
     """
     data = run.config.data
     if data.source == "local":
-        directory, channels = run.config.resolve(data.frames or ""), parse_channels(data.channel or (), "channel")
+        directory, channels = run.config.resolve(data.frames or "."), parse_channels(data.channel or (), "channel")
         recordings = in_directory(directory, channels=channels, tell=_note)
         check_recordings(recordings, run.config.search.ifos, run.config.search.sample_rate, directory)
+        ifos = run.config.search.ifos
+        check_detectors_differ({ifo: [each for each in recordings if each.ifo == ifo] for ifo in ifos})
 
 
 def _note(text: str) -> None:

@@ -18,9 +18,7 @@ SIGNS = {"fine": ("✔", 32), "wrong": ("✘", 31), "absent": ("–", 2)}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "directory", type=storage.locate, nargs="?", default="", help="directory of a run (default: none)"
-    )
+    parser.add_argument("directory", type=storage.locate, nargs="?", help="directory of a run (default: none)")
     parser.add_argument("--quick", action="store_true", help="measure nothing, tell no costs (default: both)")
     parser.epilog = (
         "✔ is fine, – is absent and not needed, ✘ is to be mended, as the line after it says. The exit code is 1 where "
@@ -41,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
                 costs, bytes_left = _costs(artifacts)
         except AframeError as error:
             costs = [f"the costs cannot be estimated: {error}"]
-    findings = check_up(artifacts, options.directory, bytes_left)
+    findings = check_up(artifacts, options.directory or "", bytes_left)
     for finding in findings:
         sign, colour = SIGNS[finding.state]
         sign = f"\033[{colour}m{sign}\033[0m" if sys.stdout.isatty() else sign

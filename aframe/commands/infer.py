@@ -68,7 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg",
         type=storage.locate,
-        default="",
         help="without --strain: the .cfg of the run to score (default: what LAW_CONFIG_FILE names)",
     )
     for name, default in (("integration", "1, or a stride of windows for matched filters"), ("cluster", 8)):
@@ -294,7 +293,7 @@ def _print_candidates(events: "EventTable", number: int) -> None:
         print("<: no background event is as loud, so that the rate is at most one per time of background")
 
 
-def _infer_run(configuration: str, device: str) -> None:
+def _infer_run(configuration: str | None, device: str) -> None:
     """Score all units of a run that are not done, and merge the events.
 
     Args:

@@ -13,13 +13,13 @@ from aframe.settings import env_file
 from aframe.settings.read import load_config
 
 
-def run_of(configuration: str, check: bool = True) -> Artifacts:
+def run_of(configuration: str | None, check: bool = True) -> Artifacts:
     """Load a run from a ``.cfg`` file and the environment.
 
     If the environment lacks a directory, the ``.env`` file beside the ``.cfg`` adds it.
 
     Args:
-        configuration: Path of the ``.cfg``; empty for LAW_CONFIG_FILE.
+        configuration: Path of the ``.cfg``; None or empty for LAW_CONFIG_FILE.
         check: Whether to refuse outputs that were made with other parameters.
 
     Raises:
@@ -27,9 +27,10 @@ def run_of(configuration: str, check: bool = True) -> Artifacts:
         MistakesError: If the ``.env`` file has mistakes.
         ParameterMismatchError: If an output was made with other parameters.
     """
-    path = configuration or storage.locate(os.environ.get("LAW_CONFIG_FILE", ""))
+    path = configuration or os.environ.get("LAW_CONFIG_FILE")
     if not path:
         raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
+    path = storage.locate(path)
     beside = Path(path).absolute().with_name(".env")
     if beside.is_file() and Directories.read()[1]:
         for name, value in env_file.read(str(beside)).items():
@@ -95,6 +96,4 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 
 def add_cfg(parser: argparse.ArgumentParser) -> None:
     """Declare ``--cfg``."""
-    parser.add_argument(
-        "--cfg", type=storage.locate, default="", help="the run's .cfg (default: what LAW_CONFIG_FILE names)"
-    )
+    parser.add_argument("--cfg", type=storage.locate, help="the run's .cfg (default: what LAW_CONFIG_FILE names)")

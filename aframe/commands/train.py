@@ -84,7 +84,6 @@ def submit(options: Sequence[str]) -> None:
         "directory",
         type=storage.locate,
         nargs="?",
-        default="",
         help="directory of the run (default: --cfg says which run)",
     )
     add_cfg(parser)

@@ -15,6 +15,7 @@ from aframe.inference.slides import Grid, Slide
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.strain.channels import Recording
 from aframe.strain.coincidence import Coincident, coincident
+from aframe.strain.copies import check_detectors_differ
 from aframe.strain.gaps import Gap, Report, described
 from aframe.strain.recordings import NO_CHANNELS, assemble, of_files
 from aframe.strain.resample import EDGE_DURATION
@@ -194,7 +195,7 @@ def recordings_of(
         tell: Called with a sentence about what is left out; None to say nothing.
 
     Raises:
-        DataError: If the files lack a detector of the model, or their strain is ambiguous.
+        DataError: If the files lack a detector of the model, their strain is ambiguous, or two detectors have the same.
         StorageError: If a file is missing or damaged.
     """
     recordings = of_files(paths, channels, tell)
@@ -207,7 +208,9 @@ def recordings_of(
     others = [ifo for ifo in recorded_ifos if ifo not in ifos]
     if others and tell is not None:
         tell(f"left out: strain of {', '.join(others)}, since the model searches {', '.join(ifos)}")
-    return {ifo: [recording for recording in recordings if recording.ifo == ifo] for ifo in ifos}
+    by_detector = {ifo: [recording for recording in recordings if recording.ifo == ifo] for ifo in ifos}
+    check_detectors_differ(by_detector)
+    return by_detector
 
 
 def strain_between(

@@ -50,7 +50,7 @@ class Directories:
         values = {}
         for name, variable in names.items():
             try:
-                value = storage.locate(environment.get(variable, ""))
+                value = storage.locate(environment[variable]) if environment.get(variable) else ""
             except ConfigurationError as error:
                 mistakes.append(f"{variable} = {error}")
                 continue

@@ -50,7 +50,7 @@ class Paths:
         texts = [text for value in values for text in (value if isinstance(value, tuple) else [value])]
         words = [part for text in texts if isinstance(text, str) for part in (text, text.partition(":")[2]) if part]
         inputs = [path for part in words if os.path.exists(path := self.config.resolve(part))]
-        frames = self.config.resolve(self.config.data.frames or "")
+        frames = self.config.resolve(self.config.data.frames or ".")
         if not storage.is_remote(frames):  # of a pattern, the directory that exists
             inputs.append(str(storage.existing_parent(Path(os.path.abspath(frames)))))
         outputs = [path for path in astuple(self.directories) if not storage.is_remote(path)]

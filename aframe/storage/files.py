@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from aframe.errors import StorageError
 from aframe.machine.processes import is_alive
 from aframe.storage.paths import filesystem_of, glob, is_remote
+from aframe.storage.sink import Sink
 
 if TYPE_CHECKING:
     from aframe.storage.s3 import ObjectStore
@@ -391,7 +392,7 @@ def create_hdf5(path: str, parameters: Parameters | None = None) -> Iterator[h5p
     Raises:
         StorageError: If the file cannot be written.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    with atomic(path) as temporary, Sink(temporary) as sink, h5py.File(sink, "w", track_order=False) as file:
         if parameters is not None:
             file.attrs[PARAMETERS_ATTRIBUTE] = json.dumps(parameters, sort_keys=True)
         yield file

@@ -3,6 +3,7 @@
 import glob as standard
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ SCHEMES = (*STORES, "memory")
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 """Beginning of a URL. All else is a local path, with colons too."""
+
+MACOS = "._"
+"""Beginning of the names of files in which macOS keeps what its own disks say of a file."""
 
 LOCAL_URL = re.compile(r"file://(localhost)?(?=/)")
 """Beginning of the URL of a local file."""
@@ -45,9 +49,12 @@ def locate(text: str, directory: str = "") -> str:
         directory: Directory at which a relative path starts. By default this process's.
 
     Raises:
-        ConfigurationError: If the text cannot be in a file of a run: it is no UTF-8, or has a control character.
+        ConfigurationError: If the text is empty, or cannot be in a file of a run: it is no UTF-8, or has a control
+            character.
     """
     text = os.fspath(text)
+    if not text:
+        raise ConfigurationError("a path is empty: give one (the variable that it was to come from may not be set)")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ConfigurationError(f"{text!r} is not UTF-8, or has a control character: rename it")
     if LOCAL_URL.match(text):
@@ -103,22 +110,49 @@ def has_suffix(path: str, suffixes: str | tuple[str, ...]) -> bool:
 def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
     """Sorted paths of the files with certain suffixes that a path names.
 
+    Of a directory or a pattern, what cannot be a file of these is left out with a warning: directories, pipes, devices,
+    links to nothing, and the ``._`` files of macOS.
+
     Args:
         place: File, directory or pattern such as ``data/*.hdf5``. A path that exists, or a part that does, is no
             pattern.
         suffixes: Suffixes of the files, such as ``.hdf5``, in small letters. Capitals in names do not matter.
+
+    Raises:
+        StorageError: If the path itself is a pipe, a device, or a link to nothing.
     """
     filesystem, inner = filesystem_of(place)
     if filesystem.isdir(inner):
         paths = glob(place, "*")
-    elif filesystem.exists(inner):
+    elif filesystem.exists(inner) or (not is_remote(place) and os.path.islink(inner)):
+        reason = "" if is_remote(place) else _why_no_file(inner)
+        if reason and not Path(inner).name.startswith(MACOS):
+            raise StorageError(f"{place} is {reason}: give a file or a directory")
         paths = [str(place)]
     elif is_remote(place):
         paths = [filesystem.unstrip_protocol(path) for path in filesystem.glob(inner)]
     else:
         parent = next(path for path in Path(inner).parents if path.exists())
         paths = glob(str(parent), *Path(inner).relative_to(parent).parts)
-    return sorted(path for path in paths if has_suffix(path, suffixes))
+    paths = sorted(path for path in paths if has_suffix(path, suffixes))
+    if is_remote(place) or paths == [str(place)]:
+        return paths
+    reasons = {path: _why_no_file(path) for path in paths}
+    for path, reason in reasons.items():
+        if reason:
+            print(f"note: {path} is left out: it is {reason}", file=sys.stderr)
+    return [path for path, reason in reasons.items() if not reason]
+
+
+def _why_no_file(path: str) -> str:
+    """What a local path is that is no file of data; empty for a file."""
+    if os.path.isdir(path):
+        return "a directory"
+    if not os.path.exists(path):
+        return f"a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else ""
+    if not os.path.isfile(path):
+        return "a pipe, a socket or a device"
+    return "a file of macOS with no data" if os.path.basename(path).startswith(MACOS) else ""
 
 
 def distinct(paths: Sequence[str]) -> list[str]:

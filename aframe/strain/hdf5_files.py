@@ -2,7 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +41,39 @@ LEAST_FINENESS = 1000.0
 LARGEST_ROUGH_START = 2.0**24
 """Largest time that single precision holds to a second, GPS s."""
 
-DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 """Errors of h5py at damaged bytes."""
+
+WALK = "from aframe.strain.hdf5_walk import main; main()"
+"""Program of the process that walks through files."""
+
+_walked: set[tuple[str, int]] = set()
+
+
+def check(paths: Iterable[str]) -> None:
+    """Check that the HDF5 library does not crash on the metadata of files. One other process walks through all.
+
+    A file is looked at once, until it changes. Remote files are not looked at.
+
+    Args:
+        paths: Local or remote paths.
+
+    Raises:
+        StorageError: If the library crashes on a file.
+    """
+    files = {path: os.stat(path).st_mtime_ns for path in paths if not storage.is_remote(path) and os.path.isfile(path)}
+    new = [path for path, stamp in files.items() if (path, stamp) not in _walked]
+    if not new:
+        return
+    child = subprocess.run(
+        [sys.executable, "-P", "-c", WALK], input=b"\0".join(map(os.fsencode, new)), capture_output=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    numbers = child.stdout.split()
+    if child.returncode < 0 and numbers:
+        crash = signal.Signals(-child.returncode).name
+        raise StorageError(f"{new[int(numbers[-1])]} is damaged (HDF5 crashes on it with {crash}): fetch it again")
+    _walked.update((path, files[path]) for path in new)
 
 
 def series_in(path: str, ifo: str | None) -> list[Series]:
@@ -225,6 +259,11 @@ def _flaw(dataset: h5py.Dataset) -> str:
         return f"is of {dataset.dtype}{shape}: strain must be floating-point numbers, in one dimension"
     if not len(dataset):
         return "has no samples"
+    folder = os.path.dirname(os.path.realpath(dataset.file.filename))
+    sources = {each.file_name for each in dataset.virtual_sources()} if dataset.is_virtual else set()
+    for source in sorted(name for name in sources - {"."} if "%" not in name):  # with one, it is a pattern
+        if not any(os.path.exists(os.path.join(place, source)) for place in (folder, "")):
+            return f"is virtual, and its source {source} does not exist: put it there"
     filters = dataset.id.get_create_plist()
     codes = {code: name for code, _, _, name in map(filters.get_filter, range(filters.get_nfilters()))}
     missing = [code for code in codes if not h5py.h5z.filter_avail(code)]

@@ -8,9 +8,8 @@ import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError
-from aframe.strain import recordings, segments
+from aframe.strain import hdf5_files, recordings, segments
 from aframe.strain.flags import is_document, read_flags
-from aframe.strain.hdf5_files import axis_flaw
 from aframe.strain.lists import TIME_COLUMNS, read_events, read_listing
 from aframe.strain.segments import Segment, coalesce, intersect, outside, read_segments
 from aframe.strain.times import format_gps
@@ -152,7 +151,7 @@ def read_bits(path: str) -> list[Bits]:
                 series: h5py.Dataset = file[mask]
                 labels = tuple(name.decode() for name in file[beside][:])
                 axis = series.attrs.get("Xstart"), series.attrs.get("Xspacing")
-                flaw = axis_flaw(*axis)
+                flaw = hdf5_files.axis_flaw(*axis)
                 if flaw:
                     raise DataError(f"{path}: {mask} {flaw}; fetch the file again")
                 start, spacing = map(float, axis)
@@ -185,7 +184,9 @@ def unset_in_files(
     Raises:
         DataError: If the files lack a bit, or do not cover ``needed``.
     """
-    bits = [part for path in storage.files_in(directory, (".hdf5", ".h5", ".hdf")) for part in read_bits(path)]
+    paths = storage.files_in(directory, (".hdf5", ".h5", ".hdf"))
+    hdf5_files.check(paths)
+    bits = [part for path in paths for part in read_bits(path)]
     result = {}
     for ifo in ifos:
         bits_of_ifo = [part for part in bits if part.ifo == ifo]

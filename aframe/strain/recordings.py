@@ -123,9 +123,10 @@ def _stamp(path: str) -> int:
 
 @functools.cache
 def _contents(stamped: tuple[tuple[str, int], ...], chosen: tuple[tuple[str, str], ...]) -> dict[str, Choice]:
-    """Strain in each file, and what is left out. One process reads all frame files."""
+    """Strain in each file, and what is left out. One process reads all frame files, another looks at all HDF5 files."""
     paths, channels = [path for path, _ in stamped], dict(chosen)
     frames = frame_files.series_in([path for path in paths if frame_files.is_frame_file(path)], channels)
+    hdf5_files.check(path for path in paths if path not in frames)
     return {
         path: choose(frames[path] if path in frames else hdf5_files.series_in(path, None), channels, typical)
         for path in paths
@@ -146,6 +147,7 @@ def inventory(path: str, ifo: str | None = None) -> list[Recording]:
     if frame_files.is_frame_file(path):
         series = frame_files.series_in([path], {})[path]
     else:
+        hdf5_files.check([path])
         series = hdf5_files.series_in(path, ifo)
     choice = choose(series, {}, typical)
     chosen = [recording for recording in choice.recordings if ifo in (None, recording.ifo)]
@@ -374,6 +376,7 @@ def read_strain(paths: Sequence[str], ifo: str | None, sample_rate: float) -> di
         DataError: If a layout is unknown, files overlap, or no finite strain of sufficient length remains.
         StorageError: If a file is missing or damaged.
     """
+    hdf5_files.check(path for path in paths if not frame_files.is_frame_file(path))
     recordings = [recording for path in paths for recording in inventory(path, ifo)]
     result: dict[str, list[Stretch]] = {}
     for name in dict.fromkeys(recording.ifo for recording in recordings):

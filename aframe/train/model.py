@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -20,6 +22,9 @@ NAME = "model.pt"
 
 FORMAT = 1
 """Version of the format of ``model.pt``."""
+
+REQUIRED = ("made_with", "preprocessing", "architecture", "weights")
+"""What each file has besides its format."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +95,42 @@ def load(path: str) -> Model:
             f"{path} has format {version}, this version of aframe reads format {FORMAT}: "
             f"use aframe {content.get('versions', {}).get('aframe', 'of its own version')}"
         )
-    _check_record(path, json.loads(content["made_with"]))
-    fields = dict(content["preprocessing"])
-    fields["whitening"] = Whitening(**fields["whitening"])
-    fields["ifos"], fields["coalescence"] = tuple(fields["ifos"]), tuple(fields["coalescence"])
-    architecture = content["architecture"]
-    kind = network_class(architecture["name"], path)
+    lacking = [name for name in REQUIRED if name not in content]
+    if lacking:
+        raise StorageError(f"{path} lacks {', '.join(lacking)}: give the {NAME} as the training wrote it")
     try:
-        network = kind(**architecture["arguments"])
-        network.load_state_dict(content["weights"])
+        made_with, preprocessing = json.loads(content["made_with"]), _preprocessing(content["preprocessing"])
+        name, arguments = content["architecture"]["name"], dict(content["architecture"]["arguments"])
+        weights = dict(content["weights"])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StorageError(f"{path} is no whole model file ({reason}): give it as the training wrote it") from None
+    _check_record(path, made_with)
+    _check_finite(path, weights)
+    kind = network_class(name, path)
+    try:
+        network = kind(**arguments)
+        network.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
         message = " ".join(str(error).split())
         raise StorageError(
-            f"{path} does not fit the class {architecture['name']} as it is now ({message}): restore the class that it "
-            "was trained with"
+            f"{path} does not fit the class {name} as it is now ({message}): restore the class that it was trained with"
         ) from None
-    return Model(network.eval().requires_grad_(False), Preprocessing(**fields), content.get("trained_in", ""))
+    return Model(network.eval().requires_grad_(False), preprocessing, content.get("trained_in", ""))
+
+
+def _preprocessing(content: Mapping[str, Any]) -> Preprocessing:
+    fields = dict(content)
+    fields["whitening"] = Whitening(**fields["whitening"])
+    fields["ifos"], fields["coalescence"] = tuple(fields["ifos"]), tuple(fields["coalescence"])
+    return Preprocessing(**fields)
+
+
+def _check_finite(path: str, weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuse weights that are not numbers: all scores would be none either."""
+    for name, tensor in weights.items():
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.isnan().any():
+            raise StorageError(f"{path} has weights that are not numbers, in {name}: its training failed, train again")
 
 
 def _check_record(path: str, parameters: storage.Parameters) -> None:

@@ -18,8 +18,14 @@ ANGLES = {
 }  # fmt: skip
 """Limits of angles, rad. The last ones are periodic, and may begin anywhere within a turn."""
 
-LIMITS = {"mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, 100.0), **ANGLES}
-"""Limits of parameters. Higher redshifts are distances in Mpc. Waveform models refuse spins themselves."""
+SPINS = {
+    **dict.fromkeys(("a_1", "a_2"), (0.0, 1.0)), **dict.fromkeys(("chi_1", "chi_2"), (-1.0, 1.0)),
+    **dict.fromkeys(("cos_tilt_1", "cos_tilt_2", "cos_theta_jn"), (-1.0, 1.0)),
+}  # fmt: skip
+"""Limits of dimensionless spins, those of Kerr black holes, and of cosines."""
+
+LIMITS = {"mass_1": (0.0, np.inf), "mass_2": (0.0, np.inf), "redshift": (0.0, 100.0), **SPINS, **ANGLES}
+"""Limits of parameters. Higher redshifts are distances in Mpc. Waveform models refuse some more spins."""
 
 CONSTRAINED_DRAWS = 10000
 """Number of draws of which constraints must leave one. Without one, bilby draws for ever."""

@@ -51,10 +51,10 @@ def check_draws(columns: Columns) -> None:
         low, high = LIMITS.get(name, (-np.inf, np.inf))
         is_wrong = ~(np.isfinite(values) & (values >= low) & (values <= high))
         if is_wrong.any():
-            must = "finite numbers" if np.isinf(low) else f"from {low:.5g} to {high:.5g}"
+            value = values[is_wrong][0]
+            must = f"from {low:.5g} to {high:.5g}" if np.isfinite(value) else "finite"
             raise ConfigurationError(
-                f"the prior draws {name} = {values[is_wrong][0]:.5g}, and it must be {must}: mend the prior (angles "
-                "are in radians)"
+                f"the prior draws {name} = {value:.5g}, and it must be {must}: mend the prior (angles are in radians)"
             )
 
 
@@ -93,7 +93,8 @@ class SignalSource:
         Raises:
             ConfigurationError: If a draw is impossible, or the model does not support the population's spins.
         """
-        probes = draw(self.population, PROBES, np.random.default_rng(0))
+        with np.errstate(all="ignore"):  # the check says what numpy would
+            probes = draw(self.population, PROBES, np.random.default_rng(0))
         check_draws(probes)
         self.generator.check_spins(probes)
         return float(self.generator.refuses(probes, self.workers).mean())

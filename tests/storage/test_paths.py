@@ -1,5 +1,6 @@
 """Paths that exist are never patterns, URLs or variables."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,35 @@ def test_texts_of_a_user_become_paths(tmp_path: Path, monkeypatch: pytest.Monkey
     assert storage.locate("file:///data/O3%202", "/run") == storage.locate("file://localhost/data/O3 2") == "/data/O3 2"
     assert storage.locate(f"file://{tmp_path}/a%20b") == f"{tmp_path}/a%20b"
     assert storage.locate("s3://bucket/x", "/run") == "s3://bucket/x"
-    assert storage.locate("") == ""
+    with pytest.raises(ConfigurationError, match="a path is empty: give one"):
+        storage.locate("", "/run")
 
 
 @pytest.mark.parametrize("text", ["no utf-8 \udcff", "two\nlines", "a\tb"])
 def test_what_no_file_of_a_run_can_hold_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is not UTF-8, or has a control character: rename it"):
         storage.locate(text)
+
+
+def test_what_is_no_file_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("H1.hdf5", "._H1.hdf5"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub.hdf5").mkdir()
+    (tmp_path / "link.hdf5").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.hdf5")
+    assert storage.files_in(str(tmp_path), (".hdf5",)) == [str(tmp_path / "H1.hdf5")]
+    said = capsys.readouterr().err
+    left_out = {
+        "._H1": "a file of macOS",
+        "sub": "a directory",
+        "link": "a link to nowhere, which",
+        "pipe": "a pipe, a socket or",
+    }
+    for name, words in left_out.items():
+        assert f"{name}.hdf5 is left out: it is {words}" in said
+    for name, words in (("link.hdf5", "a link to nowhere, which does not exist"), ("pipe.hdf5", "a pipe, a socket")):
+        with pytest.raises(StorageError, match=words):
+            storage.files_in(str(tmp_path / name), (".hdf5",))
 
 
 def test_other_stores_are_refused() -> None:

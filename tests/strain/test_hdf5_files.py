@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -5,8 +7,8 @@ from gwpy.frequencyseries import FrequencySeries
 from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError, StorageError
-from aframe.strain.hdf5_files import read, series_in
-from aframe.strain.recordings import inventory
+from aframe.strain.hdf5_files import check, read, series_in
+from aframe.strain.recordings import inventory, of_files
 
 START, RATE = 1000000000.0, 1024
 NOISE = np.random.default_rng(0).normal(0, 1e-21, 8 * RATE)
@@ -63,6 +65,19 @@ def test_links_to_one_dataset_are_one_strain(tmp_path):
         file["H1"], file["H1_again"] = h5py.ExternalLink("data.h5", "/raw"), h5py.ExternalLink("./data.h5", "/raw")
         file["L1_again"] = file["L1"]
     assert [r[1] for r in listed(tmp_path / "links.h5")] == ["/H1", "/L1"]
+
+
+def test_a_virtual_dataset_without_its_source_names_it(tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        put(file, "raw")
+    layout = h5py.VirtualLayout(NOISE.shape, NOISE.dtype)
+    layout[:] = h5py.VirtualSource("data.h5", "raw", NOISE.shape)
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("H1", layout).attrs.update({"x0": START, "dx": 1 / RATE})
+    np.testing.assert_array_equal(read(inventory(str(tmp_path / "virtual.h5"))[0], 10, 20), NOISE[10:20])
+    (tmp_path / "data.h5").unlink()
+    with pytest.raises(DataError, match=r"'H1' is virtual, and its source data\.h5 does not exist: put it there"):
+        inventory(str(tmp_path / "virtual.h5"))
 
 
 def test_a_link_to_itself_is_left_out(tmp_path):
@@ -213,6 +228,21 @@ def test_a_damaged_chunk_is_named_with_its_time(tmp_path):
     np.testing.assert_array_equal(read(recording, 0, 5 * RATE), NOISE[: 5 * RATE])
     with pytest.raises(StorageError, match=r"H1\.h5 is damaged: /H1 cannot be read at GPS 1000000005\.000 .*fetch it"):
         read(recording, 2000, 7 * RATE)
+
+
+def test_a_file_at_which_hdf5_crashes_is_named(tmp_path):
+    """The library follows a string that is no string. Other files of the command are whole."""
+    paths = [str(tmp_path / name) for name in ("whole.h5", "H1.h5", "later.h5")]
+    for path in paths:
+        with h5py.File(path, "w") as file:
+            put(file, "H1").attrs["channel"] = "H1:STRAIN"
+    check(paths)
+    content = Path(paths[1]).read_bytes()
+    string = b"channel\0\x19\x01"  # a variable length, of text
+    assert content.count(string) == 1
+    Path(paths[1]).write_bytes(content.replace(string, b"channel\0\x19\xd5"))
+    with pytest.raises(StorageError, match=r"H1\.h5 is damaged \(HDF5 crashes on it with SIG\w+\): fetch it again$"):
+        of_files(paths)
 
 
 def test_a_compression_that_is_not_installed_is_named(tmp_path):

@@ -114,6 +114,30 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
         model.load(str(path))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        *((key, None, f"lacks {key}: give the model.pt as") for key in model.REQUIRED),
+        ("architecture", {"name": "FactorisedNetwork"}, "is no whole model file .KeyError: 'arguments'"),
+        ("preprocessing", {"ifos": ["H1"]}, "is no whole model file .KeyError: 'whitening'"),
+        (
+            "weights",
+            {"bias": torch.tensor([1.0, float("nan")])},
+            "has weights that are not numbers, in bias: ",
+        ),
+        ("weights", [1], "is no whole model file"),
+    ],
+)
+def test_a_model_file_without_a_part_is_refused(tmp_path, key, value, problem):
+    path = tmp_path / "model.pt"
+    model.save(trained("factorised"), str(path), {})
+    content = torch.load(path, weights_only=True)
+    del content[key]
+    torch.save(content if value is None else content | {key: value}, path)
+    with pytest.raises(StorageError, match=problem):
+        model.load(str(path))
+
+
 class Wrapped(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return 2 * x

@@ -178,6 +178,13 @@ def test_limits_of_angles_may_be_rounded(tmp_path, lines, is_isotropic):
     check_draws(draw(population, 20000, np.random.default_rng(1)))
 
 
+def test_spins_above_those_of_black_holes_are_refused(tmp_path):
+    text = re.sub(r"^(a|tilt|cos_tilt|chi)_1 = .*\n", "", FILE, flags=re.MULTILINE)
+    (tmp_path / "mine.prior").write_text(f"{text}chi_1 = Uniform(-1.5, 1.5)\n")
+    with pytest.raises(ConfigurationError, match=r"chi_1 is from -1\.5 to 1\.5, and it must lie within -1 to 1:"):
+        load_population("mine.prior", lambda path: str(tmp_path / path))
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

@@ -1,0 +1,36 @@
+"""Strain of one detector that was written as that of another."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from aframe.errors import DataError
+from aframe.strain.channels import Recording
+from aframe.strain.recordings import SIZE_OF_TYPICAL, read
+
+
+def check_detectors_differ(recordings: Mapping[str, Sequence[Recording]]) -> None:
+    """Check that no two detectors have the same samples: each glitch would be in both, as a signal is.
+
+    The first pair of overlapping recordings of each two detectors is compared, in the middle of the overlap.
+
+    Args:
+        recordings: Recordings of each detector.
+
+    Raises:
+        DataError: With both files.
+    """
+    for first, second in itertools.combinations(recordings, 2):
+        pairs = itertools.product(recordings[first], recordings[second])
+        pair = next(((a, b) for a, b in pairs if max(a.start, b.start) < min(a.stop, b.stop)), None)
+        if pair is None or pair[0].sample_rate != pair[1].sample_rate:
+            continue
+        low, high = max(each.start for each in pair), min(each.stop for each in pair)
+        half = min(high - low, SIZE_OF_TYPICAL / pair[0].sample_rate) / 2
+        one, other = (read(each, (low + high) / 2 - half, (low + high) / 2 + half).data for each in pair)
+        if np.array_equal(one, other) and np.ptp(one) > 0:
+            raise DataError(
+                f"{pair[0].path} and {pair[1].path} have the same samples as strain of {first} and of {second}: give "
+                "each detector its own strain"
+            )
