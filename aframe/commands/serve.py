@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("http-port", int, 8000, "of health"),
         ("metrics-port", int, 8002, "of monitoring"),
         ("engine-cache", str, "/tmp/tensorrt_engines", "directory of TensorRT's engines"),
-        ("log", storage.locate, "", "the server's log (default: tritonserver.log beside the repository)"),
+        ("log", storage.locate, None, "the server's log (default: tritonserver.log beside the repository)"),
         ("patience", float, 1800.0, "s in which it must be ready; TensorRT takes minutes to build an engine"),
     ):
         default_text = f" (default: {default:g})" if kind is float else f" (default: {default})" if default else ""

@@ -251,7 +251,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def strain(path: Path, ifo: str, change: Callable[[h5py.Dataset], None] | None = None, rate: float = 2048.0) -> str:
     """A file of a minute of white noise."""
     with h5py.File(path, "w") as file:
-        noise = np.random.default_rng(len(ifo)).normal(0, 1e-21, round(60 * rate))
+        noise = np.random.default_rng(ord(ifo[0])).normal(0, 1e-21, round(60 * rate))
         dataset = file.create_dataset(ifo, data=noise)
         dataset.attrs.update({"x0": 1262304000.0, "dx": 1 / rate})
         if change is not None:

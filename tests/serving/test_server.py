@@ -54,6 +54,10 @@ def test_the_error_of_a_killed_server_names_its_log(windows_alone, tritonserver,
 
 def test_a_model_that_does_not_load_is_an_error(windows_alone, tritonserver, tmp_path):
     (windows_alone / "joint-windows" / "1" / "model.onnx").write_bytes(b"no model")
+    damaged = aframe_here("serve", "--repository", str(windows_alone))
+    assert "model.onnx is damaged (its SHA-256 is not that of joint-windows's export)" in damaged.stderr
+    configuration = windows_alone / "joint-windows" / "config.pbtxt"
+    configuration.write_text(configuration.read_text().replace("file_sha256", "no_checksum"))
     running = served.start(windows_alone, tritonserver, free_ports("127.0.0.1"), tmp_path / "log")
     out, errors = running.process.communicate(timeout=60)
     assert (running.process.returncode, out) == (1, "")

@@ -144,10 +144,11 @@ def test_bytes_depend_on_the_seed_alone(source, selection):
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_what_the_model_refuses_is_in_neither_table_near_or_far(source, selection):
-    """LAL refuses spins above 1: half of all draws, wherever they are, so that the shares of the two tables do not
+def test_what_the_model_refuses_is_in_neither_table_near_or_far(source, selection, monkeypatch):
+    """LAL too refuses spins above 1: half of all draws, wherever they are, so that the shares of the two tables do not
     depend on the distance at which a waveform is needed.
     """
+    monkeypatch.delitem(source_module.LIMITS, "a_1")
     population = changed(source.population, a_1=(priors.Uniform, 0.5, 1.5))
     accepted, rejected = whole(accepted_signals(SignalSource(population, source.generator, 1), selection, 40, rng(7)))
     refused, counted = (accepted.attributes[name] for name in ("num_not_finite", "num_injections"))
