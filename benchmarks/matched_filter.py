@@ -47,14 +47,15 @@ def fusion() -> None:
     """Print the speed of fusion."""
     precision, hop = fastest(), STRIDE_SIZE // 32
     filtering = network(FUSED_TEMPLATES, GROUPS).to(precision).eval()
-    steps = (FUSED_WINDOWS - 1) * hop + filtering.window_steps
+    windows = filtering.fused_tiles * FUSED_WINDOWS
+    steps = (windows - 1) * hop + filtering.window_steps
     size = (2 * steps - 1) * filtering.step_size + filtering.receptive_field
     streams = torch.randn(1, 2, size, generator=torch.Generator().manual_seed(0))
     first, second = filtering.encode(streams.to(precision)).unbind(1)
     pieces = [first[..., :steps], second[..., steps // 2 : steps // 2 + steps]]
     filtering.fuse(pieces, hop)
     speeds = [
-        TILES * FUSED_WINDOWS / core_seconds(lambda: [filtering.fuse(pieces, hop) for _ in range(TILES)])
+        TILES * windows / core_seconds(lambda: [filtering.fuse(pieces, hop) for _ in range(TILES)])
         for _ in range(REPETITIONS)
     ]
     value, error = middle(speeds)

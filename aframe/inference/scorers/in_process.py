@@ -67,7 +67,10 @@ class TorchScorer(Scorer):
     @property
     def tile(self) -> int:
         """Windows fused at once. For a joint network this is its batch size, as it computes each window separately."""
-        return self.network.batch_size if isinstance(self.network, JointResNet) else self.tiles * FUSED_WINDOWS
+        network = self.network
+        if isinstance(network, JointResNet):
+            return network.batch_size
+        return self.tiles * network.fused_tiles * FUSED_WINDOWS
 
     @torch.inference_mode()
     def _encode(self, streams: Tensor) -> Tensor:

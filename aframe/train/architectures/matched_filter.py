@@ -87,7 +87,7 @@ class MatchedFilterNetwork(Network):
             groups, or the window is too short.
     """
 
-    encoded_tiles = 8
+    encoded_tiles, fused_tiles = 8, 4
     is_brief = True
     needs_bank = True
     bank: Tensor

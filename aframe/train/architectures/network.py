@@ -30,6 +30,7 @@ class Network(nn.Module, ABC):
             ``k * step_size`` on.
         is_factorised: Whether encoding does most of the work. If not, it is the identity.
         encoded_tiles: Factor on the length of stream that is best encoded at once.
+        fused_tiles: Factor on the number of windows that are best fused at once.
         is_brief: Whether a signal raises the scores for less than a window's stride. An average over more windows would
             lose it.
         needs_bank: Whether a new network waits for a bank of templates, by ``set_bank``.
@@ -39,6 +40,7 @@ class Network(nn.Module, ABC):
     receptive_field: int
     is_factorised: bool = True
     encoded_tiles: int = 1
+    fused_tiles: int = 1
     is_brief: bool = False
     needs_bank: bool = False
 

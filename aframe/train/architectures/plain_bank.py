@@ -12,6 +12,8 @@ from aframe.train.architectures.matched_filter import MatchedFilterNetwork
 class PlainBank(MatchedFilterNetwork):
     """Matched filters without weights and corrections: the score of a step is the largest sum of the detectors."""
 
+    fused_tiles = 1
+
     def step_scores(self, embeddings: Sequence[Tensor]) -> Float[Tensor, "batch steps"]:
         """Score each step: see ``MatchedFilterNetwork.step_scores``."""
         return torch.stack([each[:, : self.templates] for each in embeddings]).sum(0).amax(1)
