@@ -1,4 +1,4 @@
-"""Embeddings of segments on disk. Later slides of a segment need neither whitening nor encoding."""
+"""Embeddings of segments on disk. Later slides need no encoding, and whitening only to look at loud windows again."""
 
 import json
 import math
