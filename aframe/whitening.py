@@ -16,6 +16,9 @@ from aframe.errors import DataError
 from aframe.preprocessing import Whitening, to_samples
 from aframe.tensors import Psd, Strain, Taps
 
+SMOOTHED = 8.0
+"""Width of the running median of a smooth PSD, Hz. Lines are narrower, and what differs between detectors is wider."""
+
 FRAME_FILTER_LENGTHS = 4
 """Length of an overlap-save frame, in filter lengths."""
 
@@ -63,6 +66,23 @@ def _median(power: Tensor) -> Tensor:
     else:
         ordered = power.sort(dim=-2).values
     return (ordered[..., low, :] + ordered[..., high, :]) / 2.0
+
+
+def smooth_psd(psd: Psd, sample_rate: float) -> Psd:
+    """Smooth PSDs over ``SMOOTHED`` Hz. Lines vanish, and so does the error of an estimate from little strain.
+
+    The logarithm is first replaced by its running median, then averaged.
+
+    Args:
+        psd: PSD in 1/Hz, shape (ifos, frequency), evenly from 0 Hz to the Nyquist frequency.
+        sample_rate: Sampling rate, Hz.
+    """
+    reach = max(1, round(SMOOTHED * (psd.shape[-1] - 1) / sample_rate))
+    logarithm = psd.double().clamp_min(torch.finfo(torch.float64).tiny).log()
+    widened = torch.nn.functional.pad(logarithm, (reach, reach), mode="replicate")
+    middle = widened.unfold(-1, 2 * reach + 1, 1).median(dim=-1).values
+    widened = torch.nn.functional.pad(middle, (reach // 2, reach // 2), mode="replicate")
+    return widened.unfold(-1, 2 * (reach // 2) + 1, 1).mean(-1).exp()
 
 
 def whitening_filter(psd: Psd, whitening: Whitening) -> Taps:

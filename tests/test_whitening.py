@@ -9,7 +9,14 @@ from aframe.errors import DataError
 from aframe.preprocessing import Whitening
 from aframe.strain.recordings import read_strain
 from aframe.strain.simulate import load_asd, simulate
-from aframe.whitening import apply_filter, power_spectral_density, whiten_stream, whiten_whole, whitening_filter
+from aframe.whitening import (
+    apply_filter,
+    power_spectral_density,
+    smooth_psd,
+    whiten_stream,
+    whiten_whole,
+    whitening_filter,
+)
 
 RATE = 1024.0
 WHITENING = Whitening(RATE, 8.0, 1.0, 1.0, 8.0, 32.0, None)
@@ -169,3 +176,16 @@ def test_an_isolated_line_is_left_at_less_than_twice_the_noise():
 
 def test_a_filter_shorter_than_its_psd_leaks_lines(real):
     assert max(real_psd(stretch, 4.0, 1.0)[34:981].max() for stretch in real) > 100
+
+
+def test_a_smooth_psd_has_no_lines_and_keeps_its_slope():
+    frequency = torch.linspace(0, RATE / 2, 1025, dtype=torch.float64)
+    slope = (50 / frequency.clamp_min(5)) ** 4 + 1
+    random = torch.Generator().manual_seed(0)
+    scatter = (0.3 * torch.randn(frequency.shape, generator=random, dtype=torch.float64)).exp()
+    lines = torch.where((frequency - 60).abs() < 1, 1e4, 1.0)
+    smooth = smooth_psd((slope * scatter * lines)[None], RATE)[0]
+    inner = (frequency > 20) & (frequency < RATE / 2 - 10)
+    torch.testing.assert_close(smooth[inner], slope[inner], rtol=0.35, atol=0)
+    assert (smooth / slope)[inner].log().std() < 0.1
+    torch.testing.assert_close(smooth_psd(torch.ones(2, 3), RATE), torch.ones(2, 3, dtype=torch.float64))

@@ -34,6 +34,8 @@ class TemplateBank:
         after: Part of a template after coalescence, s.
         match: Matches of signals of the population with the bank, shape (signals,).
         signal_chirp_mass: Chirp masses of these signals (detector frame, solar masses), shape (signals,).
+        psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), evenly from 0 Hz to the Nyquist frequency. The
+            templates are whitened by their geometric mean.
     """
 
     templates: Complex[Tensor, "templates time"]
@@ -43,6 +45,7 @@ class TemplateBank:
     after: float
     match: Array
     signal_chirp_mass: Array
+    psds: Array
 
     @property
     def mean_match(self) -> float:
@@ -71,7 +74,7 @@ class TemplateBank:
             file.create_dataset("templates", data=pairs, chunks=(1, *pairs.shape[1:]))
             for name, column in (self.parameters | {"chirp_mass": self.chirp_mass}).items():
                 file.create_dataset(f"parameters/{name}", data=np.asarray(column, dtype=np.float64))
-            for name in SIGNAL_COLUMNS:
+            for name in (*SIGNAL_COLUMNS, "psds"):
                 file.create_dataset(name, data=np.asarray(getattr(self, name), dtype=np.float64))
             file.attrs.update({name: getattr(self, name) for name in NUMBERS})
 
@@ -86,7 +89,7 @@ class TemplateBank:
             StorageError: If the file is missing, truncated, or no bank.
         """
         with storage.open_hdf5(path) as file:
-            needed = ("templates", *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS)
+            needed = ("templates", *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS, "psds")
             missing = [name for name in needed if name not in file]
             missing += [name for name in NUMBERS if name not in file.attrs]
             if missing:
@@ -99,5 +102,8 @@ class TemplateBank:
                 raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
             chirp_mass = columns.pop("chirp_mass")
             sample_rate, after = (float(file.attrs[name]) for name in NUMBERS)
-            signals = [np.asarray(file[name]) for name in SIGNAL_COLUMNS]
-            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *signals)
+            psds = np.asarray(file["psds"])
+            if psds.ndim != 2 or psds.shape[1] < 2 or not (np.isfinite(psds) & (psds > 0)).all():
+                raise StorageError(f"{path}: its PSDs are no positive numbers; make the bank again")
+            arrays = [np.asarray(file[name]) for name in (*SIGNAL_COLUMNS, "psds")]
+            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *arrays)

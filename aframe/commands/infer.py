@@ -98,6 +98,7 @@ def run(options: argparse.Namespace) -> None:
         return
     from aframe.events.cluster import Clustering
     from aframe.events.significance import Background
+    from aframe.inference.adaptation import adapted
     from aframe.inference.closeup import recorded_closeups
     from aframe.inference.recorded import recordings_of, search_recorded
     from aframe.inference.scorers import TorchScorer
@@ -118,9 +119,10 @@ def run(options: argparse.Namespace) -> None:
         preprocessing.inference_sampling_rate, *_window_lengths(options, model), preprocessing.coalescence_offset
     )
     precision = _precision(options, device)
-    scorer = TorchScorer(model, DTYPES[precision], device)
     channels = parse_channels(options.channel, "--channel")
     recordings = recordings_of(paths, preprocessing.ifos, channels, _note)
+    model = adapted(model, recordings)
+    scorer = TorchScorer(model, DTYPES[precision], device)
     search = search_recorded(scorer, recordings, clustering, Progress("strain searched", " s"))
     if background is not None:
         search.events.parameters["far_per_year"] = background.far_per_year(search.events["detection_statistic"])

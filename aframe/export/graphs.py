@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import Preprocessing
 from aframe.train.architectures import Network
-from aframe.train.architectures.folding import fold_norms
+from aframe.train.architectures.folding import fold_filters, fold_norms
 from aframe.train.model import Model
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -101,7 +101,9 @@ class _ServedModule(nn.Module):
 
     def __init__(self, network: Network, precision: torch.dtype) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).to(precision).eval().requires_grad_(False)
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        fold_filters(self.network)
+        self.network.to(precision)
         if precision is torch.float32:  # folded weights lose digits in half precision
             fold_norms(self.network)
         self.precision = precision

@@ -16,7 +16,7 @@ from aframe.tensors import Psd
 from aframe.types import Array
 from aframe.waveforms.priors import draw
 from aframe.waveforms.source import SignalSource, rows
-from aframe.whitening import power_spectral_density, whitening_filter
+from aframe.whitening import power_spectral_density, smooth_psd, whitening_filter
 
 MATCHED_SIGNALS = 500
 """Number of signals that measure the bank's match with the population."""
@@ -34,7 +34,8 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     """
     search, keys = run.config.search, run.config.bank
     source, rng = signal_source(run.config), seeding.generator(search.seed, "template bank")
-    taps = whitening_filter(average_psd(run), search.whitening)
+    psds = average_psds(run)
+    taps = whitening_filter(psds.log().mean(0).exp(), search.whitening)
     maker = TemplateMaker(source.generator, taps, keys.template_length, keys.after)
 
     def draws(number: int) -> dict[str, Array]:
@@ -52,12 +53,13 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     parameters |= {f"chi_{i}": aligned[f"a_{i}"] * np.cos(aligned[f"tilt_{i}"]) for i in (1, 2)}
     signal_chirp_mass = drawn["chirp_mass"][is_finite.numpy()]
     TemplateBank(
-        templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match, signal_chirp_mass
-    ).write(run.bank, run.bank_parameters)
+        templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match, signal_chirp_mass,
+        smooth_psd(psds, search.sample_rate).numpy(),
+    ).write(run.bank, run.bank_parameters)  # fmt: skip
 
 
-def average_psd(run: Artifacts) -> Psd:
-    """Geometric mean of the PSDs of all detectors in all training strain, 1/Hz.
+def average_psds(run: Artifacts) -> Psd:
+    """Geometric mean of each detector's PSDs in all training strain, 1/Hz, shape (ifos, frequency).
 
     Args:
         run: The run.
@@ -65,9 +67,8 @@ def average_psd(run: Artifacts) -> Psd:
     search, logarithms = run.config.search, []
     for path in background_files(run, "train"):
         with open_background(path) as file:
-            for ifo in search.ifos:
-                strain = torch.from_numpy(file.read(ifo))
-                logarithms.append(power_spectral_density(strain, search.sample_rate, search.fftlength).log())
+            strain = torch.stack([torch.from_numpy(file.read(ifo)) for ifo in search.ifos])
+            logarithms.append(power_spectral_density(strain, search.sample_rate, search.fftlength).log())
     return torch.stack(logarithms).mean(0).exp()
 
 

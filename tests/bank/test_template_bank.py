@@ -17,6 +17,7 @@ def bank():
     return TemplateBank(
         series, {name: np.array(values) for name, values in columns.items()}, np.array([12.2, 14.7, 16.8]), 1024.0,
         0.25, np.linspace(0.8, 1.0, 101), np.linspace(5.0, 50.0, 101),
+        np.geomspace(1e-42, 1e-46, 2 * 513).reshape(2, 513),
     )  # fmt: skip
 
 
@@ -28,12 +29,12 @@ def test_a_bank_comes_back(bank, tmp_path):
     torch.testing.assert_close(again.templates, bank.templates, atol=1e-6, rtol=1e-3)
     assert (again.sample_rate, again.after) == (bank.sample_rate, bank.after)
     assert (again.mean_match, again.quantile_10, again.quantile_01) == pytest.approx((0.9, 0.82, 0.802))
-    for name in ("chirp_mass", "match", "signal_chirp_mass"):
+    for name in ("chirp_mass", "match", "signal_chirp_mass", "psds"):
         np.testing.assert_array_equal(getattr(again, name), getattr(bank, name))
     assert again.parameters.keys() == bank.parameters.keys()
     for name, column in bank.parameters.items():
         np.testing.assert_array_equal(again.parameters[name], column)
-    assert (tmp_path / "bank.hdf5").stat().st_size < 3 * 64 * 4 + 20000
+    assert (tmp_path / "bank.hdf5").stat().st_size < 3 * 64 * 4 + 30000
     storage.check_parameters(path, {"bank.size": 3})
     with pytest.raises(ParameterMismatchError, match=r"bank\.size = 3, .*bank\.size = 4"):
         storage.check_parameters(path, {"bank.size": 4})
@@ -54,3 +55,7 @@ def test_other_files_are_refused_in_one_line(bank, tmp_path):
     dataclasses.replace(bank, chirp_mass=bank.chirp_mass[:2]).write(str(path), {})
     with pytest.raises(StorageError, match="differ in number; make the bank again"):
         TemplateBank.read(str(path))
+    for psds in (bank.psds[0], -bank.psds, np.full((2, 513), np.nan), np.empty((2, 0))):
+        dataclasses.replace(bank, psds=psds).write(str(path), {})
+        with pytest.raises(StorageError, match="its PSDs are no positive numbers; make the bank again"):
+            TemplateBank.read(str(path))

@@ -20,7 +20,7 @@ def bank() -> TemplateBank:
     waves = torch.polar(torch.hann_window(len(time), dtype=torch.float64).expand(3, -1), phases)
     waves /= waves.abs().square().sum(1, keepdim=True).div(2).sqrt()
     masses = np.array([30.0, 20.0, 10.0])
-    return TemplateBank(waves.to(torch.complex64), {}, masses, RATE, AFTER, np.ones(1), np.ones(1))
+    return TemplateBank(waves.to(torch.complex64), {}, masses, RATE, AFTER, np.ones(1), np.ones(1), np.ones((2, 129)))
 
 
 def windows_of(length: float, rate: float = 8.0) -> Preprocessing:

@@ -27,17 +27,17 @@ def taught(ifos: int = 2, threshold: float = 9.0) -> MatchedFilterNetwork:
 
 def test_filtered_strain_is_the_correlation_at_each_sample() -> None:
     network, strain = chirps(), noise(3, 2, 100)
-    templates = torch.complex(*network.bank[:, [0, 5, 2]])
+    templates = torch.complex(*network.filters.bank[:, [[0, 1], [5, 3], [2, 4]]])
     outputs = filtered(strain, templates, 100 - SIZE + 1)
     for step, ifo in itertools.product(range(3), range(2)):
-        expected = np.correlate(strain[step, ifo].numpy(), templates[step].numpy(), "valid")
+        expected = np.correlate(strain[step, ifo].numpy(), templates[step, ifo].numpy(), "valid")
         np.testing.assert_allclose(outputs[step, ifo], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("delay", "phase"), [(0, 0.0), (5, 1.0), (-8, -2.5)])
 def test_the_delay_and_the_phase_of_a_signal_are_measured(delay: int, phase: float) -> None:
     network, strain = chirps(), torch.zeros(1, 2, 64 + 48 - 1)
-    template = torch.complex(*network.bank)[network.rows[3]]
+    template = torch.complex(*network.filters.bank)[network.filters.rows[3]]
     strain[0, 0, 20 + delay : 84 + delay] = 8 * template.real
     strain[0, 1, 20:84] = 6 * (template * np.exp(1j * phase)).real
     features = network.coherence_of(strain, torch.tensor([3]))[0, 0]
@@ -52,7 +52,7 @@ def test_the_delay_and_the_phase_of_a_signal_are_measured(delay: int, phase: flo
 
 def test_detectors_that_see_a_signal_too_far_apart_for_light_lose_power() -> None:
     network, strain = chirps(), torch.zeros(1, 2, 64 + 48 - 1)
-    template = torch.complex(*network.bank)[network.rows[6]]
+    template = torch.complex(*network.filters.bank)[network.filters.rows[6]]
     strain[0, 0, :64] = strain[0, 1, 30:94] = 8 * template.real
     delay, *_, apart, _ = network.coherence_of(strain, torch.tensor([6]))[0, 0].tolist()
     assert abs(delay) <= 1.5

@@ -13,7 +13,7 @@ def test_examples_are_collected_from_streams() -> None:
         streams, torch.tensor([[0, size]]), torch.zeros(2, 1, 3), torch.tensor([0]), size, size
     )
     windows = torch.randn((12, 2, KERNEL), generator=torch.Generator().manual_seed(5))
-    windows[..., 100:164] += 9 * network.bank[0, network.rows[6]]
+    windows[..., 100:164] += 9 * network.filters.bank[0, network.filters.rows[6]]
     examples = collect_examples(
         network, background, lambda k: windows[2 * k : 2 * k + 2], ExampleCounts(5, 40, 12), torch.device("cpu")
     )

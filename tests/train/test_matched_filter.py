@@ -190,7 +190,7 @@ def test_groups_are_ordered_by_chirp_mass():
     expected = (means - means.mean()) / means.std(correction=0)
     torch.testing.assert_close(filtering.chirp_mass, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(
-        filtering.bank[0, filtering.rows[0]].double(), chirps(CENTRES)[1].real, atol=1e-6, rtol=0
+        filtering.filters.bank[0, filtering.filters.rows[0]].double(), chirps(CENTRES)[1].real, atol=1e-6, rtol=0
     )
 
 
@@ -208,7 +208,7 @@ def test_some_templates_are_repeated_where_they_do_not_fill_the_groups():
     filtering = MatchedFilterNetwork(2, 512, groups=4)
     filtering.set_bank(chirps(CENTRES), MASSES)
     assert filtering.templates == 8
-    ordered = filtering.bank[0, filtering.rows]
+    ordered = filtering.filters.bank[0, filtering.filters.rows]
     assert len(ordered.unique(dim=0)) == 6
 
 

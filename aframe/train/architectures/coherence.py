@@ -101,9 +101,9 @@ def steps_of(
 
 
 def filtered(
-    strain: Float[Tensor, "steps ifos time"], templates: Complex[Tensor, "steps template_time"], number: int
+    strain: Float[Tensor, "steps ifos time"], templates: Complex[Tensor, "steps ifos template_time"], number: int
 ) -> Complex[Tensor, "steps ifos outputs"]:
-    """Correlate each piece of strain with a template of its own, at each sample.
+    """Correlate each detector's piece of strain with a template of its own, at each sample.
 
     Args:
         strain: Whitened strain. It is at least ``number`` - 1 samples longer than the templates.
@@ -112,7 +112,7 @@ def filtered(
     """
     size = 1 << (strain.shape[-1] - 1).bit_length()
     spectra = torch.fft.fft(templates, n=size).conj()
-    return torch.fft.ifft(torch.fft.fft(strain.float(), n=size) * spectra[:, None])[..., :number]
+    return torch.fft.ifft(torch.fft.fft(strain.float(), n=size) * spectra)[..., :number]
 
 
 def perceptron(inputs: int, hidden: int, outputs: int, value: float) -> nn.Sequential:

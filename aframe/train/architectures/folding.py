@@ -1,7 +1,9 @@
-"""Folding of batch norms into the convolutions before them, for trained networks."""
+"""Folding of what is fixed in trained networks: batch norms into convolutions, and PSDs into matched filters."""
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from aframe.train.architectures.filter_bank import FilterBank
 
 
 def fold_norms(module: nn.Module) -> None:
@@ -20,3 +22,14 @@ def fold_norms(module: nn.Module) -> None:
                 else:
                     layers.append(layer)
             setattr(module, name, nn.Sequential(*layers))
+
+
+def fold_filters(module: nn.Module) -> None:
+    """Compute the matched filters of each detector, for export.
+
+    Args:
+        module: Network in single precision. It is changed in place.
+    """
+    for each in module.modules():
+        if isinstance(each, FilterBank):
+            each.fold()

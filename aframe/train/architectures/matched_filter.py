@@ -1,19 +1,18 @@
 """The matched-filter network: a bank of templates as encoder, and a small head on the SNRs of the detectors."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
-from aframe.tensors import Embeddings, Windows
+from aframe.tensors import Embeddings, Psd, Windows
 from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
-from aframe.train.architectures.decimation import DECIMATIONS, slowest
+from aframe.train.architectures.filter_bank import FilterBank, is_exported
 from aframe.train.architectures.network import Network
-from aframe.train.architectures.overlap_save import tiles, transform_size
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -30,9 +29,6 @@ RAMP = 2.0
 
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
-
-TILE, GPU_TILE = 1 << 19, 1 << 25
-"""Complex samples of a correlation computed at once on a processor and on a GPU."""
 
 FOLLOWED_AT_ONCE = 64
 """Steps that are followed up at once."""
@@ -61,10 +57,6 @@ class MatchedFilterNetwork(Network):
     best template. Where the bound is small, nothing else is looked at, and fusion reads the groups' channels alone. In
     between, the score goes from one to the other in proportion.
 
-    Correlations are computed at 1/2, 1/4 or 1/8 of the sample rate. Each value is exact, whatever the template's
-    bandwidth. Only a peak between two values is missed in part. For a template whose power ends at a fraction x of the
-    rate it is at most 1 - sinc²(x / 2) of |z|²/2; for binaries, whose power gathers far below, a few per cent.
-
     Args:
         num_ifos: Number of detectors.
         kernel_size: Samples in a window.
@@ -90,8 +82,7 @@ class MatchedFilterNetwork(Network):
     encoded_tiles, fused_tiles = 8, 4
     is_brief = True
     needs_bank = True
-    bank: Tensor
-    rows: Tensor
+    filters: FilterBank
     chirp_mass: Tensor
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -112,44 +103,45 @@ class MatchedFilterNetwork(Network):
         self.coherent = coherent
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
-        if step_size % DECIMATIONS[-1] or coincidence % DECIMATIONS[-1]:
-            raise ConfigurationError(
-                f"step_size = {step_size} and coincidence = {coincidence} of the matched-filter network must be "
-                f"multiples of {DECIMATIONS[-1]} samples"
-            )
-        self._allocate(templates, template_size, decimations)
+        self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
         self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
 
-    def _allocate(self, templates: int, template_size: int, decimations: Sequence[int]) -> None:
-        """Create the buffers and parameters that depend on the size of the bank."""
-        receptive_field = template_size - 1 + self.step_size + self.coincidence
-        if templates % self.groups:
+    def _allocate(self, filters: FilterBank) -> None:
+        """Take a bank, and create the buffers and parameters that depend on its size."""
+        if filters.templates % self.groups:
             raise ConfigurationError(
-                f"{templates} templates are no multiple of groups = {self.groups}: choose another number of either"
+                f"{filters.templates} templates are no multiple of groups = {self.groups}: choose another number of "
+                "either"
             )
-        if receptive_field > self.kernel_size:
+        self.receptive_field = filters.receptive_field
+        if self.receptive_field > self.kernel_size:
             raise ConfigurationError(
-                f"a window of {self.kernel_size} samples is too short for templates of {template_size} samples: it "
-                f"needs {receptive_field - self.kernel_size} more; lengthen kernel_length or shorten the templates"
+                f"a window of {self.kernel_size} samples is too short for templates of {filters.template_size} "
+                f"samples: it needs {self.receptive_field - self.kernel_size} more; lengthen kernel_length or shorten "
+                "the templates"
             )
-        self.templates, self.template_size, self.decimations = templates, template_size, list(decimations)
-        self.receptive_field = receptive_field
-        self.register_buffer("bank", torch.zeros(2, templates, template_size))
-        self.register_buffer("rows", torch.arange(templates))
+        self.filters, self.templates = filters, filters.templates
+        self.template_size, self.decimations = filters.template_size, filters.decimations
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
-        self.bias = nn.Parameter(torch.zeros(templates))
-        self._spectra: dict[tuple[int, torch.device], list[Tensor]] = {}
+        self.bias = nn.Parameter(torch.zeros(self.templates))
 
     @torch.no_grad()
-    def set_bank(self, templates: Complex[Tensor, "templates time"], chirp_mass: Float[Tensor, " templates"]) -> None:
+    def set_bank(
+        self,
+        templates: Complex[Tensor, "templates time"],
+        chirp_mass: Float[Tensor, " templates"],
+        psds: Psd | None = None,
+    ) -> None:
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
         Args:
             templates: Whitened templates p + iq, both quadratures of unit norm.
             chirp_mass: Chirp masses in the detector frame, solar masses.
+            psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), if templates are whitened by their
+                geometric mean. Each detector's filters are then those for its own PSD. See ``adapt``.
 
         Raises:
             ConfigurationError: If the window is too short.
@@ -157,13 +149,16 @@ class MatchedFilterNetwork(Network):
         places = torch.linspace(0, len(templates) - 1, -(-len(templates) // self.groups) * self.groups).round().long()
         order = chirp_mass.argsort(stable=True)[places]
         bank = templates.to(torch.complex64)[order]
-        rates = slowest(bank)
-        by_rate = rates.argsort(stable=True)
-        self._allocate(len(bank), bank.shape[1], [int((rates == rate).sum()) for rate in DECIMATIONS])
-        self.bank = torch.stack([bank.real, bank.imag])[:, by_rate]
-        self.rows = by_rate.argsort()
+        self._allocate(FilterBank.of(bank, self.num_ifos, self.step_size, self.coincidence))
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
+        if psds is not None:
+            self.filters.set_reference(psds.double().log().mean(0).exp())
+            self.adapt(psds)
+
+    def adapt(self, psds: Psd) -> None:
+        """Whiten the templates of each detector by its own PSD: see ``Network.adapt``."""
+        self.filters.adapt(psds)
 
     def set_noise(self, templates: int, template_size: int) -> None:
         """Give the network noise for templates, to try it or to time it before there is a bank.
@@ -179,40 +174,24 @@ class MatchedFilterNetwork(Network):
         noise = torch.randn(templates, template_size, dtype=torch.complex64, generator=random) / template_size**0.5
         self.set_bank(noise, torch.arange(1.0, templates + 1))
 
-    def _apply(self, *args: Any, **kwargs: Any) -> "MatchedFilterNetwork":
-        self._spectra = {}
-        return super()._apply(*args, **kwargs)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Load buffers and parameters: see ``torch.nn.Module.load_state_dict``."""
-        self._spectra = {}
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
     def steps(self, size: int) -> int:
         """Number of steps of the embedding of a stream of ``size`` samples."""
-        return (size - self.receptive_field) // self.step_size + 1
+        return self.filters.steps(size)
 
     def encode(self, streams: Windows) -> Embeddings:
         """Embed streams: see ``Network.encode``. The channels are those of ``weigh``."""
         return self.weigh(self.measure(streams))
 
     def measure(self, streams: Windows) -> Measured:
-        """Filter streams with all templates, without gradients. The computation is in single precision.
+        """Filter streams with all templates, without gradients: see ``FilterBank``.
 
         Args:
             streams: Whitened strain, shape (batch, ifos, time).
 
         Returns:
-            |z|²/2, shape (batch, ifos, templates, steps), in the streams' precision: the largest of the templates that
-            start at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its mean over samples of
-            white noise is 1.
+            |z|²/2, shape (batch, ifos, templates, steps), in the streams' precision.
         """
-        samples = streams.flatten(0, 1).float()
-        with torch.no_grad():
-            by_rate = self._convolve(samples) if _is_exported() else self._filter(samples)
-            measured = by_rate.index_select(1, self.rows)
-        loudest = LOUDEST / self.num_ifos
-        return measured.clamp_max(loudest).to(streams.dtype).unflatten(0, streams.shape[:2])
+        return self.filters(streams).clamp_max(LOUDEST / self.num_ifos).to(streams.dtype)
 
     def weigh(self, measured: Measured) -> Embeddings:
         """Add each template's share of its bias, and append the largest of each group.
@@ -238,7 +217,7 @@ class MatchedFilterNetwork(Network):
             embeddings: One per detector, each of shape (batch, channels, steps).
         """
         bound = functools.reduce(torch.add, [each[:, self.templates :] for each in embeddings]).amax(1)
-        if self.training or _is_exported():
+        if self.training or is_exported():
             corrected = self._with_head([each[:, : self.templates].movedim(1, -1) for each in embeddings])
             statistic = bound + self._share(bound, self.quiet) * (corrected - bound)
         else:
@@ -336,65 +315,8 @@ class MatchedFilterNetwork(Network):
         parts = [strain.new_empty((0, len(self.coherence.pairs), FEATURES), dtype=torch.float32)]
         for first in range(0, len(strain), FOLLOWED_AT_ONCE):
             some = slice(first, first + FOLLOWED_AT_ONCE)
-            bank = torch.complex(*self.bank[:, self.rows[templates[some]]].float())
-            outputs = filtered(strain[some], bank, self.step_size + self.coincidence)
+            rows = self.filters.rows[templates[some]]
+            each = torch.stack([self.filters.filters(ifo, rows) for ifo in range(self.num_ifos)], dim=1)
+            outputs = filtered(strain[some], each, self.step_size + self.coincidence)
             parts.append(self.coherence.features(outputs, mass[some]))
         return torch.cat(parts)
-
-    def _filter(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
-        """Largest |z|²/2 in each step, by overlap-save."""
-        steps = self.steps(samples.shape[-1])
-        size = transform_size(steps, self.step_size, self.receptive_field)
-        spectra, at_once = self._spectra_of(size, samples.device), self.steps(size)
-        result = samples.new_empty((len(samples), self.templates, steps))
-        tile = TILE if samples.device.type == "cpu" else GPU_TILE
-        for first in range(0, steps, at_once):
-            last, begin = min(first + at_once, steps), first * self.step_size
-            spectrum = torch.fft.fft(samples[:, begin : begin + size], n=size)
-            for templates, (rate, part) in zip(spectra, self._by_rate(result[..., first:last]), strict=True):
-                folds = spectrum.unflatten(1, (rate, -1)).unsqueeze(1)
-                for row, chunk in tiles(len(samples), len(templates), tile // size):
-                    product = folds[row, :, 0] * templates[chunk, 0]
-                    for fold in range(1, rate):
-                        product.addcmul_(folds[row, :, fold], templates[chunk, fold])
-                    z = torch.fft.ifft(product)
-                    part[row, chunk] = self._peaks(z.real, z.imag, rate, last - first)
-        return result
-
-    def _convolve(self, samples: Float[Tensor, "rows time"]) -> Float[Tensor, "rows templates steps"]:
-        """Largest |z|²/2 in each step, by convolutions, which every server has. They cost far more on a processor."""
-        steps, parts = self.steps(int(samples.shape[-1])), []  # a tensor to TorchScript's tracer
-        for rate, bank in self._by_rate(self.bank.float()):
-            real, imaginary = (nn.functional.conv1d(samples[:, None], bank[k, :, None], stride=rate) for k in (0, 1))
-            parts.append(self._peaks(real, imaginary, rate, steps))
-        return torch.cat(parts, dim=1)
-
-    def _by_rate(self, tensor: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Each rate with its part of a tensor, whose axis 1 has the rows of the bank."""
-        first = 0
-        for rate, number in zip(DECIMATIONS, self.decimations, strict=True):
-            if number:
-                yield rate, tensor[:, first : first + number]
-            first += number
-
-    def _peaks(self, real: Tensor, imaginary: Tensor, rate: int, steps: int) -> Tensor:
-        """Largest |z|²/2 in each step of a decimated correlation."""
-        size, stride = (self.step_size + self.coincidence) // rate, self.step_size // rate
-        # five times faster than torch.view_as_real(z).square().sum(-1)
-        power = (real * real).addcmul_(imaginary, imaginary)[..., : (steps - 1) * stride + size]
-        return nn.functional.max_pool1d(power, size, stride) * 0.5
-
-    def _spectra_of(self, size: int, device: torch.device) -> list[Tensor]:
-        """Conjugate spectra of the templates of each rate, shape (templates, rate, size / rate)."""
-        key = (size, device)
-        if key not in self._spectra:
-            self._spectra[key] = [
-                torch.fft.fft(torch.complex(*bank), n=size).conj().resolve_conj().div_(rate).unflatten(1, (rate, -1))
-                for rate, bank in self._by_rate(self.bank.float())
-            ]
-        return self._spectra[key]
-
-
-def _is_exported() -> bool:
-    """Whether torch is recording the network for a server, rather than computing with it."""
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
-from aframe.tensors import Embeddings, Scores, Windows
+from aframe.tensors import Embeddings, Psd, Scores, Windows
 
 
 class Network(nn.Module, ABC):
@@ -99,6 +99,13 @@ class Network(nn.Module, ABC):
             Scores of all windows. They depend on each window's own strain alone.
         """
         return scores
+
+    def adapt(self, psds: Psd) -> None:
+        """Adapt what the network knows of the noise to another one. By default nothing changes.
+
+        Args:
+            psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), evenly from 0 Hz to the Nyquist frequency.
+        """
 
     @torch.no_grad()
     def score(self, windows: Windows) -> Scores:
