@@ -77,6 +77,10 @@ def noise_scores(network: Network, data: RunDataModule) -> Tensor:
     for rows in starts.split(BATCH):
         windows = torch.stack([view[:, rows[:, k] // step].transpose(0, 1) for k, view in enumerate(views)])
         scores.append(network.fuse_windows(windows))
+        for row in (scores[-1] > network.followed_from).nonzero()[:, 0].tolist():
+            places = rows[row].tolist()
+            window = torch.stack([s[at : at + network.kernel_size] for s, at in zip(streams, places, strict=True)])
+            scores[-1][row] = network.score(window[None])[0]
     return torch.cat(scores)
 
 
@@ -117,7 +121,7 @@ def signal_scores(network: Network, data: RunDataModule) -> dict[str, Tensor]:
     none, every = torch.zeros(BATCH, dtype=torch.bool), torch.ones(BATCH, dtype=torch.bool)
 
     def score(windows: Tensor) -> Tensor:
-        return network(windows[..., -network.kernel_size :].contiguous())
+        return network.score(windows[..., -network.kernel_size :].contiguous())
 
     for number in range(INJECTIONS // BATCH):
         noise, responses = data.background.sample(BATCH, data.inputs.kernel_size, generator, data.device)

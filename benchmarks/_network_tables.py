@@ -30,7 +30,16 @@ def tables(results: dict[str, Any], kernel_lengths: Mapping[str, float]) -> str:
         results: Result of each network.
         kernel_lengths: Window of each network, s.
     """
-    columns = ["network", "window", "parameters", "FLOP of a window", "of it in a slide", "samples", "AUROC"]
+    columns = [
+        "network",
+        "window",
+        "parameters",
+        "FLOP of a window",
+        "of it in a slide",
+        "training",
+        "samples",
+        "AUROC",
+    ]
     text = f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     for name, result in results.items():
         c = result["cost"]
@@ -38,7 +47,8 @@ def tables(results: dict[str, Any], kernel_lengths: Mapping[str, float]) -> str:
             name, f"{kernel_lengths[name]:g} s",
             f"{c['encoder_parameters'] / 1000:.0f} k + {c['head_parameters'] / 1000:.0f} k",
             f"{c['encoder_flops'] / 1e6:.1f} M + {c['head_flops'] / 1e6:.2f} M", f"{c['slide_flops'] / 1e6:.2f} M",
-            f"{result['training']['samples'] / 1000:.0f} 000", f"{result['auroc']:.3f}",
+            f"{result['training']['seconds']} s", f"{result['training']['samples'] / 1000:.0f} 000",
+            f"{result['auroc']:.3f}",
         )  # fmt: skip
         text += f"| {' | '.join(cells)} |\n"
     bands = [f"SNR {low:g}–{high:g}" for low, high in SNR_BANDS]
