@@ -11,7 +11,8 @@ from shipped import BANK, MODEL
 
 from aframe import cli, seeding
 from aframe.strain.files import write_background
-from aframe.strain.simulate import NoiseCurve, load_asd, simulate
+from aframe.strain.noise_curves import NoiseCurve, load_asd
+from aframe.strain.simulate import simulate
 from aframe.tables import EventTable
 from aframe.train import model
 from aframe.types import Array

@@ -7,8 +7,9 @@ from scipy import signal
 
 from aframe.errors import DataError
 from aframe.preprocessing import Whitening
+from aframe.strain.noise_curves import load_asd
 from aframe.strain.recordings import read_strain
-from aframe.strain.simulate import load_asd, simulate
+from aframe.strain.simulate import simulate
 from aframe.whitening import (
     apply_filter,
     power_spectral_density,

@@ -28,9 +28,9 @@ from aframe.steps.veto_sources import asks_the_network, check_left, check_of_dat
 from aframe.steps.waveforms import signal_source
 from aframe.strain.channels import parse_channels
 from aframe.strain.copies import check_detectors_differ
+from aframe.strain.noise_curves import check_band, load_asd
 from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable, read_segments
-from aframe.strain.simulate import check_band, load_asd
 from aframe.waveforms.loading import load_population
 from aframe.waveforms.projection import detector_geometry
 

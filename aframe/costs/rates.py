@@ -16,7 +16,8 @@ from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import time_slides
 from aframe.steps.strain import curve_path
 from aframe.steps.waveforms import signal_source
-from aframe.strain.simulate import load_asd, simulate
+from aframe.strain.noise_curves import load_asd
+from aframe.strain.simulate import simulate
 from aframe.train.architectures import Network
 from aframe.train.architectures.cost import cost
 from aframe.train.architectures.network import count_parameters

@@ -69,6 +69,10 @@ class Paths:
         """Segwizard list of a stage's segments."""
         return storage.join(self.data_directory(stage), "segments.txt")
 
+    def glitches(self, stage: Stage) -> str:
+        """Table of the glitches in a stage's simulated strain."""
+        return storage.join(self.data_directory(stage), "background", "glitches.hdf5")
+
     def strain_index(self, stage: Stage, segment: Segment) -> str:
         """List of the background files of a segment. There are several if samples are missing.
 

@@ -53,6 +53,10 @@ class RunStage:
         return single + ([] if self.unit_files is None else self.unit_files(run))
 
 
+def _glitches(run: Artifacts, stage: Stage) -> dict[str, str]:
+    return {} if run.config.data.glitches is None else {"glitches": run.glitches(stage)}
+
+
 def _strain(stage: Stage) -> tuple[RunStage, RunStage]:
     def made_with(run: Artifacts) -> storage.Parameters:
         return run.strain_parameters(stage)
@@ -60,7 +64,7 @@ def _strain(stage: Stage) -> tuple[RunStage, RunStage]:
     return (
         RunStage(
             task=f"FindSegments {stage}", part="data", name=f"{stage}ing segments", made_with=made_with,
-            outputs=lambda run: {"segments": run.segments(stage)},
+            outputs=lambda run: {"segments": run.segments(stage)} | _glitches(run, stage),
         ),
         RunStage(
             task=f"FetchStrain {stage}", part="data", name=f"{stage}ing strain", made_with=made_with,

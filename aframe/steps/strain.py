@@ -12,6 +12,8 @@ from aframe.strain.channels import parse_channels
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
 from aframe.strain.gaps import Gap, described
+from aframe.strain.glitch_population import SHIPPED
+from aframe.strain.noise import SimulatedNoise
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.strain.source import StrainSource
 
@@ -36,6 +38,7 @@ def strain_source(config: Config) -> StrainSource:
         frames=resolve(data.frames),
         channels=parse_channels(data.channel or (), "channel"),
         asd=None if data.asd is None else curve_path(config, data.asd),
+        glitches=None if data.glitches is None else glitches_path(config, data.glitches),
         band=(search.highpass, search.lowpass or search.sample_rate / 2),
         seed=search.seed,
     )
@@ -51,15 +54,28 @@ def curve_path(config: Config, asd: str) -> str:
     return config.resolve(asd) if storage.exists(config.resolve(asd)) else asd
 
 
+def glitches_path(config: Config, glitches: str) -> str:
+    """Path of a table of glitches, or the name of one that the package has.
+
+    Args:
+        config: The configuration.
+        glitches: Value of the key ``glitches``.
+    """
+    return glitches if glitches in SHIPPED else config.resolve(glitches)
+
+
 def find_segments(run: Artifacts, stage: Stage) -> None:
-    """Write the list of segments of a stage.
+    """Write the list of segments of a stage, after the table of the glitches in them.
 
     Args:
         run: The run.
         stage: Training or testing.
     """
     start, stop = run.interval(stage)
-    segments = analysable(strain_source(run.config), start, stop)
+    source = strain_source(run.config)
+    segments = analysable(source, start, stop)
+    if source.glitches is not None:
+        SimulatedNoise.of(source).glitches(segments).write(run.glitches(stage), run.strain_parameters(stage))
     write_segments(run.segments(stage), segments, run.strain_parameters(stage))
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aframe.errors import DataError
-from aframe.strain import recordings, simulate
+from aframe.strain import recordings
 from aframe.strain.coincidence import Coincident, coincident
 from aframe.strain.gaps import Gap, Report, split_at_gaps
+from aframe.strain.noise import SimulatedNoise
 from aframe.strain.resample import EDGE_DURATION, Stretch, resample
+from aframe.strain.segments import Segment
 from aframe.strain.source import StrainSource
 
 OPEN_DATA_RATES = (4096, 16384)
@@ -124,10 +126,8 @@ def strain_for_segment(
     """
     ifos, rate = source.ifos, source.sample_rate
     if source.kind == "simulated":
-        curve = simulate.load_asd(source.asd or "")
-        simulate.check_band(curve, source.asd or "", *source.band)
-        noise = {ifo: simulate.simulate(curve, ifo, start, stop, rate, seed=source.seed) for ifo in ifos}
-        return [Coincident(start, rate, noise)]
+        noise = SimulatedNoise.of(source)
+        return [Coincident(start, rate, {ifo: noise.strain(ifo, Segment(start, stop)) for ifo in ifos})]
     gaps: list[Gap] = []
     if source.kind == "gwosc":
         stretches = {ifo: fetch_open_data(ifo, start, stop, rate, gaps.append) for ifo in ifos}

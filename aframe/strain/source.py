@@ -9,7 +9,7 @@ class StrainSource:
     """A source of strain, and what a search asks of it.
 
     Attributes:
-        kind: ``gwosc`` (open data), ``local`` (files) or ``simulated`` (Gaussian noise).
+        kind: ``gwosc`` (open data), ``local`` (files) or ``simulated`` (Gaussian noise, and glitches).
         ifos: Detectors.
         sample_rate: Hz.
         min_duration: Shortest segment that is used, s.
@@ -18,6 +18,7 @@ class StrainSource:
         frames: Directory of local files; None for any other kind.
         channels: Chosen channels of local files, by detector. Other detectors have their usual strain.
         asd: Noise curve of simulated strain: a file, or a name in bilby's collection; None for any other kind.
+        glitches: Population of glitches in simulated strain: its name or a file; None for no glitches.
         band: Frequencies between which the noise curve is needed, Hz.
         seed: Of simulated noise.
     """
@@ -31,5 +32,6 @@ class StrainSource:
     frames: str | None
     channels: Mapping[str, str]
     asd: str | None
+    glitches: str | None
     band: tuple[float, float]
     seed: int

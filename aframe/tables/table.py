@@ -32,6 +32,8 @@ UNITS: Mapping[str, str] = {
     "chirp_mass": "M_sun",
     "luminosity_distance": "Mpc",
     "detector_time": "s",
+    "glitch_time": "s",
+    "frequency": "Hz",
     **dict.fromkeys(
         (
             "far_per_year",

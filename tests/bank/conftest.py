@@ -6,7 +6,8 @@ import torch
 
 from aframe.bank.templates import TemplateMaker
 from aframe.preprocessing import Whitening
-from aframe.strain.simulate import load_asd, simulate
+from aframe.strain.noise_curves import load_asd
+from aframe.strain.simulate import simulate
 from aframe.types import Array
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import demo_bbh, draw

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from aframe.errors import DataError
-from aframe.strain import fetch, simulate
+from aframe.strain import fetch
+from aframe.strain.noise_curves import load_asd
 from aframe.strain.recordings import read_strain
 from aframe.strain.resample import Stretch
+from aframe.strain.simulate import simulate
 
 EVENT = 1126259446.0
 
@@ -76,9 +78,9 @@ def test_segment_of_open_data_is_split_around_gaps(monkeypatch, source):
 def test_simulated_segment(source):
     settings = source(asd="aLIGO_O4_high_asd.txt")
     (piece,) = fetch.strain_for_segment(settings, 1000.5, 1010.5)
-    curve = simulate.load_asd("aLIGO_O4_high_asd.txt")
+    curve = load_asd("aLIGO_O4_high_asd.txt")
     for ifo in settings.ifos:
-        expected = simulate.simulate(curve, ifo, 1000.5, 1010.5, 2048.0, seed=settings.seed)
+        expected = simulate(curve, ifo, 1000.5, 1010.5, 2048.0, seed=settings.seed)
         np.testing.assert_array_equal(piece.strain[ifo], expected)
     assert (piece.start, piece.duration) == (1000.5, 10)
 

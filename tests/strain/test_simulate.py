@@ -5,7 +5,8 @@ import pytest
 from scipy import signal, stats
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.strain.simulate import FLATTEN_FREQUENCY, check_band, load_asd, simulate
+from aframe.strain.noise_curves import FLATTEN_FREQUENCY, check_band, load_asd
+from aframe.strain.simulate import simulate
 
 START, RATE = 1262304000.0, 2048.0
 

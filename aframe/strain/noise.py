@@ -1,0 +1,92 @@
+"""Simulated noise of a source: coloured Gaussian noise, and glitches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from aframe.strain.glitch_models import MODELS
+from aframe.strain.glitch_population import GlitchPopulation, read_population
+from aframe.strain.glitches import REACH, glitch_strain, glitches_between, optimal_snr
+from aframe.strain.noise_curves import NoiseCurve, check_band, load_asd
+from aframe.strain.segments import Segment
+from aframe.strain.simulate import sample_index, simulate
+from aframe.strain.source import StrainSource
+from aframe.tables import GlitchTable
+from aframe.types import Array
+
+
+@dataclass(frozen=True)
+class SimulatedNoise:
+    """What a source's simulated noise is made from.
+
+    Attributes:
+        source: The source.
+        curve: Its noise curve.
+        population: Its glitches. None without any.
+    """
+
+    source: StrainSource
+    curve: NoiseCurve
+    population: GlitchPopulation | None
+
+    @classmethod
+    def of(cls, source: StrainSource) -> "SimulatedNoise":
+        """Read the files that a source names.
+
+        Raises:
+            ConfigurationError: If a curve does not exist.
+            DataError: If a curve or a table of glitches is unusable.
+            StorageError: If the table of glitches does not exist.
+        """
+        curve = load_asd(source.asd or "")
+        check_band(curve, source.asd or "", *source.band)
+        return cls(source, curve, None if source.glitches is None else read_population(source.glitches))
+
+    def strain(self, ifo: str, segment: Segment) -> Float[Array, " time"]:
+        """Simulate the strain of a detector in a segment.
+
+        Args:
+            ifo: Detector.
+            segment: The segment.
+        """
+        rate, seed = self.source.sample_rate, self.source.seed
+        noise = simulate(self.curve, ifo, segment.start, segment.stop, rate, seed=seed)
+        if self.population is None:
+            return noise
+        around = glitches_between(self.population, ifo, segment.start - REACH, segment.stop + REACH, seed=seed)
+        return noise + glitch_strain(around, self.curve, sample_index(segment.start, rate), len(noise), rate)
+
+    def glitches(self, segments: Sequence[Segment]) -> GlitchTable:
+        """List the glitches of all detectors that reach into segments, in order of time.
+
+        The table has one more column, ``snr_in_band``: the SNR in the source's band.
+
+        Args:
+            segments: Segments in order of time, at least one.
+        """
+        tables = [
+            self._glitches(ifo, around, within) for ifo in self.source.ifos for around, within in _spans(segments)
+        ]
+        table = GlitchTable.concatenate(tables)
+        return table.rows(np.argsort(table["glitch_time"], kind="stable"))
+
+    def _glitches(self, ifo: str, around: Segment, within: Segment) -> GlitchTable:
+        """Glitches whose middle is in a span around a segment, and which reach into the segment."""
+        assert self.population is not None
+        table = glitches_between(self.population, ifo, around.start, around.stop, seed=self.source.seed)
+        reach = np.array([MODELS[name].reach for name in table["glitch_class"].tolist()])
+        time = table["glitch_time"]
+        table = table.rows((time + reach > within.start) & (time - reach < within.stop))
+        band, rate = self.source.band, self.source.sample_rate
+        table.parameters["snr_in_band"] = optimal_snr(table, self.curve, self.curve, band, rate)
+        return table
+
+
+def _spans(segments: Sequence[Segment]) -> list[tuple[Segment, Segment]]:
+    """Disjoint spans around segments, as far as glitches reach, each with its segment."""
+    later = [segment.start for segment in segments[1:]] + [np.inf]
+    stops = [min(segment.stop + REACH, start) for segment, start in zip(segments, later, strict=True)]
+    starts = [max(segment.start - REACH, stop) for segment, stop in zip(segments, [-np.inf, *stops], strict=False)]
+    return [(Segment(*span), segment) for *span, segment in zip(starts, stops, segments, strict=True)]
