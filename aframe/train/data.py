@@ -34,6 +34,7 @@ from aframe.train.augmentation import (
 )
 from aframe.train.background import WhitenedBackground, to_device
 from aframe.train.examples import ExampleCounts, MeasuredBatch, MeasuredExamples, collect_examples
+from aframe.train.glitches import TrainingGlitches
 from aframe.train.inputs import TrainingInputs
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
@@ -107,6 +108,9 @@ class AframeDataModule(lightning.LightningDataModule):
             loudest noise.
         mined_noise: Noise examples that it keeps of them.
         mined_signals: Signals that it measures once, and trains with.
+        glitches: Simulated glitches that are added to the training background: none, or o3, as in the third observing
+            run. Those in the strain itself remain.
+        glitch_rate: Factor on the rate of these glitches.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -133,6 +137,8 @@ class AframeDataModule(lightning.LightningDataModule):
         mined_slides: int = 1500,
         mined_noise: int = 20000,
         mined_signals: int = 8192,
+        glitches: Literal["none", "o3"] = "none",
+        glitch_rate: float = 5.0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -146,6 +152,9 @@ class AframeDataModule(lightning.LightningDataModule):
         check_coalescence(first_coalescence, last_coalescence, self.inputs.kernel_length)
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.mined = ExampleCounts(mined_slides, mined_noise, mined_signals)
+        self.glitches = None
+        if glitches != "none":
+            self.glitches = TrainingGlitches.of(glitches, glitch_rate, inputs.ifos, inputs.whitening, inputs.seed)
         self.examples: MeasuredExamples | None = None
         self.signals: Signals | None = None
         if waveforms == "generated":
@@ -207,8 +216,8 @@ class AframeDataModule(lightning.LightningDataModule):
             search.seed,
         )  # fmt: skip
 
-    def _whiten(self, path: str, part: "Part") -> list[WhitenedStream]:
-        """Whitened streams, one per detector, of a part of a background file."""
+    def _whiten(self, path: str, part: "Part", glitches: TrainingGlitches | None = None) -> list[WhitenedStream]:
+        """Whitened streams, one per detector, of a part of a background file, with more glitches."""
         rate = self.inputs.sample_rate
         with open_background(path) as file:
             span = (file.start + part.start / rate, file.start + part.stop / rate)
@@ -216,7 +225,8 @@ class AframeDataModule(lightning.LightningDataModule):
         streams = []
         for ifo, channel in zip(self.inputs.ifos, strain, strict=True):
             with strain_of(f"{ifo} in {path}"):
-                streams.append(whiten_stream(channel, self.inputs.whitening))
+                noise = channel if glitches is None else glitches.added(channel, ifo, span[0])
+                streams.append(whiten_stream(noise, self.inputs.whitening))
         return streams
 
     def _whitened_background(self, parts: list[tuple[str, "Part"]]) -> WhitenedBackground:
@@ -229,7 +239,7 @@ class AframeDataModule(lightning.LightningDataModule):
         def stretches() -> Iterator[list[WhitenedStream]]:
             for number, (path, part) in enumerate(parts):
                 progress(sum(sizes[:number]) / self.inputs.sample_rate, shape[1] / self.inputs.sample_rate)
-                yield self._whiten(path, part)
+                yield self._whiten(path, part, self.glitches)
 
         return WhitenedBackground.from_streams(stretches(), streams, self.fft_size).on(self.device)
 
