@@ -218,21 +218,27 @@ def test_two_processes_end_together_continue_and_validate_as_one_does(prepared, 
         assert float(table[-1][name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
 
 
-def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, monkeypatch):
+def bank_yaml(prepared, monkeypatch, **trainer):
+    """Training file of a head on matched filters, for a configuration with a bank, which is made."""
     configuration = prepared / "bank.cfg"
     keys = "[luigi_bank]\nsize = 16\ntemplate_length = 1\nafter = 0.125\n"
     configuration.write_text((prepared / "sandbox.cfg").read_text() + "\n" + keys)
     monkeypatch.setenv("LAW_CONFIG_FILE", str(configuration))
     content = yaml.safe_load((prepared / "train.yaml").read_text())
     content["model"]["architecture"] = {"class_path": "MatchedFilterNetwork", "init_args": {"groups": 8}}
-    content["trainer"]["max_epochs"] = 6
+    content["trainer"] |= {"max_epochs": 6, **trainer}
     content["data"] |= {"first_coalescence": 0.92, "last_coalescence": 1.3, "snr_minimum": 6}
     content["data"] |= {"mined_slides": 6, "mined_noise": 60, "mined_signals": 64}
-    path = prepared / "bank.yaml"
+    path = prepared / f"bank{len(trainer)}.yaml"
     path.write_text(yaml.safe_dump(content))
-    directory = run("bank")
     cli.main(["waveforms", "--cfg", str(configuration), "--stage", "bank"])
-    training_cli.main(["fit", "--config", str(path)])
+    return str(path)
+
+
+def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, monkeypatch):
+    directory = run("bank")
+    path = bank_yaml(prepared, monkeypatch)
+    training_cli.main(["fit", "--config", path])
     trained = model.load(str(directory / "model.pt")).network
     assert (trained.templates, trained.template_size) == (16, 512)
     assert len(trained.bias.unique()) > 1
@@ -240,8 +246,22 @@ def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, 
     first, *between, last = rows(directory / "metrics.csv")
     assert float(last["train_loss"]) < float(first["train_loss"])
     again = run("bank again")
-    training_cli.main(["fit", "--config", str(path)])
+    training_cli.main(["fit", "--config", path])
     assert rows(again / "metrics.csv") == [first, *between, last]
+
+
+@pytest.mark.thorough
+def test_a_head_on_matched_filters_learns_in_two_processes(prepared, run, monkeypatch):
+    directory = run("bank of two")
+    with training(
+        "--config", bank_yaml(prepared, monkeypatch, devices=2, strategy="ddp"), stderr=subprocess.PIPE
+    ) as two:
+        errors = two.communicate()[1]
+    assert two.returncode == 0, errors
+    trained = model.load(str(directory / "model.pt")).network
+    assert len(trained.bias.unique()) > 1
+    first, *_, last = rows(directory / "metrics.csv")
+    assert float(last["train_loss"]) < float(first["train_loss"])
 
 
 def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(prepared, run):
