@@ -138,7 +138,7 @@ class AframeDataModule(lightning.LightningDataModule):
         mined_noise: int = 20000,
         mined_signals: int = 8192,
         glitches: Literal["none", "o3"] = "none",
-        glitch_rate: float = 5.0,
+        glitch_rate: float = 3.0,
     ) -> None:
         super().__init__()
         self.inputs = inputs

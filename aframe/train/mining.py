@@ -23,6 +23,10 @@ SEPARATION = 16
 LEAST_LOUDNESS = 21.0
 """Least log-likelihood ratio of signals that count in the weights of groups: a network SNR of 6.5."""
 
+LOUDEST_ALONE = 20.0
+"""Largest |z|²/2 of a detector that counts in the loudness of an example. Louder noise is rare without glitches, and a
+glitch must not be among the loudest noise by the one detector that sees it."""
+
 LONGEST_PIECE = 2**18
 """Samples of a stream that are measured at once."""
 
@@ -132,6 +136,18 @@ def count_weights(network: MatchedFilterNetwork, signals: Float[Tensor, "signals
         network.bias.copy_(weights)
 
 
+def loudness(
+    network: MatchedFilterNetwork, measured: Float[Tensor, "examples ifos templates"]
+) -> Float[Tensor, " examples"]:
+    """Largest sum of the detectors and the bias, in which no detector counts for more than ``LOUDEST_ALONE``.
+
+    Args:
+        network: The network, with its bias.
+        measured: Measurements of steps.
+    """
+    return (measured.float().clamp_max(LOUDEST_ALONE).sum(1) + network.bias.detach()).amax(1)
+
+
 def mine_noise(
     network: MatchedFilterNetwork,
     measured: Float[Tensor, "ifos templates steps"],
@@ -139,7 +155,7 @@ def mine_noise(
     examples: int,
     progress: ProgressReport,
 ) -> Int[Tensor, "examples ifos"]:
-    """Find the loudest steps of time slides of a stretch.
+    """Find the loudest steps of time slides of a stretch: see ``loudness``.
 
     Args:
         network: The network, with its bias.
@@ -160,7 +176,7 @@ def mine_noise(
             f"the longest training stretch has {steps} steps of {network.step_size} samples, too few to slide it "
             "against itself: take longer stretches, or another network"
         )
-    by_step = [each.T.contiguous() for each in measured]
+    by_step = [each.T.clamp_max(LOUDEST_ALONE).contiguous() for each in measured]
     bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]
     ifos, bias = len(by_step), network.bias.detach()
     last = (steps - TILE) // max(1, ifos - 1)
