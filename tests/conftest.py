@@ -33,8 +33,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 OFTEN_CALLED = (
     *(f"aframe.waveforms.{name}" for name in ("approximants", "bands", "polarizations")),
     *(f"aframe.strain.{name}" for name in ("lists", "rows", "times")),
+    *("aframe.preprocessing", "aframe.inference.slides"),
 )
-"""Modules whose functions are called for each waveform or line and take no arrays: checks would double their time."""
+"""Modules whose functions are called for each waveform, line or slide, and take no arrays: checks double their time."""
 
 
 def checked_code(loader: _import_hook._JaxtypingLoader, name: str) -> CodeType | None:
@@ -53,11 +54,13 @@ _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module  # type
 
 LONGEST = (
     "end_to_end/test_whole.py",
-    "end_to_end/test_served.py",
     "steps/test_training_cli.py",
+    "end_to_end/test_served.py",
     "end_to_end/test_bad_input.py",
     "serving/test_client.py",
+    "checks/test_run.py",
     "export/test_onnx.py",
+    "waveforms/test_horizon.py",
 )
 """Files whose tests take a minute or more, longest first: where tests run on several cores, so do they."""
 
