@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from shipped import put_model
 from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, refused_by_law, settle, write_run
 
 from aframe import cli, storage
@@ -130,22 +131,30 @@ def test_debug_shows_the_traceback(run: Path) -> None:
 
 
 def test_error_inside_a_task_is_one_line(run: Path) -> None:
+    """Although two branches of the task meet it."""
     assert aframe_here("data", variables=environment_of(run)).returncode == 0
-    settle(run, "injections")
-    for path in (run / "train_data" / "background").glob("*.hdf5"):
+    put_model(run)
+    paths = list((run / "test_data" / "background").glob("*.hdf5"))
+    assert len(paths) == 2
+    for path in paths:
         with h5py.File(path, "r+") as file:
             file["L1"][:] = 0.0
     assert "the PSD is zero or not finite in band" in told(aframe("run", str(run)))
     assert not list(run.rglob(".partial-*"))
-    assert not list(run.rglob("val_waveforms.hdf5"))
+    assert not list((run / "test_data").rglob("*waveforms*"))
 
 
 @pytest.mark.parametrize(
-    "reached",
-    ["train_data/background", pytest.param("train_data/training_waveforms.hdf5", marks=pytest.mark.thorough)],
+    ("reached", "prepare"),
+    [
+        ("test_data/background", put_model),
+        pytest.param(
+            "train_data/training_waveforms.hdf5", lambda run: settle(run, "injections"), marks=pytest.mark.thorough
+        ),
+    ],
 )
-def test_interruption_is_one_line(run: Path, reached: str) -> None:
-    settle(run, "injections")
+def test_interruption_is_one_line(run: Path, reached: str, prepare: Callable[[Path], object]) -> None:
+    prepare(run)
     pipe = subprocess.PIPE
     process = subprocess.Popen([AFRAME, "run", str(run), "--workers", "2"], start_new_session=True, text=True,
                                env=environment_of(), stdout=pipe, stderr=pipe)  # fmt: skip
