@@ -39,6 +39,8 @@ from aframe.steps.devices import use_one_thread
 from aframe.steps.scoring import clustering, merge_events, score_unit, trained_model
 from aframe.steps.waveforms import generate_injections, merge_injections
 from aframe.tables import EventTable, RecoveredTable, Table
+from aframe.tasks.base import current_run
+from aframe.tasks.report import Report
 from aframe.waveforms import source
 from aframe.waveforms.loading import load_population
 
@@ -117,6 +119,19 @@ def copied_run(whole_run: Path, tmp_path: Path) -> Path:
     shutil.copytree(whole_run, directory)
     (directory / ".env").write_text((directory / ".env").read_text().replace(str(whole_run), str(directory)))
     return directory
+
+
+def test_a_finished_run_goes_on_once_what_lasts_is_deleted(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it then runs is shown with the vetoes, below."""
+    for name, value in environment_of(copied_run).items():
+        monkeypatch.setenv(name, value)
+    current_run.cache_clear()
+    try:
+        assert Report().complete()
+        (copied_run / "results" / "background.hdf5").unlink()
+        assert not Report().complete()
+    finally:
+        current_run.cache_clear()
 
 
 def test_the_report_of_an_unfinished_run_names_what_it_lacks(copied_run: Path) -> None:
