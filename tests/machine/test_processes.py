@@ -83,9 +83,9 @@ from aframe.machine.processes import postpone_collection
 postpone_collection()
 print(gc.isenabled(), gc.get_freeze_count(), flush=True)
 child = os.fork()
-print(gc.isenabled(), gc.get_freeze_count() > 1000, flush=True)
 if child:
-    os.waitpid(child, 0)
+    os.waitpid(child, 0)  # else the lines of both would mix
+print(gc.isenabled(), gc.get_freeze_count() > 1000, flush=True)
 """
 
 
