@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING
-from unittest.mock import patch
+from unittest import mock
 
 import pytest
 from jaxtyping import _import_hook
@@ -30,16 +30,20 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-OF_EACH_WAVEFORM = tuple(f"aframe.waveforms.{name}" for name in ("approximants", "bands", "polarizations"))
-"""Modules whose functions are called for each waveform and take no arrays' shapes: checks would double LAL's time."""
+OFTEN_CALLED = (
+    *(f"aframe.waveforms.{name}" for name in ("approximants", "bands", "polarizations")),
+    *(f"aframe.strain.{name}" for name in ("lists", "rows", "times")),
+    *("aframe.preprocessing", "aframe.inference.slides"),
+)
+"""Modules whose functions are called for each waveform, line or slide, and take no arrays: checks double their time."""
 
 
 def checked_code(loader: _import_hook._JaxtypingLoader, name: str) -> CodeType | None:
     """A module's code, with checks of its arrays' shapes, from a cache that has these."""
-    if name in OF_EACH_WAVEFORM:
+    if name in OFTEN_CALLED:
         return SourceFileLoader(name, loader.path).get_code(name)
     cache = functools.partial(_import_hook._optimized_cache_from_source, loader._typechecker.get_hash())
-    with patch("importlib._bootstrap_external.cache_from_source", cache):
+    with mock.patch("importlib._bootstrap_external.cache_from_source", cache):
         return SourceFileLoader.get_code(loader, name)
 
 
@@ -50,11 +54,13 @@ _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module  # type
 
 LONGEST = (
     "end_to_end/test_whole.py",
-    "end_to_end/test_served.py",
     "steps/test_training_cli.py",
+    "end_to_end/test_served.py",
     "end_to_end/test_bad_input.py",
     "serving/test_client.py",
+    "checks/test_run.py",
     "export/test_onnx.py",
+    "waveforms/test_horizon.py",
 )
 """Files whose tests take a minute or more, longest first: where tests run on several cores, so do they."""
 
@@ -73,11 +79,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"`make {target}` runs it"))
 
 
-def pytest_collection_finish() -> None:
-    """Leave what was imported out of all later searches for garbage, which are also rarer."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search for no garbage while all is imported, and later more rarely, and not in what was imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        gc.enable()
 
 
 DATA = Path(os.environ.get("AFRAME_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -185,7 +196,17 @@ def ml4gw() -> None:
 
 
 @pytest.fixture(scope="session")
-def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def operators_read_once() -> Iterator[None]:
+    """Let torch's exporter read the sources of all of ONNX's operators once, and not for each graph: a second each."""
+    from onnxscript._framework_apis import torch_2_5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_2_5, "get_torchlib_ops", functools.cache(torch_2_5.get_torchlib_ops))
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_repository(tmp_path_factory: pytest.TempPathFactory, operators_read_once: None) -> Path:
     """A repository of a factorised and of a joint network, which nobody changes: one for all workers."""
     import served
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 from unittest.mock import patch
 
+import pytest
+
 from aframe import cli, storage
 from aframe.errors import AframeError
 from aframe.runs.artifacts import Artifacts
@@ -163,3 +165,14 @@ def law_run(
     return subprocess.run(
         command, env=environment_of(directory), cwd=cwd, capture_output=True, text=True, check=False, timeout=1200
     )
+
+
+def refused_by_law(directory: Path) -> str:
+    """The error with which the pipeline ends before its first task, without the seconds that a process takes."""
+    from aframe.pipelines import sandbox
+
+    load_config.cache_clear()
+    with patch.dict(os.environ, environment_of(directory), clear=True), pytest.raises(SystemExit) as stop:
+        sandbox.begin.__wrapped__("")
+    load_config.cache_clear()
+    return str(stop.value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aframe import storage
 from aframe.commands.runs import add_cfg, load_environment, run_of
 from aframe.errors import InterruptionError
+from aframe.machine.processes import begin_collection, postpone_collection
 from aframe.progress import activity
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def run(options: Sequence[str]) -> None:
     if options and options[0] == "submit":
         submit(options[1:])
         return
+    postpone_collection()
     from aframe.steps.training_cli import main
 
+    begin_collection()
     directory, is_first = os.environ.get("AFRAME_TRAIN_RUN_DIR"), os.environ.get("LOCAL_RANK", "0") == "0"
     activity_path = os.environ.get(activity.FILE, "") if is_first else ""
     if activity_path:

@@ -21,7 +21,7 @@ from aframe import storage
 from aframe.errors import AframeError, ConfigurationError, ProcessError
 from aframe.machine import versions
 from aframe.machine.console_records import End, emit
-from aframe.machine.processes import cores, die_with_parent
+from aframe.machine.processes import begin_collection, cores, die_with_parent
 from aframe.machine.shared_set import SharedSet
 from aframe.progress import activity
 from aframe.progress.lines import Progress
@@ -78,6 +78,7 @@ class TaskProcess:
         die_with_parent()
         if multiprocessing.parent_process() is not None:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # luigi's main process informs the user
+        begin_collection()
         use_one_thread()
 
     def __exit__(self, *error: object) -> None:

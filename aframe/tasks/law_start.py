@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from aframe.machine import console
-from aframe.machine.processes import shed_foreign_settings
+from aframe.machine.processes import postpone_collection, shed_foreign_settings
 
 CONFIGURATION = "LAW_CONFIG_FILE"
 """Environment variable with the path of the run's ``.cfg``."""
@@ -23,6 +23,7 @@ CONFIGURATION = "LAW_CONFIG_FILE"
 
 def run() -> int:
     """Run law's command line. Returns its exit code."""
+    postpone_collection()
     shed_foreign_settings()
     console.open_closed()
     if not os.environ.get("AFRAME_DEBUG"):

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, settle, write_run
+from shipped import put_model
+from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, refused_by_law, settle, write_run
 
 from aframe import cli, storage
 from aframe.commands import infer
@@ -70,17 +71,19 @@ def made(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "replacement", "words"),
+    ("pattern", "replacement", "words", "command"),
     [
-        ("^highpass = 32", "highpas = 32", "did you mean 'highpass'?"),  # the command finds it
-        ("^Tb = 3000", "Tb = 1e9", "lower Tb"),  # law does, as which the command goes on
+        ("^highpass = 32", "highpas = 32", "did you mean 'highpass'?", aframe_here),  # the command finds it
+        ("^Tb = 3000", "Tb = 1e9", "lower Tb", aframe),  # law does, as which the command goes on
     ],
 )
-def test_a_run_with_a_mistake_makes_nothing(run: Path, pattern: str, replacement: str, words: str) -> None:
+def test_a_run_with_a_mistake_makes_nothing(
+    run: Path, pattern: str, replacement: str, words: str, command: Callable[..., Result]
+) -> None:
     settle(run, "injections", "model")
     before = made(run)
     edit(run, "sandbox.cfg", pattern, replacement)
-    assert words in told(aframe("run", str(run)))
+    assert words in told(command("run", str(run)))
     assert made(run) == before
 
 
@@ -115,7 +118,7 @@ def test_configuration_that_is_none(run: Path) -> None:
 
 def test_law_run_where_the_configuration_is_missing(run: Path) -> None:
     (run / "sandbox.cfg").unlink()
-    assert "does not exist" in told(law_run(run))
+    assert re.fullmatch(r"error: .*sandbox\.cfg does not exist.*", refused_by_law(run))
 
 
 def test_debug_shows_the_traceback(run: Path) -> None:
@@ -128,22 +131,30 @@ def test_debug_shows_the_traceback(run: Path) -> None:
 
 
 def test_error_inside_a_task_is_one_line(run: Path) -> None:
+    """Although two branches of the task meet it."""
     assert aframe_here("data", variables=environment_of(run)).returncode == 0
-    settle(run, "injections")
-    for path in (run / "train_data" / "background").glob("*.hdf5"):
+    put_model(run)
+    paths = list((run / "test_data" / "background").glob("*.hdf5"))
+    assert len(paths) == 2
+    for path in paths:
         with h5py.File(path, "r+") as file:
             file["L1"][:] = 0.0
     assert "the PSD is zero or not finite in band" in told(aframe("run", str(run)))
     assert not list(run.rglob(".partial-*"))
-    assert not list(run.rglob("val_waveforms.hdf5"))
+    assert not list((run / "test_data").rglob("*waveforms*"))
 
 
 @pytest.mark.parametrize(
-    "reached",
-    ["train_data/background", pytest.param("train_data/training_waveforms.hdf5", marks=pytest.mark.thorough)],
+    ("reached", "prepare"),
+    [
+        ("test_data/background", put_model),
+        pytest.param(
+            "train_data/training_waveforms.hdf5", lambda run: settle(run, "injections"), marks=pytest.mark.thorough
+        ),
+    ],
 )
-def test_interruption_is_one_line(run: Path, reached: str) -> None:
-    settle(run, "injections")
+def test_interruption_is_one_line(run: Path, reached: str, prepare: Callable[[Path], object]) -> None:
+    prepare(run)
     pipe = subprocess.PIPE
     process = subprocess.Popen([AFRAME, "run", str(run), "--workers", "2"], start_new_session=True, text=True,
                                env=environment_of(), stdout=pipe, stderr=pipe)  # fmt: skip
@@ -213,12 +224,6 @@ def test_a_process_just_forked_ends_without_a_word_at_an_interruption() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert child.exitcode == -signal.SIGINT
-
-
-def test_failure_of_training_is_one_line(run: Path) -> None:
-    edit(run, "train.yaml", r"^  first_coalescence: .*$", "  first_coalescence: 1.45")
-    assert "first_coalescence = 1.45 s and last_coalescence" in told(aframe("run", str(run), "--workers", "2"))
-    assert not (run / "train_run" / "model.pt").exists()
 
 
 def test_truncated_artifact_of_a_run_is_named(run: Path) -> None:

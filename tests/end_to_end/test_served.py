@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import served
 from shipped import put_model
-from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, run_in, write_run
+from terminal import AFRAME, aframe_here, environment_of, law_run, run_in, write_run
 
 from aframe.serving.server import free_ports
 from aframe.tables import EventTable, RecoveredTable
@@ -21,7 +21,7 @@ SCALE = ("inference.background_per_job=400", "export.model_name=search", "export
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, operators_read_once: None) -> Path:
     """A run of the network that is shipped, scored by torch; its model is exported."""
     directory = put_model(write_run(tmp_path_factory.mktemp("torch") / "run", *SCALE))
     variables = environment_of(directory)
@@ -152,7 +152,7 @@ def test_a_server_that_cannot_be_started_fails_the_run_with_its_reason(
 ) -> None:
     directory = with_engine(whole, tmp_path / "none", engine="triton", triton_launcher="apptainer")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/bin")
-    for result in (law_run(directory), aframe("infer", variables=environment_of(directory))):
+    for result in (law_run(directory), aframe_here("infer", variables=environment_of(directory))):
         assert result.returncode == 1
         assert result.stderr.startswith("error: no Triton server can be started: apptainer not on PATH")
         assert len(result.stderr.splitlines()) == 1

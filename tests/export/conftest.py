@@ -1,5 +1,4 @@
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from served import small_model
@@ -14,10 +13,5 @@ def make_model() -> Callable[..., Model]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def operators_read_once() -> Iterator[None]:
-    """Let torch's exporter read the sources of all of ONNX's operators once, and not for each graph: a second each."""
-    from onnxscript._framework_apis import torch_2_5
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch_2_5, "get_torchlib_ops", functools.cache(torch_2_5.get_torchlib_ops))
-        yield
+def exports(operators_read_once: None) -> None:
+    """Nearly all tests here export."""

@@ -75,3 +75,20 @@ def test_a_child_ends_with_its_parent_and_saves_first_if_it_is_asked(tmp_path: P
         assert time.monotonic() < end
         time.sleep(0.01)
     assert (tmp_path / "file").exists() == asked
+
+
+COLLECTION = """
+import gc, os
+from aframe.machine.processes import postpone_collection
+postpone_collection()
+print(gc.isenabled(), gc.get_freeze_count(), flush=True)
+child = os.fork()
+if child:
+    os.waitpid(child, 0)  # else the lines of both would mix
+print(gc.isenabled(), gc.get_freeze_count() > 1000, flush=True)
+"""
+
+
+def test_garbage_is_searched_for_once_a_process_has_imported_and_forks() -> None:
+    done = subprocess.run([sys.executable, "-c", COLLECTION], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False 0", "True True", "True True"]

@@ -24,7 +24,7 @@ from aframe.train.architectures import FactorisedNetwork, JointResNet
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+def run(tmp_path_factory: pytest.TempPathFactory, operators_read_once: None) -> Artifacts:
     """A run with an exported network with random weights and ``engine = auto``."""
     changes = ("inference.engine=auto", "inference.precision=auto", "export.platform=onnxruntime")
     directory = write_run(tmp_path_factory.mktemp("engines") / "run", *changes)

@@ -259,6 +259,7 @@ def loud_batch() -> torch.Tensor:
 
 def train_a_part(rank: int, directory: str) -> None:
     """One of two processes: it has three of the batch's seven windows, or the other four."""
+    torch.set_num_threads(1)  # a forked process has no others
     torch.distributed.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
     network = normalising()
     synchronise(network)
@@ -272,7 +273,7 @@ def train_a_part(rank: int, directory: str) -> None:
 
 
 def test_batch_norm_over_two_processes_is_that_of_their_batches_together(tmp_path: Path):
-    torch.multiprocessing.spawn(train_a_part, (str(tmp_path),), nprocs=2)
+    torch.multiprocessing.start_processes(train_a_part, (str(tmp_path),), nprocs=2, start_method="fork")
     parts = [torch.load(tmp_path / str(rank)) for rank in range(2)]
     network = normalising()
     scores = network(loud_batch())

@@ -14,10 +14,15 @@ def at_once(monkeypatch):
     monkeypatch.setattr(forecast, "LEAST_TIME_LEFT", 0.0)
 
 
+def fit(prepared):
+    """Arguments of a training of two epochs."""
+    return ["fit", "--config", str(prepared / "train.yaml"), "--trainer.max_epochs", "2"]
+
+
 @pytest.mark.usefixtures("at_once")
 def test_a_training_says_once_how_long_it_will_take(prepared, run, capsys):
     run("told")
-    training_cli.main(["fit", "--config", str(prepared / "train.yaml")])
+    training_cli.main(fit(prepared))
     output = capsys.readouterr()
     lines = [line for line in output.out.splitlines() if " a step" in line]
     assert len(lines) == 1
@@ -35,7 +40,7 @@ def test_a_slow_training_warns_with_a_remedy(prepared, run, capsys, possible, is
         measured.append((path, precision, device))
         return possible
 
-    training_cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
+    training_cli.main(fit(prepared), window_seconds)
     assert measured == [(str(prepared / "train.yaml"), "32-true", "cpu")]
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: training will take")]
     assert len(warnings) == is_slow
@@ -50,7 +55,7 @@ def test_a_training_goes_on_where_there_is_no_memory_to_measure(prepared, run, c
     def window_seconds(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    training_cli.main(["fit", "--config", str(prepared / "train.yaml")], window_seconds)
+    training_cli.main(fit(prepared), window_seconds)
     assert (directory / "model.pt").exists()
     assert "training will take" not in capsys.readouterr().err
 

@@ -164,7 +164,7 @@ def test_the_bound_never_rejects_what_full_generation_accepts(approximant, popul
 
 def test_the_bound_is_worth_having(generator, networks):
     """In the default population, few binaries below the threshold get a waveform."""
-    columns = draw(rates_and_populations_bbh(), 1500, np.random.default_rng(3))
+    columns = draw(rates_and_populations_bbh(), 800, np.random.default_rng(3))
     oriented, plain = bounds(generator, columns, networks)["design"]
     loud = (full_ratios(generator, columns, {"design": networks["design"]})["design"] >= 4).mean()
     assert (oriented >= 4).mean() < 2.6 * loud
