@@ -76,7 +76,9 @@ class Data:
     channel: tuple[str, ...] | None = key(
         "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
     )
-    asd: str | None = key("noise curve for source = simulated: a file, or a name in bilby's collection", "path", None)
+    asd: str | None = key(
+        "noise curves of source = simulated: files, directories, patterns, or names in bilby's collection", "path", None
+    )
     glitches: str | None = key(
         "in simulated noise: none, o3 (as in the third observing run), or a table of their distributions", "path", None
     )

@@ -1,15 +1,16 @@
 """Simulated noise of a source: coloured Gaussian noise, and glitches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from aframe.strain.curve_pool import CurvePool, read_pools
 from aframe.strain.glitch_models import MODELS
 from aframe.strain.glitch_population import GlitchPopulation, read_population
 from aframe.strain.glitches import REACH, glitch_strain, glitches_between, optimal_snr
-from aframe.strain.noise_curves import NoiseCurve, check_band, load_asd
+from aframe.strain.noise_curves import FLATTEN_FREQUENCY, NoiseCurve
 from aframe.strain.segments import Segment
 from aframe.strain.simulate import sample_index, simulate
 from aframe.strain.source import StrainSource
@@ -23,12 +24,12 @@ class SimulatedNoise:
 
     Attributes:
         source: The source.
-        curve: Its noise curve.
+        pools: Its noise curves, by detector.
         population: Its glitches. None without any.
     """
 
     source: StrainSource
-    curve: NoiseCurve
+    pools: Mapping[str, CurvePool]
     population: GlitchPopulation | None
 
     @classmethod
@@ -37,31 +38,43 @@ class SimulatedNoise:
 
         Raises:
             ConfigurationError: If a curve does not exist.
-            DataError: If a curve or a table of glitches is unusable.
+            DataError: If curves or a table of glitches are unusable.
             StorageError: If the table of glitches does not exist.
         """
-        curve = load_asd(source.asd or "")
-        check_band(curve, source.asd or "", *source.band)
-        return cls(source, curve, None if source.glitches is None else read_population(source.glitches))
+        pools = read_pools(source.asd, source.ifos, source.band)
+        return cls(source, pools, None if source.glitches is None else read_population(source.glitches))
+
+    def curve(self, ifo: str, segment: Segment) -> NoiseCurve:
+        """Noise curve of a detector in a segment.
+
+        Args:
+            ifo: Detector.
+            segment: The segment.
+        """
+        return self.pools[ifo].curve_of(segment.start, self.source.seed)
 
     def strain(self, ifo: str, segment: Segment) -> Float[Array, " time"]:
         """Simulate the strain of a detector in a segment.
+
+        The mean of a detector's curves sets the strain of its glitches. A glitch at the border of two segments is thus
+        the same in both.
 
         Args:
             ifo: Detector.
             segment: The segment.
         """
         rate, seed = self.source.sample_rate, self.source.seed
-        noise = simulate(self.curve, ifo, segment.start, segment.stop, rate, seed=seed)
+        noise = simulate(self.curve(ifo, segment), ifo, segment.start, segment.stop, rate, seed=seed)
         if self.population is None:
             return noise
         around = glitches_between(self.population, ifo, segment.start - REACH, segment.stop + REACH, seed=seed)
-        return noise + glitch_strain(around, self.curve, sample_index(segment.start, rate), len(noise), rate)
+        return noise + glitch_strain(around, self.pools[ifo].mean, sample_index(segment.start, rate), len(noise), rate)
 
     def glitches(self, segments: Sequence[Segment]) -> GlitchTable:
         """List the glitches of all detectors that reach into segments, in order of time.
 
-        The table has one more column, ``snr_in_band``: the SNR in the source's band.
+        The table has the SNRs in the noise of the nearest segment, and one more column, ``snr_in_band``: those in the
+        source's band.
 
         Args:
             segments: Segments in order of time, at least one.
@@ -79,8 +92,11 @@ class SimulatedNoise:
         reach = np.array([MODELS[name].reach for name in table["glitch_class"].tolist()])
         time = table["glitch_time"]
         table = table.rows((time + reach > within.start) & (time - reach < within.stop))
-        band, rate = self.source.band, self.source.sample_rate
-        table.parameters["snr_in_band"] = optimal_snr(table, self.curve, self.curve, band, rate)
+        mean, curve, rate = self.pools[ifo].mean, self.curve(ifo, within), self.source.sample_rate
+        whole, in_band = (
+            optimal_snr(table, mean, curve, band, rate) for band in ((FLATTEN_FREQUENCY, rate / 2), self.source.band)
+        )
+        table.parameters |= {"snr": whole, "snr_in_band": in_band}
         return table
 
 
