@@ -16,7 +16,7 @@ def check_noise_curves(run: Artifacts) -> None:
         DataError: If it is no spectral density, or curves are in two units.
     """
     if run.config.data.source == "simulated":
-        read_curves(curve_places(run.config, run.config.data.asd or ""))
+        read_curves(curve_places(run.config, run.config.data.asd or ""), run.config.search.ifos)
 
 
 def check_noise_band(run: Artifacts) -> None:

@@ -346,7 +346,7 @@ CHECKS = (
     Check(check_population, ("waveforms.prior",), lambda run: run.injections),
     Check(target_populations, ("waveforms.prior", "sensitivity", "candidates.astrophysical_prior")),
     Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
-    Check(check_noise_curves, ("data.source", "data.asd")),
+    Check(check_noise_curves, ("data.source", "data.asd", "search.ifos")),
     Check(check_noise_band, ("data.source", "data.asd", *BAND_KEYS)),
     Check(check_glitches, ("data.glitches", "search.ifos")),
     Check(check_local_strain, ("data.source", "data.frames", "data.channel", "search.ifos", "search.sample_rate")),

@@ -12,6 +12,7 @@ from aframe import seeding, storage
 from aframe.errors import DataError
 from aframe.strain.channels import SITES
 from aframe.strain.noise_curves import HDF5_SUFFIXES, NoiseCurve, asd_at, check_band, read_curve
+from aframe.strain.o3_curves import NAME, o3_curves
 from aframe.strain.times import format_gps
 
 SUFFIXES = (".txt", ".dat", ".csv", ".npy", *HDF5_SUFFIXES)
@@ -62,7 +63,7 @@ def read_pools(places: Sequence[str], ifos: Sequence[str], band: tuple[float, fl
     Of several files, those that are named for a detector, or lie in a folder that is, go to this detector alone.
 
     Args:
-        places: Files, directories, patterns, or names of curves in bilby's collection.
+        places: Files, directories, patterns, names of curves in bilby's collection, or ``o3``.
         ifos: Detectors.
         band: Frequencies that each curve must cover, Hz.
 
@@ -70,7 +71,7 @@ def read_pools(places: Sequence[str], ifos: Sequence[str], band: tuple[float, fl
         ConfigurationError: If a curve does not exist.
         DataError: If curves are unusable, do not cover the band, or a detector has none.
     """
-    curves = read_curves(places)
+    curves = read_curves(places, ifos)
     for path, curve in curves.items():
         check_band(curve, path, *band)
     owners = {path: detector_of(path) if len(curves) > 1 else None for path in curves}
@@ -84,11 +85,12 @@ def read_pools(places: Sequence[str], ifos: Sequence[str], band: tuple[float, fl
     return pools
 
 
-def read_curves(places: Sequence[str]) -> dict[str, NoiseCurve]:
+def read_curves(places: Sequence[str], ifos: Sequence[str]) -> dict[str, NoiseCurve]:
     """Read all noise curves of some places.
 
     Args:
-        places: Files, directories, patterns, or names of curves in bilby's collection.
+        places: As for ``read_pools``.
+        ifos: Detectors.
 
     Returns:
         The curves, by their paths or names.
@@ -97,9 +99,10 @@ def read_curves(places: Sequence[str]) -> dict[str, NoiseCurve]:
         ConfigurationError: If a curve does not exist.
         DataError: If a place has no curves, a curve is unusable, or curves are in two units.
     """
-    spectra = {path: read_curve(path) for place in places for path in _files(place)}
+    made = {f"{NAME}/{ifo}/{k}": curve for ifo in ifos if NAME in places for k, curve in enumerate(o3_curves(ifo))}
+    spectra = {path: read_curve(path) for place in places if place != NAME for path in _files(place)}
     check_units({path: each.is_psd for path, each in spectra.items() if not storage.has_suffix(path, HDF5_SUFFIXES)})
-    return {path: each.curve for path, each in spectra.items()}
+    return made | {path: each.curve for path, each in spectra.items()}
 
 
 def detector_of(path: str) -> str | None:
