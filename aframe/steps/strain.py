@@ -39,6 +39,7 @@ def strain_source(config: Config) -> StrainSource:
         frames=resolve(data.frames),
         channels=parse_channels(data.channel or (), "channel"),
         asd=() if data.asd is None else curve_places(config, data.asd),
+        drift=data.drift,
         glitches=None if data.glitches is None else glitches_path(config, data.glitches),
         band=(search.highpass, search.lowpass or search.sample_rate / 2),
         seed=search.seed,

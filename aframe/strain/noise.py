@@ -1,18 +1,19 @@
 """Simulated noise of a source: coloured Gaussian noise, and glitches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from aframe.strain.curve_pool import CurvePool, read_pools
+from aframe.strain.drift import DriftingCurve
 from aframe.strain.glitch_models import MODELS
 from aframe.strain.glitch_population import GlitchPopulation, read_population
 from aframe.strain.glitches import REACH, glitch_strain, glitches_between, optimal_snr
 from aframe.strain.noise_curves import FLATTEN_FREQUENCY, NoiseCurve
 from aframe.strain.segments import Segment
-from aframe.strain.simulate import sample_index, simulate
+from aframe.strain.simulate import KNOT_DURATION, sample_index, simulate, simulate_changing
 from aframe.strain.source import StrainSource
 from aframe.tables import GlitchTable
 from aframe.types import Array
@@ -44,14 +45,17 @@ class SimulatedNoise:
         pools = read_pools(source.asd, source.ifos, source.band)
         return cls(source, pools, None if source.glitches is None else read_population(source.glitches))
 
-    def curve(self, ifo: str, segment: Segment) -> NoiseCurve:
-        """Noise curve of a detector in a segment.
+    def curve_at(self, ifo: str, segment: Segment) -> Callable[[float], NoiseCurve]:
+        """Noise curve of a detector at the times (GPS s) of a segment.
 
         Args:
             ifo: Detector.
             segment: The segment.
         """
-        return self.pools[ifo].curve_of(segment.start, self.source.seed)
+        if self.source.drift is not None:
+            return DriftingCurve(self.pools[ifo], self.source.drift, self.source.seed).at
+        curve = self.pools[ifo].curve_of(segment.start, self.source.seed)
+        return lambda time: curve
 
     def strain(self, ifo: str, segment: Segment) -> Float[Array, " time"]:
         """Simulate the strain of a detector in a segment.
@@ -64,7 +68,11 @@ class SimulatedNoise:
             segment: The segment.
         """
         rate, seed = self.source.sample_rate, self.source.seed
-        noise = simulate(self.curve(ifo, segment), ifo, segment.start, segment.stop, rate, seed=seed)
+        span, curve_at = (segment.start, segment.stop), self.curve_at(ifo, segment)
+        if self.source.drift is None:
+            noise = simulate(curve_at(segment.start), ifo, *span, rate, seed=seed)
+        else:
+            noise = simulate_changing(curve_at, ifo, *span, rate, seed=seed)
         if self.population is None:
             return noise
         around = glitches_between(self.population, ifo, segment.start - REACH, segment.stop + REACH, seed=seed)
@@ -92,11 +100,15 @@ class SimulatedNoise:
         reach = np.array([MODELS[name].reach for name in table["glitch_class"].tolist()])
         time = table["glitch_time"]
         table = table.rows((time + reach > within.start) & (time - reach < within.stop))
-        mean, curve, rate = self.pools[ifo].mean, self.curve(ifo, within), self.source.sample_rate
-        whole, in_band = (
-            optimal_snr(table, mean, curve, band, rate) for band in ((FLATTEN_FREQUENCY, rate / 2), self.source.band)
-        )
-        table.parameters |= {"snr": whole, "snr_in_band": in_band}
+        mean, curve_at, rate = self.pools[ifo].mean, self.curve_at(ifo, within), self.source.sample_rate
+        snrs = np.zeros((2, len(table)))
+        number = table["glitch_time"] // KNOT_DURATION * (self.source.drift is not None)
+        for each in np.unique(number).tolist():
+            rows = number == each
+            curve = curve_at((each + 0.5) * KNOT_DURATION)
+            for band, snr in zip(((FLATTEN_FREQUENCY, rate / 2), self.source.band), snrs, strict=True):
+                snr[rows] = optimal_snr(table.rows(rows), mean, curve, band, rate)
+        table.parameters |= {"snr": snrs[0], "snr_in_band": snrs[1]}
         return table
 
 

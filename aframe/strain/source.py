@@ -19,6 +19,7 @@ class StrainSource:
         channels: Chosen channels of local files, by detector. Other detectors have their usual strain.
         asd: Noise curves of simulated strain: files, directories, patterns, or names in bilby's collection; empty for
             any other kind.
+        drift: Time scale on which simulated noise changes, s; None for one curve in each segment.
         glitches: Population of glitches in simulated strain: its name or a file; None for no glitches.
         band: Frequencies between which the noise curve is needed, Hz.
         seed: Of simulated noise.
@@ -33,6 +34,7 @@ class StrainSource:
     frames: str | None
     channels: Mapping[str, str]
     asd: tuple[str, ...]
+    drift: float | None
     glitches: str | None
     band: tuple[float, float]
     seed: int

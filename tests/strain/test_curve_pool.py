@@ -114,15 +114,17 @@ def test_every_segment_has_the_spectrum_of_its_curve(folder, source):
     drawn = []
     for k in range(12):
         segment = Segment(START + 64 * k, START + 64 * (k + 1))
-        drawn.append(noise.curve("H1", segment)[1][0])
+        drawn.append(noise.curve_at("H1", segment)(START)[1][0])
         for ifo in ("H1", "L1"):
             _, psd = signal.welch(noise.strain(ifo, segment), RATE, nperseg=1024)
-            assert np.sqrt(psd[20:500].mean()) == pytest.approx(noise.curve(ifo, segment)[1][0], rel=0.02)
+            assert np.sqrt(psd[20:500].mean()) == pytest.approx(noise.curve_at(ifo, segment)(START)[1][0], rel=0.02)
     assert set(drawn) == {1e-23, 2e-23}
     again = SimulatedNoise.of(source(asd=(str(folder),), sample_rate=RATE, band=BAND))
     np.testing.assert_array_equal(again.strain("H1", segment), noise.strain("H1", segment))
     other = SimulatedNoise.of(source(asd=(str(folder),), sample_rate=RATE, band=BAND, seed=8))
-    assert drawn != [other.curve("H1", Segment(START + 64 * k, START + 64 * (k + 1)))[1][0] for k in range(12)]
+    assert drawn != [
+        other.curve_at("H1", Segment(START + 64 * k, START + 64 * (k + 1)))(START)[1][0] for k in range(12)
+    ]
 
 
 def test_glitches_at_a_border_are_the_same_in_both_segments(folder, source):
@@ -135,7 +137,7 @@ def test_glitches_at_a_border_are_the_same_in_both_segments(folder, source):
     np.testing.assert_allclose(np.concatenate([before, after]), whole, rtol=0, atol=1e-9 * np.abs(whole).max())
     rows = loud.glitches([Segment(time - 20, time + 16)])
     here = np.argmin(np.abs(rows["glitch_time"] - time))
-    curve = loud.curve("H1", segments[2])
+    curve = loud.curve_at("H1", segments[2])(START)
     spectrum = np.abs(np.fft.rfft(whole) / RATE)[360:]
     frequency = np.fft.rfftfreq(len(whole), 1 / RATE)[360:]
     measured = np.sqrt(4 * ((spectrum / asd_at(curve, frequency)) ** 2).sum() * RATE / len(whole))
