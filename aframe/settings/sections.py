@@ -63,7 +63,7 @@ class Data:
     """Source and times of the strain."""
 
     source: str = key(
-        "gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise)",
+        "gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise, and glitches)",
         choices=("gwosc", "local", "simulated"),
     )
     train_start: float = key("start of the training data", "GPS s")
