@@ -1,3 +1,4 @@
+from importlib import resources
 from pathlib import Path
 
 import h5py
@@ -6,7 +7,7 @@ import pytest
 from run_changes import LOCAL, edit
 from terminal import run_in, write_run
 
-from aframe.errors import DataError
+from aframe.errors import DataError, ParameterMismatchError
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import background_files
 from aframe.steps.strain import curve_places, fetch_strain, find_segments, segments_of, strain_source
@@ -86,3 +87,14 @@ def test_curves_are_files_next_to_the_configuration_or_names(tmp_path: Path) -> 
     assert curve_places(config, "two words.txt") == (here[1],)
     assert curve_places(config, 'a.txt, "two words.txt"') == (here[0], here[1])
     assert curve_places(config, "*.txt aLIGO_O4_high_asd.txt") == (here[2], "aLIGO_O4_high_asd.txt")
+
+
+def test_a_changed_table_of_glitches_makes_other_strain(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    edit(run / "sandbox.cfg", "^min_duration", "glitches = mine.csv\nmin_duration")
+    shipped = (resources.files("aframe.strain") / "glitches_o3.csv").read_text(encoding="utf-8")
+    (run / "mine.csv").write_text(shipped)
+    find_segments(run_in(run), "test")
+    (run / "mine.csv").write_text(shipped.replace("blip,H1,2,", "blip,H1,20,"))
+    with pytest.raises(ParameterMismatchError, match=r"glitches\.hdf5 was made with data\.glitches' SHA-256"):
+        check_parameters(run_in(run).glitches("test"), run_in(run).strain_parameters("test"))
