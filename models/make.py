@@ -26,6 +26,7 @@ LARGEST = 16_000_000
 SIMULATED = {
     "demo": (),
     "demo-factorised": (),
+    "o3-like": (),
     "bbh": ("data.source=simulated", "data.asd=aLIGO_O4_high_asd.txt", "data.train_start=1240579783"),
 }
 """Changes that make the strain of a configuration simulated."""

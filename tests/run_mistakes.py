@@ -323,10 +323,43 @@ RUNS = {
         CHECK,
         r"frames/H1\.hdf5 is no HDF5 file: mend the path",
     ),
-    "PSD for a noise curve": (
-        file("psd.txt", "5 1e-46\n2000 1e-46\n", cfg(r"^asd = \S+", "asd = psd.txt")),
+    "noise curves in two units": (
+        file(
+            "psd.txt",
+            "5 1e-46\n2000 1e-46\n",
+            file("asd.txt", "5 1e-23\n2000 1e-23\n", cfg(r"^asd = \S+", "asd = psd.txt, asd.txt")),
+        ),
         CHECK,
-        r"psd\.txt has a median of 1e-46 in band, .* it looks like a PSD: give its square root",
+        r"asd\.txt has 1/sqrt\(Hz\), but \S+psd\.txt has 1/Hz: give all curves of asd in one unit",
+    ),
+    "noise curve without rows": (
+        file("curve.txt", "# frequency, asd\n", cfg(r"^asd = \S+", "asd = curve.txt")),
+        CHECK,
+        r"curve\.txt is empty, or has no numbers: give two columns",
+    ),
+    "directory without noise curves": (
+        file("curves/README.md", "none", cfg(r"^asd = \S+", "asd = curves")),
+        CHECK,
+        r"asd = \S*curves holds no noise curve",
+    ),
+    "noise curves of another detector": (
+        file(
+            "curves/V1_1.txt",
+            "5 1e-23\n2000 1e-23\n",
+            file("curves/H1_1.txt", "5 1e-23\n2000 1e-23\n", cfg(r"^asd = \S+", "asd = curves/*.txt")),
+        ),
+        CHECK,
+        r"curves/\*\.txt has no noise curve of L1: its files are named for H1, V1: add one, or change asd or ifos",
+    ),
+    "table of glitches that is missing": (
+        cfg("^min_duration", "glitches = mine.csv\nmin_duration"),
+        CHECK,
+        r"mine\.csv does not exist",
+    ),
+    "table of glitches without a column": (
+        file("mine.csv", "glitch_class,ifo\nblip,H1\n", cfg("^min_duration", "glitches = mine.csv\nmin_duration")),
+        CHECK,
+        r"mine\.csv lacks the column rate_per_hour, .*: begin with a copy of glitches_o3\.csv",
     ),
     "noise curve of another band": (
         file("narrow.txt", "100 1e-23\n199 1e-23\n", cfg(r"^asd = \S+", "asd = narrow.txt")),

@@ -10,6 +10,7 @@ from aframe import storage
 from aframe.batch import container
 from aframe.candidates.catalogue import EventCatalogue
 from aframe.checks.looks import batch_answer, missing_commands
+from aframe.checks.noise import check_glitches, check_noise_band, check_noise_curves
 from aframe.errors import AframeError, BatchError, ConfigurationError, DataError, MistakesError, StorageError
 from aframe.machine.gpus import check_gpus, number_of_gpus
 from aframe.runs.artifacts import Artifacts
@@ -22,13 +23,12 @@ from aframe.settings.keys import Mistake, UnknownValueError
 from aframe.settings.read import read_config
 from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
-from aframe.steps.strain import curve_path, strain_source
+from aframe.steps.strain import strain_source
 from aframe.steps.targets import target_populations
 from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes, notes
 from aframe.steps.waveforms import signal_source
 from aframe.strain.channels import parse_channels
 from aframe.strain.copies import check_detectors_differ
-from aframe.strain.noise_curves import check_band, load_asd
 from aframe.strain.recordings import check_recordings, in_directory
 from aframe.strain.segments import Segment, analysable, read_segments
 from aframe.waveforms.loading import load_population
@@ -216,31 +216,6 @@ def check_population(run: Artifacts) -> None:
         )
 
 
-def check_noise_curve(run: Artifacts) -> None:
-    """Refuse a noise curve that cannot be read.
-
-    Raises:
-        ConfigurationError: If the curve does not exist.
-        DataError: If it is no amplitude spectral density.
-    """
-    data = run.config.data
-    if data.source == "simulated":
-        load_asd(curve_path(run.config, data.asd or ""))
-
-
-def check_noise_band(run: Artifacts) -> None:
-    """Refuse a noise curve that does not cover the whole band.
-
-    Raises:
-        ConfigurationError: If the curve does not exist.
-        DataError: If it does not cover the band, or has values in the band that no detector has.
-    """
-    data, search = run.config.data, run.config.search
-    if data.source == "simulated":
-        path = curve_path(run.config, data.asd or "")
-        check_band(load_asd(path), path, search.highpass, search.lowpass or search.sample_rate / 2)
-
-
 def check_local_strain(run: Artifacts) -> None:
     """Refuse files of strain without one of the detectors, or with a wrong sample rate.
 
@@ -364,13 +339,16 @@ SIGNAL_KEYS = ("search.sample_rate", *(f"waveforms.{name}" for name in (
     "prior", "approximant", "waveform_duration", "right_pad", "minimum_frequency", "reference_frequency",
 )))  # fmt: skip
 
+BAND_KEYS = tuple(f"search.{name}" for name in ("ifos", "highpass", "lowpass", "sample_rate"))
+
 CHECKS = (
     Check(lambda run: detector_geometry(run.config.search.ifos), ("search.ifos",)),
     Check(check_population, ("waveforms.prior",), lambda run: run.injections),
     Check(target_populations, ("waveforms.prior", "sensitivity", "candidates.astrophysical_prior")),
     Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
-    Check(check_noise_curve, ("data.source", "data.asd")),
-    Check(check_noise_band, ("data.source", "data.asd", "search.highpass", "search.lowpass", "search.sample_rate")),
+    Check(check_noise_curves, ("data.source", "data.asd", "search.ifos")),
+    Check(check_noise_band, ("data.source", "data.asd", *BAND_KEYS)),
+    Check(check_glitches, ("data.glitches", "search.ifos")),
     Check(check_local_strain, ("data.source", "data.frames", "data.channel", "search.ifos", "search.sample_rate")),
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),

@@ -24,6 +24,7 @@ from aframe.settings.sections import Config
 CONFIGURATIONS = {
     "demo": ("demo.cfg", "demo.yaml"),
     "demo-factorised": ("factorised.cfg", "factorised.yaml"),
+    "o3-like": ("o3.cfg", "demo.yaml"),
     "bbh": ("sandbox.cfg", "bbh.yaml"),
 }
 
@@ -48,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         choices=[*CONFIGURATIONS],
         help="demo: a bank of matched filters, minutes on two cores, and simulated noise unless an option says which "
-        "data; demo-factorised: the same with a convolutional network; bbh: the full analysis (default: bbh with such "
-        "an option, else demo)",
+        "data; demo-factorised: the same with a convolutional network; o3-like: the demo in noise like that of O3, "
+        "with its curves and glitches; bbh: the full analysis (default: bbh with such an option, else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"

@@ -1,7 +1,7 @@
 """Measure this machine's speed on small parts of a run's work, and calculate a GPU's speed from operations."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,9 +14,10 @@ from aframe.machine.precision import DTYPES, resolve, trainer_dtype
 from aframe.machine.processes import cores
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import time_slides
-from aframe.steps.strain import curve_path
+from aframe.steps.strain import strain_source
 from aframe.steps.waveforms import signal_source
-from aframe.strain.noise_curves import load_asd
+from aframe.strain.curve_pool import read_pools
+from aframe.strain.noise_curves import NoiseCurve
 from aframe.strain.simulate import simulate
 from aframe.train.architectures import Network
 from aframe.train.architectures.cost import cost
@@ -84,8 +85,7 @@ class Rates:
 def measure(run: Artifacts) -> Rates:
     """Measure a small part of each stage's work. It takes about ten seconds, more with slow waveforms."""
     search, net = run.config.search, network(run)
-    asd = run.config.data.asd if run.config.data.source == "simulated" else None
-    curve = load_asd(curve_path(run.config, asd or DEFAULT_NOISE_CURVE))
+    curves = _curves(run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     devices = dict.fromkeys(("cpu", device))
     trained = {each: _step(net, training_dtype(run, each), 1 + repairings(run) / 2, each) for each in devices}
@@ -94,7 +94,7 @@ def measure(run: Artifacts) -> Rates:
     try:
         start = time.process_time()
         rate, duration = search.sample_rate, MEASURED_NOISE_SECONDS
-        noise = [torch.from_numpy(simulate(curve, ifo, 0.0, duration, rate, seed=0)) for ifo in search.ifos]
+        noise = [torch.from_numpy(simulate(curves[ifo], ifo, 0.0, duration, rate, seed=0)) for ifo in search.ifos]
         simulated = (time.process_time() - start) / duration
         wave, accepted, rejected = _signals(run, noise)
         scored = {each: _inference(run, net, noise, each) for each in devices}
@@ -110,6 +110,13 @@ def measure(run: Artifacts) -> Rates:
     gpu = (trained["cuda"], *scored["cuda"]) if device == "cuda" else calculated
     parameters = count_parameters(net)
     return Rates(wave, accepted, rejected, simulated, *scored["cpu"], trained["cpu"], *gpu, parameters, device)
+
+
+def _curves(run: Artifacts) -> Mapping[str, NoiseCurve]:
+    """A noise curve of each detector."""
+    source = strain_source(run.config)
+    places = source.asd if source.kind == "simulated" else (DEFAULT_NOISE_CURVE,)
+    return {ifo: pool.mean for ifo, pool in read_pools(places, source.ifos, source.band).items()}
 
 
 def training_seconds(run: Artifacts, training_yaml: str, precision: str, device: str) -> float:

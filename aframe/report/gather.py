@@ -14,6 +14,7 @@ from aframe import storage
 from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.table import CandidateTable, candidates
 from aframe.errors import StorageError
+from aframe.events.glitches import EventGlitches
 from aframe.events.significance import Background
 from aframe.inference.closeup import Closeup
 from aframe.inference.closeup_files import read_closeups
@@ -24,7 +25,7 @@ from aframe.sensitivity.limit import LimitTable
 from aframe.sensitivity.volume import read_efficiencies, read_volumes
 from aframe.strain.files import open_background, parse_background_path
 from aframe.strain.segments import read_segments
-from aframe.tables import EventTable, RecoveredTable, Table
+from aframe.tables import EventTable, GlitchTable, RecoveredTable, Table
 from aframe.types import Array
 from aframe.whitening import power_spectral_density
 
@@ -32,6 +33,10 @@ INJECTION_COLUMNS = (
     "detection_statistic", "injection_time", "snr", "ifo_snrs", "mass_1", "mass_2", "redshift", "luminosity_distance",
 )  # fmt: skip
 VETOED_COLUMNS = ("detection_statistic", "detection_time", "vetoes")
+GLITCH_COLUMNS = ("glitch_time", "ifo", "glitch_class", "duration", "snr_in_band")
+NUM_EXPLAINED = 1000
+"""Loudest events of the background of which the report says which glitches are near."""
+
 NOISE_DURATION = 512.0
 """Seconds of strain whose spectrum the report shows."""
 
@@ -98,6 +103,7 @@ def gather(
         volumes=read_volumes(volumes) if volumes else None,
         efficiencies=read_efficiencies(volumes) if volumes else None,
         segments=_segments({"train": train_data, "test": test_data}),
+        glitches=_glitches(test_data, present.get("background.hdf5"), configuration) if test_data else None,
         noise=_noise(test_data, configuration) if test_data else None,
         run_times=read_run_times(results),
         provenance=_provenance(configuration, storage.join(train_run, "model.pt") if train_run else None, results),
@@ -196,6 +202,19 @@ def _segments(directories: Mapping[str, str | None]) -> dict[str, Array]:
             spans = [(segment.start, segment.stop) for segment in read_segments(path)]
             result[stage] = np.array(spans, dtype=np.float64).reshape(-1, 2)
     return result
+
+
+def _glitches(directory: str, events: str | None, configuration: Mapping[str, Any]) -> EventGlitches | None:
+    """Glitches of simulated strain near the loudest events of the background, if the strain has glitches."""
+    path = storage.join(directory, "background", "glitches.hdf5")
+    if events is None or not storage.exists(path) or "search.ifos" not in configuration:
+        return None
+    statistic = EventTable.read(events, ["detection_statistic"])["detection_statistic"]
+    rows = np.sort(np.argsort(-statistic, kind="stable")[:NUM_EXPLAINED])
+    loudest = EventTable.read(events, ["detection_statistic", "detection_time", "shift"], rows)
+    livetime = float(sum((spans[:, 1] - spans[:, 0]).sum() for spans in _segments({"test": directory}).values()))
+    glitches = GlitchTable.read(path, GLITCH_COLUMNS)
+    return EventGlitches.of(loudest, glitches, configuration["search.ifos"], livetime)
 
 
 def _noise(directory: str, configuration: Mapping[str, Any]) -> dict[str, tuple[Array, Array]] | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.table import CandidateTable
+from aframe.events.glitches import EventGlitches
 from aframe.events.significance import Background
 from aframe.events.tail import ExponentialTail
 from aframe.inference.closeup import Closeup
@@ -95,6 +96,7 @@ class ReportInputs:
         volumes: Sensitive volume curves by population.
         efficiencies: Fractions of injections found, by population and axis.
         segments: Start and stop (GPS s) of the segments of each stage, shape (segments, 2).
+        glitches: Glitches of simulated strain near the loudest events of the background; None without glitches.
         noise: Frequency (Hz) and amplitude spectral density (1/√Hz) of each detector, both of shape (frequency,).
         run_times: Run times of tasks.
         provenance: Versions, commit, date, seed and hashes.
@@ -116,6 +118,7 @@ class ReportInputs:
     volumes: Mapping[str, VolumeCurve] | None
     efficiencies: Mapping[str, Mapping[str, Efficiency]] | None
     segments: Mapping[str, Array]
+    glitches: EventGlitches | None
     noise: Mapping[str, tuple[Array, Array]] | None
     run_times: RunTimes
     provenance: Mapping[str, str]

@@ -10,6 +10,7 @@ from aframe.candidates.table import utc
 from aframe.report import figures, html, limit_figures
 from aframe.report.bank import bank_html
 from aframe.report.candidates import candidates
+from aframe.report.glitches import glitches_html
 from aframe.report.html import Figures, fill, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.interactive import draw, draw_titled, segment_figure
@@ -175,6 +176,7 @@ def _background(inputs: ReportInputs, plots: Figures) -> Markup:
         )
         + place(plots, "background", draw(figures.background(background, zero_lag, inputs.tail)))
         + html.table(("", "Live time", "Events"), times)
+        + (glitches_html(inputs.glitches) if inputs.glitches else Markup())
     )
 
 

@@ -34,9 +34,12 @@ class Artifacts(Paths):
     """
 
     def strain_parameters(self, stage: Stage) -> dict[str, Any]:
-        """Parameters of a stage's segments and strain."""
+        """Parameters of a stage's segments and strain. They include the content of a table of glitches."""
         other = "data.test_stop" if stage == "train" else "data.train_start"
         keys = self.config.parameters("data", "search.ifos", "search.sample_rate", "search.seed")
+        glitches = self.config.data.glitches
+        if glitches is not None and storage.exists(self.config.resolve(glitches)):
+            keys["data.glitches' SHA-256"] = storage.sha256(self.config.resolve(glitches))
         return {name: value for name, value in keys.items() if name != other}
 
     def signal_parameters(self) -> dict[str, Any]:

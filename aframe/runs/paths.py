@@ -10,6 +10,7 @@ from aframe.constants import AUTO, PRECISION_CHOICES
 from aframe.errors import StorageError
 from aframe.runs.directories import Directories
 from aframe.runs.precision_record import recorded
+from aframe.settings.keys import parse
 from aframe.settings.sections import Config
 from aframe.strain.files import parse_background_path
 from aframe.strain.segments import Segment
@@ -53,6 +54,12 @@ class Paths:
         frames = self.config.resolve(self.config.data.frames or ".")
         if not storage.is_remote(frames):  # of a pattern, the directory that exists
             inputs.append(str(storage.existing_parent(Path(os.path.abspath(frames)))))
+        curves = parse(self.config.data.asd, tuple[str, ...]) if self.config.data.asd else ()
+        for path in map(self.config.resolve, curves):
+            if os.path.exists(path):
+                inputs.append(path)
+            elif set(path) & set("*?["):  # of a pattern, likewise
+                inputs.append(str(storage.existing_parent(Path(os.path.abspath(path)))))
         outputs = [path for path in astuple(self.directories) if not storage.is_remote(path)]
         return [os.path.abspath(path) for path in (self.config.path.parent, *inputs, *outputs)]
 

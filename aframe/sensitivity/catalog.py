@@ -62,7 +62,9 @@ def comparison_remarks(simulated: bool, livetime: float) -> list[str]:
     ]
     differences = []
     if simulated:
-        differences.append("this search ran on simulated Gaussian noise, without glitches and with another sensitivity")
+        differences.append(
+            "this search ran on simulated Gaussian noise, with simulated glitches or none, and another sensitivity"
+        )
     if abs(days / OBSERVING_DAYS - 1) > LIVETIME_TOLERANCE:
         differences.append(
             f"its volumes are averages over {days:.3g} days of data, the published ones over {OBSERVING_DAYS:.1f} days "

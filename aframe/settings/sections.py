@@ -10,7 +10,7 @@ from aframe import storage
 from aframe.constants import AUTO
 from aframe.preprocessing import Whitening, to_samples
 from aframe.settings.jobs import Batch, Kubernetes
-from aframe.settings.keys import NOT_NEGATIVE, POSITIVE, Limit, key
+from aframe.settings.keys import NOT_NEGATIVE, POSITIVE, Limit, at_least, key
 
 MOST_SHOWN_CANDIDATES = 50
 """Largest number of candidates with figures of strain and scores. Each takes about 0.1 MB of the report."""
@@ -63,7 +63,7 @@ class Data:
     """Source and times of the strain."""
 
     source: str = key(
-        "gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise)",
+        "gwosc (open data), local (files under frames), or simulated (coloured Gaussian noise, and glitches)",
         choices=("gwosc", "local", "simulated"),
     )
     train_start: float = key("start of the training data", "GPS s")
@@ -76,7 +76,12 @@ class Data:
     channel: tuple[str, ...] | None = key(
         "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
     )
-    asd: str | None = key("noise curve for source = simulated: a file, or a name in bilby's collection", "path", None)
+    asd: str | None = key(
+        "noise curves of source = simulated: files, directories, patterns, or names in bilby's collection", "path", None
+    )
+    drift: float | None = key(
+        "time scale on which simulated noise changes; none: each segment has one curve", "s", None, limit=at_least(600)
+    )
     glitches: str | None = key(
         "in simulated noise: none, o3 (as in the third observing run), or a table of their distributions", "path", None
     )

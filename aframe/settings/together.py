@@ -178,8 +178,9 @@ def _source(config: "Config") -> Mistakes:
         if ifo not in config.search.ifos or not name:
             problem = f"has {item!r}, which is no DETECTOR:NAME of a detector in ifos"
             yield _wrong(config, "data.channel", f"{problem}, such as {config.search.ifos[0]}:GDS-CALIB_STRAIN_CLEAN")
-    if data.glitches is not None and data.source != "simulated":
-        yield _wrong(config, "data.glitches", "needs source = simulated: other strain has its own")
+    for name in ("drift", "glitches"):
+        if getattr(data, name) is not None and data.source != "simulated":
+            yield _wrong(config, f"data.{name}", "needs source = simulated: other strain has its own")
     if data.channel and data.source != "local":
         yield _wrong(config, "data.channel", "needs source = local: other strain has no channels")
 

@@ -7,6 +7,7 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.paths import Stage
+from aframe.settings.keys import parse
 from aframe.settings.sections import Config
 from aframe.strain.channels import parse_channels
 from aframe.strain.fetch import strain_for_segment
@@ -37,21 +38,24 @@ def strain_source(config: Config) -> StrainSource:
         segments=resolve(data.segments),
         frames=resolve(data.frames),
         channels=parse_channels(data.channel or (), "channel"),
-        asd=None if data.asd is None else curve_path(config, data.asd),
+        asd=() if data.asd is None else curve_places(config, data.asd),
+        drift=data.drift,
         glitches=None if data.glitches is None else glitches_path(config, data.glitches),
         band=(search.highpass, search.lowpass or search.sample_rate / 2),
         seed=search.seed,
     )
 
 
-def curve_path(config: Config, asd: str) -> str:
-    """Path of a noise curve next to the configuration, or else its name in bilby's collection.
+def curve_places(config: Config, asd: str) -> tuple[str, ...]:
+    """Files, directories and patterns next to the configuration, or else names in bilby's collection.
 
     Args:
         config: The configuration.
-        asd: Value of the key ``asd``, or another file or name.
+        asd: Value of the key ``asd``: a path, or several, separated as other lists are.
     """
-    return config.resolve(asd) if storage.exists(config.resolve(asd)) else asd
+    places = (asd,) if storage.exists(config.resolve(asd)) else parse(asd, tuple[str, ...])
+    paths = {place: config.resolve(place) for place in places}
+    return tuple(path if storage.exists(path) or set(path) & set("*?[") else place for place, path in paths.items())
 
 
 def glitches_path(config: Config, glitches: str) -> str:

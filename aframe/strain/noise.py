@@ -1,17 +1,19 @@
 """Simulated noise of a source: coloured Gaussian noise, and glitches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from aframe.strain.curve_pool import CurvePool, read_pools
+from aframe.strain.drift import DriftingCurve
 from aframe.strain.glitch_models import MODELS
 from aframe.strain.glitch_population import GlitchPopulation, read_population
 from aframe.strain.glitches import REACH, glitch_strain, glitches_between, optimal_snr
-from aframe.strain.noise_curves import NoiseCurve, check_band, load_asd
+from aframe.strain.noise_curves import FLATTEN_FREQUENCY, NoiseCurve
 from aframe.strain.segments import Segment
-from aframe.strain.simulate import sample_index, simulate
+from aframe.strain.simulate import KNOT_DURATION, sample_index, simulate, simulate_changing
 from aframe.strain.source import StrainSource
 from aframe.tables import GlitchTable
 from aframe.types import Array
@@ -23,12 +25,12 @@ class SimulatedNoise:
 
     Attributes:
         source: The source.
-        curve: Its noise curve.
+        pools: Its noise curves, by detector.
         population: Its glitches. None without any.
     """
 
     source: StrainSource
-    curve: NoiseCurve
+    pools: Mapping[str, CurvePool]
     population: GlitchPopulation | None
 
     @classmethod
@@ -37,31 +39,50 @@ class SimulatedNoise:
 
         Raises:
             ConfigurationError: If a curve does not exist.
-            DataError: If a curve or a table of glitches is unusable.
+            DataError: If curves or a table of glitches are unusable.
             StorageError: If the table of glitches does not exist.
         """
-        curve = load_asd(source.asd or "")
-        check_band(curve, source.asd or "", *source.band)
-        return cls(source, curve, None if source.glitches is None else read_population(source.glitches))
+        pools = read_pools(source.asd, source.ifos, source.band)
+        return cls(source, pools, None if source.glitches is None else read_population(source.glitches))
+
+    def curve_at(self, ifo: str, segment: Segment) -> Callable[[float], NoiseCurve]:
+        """Noise curve of a detector at the times (GPS s) of a segment.
+
+        Args:
+            ifo: Detector.
+            segment: The segment.
+        """
+        if self.source.drift is not None:
+            return DriftingCurve(self.pools[ifo], self.source.drift, self.source.seed).at
+        curve = self.pools[ifo].curve_of(segment.start, self.source.seed)
+        return lambda time: curve
 
     def strain(self, ifo: str, segment: Segment) -> Float[Array, " time"]:
         """Simulate the strain of a detector in a segment.
+
+        The mean of a detector's curves sets the strain of its glitches. A glitch at the border of two segments is thus
+        the same in both.
 
         Args:
             ifo: Detector.
             segment: The segment.
         """
         rate, seed = self.source.sample_rate, self.source.seed
-        noise = simulate(self.curve, ifo, segment.start, segment.stop, rate, seed=seed)
+        span, curve_at = (segment.start, segment.stop), self.curve_at(ifo, segment)
+        if self.source.drift is None:
+            noise = simulate(curve_at(segment.start), ifo, *span, rate, seed=seed)
+        else:
+            noise = simulate_changing(curve_at, ifo, *span, rate, seed=seed)
         if self.population is None:
             return noise
         around = glitches_between(self.population, ifo, segment.start - REACH, segment.stop + REACH, seed=seed)
-        return noise + glitch_strain(around, self.curve, sample_index(segment.start, rate), len(noise), rate)
+        return noise + glitch_strain(around, self.pools[ifo].mean, sample_index(segment.start, rate), len(noise), rate)
 
     def glitches(self, segments: Sequence[Segment]) -> GlitchTable:
         """List the glitches of all detectors that reach into segments, in order of time.
 
-        The table has one more column, ``snr_in_band``: the SNR in the source's band.
+        The table has the SNRs in the noise of the nearest segment, and one more column, ``snr_in_band``: those in the
+        source's band.
 
         Args:
             segments: Segments in order of time, at least one.
@@ -79,8 +100,15 @@ class SimulatedNoise:
         reach = np.array([MODELS[name].reach for name in table["glitch_class"].tolist()])
         time = table["glitch_time"]
         table = table.rows((time + reach > within.start) & (time - reach < within.stop))
-        band, rate = self.source.band, self.source.sample_rate
-        table.parameters["snr_in_band"] = optimal_snr(table, self.curve, self.curve, band, rate)
+        mean, curve_at, rate = self.pools[ifo].mean, self.curve_at(ifo, within), self.source.sample_rate
+        snrs = np.zeros((2, len(table)))
+        number = table["glitch_time"] // KNOT_DURATION * (self.source.drift is not None)
+        for each in np.unique(number).tolist():
+            rows = number == each
+            curve = curve_at((each + 0.5) * KNOT_DURATION)
+            for band, snr in zip(((FLATTEN_FREQUENCY, rate / 2), self.source.band), snrs, strict=True):
+                snr[rows] = optimal_snr(table.rows(rows), mean, curve, band, rate)
+        table.parameters |= {"snr": snrs[0], "snr_in_band": snrs[1]}
         return table
 
 

@@ -1,7 +1,9 @@
 """Curves of detectors' noise: amplitude spectral densities from files and from bilby."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from aframe import storage
@@ -24,42 +26,102 @@ HIGHEST_ASD = 1e-10
 COVERED_SHARE = 0.9
 """Share of the highest frequency that a noise curve must reach. Tables end a little below the Nyquist frequency."""
 
+PYCBC_SCALE = 5.9029581035870565e20
+"""Factor by which PyCBC multiplies strain before it stores its spectra in single precision (DYN_RANGE_FAC)."""
+
+HDF5_SUFFIXES = (".hdf", ".hdf5", ".h5")
+"""Suffixes of PyCBC's frequency series."""
+
 NoiseCurve = tuple[Array, Array]
 """Frequencies in Hz, and amplitude spectral densities in 1/sqrt(Hz)."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A noise curve as its file has it.
+
+    Attributes:
+        curve: Frequencies and amplitude spectral densities, without a row at 0 Hz.
+        is_psd: Whether the file has power spectral densities.
+    """
+
+    curve: NoiseCurve
+    is_psd: bool
 
 
 def load_asd(name_or_path: str) -> NoiseCurve:
     """Read a noise curve.
 
     Args:
-        name_or_path: A text file of two columns (Hz, 1/sqrt(Hz)), a ``.npy`` file of two rows, or the name of one
-            of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
+        name_or_path: As for ``read_curve``.
 
     Returns:
         The table without a row at 0 Hz.
+    """
+    return read_curve(name_or_path).curve
+
+
+def read_curve(name_or_path: str) -> Spectrum:
+    """Read an amplitude or power spectral density. Their values tell which, as they differ by twenty orders.
+
+    Args:
+        name_or_path: A text file of two columns (Hz, and 1/sqrt(Hz) or 1/Hz), a ``.npy`` file of two rows, an HDF5 file
+            of PyCBC, or the name of one of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
 
     Raises:
         ConfigurationError: If the curve does not exist. The message lists bilby's curves.
-        DataError: If the table is not an amplitude spectral density.
+        DataError: If the table is no spectral density.
+        StorageError: If an HDF5 file is damaged.
     """
     path = Path(name_or_path)
     if not path.is_file():
         path = _bilby_curve(name_or_path)
+    if storage.has_suffix(str(path), HDF5_SUFFIXES):
+        frequency, density = _pycbc_series(path)
+    else:
+        frequency, density = _table(path)
+    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the interpolation uses logarithms
+        frequency, density = frequency[1:], density[1:]
+    rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
+    if not rising or not np.isfinite(density).all() or not (density > 0).all():
+        raise DataError(f"{path}: frequencies must rise and densities be positive and finite: mend the table")
+    is_psd = bool(np.median(density) < LOWEST_ASD)
+    return Spectrum((frequency, np.sqrt(density) if is_psd else density), is_psd)
+
+
+def _table(path: Path) -> tuple[Array, Array]:
+    """Frequencies and densities of a text or ``.npy`` file."""
     try:
         table = np.load(path) if storage.has_suffix(str(path), ".npy") else _numbers(path).T
-        frequency, asd = np.asarray(table, dtype=np.float64)
+        if not table.size:
+            raise DataError(f"{path} is empty, or has no numbers: give two columns, Hz and 1/sqrt(Hz), or leave it out")
+        frequency, density = np.asarray(table, dtype=np.float64)
     except ValueError as error:
         raise DataError(
             f"{path} is no table of frequency and ASD ({error}): give two columns, Hz and 1/sqrt(Hz)"
         ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
-    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the interpolation uses logarithms
-        frequency, asd = frequency[1:], asd[1:]
-    rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
-    if not rising or not np.isfinite(asd).all() or not (asd > 0).all():
-        raise DataError(f"{path}: frequencies must rise and ASDs be positive and finite: mend the table")
-    return frequency, asd
+    return frequency, density
+
+
+def _pycbc_series(path: Path) -> tuple[Array, Array]:
+    """Frequencies and densities of a frequency series of PyCBC, from its first to its last value that is not 0."""
+    found: dict[str, h5py.Dataset] = {}
+    with storage.open_hdf5(str(path)) as file:
+        file.visititems(lambda name, each: found.update({name: each}) if "delta_f" in each.attrs else None)
+        if len(found) != 1:
+            listed = f"{len(found)} datasets with the attribute delta_f ({', '.join(found) or 'none'})"
+            raise DataError(f"{path} has {listed}: give a file with one frequency series, as PyCBC writes it")
+        (series,) = found.values()
+        density, step = np.asarray(series[:], dtype=np.float64), float(series.attrs["delta_f"])
+    present = np.flatnonzero(density)
+    if not present.size:
+        raise DataError(f"{path} is empty: give a frequency series with values, or leave it out")
+    inside = slice(present[0], present[-1] + 1)
+    if np.median(density[inside]) > HIGHEST_ASD:
+        density = density / PYCBC_SCALE**2
+    return (np.arange(len(density)) * step)[inside], density[inside]
 
 
 def _numbers(path: Path) -> Array:

@@ -1,5 +1,7 @@
 """Simulate coloured Gaussian noise as a function of seed, detector and GPS time alone."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import signal
 
@@ -10,6 +12,9 @@ from aframe.types import Array
 
 CHUNK_DURATION = 64.0
 """Length of white noise from one random generator, s. Chunks start at multiples of this length."""
+
+KNOT_DURATION = 128.0
+"""Time between two curves of noise whose curve changes, s."""
 
 FILTER_DURATION = 8.0
 """Length of the colouring filter, s. It resolves spectral features down to a quarter of a hertz."""
@@ -40,6 +45,44 @@ def simulate(curve: NoiseCurve, ifo: str, start: float, stop: float, sample_rate
     taps = colouring_filter(curve, sample_rate, 2 * half + 1)
     white = _white_noise(ifo, first - half, last + half, sample_index(CHUNK_DURATION, sample_rate), seed)
     return signal.oaconvolve(white, taps, mode="valid")
+
+
+def simulate_changing(
+    curve_at: Callable[[float], NoiseCurve], ifo: str, start: float, stop: float, sample_rate: float, *, seed: int
+) -> Array:
+    """Simulate Gaussian noise whose amplitude spectral density changes with time.
+
+    Filters of the curves at multiples of ``KNOT_DURATION`` colour the same white noise. Between two multiples, their
+    results fade into each other. As with ``simulate``, the noise is continuous across any border.
+
+    Args:
+        curve_at: Noise curve at a time (GPS s).
+        ifo: Detector.
+        start: Start of the noise, GPS s, at a sample.
+        stop: End of the noise, GPS s, at a sample.
+        sample_rate: Sampling rate, Hz.
+        seed: Seed of the run.
+
+    Returns:
+        Double precision, shape ((stop - start) * sample_rate,).
+
+    Raises:
+        DataError: If a time lies between samples.
+    """
+    first, last = sample_index(start, sample_rate), sample_index(stop, sample_rate)
+    half, knot = (sample_index(each, sample_rate) for each in (FILTER_DURATION / 2, KNOT_DURATION))
+    chunk = sample_index(CHUNK_DURATION, sample_rate)
+    result = np.empty(last - first)
+    numbers = range(first // knot, (last - 1) // knot + 1)
+    right = colouring_filter(curve_at(numbers.start * KNOT_DURATION), sample_rate, 2 * half + 1)
+    for number in numbers:
+        left, right = right, colouring_filter(curve_at((number + 1) * KNOT_DURATION), sample_rate, 2 * half + 1)
+        low, high = max(first, number * knot), min(last, (number + 1) * knot)
+        white = _white_noise(ifo, low - half, high + half, chunk, seed)
+        before, after = (signal.oaconvolve(white, taps, mode="valid") for taps in (left, right))
+        share = np.arange(low - number * knot, high - number * knot) / knot
+        result[low - first : high - first] = (1 - share) * before + share * after
+    return result
 
 
 def colouring_filter(curve: NoiseCurve, sample_rate: float, size: int) -> Array:

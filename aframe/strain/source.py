@@ -17,7 +17,9 @@ class StrainSource:
         segments: Segwizard file of analysable time, instead of the source's own; None for that.
         frames: Directory of local files; None for any other kind.
         channels: Chosen channels of local files, by detector. Other detectors have their usual strain.
-        asd: Noise curve of simulated strain: a file, or a name in bilby's collection; None for any other kind.
+        asd: Noise curves of simulated strain: files, directories, patterns, or names in bilby's collection; empty for
+            any other kind.
+        drift: Time scale on which simulated noise changes, s; None for one curve in each segment.
         glitches: Population of glitches in simulated strain: its name or a file; None for no glitches.
         band: Frequencies between which the noise curve is needed, Hz.
         seed: Of simulated noise.
@@ -31,7 +33,8 @@ class StrainSource:
     segments: str | None
     frames: str | None
     channels: Mapping[str, str]
-    asd: str | None
+    asd: tuple[str, ...]
+    drift: float | None
     glitches: str | None
     band: tuple[float, float]
     seed: int

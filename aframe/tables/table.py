@@ -142,7 +142,7 @@ class Table:
         cls: type[AnyTable],
         path: str,
         columns: Sequence[str] | None = None,
-        rows: slice = slice(None),
+        rows: slice | Array = slice(None),
         waveforms: bool = False,
     ) -> AnyTable:
         """Read a table, or a selection of its columns and rows.
@@ -150,7 +150,7 @@ class Table:
         Args:
             path: Local or s3 path.
             columns: Names of the columns; None for all.
-            rows: Rows.
+            rows: Rows, as a slice or their numbers in order.
             waveforms: Whether to read waveforms.
 
         Raises:
@@ -296,7 +296,7 @@ def _merged_attributes(first: Mapping[str, Any], second: Mapping[str, Any], addi
     }
 
 
-def _column(dataset: h5py.Dataset, rows: slice) -> Array:
+def _column(dataset: h5py.Dataset, rows: slice | Array) -> Array:
     """Rows of a column. Texts are decoded."""
     values = np.asarray(dataset[rows])
     return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values

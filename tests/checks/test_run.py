@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,13 @@ def test_a_bank_that_does_not_fit_the_search_is_refused(
     settle(run, "injections")
     capsys.readouterr()
     assert any(re.search(expected, line) for line in error_lines(capsys, "run", str(run), "--check"))
+
+
+def test_glitches_that_fill_the_time_are_a_warning(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = (resources.files("aframe.strain") / "glitches_o3.csv").read_text(encoding="utf-8")
+    (run / "mine.csv").write_text(shipped.replace("scattered_light,L1,8,", "scattered_light,L1,90,"))
+    edit(run / "sandbox.cfg", "^min_duration", "glitches = mine.csv\nmin_duration")
+    settle(run, "injections", "model")
+    cli.main([word.format(run=run) for word in CHECK])
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"warning: glitches = mine\.csv fill up to 1\d% of the time of L1: lower their rate", warning)

@@ -193,6 +193,9 @@ def test_paths_start_at_the_file(tmp_path):
         ),
         (("source = simulated", "source = tape"), "source = 'tape' in .* is none of"),
         (("asd = $CURVES/curve.txt", ""), "source = 'simulated' in .* needs the key asd"),
+        (("source = simulated", "source = gwosc\ndrift = 3600"), "drift = 3600 s in .* needs source = simulated"),
+        (("source = simulated", "source = simulated\ndrift = 60"), "drift = 60 s in .* must not be less than 600"),
+        (("source = simulated", "source = gwosc\nglitches = o3"), "glitches = 'o3' in .* needs source = simulated"),
         (("Tb = 86400", "Tb = 0"), "Tb = 0 s in .* must be positive"),
         (
             vetoes("gates = L1.txt"),

@@ -1,3 +1,4 @@
+from importlib import resources
 from pathlib import Path
 
 import h5py
@@ -6,10 +7,14 @@ import pytest
 from run_changes import LOCAL, edit
 from terminal import run_in, write_run
 
-from aframe.errors import DataError
+from aframe.errors import DataError, ParameterMismatchError
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import background_files
-from aframe.steps.strain import fetch_strain, find_segments, segments_of
+from aframe.steps.strain import curve_places, fetch_strain, find_segments, segments_of, strain_source
+from aframe.storage import check_parameters
+from aframe.strain.files import open_background
+from aframe.strain.noise import SimulatedNoise
+from aframe.tables import GlitchTable
 
 START, RATE, LENGTH = 1262304000.0, 1024, 800
 
@@ -54,3 +59,42 @@ def test_a_stage_of_which_nothing_is_left_ends(local_run: Artifacts) -> None:
     (segment,) = segments_of(local_run, "train")
     with pytest.raises(DataError, match=r"\(NaN in L1\) that leave no piece .* no other segment is left to train"):
         fetch_strain(local_run, "train", segment)
+
+
+def test_the_table_of_glitches_comes_before_the_strain_that_has_them(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    edit(run / "sandbox.cfg", "^min_duration", "glitches = o3\nmin_duration")
+    artifacts = run_in(run)
+    find_segments(artifacts, "test")
+    table = GlitchTable.read(artifacts.glitches("test"))
+    segments = segments_of(artifacts, "test")
+    assert segments[0].start - 4 < table["glitch_time"].min() <= table["glitch_time"].max() < segments[-1].stop + 4
+    assert set(table["ifo"]) <= {"H1", "L1"}
+    check_parameters(artifacts.glitches("test"), artifacts.strain_parameters("test"))
+    loud = SimulatedNoise.of(strain_source(artifacts.config))
+    fetch_strain(artifacts, "test", segments[0])
+    (path,) = background_files(artifacts, "test")
+    with open_background(path) as background:
+        np.testing.assert_array_equal(background.read("L1"), loud.strain("L1", segments[0]))
+
+
+def test_curves_are_files_next_to_the_configuration_or_names(tmp_path: Path) -> None:
+    config = run_in(write_run(tmp_path / "run")).config
+    folder = config.path.parent
+    for name in ("a.txt", "two words.txt"):
+        (folder / name).write_text("5 1e-23\n2000 1e-23\n")
+    here = [str(folder / name) for name in ("a.txt", "two words.txt", "*.txt")]
+    assert curve_places(config, "two words.txt") == (here[1],)
+    assert curve_places(config, 'a.txt, "two words.txt"') == (here[0], here[1])
+    assert curve_places(config, "*.txt aLIGO_O4_high_asd.txt") == (here[2], "aLIGO_O4_high_asd.txt")
+
+
+def test_a_changed_table_of_glitches_makes_other_strain(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    edit(run / "sandbox.cfg", "^min_duration", "glitches = mine.csv\nmin_duration")
+    shipped = (resources.files("aframe.strain") / "glitches_o3.csv").read_text(encoding="utf-8")
+    (run / "mine.csv").write_text(shipped)
+    find_segments(run_in(run), "test")
+    (run / "mine.csv").write_text(shipped.replace("blip,H1,2,", "blip,H1,20,"))
+    with pytest.raises(ParameterMismatchError, match=r"glitches\.hdf5 was made with data\.glitches' SHA-256"):
+        check_parameters(run_in(run).glitches("test"), run_in(run).strain_parameters("test"))

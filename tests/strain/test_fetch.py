@@ -76,7 +76,7 @@ def test_segment_of_open_data_is_split_around_gaps(monkeypatch, source):
 
 
 def test_simulated_segment(source):
-    settings = source(asd="aLIGO_O4_high_asd.txt")
+    settings = source(asd=("aLIGO_O4_high_asd.txt",))
     (piece,) = fetch.strain_for_segment(settings, 1000.5, 1010.5)
     curve = load_asd("aLIGO_O4_high_asd.txt")
     for ifo in settings.ifos:
