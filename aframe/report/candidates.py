@@ -123,7 +123,7 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
             f"of {FEWEST_SIGNALS} equal ones of the astrophysical population."
         )
     if "is_extrapolated" in has and table["is_extrapolated"].any():
-        texts["Extrapolated rate"] = "extrapolated with an exponential tail of the background; no measurement."
+        texts["Extrapolated rate"] = "extrapolated with a generalised Pareto tail of the background; no measurement."
     if "Tb_cleaned" in attributes:
         texts["Rate without the louder"] = (
             "in the background without louder candidates. "
@@ -171,9 +171,10 @@ def _cleaned(table: CandidateTable, row: int) -> Cell:
 def _extrapolated(table: CandidateTable, row: int) -> Cell:
     if not table["is_extrapolated"][row]:
         return Cell("", SORTED_LAST)
-    far, error = float(table["far_extrapolated_per_year"][row]), float(table["far_extrapolated_log_error"][row])
+    names = ("", "low_", "high_")
+    far, low, high = (float(table[f"far_extrapolated_{name}per_year"][row]) for name in names)
     text = rate(far) if far > LOWEST_WRITTEN_RATE else f"{far:.0e} per year"
-    return Cell(f"≈ {text}", far, title=f"uncertain by a factor of {np.exp(error):.2g} if the tail is exponential")
+    return Cell(f"≈ {text}", far, title=f"95 % interval: {low:.1e} to {high:.1e} per year")
 
 
 def _number(value: float) -> Cell:
