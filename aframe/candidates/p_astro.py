@@ -196,14 +196,18 @@ def mixture(foreground: Foreground, background: Background, livetime: float) -> 
         livetime: Observing time without time slides, s.
 
     Returns:
-        The densities; None with too few background events or recovered injections.
+        The densities; None with too few background events or recovered injections, if the background's tail is not
+        accepted, so that nothing is known of louder noise, or if all injections have one statistic.
     """
     tail = fit_tail(background)
-    if tail is None:
+    if tail is None or not tail.is_accepted:
         return None
     densities = Mixture(foreground, background, tail, livetime)
-    weight = foreground.expected[foreground.statistic >= densities.floor]
-    return densities if WeightSums.of(weight).effective_number >= FEWEST_SIGNALS else None
+    above = foreground.statistic >= densities.floor
+    statistic, weight = foreground.statistic[above], foreground.expected[above]
+    if WeightSums.of(weight).effective_number < FEWEST_SIGNALS or not _bandwidth(statistic, weight) > 0:
+        return None
+    return densities
 
 
 def rate_posterior(

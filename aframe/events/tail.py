@@ -7,7 +7,6 @@ quantities say so.
 """
 
 import functools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +33,9 @@ LARGEST_ANDERSON_DARLING = 1.4
 A hundredth of all generalised Pareto tails exceeds it: 1.0 to 1.5 is the 99 % quantile of 400 simulations each with
 shapes of 0.8 to −0.3 (Choulakian and Stephens, Technometrics 43, 478, 2001, tabulate others).
 """
+
+LOWEST_DEVIATION = -3.09
+"""Smallest deviation of an accepted fit: one of a thousand exponential tails is lighter. Noise beyond it may end."""
 
 LOWEST_SHAPE = -0.5
 """Smallest shape. Maximum likelihood is regular above it (Smith, Biometrika 72, 67, 1985)."""
@@ -75,9 +77,9 @@ class Tail:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the tail may be extrapolated: it has the fit's shape, a mean, and no end that 95 % of tails lack."""
-        has_end = self.deviation < -math.sqrt(CRITICAL_DEVIANCE)
-        return self.anderson_darling < LARGEST_ANDERSON_DARLING and self.shape < HIGHEST_SHAPE and not has_end
+        """Whether the tail may be extrapolated: it has the shape of a Pareto distribution with a mean and no end."""
+        is_pareto = self.anderson_darling < LARGEST_ANDERSON_DARLING
+        return is_pareto and self.shape < HIGHEST_SHAPE and self.deviation > LOWEST_DEVIATION
 
     def far_extrapolated_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
         """False alarm rate FAR(u) (1 + ξ (x − u) / σ)^(−1/ξ), in events per Julian year, for x above the threshold."""
@@ -102,7 +104,7 @@ class Tail:
         They are the lowest and the highest rate that any parameters give whose ln L is within 1.92 of its maximum
         (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, sections 2.6.6 and 4.3.3). Parameters
         are the rate at u, for which k + 1 events are counted, and σ and ξ ≥ −1/2. The lower end is 0 beyond the end of
-        a tail that may have one.
+        a tail that may have one. The upper end is at least the estimate, which is too high for very light tails.
 
         Args:
             statistic: Detection statistics above the threshold, shape (events,).
@@ -120,6 +122,7 @@ class Tail:
         for index, length in enumerate(np.asarray(statistic, np.float64) - self.threshold):
             hazard = _scaled_log(theta, np.array([length]))[row, 0] * inverse_scale
             low[index], high[index] = (-hazard - of_rate).min(), (-hazard + of_rate).max()
+        high = np.maximum(high, -self._hazard(statistic))
         return self.rate_per_year * np.exp(low), self.rate_per_year * np.exp(high)
 
     def _hazard(self, statistic: Float[Array, "*shape"] | float) -> Array:

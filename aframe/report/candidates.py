@@ -84,7 +84,7 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
     columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
     if "catalogue_event" in has and (table["catalogue_event"] != "").any():
         columns.append(("Known event", lambda row: _catalogue_event(str(table["catalogue_event"][row]))))
-    if "is_extrapolated" in has and table["is_extrapolated"].any():
+    if "far_extrapolated_low_per_year" in has and table["is_extrapolated"].any():
         columns.append(("Extrapolated rate", lambda row: _extrapolated(table, row)))
     if "far_cleaned_per_year" in has:
         columns.append(("Rate without the louder", lambda row: _cleaned(table, row)))
@@ -119,10 +119,11 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
     elif "p_astro" in has:
         texts["p_astro"] = (
             "the probability to be a signal. It is not estimated, as it needs "
-            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events, and recovered injections with the weight "
-            f"of {FEWEST_SIGNALS} equal ones of the astrophysical population."
+            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events whose tail can be extrapolated, and "
+            f"recovered injections of different statistics with the weight of {FEWEST_SIGNALS} equal ones of the "
+            "astrophysical population."
         )
-    if "is_extrapolated" in has and table["is_extrapolated"].any():
+    if "far_extrapolated_low_per_year" in has and table["is_extrapolated"].any():
         texts["Extrapolated rate"] = "extrapolated with a generalised Pareto tail of the background; no measurement."
     if "Tb_cleaned" in attributes:
         texts["Rate without the louder"] = (

@@ -169,3 +169,15 @@ def test_too_little_is_not_estimated() -> None:
     assert mixture(enough, Background(noise.statistics[:200], BACKGROUND_LIVETIME), LIVETIME) is None
     assert mixture(enough, noise, LIVETIME) is not None
     assert mixture(Foreground(np.empty(0), np.empty(0)), noise, LIVETIME) is None
+
+
+def test_noise_with_an_end_says_nothing_of_louder_events() -> None:
+    rng = np.random.default_rng(0)
+    enough = Foreground(signals(500, rng), np.ones(500))
+    assert mixture(enough, Background(rng.uniform(-8, 0, 5000), BACKGROUND_LIVETIME), LIVETIME) is None
+
+
+def test_signals_of_one_statistic_have_no_density() -> None:
+    rng = np.random.default_rng(0)
+    noise = Background(NOISE.rvs(5000, random_state=rng), BACKGROUND_LIVETIME)
+    assert mixture(Foreground(np.full(500, 12.0), np.ones(500)), noise, LIVETIME) is None
