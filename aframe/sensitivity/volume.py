@@ -26,7 +26,7 @@ CONFIDENCE = 0.95
 """Probability that an interval contains the volume."""
 
 ALL_DRAWS = "all draws"
-"""Name of the efficiency with unit weights. It averages over binaries and redshifts of the source prior."""
+"""Name of the efficiency without a target's weights. It averages over binaries and redshifts of the source prior."""
 
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
@@ -202,7 +202,7 @@ def efficiencies(
     """
     thresholds = dict(zip(far_per_year.tolist(), background.threshold_at_far(far_per_year).tolist(), strict=True))
     rows = {name: (target.weight, target.bins) for name, target in draws.targets.items()}
-    rows[ALL_DRAWS] = (np.ones(len(draws.statistic)), draws.as_drawn)
+    rows[ALL_DRAWS] = (draws.exposure, draws.as_drawn)
     return {
         name: {
             bins.axis: efficiency.efficiency(

@@ -19,6 +19,7 @@ from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity import volume
 from aframe.settings.read import units
+from aframe.steps.exposure import recovered_injections
 from aframe.steps.planning import plan_slides, time_slides
 from aframe.steps.scoring import clustering, trained_model
 from aframe.steps.targets import target_populations, weigh_draws
@@ -36,7 +37,7 @@ def estimate_sensitivity(run: Artifacts) -> None:
 
     background, zero_lag = Background.read(run.clean("background")), EventTable.read(run.clean("0lag"))
     source, targets = target_populations(run)
-    recovered = RecoveredTable.read(run.clean("foreground"))
+    recovered = recovered_injections(run)
     draws = weigh_draws(run, recovered, source, targets)
     rates = volume.default_far_grid(background)
     curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
@@ -118,6 +119,7 @@ def _slides(run: Artifacts) -> Slides:
     search, inference = run.config.search, run.config.inference
     if run.config.vetoes.given:
         live = Table.read(run.clean("live"))
+        live = live.rows((live["shift"] != 0).any(axis=1))
         spans = SlideSpans(live["start"], live["duration"], live["shift"])
     else:
         starts = [parse_background_path(path)[0] for path in run.background_files("test")]
