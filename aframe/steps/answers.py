@@ -42,6 +42,8 @@ def estimate_sensitivity(run: Artifacts) -> None:
     rates = volume.default_far_grid(background)
     curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
     efficiencies = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    window = run.config.sensitivity.recovery_window
+    by_chance = {name: volume.accidental_volume_gpc3(draws, curve, name, window) for name, curve in curves.items()}
     for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
     masses = run.config.candidates.astrophysical_prior
@@ -53,7 +55,8 @@ def estimate_sensitivity(run: Artifacts) -> None:
     storage.sign(run.plot("sensitive_volume.html"), run.answer_parameters)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, efficiencies, run.answer_parameters, livetimes(run))
+    path = run.plot("sensitive_volume.h5")
+    volume.write_volumes(path, curves, efficiencies, run.answer_parameters, livetimes(run), accidental_gpc3=by_chance)
 
 
 def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:
