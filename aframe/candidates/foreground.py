@@ -44,7 +44,8 @@ def astrophysical_foreground(
 ) -> Foreground:
     """Count the astrophysical signals of each recovered injection at a merger rate density R (1 + z)^κ / 1.2^κ.
 
-    An injection from N draws of p_s(m, z) represents T R(z) dV_c/dz / (1 + z) p_a(m | z) / (N p_s(m, z)) signals.
+    An injection from N draws of p_s(m, z) represents T R(z) dV_c/dz / (1 + z) p_a(m | z) / (N p_s(m, z)) signals, times
+    its exposure.
 
     Args:
         recovered: Accepted injections and the events that recovered them.
@@ -78,7 +79,7 @@ def astrophysical_foreground(
             )
         log_number += target.log_mass_density(*masses, redshift)
         log_number -= source.log_mass_density(*masses, redshift)
-    expected = np.exp(log_number) / int(recovered.attributes["num_injections"])
+    expected = binaries.exposure * np.exp(log_number) / int(recovered.attributes["num_injections"])
     return Foreground(statistic[has_event], expected)
 
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.events.tail import ExponentialTail, fit_tail
+from aframe.events.tail import Tail, fit_tail
 from aframe.sensitivity.weighing import WeightSums
 from aframe.types import Array
 
@@ -75,9 +75,9 @@ class Mixture:
     """Densities of signals and noise in the detection statistic.
 
     The density of signals is a Gaussian kernel estimate over the recovered injections. The density of noise is a
-    Gaussian kernel estimate over the background events. At the loudest few hundred events it passes into the
-    exponential tail of ``fit_tail``, within a factor of two in rate. Bandwidths are half of Silverman's, computed from
-    the values above ``floor``.
+    Gaussian kernel estimate over the background events. At the loudest hundred events it passes into the
+    generalised Pareto tail of ``fit_tail``, within a factor of two in rate. Bandwidths are half of Silverman's,
+    computed from the values above ``floor``.
 
     Attributes:
         foreground: Signals at the reference rate.
@@ -88,7 +88,7 @@ class Mixture:
 
     foreground: Foreground
     background: Background
-    tail: ExponentialTail
+    tail: Tail
     livetime: float
 
     @functools.cached_property
@@ -119,10 +119,10 @@ class Mixture:
         join: float = self.background.statistics[-2 * tail.number - 1].item()
         gap = tail.threshold - join
         share = np.clip((x - join) / gap, 0.0, 1.0) if gap > 0 else np.where(x > join, 1.0, 0.0)
-        at_threshold = tail.rate_per_year * self.livetime / SECONDS_PER_YEAR / tail.scale
         with np.errstate(divide="ignore"):
             kernel = np.log(np.where(share < 1, self._noise(x), 1.0))
-        fitted = np.log(at_threshold) - (x - tail.threshold) / tail.scale
+        years = self.livetime / SECONDS_PER_YEAR
+        fitted = np.log(years) + tail.log_density_per_year(x)
         return np.asarray(np.where(share > 0, (1 - share) * kernel + share * fitted, kernel))
 
     def log_ratio(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
@@ -196,14 +196,18 @@ def mixture(foreground: Foreground, background: Background, livetime: float) -> 
         livetime: Observing time without time slides, s.
 
     Returns:
-        The densities; None with too few background events or recovered injections.
+        The densities; None with too few background events or recovered injections, if the background's tail is not
+        accepted, so that nothing is known of louder noise, or if all injections have one statistic.
     """
     tail = fit_tail(background)
-    if tail is None:
+    if tail is None or not tail.is_accepted:
         return None
     densities = Mixture(foreground, background, tail, livetime)
-    weight = foreground.expected[foreground.statistic >= densities.floor]
-    return densities if WeightSums.of(weight).effective_number >= FEWEST_SIGNALS else None
+    above = foreground.statistic >= densities.floor
+    statistic, weight = foreground.statistic[above], foreground.expected[above]
+    if WeightSums.of(weight).effective_number < FEWEST_SIGNALS or not _bandwidth(statistic, weight) > 0:
+        return None
+    return densities
 
 
 def rate_posterior(

@@ -13,7 +13,7 @@ import numpy as np
 from aframe import storage
 from aframe.candidates.removal import Removal
 from aframe.events.significance import Background
-from aframe.events.tail import ExponentialTail, extrapolate, fit_tail
+from aframe.events.tail import Tail, extrapolate, fit_tail
 from aframe.storage.files import Parameters
 from aframe.tables import EventTable, Table
 from aframe.types import Array
@@ -34,12 +34,13 @@ class CandidateTable(Table):
     required_attributes: ClassVar = ("Tb", "T0")
 
     @property
-    def tail(self) -> ExponentialTail | None:
-        """Fit to the loudest background events; None if they were too few."""
-        names = [field.name for field in fields(ExponentialTail)]
-        if f"{TAIL_PREFIX}{names[0]}" not in self.attributes:
+    def tail(self) -> Tail | None:
+        """Fit to the loudest background events; None if they were too few, or in a table of an earlier version."""
+        names = [field.name for field in fields(Tail)]
+        values = {name: self.attributes.get(f"{TAIL_PREFIX}{name}") for name in names}
+        if any(value is None for value in values.values()):
             return None
-        return ExponentialTail(**{name: self.attributes[f"{TAIL_PREFIX}{name}"] for name in names})
+        return Tail(**values | {"excess": tuple(np.asarray(values["excess"]).tolist())})
 
 
 def candidates(zero_lag: EventTable, background: Background, removal: Removal | None = None) -> CandidateTable:
@@ -67,12 +68,13 @@ def candidates(zero_lag: EventTable, background: Background, removal: Removal | 
         "significance": background.significance(statistic, livetime),
         "far_interpolated_per_year": background.far_interpolated_per_year(statistic),
         "far_extrapolated_per_year": beyond.far_per_year,
-        "far_extrapolated_log_error": beyond.log_error,
+        "far_extrapolated_low_per_year": beyond.low_per_year,
+        "far_extrapolated_high_per_year": beyond.high_per_year,
         "is_extrapolated": beyond.is_extrapolated,
     }
     attributes = {"Tb": background.livetime, "T0": livetime}
     if tail is not None:
-        attributes |= {f"{TAIL_PREFIX}{name}": value for name, value in vars(tail).items()}
+        attributes |= {f"{TAIL_PREFIX}{field.name}": getattr(tail, field.name) for field in fields(tail)}
     if removal is not None:
         columns |= {
             "far_cleaned_per_year": removal.far_per_year,
@@ -117,8 +119,8 @@ CSV_COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
     **{
         name: ((name, _number),)
         for name in ("detection_statistic", "far_per_year", "significance", "p_astro", "far_interpolated_per_year",
-                     "far_extrapolated_per_year", "far_extrapolated_log_error", "far_cleaned_per_year",
-                     "significance_cleaned")
+                     "far_extrapolated_per_year", "far_extrapolated_low_per_year", "far_extrapolated_high_per_year",
+                     "far_cleaned_per_year", "significance_cleaned")
     },
     **{
         name: ((name, str),)

@@ -73,7 +73,7 @@ def cluster(
         Detection statistic (average score) and coalescence time (GPS s) of each event, in order of time.
 
     Raises:
-        DataError: If a score is not a number, or larger than any signal's.
+        DataError: If a score is not finite, or larger than any signal's.
     """
     statistic, time, _ = cluster_slides(scores[None], start_time, clustering)
     return statistic, time
@@ -104,7 +104,7 @@ def cluster_slides(
         Detection statistic, coalescence time (GPS s) and row of ``scores`` of each event, in order of row and time.
 
     Raises:
-        DataError: If a score is not a number, or larger than any signal's.
+        DataError: If a score is not finite, or larger than any signal's.
     """
     slides, windows = scores.shape
     rows = max(1, GROUP_SIZE // max(1, windows))
@@ -120,14 +120,17 @@ def _cluster_group(scores: Array, clustering: Clustering) -> tuple[Array, Array,
     size, half = clustering.integration_size, clustering.half_width_size
     if scores.shape[1] < size:
         return np.empty(0), np.empty(0), np.empty(0, np.int64)
+    if not np.isfinite(scores).all():
+        row, column = np.argwhere(~np.isfinite(scores))[0]
+        raise DataError(
+            f"score {column} of row {row} is {scores[row, column]}: score this segment again with another engine or in "
+            "float32, or leave the strain there out of the segments"
+        )
     series = moving_average(scores, size)
-    if np.isnan(series).any():
-        row, column = np.argwhere(np.isnan(scores))[0]
-        raise DataError(f"score {column} of time slide {row} is not a number: score this segment again")
     if max(series.max(), -series.min()) > LARGEST_STATISTIC:
         row, column = np.unravel_index(np.abs(series).argmax(), series.shape)
         raise DataError(
-            f"score {column} of time slide {row} is {series[row, column]:.3g}, which no signal of finite SNR "
+            f"score {column} of row {row} is {series[row, column]:.3g}, which no signal of finite SNR "
             "gives: leave the strain there out of the segments, or mend the network"
         )
     neighbourhood, row, column = _local_maxima(series, half)

@@ -50,7 +50,7 @@ class Background:
         livetime: Live time of all time slides, T_b, in s.
 
     Raises:
-        DataError: If the live time is not positive or a statistic is not a number.
+        DataError: If the live time is not positive or a statistic is not finite.
     """
 
     statistics: Float[Array, " events"]
@@ -60,8 +60,8 @@ class Background:
         if not self.livetime > 0:
             raise DataError(f"background livetime is {self.livetime} s: score time slides before asking for rates")
         ordered = np.sort(self.statistics)
-        if len(ordered) and np.isnan(ordered[-1]):
-            raise DataError("a background event has a statistic that is not a number: cluster the scores anew")
+        if not np.isfinite(ordered[[0, -1]] if len(ordered) else 0.0).all():
+            raise DataError("a background event has a statistic that is not finite: score that segment again")
         object.__setattr__(self, "statistics", ordered)
 
     @classmethod
@@ -81,7 +81,12 @@ class Background:
         return 1 / self.livetime_years
 
     def count(self, statistic: Float[Array, "*shape"] | float) -> Int[Array, "*shape"]:
-        """Number of background events at least as loud, n_b."""
+        """Number of background events at least as loud, n_b.
+
+        Raises:
+            DataError: If a statistic is not a number. It would count as louder than all background.
+        """
+        _check_numbers(statistic)
         return np.asarray(len(self.statistics) - np.searchsorted(self.statistics, statistic, side="left"))
 
     def far_per_year(self, statistic: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
@@ -100,7 +105,11 @@ class Background:
 
         The rate at a background event is ``far_per_year``. Between two events, its logarithm is linear in the
         statistic. The rate is constant beyond the loudest and the quietest event. It is never below ``far_per_year``.
+
+        Raises:
+            DataError: If a statistic is not a number.
         """
+        _check_numbers(statistic)
         events = self.statistics.astype(np.float64)
         if not len(events):
             return self.far_per_year(statistic)
@@ -153,3 +162,8 @@ class Background:
         padded = np.concatenate([[-np.inf], self.statistics.astype(np.float64)])
         loudest_excluded = padded[np.maximum(len(self.statistics) - allowed, 0)]
         return np.asarray(np.maximum(np.nextafter(loudest_excluded, np.inf), lowest))
+
+
+def _check_numbers(statistic: Float[Array, "*shape"] | float) -> None:
+    if np.isnan(statistic).any():
+        raise DataError("a statistic is not a number, so it has no false alarm rate: score that segment again")

@@ -303,7 +303,8 @@ class _Search:
 
     def events(self, series: _Series) -> EventTable:
         """Cluster the scores of a series into events."""
-        statistic, time = cluster(np.concatenate(series.scores), series.start, self.clustering)
+        with strain_of(f"strain from GPS {series.start:.3f}, engine {self.scorer.engine}"):
+            statistic, time = cluster(np.concatenate(series.scores), series.start, self.clustering)
         shift = np.zeros((len(time), len(self.recordings)))
         columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}
         return EventTable(columns, attributes={"Tb": series.windows / self.clustering.sampling_rate})

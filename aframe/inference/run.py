@@ -134,7 +134,7 @@ def score_unit(
         injections.
 
     Raises:
-        DataError: If the segment is too short to analyse.
+        DataError: If the segment is too short to analyse, or a score is not finite.
     """
     preprocessing = searcher.scorer.preprocessing
     with open_background(unit.background) as file:
@@ -145,7 +145,7 @@ def score_unit(
     done, total = 0.0, searcher.grid.livetime(shifted)
     for slide, scores in zip(unit.slides, engine.scores_each(unit.slides), strict=True):
         begin = start + preprocessing.whitening.psd_length - min(slide.shifts)
-        scored = _ScoredSlide(searcher, slide, begin)
+        scored = _ScoredSlide(searcher, unit.background, slide, begin)
         backgrounds.append(scored.events(scores))
         if keep:
             keep(scored.series("background", scores))
@@ -200,14 +200,19 @@ def segment_engine(searcher: Searcher, background: str) -> Engine:
 
 @dataclass(frozen=True)
 class _ScoredSlide:
-    """A slide and the time (slide time, GPS s) of its first window. It clusters scores into events."""
+    """A slide of a background file, and the time (slide time, GPS s) of its first window.
+
+    It clusters scores into events. Scores that are not finite go no further: the error names segment, slide and engine.
+    """
 
     searcher: Searcher
+    background: str
     slide: Slide
     begin: float
 
     def events(self, scores: Array) -> EventTable:
-        statistic, time = cluster(scores, self.begin, self.searcher.clustering)
+        with strain_of(f"{self.background}, slide {self.slide.number}, engine {self.searcher.scorer.engine}"):
+            statistic, time = cluster(scores, self.begin, self.searcher.clustering)
         shift = np.tile(np.asarray(self.slide.shifts), (len(statistic), 1))
         columns = {"detection_statistic": statistic, "detection_time": time, "shift": shift}
         return EventTable(columns, attributes={"Tb": 0.0})

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from aframe.candidates.table import CandidateTable
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.significance import FAR_TOLERANCE, Background
-from aframe.events.tail import ExponentialTail, fit_tail
+from aframe.events.tail import Tail, fit_tail
 from aframe.notebook.arguments import numbers
 from aframe.notebook.display import DisplayedObject, show, with_units
 from aframe.report import figures
@@ -34,10 +34,10 @@ class SearchBackground(DisplayedObject, Background):
     zero_lag: CandidateTable | None = None
 
     @cached_property
-    def tail(self) -> ExponentialTail | None:
-        """Exponential fit to the loudest events; None if they are not exponentially distributed."""
+    def tail(self) -> Tail | None:
+        """Generalised Pareto fit to the loudest events; None if it may not be extrapolated."""
         tail = fit_tail(self) if self.zero_lag is None else self.zero_lag.tail
-        return tail if tail is not None and tail.is_exponential else None
+        return tail if tail is not None and tail.is_accepted else None
 
     @property
     def highest_far_per_year(self) -> float:

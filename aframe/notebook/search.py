@@ -22,8 +22,9 @@ from aframe.sensitivity import volume
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, read_efficiencies, read_volumes
 from aframe.settings import env_file
 from aframe.settings.read import load_config
+from aframe.steps.exposure import recovered_injections
 from aframe.steps.targets import populations, weigh_draws
-from aframe.tables import EventTable, RecoveredTable
+from aframe.tables import EventTable
 
 CONFIGURATION, ENVIRONMENT = "sandbox.cfg", ".env"
 
@@ -96,8 +97,8 @@ class Search(DisplayedObject):
     @cached_property
     def injections(self) -> Injections:
         """Accepted injections outside vetoed time, and the events that recovered them."""
-        table = RecoveredTable.read(self._existing("recovered injections", self.run.clean("foreground")))
-        return Injections(table, self.background)
+        self._existing("recovered injections", self.run.clean("foreground"))
+        return Injections(recovered_injections(self.run), self.background)
 
     @cached_property
     def candidates(self) -> Candidates:

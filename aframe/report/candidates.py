@@ -84,7 +84,7 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
     columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
     if "catalogue_event" in has and (table["catalogue_event"] != "").any():
         columns.append(("Known event", lambda row: _catalogue_event(str(table["catalogue_event"][row]))))
-    if "is_extrapolated" in has and table["is_extrapolated"].any():
+    if "far_extrapolated_low_per_year" in has and table["is_extrapolated"].any():
         columns.append(("Extrapolated rate", lambda row: _extrapolated(table, row)))
     if "far_cleaned_per_year" in has:
         columns.append(("Rate without the louder", lambda row: _cleaned(table, row)))
@@ -119,11 +119,12 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
     elif "p_astro" in has:
         texts["p_astro"] = (
             "the probability to be a signal. It is not estimated, as it needs "
-            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events, and recovered injections with the weight "
-            f"of {FEWEST_SIGNALS} equal ones of the astrophysical population."
+            f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events whose tail can be extrapolated, and "
+            f"recovered injections of different statistics with the weight of {FEWEST_SIGNALS} equal ones of the "
+            "astrophysical population."
         )
-    if "is_extrapolated" in has and table["is_extrapolated"].any():
-        texts["Extrapolated rate"] = "extrapolated with an exponential tail of the background; no measurement."
+    if "far_extrapolated_low_per_year" in has and table["is_extrapolated"].any():
+        texts["Extrapolated rate"] = "extrapolated with a generalised Pareto tail of the background; no measurement."
     if "Tb_cleaned" in attributes:
         texts["Rate without the louder"] = (
             "in the background without louder candidates. "
@@ -171,9 +172,10 @@ def _cleaned(table: CandidateTable, row: int) -> Cell:
 def _extrapolated(table: CandidateTable, row: int) -> Cell:
     if not table["is_extrapolated"][row]:
         return Cell("", SORTED_LAST)
-    far, error = float(table["far_extrapolated_per_year"][row]), float(table["far_extrapolated_log_error"][row])
+    names = ("", "low_", "high_")
+    far, low, high = (float(table[f"far_extrapolated_{name}per_year"][row]) for name in names)
     text = rate(far) if far > LOWEST_WRITTEN_RATE else f"{far:.0e} per year"
-    return Cell(f"≈ {text}", far, title=f"uncertain by a factor of {np.exp(error):.2g} if the tail is exponential")
+    return Cell(f"≈ {text}", far, title=f"95 % interval: {low:.1e} to {high:.1e} per year")
 
 
 def _number(value: float) -> Cell:

@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm, poisson
 
-from aframe.events.tail import ExponentialTail
+from aframe.events.tail import Tail
 from aframe.types import Array
 
 CURVE_POINTS = 600
 """Largest number of points of a cumulative curve."""
 
 TAIL_POINTS = 100
-"""Points of an exponential tail."""
+"""Points of a tail."""
 
 EXTRAPOLATED_DECADES = 2.0
 """Decades of rate that an extrapolation is drawn below the lowest measured rate."""
@@ -23,13 +23,13 @@ EXTRAPOLATED_DECADES = 2.0
 
 @dataclass(frozen=True)
 class TailCurve:
-    """Exponential tail of a background.
+    """Generalised Pareto tail of a background.
 
     Attributes:
         statistic: Detection statistics, from the tail's threshold on.
         far_per_year: Extrapolated rate, events per Julian year.
-        low: Rate at one standard deviation of its logarithm below, events per Julian year.
-        high: Rate at one standard deviation of its logarithm above, events per Julian year.
+        low: Lower end of the 95 % interval, events per Julian year, but no less than a tenth of the lowest rate.
+        high: Upper end of the 95 % interval, events per Julian year.
     """
 
     statistic: Float[Array, " points"]
@@ -62,17 +62,17 @@ def poisson_band(expected: Float[Array, " points"], sigma: float) -> tuple[Array
     return poisson.ppf(norm.sf(sigma), expected), poisson.isf(norm.sf(sigma), expected)
 
 
-def tail_curve(tail: ExponentialTail, lowest_far_per_year: float) -> TailCurve:
-    """Curve of an exponential tail, down to rates that the background cannot measure.
+def tail_curve(tail: Tail, lowest_far_per_year: float) -> TailCurve:
+    """Curve of a tail, down to rates that the background cannot measure.
 
     Args:
         tail: Fit to the background.
         lowest_far_per_year: Lowest rate that the background measures, events per Julian year.
     """
-    length = tail.scale * np.log(tail.rate_per_year / lowest_far_per_year * 10**EXTRAPOLATED_DECADES)
-    statistic = tail.threshold + np.linspace(0, length, TAIL_POINTS)
-    rate, error = tail.far_extrapolated_per_year(statistic), tail.log_error(statistic)
-    return TailCurve(statistic, rate, rate * np.exp(-error), rate * np.exp(error))
+    lowest = lowest_far_per_year / 10**EXTRAPOLATED_DECADES
+    statistic = np.linspace(tail.threshold, tail.statistic_at_far(lowest), TAIL_POINTS)
+    low, high = tail.interval_per_year(statistic)
+    return TailCurve(statistic, tail.far_extrapolated_per_year(statistic), np.maximum(low, lowest / 10), high)
 
 
 TRAINING_GROUPS = {

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from aframe.candidates.table import CandidateTable
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.events.tail import ExponentialTail
+from aframe.events.tail import Tail
 from aframe.report.curves import CURVE_POINTS, cumulative, metric_label, poisson_band, tail_curve, training_groups
 from aframe.report.inputs import DrawHistograms, TrainingCurves
 from aframe.report.palette import (
@@ -108,21 +108,21 @@ def volume(population: str, curve: VolumeCurve, is_simulated: bool) -> Plot:
     )
 
 
-def background(slides: Background, zero_lag: CandidateTable | None, tail: ExponentialTail | None) -> Plot:
+def background(slides: Background, zero_lag: CandidateTable | None, tail: Tail | None) -> Plot:
     """Events at least as loud: in time slides, as their tail goes on, and in unshifted data with what noise may do.
 
     Args:
         slides: Events of time slides.
         zero_lag: Unshifted events, loudest first, if there are any yet. Their rates without louder candidates are drawn
             if the table has them.
-        tail: Exponential fit to the loudest events of time slides, if any.
+        tail: Generalised Pareto fit to the loudest events of time slides, if any.
     """
     statistic, count = cumulative(slides.statistics)
     measured, lowest = count / slides.livetime_years, slides.lowest_far_per_year
     bottom, top = lowest, max(float(measured.max(initial=0)), lowest)
     marks: list[Line | Band | Points] = [Line(x=statistic, y=measured, color=BLUE, label="time slides")]
     if tail is not None:
-        curve, label = tail_curve(tail, lowest), "extrapolation: exponential tail"
+        curve, label = tail_curve(tail, lowest), "extrapolation: Pareto tail, 95 %"
         marks += [
             Line(x=curve.statistic, y=curve.far_per_year, dash="dashed", color=BLACK, label=label),
             Band(x=curve.statistic, low=curve.low, high=curve.high, color=BLACK, alpha=0.15, label=label),

@@ -10,7 +10,7 @@ from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.table import CandidateTable
 from aframe.events.glitches import EventGlitches
 from aframe.events.significance import Background
-from aframe.events.tail import ExponentialTail
+from aframe.events.tail import Tail
 from aframe.inference.closeup import Closeup
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
 from aframe.sensitivity.limit import LimitTable
@@ -134,10 +134,10 @@ class ReportInputs:
         return bool(self.configuration) and (self.configuration or {}).get("data.source") == "simulated"
 
     @property
-    def tail(self) -> ExponentialTail | None:
-        """Exponential fit to the loudest background events; None if they are not exponentially distributed."""
+    def tail(self) -> Tail | None:
+        """Generalised Pareto fit to the loudest background events; None if it may not be extrapolated."""
         tail = self.candidates.tail if self.candidates is not None else None
-        return tail if tail is not None and tail.is_exponential else None
+        return tail if tail is not None and tail.is_accepted else None
 
     @property
     def reference_far_per_year(self) -> float | None:

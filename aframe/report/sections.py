@@ -261,7 +261,8 @@ def _signals(inputs: ReportInputs, plots: Figures) -> Markup:
     text = Markup(
         "<p>Binaries are drawn until enough are loud enough (for training, until enough have a waveform). Draws too "
         "far away to be loud are rejected without a waveform. Draws that are no physical signals do not count in the "
-        "other columns, nor in the numerator or denominator of the sensitive volume.</p>"
+        "other columns, nor in the numerator or denominator of the sensitive volume. Binaries that ring down below "
+        "minimum_frequency are replaced for training; among injections they count as missed.</p>"
     )
     bank = bank_html(inputs.bank, plots) if inputs.bank else Markup()
     return text + _draws(inputs, plots) + html.table(header, rows) + bank

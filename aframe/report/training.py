@@ -80,7 +80,7 @@ def training_html(
     if validation is not None:
         days = validation.background.livetime / SECONDS_PER_DAY
         origin = (
-            "is the exponential tail's extrapolation, as the background is too short to measure that rate"
+            "is the extrapolation of the background's tail, as the background is too short to measure that rate"
             if validation.is_extrapolated
             else "is measured"
         )

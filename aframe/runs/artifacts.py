@@ -10,7 +10,9 @@ import yaml
 from aframe import storage
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
+from aframe.runs.contents import catalogue_contents, strain_contents, veto_contents
 from aframe.runs.paths import Paths, Stage
+from aframe.storage.provenance import CONTENT
 
 WHERE_TRAINING_RUNS = (
     "train.data.configuration", "train.data.background_memory", "train.data.waveform_memory", "train.model.compiled",
@@ -34,13 +36,11 @@ class Artifacts(Paths):
     """
 
     def strain_parameters(self, stage: Stage) -> dict[str, Any]:
-        """Parameters of a stage's segments and strain. They include the content of a table of glitches."""
+        """Parameters of a stage's segments and strain, with the contents of the files that decide them."""
         other = "data.test_stop" if stage == "train" else "data.train_start"
         keys = self.config.parameters("data", "search.ifos", "search.sample_rate", "search.seed")
-        glitches = self.config.data.glitches
-        if glitches is not None and storage.exists(self.config.resolve(glitches)):
-            keys["data.glitches' SHA-256"] = storage.sha256(self.config.resolve(glitches))
-        return {name: value for name, value in keys.items() if name != other}
+        contents = strain_contents(self.config, *self.interval(stage))
+        return {name: value for name, value in keys.items() if name != other} | contents
 
     def signal_parameters(self) -> dict[str, Any]:
         """Parameters of all signals, except their number.
@@ -50,7 +50,7 @@ class Artifacts(Paths):
         keys = {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
         path = self._prior_source()
         if path is not None and storage.exists(path):
-            keys["waveforms.prior's SHA-256"] = storage.sha256(path)
+            keys[f"waveforms.prior{CONTENT}"] = storage.sha256(path)
         return keys
 
     def _prior_source(self) -> str | None:
@@ -109,7 +109,7 @@ class Artifacts(Paths):
         training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
         source = _source_of(str(training.get("train.model.architecture.class_path", "")))
         if source is not None:
-            training["train.model.architecture's SHA-256"] = storage.sha256(source)
+            training[f"train.model.architecture{CONTENT}"] = storage.sha256(source)
         signals = self.training_waveform_parameters
         if training.get("train.data.waveforms") == "generated":
             signals = {name: value for name, value in signals.items() if ".num_" not in name}
@@ -155,12 +155,15 @@ class Artifacts(Paths):
     @property
     def clean_event_parameters(self) -> dict[str, Any]:
         """Parameters of the events outside vetoed time. Without vetoes, those of all events."""
-        return self.event_parameters | (self.config.parameters("vetoes") if self.config.vetoes.given else {})
+        if not self.config.vetoes.given:
+            return self.event_parameters
+        return self.event_parameters | self.config.parameters("vetoes") | veto_contents(self.config)
 
     @property
     def answer_parameters(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
-        return self.clean_event_parameters | self.config.parameters("sensitivity", "candidates")
+        keys = self.config.parameters("sensitivity", "candidates")
+        return self.clean_event_parameters | keys | catalogue_contents(self.config)
 
 
 def _has_bank(training: Mapping[str, Any]) -> bool:

@@ -10,8 +10,13 @@ from typing import Final
 
 from aframe.constants import SECONDS_PER_DAY
 
-OBSERVING_DAYS: Final = 149.3747
-"""Observing time of the published V T, in days."""
+OBSERVING_DAYS: Final = 12_905_976 / SECONDS_PER_DAY
+"""Time of the published V T, in days: 149.3747, from the start to the end of the injections of O3b.
+
+The name of the set, endo3_mixture-LIGO-T2100113-v12-1256655642-12905976.hdf5, has both (doi:10.5281/zenodo.7890437).
+The first version of aframe divides by this time (its `catalog_results`). It includes time without data, so the volumes
+are lower than those of the time in which the detectors observed.
+"""
 
 DAYS_PER_PUBLISHED_YEAR: Final = 365.0
 """Days in a year of the publication. Rates per year in this project use the Julian year."""
@@ -59,6 +64,7 @@ def comparison_remarks(simulated: bool, livetime: float) -> list[str]:
     caveats = [
         f"Broken lines: what the pipelines of O3 saw in real noise ({SOURCE}).",
         "They are not measured at a false alarm rate, so a line says nothing about where on the axis it holds.",
+        "They are means over the whole of O3b, time without data included.",
     ]
     differences = []
     if simulated:

@@ -60,7 +60,7 @@ class Scope:
 def confidence_interval(
     volume: Volume, scope: Scope, probability: float
 ) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
-    """Compute an interval that contains the volume with a given probability, also for few found injections.
+    """Compute an interval that contains the volume with a given probability, also for few found or few missed draws.
 
     The model of V is a Poisson number times a constant, with the mean and variance of V (Bohm and Zech,
     arXiv:1309.1287). The Poisson number is k = (V / σ)². For equal weights and rare detections, k is the number of
@@ -68,6 +68,9 @@ def confidence_interval(
     and k + 1. Without found injections, the constant is V₀ over the effective number of draws. The upper end of this
     case is the lower limit of all upper ends, because a few found injections of small weight hold no information on
     missed injections of large weight.
+
+    Above V₀ / 2 the missed draws are the rarer ones, and the model is that of V₀ − V. If all n draws are found, the
+    lower end is that of Clopper and Pearson (Biometrika 26, 404, 1934), V₀ ((1 − probability) / 2)^(1/n).
 
     Args:
         volume: Volumes and their standard errors, shape (thresholds,).
@@ -77,12 +80,31 @@ def confidence_interval(
     Returns:
         Lower and upper ends in Gpc³, each of shape (thresholds,).
     """
-    is_empty = volume.standard_error <= 0
-    number = (volume.volume_gpc3 / np.where(is_empty, 1.0, volume.standard_error)) ** 2
-    number[is_empty] = 0.0
-    unit = np.full_like(number, scope.v0_gpc3 / scope.effective_draws)
-    np.divide(volume.standard_error**2, volume.volume_gpc3, out=unit, where=~is_empty)
-    low = unit * gammaincinv(np.where(is_empty, 1.0, number), (1 - probability) / 2)
-    high_of_empty = scope.v0_gpc3 / scope.effective_draws * gammaincinv(1.0, (1 + probability) / 2)
-    high = np.maximum(unit * gammaincinv(number + 1, (1 + probability) / 2), high_of_empty)
-    return np.where(is_empty, volume.volume_gpc3, low), np.minimum(np.maximum(high, volume.volume_gpc3), scope.v0_gpc3)
+    unit, everything = scope.v0_gpc3 / scope.effective_draws, scope.v0_gpc3
+    low, high = _poisson_interval(volume.volume_gpc3, volume.standard_error, unit, probability)
+    of_missed = _poisson_interval(everything - volume.volume_gpc3, volume.standard_error, unit, probability)
+    all_found = everything * ((1 - probability) / 2) ** (1 / scope.effective_draws)
+    mostly_found = volume.volume_gpc3 > everything / 2
+    least = np.where(volume.standard_error > 0, everything - of_missed[1], all_found)
+    low = np.where(mostly_found, np.maximum(least, 0.0), low)
+    high = np.where(mostly_found, everything - of_missed[0], np.minimum(high, everything))
+    return low, np.maximum(high, volume.volume_gpc3)
+
+
+def _poisson_interval(
+    volume: Float[Array, " thresholds"], error: Float[Array, " thresholds"], unit: float, probability: float
+) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
+    """Interval of a scaled Poisson number with the mean and the standard deviation of a volume.
+
+    Args:
+        volume: Volumes, Gpc³.
+        error: Their standard deviations, Gpc³; 0 if the volume is.
+        unit: Volume of one draw, Gpc³.
+        probability: Probability that the interval contains the volume.
+    """
+    is_empty = error <= 0
+    number = np.where(is_empty, 0.0, volume / np.where(is_empty, 1.0, error)) ** 2
+    of_one = np.divide(error**2, volume, out=np.full_like(number, unit), where=~is_empty & (volume > 0))
+    low = np.where(is_empty, 0.0, of_one * gammaincinv(np.where(is_empty, 1.0, number), (1 - probability) / 2))
+    high_of_empty = unit * gammaincinv(1.0, (1 + probability) / 2)
+    return low, np.maximum(of_one * gammaincinv(number + 1, (1 + probability) / 2), high_of_empty)

@@ -26,7 +26,7 @@ CONFIDENCE = 0.95
 """Probability that an interval contains the volume."""
 
 ALL_DRAWS = "all draws"
-"""Name of the efficiency with unit weights. It averages over binaries and redshifts of the source prior."""
+"""Name of the efficiency without a target's weights. It averages over binaries and redshifts of the source prior."""
 
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
@@ -133,6 +133,32 @@ def sensitive_volume(
     return Volume(v0_gpc3 * ratio, v0_gpc3 * error, effective)
 
 
+def accidental_volume_gpc3(
+    draws: WeighedDraws, curve: VolumeCurve, target: str, recovery_window: float
+) -> Float[Array, " thresholds"]:
+    """Part of a sensitive volume that is expected from accidental matches of missed injections with noise.
+
+    Noise at a rate FAR has an event within the window w of an injection with the probability q = 1 − exp(−2 w FAR). Of
+    the truly missed injections, 1 − q stay missed, so q / (1 − q) times those are matched. The volume includes this
+    part. It is too large an estimate by the noise that signals displace.
+
+    Args:
+        draws: Injections with weights.
+        curve: Sensitive volume of the target.
+        target: Name of the target.
+        recovery_window: Largest time from an injection to the event that recovers it, w, s.
+
+    Returns:
+        Gpc³ at each rate, no more than the volume.
+    """
+    weighed = draws.targets[target]
+    order = np.argsort(draws.statistic)
+    first = np.searchsorted(draws.statistic[order], curve.threshold, side="left")
+    missed = np.concatenate([[0.0], np.cumsum(weighed.weight[order])])[first] / weighed.everything.total
+    odds = np.expm1(2 * recovery_window * curve.far_per_year / SECONDS_PER_YEAR)
+    return np.minimum(weighed.v0_gpc3 * odds * missed, curve.volume_gpc3)
+
+
 def default_far_grid(background: Background, points: int = 500) -> Float[Array, " rates"]:
     """Choose false alarm rates, even in the logarithm.
 
@@ -202,7 +228,7 @@ def efficiencies(
     """
     thresholds = dict(zip(far_per_year.tolist(), background.threshold_at_far(far_per_year).tolist(), strict=True))
     rows = {name: (target.weight, target.bins) for name, target in draws.targets.items()}
-    rows[ALL_DRAWS] = (np.ones(len(draws.statistic)), draws.as_drawn)
+    rows[ALL_DRAWS] = (draws.exposure, draws.as_drawn)
     return {
         name: {
             bins.axis: efficiency.efficiency(
@@ -257,6 +283,8 @@ def write_volumes(
     shares: Mapping[str, Mapping[str, Efficiency]],
     made_with: Parameters | None = None,
     attributes: Mapping[str, float] | None = None,
+    *,
+    accidental_gpc3: Mapping[str, Float[Array, " thresholds"]] | None = None,
 ) -> None:
     """Write volumes and efficiencies, a group per population (docs/sensitivity.md lists the datasets).
 
@@ -268,6 +296,7 @@ def write_volumes(
         shares: Efficiencies by population and axis.
         made_with: Parameters of the file.
         attributes: Attributes of the file.
+        accidental_gpc3: Part of each volume from accidental matches, Gpc³, by population.
     """
     with storage.create_hdf5(path, made_with) as file:
         file.attrs.update(attributes or {})
@@ -275,6 +304,9 @@ def write_volumes(
             group = file.create_group(name)
             for quantity, unit in UNITS.items():
                 group.create_dataset(quantity, data=curve.quantity(quantity)).attrs["unit"] = unit
+            if accidental_gpc3 is not None:
+                by_chance = group.create_dataset("accidental_volume_gpc3", data=accidental_gpc3[name])
+                by_chance.attrs["unit"] = "Gpc^3"
             for field in fields(Scope):
                 group.attrs[field.name] = getattr(curve.scope, field.name)
             group.attrs["is_covered"] = curve.scope.is_covered

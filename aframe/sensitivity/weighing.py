@@ -96,20 +96,22 @@ class WeighedDraws:
     Attributes:
         statistic: Detection statistic of the accepted injections, −inf without an event, shape (injections,).
         targets: Weights for each target, by its name.
-        as_drawn: Sums over all draws with unit weights, in the bins of each axis.
+        exposure: Relative live time that each accepted injection stands for, shape (injections,).
+        as_drawn: Sums over all draws' exposures, in the bins of each axis.
         bins: Bins of each axis of the efficiency; empty without injections.
         coordinates: Coordinates of the accepted injections, by axis (see ``efficiency.coordinates``).
     """
 
     statistic: Float[Array, " injections"]
     targets: dict[str, TargetDraws]
+    exposure: Float[Array, " injections"]
     as_drawn: tuple[BinSums, ...]
     bins: tuple[Bins, ...]
     coordinates: dict[str, Array]
 
 
 def weigh(draws: Draws, targets: Sequence[Target]) -> WeighedDraws:
-    """Weigh all draws for each target population. It reads the rejected draws once.
+    """Weigh all draws for each target population, times their ``exposure``. It reads the rejected draws once.
 
     Args:
         draws: Accepted and rejected injections.
@@ -123,14 +125,14 @@ def weigh(draws: Draws, targets: Sequence[Target]) -> WeighedDraws:
             population.
     """
     recovered, source = Binaries.of(draws.recovered), draws.source
-    weight = weights(recovered, source, targets)
+    weight = weights(recovered, source, targets) * recovered.exposure
     positions = coordinates(recovered)
     bins = tuple(Bins.around(axis, values) for axis, values in positions.items()) if len(recovered) else ()
     tally, count = _Tally.of(recovered, weight, bins), len(recovered)
     for piece in draws.rejected:
         binaries = Binaries.of(piece)
         count += len(binaries)
-        tally += _Tally.of(binaries, weights(binaries, source, targets), bins)
+        tally += _Tally.of(binaries, weights(binaries, source, targets) * binaries.exposure, bins)
     expected = int(draws.recovered.attributes["num_injections"])
     if count != expected:
         raise DataError(
@@ -143,7 +145,8 @@ def weigh(draws: Draws, targets: Sequence[Target]) -> WeighedDraws:
         sky = 1.0 if target.sky_fraction is None else target.sky_fraction
         v0 = comoving_volume_time(limits, min(sky, source.sky_fraction))
         weighed[target.name] = TargetDraws(v0, limits, weight[row], tally.sums[row], tally.bins[row])
-    return WeighedDraws(draws.recovered["detection_statistic"], weighed, tally.bins[-1], bins, positions)
+    statistic = draws.recovered["detection_statistic"]
+    return WeighedDraws(statistic, weighed, recovered.exposure, tally.bins[-1], bins, positions)
 
 
 def read_rejected(path: str, targets: Sequence[Target]) -> Iterator[RejectedTable]:
@@ -165,7 +168,7 @@ def read_rejected(path: str, targets: Sequence[Target]) -> Iterator[RejectedTabl
 
 @dataclass(frozen=True, eq=False)
 class _Tally:
-    """Sums over draws for each target, in total and in bins. The last row of ``bins`` has unit weights."""
+    """Sums over draws for each target, in total and in bins. The last row of ``bins`` has the draws' exposures."""
 
     sums: tuple[WeightSums, ...]
     bins: tuple[tuple[BinSums, ...], ...]
@@ -178,8 +181,8 @@ class _Tally:
         binned = [
             tuple(BinSums.of(i[chosen], row[chosen]) for i in index) for row, chosen in zip(weight, rows, strict=True)
         ]
-        unweighted = tuple(BinSums.of(i, None) for i in index)
-        return cls(tuple(WeightSums.of(row) for row in weight), (*binned, unweighted))
+        as_drawn = tuple(BinSums.of(i, binaries.exposure) for i in index)
+        return cls(tuple(WeightSums.of(row) for row in weight), (*binned, as_drawn))
 
     def __add__(self, other: "_Tally") -> "_Tally":
         return _Tally(

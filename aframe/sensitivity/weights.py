@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.sensitivity.cosmology import comoving_volume_time, source_time_volume_density
+from aframe.sensitivity.exposure import EXPOSURE
 from aframe.tables import Table
 from aframe.types import Array
 
@@ -71,6 +72,11 @@ class Binaries:
 
     def __len__(self) -> int:
         return len(self.redshift)
+
+    @property
+    def exposure(self) -> Float[Array, " n"]:
+        """Relative live time that each draw stands for (``sensitivity.exposure``), or 1."""
+        return np.asarray(self.columns.get(EXPOSURE, np.ones(len(self))))
 
     @functools.cached_property
     def log_masses(self) -> tuple[Float[Array, " n"], Float[Array, " n"]]:

@@ -19,6 +19,7 @@ from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity import volume
 from aframe.settings.read import units
+from aframe.steps.exposure import recovered_injections
 from aframe.steps.planning import plan_slides, time_slides
 from aframe.steps.scoring import clustering, trained_model
 from aframe.steps.targets import target_populations, weigh_draws
@@ -36,11 +37,13 @@ def estimate_sensitivity(run: Artifacts) -> None:
 
     background, zero_lag = Background.read(run.clean("background")), EventTable.read(run.clean("0lag"))
     source, targets = target_populations(run)
-    recovered = RecoveredTable.read(run.clean("foreground"))
+    recovered = recovered_injections(run)
     draws = weigh_draws(run, recovered, source, targets)
     rates = volume.default_far_grid(background)
     curves = volume.volume_against_far(draws, background, rates, zero_lag.livetime)
     efficiencies = volume.efficiencies(draws, background, np.array(rates_to_show(rates[0], rates[-1])))
+    window = run.config.sensitivity.recovery_window
+    by_chance = {name: volume.accidental_volume_gpc3(draws, curve, name, window) for name, curve in curves.items()}
     for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
     masses = run.config.candidates.astrophysical_prior
@@ -52,7 +55,8 @@ def estimate_sensitivity(run: Artifacts) -> None:
     storage.sign(run.plot("sensitive_volume.html"), run.answer_parameters)
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
-    volume.write_volumes(run.plot("sensitive_volume.h5"), curves, efficiencies, run.answer_parameters, livetimes(run))
+    path = run.plot("sensitive_volume.h5")
+    volume.write_volumes(path, curves, efficiencies, run.answer_parameters, livetimes(run), accidental_gpc3=by_chance)
 
 
 def _closeups(run: Artifacts, ranked: CandidateTable) -> Iterable[tuple[int, Closeup]]:
@@ -118,6 +122,7 @@ def _slides(run: Artifacts) -> Slides:
     search, inference = run.config.search, run.config.inference
     if run.config.vetoes.given:
         live = Table.read(run.clean("live"))
+        live = live.rows((live["shift"] != 0).any(axis=1))
         spans = SlideSpans(live["start"], live["duration"], live["shift"])
     else:
         starts = [parse_background_path(path)[0] for path in run.background_files("test")]

@@ -75,5 +75,5 @@ def average_psds(run: Artifacts) -> Psd:
 def _physical(source: SignalSource, number: int, rng: np.random.Generator) -> dict[str, Array]:
     """Draws of the population without the unphysical ones."""
     columns = draw(source.population, number, rng)
-    dropped = np.any(list(source.unphysical(columns).values()), axis=0)
+    dropped = np.any(list(source.without_waveform(columns).values()), axis=0)
     return rows(columns, np.flatnonzero(~dropped))

@@ -15,10 +15,11 @@ from aframe.sensitivity.volume import default_far_grid, volume_against_far, writ
 from aframe.settings.together import farthest
 from aframe.steps import planning
 from aframe.steps.bank import make_bank
+from aframe.steps.exposure import recovered_injections
 from aframe.steps.scoring import merge_events, score_unit
 from aframe.steps.targets import target_populations, weigh_draws
 from aframe.steps.vetoes import veto_events
-from aframe.tables import EventTable, RecoveredTable
+from aframe.tables import EventTable
 from aframe.train import model
 
 
@@ -89,7 +90,7 @@ def _compare(run: Artifacts, search: PlainBankSearch) -> LimitTable:
 def _searched(run: Artifacts) -> Searched:
     """Events of a search, and the weights of its draws."""
     source, targets = target_populations(run)
-    injections = RecoveredTable.read(run.clean("foreground"))
+    injections = recovered_injections(run)
     livetime = EventTable.read(run.clean("0lag"), [], slice(0)).livetime
     draws = weigh_draws(run, injections, source, targets)
     return Searched(Background.read(run.clean("background")), injections, draws, livetime)

@@ -9,6 +9,7 @@ from aframe.sensitivity.populations import population_targets
 from aframe.sensitivity.volume import check_names
 from aframe.sensitivity.weighing import Draws, WeighedDraws, read_rejected, weigh
 from aframe.sensitivity.weights import Target, mass_targets
+from aframe.steps.exposure import with_live_time
 from aframe.steps.vetoes import clean_rejected_draws
 from aframe.tables import RecoveredTable
 from aframe.waveforms.loading import load_population
@@ -72,9 +73,10 @@ def weigh_draws(
 
     Args:
         run: The run.
-        recovered: The run's injections, and the events that recovered them.
+        recovered: The run's injections (``recovered_injections``).
         source: Population of the injections.
         targets: Target populations.
     """
-    rejected = clean_rejected_draws(run, read_rejected(run.rejected, targets), recovered)
+    rejected = with_live_time(run, read_rejected(run.rejected, targets), recovered)
+    rejected = clean_rejected_draws(run, rejected, recovered)
     return weigh(Draws(recovered, rejected, source), targets)

@@ -36,15 +36,19 @@ def veto_events(run: Artifacts) -> None:
     unshifted = grid.event_spans(
         starts, [grid.slide(index, duration, 0) for index, (_, duration) in enumerate(segments)]
     )
-    zero_lag, vetoed_events = _clean_zero_lag(EventTable.read(run.events("0lag")), unshifted, ifos, vetoes)
+    zero_lag, vetoed_events, live_unshifted = _clean_zero_lag(
+        EventTable.read(run.events("0lag")), unshifted, ifos, vetoes
+    )
     zero_lag.write(run.clean("0lag"), run.clean_event_parameters)
     vetoed_events.write(run.clean("vetoed"), run.clean_event_parameters)
     shifted = grid.event_spans(starts, slides)
     background, live = clean_events(EventTable.read(run.events("background")), shifted, ifos, in_slides)
     background.write(run.clean("background"), run.clean_event_parameters)
-    Table({"start": live.start, "duration": live.duration, "shift": live.shift}).write(
-        run.clean("live"), run.clean_event_parameters
-    )
+    columns = {
+        name: np.concatenate([getattr(spans, name) for spans in (live, live_unshifted)])
+        for name in ("start", "duration", "shift")
+    }
+    Table(columns).write(run.clean("live"), run.clean_event_parameters)
     seconds = [
         f"{table.livetime:.0f} of {table.attributes['Tb_before_vetoes']:.0f} s" for table in (background, zero_lag)
     ]
@@ -54,20 +58,20 @@ def veto_events(run: Artifacts) -> None:
 
 def _clean_zero_lag(
     events: EventTable, spans: SlideSpans, ifos: Sequence[str], vetoes: Sequence[Veto]
-) -> tuple[EventTable, EventTable]:
-    """Zero-lag events outside vetoed time, and those inside. The column ``vetoes`` names the vetoes of each event.
+) -> tuple[EventTable, EventTable, SlideSpans]:
+    """Zero-lag events outside vetoed time, those inside, and the remaining live time.
 
-    Events outside can lie in vetoes for time slides only.
+    The column ``vetoes`` names the vetoes of each event. Events outside can lie in vetoes for time slides only.
     """
     for_zero_lag = [veto for veto in vetoes if veto.in_zero_lag]
-    kept, _ = clean_events(events, spans, ifos, union(for_zero_lag, ifos, zero_lag=True))
+    kept, live = clean_events(events, spans, ifos, union(for_zero_lag, ifos, zero_lag=True))
     names = reasons(events["detection_time"], events["shift"], ifos, for_zero_lag)
     vetoed = events.rows(np.array([name != "" for name in names], dtype=bool))
     for table in (kept, vetoed):
         all_names = reasons(table["detection_time"], table["shift"], ifos, vetoes)
         table.parameters["vetoes"] = np.char.encode(np.array(all_names, dtype=np.str_), "utf-8")
     vetoed.attributes["Tb"] = events.livetime - kept.livetime
-    return kept, vetoed
+    return kept, vetoed, live
 
 
 def clean_rejected_draws(

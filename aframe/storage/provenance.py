@@ -7,6 +7,9 @@ from aframe.errors import ParameterMismatchError
 from aframe.storage.files import PARAMETERS_ATTRIBUTE, Parameters, exists, open_hdf5, read_text, write_text
 from aframe.storage.paths import has_suffix
 
+CONTENT = "'s SHA-256"
+"""Ending of a parameter that is a hash of a file's content."""
+
 
 def made_with(path: str) -> dict[str, Any] | None:
     """Read the parameters that made an existing output.
@@ -41,6 +44,9 @@ def sign(path: str, parameters: Parameters) -> None:
 def check_parameters(path: str, parameters: Parameters) -> None:
     """Check that an existing output was made with the present parameters.
 
+    Hashes of files are compared if the output and the present both have them: outputs of earlier versions have fewer,
+    and inputs may be deleted when they are no longer needed.
+
     Args:
         path: Local or remote path of the output.
         parameters: Present parameters.
@@ -55,10 +61,15 @@ def check_parameters(path: str, parameters: Parameters) -> None:
         )
     present = json.loads(json.dumps(parameters))
     for name in sorted(recorded.keys() | present.keys()):
+        if name.endswith(CONTENT) and not (name in recorded and name in present):
+            continue
         if recorded.get(name) != present.get(name):
+            change = f"{name} = {recorded.get(name)!r}, but the configuration now says {name} = {present.get(name)!r}"
+            restore = "value"
+            if name.endswith(CONTENT):
+                change, restore = f"another content of the files of {name.removesuffix(CONTENT)}", "files"
             error = ParameterMismatchError(
-                f"{path} was made with {name} = {recorded.get(name)!r}, but the configuration now says "
-                f"{name} = {present.get(name)!r}: restore the value, choose another directory, "
+                f"{path} was made with {change}: restore the {restore}, choose another directory, "
                 "or delete the outputs that depend on it"
             )
             error.parameter = name

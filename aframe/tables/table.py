@@ -39,6 +39,8 @@ UNITS: Mapping[str, str] = {
             "far_per_year",
             "far_interpolated_per_year",
             "far_extrapolated_per_year",
+            "far_extrapolated_low_per_year",
+            "far_extrapolated_high_per_year",
             "far_cleaned_per_year",
         ),
         "1 / yr",

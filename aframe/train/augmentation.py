@@ -81,7 +81,7 @@ class BatchMixture:
     Attributes:
         waveform_prob: Fraction of positives: all detectors see the same signal.
         swap_prob: Fraction of negatives in which each detector sees a different signal.
-        mute_prob: Fraction of negatives in which one detector sees no signal.
+        mute_prob: Fraction of negatives in which one detector alone sees a signal.
     """
 
     waveform_prob: float
@@ -139,7 +139,8 @@ def make_incoherent(
         responses: Responses of the detectors.
         swapped: Rows in which each detector sees a different signal, or none if there are too few signals. The mask
             should be on the CPU, as counting the rows of a mask on a GPU waits for the GPU.
-        muted: Rows in which one random detector sees no signal. The mask should be on the CPU too.
+        muted: Rows in which one random detector alone sees the signal. Of three detectors, two that fit are a signal.
+            The mask should be on the CPU too.
         generator: Random generator on the device of the responses.
     """
     result = responses.clone()
@@ -150,8 +151,10 @@ def make_incoherent(
             partner = (rows + ifo) % len(responses)
             result[rows, ifo] = responses[partner, ifo] * (partner != rows)[:, None]
     rows = muted.nonzero()[:, 0].to(responses.device)
-    silent = torch.randint(0, responses.shape[1], rows.shape, generator=generator, device=responses.device)
-    result[rows, silent] = 0.0
+    number = responses.shape[1]
+    silent = torch.randint(0, number, rows.shape, generator=generator, device=responses.device)
+    alone = (silent + 1) % number  # with two detectors, the other one
+    result[rows] *= (torch.arange(number, device=responses.device) == alone[:, None])[..., None]
     return result
 
 

@@ -93,8 +93,8 @@ class AframeDataModule(lightning.LightningDataModule):
         batches_per_epoch: Batches between two validations.
         waveform_prob: Fraction of windows with a signal.
         swap_prob: Fraction of windows in which each detector sees another signal: negatives.
-        mute_prob: Fraction of windows in which one detector sees no signal: negatives. For a network with a template
-            bank, fraction of examples in which the loudest detector alone sees a loud signal.
+        mute_prob: Fraction of windows in which one detector alone sees a signal: negatives. For a network with a
+            template bank, fraction of examples in which the loudest detector alone sees a loud signal.
         snr_minimum: Smallest network SNR, in the window.
         snr_maximum: Largest network SNR.
         snr_index: Exponent of the SNRs' power law.

@@ -114,7 +114,7 @@ def monthly_threshold(background: Background) -> Threshold:
     if background.lowest_far_per_year <= MONTHLY:
         return Threshold(float(background.threshold_at_far(MONTHLY)), False)
     tail = fit_tail(background)
-    if tail is None or not tail.is_exponential:
+    if tail is None or not tail.is_accepted:
         return Threshold(float("nan"), True)
     return Threshold(tail.statistic_at_far(MONTHLY), True)
 

@@ -20,6 +20,7 @@ from aframe.waveforms.projection import (
     project,
 )
 from aframe.waveforms.source import (
+    BELOW_BAND,
     MOST_WAVEFORMS,
     NOT_FINITE,
     TOO_LOUD,
@@ -30,7 +31,7 @@ from aframe.waveforms.source import (
     rows,
 )
 
-COUNTS = ("num_injections", "num_waveforms", *(f"num_{reason}" for reason in UNPHYSICAL))
+COUNTS = ("num_injections", "num_waveforms", *(f"num_{reason}" for reason in (*UNPHYSICAL, BELOW_BAND)))
 """Attributes to sum in a merge of tables."""
 
 DRAWS = 16384
@@ -110,8 +111,9 @@ def accepted_signals(
     Yields:
         One or more batches of accepted and rejected draws, in the order of drawing. Accepted signals have responses,
         and ``num_draws``: the number of draws since the previous acceptance, including their own. Rejected draws have
-        parameters alone; their ``snr`` is NaN without a waveform. Attribute ``num_injections`` counts the rows of both
-        tables, ``num_waveforms`` the draws with a waveform, and ``num_<reason>`` (``UNPHYSICAL``) the draws in neither.
+        parameters alone; their ``snr`` is NaN without a waveform. Binaries that ring down below the minimum frequency
+        are among them. Attribute ``num_injections`` counts the rows of both tables, ``num_waveforms`` the draws with a
+        waveform, and ``num_<reason>`` (``UNPHYSICAL``) the draws in neither.
 
     Raises:
         ConfigurationError: If there are times but the population is not uniform in right ascension.
@@ -192,10 +194,10 @@ class _Sieve:
         """Sort draws in order, until ``number`` signals are accepted."""
         draws = len(columns["ra"])
         verdict = np.full(draws, REJECTED, dtype=object)
-        for reason, which in self.source.unphysical(columns).items():
-            verdict[which] = reason
+        unheard = self.source.without_waveform(columns)
+        verdict[unheard[NOT_FINITE]] = NOT_FINITE
         columns["snr"], begin, end = np.full(draws, np.nan), 0, -1
-        candidates = np.flatnonzero(self._may_be_loud(columns) & (verdict == REJECTED))
+        candidates = np.flatnonzero(self._may_be_loud(columns) & (verdict == REJECTED) & ~unheard[BELOW_BAND])
         while end < draws:
             part, candidates = np.split(candidates, [self._next_size()])
             measured = self._measure(rows(columns, part))

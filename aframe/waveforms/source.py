@@ -21,11 +21,13 @@ Progress = Callable[[int, int], None]
 Columns = dict[str, Array]
 
 NOT_FINITE, BELOW_BAND, TOO_LOUD = "not_finite", "below_minimum_frequency", "too_loud"
-UNPHYSICAL = (NOT_FINITE, BELOW_BAND, TOO_LOUD)
+UNPHYSICAL = (NOT_FINITE, TOO_LOUD)
 """Reasons to drop a draw as unphysical.
 
-LAL fails or its waveform is not finite; the ringdown lies below the minimum frequency; the SNR exceeds that of any
-source. The attribute ``num_<reason>`` of a table counts the draws of each reason.
+LAL fails or its waveform is not finite; the SNR exceeds that of any source.
+
+A binary whose ringdown lies below the minimum frequency exists, and every search misses it: it has no waveform to train
+with, but it is a rejected injection. The attribute ``num_<reason>`` of a table counts the dropped draws of each reason.
 """
 
 PROBES = 4096
@@ -111,8 +113,8 @@ class SignalSource:
                 "and spins are not what the model is made for; choose another approximant or prior"
             )
 
-    def unphysical(self, columns: Columns) -> dict[str, Array]:
-        """Find unphysical draws without their waveforms.
+    def without_waveform(self, columns: Columns) -> dict[str, Array]:
+        """Find draws without a waveform: the model refuses them, or their signal ends below the minimum frequency.
 
         Distant draws get no waveform, so a failure of the model would remain hidden: the draw would count as a missed
         signal. A nearby draw with the same failure would be dropped. This test therefore treats all draws alike. If the
@@ -174,7 +176,7 @@ def polarization_batches(
     done = drawn = 0
     while True:
         columns = draw(source.population, min(MOST_WAVEFORMS, number - done), rng)
-        dropped = source.unphysical(columns)
+        dropped = source.without_waveform(columns)
         kept = np.flatnonzero(~np.any(list(dropped.values()), axis=0))
         plus, cross = source.generator.generate(rows(columns, kept), source.workers)
         finite = np.isfinite(plus[:, -1]) & ((plus != 0) | (cross != 0)).any(axis=-1)

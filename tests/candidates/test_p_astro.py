@@ -127,9 +127,9 @@ def test_a_gap_between_loud_injections_is_no_reason_to_doubt_an_event() -> None:
     ratio = wide.log_ratio(statistic)
     assert np.isfinite(ratio).all()
     assert (np.diff(ratio) >= 0).all()
-    quiet = statistic < 8.0
-    signal, noise = (f(statistic[quiet]) for f in (wide.foreground_density, wide.background_density))
-    np.testing.assert_allclose(ratio[quiet], np.maximum.accumulate(np.log(signal / noise)), atol=0.05)
+    quiet = np.linspace(wide.floor, 8.0, 4000)
+    signal, noise = (f(quiet) for f in (wide.foreground_density, wide.background_density))
+    np.testing.assert_allclose(wide.log_ratio(quiet), np.maximum.accumulate(np.log(signal / noise)), atol=0.05)
     posterior = rate_posterior(ratio[:100], wide.expected_foreground, "lognormal", 0.27)
     assert (posterior.p_astro(wide.log_ratio(np.array([20.0, 59.0, 300.0, 4000.0]))) > 0.99).all()
 
@@ -169,3 +169,15 @@ def test_too_little_is_not_estimated() -> None:
     assert mixture(enough, Background(noise.statistics[:200], BACKGROUND_LIVETIME), LIVETIME) is None
     assert mixture(enough, noise, LIVETIME) is not None
     assert mixture(Foreground(np.empty(0), np.empty(0)), noise, LIVETIME) is None
+
+
+def test_noise_with_an_end_says_nothing_of_louder_events() -> None:
+    rng = np.random.default_rng(0)
+    enough = Foreground(signals(500, rng), np.ones(500))
+    assert mixture(enough, Background(rng.uniform(-8, 0, 5000), BACKGROUND_LIVETIME), LIVETIME) is None
+
+
+def test_signals_of_one_statistic_have_no_density() -> None:
+    rng = np.random.default_rng(0)
+    noise = Background(NOISE.rvs(5000, random_state=rng), BACKGROUND_LIVETIME)
+    assert mixture(Foreground(np.full(500, 12.0), np.ones(500)), noise, LIVETIME) is None

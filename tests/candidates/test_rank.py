@@ -123,7 +123,7 @@ def ranked(search: tuple, options: RankingOptions, slides: Slides | None = None)
 def test_a_signal_is_distinguished_from_noise(search: tuple) -> None:
     table = ranked(search, OPTIONS)
     probability = table["p_astro"]
-    assert probability[0] > 0.99
+    assert probability[0] > 0.9  # the signal's own events in the slides make the noise's tail heavy
     assert probability[200:].max() < 0.05
     assert (np.diff(probability[:50]) <= 1e-9).all()
     assert table["vetoes"].tolist() == [""] * len(table)
@@ -140,6 +140,7 @@ def test_removal_restores_the_next_candidate(search: tuple) -> None:
     assert table["far_per_year"][1] == pytest.approx(8 / 2)  # eight slides with half of the loud event in them
     assert table["far_cleaned_per_year"][1] == pytest.approx(1 / 2, rel=1e-4)
     assert table["far_cleaned_is_upper_limit"][1]
+    assert table["p_astro"][0] > 0.99
     assert table["p_astro"][1] > ranked(search, OPTIONS)["p_astro"][1]
 
 

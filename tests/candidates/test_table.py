@@ -75,7 +75,9 @@ def test_an_extrapolated_rate_cannot_be_taken_for_a_measured_one() -> None:
     assert table["far_extrapolated_per_year"][0] == pytest.approx(20_000 / 2 * np.exp(-30), rel=20)
     assert table["far_extrapolated_per_year"][1] == pytest.approx(20_000 / 2 * np.exp(-8), rel=0.5)
     assert table["far_extrapolated_per_year"][2] == table["far_interpolated_per_year"][2]
-    assert np.isfinite(table["far_extrapolated_log_error"]).tolist() == [True, True, False]
+    low, high = table["far_extrapolated_low_per_year"], table["far_extrapolated_high_per_year"]
+    assert np.isfinite(low).tolist() == np.isfinite(high).tolist() == [True, True, False]
+    assert low[0] < 20_000 / 2 * np.exp(-30) < high[0]
 
 
 def test_both_backgrounds_are_reported(tmp_path: Path) -> None:

@@ -110,10 +110,11 @@ def test_edges_are_not_inflated() -> None:
 
 
 def test_impossible_input() -> None:
-    with pytest.raises(DataError, match="score 2 of time slide 0"):
-        cluster(np.array([0, 0, np.nan, 0, 0], dtype=np.float32), 0.0, CLUSTERING)
-    for score in (8e22, -8e22, np.inf):
-        with pytest.raises(DataError, match=r"of time slide 0 is .* which no signal of finite SNR gives"):
+    for scores in ([0, 0, np.nan, 0, 0], [0, 0, np.inf, 0, 0], [0, 0, -np.inf, np.inf, 0]):
+        with pytest.raises(DataError, match=r"score 2 of row 0 is (nan|-?inf): score this segment again"):
+            cluster(np.array(scores, dtype=np.float32), 0.0, CLUSTERING)
+    for score in (8e22, -8e22):
+        with pytest.raises(DataError, match=r"of row 0 is .* which no signal of finite SNR gives"):
             cluster(np.array([0, 0, score, 0, 0], dtype=np.float32), 0.0, CLUSTERING)
     with pytest.raises(ConfigurationError, match="integration_window_length"):
         cluster(np.zeros(10, dtype=np.float32), 0.0, Clustering(4.0, 0.0, 8.0, 0.0))

@@ -57,8 +57,19 @@ def test_missed_injections_stay_below_every_threshold() -> None:
 def test_impossible_background() -> None:
     with pytest.raises(DataError, match="livetime"):
         Background(np.array([1.0]), 0.0)
-    with pytest.raises(DataError, match="not a number"):
-        Background(np.array([1.0, np.nan]), 1.0)
+    for statistic in (np.nan, np.inf, -np.inf):
+        with pytest.raises(DataError, match="not finite"):
+            Background(np.array([1.0, statistic]), 1.0)
+
+
+def test_what_is_not_a_number_has_no_rate() -> None:
+    search = background(10, 1.0)
+    for rate in (search.far_per_year, search.is_upper_limit, lambda x: search.significance(x, 5.0)):
+        with pytest.raises(DataError, match="no false alarm rate"):
+            rate(np.array([1.0, np.nan]))
+    with pytest.raises(DataError, match="no false alarm rate"):
+        search.far_interpolated_per_year(np.nan)
+    assert search.is_upper_limit(np.array([-np.inf])).tolist() == [False]  # an injection without an event
 
 
 def test_an_event_louder_than_all_background_has_an_upper_limit() -> None:

@@ -3,6 +3,7 @@ import pytest
 
 from aframe.errors import DataError
 from aframe.events.cluster import Clustering
+from aframe.inference.engine import Engine
 from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
@@ -74,6 +75,24 @@ def test_at_slide_time_t_each_detector_is_seen_at_t_plus_its_shift(search, shift
     assert events["shift"][loudest].tolist() == list(shift)
     assert events["detection_time"][loudest] == pytest.approx(time, abs=RESOLUTION)
     assert events.livetime == searcher.grid.livetime(slides) == sum(slide.windows for slide in slides) / 4
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_goes_no_further_than_its_slide(search, monkeypatch, score):
+    searcher, path = search((0.0, 1.0))
+
+    def scores_each(_, slides):
+        for slide in slides:
+            yield np.where(np.arange(slide.windows) == slide.number, score if slide.number == 3 else 0.0, 0.0).astype(
+                np.float32
+            )
+
+    monkeypatch.setattr(Engine, "scores_each", scores_each)
+    slides = [searcher.grid.slide(0, DURATION, n) for n in (1, 3)]
+    kept = []
+    with pytest.raises(DataError, match=rf"{path}, slide 3, engine torch: score 3 of row 0 is {score}"):
+        score_unit(searcher, Unit(path, slides, None), keep=kept.append)
+    assert [series.number for series in kept] == [1]
 
 
 def test_event_times_have_no_constant_offset(search):

@@ -62,7 +62,7 @@ def _write_candidates(results: str, zero_lag: EventTable, background: Background
     count = np.searchsorted(background.statistics, np.sort(zero_lag["detection_statistic"])[::-1])
     count = np.maximum(len(background.statistics) - count - 5, 0)
     removed = np.arange(len(zero_lag)) == 0
-    cleaned = Background(background.statistics[:-5], 0.9 * background.livetime)
+    cleaned = Background(background.statistics[5:], 0.9 * background.livetime)
     livetime = np.where(removed, background.livetime, cleaned.livetime)
     table = candidates(zero_lag, background, Removal(cleaned, removed, count, livetime))
     table.parameters["p_astro"] = 1 / (1 + np.exp(-table["detection_statistic"].astype(np.float64)))

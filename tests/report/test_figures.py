@@ -42,17 +42,17 @@ def legend(plot: figure) -> dict[str, Any]:
 
 def test_a_tail_is_drawn_as_an_extrapolation_and_both_backgrounds_are_named() -> None:
     slides = Background(np.random.default_rng(0).exponential(size=20_000), SECONDS_PER_YEAR)
-    cleaned = Background(slides.statistics[:-3], 0.9 * SECONDS_PER_YEAR)
+    cleaned = Background(slides.statistics[3:], 0.9 * SECONDS_PER_YEAR)
     count = np.array([0, 1])
     removal = Removal(cleaned, np.array([True, False]), count, np.array([1.0, 0.9]) * SECONDS_PER_YEAR)
     table = ranked([25.0, 9.0], slides, removal)
     assert table.tail is not None
     lines = legend(draw(figures.background(slides, table, table.tail)))
     assert list(lines) == [
-        "lowest measurable rate", "time slides", "extrapolation: exponential tail", "Poisson 1σ, 2σ, 3σ",
+        "lowest measurable rate", "time slides", "extrapolation: Pareto tail, 95 %", "Poisson 1σ, 2σ, 3σ",
         "unshifted data", "without the louder",
     ]  # fmt: skip
-    model = lines["extrapolation: exponential tail"]
+    model = lines["extrapolation: Pareto tail, 95 %"]
     assert model.glyph.line_dash
     x, y = (model.data_source.data[name] for name in "xy")
     assert y[-1] == pytest.approx(slides.lowest_far_per_year / 100)

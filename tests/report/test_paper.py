@@ -131,7 +131,7 @@ def test_curves_and_bands_are_the_measured_ones(inputs: ReportInputs, figures: d
 def test_an_extrapolation_is_called_one_and_dashed(inputs: ReportInputs, figures: dict[str, Figure]) -> None:
     assert inputs.background is not None
     lines = {line.get_label(): line for line in figures["background"].axes[0].lines}
-    measured, model = lines["time slides"], lines["extrapolation: exponential tail"]
+    measured, model = lines["time slides"], lines["extrapolation: Pareto tail, 95 %"]
     assert model.get_linestyle() == "--"
     assert measured.get_ydata().min() == pytest.approx(inputs.background.lowest_far_per_year)
     assert model.get_ydata().min() < 0.1 * inputs.background.lowest_far_per_year

@@ -27,7 +27,9 @@ def batch():
     return ExampleBatch(("H1", "L1", "V1"), 100.0, windows, np.arange(12) % 2.0, np.arange(12) % 4 == 0)
 
 
-@pytest.mark.parametrize(("livetime", "origin"), [(LIVETIME, "is measured"), (LIVETIME / 100, "tail's extrapolation")])
+@pytest.mark.parametrize(
+    ("livetime", "origin"), [(LIVETIME, "is measured"), (LIVETIME / 100, "extrapolation of the background's tail")]
+)
 def test_a_training_is_drawn_from_its_files(tmp_path, batch, livetime, origin):
     scored = validation(livetime)
     metrics = {"epoch": 0, "step": 10, "train_loss": 0.5, **validation_metrics(scored, 1e-3)}

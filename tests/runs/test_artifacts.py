@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from terminal import write_run
 from aframe import storage
 from aframe.errors import ParameterMismatchError
 from aframe.runs.artifacts import Artifacts
+from aframe.runs.contents import listing
 from aframe.runs.directories import Directories
 from aframe.runs.stages import check_outputs, stages_of
 from aframe.settings.read import load_config
@@ -103,3 +105,87 @@ def test_only_a_network_of_matched_filters_needs_a_bank(tmp_path: Path) -> None:
     assert keys.items() <= run.model_parameters.items()
     assert keys.items() <= run.bank_parameters.items()
     assert not keys.items() & before.items()
+
+
+def _edited(path: Path, content: str) -> None:
+    """Change a file in place, without a change of its size or of its time if the content has the same length."""
+    status = path.stat()
+    path.write_text(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "changed"),
+    [
+        ("data", "asd = mine.txt", "strain"),
+        ("data", "segments = mine.txt", "strain"),
+        ("candidates", "catalogue = mine.txt", "answer"),
+        ("vetoes", "gates = H1:mine.txt", "clean"),
+        ("vetoes", "veto_segments = H1:other.txt, L1:mine.txt", "clean"),
+        ("vetoes", "known_events = 1262304700, mine.txt\nknown_event_window = 8", "clean"),
+        ("vetoes", "veto_definer = mine.txt\nveto_categories = 2\nflag_segments = flags", "clean"),
+    ],
+)
+def test_a_file_that_is_edited_in_place_is_noticed(tmp_path: Path, section: str, line: str, changed: str) -> None:
+    directory = write_run(tmp_path / "run")
+    cfg, mine = directory / "sandbox.cfg", directory / "mine.txt"
+    text, heading = cfg.read_text(), f"[luigi_{section}]\n"
+    text = re.sub(r"^asd = .*\n", "", text, flags=re.M) if "asd" in line else text
+    text = text if heading in text else f"{text}\n{heading}"
+    cfg.write_text(text.replace(heading, f"{heading}{line}\n"))
+    for name in ("mine.txt", "other.txt"):
+        (directory / name).write_text("1262304400 1262304410\n")
+    (directory / "flags").mkdir()
+    run = Artifacts(load_config(str(cfg)), _directories(tmp_path))
+
+    def parameters() -> dict[str, dict[str, object]]:
+        return {
+            "strain": run.strain_parameters("test"),
+            "clean": run.clean_event_parameters,
+            "answer": run.answer_parameters,
+        }
+
+    before = parameters()
+    output = str(tmp_path / "output.hdf5")
+    with storage.create_hdf5(output, before[changed]):
+        pass
+    storage.check_parameters(output, parameters()[changed])
+    _edited(mine, "1262304400 1262304419\n")
+    after = parameters()
+    order = ("strain", "clean", "answer")
+    assert [before[name] == after[name] for name in order] == [
+        order.index(name) < order.index(changed) for name in order
+    ]
+    with pytest.raises(
+        ParameterMismatchError, match=rf"made with another content of the files of {section}\.\w+: restore the files"
+    ):
+        storage.check_parameters(output, after[changed])
+    mine.unlink()
+    storage.check_parameters(output, parameters()[changed])  # what is done needs its list no more
+
+
+def test_recordings_count_by_size_time_and_ends_of_the_files_of_a_stage(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run")
+    cfg, frames = directory / "sandbox.cfg", directory / "frames"
+    frames.mkdir()
+    cfg.write_text(cfg.read_text().replace("source = simulated", "source = local\nframes = frames"))
+    run = Artifacts(load_config(str(cfg)), _directories(tmp_path))
+    start, stop = (int(time) for time in run.interval("test"))
+    test, other = frames / f"H-H1_X-{start}-{stop - start}.gwf", frames / f"H-H1_X-{stop + 100}-64.gwf"
+    for path in (test, other):
+        path.write_text("head" + 10_000 * "." + "tail")
+
+    def parameters() -> dict[str, object]:
+        listing.cache_clear()
+        return run.strain_parameters("test")
+
+    before = parameters()
+    _edited(other, "HEAD" + 10_000 * "." + "tail")
+    assert parameters() == before
+    for content in ("HEAD" + 10_000 * "." + "tail", "head" + 10_000 * "." + "TAIL", "head" + 9_999 * "." + "tail"):
+        _edited(test, content)
+        assert parameters() != before
+    _edited(test, "head" + 10_000 * "." + "tail")
+    assert parameters() == before
+    os.utime(test)  # changed now, as by an edit of its middle
+    assert parameters() != before

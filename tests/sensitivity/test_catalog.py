@@ -1,7 +1,8 @@
+import lal
 import pytest
 
 from aframe.constants import SECONDS_PER_DAY
-from aframe.sensitivity.catalog import PAIRS, VOLUME_TIME_GPC3_YR, comparison_remarks, published_volumes
+from aframe.sensitivity.catalog import OBSERVING_DAYS, PAIRS, VOLUME_TIME_GPC3_YR, comparison_remarks, published_volumes
 
 
 def test_published_volumes() -> None:
@@ -12,7 +13,11 @@ def test_published_volumes() -> None:
         "cWB": (2.6, 1.35, 0.56, 0.24),
         "MBTA": (3.3, 1.8, 1.1, 0.51),
     }
-    assert published_volumes("20-10")["cWB"] == pytest.approx(0.24 * 365 / 149.3747)
+    assert pytest.approx(149.3747, abs=5e-5) == OBSERVING_DAYS  # as in earlier comparisons
+    start, stop = 1256655642, 1256655642 + round(OBSERVING_DAYS * SECONDS_PER_DAY)
+    assert tuple(lal.GPSToUTC(start)[:3]) == (2019, 11, 1)  # O3b begins
+    assert tuple(lal.GPSToUTC(stop)[:2]) == (2020, 3)
+    assert published_volumes("20-10")["cWB"] == pytest.approx(0.24 * 365 / OBSERVING_DAYS)
     assert published_volumes("35-35")["PyCBC-BBH"] == pytest.approx(10.507, abs=1e-3)
     assert published_volumes("10-10") == {}
 

@@ -20,6 +20,7 @@ from aframe.sensitivity.volume import (
     CONFIDENCE,
     UNITS,
     VolumeCurve,
+    accidental_volume_gpc3,
     check_names,
     chirp_mass,
     default_far_grid,
@@ -97,12 +98,45 @@ def test_the_interval_of_equal_weights_is_garwoods() -> None:
     assert low[0] == 0
 
 
+@pytest.mark.parametrize("share", [0.9, 0.97, 0.995])
+def test_the_interval_holds_the_volume_of_a_search_that_misses_few(share: float) -> None:
+    counts = np.random.default_rng(0).binomial(200, share, 4000).astype(np.float64)
+    volume = Volume(counts / 200, np.sqrt(counts * (200 - counts) / 200) / 200, counts)
+    low, high = confidence_interval(volume, Scope(1.0, (0.0, 1.0), 1.0, 1.0, 0.0, 200.0), CONFIDENCE)
+    assert 0.945 < np.mean((low <= share) & (high >= share)) <= 1
+
+
+def test_what_is_found_by_chance_is_told_apart(background: Background) -> None:
+    """Noise of 1e6 events a year alone, and injections that it meets within a second or not."""
+    rng, number, rate, window = np.random.default_rng(1), 20_000, 1e6, 1.0
+    expected = -np.expm1(-2 * window * rate / SECONDS_PER_YEAR)
+    draws = weigh(
+        toy_draws(demo_bbh(), 3, number, accept=0.0, probability=lambda c: np.zeros_like(c["mass_1"])), [TARGET]
+    )
+    met = rng.random(number) < expected
+    draws = replace(draws, statistic=np.where(met, 1.0, -np.inf))
+    noise = Background(np.ones(1000), 1000 / rate * SECONDS_PER_YEAR)
+    curve = volume_against_far(draws, noise, np.array([rate]), LIVETIME)[TARGET.name]
+    chance = accidental_volume_gpc3(draws, curve, TARGET.name, window)
+    assert chance[0] == pytest.approx(curve.volume_gpc3[0], abs=4 * curve.standard_error[0])
+    assert chance[0] <= curve.volume_gpc3[0]
+    quiet = volume_against_far(draws, noise, noise.lowest_far_per_year * np.ones(1), LIVETIME)[TARGET.name]
+    assert quiet.volume_gpc3[0] == 0 == accidental_volume_gpc3(draws, quiet, TARGET.name, window)[0]
+
+
+def test_a_search_that_finds_all_draws_may_still_miss_some() -> None:
+    volume = Volume(np.array([5.0]), np.array([0.0]), np.array([40.0]))
+    low, high = confidence_interval(volume, Scope(5.0, (0.0, 1.0), 1.0, 1.0, 0.0, 40.0), CONFIDENCE)
+    assert low[0] == pytest.approx(5.0 * 0.025 ** (1 / 40))
+    assert high[0] == 5.0
+
+
 def test_no_interval_passes_the_perfect_search() -> None:
     everything = WeightSums(40.0, 40.0, 40)
     volume = sensitive_volume(np.arange(40.0), np.ones(40), everything, 5.0, np.array([0.0, 1.0]))
     low, high = confidence_interval(volume, Scope(5.0, (0.0, 1.0), 1.0, 1.0, 0.0, 40.0), CONFIDENCE)
-    assert volume.volume_gpc3[0] == high[0] == high[1] == 5.0
-    assert low[1] < volume.volume_gpc3[1] < 5.0
+    assert volume.volume_gpc3[0] == high[0] == 5.0
+    assert low[1] < volume.volume_gpc3[1] < high[1] < 5.0
 
 
 def test_does_not_depend_on_the_source_population(background: Background) -> None:

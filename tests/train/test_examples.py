@@ -37,6 +37,25 @@ def test_examples_are_collected_from_streams() -> None:
     assert len(swapped.unique(dim=0)) > 100
 
 
+def test_of_three_detectors_one_alone_sees_a_muted_signal() -> None:
+    network, size = chirps(3), 270_000
+    streams = torch.randn((3, size), generator=torch.Generator().manual_seed(3))
+    background = WhitenedBackground(
+        streams, torch.tensor([[0, size]]), torch.zeros(3, 1, 3), torch.tensor([0]), size, size
+    )
+    windows = torch.randn((12, 3, KERNEL), generator=torch.Generator().manual_seed(5))
+    windows[:, :2, 100:164] += 12 * network.filters.bank[0, network.filters.rows[6]]  # the third hears nothing
+    examples = collect_examples(
+        network, background, lambda k: windows[2 * k : 2 * k + 2], ExampleCounts(1, 40, 12), torch.device("cpu")
+    )
+    seen = examples.muted.measured.float().amax(2).sort(1).values
+    assert (seen[:, 2] > 40).all()
+    assert seen[:, :2].mean() < 8
+    signals = examples.signals.measured.float().amax(2)
+    assert (signals[:, :2] > 40).all()  # two of three that fit are a signal
+    assert signals[:, 2].mean() < 10
+
+
 def test_batches_depend_on_the_generator_alone() -> None:
     first, again = (_examples().batch(BatchMixture(0.25, 0.0, 0.0), 40, torch.Generator().manual_seed(7)) for _ in "ab")
     assert torch.equal(first.measured, again.measured)

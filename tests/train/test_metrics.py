@@ -81,7 +81,7 @@ def test_a_rate_beyond_the_background_is_extrapolated_and_says_so():
     assert threshold.statistic == pytest.approx(np.log(1e5), abs=1.5)  # the slope of 100 events is good to a tenth
 
 
-def test_a_tail_that_is_not_exponential_gives_no_threshold():
+def test_outliers_beyond_a_tail_give_no_threshold():
     statistics = np.concatenate([np.linspace(0, 1, 3000), [50.0, 60.0, 70.0]])
     assert np.isnan(monthly_threshold(Background(statistics, MONTH / 10)).statistic)
 

@@ -158,17 +158,19 @@ def test_what_the_model_refuses_is_in_neither_table_near_or_far(source, selectio
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_what_merges_below_the_minimum_frequency_is_in_neither_table(source, psds):
+def test_what_merges_below_the_minimum_frequency_is_missed(source, psds):
     """Total masses beyond 500 solar masses ring down below 60 Hz; below 200, far above it."""
     high = WaveformGenerator("IMRPhenomPv2", RATE, 8.0, 0.5, 60.0, 60.0)
     masses = {"mass_1": (priors.Uniform, 100.0, 600.0), "mass_2": (priors.Uniform, 90.0, 100.0)}
     population = changed(demo_bbh(), **masses, a_1=(priors.Uniform, 0.0, 0.1))
     chosen = Selection(IFOS, psds, 60.0, None, 4.0)
     accepted, rejected = whole(accepted_signals(SignalSource(population, high, 1), chosen, 20, rng(8)))
-    assert accepted.attributes["num_below_minimum_frequency"] > 100
     assert accepted.attributes["num_not_finite"] == 0
-    total = np.concatenate([table["mass_1"] + table["mass_2"] for table in (accepted, rejected)])
-    assert total.max() < 500
+    assert accepted.attributes["num_injections"] == len(accepted) + len(rejected) == accepted["num_draws"].sum()
+    assert (accepted["mass_1"] + accepted["mass_2"]).max() < 500
+    total = rejected["mass_1"] + rejected["mass_2"]
+    assert (total > 500).sum() > 100
+    assert np.isnan(rejected["snr"][total > 500]).all()
 
 
 @pytest.mark.usefixtures("few_draws")

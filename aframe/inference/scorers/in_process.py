@@ -50,6 +50,7 @@ class TorchScorer(Scorer):
         self.tiles = GPU_TILES if self.on_gpu else 1
         self.ahead = 1 if self.on_gpu else 0
         self.stretches_at_once = GPU_STRETCHES if self.on_gpu else 1
+        self.engine = "compiled" if compiled else "torch"
         self.compiled = self._compile() if compiled else None
 
     def _compile(self) -> Callable[[list[Tensor], int], Tensor]:

@@ -22,6 +22,7 @@ class Scorer(ABC):
 
     Attributes:
         device: Device of strain and embeddings: cpu, or a GPU of this process.
+        engine: Name of the engine, as in ``engine`` in ``[luigi_inference]``.
         stretches_at_once: Number of stretches with signals that are encoded and fused together.
 
     Raises:
@@ -29,6 +30,7 @@ class Scorer(ABC):
     """
 
     device: str = "cpu"
+    engine: str = "torch"
     stretches_at_once: int = 1
 
     def __init__(self, model: Model) -> None:

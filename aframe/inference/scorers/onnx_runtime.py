@@ -31,6 +31,8 @@ class OnnxScorer(ServedScorer):
         StorageError: If a file of the model is missing or damaged.
     """
 
+    engine = "onnx"
+
     def __init__(self, model: Model, identity: Mapping[str, str], repository: str, name: str, threads: int = 1) -> None:
         _, configuration = find_model(repository, name + BLOCKS)
         _, single = find_model(repository, name + WINDOWS)

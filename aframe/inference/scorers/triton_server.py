@@ -27,6 +27,8 @@ class TritonScorer(ServedScorer):
         ServerError: If the server does not answer, or lacks the model.
     """
 
+    engine = "triton"
+
     def __init__(self, model: Model, client: TritonClient, name: str, precision: torch.dtype = torch.float32) -> None:
         block, single = (client.configuration(name + ending) for ending in (BLOCKS, WINDOWS))
         super().__init__(model, block.output[0].dims[0], single.max_batch_size)
