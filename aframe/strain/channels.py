@@ -242,6 +242,27 @@ def detector(*texts: str, file: str = "") -> str | None:
     return next(filter(None, (*inside, *beside, *map(_observatory, texts))), None)
 
 
+def detectors(text: str) -> tuple[str, ...]:
+    """Detectors of which a text consists, or before the colon of a channel's name. Empty if it has other words.
+
+    >>> detectors("H1L1"), detectors("Hanford, V1"), detectors("H1:PEM-EX"), detectors("H1 lost lock")
+    (('H1', 'L1'), ('H1', 'V1'), ('H1',), ())
+    """
+    words = re.findall(r"[A-Za-z0-9]+", text.partition(":")[0])
+    of_words = [_of_word(word) for word in words]
+    return tuple(sorted({ifo for ifos in of_words for ifo in ifos})) if all(of_words) else ()
+
+
+def _of_word(word: str) -> list[str]:
+    """Detectors that a word names, such as H1, H1L1, HL, LHO or Hanford."""
+    names = (ifo for ifo, sites in SITES.items() if word.upper() in (ifo, *sites))
+    one = next(names, None)
+    if one:
+        return [one]
+    letters = [next((ifo for ifo in SITES if ifo[0] == letter), "") for letter in word]
+    return re.findall(r"[A-Z]\d", word) if re.fullmatch(r"([A-Z]\d)+", word) else letters if all(letters) else []
+
+
 def _named(text: str) -> str | None:
     """Detector that a text names in capital letters."""
     head = text[2:] if len(text) > 4 and text[1] == "-" else text

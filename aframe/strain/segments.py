@@ -15,7 +15,8 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.channels import Recording
-from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, read_listing
+from aframe.strain.columns import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS
+from aframe.strain.lists import read_listing
 from aframe.strain.resample import EDGE_DURATION
 from aframe.strain.rows import Row, number
 from aframe.strain.source import StrainSource
