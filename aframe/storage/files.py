@@ -280,15 +280,16 @@ def write_first(path: str, text: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """Read a text file, which may be compressed with gzip.
+    """Read a text file in UTF-8, or in UTF-16 with its mark, which may be compressed with gzip.
 
     Raises:
         StorageError: If the file is missing, cannot be read, or is no text.
     """
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path") from None
+    content = read_bytes(path)
+    with contextlib.suppress(UnicodeDecodeError):
+        if "\0" not in (text := content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")):
+            return text
+    raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path")
 
 
 def read_bytes(path: str) -> bytes:
