@@ -22,15 +22,13 @@ from aframe.errors import StorageError
 from aframe.machine.processes import is_alive
 from aframe.storage.paths import filesystem_of, glob, is_remote
 from aframe.storage.sink import Sink
+from aframe.storage.unreadable import no_hdf5, not_read
 
 if TYPE_CHECKING:
     from aframe.storage.s3 import ObjectStore
 
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
 """HDF5 root attribute with the parameters that made the file, as JSON."""
-
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""First bytes of an HDF5 file."""
 
 GZIP_SIGNATURE = b"\x1f\x8b"
 """First bytes of a compressed file."""
@@ -306,7 +304,7 @@ def read_bytes(path: str) -> bytes:
     except IsADirectoryError:
         raise StorageError(f"{path} is no text file: mend the path") from None
     except (PermissionError, NotADirectoryError) as error:
-        raise _not_read(path, error) from None
+        raise not_read(path, error) from None
     try:
         return gzip.decompress(content) if content.startswith(GZIP_SIGNATURE) else content
     except (OSError, EOFError, zlib.error) as error:
@@ -339,7 +337,7 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
         except FileNotFoundError:
             raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
         except OSError as error:
-            raise _no_hdf5(path, error) from None
+            raise no_hdf5(path, error) from None
         try:
             yield file
         except OSError as error:
@@ -349,34 +347,6 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
                 f"{path} is damaged ({' '.join(str(error).split())}): if a step of the run made it, delete it and run "
                 "that again, else fetch it again"
             ) from None
-
-
-def _no_hdf5(path: str, error: OSError) -> StorageError:
-    """Error for the user about a file that HDF5 cannot open. It suggests deletion only for a damaged file."""
-    if isinstance(error, IsADirectoryError):
-        return StorageError(f"{path} is a directory: give an HDF5 file")
-    if error.errno is not None:
-        return _not_read(path, error)
-    if "signature not found" in str(error) and not _begins_as_hdf5(path):
-        return StorageError(f"{path} is no HDF5 file: mend the path, or fetch the file again")
-    reason = " ".join(str(error).split())
-    return StorageError(
-        f"{path} is not a complete HDF5 file ({reason}): it may be truncated; if a step of the run made it, delete it "
-        "and run that again, else fetch it again or give another file"
-    )
-
-
-def _begins_as_hdf5(path: str) -> bool:
-    """Whether a file starts with the signature of HDF5. A shorter file may contain a part of it."""
-    with open_binary(path) as stream:
-        return HDF5_SIGNATURE.startswith(stream.read(len(HDF5_SIGNATURE)))
-
-
-def _not_read(path: str, error: OSError) -> StorageError:
-    """Error for the user about a file that cannot be read."""
-    # the message of h5py contains addresses and file descriptors
-    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-    return StorageError(f"{path} cannot be read ({reason}): mend its permissions or the path")
 
 
 @contextlib.contextmanager
