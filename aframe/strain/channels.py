@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from aframe.errors import ConfigurationError, DataError
+from aframe.strain.plausible import LARGEST_STRAIN, flaw_of_start
 
 SITES: Mapping[str, tuple[str, ...]] = {
     "H1": ("H", "HANFORD", "LHO"),
@@ -30,7 +31,7 @@ STRAIN_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Patterns of each observatory's names of strain, without the detector. Capitals do not matter."""
 
-NO_STRAIN = re.compile(r"[AP]SD|SPECTR|MASK|VECTOR|STATE|QUALITY|FLAG|RANGE|UNCERT|SNR", re.IGNORECASE)
+NO_STRAIN = re.compile(r"[AP]SD|SPECTR|MASK|VECTOR|STATE|QUALITY|FLAG|RANGE|UNCERT|SNR|WHITEN", re.IGNORECASE)
 """Words in names of what is made from strain."""
 
 SUBSYSTEM = re.compile(r"[A-Z]\d:[A-Z]{3,5}-|[GV]1:[A-Z]{3,5}_")
@@ -53,9 +54,6 @@ TIME_UNIT = re.compile(r"(s(ec(ond)?s?)?|time)?", re.IGNORECASE)
 
 LEAST_RATE = 1024.0
 """Sample rate of the slowest strain that observatories publish, Hz. Slower series give way to faster ones."""
-
-LARGEST_STRAIN = 1e-10
-"""Values that are usual in strain are smaller. Larger series give way to others."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,7 @@ def _objection(series: Series, channels: Mapping[str, str]) -> str:
     name = channels.get(series.recording.ifo)
     if name is not None and not series.is_called(name):
         return f"{NOT_CHOSEN} of {series.recording.ifo}"
-    return series.flaw or ("" if name is not None else series.doubt)
+    return series.flaw or flaw_of_start(series.recording.start) or ("" if name is not None else series.doubt)
 
 
 def _overlap(series: Sequence[Series]) -> tuple[str, str] | None:
