@@ -198,6 +198,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
             continue
         if not storage.has_suffix(path, suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
+        if not storage.is_remote(path) and os.path.isdir(path):
+            raise ConfigurationError(f"--{name} {path} is a directory: give a file in it")
         directory = Path(path).absolute().parent
         reason = "" if storage.is_remote(path) else storage.why_not_written(directory, LEAST_FREE_BYTES_BEFORE_RUN)
         if reason:
