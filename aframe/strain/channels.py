@@ -143,7 +143,7 @@ def parse_channels(words: Iterable[str], where: str) -> dict[str, str]:
     """Parse channels that a user chooses, such as ``H1:GDS-CALIB_STRAIN_CLEAN``.
 
     Args:
-        words: One channel of each detector, at most.
+        words: One channel of each detector, at most. A word may have several with commas between them.
         where: Name of the option or key, for error messages.
 
     Returns:
@@ -153,8 +153,9 @@ def parse_channels(words: Iterable[str], where: str) -> dict[str, str]:
         ConfigurationError: If a word names no detector, or two words name the same one.
     """
     channels: dict[str, str] = {}
-    for word in words:
+    for word in (part.strip() for each in words for part in each.split(",")):
         ifo, _, name = word.partition(":")
+        ifo = ifo.upper()
         if not re.fullmatch(r"[A-Z]\d", ifo) or not name:
             raise ConfigurationError(f"{where} {word}: give DETECTOR:NAME, as H1:GDS-CALIB_STRAIN_CLEAN")
         if ifo in channels:
