@@ -282,7 +282,7 @@ RUNS = {
         r":\d+: asd = 'quiet\.txt' is neither a file nor .*aLIGO_O4_high",
     ),
     "noise curve that is none": (
-        file("curve.txt", "10 1e-23\n5 1e-23\n", cfg(r"^asd = \S+", "asd = curve.txt")),
+        file("curve.txt", "10 1e-23\n5 1e-23\n7 1e-23\n", cfg(r"^asd = \S+", "asd = curve.txt")),
         CHECK,
         r"curve\.txt: frequencies must rise",
     ),

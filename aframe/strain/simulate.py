@@ -31,6 +31,9 @@ HIGHEST_ASD = 1e-10
 COVERED_SHARE = 0.9
 """Share of the highest frequency that a noise curve must reach. Tables end a little below the Nyquist frequency."""
 
+NAMES_OF_INDEX = ("", "Unnamed: 0")
+"""Names of the column of numbers of rows that pandas writes."""
+
 NoiseCurve = tuple[Array, Array]
 """Frequencies in Hz, and amplitude spectral densities in 1/sqrt(Hz)."""
 
@@ -39,8 +42,8 @@ def load_asd(name_or_path: str) -> NoiseCurve:
     """Read a noise curve.
 
     Args:
-        name_or_path: A text file of two columns (Hz, 1/sqrt(Hz)), a ``.npy`` file of two rows, or the name of one
-            of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
+        name_or_path: A text file of two columns (Hz, 1/sqrt(Hz)), a ``.npy`` file of two rows or columns, or the name
+            of one of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
 
     Returns:
         The table without a row at 0 Hz.
@@ -53,26 +56,36 @@ def load_asd(name_or_path: str) -> NoiseCurve:
     if not path.is_file():
         path = _bilby_curve(name_or_path)
     try:
-        table = np.load(path) if storage.has_suffix(str(path), ".npy") else _numbers(path).T
-        frequency, asd = np.asarray(table, dtype=np.float64)
+        is_binary = storage.has_suffix(str(path), ".npy")
+        table = np.asarray(np.load(path) if is_binary else _numbers(path), np.float64)
     except ValueError as error:
         raise DataError(
             f"{path} is no table of frequency and ASD ({error}): give two columns, Hz and 1/sqrt(Hz)"
         ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
-    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the interpolation uses logarithms
+    table = table.T if is_binary and table.shape[:1] == (2,) else table
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise DataError(f"{path} has {table.shape[-1]} columns: give two columns, Hz and 1/sqrt(Hz)")
+    frequency, asd = table.T
+    if (np.diff(frequency) < 0).all():
+        frequency, asd = frequency[::-1], asd[::-1]
+    if frequency[0] == 0:  # the interpolation uses logarithms
         frequency, asd = frequency[1:], asd[1:]
-    rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
+    repeated = frequency[1:][np.diff(frequency) == 0]
+    if repeated.size:
+        raise DataError(f"{path} has two rows of {repeated[0]:g} Hz: leave one of them out")
+    rising = frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
     if not rising or not np.isfinite(asd).all() or not (asd > 0).all():
         raise DataError(f"{path}: frequencies must rise and ASDs be positive and finite: mend the table")
     return frequency, asd
 
 
 def _numbers(path: Path) -> Array:
-    """Numbers of a text table, shape (rows, columns)."""
-    rows = read_listing(str(path)).rows
-    return np.array([[float(value) for value in row.values] for row in rows])
+    """Numbers of a text table without the index that pandas writes, shape (rows, columns)."""
+    listing = read_listing(str(path))
+    first = 1 if listing.header and listing.header.values[0] in NAMES_OF_INDEX else 0
+    return np.array([[float(value) for value in row.values[first:]] for row in listing.rows])
 
 
 def check_band(curve: NoiseCurve, path: str, lowest: float, highest: float) -> None:
@@ -104,6 +117,8 @@ def _bilby_curve(name: str) -> Path:
 
     directory = Path(bilby.gw.detector.__file__).parent / "noise_curves"
     names = sorted(path.name for path in directory.glob("*_asd.txt"))
+    if name not in names and (directory / name).is_file():
+        raise ConfigurationError(f"asd = {name!r} is a PSD: give one of bilby's ASDs, {', '.join(names)}")
     if name not in names:
         raise ConfigurationError(
             f"asd = {name!r} is neither a file nor one of bilby's noise curves: {', '.join(names)}"
