@@ -188,7 +188,7 @@ def _series_below(
 
 
 def _check_detectors(path: str, texts: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a series that is of two detectors. A small v1 is usually a version.
+    """Refuse a series that is of two detectors. A small v1 is usually a version, and a dataset may be called h.
 
     Args:
         path: Path of the file.
@@ -198,7 +198,10 @@ def _check_detectors(path: str, texts: Mapping[str, Sequence[str]]) -> None:
         DataError: If two texts name different detectors.
     """
     said = [
-        (where, text, detector(text)) for where, each in texts.items() for text in each if not text.startswith("v1")
+        (where, text, detector(text))
+        for where, each in texts.items()
+        for text in each
+        if not text.startswith("v1") and (len(text) > 1 or where.startswith("meta"))
     ]
     named = [each for each in said if each[2]]
     for one, other in itertools.pairwise(named):

@@ -112,6 +112,13 @@ def test_a_series_of_two_detectors_is_refused(tmp_path, place, labels):
         inventory(str(tmp_path / "both.h5"))
 
 
+@pytest.mark.parametrize("place", ["h", "g/l", "v1/strain"])
+def test_letters_and_versions_contradict_no_name(tmp_path, place):
+    with h5py.File(tmp_path / "one.h5", "w") as file:
+        put(file, place).attrs["channel"] = "L1:STRAIN"
+    assert [r.ifo for r in inventory(str(tmp_path / "one.h5"))] == ["L1"]
+
+
 def test_a_link_to_itself_is_left_out(tmp_path):
     with h5py.File(tmp_path / "links.h5", "w") as file:
         put(file, "H1")
