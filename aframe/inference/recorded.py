@@ -120,6 +120,21 @@ def search_recorded(
     )
 
 
+def near_edges(times: Array, spans: Sequence[Span], length: float) -> Array:
+    """Whether events are so near an end of a searched stretch that the search may not hold all of a signal.
+
+    Args:
+        times: Times of events, GPS s, shape (events,).
+        spans: Stretches, searched or not.
+        length: Length of a window, s.
+
+    Returns:
+        Booleans, shape (events,).
+    """
+    edges = np.array([edge for span in spans if not span.reason for edge in (span.start, span.stop)])
+    return np.abs(times[:, None] - edges).min(axis=1, initial=np.inf) < length
+
+
 def shortest_duration(model: Model, clustering: Clustering) -> float:
     """Seconds of strain that give a single average of scores.
 

@@ -7,7 +7,7 @@ import pytest
 from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering
 from aframe.inference import recorded
-from aframe.inference.recorded import SearchedRecordings, recordings_of, search_recorded
+from aframe.inference.recorded import SearchedRecordings, Span, near_edges, recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
@@ -127,6 +127,12 @@ def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_mod
 def test_a_missing_detector_is_refused(record, make_model, ifos):
     with pytest.raises(DataError, match=f"the model searches H1, L1 together, the files hold {', '.join(ifos)}"):
         search(make_model("coincidence"), [record(20.0, ifos=ifos)])
+
+
+def test_events_in_the_first_and_the_last_window_of_a_stretch():
+    spans = [Span(0.0, 4.0, "too short"), Span(4.0, 20.0), Span(20.0, 30.0, "missing samples")]
+    times = np.array([4.5, 6.0, 18.0, 19.0])
+    assert near_edges(times, spans, 1.5).tolist() == [True, False, False, True]
 
 
 def test_other_detectors_than_the_models_are_left_out(record, make_model):
