@@ -33,6 +33,9 @@ PARAMETERS_ATTRIBUTE = "aframe_parameters"
 GZIP_SIGNATURE = b"\x1f\x8b"
 """First bytes of a compressed file."""
 
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""First bytes of text in UTF-16."""
+
 Parameters = Mapping[str, Any]
 
 
@@ -277,15 +280,21 @@ def write_first(path: str, text: str) -> str:
     return read_text(path)
 
 
-def read_text(path: str) -> str:
-    """Read a text file in UTF-8, or in UTF-16 with its mark, which may be compressed with gzip.
+def read_text(path: str, *, may_be_utf_16: bool = False) -> str:
+    """Read a text file in UTF-8, which may be compressed with gzip.
+
+    Args:
+        path: Local or remote path.
+        may_be_utf_16: Whether a mark at the beginning may tell that it is in UTF-16, as Excel's Unicode text.
 
     Raises:
         StorageError: If the file is missing, cannot be read, or is no text.
     """
     content = read_bytes(path)
+    is_utf_16 = may_be_utf_16 and content[:2] in UTF_16_MARKS
     with contextlib.suppress(UnicodeDecodeError):
-        if "\0" not in (text := content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")):
+        text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+        if "\0" not in text:
             return text
     raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path")
 

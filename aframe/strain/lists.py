@@ -77,7 +77,7 @@ def read_listing(path: str, ifo: str | None = None) -> Listing:
             several flags of the detector.
         StorageError: If the file does not exist, or is no text.
     """
-    text = storage.read_text(path).translate(BLANKS)
+    text = storage.read_text(path, may_be_utf_16=True).translate(BLANKS)
     lines, comment = _lines(text.splitlines())
     first = lines[0][1] if lines else ""
     if first.startswith("<"):
