@@ -317,6 +317,16 @@ RUNS = {
         CHECK,
         r"'H1' begins at 1262304000000 s: write GPS seconds, or the unit of its times as xunit",
     ),
+    "strain in UNIX time": (
+        strain_with(x0=1578268800.0),
+        CHECK,
+        r"'H1' begins at 1578268800, in the year 2030: it seems to be in UNIX time, and GPS seconds are needed; give",
+    ),
+    "strain of two detectors": (
+        strain_with(channel="L1:GDS-CALIB_STRAIN"),
+        CHECK,
+        r"H1\.hdf5 contradicts itself: the name or channel 'L1:GDS-CALIB_STRAIN' is of L1, and the dataset 'H1' of H1",
+    ),
     "strain that is cut short": (cut, CHECK, r"frames/L1\.hdf5 is not a complete HDF5 file"),
     "strain that is no strain": (
         file("frames/H1.hdf5", "once upon a time", cfg("^source = simulated", LOCAL)),

@@ -22,7 +22,7 @@ from aframe.strain.times import format_gps
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
 """Suffixes of files of strain, in small or capital letters."""
 
-MOST_LOOKED_AT = 4
+MOST_LOOKED_AT = 3
 """Largest number of files of a channel whose values are looked at before a search."""
 
 SIZE_OF_COMPARISON = 2**22
