@@ -227,7 +227,7 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False, above: tu
         rows = [replace(row, values=row.values[:-1]) for row in rows]
     is_header = bool(rows) and all(rows[0].time(column) is None for column in range(len(rows[0].values)))
     words = [value for value in rows[0].values if value[:1].isalpha()] if is_header else []
-    if not words and not (above and rows and all(len(row.values) == len(above) for row in rows)):
+    if not words and not _fit(above, rows):
         return Listing(path, None, rows)
     header, rows = (rows[0], rows[1:]) if words else (Row(f"{path}, comment above the rows", above), rows)
     size = len(header.values) + 1
@@ -237,6 +237,15 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False, above: tu
         header, rows = Row(header.place, (index, *header.values)), others
     nanoseconds = _nanoseconds(header)
     return Listing(path, header, [replace(row, nanoseconds=nanoseconds) for row in rows])
+
+
+def _fit(names: tuple[str, ...], rows: list[Row]) -> bool:
+    """Whether names in a comment are those of the columns: as many, and no other column than theirs has the times."""
+    if not names or not rows or any(len(row.values) != len(names) for row in rows):
+        return False
+    are_times = [is_plausible(rows[0].time(column) or 0.0) for column in range(len(names))]
+    named = [column for column, title in enumerate(titles(names)) if title in (*CENTRE_COLUMNS, *START_COLUMNS)]
+    return not any(are_times) or all(are_times[column] for column in named)
 
 
 def _nanoseconds(header: Row) -> dict[int, int]:

@@ -45,6 +45,7 @@ FORMS = {
     "Excel's first line": "sep=;\nname;gps\nGW1;1262304100.5\nGW2;1262304200.25\n",
     "blanks of web pages": "GW1\u00a01262304100.5\nGW2\u00a0 1262304200.25\n",
     "names of columns in a comment": "# by hand\n# name snr t_0\nGW1 30.5 1262304100.5\nGW2 8 1262304200.25\n",
+    "a comment of other words than names": "# event time\n1262304100.5 GW1\n1262304200.25 GW2\n",
     "the table of GraceDB": "superevent_id,t_0,t_start,t_end\nGW1,1262304100.5,1262304100,1262304101\n"
     "GW2,1262304200.25,1262304200,1262304201\n",
     "the JSON of GraceDB": '{"superevents": [{"superevent_id": "GW1", "t_0": 1262304100.5, "labels": ["EM_READY"]}, '
