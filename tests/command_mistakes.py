@@ -1,7 +1,7 @@
 """Mistakes on the command line: the change that makes each, the command, and a pattern of its message."""
 
 import numpy as np
-from run_changes import file, frames, nothing, state_dict, two_strains
+from run_changes import file, folder, frames, in_turn, nothing, state_dict, two_strains
 from run_mistakes import CHECK
 
 COMMANDS = {
@@ -190,6 +190,21 @@ COMMANDS = {
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/frames/H1.hdf5"),
         r"--output \S+H1\.hdf5 is an input of this search and would be lost",
+    ),
+    "output that is a directory": (
+        in_turn(frames(), folder("events.hdf5")),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/events.hdf5"),
+        r"--output \S+events\.hdf5 is a directory: give a file in it$",
+    ),
+    "page of events that is a directory": (
+        in_turn(frames(), folder("events.html")),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--page", "{run}/events.html"),
+        r"--page \S+events\.html is a directory: give a file in it$",
+    ),
+    "page that is a directory": (
+        folder("page.html"),
+        ("plot", "{run}", "--time", "1262304000", "--output", "{run}/page.html"),
+        r"--output \S+page\.html is a directory: give a file in it$",
     ),
     "page of events of another kind": (
         frames(),

@@ -111,6 +111,11 @@ def program(name: str, script: str = "exit 0") -> Callable[[Path], None]:
     return install
 
 
+def folder(name: str) -> Callable[[Path], None]:
+    """Make a directory in the run."""
+    return lambda run: (run / name).mkdir()
+
+
 def in_turn(*changes: Callable[[Path], None]) -> Callable[[Path], None]:
     """Apply several changes."""
 

@@ -282,7 +282,7 @@ RUNS = {
         r":\d+: asd = 'quiet\.txt' is neither a file nor .*aLIGO_O4_high",
     ),
     "noise curve that is none": (
-        file("curve.txt", "10 1e-23\n5 1e-23\n", cfg(r"^asd = \S+", "asd = curve.txt")),
+        file("curve.txt", "10 1e-23\n5 1e-23\n7 1e-23\n", cfg(r"^asd = \S+", "asd = curve.txt")),
         CHECK,
         r"curve\.txt: frequencies must rise",
     ),
@@ -316,6 +316,16 @@ RUNS = {
         strain_with(x0=1262304000000.0, dx=1000 / 2048),
         CHECK,
         r"'H1' begins at 1262304000000 s: write GPS seconds, or the unit of its times as xunit",
+    ),
+    "strain in UNIX time": (
+        strain_with(x0=1578268800.0),
+        CHECK,
+        r"'H1' begins at 1578268800, in the year 2030: it seems to be in UNIX time, and GPS seconds are needed; give",
+    ),
+    "strain of two detectors": (
+        strain_with(channel="L1:GDS-CALIB_STRAIN"),
+        CHECK,
+        r"H1\.hdf5 contradicts itself: the name or channel 'L1:GDS-CALIB_STRAIN' is of L1, and the dataset 'H1' of H1",
     ),
     "strain that is cut short": (cut, CHECK, r"frames/L1\.hdf5 is not a complete HDF5 file"),
     "strain that is no strain": (

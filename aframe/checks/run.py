@@ -11,6 +11,7 @@ from aframe.batch import container
 from aframe.candidates.catalogue import EventCatalogue
 from aframe.checks.looks import batch_answer, missing_commands
 from aframe.checks.noise import check_glitches, check_noise_band, check_noise_curves
+from aframe.checks.training_time import check_training_time
 from aframe.errors import AframeError, BatchError, ConfigurationError, DataError, MistakesError, StorageError
 from aframe.machine.gpus import check_gpus, number_of_gpus
 from aframe.runs.artifacts import Artifacts
@@ -352,6 +353,7 @@ CHECKS = (
     Check(check_local_strain, ("data.source", "data.frames", "data.channel", "search.ifos", "search.sample_rate")),
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
+    Check(check_training_time, ("Train", "search", "data", "bank"), lambda run: run.model, needs_directories=True),
     Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), needs_directories=True),
     Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),

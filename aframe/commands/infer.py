@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aframe.inference.recorded import Span
     from aframe.tables import EventTable
     from aframe.train.model import Model
+    from aframe.types import Array
 
 OF_STRAIN = ("model", "channel", "output", "page", "background", "integration_window_length", "cluster_window_length",
              "precision", "top")  # fmt: skip
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
     from aframe.events.significance import Background
     from aframe.inference.adaptation import adapted
     from aframe.inference.closeup import recorded_closeups
-    from aframe.inference.recorded import recordings_of, search_recorded
+    from aframe.inference.recorded import near_edges, recordings_of, search_recorded
     from aframe.inference.scorers import TorchScorer
     from aframe.machine.precision import DTYPES
     from aframe.report.recordings_page import recordings_html
@@ -130,7 +131,8 @@ def run(options: argparse.Namespace) -> None:
         search.events.parameters["far_is_upper_limit"] = is_limit
     print(f"scored in {precision}")
     _print_spans(search.spans)
-    _print_candidates(search.events, options.top)
+    edges = near_edges(search.events["detection_time"], search.spans, preprocessing.kernel_length)
+    _print_candidates(search.events, options.top, edges)
     if options.output:
         made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: precision}
         made_with |= {"channel": options.channel} if options.channel else {}
@@ -198,6 +200,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
             continue
         if not storage.has_suffix(path, suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
+        if not storage.is_remote(path) and os.path.isdir(path):
+            raise ConfigurationError(f"--{name} {path} is a directory: give a file in it")
         directory = Path(path).absolute().parent
         reason = "" if storage.is_remote(path) else storage.why_not_written(directory, LEAST_FREE_BYTES_BEFORE_RUN)
         if reason:
@@ -272,12 +276,13 @@ def _print_spans(spans: Sequence["Span"]) -> None:
             print(f"  and {len(chosen) - MAX_PRINTED_SPANS} more")
 
 
-def _print_candidates(events: "EventTable", number: int) -> None:
+def _print_candidates(events: "EventTable", number: int, are_at_edge: "Array") -> None:
     """Print a table of the loudest events.
 
     Args:
         events: Events, loudest first.
         number: Maximum number of rows.
+        are_at_edge: Whether events are in the first or last window of a stretch, shape (events,).
     """
     from aframe.candidates.table import utc
 
@@ -290,7 +295,8 @@ def _print_candidates(events: "EventTable", number: int) -> None:
         if is_rated:
             sign = "< " if events["far_is_upper_limit"][row] else ""
             rate = f"{sign + format(events['far_per_year'][row], '.3g'):>16}"
-        print(f"{utc(time):25}{time:<18.3f}{statistic:10.3f}{rate}")
+        note = "  at the edge of a stretch: time and statistic may be wrong" if are_at_edge[row] else ""
+        print(f"{utc(time):25}{time:<18.3f}{statistic:10.3f}{rate}{note}")
     if is_rated and events["far_is_upper_limit"][:number].any():
         print("<: no background event is as loud, so that the rate is at most one per time of background")
 

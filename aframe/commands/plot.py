@@ -1,6 +1,7 @@
 """``aframe plot``: plot one stretch of the data of a run on a page."""
 
 import argparse
+import os
 
 from aframe import storage
 from aframe.commands.runs import load_environment, run_of
@@ -38,6 +39,8 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--duration {options.duration} must be positive, --slide {options.slide} from 0 on")
     if not storage.has_suffix(options.output, ".html"):
         raise ConfigurationError(f"--output {options.output} is no page: give a name that ends with .html")
+    if not storage.is_remote(options.output) and os.path.isdir(options.output):
+        raise ConfigurationError(f"--output {options.output} is a directory: give a file in it")
     run = run_of(load_environment(options.directory))
     span = options.time - options.duration / 2, options.time + options.duration / 2
     stretch = look_at(run, options.slide, span, options.injections)

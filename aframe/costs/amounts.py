@@ -75,7 +75,7 @@ def amounts(run: Artifacts) -> Amounts:
     search, grid = run.config.search, planning.time_slides(run)
     stretches = [(segment.start, segment.duration) for segment in testing]
     units = planning.units_over(run, stretches)
-    keys = _training(run)
+    keys = training_numbers(run)
     epochs, rate = keys["trainer.max_epochs"], search.inference_sampling_rate
     encoded = sum(stretches[segment][1] for unit in units for segment, _ in unit.by_segment())
     touched = (run.config.waveforms.waveform_duration + search.kernel_length) * rate
@@ -110,7 +110,7 @@ def _segments(run: Artifacts, stage: Stage) -> tuple[list[Segment], bool]:
     return divide(observed, data.min_duration, data.max_duration), True
 
 
-def _training(run: Artifacts, training_yaml: str = "") -> Mapping[str, Any]:
+def training_numbers(run: Artifacts, training_yaml: str = "") -> Mapping[str, Any]:
     """Numbers of a training's YAML, by default the run's, with the defaults of the data module."""
     values = training_parameters(training_yaml or run.training_yaml)
     configured = {key.removeprefix("train."): value for key, value in values.items()}
@@ -126,7 +126,7 @@ def network(run: Artifacts, training_yaml: str = "") -> Network:
         run: The run.
         training_yaml: Path of the YAML. Empty for the run's YAML.
     """
-    keys = _training(run, training_yaml)
+    keys = training_numbers(run, training_yaml)
     prefix = "model.architecture."
     kind = network_class(str(keys[f"{prefix}class_path"]), training_yaml or run.training_yaml)
     names = [key for key in keys if key.startswith(f"{prefix}init_args.")]
@@ -145,7 +145,7 @@ def training_dtype(run: Artifacts, device: str) -> torch.dtype:
         run: The run.
         device: Type of the device: cpu or cuda.
     """
-    name = run.precision("training", _training(run)["trainer.precision"])
+    name = run.precision("training", training_numbers(run)["trainer.precision"])
     return trainer_dtype(resolve_trainer(name, device))
 
 
@@ -156,7 +156,7 @@ def repairings(run: Artifacts, training_yaml: str = "") -> int:
         run: The run.
         training_yaml: Path of the YAML. Empty for the run's YAML.
     """
-    return int(_training(run, training_yaml)["model.repairings"])
+    return int(training_numbers(run, training_yaml)["model.repairings"])
 
 
 def sizes(run: Artifacts, work: Amounts, rejected: float, parameters: int) -> dict[str, float]:

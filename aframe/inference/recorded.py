@@ -17,7 +17,7 @@ from aframe.strain.channels import Recording
 from aframe.strain.coincidence import Coincident, coincident
 from aframe.strain.copies import check_detectors_differ
 from aframe.strain.gaps import Gap, Report, described
-from aframe.strain.recordings import NO_CHANNELS, assemble, of_files
+from aframe.strain.recordings import NO_CHANNELS, SIZE_OF_COMPARISON, assemble, check_apart, of_files
 from aframe.strain.resample import EDGE_DURATION
 from aframe.tables import EventTable
 from aframe.train.model import Model
@@ -120,6 +120,21 @@ def search_recorded(
     )
 
 
+def near_edges(times: Array, spans: Sequence[Span], length: float) -> Array:
+    """Whether events are so near an end of a searched stretch that the search may not hold all of a signal.
+
+    Args:
+        times: Times of events, GPS s, shape (events,).
+        spans: Stretches, searched or not.
+        length: Length of a window, s.
+
+    Returns:
+        Booleans, shape (events,).
+    """
+    edges = np.array([edge for span in spans if not span.reason for edge in (span.start, span.stop)])
+    return np.abs(times[:, None] - edges).min(axis=1, initial=np.inf) < length
+
+
 def shortest_duration(model: Model, clustering: Clustering) -> float:
     """Seconds of strain that give a single average of scores.
 
@@ -201,6 +216,8 @@ def recordings_of(
     recordings = of_files(paths, channels, tell)
     recorded_ifos = sorted({recording.ifo for recording in recordings})
     if not set(ifos) <= set(recorded_ifos):
+        for ifo in recorded_ifos:
+            check_apart([each for each in recordings if each.ifo == ifo], most=SIZE_OF_COMPARISON)
         raise DataError(
             f"the model searches {', '.join(ifos)} together, the files hold {', '.join(recorded_ifos)}: "
             "give files of each of the model's detectors"

@@ -22,6 +22,7 @@ from aframe.errors import StorageError
 from aframe.machine.processes import is_alive
 from aframe.storage.paths import filesystem_of, glob, is_remote
 from aframe.storage.sink import Sink
+from aframe.storage.unreadable import no_hdf5, not_read
 
 if TYPE_CHECKING:
     from aframe.storage.s3 import ObjectStore
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 PARAMETERS_ATTRIBUTE = "aframe_parameters"
 """HDF5 root attribute with the parameters that made the file, as JSON."""
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""First bytes of an HDF5 file."""
-
 GZIP_SIGNATURE = b"\x1f\x8b"
 """First bytes of a compressed file."""
+
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""First bytes of text in UTF-16."""
 
 Parameters = Mapping[str, Any]
 
@@ -279,16 +280,23 @@ def write_first(path: str, text: str) -> str:
     return read_text(path)
 
 
-def read_text(path: str) -> str:
-    """Read a text file, which may be compressed with gzip.
+def read_text(path: str, *, may_be_utf_16: bool = False) -> str:
+    """Read a text file in UTF-8, which may be compressed with gzip.
+
+    Args:
+        path: Local or remote path.
+        may_be_utf_16: Whether a mark at the beginning may tell that it is in UTF-16, as Excel's Unicode text.
 
     Raises:
         StorageError: If the file is missing, cannot be read, or is no text.
     """
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path") from None
+    content = read_bytes(path)
+    is_utf_16 = may_be_utf_16 and content[:2] in UTF_16_MARKS
+    with contextlib.suppress(UnicodeDecodeError):
+        text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+        if "\0" not in text:
+            return text
+    raise StorageError(f"{path} is no text file in UTF-8: save it so, or mend the path")
 
 
 def read_bytes(path: str) -> bytes:
@@ -305,7 +313,7 @@ def read_bytes(path: str) -> bytes:
     except IsADirectoryError:
         raise StorageError(f"{path} is no text file: mend the path") from None
     except (PermissionError, NotADirectoryError) as error:
-        raise _not_read(path, error) from None
+        raise not_read(path, error) from None
     try:
         return gzip.decompress(content) if content.startswith(GZIP_SIGNATURE) else content
     except (OSError, EOFError, zlib.error) as error:
@@ -338,7 +346,7 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
         except FileNotFoundError:
             raise StorageError(f"{path} does not exist: run the step that makes it, or mend the path") from None
         except OSError as error:
-            raise _no_hdf5(path, error) from None
+            raise no_hdf5(path, error) from None
         try:
             yield file
         except OSError as error:
@@ -348,34 +356,6 @@ def open_hdf5(path: str) -> Iterator[h5py.File]:
                 f"{path} is damaged ({' '.join(str(error).split())}): if a step of the run made it, delete it and run "
                 "that again, else fetch it again"
             ) from None
-
-
-def _no_hdf5(path: str, error: OSError) -> StorageError:
-    """Error for the user about a file that HDF5 cannot open. It suggests deletion only for a damaged file."""
-    if isinstance(error, IsADirectoryError):
-        return StorageError(f"{path} is a directory: give an HDF5 file")
-    if error.errno is not None:
-        return _not_read(path, error)
-    if "signature not found" in str(error) and not _begins_as_hdf5(path):
-        return StorageError(f"{path} is no HDF5 file: mend the path, or fetch the file again")
-    reason = " ".join(str(error).split())
-    return StorageError(
-        f"{path} is not a complete HDF5 file ({reason}): it may be truncated; if a step of the run made it, delete it "
-        "and run that again, else fetch it again or give another file"
-    )
-
-
-def _begins_as_hdf5(path: str) -> bool:
-    """Whether a file starts with the signature of HDF5. A shorter file may contain a part of it."""
-    with open_binary(path) as stream:
-        return HDF5_SIGNATURE.startswith(stream.read(len(HDF5_SIGNATURE)))
-
-
-def _not_read(path: str, error: OSError) -> StorageError:
-    """Error for the user about a file that cannot be read."""
-    # the message of h5py contains addresses and file descriptors
-    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-    return StorageError(f"{path} cannot be read ({reason}): mend its permissions or the path")
 
 
 @contextlib.contextmanager

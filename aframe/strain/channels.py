@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from aframe.errors import ConfigurationError, DataError
+from aframe.strain.plausible import LARGEST_STRAIN, flaw_of_start
 
 SITES: Mapping[str, tuple[str, ...]] = {
     "H1": ("H", "HANFORD", "LHO"),
@@ -30,7 +31,7 @@ STRAIN_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Patterns of each observatory's names of strain, without the detector. Capitals do not matter."""
 
-NO_STRAIN = re.compile(r"[AP]SD|SPECTR|MASK|VECTOR|STATE|QUALITY|FLAG|RANGE|UNCERT|SNR", re.IGNORECASE)
+NO_STRAIN = re.compile(r"[AP]SD|SPECTR|MASK|VECTOR|STATE|QUALITY|FLAG|RANGE|UNCERT|SNR|WHITEN", re.IGNORECASE)
 """Words in names of what is made from strain."""
 
 SUBSYSTEM = re.compile(r"[A-Z]\d:[A-Z]{3,5}-|[GV]1:[A-Z]{3,5}_")
@@ -53,9 +54,6 @@ TIME_UNIT = re.compile(r"(s(ec(ond)?s?)?|time)?", re.IGNORECASE)
 
 LEAST_RATE = 1024.0
 """Sample rate of the slowest strain that observatories publish, Hz. Slower series give way to faster ones."""
-
-LARGEST_STRAIN = 1e-10
-"""Values that are usual in strain are smaller. Larger series give way to others."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def parse_channels(words: Iterable[str], where: str) -> dict[str, str]:
     """Parse channels that a user chooses, such as ``H1:GDS-CALIB_STRAIN_CLEAN``.
 
     Args:
-        words: One channel of each detector, at most.
+        words: One channel of each detector, at most. A word may have several with commas between them.
         where: Name of the option or key, for error messages.
 
     Returns:
@@ -155,8 +153,9 @@ def parse_channels(words: Iterable[str], where: str) -> dict[str, str]:
         ConfigurationError: If a word names no detector, or two words name the same one.
     """
     channels: dict[str, str] = {}
-    for word in words:
+    for word in (part.strip() for each in words for part in each.split(",")):
         ifo, _, name = word.partition(":")
+        ifo = ifo.upper()
         if not re.fullmatch(r"[A-Z]\d", ifo) or not name:
             raise ConfigurationError(f"{where} {word}: give DETECTOR:NAME, as H1:GDS-CALIB_STRAIN_CLEAN")
         if ifo in channels:
@@ -208,7 +207,7 @@ def _objection(series: Series, channels: Mapping[str, str]) -> str:
     name = channels.get(series.recording.ifo)
     if name is not None and not series.is_called(name):
         return f"{NOT_CHOSEN} of {series.recording.ifo}"
-    return series.flaw or ("" if name is not None else series.doubt)
+    return series.flaw or flaw_of_start(series.recording.start) or ("" if name is not None else series.doubt)
 
 
 def _overlap(series: Sequence[Series]) -> tuple[str, str] | None:
@@ -240,6 +239,27 @@ def detector(*texts: str, file: str = "") -> str | None:
     plain = [text for text in texts if not text.startswith("v1")]
     inside, beside = (*map(_named, texts), *map(_observatory, plain)), (_named(file), _observatory(file))
     return next(filter(None, (*inside, *beside, *map(_observatory, texts))), None)
+
+
+def detectors(text: str) -> tuple[str, ...]:
+    """Detectors of which a text consists, or before the colon of a channel's name. Empty if it has other words.
+
+    >>> detectors("H1L1"), detectors("Hanford, V1"), detectors("H1:PEM-EX"), detectors("H1 lost lock")
+    (('H1', 'L1'), ('H1', 'V1'), ('H1',), ())
+    """
+    words = re.findall(r"[A-Za-z0-9]+", text.partition(":")[0])
+    of_words = [_of_word(word) for word in words]
+    return tuple(sorted({ifo for ifos in of_words for ifo in ifos})) if all(of_words) else ()
+
+
+def _of_word(word: str) -> list[str]:
+    """Detectors that a word names, such as H1, H1L1, HL, LHO or Hanford."""
+    names = (ifo for ifo, sites in SITES.items() if word.upper() in (ifo, *sites))
+    one = next(names, None)
+    if one:
+        return [one]
+    letters = [next((ifo for ifo in SITES if ifo[0] == letter), "") for letter in word]
+    return re.findall(r"[A-Z]\d", word) if re.fullmatch(r"([A-Z]\d)+", word) else letters if all(letters) else []
 
 
 def _named(text: str) -> str | None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from aframe.errors import DataError
 from aframe.strain.channels import Recording
-from aframe.strain.recordings import SIZE_OF_TYPICAL, read
+from aframe.strain.recordings import read
+from aframe.strain.samples import SIZE_OF_TYPICAL
 
 
 def check_detectors_differ(recordings: Mapping[str, Sequence[Recording]]) -> None:

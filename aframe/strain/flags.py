@@ -14,6 +14,7 @@ from xml.sax import SAXParseException
 
 from aframe import storage
 from aframe.errors import DataError
+from aframe.strain.channels import detectors
 from aframe.strain.segments import Segment, coalesce, cut, read_segments
 
 EMPTY_LAST_VALUE = re.compile(rb",(\s*</Stream>)")
@@ -130,7 +131,7 @@ def read_flags(path: str) -> dict[Flag, list[Segment]]:
     document = _document(path)
     flags: dict[int, list[Flag]] = {}
     for row in _rows(document, "segment_definer", ("segment_def_id", "ifos", "name", "version"), path):
-        ifos = [ifo for ifo in str(row["ifos"]).replace(",", " ").split() if ifo]
+        ifos = detectors(str(row["ifos"])) or str(row["ifos"]).replace(",", " ").split()
         flags[int(row["segment_def_id"])] = [Flag(ifo, str(row["name"]), int(row["version"])) for ifo in ifos]
     active: dict[Flag, list[Segment]] = {flag: [] for group in flags.values() for flag in group}
     columns = ("segment_def_id", "start_time", "start_time_ns", "end_time", "end_time_ns")

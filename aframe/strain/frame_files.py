@@ -7,9 +7,9 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
@@ -55,12 +55,32 @@ def is_whole_frame_file(path: str) -> bool:
     """Whether a file has the head, the end structure and the length of LIGO-T970130 (versions 6 to 8)."""
     size = Path(path).stat().st_size
     with open(path, "rb") as stream:
-        magic = stream.read(5)
-        stream.seek(max(0, size - max(END_OF_FRAME_FILE_LENGTHS)))
-        tail = stream.read()
+        return stream.read(len(MAGIC)) == MAGIC and size in _lengths(stream, size)
+
+
+def _lengths(stream: BinaryIO, size: int) -> list[int]:
+    """Lengths of a frame file that the structure at its end states, if there is one.
+
+    Args:
+        stream: The open file.
+        size: Its length in bytes.
+    """
+    stream.seek(max(0, size - max(END_OF_FRAME_FILE_LENGTHS)))
+    tail = stream.read()
     ends = (tail[-length:] for length in END_OF_FRAME_FILE_LENGTHS if length <= len(tail))
     fields = ((*struct.unpack(order + "Q10xQ", end[:26]), len(end)) for end in ends for order in "<>")
-    return magic == MAGIC and any(length == stated and total == size for stated, total, length in fields)
+    return [total for stated, total, length in fields if length == stated]
+
+
+def _is_joined(path: str) -> bool:
+    """Whether a file ends in a whole frame file that begins behind something else."""
+    size = Path(path).stat().st_size
+    with open(path, "rb") as stream:
+        for total in _lengths(stream, size):
+            stream.seek(max(0, size - total))
+            if total < size and stream.read(len(MAGIC)) == MAGIC:
+                return True
+    return False
 
 
 def series_in(paths: Sequence[str], channels: Mapping[str, str]) -> dict[str, list[Series]]:
@@ -82,25 +102,32 @@ def series_in(paths: Sequence[str], channels: Mapping[str, str]) -> dict[str, li
     return {path: list(_series(path, *answer)) for path, answer in zip(paths, answers, strict=True)}
 
 
-def read(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
+def read(parts: Sequence[tuple[Recording, int, int]], tell: Callable[[str], object] | None = None) -> list[Array]:
     """Read samples of recordings.
 
     Args:
         parts: Recordings, each with its first sample to read and the one after the last.
+        tell: Called with a sentence about frames that lack the channel; None to say nothing.
 
     Returns:
         Strain in double precision, each of shape (last - first,).
 
     Raises:
-        DataError: If the frames of a file differ in their sample rate.
+        DataError: If the frames of a file differ in their sample rate, unit, or samples of the same time.
         StorageError: If a file is missing or damaged.
     """
-    return _answers(
+    answers = _answers(
         [
             ("samples", r.path, r.channel, r.start + first / r.sample_rate, r.sample_rate, last - first)
             for r, first, last in parts
         ]
     )
+    for (recording, _, _), (_, lacking) in zip(parts, answers, strict=True):
+        if lacking and tell is not None:
+            more = f", and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            frame = "the frame from GPS {:.0f} to {:.0f}".format(*lacking[0])
+            tell(f"{recording.path}: the channel {recording.channel} is missing in {frame}{more}")
+    return [data for data, _ in answers]
 
 
 def _check_file(path: str) -> None:
@@ -112,6 +139,8 @@ def _check_file(path: str) -> None:
         is_whole = is_whole_frame_file(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
+    if not is_whole and _is_joined(path):
+        raise StorageError(f"{path} is several frame files one behind the other: give each file by itself")
     if not is_whole:
         raise StorageError(f"{path} is no complete frame file: it may be truncated; fetch it again")
 

@@ -15,7 +15,7 @@ import lalframe
 import numpy as np
 
 from aframe.errors import DataError
-from aframe.strain.channels import is_strain_name
+from aframe.strain.channels import STRAIN_UNITS, is_strain_name
 from aframe.types import Array
 
 LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
@@ -32,6 +32,8 @@ READERS: Mapping[int, Any] = {
     lalframe.FRAMEU_FR_VECT_4R: lalframe.FrFileReadREAL4TimeSeries,
 }
 """Readers of the types of floating-point numbers, the usual one first."""
+
+_last: dict[tuple[str, str, int], Any] = {}
 
 
 def main() -> None:
@@ -121,12 +123,21 @@ def _channel(file: Any, name: str, number: int) -> Any:
     return None
 
 
-def _series(opened: Any, file: Any, name: str, number: int) -> Any:
+def _series(path: str, opened: Any, file: Any, name: str, number: int) -> Any:
     """Time series of a channel in a frame; None if the frame lacks it. A reader refuses all other types.
+
+    The last one is kept, since a frame may be as long as an hour and parts of it may be read one after the other.
 
     Raises:
         RuntimeError: If the frame is damaged.
     """
+    if (path, name, number) not in _last:
+        _last.clear()
+        _last[path, name, number] = _read_series(opened, file, name, number)
+    return _last[path, name, number]
+
+
+def _read_series(opened: Any, file: Any, name: str, number: int) -> Any:
     for reader in READERS.values():
         with contextlib.suppress(RuntimeError):
             return reader(file, name, number)
@@ -135,7 +146,9 @@ def _series(opened: Any, file: Any, name: str, number: int) -> Any:
     return None
 
 
-def samples(path: str, channel: str, start: float, sample_rate: float, size: int) -> Array:
+def samples(
+    path: str, channel: str, start: float, sample_rate: float, size: int
+) -> tuple[Array, list[tuple[float, float]]]:
     """Samples of a channel.
 
     Args:
@@ -146,23 +159,36 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
         size: Number of samples.
 
     Returns:
-        Samples in double precision, shape (size,); NaN where no frame has any.
+        Samples in double precision, shape (size,); NaN where no frame has any. Start and stop (GPS s) of the frames
+        that lack the channel.
 
     Raises:
-        DataError: If a frame has another sample rate.
+        DataError: If a frame has another sample rate or unit, or two frames have different samples of the same time.
         RuntimeError: If a frame is damaged.
     """
-    data = np.full(size, np.nan)
+    data, is_read = np.full(size, np.nan), np.zeros(size, bool)
+    lacking, unit = [], None
     opened = lalframe.FrameUFrFileOpen(path, "r")  # the table of contents lasts as long as this
     table = lalframe.FrameUFrTOCRead(opened)
     file = lalframe.FrFileOpenURL(path)
     for k in range(lalframe.FrameUFrTOCQueryNFrame(table)):
         begin, duration = sum(lalframe.FrameUFrTOCQueryGTimeModf(table, k)), lalframe.FrameUFrTOCQueryDt(table, k)
-        if begin >= start + size / sample_rate or begin + duration <= start:
+        is_outside = begin >= start + size / sample_rate or begin + duration <= start
+        if is_outside and unit is not None:
             continue
-        series = _series(opened, file, channel, k)
+        series = _series(path, opened, file, channel, k)
         if series is None:
+            lacking += [] if is_outside else [(begin, begin + duration)]
             continue
+        own_unit = str(series.sampleUnits)
+        unit = own_unit if unit is None else unit  # that of the file's first frame
+        if is_outside:
+            continue
+        if own_unit != unit and not {own_unit, unit} <= set(STRAIN_UNITS):
+            raise DataError(
+                f"{path}: {channel} is in {own_unit or 'no unit'} in the frame at GPS {begin:.0f}, and in "
+                f"{unit or 'no unit'} in the file's first: give files of one unit"
+            )
         if abs(series.deltaT * sample_rate - 1) > LARGEST_RATE_ERROR:
             raise DataError(
                 f"{path}: {channel} has {1 / series.deltaT:g} Hz in the frame at GPS {begin:.0f}, and {sample_rate:g} "
@@ -170,8 +196,14 @@ def samples(path: str, channel: str, start: float, sample_rate: float, size: int
             )
         first = round((float(series.epoch) - start) * sample_rate)
         part = series.data.data[max(0, -first) : max(0, size - first)]
-        data[max(0, first) : max(0, first) + len(part)] = part
-    return data
+        place = slice(max(0, first), max(0, first) + len(part))
+        if not np.array_equal(data[place][is_read[place]], part[is_read[place]], equal_nan=True):
+            raise DataError(
+                f"{path}: {channel} has two frames with different samples from GPS {begin:.0f} on: give each stretch "
+                "of time once"
+            )
+        data[place], is_read[place] = part, True
+    return data, lacking
 
 
 QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples}

@@ -1,11 +1,12 @@
 """Series of numbers in HDF5 files: GWOSC's layout, and those of gwpy and PyCBC, in groups or not."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def _first_unreadable(file: h5py.File, name: str, low: int, high: int) -> int:
 def _gwosc_series(path: str, file: h5py.File, ifo: str | None) -> Series:
     dataset = file[GWOSC_STRAIN]
     texts = {each: _text(file["meta"][each][()]) for each in META if f"meta/{each}" in file}
+    _check_detectors(path, {f"meta/{each}": [texts[each]] for each in META[:2] if each in texts})
     name = detector(*(texts.get(each, "") for each in META[:2]), file=Path(path).name) or ifo
     start, step = dataset.attrs.get("Xstart", texts.get("GPSstart")), dataset.attrs.get("Xspacing")
     if start is None or step is None:
@@ -180,8 +182,34 @@ def _series_below(
         if times is not None:
             labels = tuple(_text(attributes[name]) for name in ("name", "channel") if name in attributes)
             names = ("/".join((*groups, key)), key, *labels)
+            _check_detectors(path, {"name or channel": labels, "dataset": (key,), "group": groups[::-1]})
             name = detector(*labels[::-1], key, *groups[::-1], file=Path(path).name) or ifo
             yield _series(path, item, name, times, tuple(dict.fromkeys(names)))
+
+
+def _check_detectors(path: str, texts: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a series that is of two detectors. A small v1 is usually a version, and a dataset may be called h.
+
+    Args:
+        path: Path of the file.
+        texts: What the file says, by where it says it.
+
+    Raises:
+        DataError: If two texts name different detectors.
+    """
+    said = [
+        (where, text, detector(text))
+        for where, each in texts.items()
+        for text in each
+        if not text.startswith("v1") and (len(text) > 1 or where.startswith("meta"))
+    ]
+    named = [each for each in said if each[2]]
+    for one, other in itertools.pairwise(named):
+        if one[2] != other[2]:
+            raise DataError(
+                f"{path} contradicts itself: the {one[0]} {one[1]!r} is of {one[2]}, and the {other[0]} {other[1]!r} "
+                f"of {other[2]}: mend one of them"
+            )
 
 
 def _times(attributes: Mapping[str, Any]) -> tuple[Any, Any] | None:
@@ -264,13 +292,16 @@ def _flaw(dataset: h5py.Dataset) -> str:
     for source in sorted(name for name in sources - {"."} if "%" not in name):  # with one, it is a pattern
         if not any(os.path.exists(os.path.join(place, source)) for place in (folder, "")):
             return f"is virtual, and its source {source} does not exist: put it there"
+    missing = [source for source, _, _ in dataset.external or () if not os.path.exists(source)]
+    if missing:
+        return f"has its samples in {missing[0]}, which does not exist: put it there, or run in its directory"
     filters = dataset.id.get_create_plist()
     codes = {code: name for code, _, _, name in map(filters.get_filter, range(filters.get_nfilters()))}
-    missing = [code for code in codes if not h5py.h5z.filter_avail(code)]
-    if missing and not _is_readable(dataset):
-        name = codes[missing[0]].decode() or "a filter"
+    lacking = [code for code in codes if not h5py.h5z.filter_avail(code)]
+    if lacking and not _is_readable(dataset):
+        name = codes[lacking[0]].decode() or "a filter"
         raise DataError(
-            f"{dataset.file.filename}: {dataset.name} is compressed with {name} (HDF5 filter {missing[0]}), which is "
+            f"{dataset.file.filename}: {dataset.name} is compressed with {name} (HDF5 filter {lacking[0]}), which is "
             "not installed: let HDF5_PLUGIN_PATH name its directory, or write the file with gzip"
         )
     return ""

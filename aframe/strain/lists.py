@@ -1,20 +1,33 @@
 """Read lists of segments, gates and events, in the forms that the field writes.
 
 A list has a row a line: values between commas, semicolons, tabs or blanks, in quotes or not. The first row may have
-names, and the rows of a printed table their number. ``#``, ``%``, ``!`` and ``//`` begin a comment. JSON is GWOSC's:
-timelines, or tables of events.
+names, or the last comment before it, and the rows of a printed table their number. ``#``, ``%``, ``!`` and ``//`` begin
+a comment, and ``;`` where no row has one. JSON is GWOSC's, GraceDB's or pandas': timelines, or tables of events.
 """
 
 import csv
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from aframe import storage
 from aframe.errors import DataError
-from aframe.strain.channels import detector
+from aframe.strain.channels import detector, detectors
+from aframe.strain.columns import (
+    CENTRE_COLUMNS,
+    END_OF_EVENT,
+    KNOWN_COLUMNS,
+    NAME_COLUMNS,
+    START_COLUMNS,
+    STOP_COLUMNS,
+    TIME_COLUMNS,
+    Flagged,
+    Listing,
+    only,
+    titles,
+)
 from aframe.strain.rows import INDEX, Row, number
 from aframe.strain.times import is_plausible
 
@@ -33,113 +46,23 @@ DAY_AND_TIME = re.compile(
 NANOSECONDS = re.compile(r"(.*?)(?:ns|nanosec|nanoseconds?|nsec)")
 """Name of a column with the nanoseconds of another one, in small letters alone. Its group is the other's name."""
 
-UNIT = re.compile(r"[(\[](.*)[)\]]")
-"""Unit in the name of a column. Its group is the unit."""
+DELIMITER_LINE = re.compile(r'"?sep=(.)"?')
+"""First line with which Excel is told the character between values. Its group is the character."""
 
-WORDS_OF_SECONDS = {"s", "sec", "secs", "second", "seconds", "gps", "utc", "gmt", "time", "in"}
-"""Words of which the unit of a column of times or durations may consist."""
+BLANKS = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f"), " ")
+"""Blanks that spreadsheets and pages of the web write."""
+
+LONGEST_CELL = 100
+"""Largest number of lines in a cell in quotes."""
+
+TABLES = ("segments", "events", "results", "superevents")
+"""Keys of the tables in the JSON of GWOSC and of GraceDB."""
 
 TIMELINES = ("segments", "active")
 """Keys of a flag's segments in the JSON of GWOSC and of DQSegDB."""
 
 DELIMITERS = (";", "\t", ",")
 """Characters between values, in the order in which they are looked for. Without any of them, blanks."""
-
-TIME_COLUMNS = (
-    "gps", "gpstime", "gpstimes", "gpss", "time", "timegps", "geocenttime", "tc", "tgps", "eventtime", "triggertime",
-    "peaktime", "mergertime", "coalescencetime", "utc", "utctime",
-)  # fmt: skip
-"""Names of a column of times, in the order of preference, in small letters alone."""
-
-NAME_COLUMNS = ("commonname", "name", "event", "eventname", "superevent", "supereventid", "id", "label")
-"""Names of a column of names, likewise."""
-
-START_COLUMNS = ("start", "gpsstart", "startgps", "starttime", "gpsstarttime", "tstart", "begin", "from")
-STOP_COLUMNS = ("stop", "end", "gpsstop", "gpsend", "stopgps", "endgps", "stoptime", "endtime", "gpsstoptime",
-                "gpsendtime", "tstop", "tend", "to")  # fmt: skip
-DURATION_COLUMNS = ("duration", "dur", "length", "dt", "seconds")
-"""Names of the columns of a segment's ends and its duration, likewise."""
-
-DETECTOR_COLUMNS = ("ifo", "ifos", "detector", "detectors", "observatory", "instrument", "instruments")
-FLAG_COLUMNS = ("flag", "flagname", "name")
-VERSION_COLUMNS = ("version", "flagversion")
-"""Names of the columns of a segment's detector, and of its flag's name and version, likewise."""
-
-ACTIVE_COLUMNS = ("active", "isactive")
-ACTIVITY = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
-"""Names of a column that says whether a row counts, and its values."""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A list as it is written.
-
-    Attributes:
-        path: Path of the file.
-        header: The row of names. None without one.
-        rows: All other rows that are not empty.
-    """
-
-    path: str
-    header: Row | None
-    rows: list[Row]
-
-    @property
-    def titles(self) -> list[str]:
-        """Names of the columns without units, in small letters alone."""
-        return _titles(self.header) if self.header else []
-
-    def column(self, names: Sequence[str]) -> int | None:
-        """Number of the column with the first of some names that there is, in small letters alone."""
-        titles = self.titles
-        return next((titles.index(name) for name in names if name in titles), None)
-
-    def seconds(self, names: Sequence[str]) -> int | None:
-        """Number of a column of times or durations, as of ``column``.
-
-        Raises:
-            DataError: If the column's name has a unit other than seconds.
-        """
-        column = self.column(names)
-        unit = UNIT.search(self.header.values[column]) if self.header and column is not None else None
-        if unit and not set(re.findall(r"\w+", unit[1].lower()) or [""]) <= WORDS_OF_SECONDS:
-            raise DataError(
-                f"{self.header}: a column is in {unit[1]!r}, and seconds are needed: convert it, and "
-                "write (s) or no unit"
-            )
-        return column
-
-    def rows_of(self, ifo: str | None, *, has_flags: bool = True) -> list[Row]:
-        """Active rows of the only flag, or of the only one of a detector. All active rows if none names either.
-
-        Args:
-            ifo: Detector; None for any.
-            has_flags: Whether rows of a detector belong to flags, which are not united. Gates do not.
-
-        Raises:
-            DataError: With the names of the flags, if there is no such flag or there are several. With file and line,
-                if a row is neither active nor inactive.
-        """
-        parts = (DETECTOR_COLUMNS, FLAG_COLUMNS, VERSION_COLUMNS)
-        columns = [column for names in parts if (column := self.column(names)) is not None]
-        flags: dict[str, list[Row]] = {}
-        for row in self.rows:
-            name = ":".join(filter(None, map(row.text, columns)))
-            flags.setdefault(name if has_flags else detector(name) or "", []).append(row)
-        rows = _only(self.path, list(flags.items()), ifo) if flags else []
-        active = self.column(ACTIVE_COLUMNS)
-        return rows if active is None else [row for row in rows if _is_active(row, active)]
-
-
-def _is_active(row: Row, column: int) -> bool:
-    activity = ACTIVITY.get(row.text(column).lower())
-    if activity is None:
-        raise DataError(f"{row} has {row.text(column)!r} in the column of activity: write 1 or 0")
-    return activity
-
-
-def _titles(header: Row) -> list[str]:
-    return [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in header.values]
 
 
 def read_listing(path: str, ifo: str | None = None) -> Listing:
@@ -154,17 +77,43 @@ def read_listing(path: str, ifo: str | None = None) -> Listing:
             several flags of the detector.
         StorageError: If the file does not exist, or is no text.
     """
-    text = storage.read_text(path)
-    lines = [(number, _plain(line)) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line.strip()]
+    text = storage.read_text(path, may_be_utf_16=True).translate(BLANKS)
+    lines, comment = _lines(text.splitlines())
     first = lines[0][1] if lines else ""
     if first.startswith("<"):
         raise DataError(f"{path} is XML or a page of the web: give a list in text, CSV or JSON")
     if first.startswith(("{", "[")):
         return _from_json(path, text, ifo)
-    delimiter = _delimiter(first)
+    stated = DELIMITER_LINE.fullmatch(first)
+    lines = lines[1:] if stated else lines
+    delimiter = stated[1] if stated else _delimiter(first)
     rows = [Row(f"{path}, line {number}", _values(path, number, line, delimiter)) for number, line in lines]
-    return _with_header(path, rows, delimiter == " ")
+    return _with_header(path, rows, delimiter == " ", _names_in(comment, delimiter))
+
+
+def _lines(texts: Sequence[str]) -> tuple[list[tuple[int, str]], str]:
+    """Numbers and texts of the lines that are not empty, without comments, and the last comment before them.
+
+    A cell in quotes may have several lines.
+    """
+    is_comment = not any(";" in text for text in texts if not text.startswith(";"))
+    lines: list[tuple[int, str]] = []
+    comment, k = "", 0
+    while k < len(texts):
+        first, text = k, "" if is_comment and texts[k].startswith(";") else texts[k]
+        bare = _plain(text)
+        while bare.count('"') % 2 and k + 1 < len(texts) and k - first < LONGEST_CELL:
+            k += 1
+            text = f"{text} {texts[k]}"
+            bare = _plain(text)
+        if bare.count('"') % 2:
+            k, bare = first, _plain(texts[first])
+        if bare.strip():
+            lines.append((first + 1, bare))
+        elif not lines:
+            comment = texts[first] or comment
+        k += 1
+    return lines, comment
 
 
 def _plain(line: str) -> str:
@@ -172,6 +121,14 @@ def _plain(line: str) -> str:
     bare = COMMENT.sub(r"\1", line).strip(" \r")
     interval = INTERVAL.fullmatch(bare)
     return DAY_AND_TIME.sub(r"\1T\2\3", interval[1].replace("...", ",") if interval else bare)
+
+
+def _names_in(comment: str, delimiter: str) -> tuple[str, ...]:
+    """Names of columns in a comment, as numpy and segwizard write it. Empty if it has other words."""
+    text = comment.lstrip("#%!/; ")
+    names = [name.strip(' "') for name in (text.split(delimiter) if delimiter in text.strip() else text.split())]
+    is_of_times = any(title in (*CENTRE_COLUMNS, *START_COLUMNS, *STOP_COLUMNS) for title in titles(names))
+    return tuple(names) if is_of_times and set(titles(names)) <= KNOWN_COLUMNS else ()
 
 
 def read_events(path: str) -> list[tuple[str, float]]:
@@ -193,7 +150,9 @@ def read_events(path: str) -> list[tuple[str, float]]:
     first = listing.header or next(iter(listing.rows), None)
     if first is None:
         return []
-    column, name = listing.seconds(TIME_COLUMNS), listing.column(NAME_COLUMNS)
+    is_of_segments = listing.column(START_COLUMNS) is not None
+    times = TIME_COLUMNS if is_of_segments else (*TIME_COLUMNS, END_OF_EVENT)
+    column, name = listing.seconds(times), listing.column(NAME_COLUMNS)
     if listing.header is None:
         column, name = _time_column(first)
     if column is None:
@@ -254,20 +213,23 @@ def _values(path: str, line_number: int, line: str, delimiter: str) -> tuple[str
     return tuple(value.strip() for value in values)
 
 
-def _with_header(path: str, rows: list[Row], is_printed: bool = False) -> Listing:
-    """A list of rows of which the first may have names. Empty rows are left out.
+def _with_header(path: str, rows: list[Row], is_printed: bool = False, above: tuple[str, ...] = ()) -> Listing:
+    """A list of rows of which the first may have names. Empty rows are left out, and so is an empty last column.
 
     Args:
         path: Path of the file.
         rows: All rows.
         is_printed: Whether blanks are between values. The rows may then have an index, as pandas prints tables.
+        above: Names in a comment above the rows, which are those of the columns if they are as many.
     """
     rows = [row for row in rows if any(row.values)]
+    while rows and all(not row.values[-1] for row in rows):
+        rows = [replace(row, values=row.values[:-1]) for row in rows]
     is_header = bool(rows) and all(rows[0].time(column) is None for column in range(len(rows[0].values)))
     words = [value for value in rows[0].values if value[:1].isalpha()] if is_header else []
-    if not words:
+    if not words and not _fit(above, rows):
         return Listing(path, None, rows)
-    header, rows = rows[0], rows[1:]
+    header, rows = (rows[0], rows[1:]) if words else (Row(f"{path}, comment above the rows", above), rows)
     size = len(header.values) + 1
     named = is_printed and len(rows) > 1 and len(rows[0].values) == 1 < len(rows[1].values) == size
     index, others = (rows[0].values[0], rows[1:]) if named else ("", rows)
@@ -277,21 +239,30 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False) -> Listin
     return Listing(path, header, [replace(row, nanoseconds=nanoseconds) for row in rows])
 
 
+def _fit(names: tuple[str, ...], rows: list[Row]) -> bool:
+    """Whether names in a comment are those of the columns: as many, and no other column than theirs has the times."""
+    if not names or not rows or any(len(row.values) != len(names) for row in rows):
+        return False
+    are_times = [is_plausible(rows[0].time(column) or 0.0) for column in range(len(names))]
+    named = [column for column, title in enumerate(titles(names)) if title in (*CENTRE_COLUMNS, *START_COLUMNS)]
+    return not any(are_times) or all(are_times[column] for column in named)
+
+
 def _nanoseconds(header: Row) -> dict[int, int]:
     """Columns of nanoseconds, by the column that they continue: ``gps_ns`` continues ``gps`` alone.
 
     Raises:
         DataError: If the column that they continue is missing.
     """
-    titles = _titles(header)
-    continued = {column: match[1] for column, title in enumerate(titles) if (match := NANOSECONDS.fullmatch(title))}
+    own = titles(header.values)
+    continued = {column: match[1] for column, title in enumerate(own) if (match := NANOSECONDS.fullmatch(title))}
     for column, title in continued.items():
-        if title not in titles and title in ("", *TIME_COLUMNS, *START_COLUMNS, *STOP_COLUMNS):
+        if title not in own and title in ("", *TIME_COLUMNS, *START_COLUMNS, *STOP_COLUMNS):
             raise DataError(
                 f"{header}: {header.values[column]!r} continues no column: name it as the column of its seconds, with "
                 "_ns behind, or leave it out"
             )
-    return {titles.index(title): column for column, title in continued.items() if title in titles}
+    return {own.index(title): column for column, title in continued.items() if title in own}
 
 
 def _is_index(text: str) -> bool:
@@ -305,11 +276,13 @@ def _from_json(path: str, text: str, ifo: str | None) -> Listing:
         content: Any = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path} is no JSON ({error}): fetch it again, or write it in rows") from None
-    flags = _flags(content)
+    flags = [] if (columns := _columns(content)) else _flags(content)
     if flags:
-        content = _only(path, flags, ifo)
+        content = only(path, flags, ifo)
+    elif columns:
+        content = columns
     elif isinstance(content, dict):
-        content = next((content[name] for name in ("segments", "events", "results") if name in content), None)
+        content = next((content[name] for name in TABLES if name in content), None)
     items = list(content.values()) if isinstance(content, dict) else content
     if isinstance(items, list) and all(isinstance(item, dict) for item in items):
         names = tuple(dict.fromkeys(name for item in items for name in item))
@@ -320,30 +293,40 @@ def _from_json(path: str, text: str, ifo: str | None) -> Listing:
     return _with_header(path, rows)
 
 
-def _flags(content: Any, name: str = "") -> list[tuple[str, list[Any]]]:
-    """Names and segments of all flags in JSON of GWOSC or DQSegDB."""
+def _columns(content: Any) -> list[Any] | None:
+    """Names and rows of a table that is written by columns, or apart from its names, as pandas does; None otherwise."""
+    if not isinstance(content, dict):
+        return None
+    if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
+        return [content["columns"], *content["data"]]
+    columns = [list(each.values()) if isinstance(each, dict) else each for each in content.values()]
+    are_columns = all(isinstance(each, list) and not any(isinstance(x, (list, dict)) for x in each) for each in columns)
+    is_named = any(title in (*TIME_COLUMNS, *START_COLUMNS, *STOP_COLUMNS) for title in titles(list(content)))
+    if not are_columns or not is_named or len({len(each) for each in columns}) != 1:
+        return None
+    return [list(content), *zip(*columns, strict=True)]
+
+
+def _flags(content: Any, name: str = "") -> list[Flagged]:
+    """All flags in JSON of GWOSC or DQSegDB."""
     if isinstance(content, dict):
         segments = next((content[key] for key in TIMELINES if isinstance(content.get(key), list)), None)
         if segments is not None:
             own = next((content[key] for key in ("id", "flag", "name") if key in content), name)
-            return [(":".join(str(word) for word in (content.get("ifo"), own) if word), segments)]
+            return [_flag(":".join(str(word) for word in (content.get("ifo"), own) if word), segments)]
         parts = list(content.items())
     elif isinstance(content, list):
         rows = [item for item in content if isinstance(item, list) and len(item) > 1]
         is_flag = all(isinstance(value, (int, float)) for row in rows for value in row) and len(rows) == len(content)
         if is_flag and (rows or detector(name)):
-            return [(name, content)]
+            return [_flag(name, content)]
         parts = [("", item) for item in content]
     else:
         return []
     return [flag for key, item in parts for flag in _flags(item, key)]
 
 
-def _only(path: str, flags: Sequence[tuple[str, list[Any]]], ifo: str | None) -> list[Any]:
-    """Segments of the only flag, or of the only one of a detector."""
-    chosen = [segments for name, segments in flags if ifo is None or detector(name) in (None, ifo)]
-    if len(chosen) == 1:
-        return chosen[0]
-    names = ", ".join(name or "one without a name" for name, _ in flags)
-    lack = f"has several flags{f' of {ifo}' if ifo else ''}" if chosen else f"has no flag of {ifo}"
-    raise DataError(f"{path} {lack} ({names}): write the segments of one flag into a file, and give that")
+def _flag(name: str, segments: list[Any]) -> Flagged:
+    """A flag, which is united with no other."""
+    ifo = detector(name)
+    return Flagged(name, str(id(segments)), detectors(name) or ((ifo,) if ifo else ()), segments)

@@ -32,6 +32,9 @@ PYCBC_SCALE = 5.9029581035870565e20
 HDF5_SUFFIXES = (".hdf", ".hdf5", ".h5")
 """Suffixes of PyCBC's frequency series."""
 
+NAMES_OF_INDEX = ("", "Unnamed: 0")
+"""Names of the column of numbers of rows that pandas writes."""
+
 NoiseCurve = tuple[Array, Array]
 """Frequencies in Hz, and amplitude spectral densities in 1/sqrt(Hz)."""
 
@@ -65,8 +68,8 @@ def read_curve(name_or_path: str) -> Spectrum:
     """Read an amplitude or power spectral density. Their values tell which, as they differ by twenty orders.
 
     Args:
-        name_or_path: A text file of two columns (Hz, and 1/sqrt(Hz) or 1/Hz), a ``.npy`` file of two rows, an HDF5 file
-            of PyCBC, or the name of one of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
+        name_or_path: A text file of two columns (Hz, and 1/sqrt(Hz) or 1/Hz), a ``.npy`` file of two rows or columns, an HDF5
+            file of PyCBC, or the name of one of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
 
     Raises:
         ConfigurationError: If the curve does not exist. The message lists bilby's curves.
@@ -80,9 +83,14 @@ def read_curve(name_or_path: str) -> Spectrum:
         frequency, density = _pycbc_series(path)
     else:
         frequency, density = _table(path)
-    if frequency.ndim == 1 and frequency.size and frequency[0] == 0:  # the interpolation uses logarithms
+    if (np.diff(frequency) < 0).all():
+        frequency, density = frequency[::-1], density[::-1]
+    if frequency[0] == 0:  # the interpolation uses logarithms
         frequency, density = frequency[1:], density[1:]
-    rising = frequency.ndim == 1 and frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
+    repeated = frequency[1:][np.diff(frequency) == 0]
+    if repeated.size:
+        raise DataError(f"{path} has two rows of {repeated[0]:g} Hz: leave one of them out")
+    rising = frequency.size > 1 and bool((np.diff(frequency, prepend=0.0) > 0).all())
     if not rising or not np.isfinite(density).all() or not (density > 0).all():
         raise DataError(f"{path}: frequencies must rise and densities be positive and finite: mend the table")
     is_psd = bool(np.median(density) < LOWEST_ASD)
@@ -92,16 +100,20 @@ def read_curve(name_or_path: str) -> Spectrum:
 def _table(path: Path) -> tuple[Array, Array]:
     """Frequencies and densities of a text or ``.npy`` file."""
     try:
-        table = np.load(path) if storage.has_suffix(str(path), ".npy") else _numbers(path).T
-        if not table.size:
-            raise DataError(f"{path} is empty, or has no numbers: give two columns, Hz and 1/sqrt(Hz), or leave it out")
-        frequency, density = np.asarray(table, dtype=np.float64)
+        is_binary = storage.has_suffix(str(path), ".npy")
+        table = np.asarray(np.load(path) if is_binary else _numbers(path), np.float64)
     except ValueError as error:
         raise DataError(
             f"{path} is no table of frequency and ASD ({error}): give two columns, Hz and 1/sqrt(Hz)"
         ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): mend its permissions or the path") from None
+    if not table.size:
+        raise DataError(f"{path} is empty, or has no numbers: give two columns, Hz and 1/sqrt(Hz), or leave it out")
+    table = table.T if is_binary and table.shape[:1] == (2,) else table
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise DataError(f"{path} has {table.shape[-1]} columns: give two columns, Hz and 1/sqrt(Hz)")
+    frequency, density = table.T
     return frequency, density
 
 
@@ -125,9 +137,10 @@ def _pycbc_series(path: Path) -> tuple[Array, Array]:
 
 
 def _numbers(path: Path) -> Array:
-    """Numbers of a text table, shape (rows, columns)."""
-    rows = read_listing(str(path)).rows
-    return np.array([[float(value) for value in row.values] for row in rows])
+    """Numbers of a text table without the index that pandas writes, shape (rows, columns)."""
+    listing = read_listing(str(path))
+    first = 1 if listing.header and listing.header.values[0] in NAMES_OF_INDEX else 0
+    return np.array([[float(value) for value in row.values[first:]] for row in listing.rows])
 
 
 def check_band(curve: NoiseCurve, path: str, lowest: float, highest: float) -> None:
@@ -170,6 +183,8 @@ def _bilby_curve(name: str) -> Path:
 
     directory = Path(bilby.gw.detector.__file__).parent / "noise_curves"
     names = sorted(path.name for path in directory.glob("*_asd.txt"))
+    if name not in names and (directory / name).is_file():
+        raise ConfigurationError(f"asd = {name!r} is a PSD: give one of bilby's ASDs, {', '.join(names)}")
     if name not in names:
         raise ConfigurationError(
             f"asd = {name!r} is neither a file nor one of bilby's noise curves: {', '.join(names)}"

@@ -9,8 +9,9 @@ import numpy as np
 from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import hdf5_files, recordings, segments
+from aframe.strain.columns import CENTRE_COLUMNS, HALF_WIDTH_COLUMNS, TAPER_COLUMNS
 from aframe.strain.flags import is_document, read_flags
-from aframe.strain.lists import TIME_COLUMNS, read_events, read_listing
+from aframe.strain.lists import read_events, read_listing
 from aframe.strain.segments import Segment, coalesce, intersect, outside, read_segments
 from aframe.strain.times import format_gps
 from aframe.types import Array
@@ -20,11 +21,6 @@ MASKS = (("quality/simple/DQmask", "DQShortnames"), ("quality/injections/Injmask
 
 LONGEST_GATE = 60.0
 """Longest plausible gate, s. The longest of O3 has 4 s. Longer bad time is vetoed by segments."""
-
-CENTRE_COLUMNS = (*TIME_COLUMNS, "centre", "center", "gpscentre", "gpscenter")
-HALF_WIDTH_COLUMNS = ("halfwidth", "zerohalfwidth", "zerowidth", "half", "zero")
-TAPER_COLUMNS = ("taper", "pad", "padding", "taperlength", "taperwidth")
-"""Names of the columns of a list of gates, in small letters alone."""
 
 EXPECTED_GATE = "expected 'centre half-width taper' in s, and no start, stop and padding, nor milliseconds"
 """Form of a row, for error messages."""

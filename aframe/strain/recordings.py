@@ -2,29 +2,28 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain import frame_files, hdf5_files
-from aframe.strain.channels import GWOSC_MASKS, NAMELESS, NOT_CHOSEN, Choice, Recording, choose
+from aframe.strain.channels import NOT_CHOSEN, Choice, Recording, choose
 from aframe.strain.gaps import Gap, Report, described, split_at_gaps
+from aframe.strain.left_out import abridged, no_strain, sentences
+from aframe.strain.notes import tell_once
+from aframe.strain.plausible import note_of_start
 from aframe.strain.resample import Stretch, ratio_of_rates, resample
+from aframe.strain.samples import evenly, flaws, samples, typical
 from aframe.strain.times import format_gps
-from aframe.types import Array
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".gwf")
 """Suffixes of files of strain, in small or capital letters."""
 
-MOST_NAMED = 5
-"""Largest number of names in a message."""
-
-SIZE_OF_TYPICAL = 2**12
-"""Number of samples of which a usual value is taken."""
+MOST_LOOKED_AT = 3
+"""Largest number of files of a channel whose values are looked at before a search."""
 
 SIZE_OF_COMPARISON = 2**22
 """Number of samples of two recordings that are compared at once; before a run, of each overlap in all."""
@@ -80,15 +79,23 @@ def of_files(
         if not any(recording.ifo == ifo for recording in recordings):
             left_out = [item for choice in contents.values() for item in choice.left_out.items()]
             names = dict.fromkeys(each for each, reason in left_out if reason == f"{NOT_CHOSEN} of {ifo}")
-            advice = f"choose among {_abridged([*names])}" if names else "give files of it, or leave it out"
-            raise DataError(f"{_abridged(paths)}: no file has the channel {ifo}:{name}: {advice}")
+            advice = f"choose among {abridged([*names])}" if names else "give files of it, or leave it out"
+            raise DataError(f"{abridged(paths)}: no file has the channel {ifo}:{name}: {advice}")
     if not recordings:
         path, choice = next(iter(contents.items()))
-        raise DataError(_no_strain(path, choice))
+        raise DataError(no_strain(path, choice))
     if tell is not None:
-        for sentence in _left_out(contents):
+        for sentence in (*sentences(contents), *_unusual_times(recordings)):
             tell(sentence)
     return recordings
+
+
+def _unusual_times(recordings: Iterable[Recording]) -> Iterator[str]:
+    """A sentence about recordings whose time no real data have."""
+    unusual = [recording for recording in recordings if note_of_start(recording.start)]
+    if unusual:
+        ifos = ", ".join(dict.fromkeys(recording.ifo for recording in unusual))
+        yield f"strain of {ifos} in {unusual[0].path} {note_of_start(unusual[0].start)}"
 
 
 def in_directory(
@@ -127,10 +134,27 @@ def _contents(stamped: tuple[tuple[str, int], ...], chosen: tuple[tuple[str, str
     paths, channels = [path for path, _ in stamped], dict(chosen)
     frames = frame_files.series_in([path for path in paths if frame_files.is_frame_file(path)], channels)
     hdf5_files.check(path for path in paths if path not in frames)
-    return {
+    contents = {
         path: choose(frames[path] if path in frames else hdf5_files.series_in(path, None), channels, typical)
         for path in paths
     }
+    _leave_out_other_values(list(contents.values()))
+    return contents
+
+
+def _leave_out_other_values(choices: Sequence[Choice]) -> None:
+    """Leave out recordings whose values no strain has. Of many files of a channel some are looked at, or else all."""
+    alike: dict[tuple[str, str], list[tuple[Choice, Recording]]] = {}
+    for choice in choices:
+        for recording in choice.recordings:
+            alike.setdefault((recording.ifo, recording.channel), []).append((choice, recording))
+    some = [recording for parts in alike.values() for _, recording in evenly(parts, MOST_LOOKED_AT)]
+    wrong = {(r.ifo, r.channel) for r, flaw in zip(some, flaws(some), strict=True) if flaw}
+    every = [part for channel, parts in alike.items() if channel in wrong for part in parts]
+    for (choice, recording), flaw in zip(every, flaws([recording for _, recording in every]), strict=True):
+        if flaw:
+            choice.recordings.remove(recording)
+            choice.left_out[recording.channel.lstrip("/")] = flaw
 
 
 def inventory(path: str, ifo: str | None = None) -> list[Recording]:
@@ -155,52 +179,8 @@ def inventory(path: str, ifo: str | None = None) -> list[Recording]:
         names = ", ".join(dict.fromkeys(recording.ifo for recording in choice.recordings))
         raise DataError(f"{path} holds strain of {names}, not of {ifo}: give the right file or detector")
     if not chosen:
-        raise DataError(_no_strain(path, choice))
+        raise DataError(no_strain(path, choice))
     return chosen
-
-
-def _no_strain(path: str, choice: Choice) -> str:
-    """Error about a file without strain."""
-    if not choice.left_out:
-        return (
-            f"{path} holds no strain in a known layout: GWOSC's (strain/Strain), or datasets with attributes x0 and dx "
-            "(gwpy) or start_time and delta_t (PyCBC)"
-        )
-    nameless = [name for name, reason in choice.left_out.items() if reason == NAMELESS]
-    if nameless:
-        kind, example = ("channel", "H1:STRAIN") if frame_files.is_frame_file(path) else ("dataset", "H1")
-        return (
-            f"{path} does not name the detector of {nameless[0]!r}: name the file as "
-            f"H-H1_ANYTHING-START-DURATION{Path(path).suffix}, or the {kind} as {example}, with its detector"
-        )
-    names = [f"{name!r} {reason}" for name, reason in choice.left_out.items()]
-    return (
-        f"{path} holds no strain: {_abridged(names, '; ')}; give another file, or choose with --channel DETECTOR:NAME"
-    )
-
-
-def _left_out(contents: Mapping[str, Choice]) -> list[str]:
-    """Sentences about what is left out: one for each kind of files, and one for each file without strain."""
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for path, choice in contents.items():
-        texts = [f"{name} {reason}" for name, reason in choice.left_out.items() if not name.endswith(GWOSC_MASKS)]
-        if not choice.recordings:
-            texts = texts or ["it holds no time series"]
-        if texts:
-            alike.setdefault(tuple(texts), []).append(path)
-    return [f"left out of {_abridged(paths)}: {_abridged(texts, '; ')}" for texts, paths in alike.items()]
-
-
-def _abridged(words: Sequence[str], separator: str = ", ") -> str:
-    more = [f"and {len(words) - MOST_NAMED} more"] if len(words) > MOST_NAMED else []
-    return separator.join([*words[:MOST_NAMED], *more])
-
-
-def typical(recording: Recording) -> float:
-    """Median absolute value of some samples in the middle of a recording; NaN if none is finite."""
-    low = max(0, (recording.size - SIZE_OF_TYPICAL) // 2)
-    data = np.abs(_samples([(recording, low, min(recording.size, low + SIZE_OF_TYPICAL))])[0])
-    return float(np.median(data[np.isfinite(data)])) if np.isfinite(data).any() else np.nan
 
 
 def read(recording: Recording, start: float, stop: float) -> Stretch:
@@ -221,19 +201,10 @@ def _read(recordings: Sequence[Recording], start: float, stop: float) -> list[St
     """Read the parts of recordings in [start, stop)."""
     lows = [max(0, round((start - r.start) * r.sample_rate)) if start > r.start else 0 for r in recordings]
     highs = [round((stop - r.start) * r.sample_rate) if stop < r.stop else r.size for r in recordings]
-    data = _samples(list(zip(recordings, lows, highs, strict=True)))
+    data = samples(list(zip(recordings, lows, highs, strict=True)), tell_once)
     return [
         Stretch(r.ifo, r.start + low / r.sample_rate, r.sample_rate, samples)
         for r, low, samples in zip(recordings, lows, data, strict=True)
-    ]
-
-
-def _samples(parts: Sequence[tuple[Recording, int, int]]) -> list[Array]:
-    """Samples of parts of recordings, each given by its first sample and the one after its last."""
-    are_frames = [frame_files.is_frame_file(recording.path) for recording, _, _ in parts]
-    frames = iter(frame_files.read([part for part, is_frame in zip(parts, are_frames, strict=True) if is_frame]))
-    return [
-        next(frames) if is_frame else hdf5_files.read(*part) for part, is_frame in zip(parts, are_frames, strict=True)
     ]
 
 
@@ -261,6 +232,8 @@ def check_recordings(
     recorded_ifos = sorted({recording.ifo for recording in recordings})
     missing = [ifo for ifo in ifos if ifo not in recorded_ifos]
     if missing:
+        for ifo in recorded_ifos:
+            check_apart([each for each in recordings if each.ifo == ifo], most=SIZE_OF_COMPARISON)
         raise DataError(f"{where} holds strain of {', '.join(recorded_ifos)}, none of {', '.join(missing)}: {mend}")
     for recording in recordings:
         if recording.ifo in ifos:
@@ -293,8 +266,8 @@ def check_apart(
             if not _are_same(last, recording, low, high, most):
                 raise DataError(
                     f"{last.path} ({last.channel}) and {recording.path} ({recording.channel}) have different strain of "
-                    f"{recording.ifo} at {format_gps(recording.start)}: give each stretch of time once, or choose a "
-                    "channel (--channel, channel in [luigi_data])"
+                    f"{recording.ifo} at {format_gps(recording.start)}: give each stretch of time once, mend the name "
+                    "of the detector in one of them, or choose a channel (--channel, channel in [luigi_data])"
                 )
         last = recording if last is None or recording.stop > last.stop else last
 
@@ -309,7 +282,7 @@ def _are_same(first: Recording, second: Recording, start: float, stop: float, mo
     high = high if most is None else min(high, low + most)
     for begin in range(low, high, SIZE_OF_COMPARISON):
         end = min(high, begin + SIZE_OF_COMPARISON)
-        one, other = _samples([(first, begin + round(shift), end + round(shift)), (second, begin, end)])
+        one, other = samples([(first, begin + round(shift), end + round(shift)), (second, begin, end)])
         if not np.array_equal(one, other, equal_nan=True):
             return False
     return True

@@ -4,7 +4,6 @@ import functools
 import itertools
 import math
 import operator
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,9 @@ from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.channels import Recording
-from aframe.strain.lists import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS, read_listing
+from aframe.strain.columns import DURATION_COLUMNS, START_COLUMNS, STOP_COLUMNS
+from aframe.strain.lists import read_listing
+from aframe.strain.notes import tell_once
 from aframe.strain.resample import EDGE_DURATION
 from aframe.strain.rows import Row, number
 from aframe.strain.source import StrainSource
@@ -172,13 +173,8 @@ def united(path: str, segments: Iterable[Segment]) -> list[Segment]:
     merged = coalesce(segments)
     twice = sum(segment.duration for segment in segments) - sum(segment.duration for segment in merged)
     if twice > 0:
-        _tell(f"note: segments in {path} overlap, by {twice:g} s in all: they are united")
+        tell_once(f"segments in {path} overlap, by {twice:g} s in all: they are united")
     return merged
-
-
-@functools.cache
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def write_segments(path: str, segments: Iterable[Segment], made_with: storage.Parameters | None = None) -> None:

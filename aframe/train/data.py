@@ -108,9 +108,9 @@ class AframeDataModule(lightning.LightningDataModule):
             loudest noise.
         mined_noise: Noise examples that it keeps of them.
         mined_signals: Signals that it measures once, and trains with.
-        glitches: Simulated glitches that are added to the training background: none, or o3, as in the third observing
+        added_glitches: Simulated glitches that are added to the training background: none, or o3, as in the third observing
             run. Those in the strain itself remain.
-        glitch_rate: Factor on the rate of these glitches.
+        added_glitch_rate: Factor on the rate of these glitches.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -137,8 +137,8 @@ class AframeDataModule(lightning.LightningDataModule):
         mined_slides: int = 1500,
         mined_noise: int = 20000,
         mined_signals: int = 8192,
-        glitches: Literal["none", "o3"] = "none",
-        glitch_rate: float = 3.0,
+        added_glitches: Literal["none", "o3"] = "none",
+        added_glitch_rate: float = 3.0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -153,8 +153,10 @@ class AframeDataModule(lightning.LightningDataModule):
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.mined = ExampleCounts(mined_slides, mined_noise, mined_signals)
         self.glitches = None
-        if glitches != "none":
-            self.glitches = TrainingGlitches.of(glitches, glitch_rate, inputs.ifos, inputs.whitening, inputs.seed)
+        if added_glitches != "none":
+            self.glitches = TrainingGlitches.of(
+                added_glitches, added_glitch_rate, inputs.ifos, inputs.whitening, inputs.seed
+            )
         self.examples: MeasuredExamples | None = None
         self.signals: Signals | None = None
         if waveforms == "generated":

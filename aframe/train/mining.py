@@ -152,6 +152,24 @@ def loudness(
     return (measured.float().clamp_max(LOUDEST_ALONE).sum(1) + network.bias.detach()).amax(1)
 
 
+def check_steps(network: MatchedFilterNetwork, steps: int) -> None:
+    """Refuse a stretch that is too short to slide against itself.
+
+    Args:
+        network: The network.
+        steps: Number of steps of the network in the whitened stretch.
+
+    Raises:
+        DataError: With both numbers of steps.
+    """
+    needed = 4 * TILE * max(1, network.num_ifos - 1)
+    if steps < needed:
+        raise DataError(
+            f"the longest training stretch has {max(0, steps)} steps of {network.step_size} samples, too few to slide "
+            f"it against itself: at least {needed} are needed; take longer stretches, or another network"
+        )
+
+
 def mine_noise(
     network: MatchedFilterNetwork,
     measured: Float[Tensor, "ifos templates steps"],
@@ -176,11 +194,7 @@ def mine_noise(
         DataError: If the stretch is too short to slide.
     """
     steps = measured.shape[-1]
-    if steps < 4 * TILE * max(1, network.num_ifos - 1):
-        raise DataError(
-            f"the longest training stretch has {steps} steps of {network.step_size} samples, too few to slide it "
-            "against itself: take longer stretches, or another network"
-        )
+    check_steps(network, steps)
     by_step = [each.T.clamp_max(LOUDEST_ALONE).contiguous() for each in measured]
     has_glitch = [each.amax(0) > LOUDEST_ALONE for each in measured]
     bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]

@@ -104,8 +104,16 @@ def check_limits(prior: Mapping[str, priors.Prior]) -> None:
         if not isinstance(each, priors.Constraint) and not low <= each.minimum <= each.maximum <= high:
             raise ConfigurationError(
                 f"the prior's {name} is from {each.minimum:.5g} to {each.maximum:.5g}, and it must lie within "
-                f"{low:.5g} to {high:.5g}: mend the prior (angles are in radians)"
+                f"{low:.5g} to {high:.5g}: mend the prior{unit_hint(name)}"
             )
+
+
+def unit_hint(name: str) -> str:
+    """What a prior may have mistaken: the unit of a parameter. Empty if it has none."""
+    plain = name.removesuffix(SOURCE)
+    if plain in ANGLES:
+        return " (angles are in radians)"
+    return " (masses are in solar masses)" if plain in (*MASSES, "mass_2") else ""
 
 
 def _edges(prior: priors.Prior) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from astropy import units
 from bilby.core.prior import Prior, PriorDict
 from bilby.gw.prior import DEFAULT_PRIOR_DIR, BBHPriorDict, Cosmological
 
@@ -115,7 +116,10 @@ def _values(prior: str, text: str, directory: str) -> dict[str, tuple[int, str]]
             )
         calls = [node for node in ast.walk(statement.value) if isinstance(node, ast.Call)]
         for call in reversed(calls):  # the innermost first
-            _rewrite(name, call)
+            try:
+                _rewrite(name, call)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"prior = {prior}, line {call.lineno}: {error}") from None
             missing = _table_of(call, directory)
             if missing:
                 raise ConfigurationError(f"prior = {prior}, line {call.lineno}: {name}'s {missing}: mend its path")
@@ -158,6 +162,8 @@ def _rewrite(name: str, call: ast.Call) -> None:
     is_nameless = all(word.arg != "name" for word in call.keywords)
     if kind is not None and is_nameless and (issubclass(kind, Cosmological) or not call.keywords):
         call.keywords.append(ast.keyword("name", ast.Constant(name)))
+    if kind is not None and issubclass(kind, Cosmological):
+        _in_mpc(name, call)
     for word in call.keywords:
         value = word.value
         if word.arg != "cosmology" or not isinstance(value, ast.Call) or value.args:
@@ -165,6 +171,27 @@ def _rewrite(name: str, call: ast.Call) -> None:
         if ast.unparse(value.func).rpartition(".")[2] in COSMOLOGIES:
             keys: list[ast.expr | None] = [ast.Constant(each.arg) for each in value.keywords]
             word.value = ast.Dict(keys, [each.value for each in value.keywords])
+
+
+def _in_mpc(name: str, call: ast.Call) -> None:
+    """Convert the limits of a prior of distances to Mpc. Bilby converts one before the other, and refuses both.
+
+    Raises:
+        ConfigurationError: If the unit is none of distance, or a limit is no number.
+    """
+    words = {word.arg: word.value for word in call.keywords}
+    unit = words.get("unit")
+    if "distance" not in name or not isinstance(unit, ast.Constant):
+        return
+    try:
+        factor = float(units.Unit(str(unit.value)).to(units.Mpc))
+        limits = {limit: float(_number(words[limit])) * factor for limit in ("minimum", "maximum") if limit in words}
+    except ValueError:  # astropy's errors of units are of this kind
+        raise ConfigurationError(
+            f"{name} has unit = {unit.value!r}: give its limits as numbers in Mpc, and leave unit out"
+        ) from None
+    call.keywords = [word for word in call.keywords if word.arg not in (*limits, "unit")]
+    call.keywords += [ast.keyword(limit, ast.Constant(value)) for limit, value in limits.items()]
 
 
 def _class_of(path: str) -> Any:

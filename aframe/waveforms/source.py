@@ -10,7 +10,7 @@ import numpy as np
 from aframe.errors import ConfigurationError, DataError
 from aframe.tables import PolarizationTable
 from aframe.types import Array
-from aframe.waveforms.parametrisations import LIMITS
+from aframe.waveforms.parametrisations import LIMITS, unit_hint
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population, draw
 from aframe.waveforms.ringdown import ringdown_frequency
@@ -56,7 +56,7 @@ def check_draws(columns: Columns) -> None:
             value = values[is_wrong][0]
             must = f"from {low:.5g} to {high:.5g}" if np.isfinite(value) else "finite"
             raise ConfigurationError(
-                f"the prior draws {name} = {value:.5g}, and it must be {must}: mend the prior (angles are in radians)"
+                f"the prior draws {name} = {value:.5g}, and it must be {must}: mend the prior{unit_hint(name)}"
             )
 
 

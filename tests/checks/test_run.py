@@ -217,6 +217,10 @@ def test_mistakes_survive_a_journey_between_processes() -> None:
         ("search.kernel_length=3.25", r"a window of 3328 samples is too short for templates of 3328 samples"),
         ("bank.after=3.5", r"after = 3\.5.* is not inside template_length = 3\.25 s"),
         ("train.data.mined_noise=0", r"data\.mined_noise = 0 must be positive"),
+        (
+            "data.train_stop=1262304260",
+            r"has 3\d{3} steps of 32 samples, too few to slide it against .* 4096 are needed; take",
+        ),
     ],
 )
 def test_a_bank_that_does_not_fit_the_search_is_refused(

@@ -7,7 +7,7 @@ import pytest
 from aframe.errors import DataError, StorageError
 from aframe.events.cluster import Clustering
 from aframe.inference import recorded
-from aframe.inference.recorded import SearchedRecordings, recordings_of, search_recorded
+from aframe.inference.recorded import SearchedRecordings, Span, near_edges, recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
@@ -129,11 +129,20 @@ def test_a_missing_detector_is_refused(record, make_model, ifos):
         search(make_model("coincidence"), [record(20.0, ifos=ifos)])
 
 
+def test_events_in_the_first_and_the_last_window_of_a_stretch():
+    spans = [Span(0.0, 4.0, "too short"), Span(4.0, 20.0), Span(20.0, 30.0, "missing samples")]
+    times = np.array([4.5, 6.0, 18.0, 19.0])
+    assert near_edges(times, spans, 1.5).tolist() == [True, False, False, True]
+
+
 def test_other_detectors_than_the_models_are_left_out(record, make_model):
     notes, path = [], record(20.0, ifos=("H1", "L1", "V1"))
     recordings = recordings_of([path], ("H1", "L1"), tell=notes.append)
     assert list(recordings) == ["H1", "L1"]
-    assert notes == ["left out: strain of V1, since the model searches H1, L1"]
+    assert notes == [
+        f"strain of H1, L1, V1 in {path} begins at GPS 2000, before 2000: it is taken for simulated strain",
+        "left out: strain of V1, since the model searches H1, L1",
+    ]
     np.testing.assert_array_equal(
         search(make_model("coincidence"), [path])["detection_statistic"],
         search(make_model("coincidence"), [record(20.0, name="two.hdf5")])["detection_statistic"],

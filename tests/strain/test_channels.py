@@ -81,7 +81,8 @@ def test_names_of_different_times_are_one_strain():
 
 def test_channels_of_users():
     assert parse_channels(["H1:GDS-CALIB_STRAIN", "V1:a:b"], "--channel") == {"H1": "GDS-CALIB_STRAIN", "V1": "a:b"}
-    for word in ("GDS-CALIB_STRAIN", "H1:", "h1:STRAIN", ":STRAIN"):
+    assert parse_channels(["H1:A, l1:B", "v1:C"], "--channel") == {"H1": "A", "L1": "B", "V1": "C"}
+    for word in ("GDS-CALIB_STRAIN", "H1:", "H:STRAIN", ":STRAIN"):
         with pytest.raises(ConfigurationError, match=f"--channel {word}: give DETECTOR:NAME"):
             parse_channels([word], "--channel")
     with pytest.raises(ConfigurationError, match="H1 has two channels, A and B: leave one out"):

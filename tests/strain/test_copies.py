@@ -6,7 +6,7 @@ from aframe.strain.copies import check_detectors_differ
 from aframe.strain.files import write_background
 from aframe.strain.recordings import of_files
 
-NOISE = np.random.default_rng(0).normal(size=(2, 4096))
+NOISE = np.random.default_rng(0).normal(0, 1e-21, size=(2, 4096))
 
 
 @pytest.mark.parametrize(("other", "is_copy"), [(NOISE[0], True), (NOISE[1], False)])

@@ -47,6 +47,14 @@ def write_flags(path: Path, segments: dict[Flag, list[tuple[float, float]]]) -> 
     return str(path)
 
 
+def test_flags_of_two_detectors(tmp_path: Path) -> None:
+    path = Path(write_flags(tmp_path / "flags.xml", {Flag("H1", "A", 1): [(10, 20)]}))
+    for both in ("H1L1", "H1,L1", "H1 L1"):
+        path.write_text(path.read_text().replace('"H1"', f'"{both}"'))
+        assert read_flags(str(path)) == {Flag(ifo, "A", 1): [Segment(10.0, 20.0)] for ifo in ("H1", "L1")}
+        path.write_text(path.read_text().replace(f'"{both}"', '"H1"'))
+
+
 def test_the_veto_definer_of_o3(data_directory: Path) -> None:
     rows = read_definer(str(definer(data_directory)))
     assert len(rows) == 43

@@ -98,20 +98,50 @@ def test_a_missing_frame_is_a_gap(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_rate_that_changes_between_frames_is_refused(tmp_path):
-    both = str(tmp_path / "both.gwf")
-    file = lalframe.FrameUFrFileOpen(both, "w")
-    for number, rate in enumerate((RATE, RATE // 2)):
-        frame = lalframe.FrameNew(lal.LIGOTimeGPS(START + 8 * number), 8.0, "LIGO", 0, number, 0)
-        series = lal.CreateREAL8TimeSeries(
-            "H1:STRAIN", lal.LIGOTimeGPS(START + 8 * number), 0.0, 1 / rate, lal.Unit("strain"), 8 * rate
-        )
-        series.data.data = NOISE[: 8 * rate]
+def write_frames(path, frames):
+    """A file of frames of H1:STRAIN, each with its start (s after ``START``), data, rate and unit."""
+    file = lalframe.FrameUFrFileOpen(str(path), "w")
+    for number, (low, data, rate, unit) in enumerate(frames):
+        start = lal.LIGOTimeGPS(START + low)
+        frame = lalframe.FrameNew(start, len(data) / rate, "LIGO", 0, number, 0)
+        series = lal.CreateREAL8TimeSeries("H1:STRAIN", start, 0.0, 1 / rate, lal.Unit(unit), len(data))
+        series.data.data = data
         lalframe.FrameAddREAL8TimeSeriesProcData(frame, series)
         lalframe.FrameUFrameHWrite(file, frame)
     del file
-    with pytest.raises(DataError, match=r"both\.gwf: H1:STRAIN has 256 Hz in the frame at GPS 1000000008, and 512 Hz"):
-        read([(inventory(both)[0], 0, 16 * RATE)])
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ((8, NOISE[: 4 * RATE], RATE // 2, "strain"), "has 256 Hz in the frame at GPS 1000000008, and 512 Hz before"),
+        (
+            (8, NOISE[8 * RATE :], RATE, "m"),
+            "is in m in the frame at GPS 1000000008, and in strain in the file's first",
+        ),
+        ((4, NOISE[: 8 * RATE], RATE, "strain"), "has two frames with different samples from GPS 1000000004 on: give"),
+    ],
+)
+def test_frames_that_contradict_the_first_are_refused(tmp_path, second, reason):
+    both = write_frames(tmp_path / "both.gwf", [(0, NOISE[: 8 * RATE], RATE, "strain"), second])
+    with pytest.raises(DataError, match=rf"both\.gwf: H1:STRAIN {reason}"):
+        read([(inventory(both)[0], 0, 12 * RATE)])
+    if second[3] == "m":
+        with pytest.raises(DataError, match=reason):
+            read([(inventory(both)[0], 10 * RATE, 12 * RATE)])
+
+
+def test_no_unit_is_strain(tmp_path):
+    parts = [(0, NOISE[: 8 * RATE], RATE, "strain"), (8, NOISE[8 * RATE :], RATE, "")]
+    (recording,) = inventory(write_frames(tmp_path / "H.gwf", parts))
+    np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
+
+
+def test_two_files_one_behind_the_other(path):
+    Path(path).write_bytes(2 * Path(path).read_bytes())
+    with pytest.raises(StorageError, match=r"\.gwf is several frame files one behind the other: give each file by its"):
+        inventory(path)
 
 
 def test_a_frame_that_is_there_twice(tmp_path):
@@ -120,13 +150,16 @@ def test_a_frame_that_is_there_twice(tmp_path):
     np.testing.assert_array_equal(read([(recording, 0, len(NOISE))])[0], NOISE)
 
 
-def test_a_frame_without_the_channel_is_a_gap(tmp_path):
+def test_a_frame_without_the_channel_is_a_gap(tmp_path, capsys):
     spans, gaps = ((0, 2), (2, 6), (6, 16)), []
     path = write(tmp_path / "H.gwf", {"H1:STRAIN": (NOISE, RATE, "strain")}, spans, lacking=(1,))
     first, second = assemble(inventory(path), float(RATE), report=gaps.append)
     assert (first.stop - START, second.start - START) == (2, 6)
     assert [(gap.start - START, gap.stop - START, gap.value) for gap in gaps] == [(2, 6, "NaN")]
     np.testing.assert_array_equal(second.data, NOISE[6 * RATE :])
+    assert capsys.readouterr().err == (
+        f"note: {path}: the channel H1:STRAIN is missing in the frame from GPS 1000000002 to 1000000006\n"
+    )
 
 
 def test_a_spectrum_is_no_strain(tmp_path):

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -78,6 +80,43 @@ def test_a_virtual_dataset_without_its_source_names_it(tmp_path):
     (tmp_path / "data.h5").unlink()
     with pytest.raises(DataError, match=r"'H1' is virtual, and its source data\.h5 does not exist: put it there"):
         inventory(str(tmp_path / "virtual.h5"))
+
+
+def test_samples_in_another_file_that_is_missing(tmp_path):
+    NOISE.tofile(tmp_path / "raw.bin")
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        raw = [(str(tmp_path / "raw.bin"), 0, h5py.h5f.UNLIMITED)]
+        file.create_dataset("H1", NOISE.shape, NOISE.dtype, external=raw).attrs.update({"x0": START, "dx": 1 / RATE})
+    np.testing.assert_array_equal(read(inventory(str(tmp_path / "data.h5"))[0], 10, 20), NOISE[10:20])
+    (tmp_path / "raw.bin").unlink()
+    with pytest.raises(DataError, match=r"'H1' has its samples in \S+raw\.bin, which does not exist: put it there"):
+        inventory(str(tmp_path / "data.h5"))
+
+
+def test_a_file_whose_writer_did_not_close_it(tmp_path):
+    code = "import h5py, os, sys; f = h5py.File(sys.argv[1], 'w', libver='latest'); f.swmr_mode = True; os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "open.h5")], check=True)
+    with pytest.raises(StorageError, match=r"open\.h5 is open in a program that writes it, or one ended before .*h5cl"):
+        inventory(str(tmp_path / "open.h5"))
+
+
+@pytest.mark.parametrize(
+    ("place", "labels"),
+    [("H1", {"name": "L1:STRAIN"}), ("Hanford/strain", {"channel": "L1:STRAIN"}),
+     ("strain", {"name": "H1:STRAIN", "channel": "L1:STRAIN"}), ("H1/livingston", {})],
+)  # fmt: skip
+def test_a_series_of_two_detectors_is_refused(tmp_path, place, labels):
+    with h5py.File(tmp_path / "both.h5", "w") as file:
+        put(file, place).attrs.update(labels)
+    with pytest.raises(DataError, match=r"both\.h5 contradicts itself: the .* is of [HL]1, and the .* of [HL]1: mend"):
+        inventory(str(tmp_path / "both.h5"))
+
+
+@pytest.mark.parametrize("place", ["h", "g/l", "v1/strain"])
+def test_letters_and_versions_contradict_no_name(tmp_path, place):
+    with h5py.File(tmp_path / "one.h5", "w") as file:
+        put(file, place).attrs["channel"] = "L1:STRAIN"
+    assert [r.ifo for r in inventory(str(tmp_path / "one.h5"))] == ["L1"]
 
 
 def test_a_link_to_itself_is_left_out(tmp_path):

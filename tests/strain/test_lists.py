@@ -39,6 +39,24 @@ FORMS = {
     "offsets from UTC": "2020-01-05 16:01:22.5 -0800 GW1\n2020-01-06 01:03:02.25 +01:00 GW2\n",
     "offsets in a table": "name,gps\nGW1,2020-01-05 16:01:22.5 -0800\nGW2,2020-01-06T00:03:02.25 utc\n",
     "offsets in JSON": '[{"name": "GW1", "gps": "2020-01-05 16:01:22.5 -0800"}, {"gps": "2020-01-06 00:03:02.25 UTC"}]',
+    "a cell of two lines": 'name,gps,comment\nGW1,1262304100.5,"loud\n# and clear"\nGW2,1262304200.25,"faint"\n',
+    "a comma behind each row": "GW1,1262304100.5,\nGW2,1262304200.25,\n",
+    "comments behind semicolons": "; GPS s\n1262304100.5,GW1\n;of O4\n1262304200.25,GW2\n",
+    "Excel's first line": "sep=;\nname;gps\nGW1;1262304100.5\nGW2;1262304200.25\n",
+    "blanks of web pages": "GW1\u00a01262304100.5\nGW2\u00a0 1262304200.25\n",
+    "names of columns in a comment": "# by hand\n# name snr t_0\nGW1 30.5 1262304100.5\nGW2 8 1262304200.25\n",
+    "a comment of other words than names": "# event time\n1262304100.5 GW1\n1262304200.25 GW2\n",
+    "the table of GraceDB": "superevent_id,t_0,t_start,t_end\nGW1,1262304100.5,1262304100,1262304101\n"
+    "GW2,1262304200.25,1262304200,1262304201\n",
+    "the JSON of GraceDB": '{"superevents": [{"superevent_id": "GW1", "t_0": 1262304100.5, "labels": ["EM_READY"]}, '
+    '{"superevent_id": "GW2", "t_0": 1262304200.25, "labels": []}]}',
+    "single detectors' triggers": "event,end_time,end_time_ns\nGW1,1262304100,500000000\nGW2,1262304200,250000000\n",
+    "JSON by columns": '{"name": {"0": "GW1", "1": "GW2"}, "gps": {"0": 1262304100.5, "1": 1262304200.25}}',
+    "JSON of lists": '{"gps": [1262304100.5, 1262304200.25], "name": ["GW1", "GW2"]}',
+    "JSON with the names apart": '{"columns": ["name", "gps"], "index": [0, 1], "data": [["GW1", 1262304100.5], '
+    '["GW2", 1262304200.25]]}',
+    "two columns of one time": "name,time (GPS),time (UTC)\nGW1,1262304100.5,2020-01-06T00:01:22\n"
+    "GW2,1262304200.25,2020-01-06T00:03:02\n",
     "rows of JSON": '{"results": [{"name": "GW1", "gps": 1262304100.5}, {"name": "GW2", "gps": 1262304200.25}]}',
 }
 
@@ -117,6 +135,11 @@ def test_other_texts_are_refused(text: str, reason: str, tmp_path: Path) -> None
         ("gps,gps_ns\n1262304100,\n", "line 2: .* has no GPS time"),
         ("event_time,peak_time_ns\n1262304100,400000000\n", "line 1: .*: 'peak_time_ns' continues no column: name it"),
         ("name,gps,ns\nGW1,1262304100,400000000\n", "line 1: .*: 'ns' continues no column: name it as the column of"),
+        (
+            "gps,name,GPS\n1262304100.5,GW1,1262304200.5\n",
+            r"line 1: .*: the columns 1 \('gps'\) and 3 \('GPS'\) have one",
+        ),
+        ("start_time,end_time\n1262304100,1262304200\n", "line 1: .* has no GPS time: expected"),
         ('<?xml version="1.0"?><LIGO_LW/>', "is XML or a page of the web: give a list in text, CSV or JSON"),
     ],
 )
@@ -157,6 +180,17 @@ def test_names_of_time_zones_are_refused(zone: str, tmp_path: Path) -> None:
     for text in (f"{time}\n", f"GW1 {time}\n", f"{time} GW1\n", f"name,gps\nGW1,{time}\n", f'[{{"gps": "{time}"}}]'):
         path.write_text(text)
         with pytest.raises(DataError, match=rf" ends in {re.escape(zone)}, which is not UTC: give the time in UTC, or"):
+            read_events(str(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_text_of_two_bytes_has_a_mark(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.txt"
+    path.write_text("name\tgps\r\nGW1\t1262304100.5\r\n", encoding=encoding, newline="")
+    if encoding == "utf-16":
+        assert read_events(str(path)) == [("GW1", 1262304100.5)]
+    else:
+        with pytest.raises(StorageError, match=r"events\.txt is no text file in UTF-8: save it so"):
             read_events(str(path))
 
 

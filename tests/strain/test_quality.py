@@ -66,6 +66,7 @@ def test_gates_in_other_forms(tmp_path: Path) -> None:
     for text in ("100,1,0.5\n", "# t\thw\tpad\n100\t1\t0.5\n", "time half_width taper\n100 1 0.5\n",
                  "taper;half-width;GPS\r\n0.5;1;100\r\n", "  time  half_width  taper\n0  100.0  1.0  0.5\n",
                  ",time,half_width,taper\n0,100,1,0.5\n",
+                 "gps_time,zero_half_width,pad_half_width\n100,1,0.5\n", "# taper half_width gps\n0.5 1 100\n",
                  "gps,gps_ns,half_width,taper\n99,500000000,0.5,0.5\n100,500000000,0.5,0.5\n",
                  "peak_time,peak_time_ns,half_width,taper\n99,750000000,1,0.25\n100,250000000,1,0.25\n",
                  ):  # fmt: skip
@@ -82,6 +83,11 @@ def test_gates_in_other_forms(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(DataError, match=r"gates\.txt, line 1: .*: expected 'centre half-width taper'"):
             read_gates(str(path))
+    path.write_text("# start duration pad\n1262304400 2 0.25\n")
+    with pytest.raises(
+        DataError, match=r"gates\.txt, comment above the rows: 'start duration pad' has no columns cent"
+    ):
+        read_gates(str(path))
 
 
 def test_numbered_gates(tmp_path: Path) -> None:
@@ -115,6 +121,52 @@ def test_a_list_of_another_detector_is_refused(tmp_path: Path) -> None:
     assert read_list(str(path), "L1") == [Segment(10.0, 20.0)]
     with pytest.raises(DataError, match=r"DATA\.json has no flag of H1 \(L1_DATA\)"):
         read_list(str(path), "H1")
+
+
+@pytest.mark.parametrize(
+    ("column", "of_h1", "of_l1"),
+    [
+        ("ifo", "H1", "L1"),
+        ("site", "H", "L"),
+        ("where", "Hanford", "LLO"),
+        ("interferometer", "H1", "L1"),
+        ("channel", "H1:PEM", "L1:LSC"),
+        ("ifos", "H1V1", "L1V1"),
+        ("ifos", '"H1,V1"', "\"['L1', 'V1']\""),
+        ("flag", "H1:DATA:1", "L1:DATA:1"),
+    ],
+)
+def test_rows_of_the_other_detector_are_left_out(column: str, of_h1: str, of_l1: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"{column},start,stop\n{of_h1},10,20\n{of_l1},15,30\n{of_h1},40,50\n")
+    assert read_list(str(path), "H1") == [Segment(10.0, 20.0), Segment(40.0, 50.0)]
+    assert read_list(str(path), "L1") == [Segment(15.0, 30.0)]
+    with pytest.raises(DataError, match=r"list\.csv has several flags \(H1"):
+        segments_module.read_segments(str(path))
+    path.write_text(f"{column},time,half_width,taper\n{of_h1},10,1,0.5\n{of_l1},15,1,0.5\n")
+    assert read_gates(str(path), "L1") == [Segment(13.5, 16.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "ifo,start,stop\nH1,10,20\nboth,15,30\n",
+            "line 3: .* has 'both' in the column 'ifo', in which a row has a de",
+        ),
+        (
+            "why,start,stop\nH1: PEM,10,20\n,15,30\n",
+            "line 3: .* has '' in the column 'why', in which a row has a detec",
+        ),
+        ("why,start,stop\nH,10,20\nL,15,30\n", "line 2: .*: 'why' may be a column of detectors: name it ifo if it is"),
+        ("ifo,channel,start,stop\nH1,L1:LSC,10,20\n", "line 2: .* names H1 and L1: leave one of the columns out"),
+        ("ifo,flag,start,stop\nH1,L1:DATA,10,20\n", "line 2: .* names H1 and L1: mend the detector or the flag"),
+    ],
+)
+def test_columns_that_mix_detectors_are_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"list\.csv, {reason}"):
+        read_list(str(tmp_path / "list.csv"), "H1")
 
 
 def test_the_segment_lists_of_s6(data_directory: Path) -> None:

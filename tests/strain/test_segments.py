@@ -103,6 +103,10 @@ def test_a_list_in_other_forms(tmp_path):
         "[[10, 20],\n [30, 40]]\n",
         "! start stop\n10 20 // glitches\n% more\n30 40\n",
         '[{"id": "H1_DATA", "segments": [[10, 20], [30, 40]]}]',
+        "# start duration\n1e1 1e1\n3e1 1e1\n",
+        "# from GWOSC\n10 20\n30 40\n",
+        "stop;start;start\n20;10;10\n40;30;30\n",
+        '{"start": [10, 30], "stop": [20, 40]}',
     ):
         path.write_text(text, encoding="utf-8")
         assert segments.read_segments(str(path)) == [Segment(10.0, 20.0), Segment(30.0, 40.0)]

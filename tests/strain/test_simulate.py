@@ -76,6 +76,11 @@ def test_text_and_binary_tables(data_directory, tmp_path):
     frequency, asd = load_asd(str(data_directory / "asd" / "aligo_O4high.txt"))
     np.save(tmp_path / "same.npy", np.stack([frequency, asd]))
     np.testing.assert_array_equal(load_asd(str(tmp_path / "same.npy")), (frequency, asd))
+    np.save(tmp_path / "columns.npy", np.stack([frequency, asd], axis=1))
+    np.testing.assert_array_equal(load_asd(str(tmp_path / "columns.npy")), (frequency, asd))
+    rows = [f"{k},{f:.17g},{a:.17g}" for k, (f, a) in enumerate(zip(frequency[::-1], asd[::-1], strict=True))]
+    (tmp_path / "falling.csv").write_text("\n".join([",frequency,asd", *rows]))
+    np.testing.assert_array_equal(load_asd(str(tmp_path / "falling.csv")), (frequency, asd))
 
 
 def test_unknown_and_unusable_curves(tmp_path):
@@ -85,8 +90,13 @@ def test_unknown_and_unusable_curves(tmp_path):
     with pytest.raises(DataError, match="give two columns"):
         load_asd(str(tmp_path / "words.txt"))
     (tmp_path / "three.txt").write_text("10 1e-22 2e-22\n20 1e-22 2e-22\n30 1e-22 2e-22\n")
-    with pytest.raises(DataError, match="give two columns"):
+    with pytest.raises(DataError, match=r"three\.txt has 3 columns: give two columns"):
         load_asd(str(tmp_path / "three.txt"))
+    (tmp_path / "twice.txt").write_text("10 1e-22\n20 1e-22\n20 2e-22\n30 1e-22\n")
+    with pytest.raises(DataError, match=r"twice\.txt has two rows of 20 Hz: leave one of them out"):
+        load_asd(str(tmp_path / "twice.txt"))
+    with pytest.raises(ConfigurationError, match=r"'aLIGO_early_psd\.txt' is a PSD: give one of bilby's ASDs, AdV_asd"):
+        load_asd("aLIGO_early_psd.txt")
     (tmp_path / "zero.txt").write_text("10 1e-22\n20 0\n")
     with pytest.raises(DataError, match="positive and finite"):
         load_asd(str(tmp_path / "zero.txt"))

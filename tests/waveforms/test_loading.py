@@ -178,10 +178,24 @@ def test_limits_of_angles_may_be_rounded(tmp_path, lines, is_isotropic):
     check_draws(draw(population, 20000, np.random.default_rng(1)))
 
 
+def test_distances_in_another_unit(tmp_path):
+    def limits(value):
+        text = re.sub("redshift = .*", f"luminosity_distance = {value}", FILE)
+        (tmp_path / "mine.prior").write_text(text)
+        prior = load_population("mine.prior", lambda path: str(tmp_path / path)).prior["redshift"]
+        return prior.minimum, prior.maximum
+
+    expected = pytest.approx(limits("UniformSourceFrame(100, 5000)"))
+    assert limits("UniformSourceFrame(0.1, 5, unit='Gpc', name='luminosity_distance')") == expected
+    assert limits("UniformSourceFrame(1e5, 5e6, unit='kpc')") == expected
+    with pytest.raises(ConfigurationError, match=r"line \d+: luminosity_distance has unit = 'Hz': give its"):
+        limits("UniformSourceFrame(0.1, 5, unit='Hz')")
+
+
 def test_spins_above_those_of_black_holes_are_refused(tmp_path):
     text = re.sub(r"^(a|tilt|cos_tilt|chi)_1 = .*\n", "", FILE, flags=re.MULTILINE)
     (tmp_path / "mine.prior").write_text(f"{text}chi_1 = Uniform(-1.5, 1.5)\n")
-    with pytest.raises(ConfigurationError, match=r"chi_1 is from -1\.5 to 1\.5, and it must lie within -1 to 1:"):
+    with pytest.raises(ConfigurationError, match=r"chi_1 is from -1\.5 to 1\.5, .* within -1 to 1: mend the prior$"):
         load_population("mine.prior", lambda path: str(tmp_path / path))
 
 

@@ -77,8 +77,8 @@ def test_what_cannot_have_waveforms_is_refused_beforehand(generator, any_spin):
         ("dec", priors.Uniform(-90, 90), r"draws dec = \S+, and it must be from -1\.5708 to 1\.5708"),
         ("redshift", priors.Uniform(-0.5, 0.5), r"draws redshift = -"),
         ("a_1", priors.DeltaFunction(np.nan), r"draws a_1 = nan, and it must be finite"),
-        ("a_1", priors.Uniform(0, 1.2), r"draws a_1 = 1\.\S+, and it must be from 0 to 1:"),
-        ("mass_1", priors.Uniform(5, np.inf), r"draws mass_1 = \w+, and it must be finite: "),
+        ("a_1", priors.Uniform(0, 1.2), r"draws a_1 = 1\.\S+, and it must be from 0 to 1: mend the prior$"),
+        ("mass_1", priors.Uniform(5, np.inf), r"draws mass_1 = \w+, and it must be finite: mend the prior \(masses"),
         ("tilt_1", priors.Uniform(0, 180), r"draws tilt_1 = .*radians"),
     ],
 )
