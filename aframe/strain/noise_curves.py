@@ -68,8 +68,9 @@ def read_curve(name_or_path: str) -> Spectrum:
     """Read an amplitude or power spectral density. Their values tell which, as they differ by twenty orders.
 
     Args:
-        name_or_path: A text file of two columns (Hz, and 1/sqrt(Hz) or 1/Hz), a ``.npy`` file of two rows or columns, an HDF5
-            file of PyCBC, or the name of one of bilby's amplitude spectral densities, such as ``aLIGO_O4_high_asd.txt``.
+        name_or_path: A text file of two columns (Hz, and 1/sqrt(Hz) or 1/Hz), a ``.npy`` file of two rows or columns,
+            an HDF5 file of PyCBC, or the name of one of bilby's amplitude spectral densities, such as
+            ``aLIGO_O4_high_asd.txt``.
 
     Raises:
         ConfigurationError: If the curve does not exist. The message lists bilby's curves.

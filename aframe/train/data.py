@@ -108,8 +108,8 @@ class AframeDataModule(lightning.LightningDataModule):
             loudest noise.
         mined_noise: Noise examples that it keeps of them.
         mined_signals: Signals that it measures once, and trains with.
-        added_glitches: Simulated glitches that are added to the training background: none, or o3, as in the third observing
-            run. Those in the strain itself remain.
+        added_glitches: Simulated glitches that are added to the training background: none, or o3, as in the third
+            observing run. Those in the strain itself remain.
         added_glitch_rate: Factor on the rate of these glitches.
     """
 
