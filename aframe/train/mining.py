@@ -27,10 +27,6 @@ LOUDEST_ALONE = 20.0
 """Largest |z|²/2 of a detector that counts in the loudness of an example. Louder noise is rare without glitches, and a
 glitch must not be among the loudest noise by the one detector that sees it."""
 
-GLITCHES = 0.25
-"""Examples of steps in which a detector is louder than that, at most, for each of the others. There are many more of
-them where there are glitches. The others decide at low false alarm rates once the head knows glitches."""
-
 LONGEST_PIECE = 2**18
 """Samples of a stream that are measured at once."""
 
@@ -183,12 +179,11 @@ def mine_noise(
         network: The network, with its bias.
         measured: Measurements of the stretch.
         slides: Number of slides. Their shifts are spread over the whole stretch.
-        examples: Largest number of examples to keep, without those of glitches: see ``GLITCHES``.
+        examples: Largest number of examples to keep.
         progress: Receives the number of steps done, and the total.
 
     Returns:
-        Number of the step of each detector: the loudest without glitches, then those with glitches, the loudest of each
-        first.
+        Number of the step of each detector, the loudest first.
 
     Raises:
         DataError: If the stretch is too short to slide.
@@ -196,13 +191,11 @@ def mine_noise(
     steps = measured.shape[-1]
     check_steps(network, steps)
     by_step = [each.T.clamp_max(LOUDEST_ALONE).contiguous() for each in measured]
-    has_glitch = [each.amax(0) > LOUDEST_ALONE for each in measured]
     bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]
     ifos, bias = len(by_step), network.bias.detach()
     last = (steps - TILE) // max(1, ifos - 1)
     shifts = torch.linspace(SEPARATION, last, slides).round().long().unique().tolist()
-    numbers = (examples, round(GLITCHES * examples))
-    kinds = [_Loudest(4 * number) for number in numbers]  # a loud event is loud in several steps, of which one remains
+    loudest = _Loudest(4 * examples)  # a loud event is loud in several steps, of which one remains
     for begin in range(0, steps, TILE):
         for shift in shifts:
             size = min(TILE, steps - begin - shift * (ifos - 1))
@@ -210,19 +203,13 @@ def mine_noise(
                 break
             lows = [begin + shift * ifo for ifo in range(ifos)]
             bound = functools.reduce(torch.add, [b[:, x : x + size] for b, x in zip(bounds, lows, strict=True)])
-            either = [mask[x : x + size] for mask, x in zip(has_glitch, lows, strict=True)]
-            is_glitch = functools.reduce(torch.logical_or, either)
-            least = torch.where(is_glitch, kinds[1].least, kinds[0].least)
-            places = (bound.amax(0) > least).nonzero()[:, 0]
+            places = (bound.amax(0) > loudest.least).nonzero()[:, 0]
             if len(places):
                 rows = [each[places + low].float() for each, low in zip(by_step, lows, strict=True)]
                 values = (functools.reduce(torch.add, rows) + bias).amax(1)
-                of_glitch = is_glitch[places]
-                for kind, rows_of in zip(kinds, (~of_glitch, of_glitch), strict=True):
-                    there = places[rows_of]
-                    kind.add(values[rows_of], torch.full_like(there, shift), there + begin)
+                loudest.add(values, torch.full_like(places, shift), places + begin)
         progress(begin, steps)
-    shift_and_place = torch.cat([kind.apart(number) for kind, number in zip(kinds, numbers, strict=True)])
+    shift_and_place = loudest.apart(examples)
     return torch.stack([shift_and_place @ torch.tensor([ifo, 1]) for ifo in range(ifos)], dim=1)
 
 
@@ -275,4 +262,4 @@ class _Loudest:
                 rows.append((shift, place))
                 if len(rows) == number:
                     break
-        return torch.tensor(rows, dtype=torch.long).reshape(-1, 2)
+        return torch.tensor(rows)

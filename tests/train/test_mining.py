@@ -20,7 +20,8 @@ def test_the_loudest_pairs_of_all_slides_are_the_examples(network: MatchedFilter
     shifts = torch.linspace(16, steps - 1024, slides).round().long().tolist()
     planted = [(shifts[0], 2000), (shifts[3], 700), (shifts[3], 20)]
     for height, (shift, place) in enumerate(planted):
-        measured[0, 3, place] = measured[1, 3, place + shift] = 12.0 + 3 * height
+        measured[0, 3, place] = 20.0 + 8 * height
+        measured[1, 3, place + shift] = 20.0 + 8 * height
     with torch.no_grad():
         network.bias[3] = 1.0  # the bias counts
     places = mine_noise(network, measured, slides, 3, lambda *_: None)
@@ -29,22 +30,10 @@ def test_the_loudest_pairs_of_all_slides_are_the_examples(network: MatchedFilter
 
 def test_a_loud_event_is_one_example(network: MatchedFilterNetwork) -> None:
     measured = torch.rand((2, 8, 4500), generator=torch.Generator().manual_seed(1)).half()
-    measured[:, 2, 1000:1010] = 15.0
+    measured[:, 2, 1000:1010] = 30.0
     one, other = mine_noise(network, measured, 1, 5, lambda *_: None).unbind(1)
     loudness = torch.minimum(measured[0][:, one], measured[1][:, other]).amax(0)
-    assert (loudness > 10).sum() <= 1
-
-
-def test_glitches_are_examples_of_their_own_and_do_not_crowd_out_the_others(network: MatchedFilterNetwork) -> None:
-    """A glitch counts for no more than noise can be, so that the hardest are those that the other detector sees."""
-    measured = torch.rand((2, 8, 4500), generator=torch.Generator().manual_seed(1)).half()
-    measured[0, 3, 500:4000:20] = 400.0  # glitches: in each slide more than there are examples
-    measured[1, 3, 30:4400:7] = 9.0
-    places = mine_noise(network, measured, 6, 40, lambda *_: None)
-    one, other = places.unbind(1)
-    has_glitch = measured[0, 3, one] == 400.0
-    assert has_glitch.tolist() == [False] * 40 + [True] * 10
-    assert (measured[1, 3, other[40:]] == 9.0).all()
+    assert (loudness > 20).sum() <= 1
 
 
 def test_a_short_background_is_refused(network: MatchedFilterNetwork) -> None:
