@@ -43,7 +43,7 @@ NUMBER_LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(
         (
             *("model.learning_rate", "data.batch_size", "data.batches_per_epoch"),
-            *("data.mined_slides", "data.mined_noise", "data.mined_signals", "data.added_glitch_rate"),
+            *("data.mined_slides", "data.mined_noise", "data.mined_signals"),
         ),
         (lambda value: value > 0, "be positive"),
     ),

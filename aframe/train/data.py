@@ -34,7 +34,6 @@ from aframe.train.augmentation import (
 )
 from aframe.train.background import WhitenedBackground, to_device
 from aframe.train.examples import ExampleCounts, MeasuredBatch, MeasuredExamples, collect_examples
-from aframe.train.glitches import TrainingGlitches
 from aframe.train.inputs import TrainingInputs
 from aframe.train.local_copy import local_copies
 from aframe.train.memory import Memory, allocate, choose_place
@@ -108,9 +107,6 @@ class AframeDataModule(lightning.LightningDataModule):
             loudest noise.
         mined_noise: Noise examples that it keeps of them.
         mined_signals: Signals that it measures once, and trains with.
-        added_glitches: Simulated glitches that are added to the training background: none, or o3, as in the third
-            observing run. Those in the strain itself remain.
-        added_glitch_rate: Factor on the rate of these glitches.
     """
 
     def __init__(  # noqa: PLR0917 - each is a key of the training YAML
@@ -137,8 +133,6 @@ class AframeDataModule(lightning.LightningDataModule):
         mined_slides: int = 1500,
         mined_noise: int = 20000,
         mined_signals: int = 8192,
-        added_glitches: Literal["none", "o3"] = "none",
-        added_glitch_rate: float = 3.0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -152,11 +146,6 @@ class AframeDataModule(lightning.LightningDataModule):
         check_coalescence(first_coalescence, last_coalescence, self.inputs.kernel_length)
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.mined = ExampleCounts(mined_slides, mined_noise, mined_signals)
-        self.glitches = None
-        if added_glitches != "none":
-            self.glitches = TrainingGlitches.of(
-                added_glitches, added_glitch_rate, inputs.ifos, inputs.whitening, inputs.seed
-            )
         self.examples: MeasuredExamples | None = None
         self.signals: Signals | None = None
         if waveforms == "generated":
@@ -218,8 +207,8 @@ class AframeDataModule(lightning.LightningDataModule):
             search.seed,
         )  # fmt: skip
 
-    def _whiten(self, path: str, part: "Part", glitches: TrainingGlitches | None = None) -> list[WhitenedStream]:
-        """Whitened streams, one per detector, of a part of a background file, with more glitches."""
+    def _whiten(self, path: str, part: "Part") -> list[WhitenedStream]:
+        """Whitened streams, one per detector, of a part of a background file."""
         rate = self.inputs.sample_rate
         with open_background(path) as file:
             span = (file.start + part.start / rate, file.start + part.stop / rate)
@@ -227,8 +216,7 @@ class AframeDataModule(lightning.LightningDataModule):
         streams = []
         for ifo, channel in zip(self.inputs.ifos, strain, strict=True):
             with strain_of(f"{ifo} in {path}"):
-                noise = channel if glitches is None else glitches.added(channel, ifo, span[0])
-                streams.append(whiten_stream(noise, self.inputs.whitening))
+                streams.append(whiten_stream(channel, self.inputs.whitening))
         return streams
 
     def _whitened_background(self, parts: list[tuple[str, "Part"]]) -> WhitenedBackground:
@@ -241,7 +229,7 @@ class AframeDataModule(lightning.LightningDataModule):
         def stretches() -> Iterator[list[WhitenedStream]]:
             for number, (path, part) in enumerate(parts):
                 progress(sum(sizes[:number]) / self.inputs.sample_rate, shape[1] / self.inputs.sample_rate)
-                yield self._whiten(path, part, self.glitches)
+                yield self._whiten(path, part)
 
         return WhitenedBackground.from_streams(stretches(), streams, self.fft_size).on(self.device)
 

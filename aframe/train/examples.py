@@ -20,15 +20,7 @@ from aframe.tensors import Windows
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.augmentation import MUTED, NOISE, SIGNAL, SWAPPED, BatchMixture
 from aframe.train.background import WhitenedBackground
-from aframe.train.mining import (
-    MeasuredStretch,
-    Steps,
-    count_weights,
-    loudest_steps,
-    loudness,
-    measure_longest,
-    mine_noise,
-)
+from aframe.train.mining import MeasuredStretch, Steps, count_weights, loudest_steps, measure_longest, mine_noise
 
 COMPOSED = 4096
 """Number of examples of each kind in which the detectors see different things."""
@@ -180,8 +172,8 @@ def _ordinary(network: MatchedFilterNetwork, stretch: MeasuredStretch) -> Steps:
 
 def _muted(signals: Steps, ordinary: Steps, random: torch.Generator) -> Steps:
     """Ordinary noise, in which the loudest detector sees a loud signal instead."""
-    highest = signals.measured.amax(2).amax(1)
-    loud = (highest >= min(GLITCH, float(highest.max()))).nonzero()[:, 0]
+    loudness = signals.measured.amax(2).amax(1)
+    loud = (loudness >= min(GLITCH, float(loudness.max()))).nonzero()[:, 0]
     drawn = signals.rows(loud[torch.randint(0, len(loud), (len(ordinary.measured),), generator=random).to(loud.device)])
     loudest = drawn.measured.amax(2).argmax(1)
     is_loudest = (loudest[:, None] == torch.arange(drawn.measured.shape[1], device=loudest.device))[..., None]
@@ -201,7 +193,8 @@ def _as_loud_as(network: MatchedFilterNetwork, signals: Steps, noise: Examples) 
     Raises:
         DataError: If there are none.
     """
-    is_loud = loudness(network, signals.measured) >= loudness(network, noise.measured).min()
+    loudness, floor = ((each.measured.float().sum(1) + network.bias).amax(1) for each in (signals, noise))
+    is_loud = loudness >= floor.min()
     if not bool(is_loud.any()):
         raise DataError("no signal is as loud as the noise examples: lower mined_slides, or raise snr_maximum")
     return signals.rows(is_loud)

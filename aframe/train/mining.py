@@ -23,10 +23,6 @@ SEPARATION = 16
 LEAST_LOUDNESS = 21.0
 """Least log-likelihood ratio of signals that count in the weights of groups: a network SNR of 6.5."""
 
-LOUDEST_ALONE = 20.0
-"""Largest |z|²/2 of a detector that counts in the loudness of an example. Louder noise is rare without glitches, and a
-glitch must not be among the loudest noise by the one detector that sees it."""
-
 LONGEST_PIECE = 2**18
 """Samples of a stream that are measured at once."""
 
@@ -136,18 +132,6 @@ def count_weights(network: MatchedFilterNetwork, signals: Float[Tensor, "signals
         network.bias.copy_(weights)
 
 
-def loudness(
-    network: MatchedFilterNetwork, measured: Float[Tensor, "examples ifos templates"]
-) -> Float[Tensor, " examples"]:
-    """Largest sum of the detectors and the bias, in which no detector counts for more than ``LOUDEST_ALONE``.
-
-    Args:
-        network: The network, with its bias.
-        measured: Measurements of steps.
-    """
-    return (measured.float().clamp_max(LOUDEST_ALONE).sum(1) + network.bias.detach()).amax(1)
-
-
 def check_steps(network: MatchedFilterNetwork, steps: int) -> None:
     """Refuse a stretch that is too short to slide against itself.
 
@@ -173,7 +157,7 @@ def mine_noise(
     examples: int,
     progress: ProgressReport,
 ) -> Int[Tensor, "examples ifos"]:
-    """Find the loudest steps of time slides of a stretch: see ``loudness``.
+    """Find the loudest steps of time slides of a stretch.
 
     Args:
         network: The network, with its bias.
@@ -190,7 +174,7 @@ def mine_noise(
     """
     steps = measured.shape[-1]
     check_steps(network, steps)
-    by_step = [each.T.clamp_max(LOUDEST_ALONE).contiguous() for each in measured]
+    by_step = [each.T.contiguous() for each in measured]
     bounds = [_group_maxima(network, each, ifo == 0) for ifo, each in enumerate(by_step)]
     ifos, bias = len(by_step), network.bias.detach()
     last = (steps - TILE) // max(1, ifos - 1)

@@ -24,7 +24,7 @@ def test_examples_are_collected_from_streams() -> None:
     assert loudness.min() > 7  # of 8 templates in 5 slides: exp(-7) of a million steps
     for kind in (examples.muted, examples.swapped):
         assert kind.measured.shape == (COMPOSED, 2, 8)
-        assert kind.coherence.shape == (COMPOSED, 1, 9)
+        assert kind.coherence.shape == (COMPOSED, 1, 7)
     delay, _, _, weaker, stronger, *_ = examples.signals.coherence[:, 0].unbind(1)
     assert delay.abs().max() < 0.5  # at about the same time in both detectors
     assert (weaker <= stronger).all()
@@ -77,5 +77,5 @@ def _examples() -> MeasuredExamples:
     kinds = []
     for first in (0, 100, 200, 300):
         values = (first + torch.arange(5.0))[:, None, None]
-        kinds.append(Examples(values.expand(5, 2, 3).half(), values.expand(5, 1, 9) + 1))
+        kinds.append(Examples(values.expand(5, 2, 3).half(), values.expand(5, 1, 7) + 1))
     return MeasuredExamples(*kinds)

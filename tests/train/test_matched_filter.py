@@ -247,4 +247,4 @@ def test_the_bias_alone_counts_as_a_parameter_of_the_encoder():
     def perceptron(inputs):
         return 16 * inputs + 16 + 16 * 16 + 16 + 16 + 1
 
-    assert (counted.encoder_parameters, counted.head_parameters) == (6, 2 * perceptron(3) + perceptron(9) + 2)
+    assert (counted.encoder_parameters, counted.head_parameters) == (6, 2 * perceptron(3) + perceptron(7) + 2)

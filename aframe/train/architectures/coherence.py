@@ -12,15 +12,11 @@ TYPICAL_LEVEL = 3.5
 UNSEEN, SEEN = 2.0, 6.0
 """|z|²/2 of the weaker detector up to which noise explains its best moment, and that from which on it does not."""
 
-FEATURES = 9
+FEATURES = 7
 """Numbers that describe the coherence of two detectors."""
 
 WEAKER = 3
 """Which of them is the level of the weaker detector."""
-
-
-LEAST_RESIDUAL, LARGEST_RESIDUAL = 0.05, 50.0
-"""Range of the residual from a template's autocorrelation, whose logarithm networks see."""
 
 
 class Coherence(nn.Module):
@@ -29,9 +25,6 @@ class Coherence(nn.Module):
     Two detectors see a signal within the light travel time, with phases and amplitudes that their antenna patterns
     bind. Noise does not (Nitz et al., doi:10.3847/1538-4357/aa8f50). Where the weaker detector sees nothing, nothing
     can agree, and coherence can only lower the statistic. Else a glitch in one detector would gain by it.
-
-    About its peak, the output of a template's own signal is the template's autocorrelation, which a glitch's is not
-    (Messick et al., arXiv:1604.04324, section III.B).
 
     Args:
         num_ifos: Number of detectors, at least 2.
@@ -56,21 +49,16 @@ class Coherence(nn.Module):
         return torch.where(each > 0, share * each, each).sum(1)
 
     def features(
-        self,
-        outputs: Complex[Tensor, "steps ifos time"],
-        autocorrelations: Complex[Tensor, "steps ifos lags"],
-        mass: Float[Tensor, " steps"],
+        self, outputs: Complex[Tensor, "steps ifos time"], mass: Float[Tensor, " steps"]
     ) -> Float[Tensor, "steps pairs features"]:
         """Describe how a template's outputs z in each two detectors fit together.
 
         The times are the two, at most ``reach`` apart, at which the sum of |z|²/2 is largest. The features are the
         delay, cosine and sine of the phase difference, the levels of the weaker and the stronger detector, how much
-        larger the sum of both detectors' maxima at any times is, the mass, and the logarithms of the residuals of the
-        weaker and the stronger detector: see ``residual``.
+        larger the sum of both detectors' maxima at any times is, and the mass.
 
         Args:
             outputs: Outputs of one template for each step.
-            autocorrelations: Autocorrelations of these templates: see ``autocorrelation``.
             mass: A number for each step that tells the template's chirp mass.
         """
         power, pairs = (outputs.real.square() + outputs.imag.square()) / 2, []
@@ -83,55 +71,13 @@ class Coherence(nn.Module):
             first, second = (
                 outputs[:, ifo].gather(1, time[:, None])[:, 0] for ifo, time in zip((one, other), times, strict=True)
             )
-            residuals = torch.stack(
-                [
-                    residual(outputs[:, ifo], autocorrelations[:, ifo], time)
-                    for ifo, time in zip((one, other), times, strict=True)
-                ]
-            )
-            residuals = torch.where(first.abs() < second.abs(), residuals, residuals.flip(0)).log()
             phase = torch.sgn(first * second.conj())
             levels = torch.stack([first.abs(), second.abs()]) / 2**0.5 - TYPICAL_LEVEL
             apart = power[:, one].amax(1) + power[:, other].amax(1) - joint
             delay = (times[0] - times[1]) * (1.5 / self.reach)
-            numbers = [delay, phase.real, phase.imag, levels.amin(0), levels.amax(0), apart / 3, mass, *residuals]
+            numbers = [delay, phase.real, phase.imag, levels.amin(0), levels.amax(0), apart / 3, mass]
             pairs.append(torch.stack(numbers, dim=1))
         return torch.stack(pairs, dim=1)
-
-
-def residual(
-    outputs: Complex[Tensor, "steps time"], autocorrelation: Complex[Tensor, "steps lags"], peak: Int[Tensor, " steps"]
-) -> Float[Tensor, " steps"]:
-    """Mean power of what remains of a template's output z without the signal at its peak.
-
-    It is the autocorrelation-based χ² of Messick et al. (arXiv:1604.04324, eq. 10): the sum of |z(t) - z(p) R(t - p)|²
-    over the times t, divided by its mean 2 Σ (1 - |R|²) in white noise. It is about 1 for a signal like the template.
-
-    Args:
-        outputs: The output z, whose real and imaginary part have unit variance in noise.
-        autocorrelation: R at the lags from 1 - time to time - 1.
-        peak: The place p of the signal.
-    """
-    time = outputs.shape[-1]
-    lags = torch.arange(time, device=outputs.device) - peak[:, None] + time - 1
-    expected = autocorrelation.gather(1, lags)
-    rest = outputs - outputs.gather(1, peak[:, None]) * expected
-    degrees = 2 * (1 - expected.real.square() - expected.imag.square()).sum(1)
-    power = (rest.real.square() + rest.imag.square()).sum(1) / degrees.clamp_min(1e-3)
-    return power.clamp(LEAST_RESIDUAL, LARGEST_RESIDUAL)
-
-
-def autocorrelation(templates: Complex[Tensor, "... template_time"], time: int) -> Complex[Tensor, "... lags"]:
-    """Autocorrelation R of templates at the lags from 1 - ``time`` to ``time`` - 1; R(0) = 1.
-
-    Args:
-        templates: Templates p + iq of unit norm in each quadrature.
-        time: Largest lag, and one more.
-    """
-    size = 1 << (templates.shape[-1] + time - 1).bit_length()
-    spectrum = torch.fft.fft(templates, n=size)
-    series = torch.fft.ifft(spectrum.real.square() + spectrum.imag.square()) / 2
-    return torch.cat([series[..., size - time + 1 :], series[..., :time]], dim=-1)
 
 
 def steps_of(

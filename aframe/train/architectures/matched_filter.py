@@ -10,15 +10,7 @@ from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Psd, Windows
-from aframe.train.architectures.coherence import (
-    FEATURES,
-    TYPICAL_LEVEL,
-    Coherence,
-    autocorrelation,
-    filtered,
-    perceptron,
-    steps_of,
-)
+from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
 from aframe.train.architectures.network import Network
 
@@ -325,7 +317,6 @@ class MatchedFilterNetwork(Network):
             some = slice(first, first + FOLLOWED_AT_ONCE)
             rows = self.filters.rows[templates[some]]
             each = torch.stack([self.filters.filters(ifo, rows) for ifo in range(self.num_ifos)], dim=1)
-            time = self.step_size + self.coincidence
-            outputs = filtered(strain[some], each, time)
-            parts.append(self.coherence.features(outputs, autocorrelation(each, time), mass[some]))
+            outputs = filtered(strain[some], each, self.step_size + self.coincidence)
+            parts.append(self.coherence.features(outputs, mass[some]))
         return torch.cat(parts)
