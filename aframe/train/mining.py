@@ -142,7 +142,7 @@ def check_steps(network: MatchedFilterNetwork, steps: int) -> None:
     Raises:
         DataError: With both numbers of steps.
     """
-    needed = 4 * TILE * max(1, network.num_ifos - 1)
+    needed = 2 * TILE * max(1, network.num_ifos - 1)
     if steps < needed:
         raise DataError(
             f"the longest training stretch has {max(0, steps)} steps of {network.step_size} samples, too few to slide "

@@ -218,8 +218,8 @@ def test_mistakes_survive_a_journey_between_processes() -> None:
         ("bank.after=3.5", r"after = 3\.5.* is not inside template_length = 3\.25 s"),
         ("train.data.mined_noise=0", r"data\.mined_noise = 0 must be positive"),
         (
-            "data.train_stop=1262304260",
-            r"has 3\d{3} steps of 32 samples, too few to slide it against .* 4096 are needed; take",
+            "data.train_stop=1262304200 & data.min_duration=128",
+            r"has 1\d{3} steps of 32 samples, too few to slide it against .* 2048 are needed; take",
         ),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_bank_that_does_not_fit_the_search_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, expected: str
 ) -> None:
     run = tmp_path / "bank"
-    cli.main(["init", str(run), "--config", "demo", "--set", change])
+    cli.main(["init", str(run), "--config", "demo", *(f"--set={each}" for each in change.split(" & "))])
     settle(run, "injections")
     capsys.readouterr()
     assert any(re.search(expected, line) for line in error_lines(capsys, "run", str(run), "--check"))

@@ -38,7 +38,7 @@ def test_a_loud_event_is_one_example(network: MatchedFilterNetwork) -> None:
 
 def test_a_short_background_is_refused(network: MatchedFilterNetwork) -> None:
     with pytest.raises(DataError, match="too few to slide"):
-        mine_noise(network, torch.zeros(2, 8, 4000), 4, 10, lambda *_: None)
+        mine_noise(network, torch.zeros(2, 8, 2000), 4, 10, lambda *_: None)
     with pytest.raises(DataError, match="has 0 steps"):
         mine_noise(network, torch.zeros(2, 8, 0), 4, 10, lambda *_: None)
 
