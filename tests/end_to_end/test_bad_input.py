@@ -323,7 +323,8 @@ def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path
     assert any(line.endswith("(2 s, missing samples: NaN in L1)") for line in lines)
     assert re.search(r"^searched: \d+ s in 2 stretches", result.stdout, re.M)
     first = next(k for k, line in enumerate(lines) if line.startswith("UTC")) + 1
-    assert [line.split()[4:] for line in lines[first : first + 2]] == [["<", "2"], ["2"]]
+    rates = [line.removesuffix("at the edge of a stretch: time and statistic may be wrong") for line in lines]
+    assert [line.split()[4:] for line in rates[first : first + 2]] == [["<", "2"], ["2"]]
     table = EventTable.read(str(rated))
     assert table["far_per_year"][:2].tolist() == [2.0, 2.0]
     assert table["far_is_upper_limit"][:2].tolist() == [True, False]
