@@ -347,6 +347,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = (list(CANDIDATES) if chosen.store else [TRIAL]) if chosen.only is None else chosen.only
         seconds = chosen.seconds or (SECONDS if chosen.store else TRIAL_SECONDS)
         results = compare(names, directory, store, seconds)
+        if not results:
+            parser.error(f"{store} has no results of these networks: name those to train with --only")
         document = store.with_suffix(".md")
         if document.exists():
             draw(store.with_suffix(".svg"), results)
