@@ -17,6 +17,9 @@ NUMBERS = ("sample_rate", "after")
 COLUMNS = ("mass_1", "mass_2", "chi_1", "chi_2", "chirp_mass")
 """Columns of a bank's binaries."""
 
+SERIES = ("templates", "pulses")
+"""Datasets of complex series, as pairs of numbers."""
+
 SIGNAL_COLUMNS = ("match", "signal_chirp_mass")
 """Columns of the signals that measure the bank, by the names of the bank's arrays."""
 
@@ -36,6 +39,7 @@ class TemplateBank:
         signal_chirp_mass: Chirp masses of these signals (detector frame, solar masses), shape (signals,).
         psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), evenly from 0 Hz to the Nyquist frequency. The
             templates are whitened by their geometric mean.
+        pulses: Whitened complex series of short glitches, of unit norm per quadrature, shape (pulses, time).
     """
 
     templates: Complex[Tensor, "templates time"]
@@ -46,6 +50,7 @@ class TemplateBank:
     match: Array
     signal_chirp_mass: Array
     psds: Array
+    pulses: Complex[Tensor, "pulses time"]
 
     @property
     def mean_match(self) -> float:
@@ -70,8 +75,9 @@ class TemplateBank:
             parameters: Parameters that made the bank.
         """
         with storage.create_hdf5(path, parameters) as file:
-            pairs = torch.view_as_real(self.templates).half().numpy()
-            file.create_dataset("templates", data=pairs, chunks=(1, *pairs.shape[1:]))
+            for name in SERIES:
+                pairs = torch.view_as_real(getattr(self, name)).half().numpy()
+                file.create_dataset(name, data=pairs, chunks=(1, *pairs.shape[1:]))
             for name, column in (self.parameters | {"chirp_mass": self.chirp_mass}).items():
                 file.create_dataset(f"parameters/{name}", data=np.asarray(column, dtype=np.float64))
             for name in (*SIGNAL_COLUMNS, "psds"):
@@ -89,7 +95,7 @@ class TemplateBank:
             StorageError: If the file is missing, truncated, or no bank.
         """
         with storage.open_hdf5(path) as file:
-            needed = ("templates", *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS, "psds")
+            needed = (*SERIES, *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS, "psds")
             missing = [name for name in needed if name not in file]
             missing += [name for name in NUMBERS if name not in file.attrs]
             if missing:
@@ -97,7 +103,7 @@ class TemplateBank:
                     f"{path} is no bank of templates: it lacks {', '.join(missing)}; check that it is the right file"
                 )
             columns = {name: np.asarray(file[f"parameters/{name}"]) for name in COLUMNS}
-            pairs = torch.from_numpy(np.asarray(file["templates"], dtype=np.float32))
+            pairs, pulses = (torch.from_numpy(np.asarray(file[name], dtype=np.float32)) for name in SERIES)
             if pairs.ndim != 3 or any(column.shape != pairs.shape[:1] for column in columns.values()):
                 raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
             chirp_mass = columns.pop("chirp_mass")
@@ -106,4 +112,5 @@ class TemplateBank:
             if psds.ndim != 2 or psds.shape[1] < 2 or not (np.isfinite(psds) & (psds > 0)).all():
                 raise StorageError(f"{path}: its PSDs are no positive numbers; make the bank again")
             arrays = [np.asarray(file[name]) for name in (*SIGNAL_COLUMNS, "psds")]
-            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *arrays)
+            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *arrays,
+                       torch.view_as_complex(pulses))  # fmt: skip

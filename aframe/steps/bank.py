@@ -5,6 +5,7 @@ import torch
 
 from aframe import seeding
 from aframe.bank.placement import EVENED_DRAWS, even, matches, place
+from aframe.bank.pulses import pulses
 from aframe.bank.template_bank import TemplateBank
 from aframe.bank.templates import TemplateMaker, face_on
 from aframe.errors import DataError
@@ -52,9 +53,11 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     parameters = {name: columns[name] for name in ("mass_1", "mass_2")}
     parameters |= {f"chi_{i}": aligned[f"a_{i}"] * np.cos(aligned[f"tilt_{i}"]) for i in (1, 2)}
     signal_chirp_mass = drawn["chirp_mass"][is_finite.numpy()]
+    smooth = smooth_psd(psds, search.sample_rate)
+    short = pulses(smooth.log().mean(0).exp(), search.sample_rate, search.highpass)
     TemplateBank(
         templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match, signal_chirp_mass,
-        smooth_psd(psds, search.sample_rate).numpy(),
+        smooth.numpy(), short,
     ).write(run.bank, run.bank_parameters)  # fmt: skip
 
 

@@ -71,7 +71,8 @@ class AframeModule(lightning.LightningModule):
                 self.network = self.architecture(len(search.ifos), search.kernel_size)
             if isinstance(self.network, MatchedFilterNetwork):
                 bank = search.bank()
-                self.network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass), torch.from_numpy(bank.psds))
+                mass, psds = torch.from_numpy(bank.chirp_mass), torch.from_numpy(bank.psds)
+                self.network.set_bank(bank.templates, mass, psds, bank.pulses)
                 self.network.bias.requires_grad_(False)  # it is counted; several processes must know before they begin
             check_network(self.network, search.stride_size)
 

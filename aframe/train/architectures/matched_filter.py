@@ -13,6 +13,7 @@ from aframe.tensors import Embeddings, Psd, Windows
 from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
 from aframe.train.architectures.network import Network
+from aframe.train.architectures.pulses import Pulses, Span
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -29,6 +30,9 @@ RAMP = 2.0
 
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
+
+PULSES_PER_TEMPLATE, PULSE_PER_TEMPLATE = 10, 13
+"""Templates for each pulse, and length of a template as a multiple of a pulse's, in a network of noise."""
 
 FOLLOWED_AT_ONCE = 64
 """Steps that are followed up at once."""
@@ -69,6 +73,10 @@ class MatchedFilterNetwork(Network):
             different times. This covers the light travel time to earlier and later detectors together.
         hidden: Width of the head.
         coherent: Whether loud steps are followed up.
+        glitches: Whether pulses stand against the templates.
+        pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
+        pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
+        pulse_spans: Where the templates of each group answer to pulses: see ``Pulses``.
 
     Attributes:
         quiet: Bound of a step up to which it is quiet.
@@ -97,13 +105,21 @@ class MatchedFilterNetwork(Network):
         coincidence: int = 16,
         hidden: int = 16,
         coherent: bool = True,
+        glitches: bool = True,
+        pulse_size: int = 0,
+        pulse_decimations: Sequence[int] = (),
+        pulse_spans: Sequence[Span] = (),
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
-        self.coherent = coherent
+        self.coherent, self.glitches = coherent, glitches
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
         self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
+        with_pulses = bool(pulse_size)
+        self._take(
+            Pulses(num_ifos, pulse_size, pulse_decimations, pulse_spans, step_size, coincidence) if with_pulses else None
+        )
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
         self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
         self.offset = nn.Parameter(torch.tensor(27.0))
@@ -128,12 +144,20 @@ class MatchedFilterNetwork(Network):
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
         self.bias = nn.Parameter(torch.zeros(self.templates))
 
+    def _take(self, pulses: Pulses | None) -> None:
+        """Take pulses, or none."""
+        self.pulses, self.pulse_size, self.pulse_decimations, self.pulse_spans = pulses, 0, [], []
+        if pulses is not None:
+            self.pulse_size, self.pulse_decimations = pulses.filters.template_size, pulses.filters.decimations
+            self.pulse_spans = [list(span) for span in pulses.spans]
+
     @torch.no_grad()
     def set_bank(
         self,
         templates: Complex[Tensor, "templates time"],
         chirp_mass: Float[Tensor, " templates"],
         psds: Psd | None = None,
+        pulses: Complex[Tensor, "pulses time"] | None = None,
     ) -> None:
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
@@ -142,6 +166,7 @@ class MatchedFilterNetwork(Network):
             chirp_mass: Chirp masses in the detector frame, solar masses.
             psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), if templates are whitened by their
                 geometric mean. Each detector's filters are then those for its own PSD. See ``adapt``.
+            pulses: Whitened pulses p + iq, both quadratures of unit norm. See ``Pulses``.
 
         Raises:
             ConfigurationError: If the window is too short.
@@ -152,13 +177,21 @@ class MatchedFilterNetwork(Network):
         self._allocate(FilterBank.of(bank, self.num_ifos, self.step_size, self.coincidence))
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
+        is_used = self.glitches and pulses is not None
+        self._take(Pulses.of(pulses.to(torch.complex64), self.filters, self.groups) if is_used else None)
         if psds is not None:
-            self.filters.set_reference(psds.double().log().mean(0).exp())
+            for each in self._filters():
+                each.set_reference(psds.double().log().mean(0).exp())
             self.adapt(psds)
 
     def adapt(self, psds: Psd) -> None:
-        """Whiten the templates of each detector by its own PSD: see ``Network.adapt``."""
-        self.filters.adapt(psds)
+        """Whiten the templates and pulses of each detector by its own PSD: see ``Network.adapt``."""
+        for each in self._filters():
+            each.adapt(psds)
+
+    def _filters(self) -> list[FilterBank]:
+        """Templates, and pulses if there are any."""
+        return [self.filters] if self.pulses is None else [self.filters, self.pulses.filters]
 
     def set_noise(self, templates: int, template_size: int) -> None:
         """Give the network noise for templates, to try it or to time it before there is a bank.
@@ -172,7 +205,8 @@ class MatchedFilterNetwork(Network):
         """
         random = torch.Generator().manual_seed(0)
         noise = torch.randn(templates, template_size, dtype=torch.complex64, generator=random) / template_size**0.5
-        self.set_bank(noise, torch.arange(1.0, templates + 1))
+        pulses = noise[: -(-templates // PULSES_PER_TEMPLATE), : -(-template_size // PULSE_PER_TEMPLATE)]
+        self.set_bank(noise, torch.arange(1.0, templates + 1), pulses=pulses * PULSE_PER_TEMPLATE**0.5)
 
     def steps(self, size: int) -> int:
         """Number of steps of the embedding of a stream of ``size`` samples."""
@@ -189,9 +223,13 @@ class MatchedFilterNetwork(Network):
             streams: Whitened strain, shape (batch, ifos, time).
 
         Returns:
-            |z|²/2, shape (batch, ifos, templates, steps), in the streams' precision.
+            |z|²/2, less what pulses take, shape (batch, ifos, templates, steps), in the streams' precision.
         """
-        return self.filters(streams).clamp_max(LOUDEST / self.num_ifos).to(streams.dtype)
+        measured = self.filters(streams)
+        if self.pulses is not None:
+            taken = self.pulses(streams, int(measured.shape[-1]))
+            measured = measured.unflatten(2, (self.groups, -1)).sub_(taken.unsqueeze(3)).clamp_min_(0).flatten(2, 3)
+        return measured.clamp_max(LOUDEST / self.num_ifos).to(streams.dtype)
 
     def weigh(self, measured: Measured) -> Embeddings:
         """Add each template's share of its bias, and append the largest of each group.

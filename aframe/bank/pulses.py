@@ -1,0 +1,61 @@
+"""Whitened pulses: templates of the short glitches that look like heavy binaries."""
+
+import numpy as np
+import torch
+
+from aframe.bank.templates import Templates
+from aframe.strain.glitch_models import MODELS, band
+from aframe.tensors import Psd
+
+DURATION = 0.25
+"""Length of a pulse, s. Its middle is that of the series."""
+
+FREQUENCIES, WIDTHS = 16, 8
+"""Numbers of frequencies f₀ and of widths γ on a grid, both spaced evenly in their logarithms."""
+
+MINIMUM_MATCH = 0.97
+"""Match from which on a pulse stands for another one."""
+
+GRID_STEP = 1.0
+"""Spacing of the frequencies at which a pulse is computed, Hz."""
+
+
+def pulses(psd: Psd, sample_rate: float, highpass: float) -> Templates:
+    """Make templates of blips, low-frequency blips, tomtes and koi fish: Bondarescu et al. 2023, arXiv:2309.06594.
+
+    Their spectra are exp(-γ/2 ln²(f / f₀)), with f₀ and γ in the ranges of measured glitches. Of a grid of both, those
+    remain that no other one stands for.
+
+    Args:
+        psd: Smooth PSD, 1/Hz, shape (frequency,), evenly from 0 Hz to the Nyquist frequency.
+        sample_rate: Sampling rate, Hz.
+        highpass: Frequency below which whitened strain is empty, Hz.
+
+    Returns:
+        Complex series without negative frequencies, each of unit norm per quadrature.
+    """
+    grid = np.arange(0.0, sample_rate / 2 + GRID_STEP / 2, GRID_STEP)
+    asd = np.interp(grid, np.linspace(0, sample_rate / 2, len(psd)), psd.double().sqrt().numpy())
+    weight = np.where(grid >= highpass, band(grid, sample_rate) / asd, 0.0)
+    model = MODELS["blip"]
+    frequencies = np.geomspace(model.frequency.lowest, model.frequency.highest, FREQUENCIES)
+    widths = np.geomspace(model.width.lowest, model.width.highest, WIDTHS)
+    distance = np.log(np.maximum(grid, GRID_STEP)) - np.log(frequencies)[:, None, None]
+    spectra = torch.from_numpy(np.exp(-0.5 * widths[:, None] * distance**2) * weight).flatten(0, 1)
+    size, whole = round(DURATION * sample_rate), 2 * (len(grid) - 1)
+    series = torch.fft.fftshift(torch.fft.ifft(spectra, n=whole), dim=-1)
+    series = series[:, whole // 2 - size // 2 : whole // 2 - size // 2 + size]
+    series = series * torch.hann_window(size, periodic=False, dtype=torch.float64).sqrt()
+    series = series / (series.abs().square().sum(1, keepdim=True) / 2).sqrt()
+    return _distinct(series).to(torch.complex64)
+
+
+def _distinct(series: Templates) -> Templates:
+    """Series that have a smaller match than ``MINIMUM_MATCH`` with all before them."""
+    spectra = torch.fft.fft(series, n=2 * series.shape[1])
+    kept: list[int] = []
+    for number, one in enumerate(spectra):
+        others = torch.fft.ifft(spectra[kept].conj() * one).abs() / 2
+        if not kept or float(others.max()) < MINIMUM_MATCH:
+            kept.append(number)
+    return series[kept]
