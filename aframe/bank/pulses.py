@@ -47,15 +47,15 @@ def pulses(psd: Psd, sample_rate: float, highpass: float) -> Templates:
     series = series[:, whole // 2 - size // 2 : whole // 2 - size // 2 + size]
     series = series * torch.hann_window(size, periodic=False, dtype=torch.float64).sqrt()
     series = series / (series.abs().square().sum(1, keepdim=True) / 2).sqrt()
-    return _distinct(series).to(torch.complex64)
+    return series[_distinct(series)].to(torch.complex64)
 
 
-def _distinct(series: Templates) -> Templates:
-    """Series that have a smaller match than ``MINIMUM_MATCH`` with all before them."""
+def _distinct(series: Templates) -> list[int]:
+    """Numbers of the series that have a smaller match than ``MINIMUM_MATCH`` with all before them."""
     spectra = torch.fft.fft(series, n=2 * series.shape[1])
-    kept: list[int] = []
+    kept = [0]
     for number, one in enumerate(spectra):
         others = torch.fft.ifft(spectra[kept].conj() * one).abs() / 2
-        if not kept or float(others.max()) < MINIMUM_MATCH:
+        if float(others.max()) < MINIMUM_MATCH:
             kept.append(number)
-    return series[kept]
+    return kept

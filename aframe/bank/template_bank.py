@@ -50,7 +50,7 @@ class TemplateBank:
     match: Array
     signal_chirp_mass: Array
     psds: Array
-    pulses: Complex[Tensor, "pulses time"]
+    pulses: Complex[Tensor, "pulses pulse_time"]
 
     @property
     def mean_match(self) -> float:

@@ -19,8 +19,9 @@ def bank() -> TemplateBank:
     phases = 2 * torch.pi * torch.tensor(FREQUENCIES, dtype=torch.float64)[:, None] * time
     waves = torch.polar(torch.hann_window(len(time), dtype=torch.float64).expand(3, -1), phases)
     waves /= waves.abs().square().sum(1, keepdim=True).div(2).sqrt()
-    masses = np.array([30.0, 20.0, 10.0])
-    return TemplateBank(waves.to(torch.complex64), {}, masses, RATE, AFTER, np.ones(1), np.ones(1), np.ones((2, 129)))
+    masses, ones = np.array([30.0, 20.0, 10.0]), np.ones(1)
+    waves = waves.to(torch.complex64)
+    return TemplateBank(waves, {}, masses, RATE, AFTER, ones, ones, np.ones((2, 129)), waves[:1, :16])
 
 
 def windows_of(length: float, rate: float = 8.0) -> Preprocessing:

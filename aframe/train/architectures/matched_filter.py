@@ -146,10 +146,12 @@ class MatchedFilterNetwork(Network):
 
     def _take(self, pulses: Pulses | None) -> None:
         """Take pulses, or none."""
-        self.pulses, self.pulse_size, self.pulse_decimations, self.pulse_spans = pulses, 0, [], []
+        self.pulses, self.pulse_size = pulses, 0
+        self.pulse_decimations: Sequence[int] = []
+        self.pulse_spans: Sequence[Span] = []
         if pulses is not None:
             self.pulse_size, self.pulse_decimations = pulses.filters.template_size, pulses.filters.decimations
-            self.pulse_spans = [list(span) for span in pulses.spans]
+            self.pulse_spans = pulses.spans
 
     @torch.no_grad()
     def set_bank(
@@ -157,7 +159,7 @@ class MatchedFilterNetwork(Network):
         templates: Complex[Tensor, "templates time"],
         chirp_mass: Float[Tensor, " templates"],
         psds: Psd | None = None,
-        pulses: Complex[Tensor, "pulses time"] | None = None,
+        pulses: Complex[Tensor, "pulses pulse_time"] | None = None,
     ) -> None:
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 

@@ -10,13 +10,12 @@ from aframe.tensors import Windows
 from aframe.train.architectures.filter_bank import FilterBank
 
 RARE = 14.0
-"""|z|²/2 of the best pulse up to which noise is the likelier cause. It is minus the logarithm of how often a step has a
-glitch, with the number of pulses and times that are tried."""
+"""|z|²/2 of the best pulse up to which noise is the likelier cause."""
 
 POWER_BEFORE, POWER_AFTER = 0.05, 0.001
 """Shares of a template's power before and after the time in which pulses are looked for."""
 
-Span = tuple[int, int]
+Span = Sequence[int]
 """First and last step of the pulses that a group of templates answers to, from the step of the templates."""
 
 
@@ -35,6 +34,10 @@ class Pulses(nn.Module):
         spans: Span of each group of templates.
         step_size: Samples in a step.
         coincidence: Samples by which a step is longer than the distance of steps.
+
+    Attributes:
+        rare: R, minus the logarithm of the probability of a glitch in a step, with the number of pulses and times that
+            are tried.
     """
 
     filters: FilterBank
@@ -45,10 +48,11 @@ class Pulses(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.filters = FilterBank(num_ifos, sum(decimations), size, decimations, step_size, coincidence)
-        self.spans = [tuple(span) for span in spans]
+        self.spans = [list(span) for span in spans]
+        self.rare = RARE
 
     @classmethod
-    def of(cls, pulses: Complex[Tensor, "pulses time"], bank: FilterBank, groups: int) -> "Pulses":
+    def of(cls, pulses: Complex[Tensor, "pulses pulse_time"], bank: FilterBank, groups: int) -> "Pulses":
         """Pulses for a bank of templates.
 
         Args:
@@ -73,7 +77,7 @@ class Pulses(nn.Module):
         for first, last in self.spans:
             within = best[..., first : last + steps]
             each.append(nn.functional.max_pool1d(within, last - first + 1, 1))
-        return nn.functional.softplus(torch.stack(each, dim=2) - RARE)
+        return nn.functional.softplus(torch.stack(each, dim=2) - self.rare)
 
 
 def _spans(bank: FilterBank, pulses: FilterBank, groups: int) -> list[Span]:
@@ -82,8 +86,8 @@ def _spans(bank: FilterBank, pulses: FilterBank, groups: int) -> list[Span]:
     share = power.cumsum(1) / power.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
     middle, step = pulses.template_size // 2, bank.step_size
     latest = (bank.receptive_field - pulses.receptive_field) // step
-    spans = []
+    spans: list[Span] = []
     for first, last in zip((share < POWER_BEFORE).sum(1).tolist(), (share < 1 - POWER_AFTER).sum(1).tolist(), strict=True):
         stop = min(-(-(last - middle) // step), latest)
-        spans.append((min(max((first - middle) // step, 0), max(stop, 0)), max(stop, 0)))
+        spans.append([min(max((first - middle) // step, 0), max(stop, 0)), max(stop, 0)])
     return spans
