@@ -30,7 +30,7 @@ TIME_LIMIT = 1800.0
 QUICK_TIME_LIMIT = 600.0
 """Maximum duration of a script with ``--quick``, s."""
 
-TIME_LIMITS = {"networks": 3600.0, "training_input": 3600.0, "year_of_background": 7200.0}
+TIME_LIMITS = {"glitches": 7200.0, "networks": 3600.0, "training_input": 3600.0, "year_of_background": 7200.0}
 """Maximum durations of slow scripts without ``--quick``, s."""
 
 OUTPUT_TIMEOUT = 5.0

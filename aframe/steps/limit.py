@@ -47,12 +47,12 @@ def measure_limit(run: Artifacts, device: str) -> LimitTable:
             raise DataError(f"{path} does not exist: make the run's injections first, with `aframe run`")
     if not storage.exists(run.bank):
         make_bank(run, Progress("bank, templates"))
-    if not _is_searched(search):
+    if not _is_done(search):
         _search(search, device)
     return _compare(run, search)
 
 
-def _is_searched(run: Artifacts) -> bool:
+def _is_done(run: Artifacts) -> bool:
     """Whether all events of a search exist."""
     return all(storage.exists(run.clean(kind)) for kind in EVENT_KINDS)
 
@@ -75,7 +75,7 @@ def _search(search: PlainBankSearch, device: str) -> None:
 
 def _compare(run: Artifacts, search: PlainBankSearch) -> LimitTable:
     """Write the volumes of the plain bank, and its comparison with the run's network."""
-    bank, network = _searched(search), _searched(run) if _is_searched(run) else None
+    bank, network = searched(search), searched(run) if _is_done(run) else None
     backgrounds = [each.background for each in (bank, network) if each is not None]
     lowest = max(background.lowest_far_per_year for background in backgrounds)
     highest = min(background.lowest_far_per_year * len(background.statistics) for background in backgrounds)
@@ -87,8 +87,12 @@ def _compare(run: Artifacts, search: PlainBankSearch) -> LimitTable:
     return table
 
 
-def _searched(run: Artifacts) -> Searched:
-    """Events of a search, and the weights of its draws."""
+def searched(run: Artifacts) -> Searched:
+    """Events of a search, and the weights of its draws.
+
+    Args:
+        run: A run whose slides and injections are scored.
+    """
     source, targets = target_populations(run)
     injections = recovered_injections(run)
     livetime = EventTable.read(run.clean("0lag"), [], slice(0)).livetime

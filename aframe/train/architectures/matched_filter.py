@@ -118,7 +118,9 @@ class MatchedFilterNetwork(Network):
         self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
         with_pulses = bool(pulse_size)
         self._take(
-            Pulses(num_ifos, pulse_size, pulse_decimations, pulse_spans, step_size, coincidence) if with_pulses else None
+            Pulses(num_ifos, pulse_size, pulse_decimations, pulse_spans, step_size, coincidence)
+            if with_pulses
+            else None
         )
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
         self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None

@@ -22,10 +22,10 @@ Span = Sequence[int]
 class Pulses(nn.Module):
     """Matched filters for pulses, next to those for binaries.
 
-    A detector sees noise, a glitch, or a binary. If it has a glitch with the probability e^-R before the strain is known,
-    its logarithm of the likelihood ratio of a binary is |z|²/2 - ln(1 + e^(G - R)), with the template's |z|²/2 and the
-    best pulse's G. Binaries in both detectors stand against independent glitches (Veitch & Vecchio, arXiv:0911.3820,
-    section III; Isi et al., arXiv:1803.09783).
+    A detector sees noise, a glitch, or a binary. Let e^-R be the probability of a glitch in a step, and G the best
+    pulse's |z|²/2. The logarithm of the likelihood ratio of a binary and anything else is then the template's |z|²/2
+    less ln(1 + e^(G - R)). The detectors' sum compares a binary in all of them with independent glitches, as in Isi et
+    al. (arXiv:1803.09783). It takes nothing from a template beyond its own |z|²/2.
 
     Args:
         num_ifos: Number of detectors.
@@ -87,7 +87,9 @@ def _spans(bank: FilterBank, pulses: FilterBank, groups: int) -> list[Span]:
     middle, step = pulses.template_size // 2, bank.step_size
     latest = (bank.receptive_field - pulses.receptive_field) // step
     spans: list[Span] = []
-    for first, last in zip((share < POWER_BEFORE).sum(1).tolist(), (share < 1 - POWER_AFTER).sum(1).tolist(), strict=True):
+    for first, last in zip(
+        (share < POWER_BEFORE).sum(1).tolist(), (share < 1 - POWER_AFTER).sum(1).tolist(), strict=True
+    ):
         stop = min(-(-(last - middle) // step), latest)
         spans.append([min(max((first - middle) // step, 0), max(stop, 0)), max(stop, 0)])
     return spans
