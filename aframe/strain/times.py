@@ -8,11 +8,17 @@ from aframe.errors import ConfigurationError, DataError
 EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 """GPS second 0."""
 
-UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
+UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*")
 """A day and a time of day. A day alone may be a part of a time."""
 
-NAMED_ZONE = re.compile(r"(?<=\d)\s*(\(?(?!T\d)[A-Za-z][\w+:/-]*\)?)$")
+NAMED_ZONE = re.compile(r"(?<=\d)\s*(\(?(?![Tt]\d)[A-Za-z][\w+:./-]*\)?)$")
 """A word behind a time, such as PST. Its group is the word."""
+
+ZONES = (
+    r"[acehmp][sd]t|ak[sd]t|a[cew][sd]t|nz[sd]t|[cew]et|cest|eest|bst|hkt|ist|jst|kst|msk|sast|sgt|local|pacific|"
+    r"mountain|central|eastern|[ap]\.?m\.?"
+)
+"""Pattern of the names of time zones, and of half days, that are known in small letters too."""
 
 FIRST_YEAR = 2000
 """First year of which there are data."""
