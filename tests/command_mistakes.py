@@ -186,6 +186,11 @@ COMMANDS = {
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/events.csv"),
         r"events\.csv is no HDF5 file: give a name that ends in \.hdf5",
     ),
+    "output on a store of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "ftp://place/events.hdf5"),
+        r"ftp://place/events\.hdf5 is no local path and no s3://bucket/key: give one of these$",
+    ),
     "output that is an input": (
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/frames/H1.hdf5"),

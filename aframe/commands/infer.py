@@ -191,6 +191,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigurationError: If an output cannot be written, or its suffix is wrong.
+        StorageError: If an output is to go to a store of another kind than S3.
     """
     from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
 
@@ -200,6 +201,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
             continue
         if not storage.has_suffix(path, suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
+        storage.filesystem_of(path)
         if not storage.is_remote(path) and os.path.isdir(path):
             raise ConfigurationError(f"--{name} {path} is a directory: give a file in it")
         directory = Path(path).absolute().parent

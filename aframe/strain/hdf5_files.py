@@ -115,17 +115,24 @@ def read(recording: Recording, low: int, high: int) -> Array:
         Strain in double precision, shape (high - low,).
 
     Raises:
-        StorageError: If the file is missing or damaged. The message names the dataset and the time.
+        StorageError: If the file is missing or damaged, or has changed. The message names the dataset and the time.
     """
     with storage.open_hdf5(recording.path) as file:
         try:
-            return np.asarray(file[recording.channel][low:high], dtype=np.float64)
+            size = file[recording.channel].size
+            data = np.asarray(file[recording.channel][low:high], dtype=np.float64)
         except DAMAGE as error:
             bad = _first_unreadable(file, recording.channel, low, high)
             raise StorageError(
                 f"{recording.path} is damaged: {recording.channel} cannot be read at GPS "
                 f"{recording.start + bad / recording.sample_rate:.3f} ({' '.join(str(error).split())}): fetch it again"
             ) from None
+    if size != recording.size:
+        raise StorageError(
+            f"{recording.path} has changed while it was in use: {recording.channel} had {recording.size} samples, and "
+            f"now has {size}: wait until nothing writes it, and run the same command again"
+        )
+    return data
 
 
 def _first_unreadable(file: h5py.File, name: str, low: int, high: int) -> int:

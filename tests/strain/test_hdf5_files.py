@@ -242,6 +242,19 @@ def test_names_that_are_no_text_are_read(tmp_path):
     assert [ifo for ifo, *_ in listed(tmp_path / "H1.h5")] == ["H1"]
 
 
+def test_a_file_that_changes_while_it_is_used_is_refused(tmp_path):
+    path = tmp_path / "H1.h5"
+    with h5py.File(path, "w") as file:
+        put(file, "H1")
+    (recording,) = inventory(str(path))
+    with h5py.File(path, "w") as file:
+        put(file, "H1", NOISE[:-1])
+    with pytest.raises(
+        StorageError, match=r"H1\.h5 has changed while it was in use: /H1 had 8192 samples, and now has"
+    ):
+        read(recording, 0, 10)
+
+
 def test_a_spectrum_is_no_strain(tmp_path):
     path = str(tmp_path / "H1.h5")
     with h5py.File(path, "w") as file:
