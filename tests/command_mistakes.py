@@ -77,6 +77,11 @@ COMMANDS = {
         ("init", "{run}/new", "--frames", "{run}/frames", "--ifos", "H1,V1"),
         r"frames holds strain of H1, L1, none of V1: give another directory, or other --ifos",
     ),
+    "start before there is GPS time": (
+        nothing,
+        ("init", "{run}/new", "--observing-run", "O3a", "--start", "1970-01-01"),
+        r"'1970-01-01' is before 1980 or after 2047: give a time of data",
+    ),
     "unknown key to set": (
         nothing,
         ("init", "{run}/new", "--set", "search.highpas=3"),
