@@ -196,6 +196,16 @@ COMMANDS = {
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "ftp://place/events.hdf5"),
         r"ftp://place/events\.hdf5 is no local path and no s3://bucket/key: give one of these$",
     ),
+    "output that is a bucket": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "s3://events.hdf5"),
+        r"--output s3://events\.hdf5 names a bucket and no file in it: give s3://bucket/key$",
+    ),
+    "output of too long a name": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "e" * 300 + ".hdf5"),
+        r"--output: its name is longer than 255 bytes: give a shorter one$",
+    ),
     "output that is an input": (
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/frames/H1.hdf5"),
