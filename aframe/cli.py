@@ -39,6 +39,12 @@ WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "limit",
 ALL = "*"
 """Stands for every command."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full device, or of a user who has no more room on it."""
+
+BARRED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE)
+"""Errors of files that the system does not give to this user."""
+
 MAKE_SPACE = "make some, or send it elsewhere, and run the same command again"
 """Advice to the user for a full device."""
 
@@ -106,17 +112,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.drop_unwritable(sys.stdout)
         raise SystemExit(1) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC or os.environ.get("AFRAME_DEBUG"):
+        reason = _reason(error)
+        if not reason or os.environ.get("AFRAME_DEBUG"):
             raise
         console.drop_unwritable(sys.stdout)
-        where = error.filename or "what is printed, or a file,"
-        print(f"error: there is no space left where {where} is to go: {MAKE_SPACE}", file=sys.stderr)
+        print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("interrupted: run the same command again to resume", file=sys.stderr)
         raise SystemExit(130) from None
     finally:
         console.stop()
+
+
+def _reason(error: OSError) -> str:
+    """What the user can mend of an error about a file. Empty if the program may be at fault."""
+    if error.errno in FULL:
+        where = error.filename or "what is printed, or a file,"
+        return f"there is no space left where {where} is to go: {MAKE_SPACE}"
+    if error.errno in BARRED and error.filename:
+        return f"{error.filename} cannot be used ({error.strerror}): mend its permissions or the path"
+    return ""
 
 
 def _dispatch(options: Sequence[str]) -> None:

@@ -77,6 +77,11 @@ COMMANDS = {
         ("init", "{run}/new", "--frames", "{run}/frames", "--ifos", "H1,V1"),
         r"frames holds strain of H1, L1, none of V1: give another directory, or other --ifos",
     ),
+    "start before there is GPS time": (
+        nothing,
+        ("init", "{run}/new", "--observing-run", "O3a", "--start", "1970-01-01"),
+        r"'1970-01-01' is before 1980 or after 2047: give a time of data",
+    ),
     "unknown key to set": (
         nothing,
         ("init", "{run}/new", "--set", "search.highpas=3"),
@@ -185,6 +190,21 @@ COMMANDS = {
         frames(),
         ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "{run}/events.csv"),
         r"events\.csv is no HDF5 file: give a name that ends in \.hdf5",
+    ),
+    "output on a store of another kind": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "ftp://place/events.hdf5"),
+        r"ftp://place/events\.hdf5 is no local path and no s3://bucket/key: give one of these$",
+    ),
+    "output that is a bucket": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "s3://events.hdf5"),
+        r"--output s3://events\.hdf5 names a bucket and no file in it: give s3://bucket/key$",
+    ),
+    "output of too long a name": (
+        frames(),
+        ("infer", "--model", "{run}/untrained.pt", "--strain", "{run}/frames", "--output", "e" * 300 + ".hdf5"),
+        r"--output: its name is longer than 255 bytes: give a shorter one$",
     ),
     "output that is an input": (
         frames(),

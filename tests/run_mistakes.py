@@ -327,6 +327,11 @@ RUNS = {
         CHECK,
         r"H1\.hdf5 contradicts itself: the name or channel 'L1:GDS-CALIB_STRAIN' is of L1, and the dataset 'H1' of H1",
     ),
+    "strain of two sample rates": (
+        strain_with(sample_rate=4096.0),
+        CHECK,
+        r"H1\.hdf5 contradicts itself: H1 has dx = 0\.00048828125 and sample_rate = 4096\.0: mend or delete one",
+    ),
     "strain that is cut short": (cut, CHECK, r"frames/L1\.hdf5 is not a complete HDF5 file"),
     "strain that is no strain": (
         file("frames/H1.hdf5", "once upon a time", cfg("^source = simulated", LOCAL)),
@@ -385,6 +390,25 @@ RUNS = {
         file("own.txt", "2020-01-06 00:01:22 PST\n", vetoes("known_events = own.txt\nknown_event_window = 4")),
         CHECK,
         r"own\.txt, line 1: .*'2020-01-06T00:01:22PST' ends in PST, which is not UTC: give the time in UTC, or an off",
+    ),
+    "time zone in small letters behind a known event": (
+        file("own.txt", "2020-01-06 00:01:22 pst\n", vetoes("known_events = own.txt\nknown_event_window = 4")),
+        CHECK,
+        r"own\.txt, line 1: .*'2020-01-06T00:01:22pst' ends in pst, which is not UTC: give the time in UTC, or an off",
+    ),
+    "column of time zones": (
+        file(
+            "own.csv",
+            "name,time,tz\nGW1,2020-01-06 00:01:22,PST\n",
+            vetoes("known_events = own.csv\nknown_event_window = 4"),
+        ),
+        CHECK,
+        r"own\.csv, line 2: .* has the time zone 'PST': give times in UTC, and leave the column out$",
+    ),
+    "gates in milliseconds by a comment": (
+        file("gates.txt", "# gps half_width (ms) taper (ms)\n1262304100 5 5\n", vetoes("gates = H1:gates.txt")),
+        CHECK,
+        r"gates\.txt, comment above the rows: .*: a column is in 'ms', and seconds are needed: convert it, and write",
     ),
     "half-widths of gates in milliseconds": (
         file("gates.csv", "gps,half_width (ms),taper\n1262304100,25,25\n", vetoes("gates = H1:gates.csv")),

@@ -27,6 +27,9 @@ def declared() -> list[tuple[str, argparse.Action]]:
     return [(name, action) for name, parser in parsers.items() for action in parser._actions]
 
 
+LIKE_A_USER = "-dac_override,-dac_read_search"
+"""What takes root's right to read all files."""
+
 OPTIONS = [
     pytest.param(action, id=f"{name} {action.dest}")
     for name, action in declared()
@@ -122,6 +125,30 @@ def test_a_full_device_is_one_line(unbuffered: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no space left where what is printed")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("run", "closed"), r"closed/run\.sh cannot be used \(Permission denied\): mend its permissions or the path"),
+        (("init", "new", "--frames", "closed"), r"closed cannot be read \(no permission to read \S+closed\): mend its"),
+        (
+            ("init", "new", "--frames", "closed/*.gwf"),
+            r"closed/\*\.gwf cannot be read \(no permission to read \S+closed\)",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, command: tuple[str, ...], message: str) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    plain = () if os.geteuid() else ("setpriv", f"--bounding-set={LIKE_A_USER}", f"--inh-caps={LIKE_A_USER}")
+    if plain and shutil.which(plain[0]) is None:
+        pytest.skip("no setpriv: root without root's rights takes util-linux")
+    done = subprocess.run(
+        [*plain, sys.executable, "-P", "-m", "aframe.cli", *command], capture_output=True, text=True, check=False,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: \S*{message}.*\n", done.stderr)
 
 
 @pytest.mark.parametrize(("encoding", "line"), [("ascii", "+ is fine, - is"), ("latin-1", "+ is fine, - is"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aframe import storage
 from aframe.batch import container
-from aframe.candidates.catalogue import EventCatalogue
 from aframe.checks.looks import batch_answer, missing_commands
 from aframe.checks.noise import check_glitches, check_noise_band, check_noise_curves
 from aframe.checks.training_time import check_training_time
@@ -22,6 +21,7 @@ from aframe.settings.cfg_file import CfgFile
 from aframe.settings.jobs import BATCH_TASKS, COMMANDS, QUESTIONS
 from aframe.settings.keys import Mistake, UnknownValueError
 from aframe.settings.read import read_config
+from aframe.steps.catalogue import own_catalogue
 from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
 from aframe.steps.strain import strain_source
@@ -301,12 +301,9 @@ def check_catalogue(run: Artifacts) -> None:
         DataError: With the file and its first wrong row.
         StorageError: If the file does not exist.
     """
-    path = run.config.candidates.catalogue
-    if path is not None:
-        times = EventCatalogue.read(run.config.resolve(path)).times
-        check_of_data(run.config, "catalogue", path, [(time, time) for time in times.tolist()])
-        if not len(times):
-            _note(f"catalogue = {path} is empty: no candidate gets the name of a known event")
+    catalogue = own_catalogue(run.config)
+    if catalogue is not None and not len(catalogue.times):
+        _note(f"catalogue = {run.config.candidates.catalogue} is empty: no candidate gets the name of a known event")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ OF_STRAIN = ("model", "channel", "output", "page", "background", "integration_wi
 DEFAULT_TOP = 10
 """Default number of candidates that are printed and shown."""
 
+LONGEST_NAME = 255
+"""Largest length of a file's name, bytes."""
+
 MAX_PRINTED_SPANS = 20
 """Maximum number of printed stretches, for searched and unsearched stretches each."""
 
@@ -191,6 +194,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigurationError: If an output cannot be written, or its suffix is wrong.
+        StorageError: If an output is to go to a store of another kind than S3.
     """
     from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
 
@@ -200,6 +204,11 @@ def _check_outputs(options: argparse.Namespace) -> None:
             continue
         if not storage.has_suffix(path, suffixes):
             raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
+        _, inner = storage.filesystem_of(path)
+        if storage.is_remote(path) and "/" not in inner:
+            raise ConfigurationError(f"--{name} {path} names a bucket and no file in it: give s3://bucket/key")
+        if len(os.fsencode(Path(path).name)) > LONGEST_NAME:
+            raise ConfigurationError(f"--{name}: its name is longer than {LONGEST_NAME} bytes: give a shorter one")
         if not storage.is_remote(path) and os.path.isdir(path):
             raise ConfigurationError(f"--{name} {path} is a directory: give a file in it")
         directory = Path(path).absolute().parent

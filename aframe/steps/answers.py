@@ -19,6 +19,7 @@ from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity import volume
 from aframe.settings.read import units
+from aframe.steps.catalogue import own_catalogue
 from aframe.steps.exposure import recovered_injections
 from aframe.steps.planning import plan_slides, time_slides
 from aframe.steps.scoring import clustering, trained_model
@@ -107,10 +108,10 @@ def rank_run(
         rate_prior=keys.rate_prior,
     )
     table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, options, slides)
-    catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))  # simulated noise has no known events
-    if keys.catalogue is not None:
-        catalogue = EventCatalogue.read(run.config.resolve(keys.catalogue))
-    elif run.config.data.source != "simulated":
+    catalogue = own_catalogue(run.config)
+    if catalogue is None and run.config.data.source == "simulated":  # simulated noise has no known events
+        catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))
+    elif catalogue is None:
         catalogue = EventCatalogue.gwosc()
     table.parameters["catalogue_event"] = catalogue.coincident(table["detection_time"], keys.catalogue_window)
     add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, keys.num_timed)

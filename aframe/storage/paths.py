@@ -119,9 +119,11 @@ def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
         suffixes: Suffixes of the files, such as ``.hdf5``, in small letters. Capitals in names do not matter.
 
     Raises:
-        StorageError: If the path itself is a pipe, a device, or a link to nothing.
+        StorageError: If the path itself is a pipe, a device, or a link to nothing, or a directory cannot be read.
     """
     filesystem, inner = filesystem_of(place)
+    if not is_remote(place):
+        _check_readable(place, inner)
     if filesystem.isdir(inner):
         paths = glob(place, "*")
     elif filesystem.exists(inner) or (not is_remote(place) and os.path.islink(inner)):
@@ -132,7 +134,7 @@ def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
     elif is_remote(place):
         paths = [filesystem.unstrip_protocol(path) for path in filesystem.glob(inner)]
     else:
-        parent = next(path for path in Path(inner).parents if path.exists())
+        parent = next(path for path in Path(inner).parents if os.path.exists(path))
         paths = glob(str(parent), *Path(inner).relative_to(parent).parts)
     paths = sorted(path for path in paths if has_suffix(path, suffixes))
     if is_remote(place) or paths == [str(place)]:
@@ -142,6 +144,21 @@ def files_in(place: str, suffixes: tuple[str, ...]) -> list[str]:
         if reason:
             print(f"note: {path} is left out: it is {reason}", file=sys.stderr)
     return [path for path, reason in reasons.items() if not reason]
+
+
+def _check_readable(place: str, path: str) -> None:
+    """Check that a local directory, or the one in which a path or a pattern begins, can be listed and entered.
+
+    Args:
+        place: What the user gives, for error messages.
+        path: The same as an absolute path.
+
+    Raises:
+        StorageError: If this user may not do so.
+    """
+    directory = next(each for each in (path, *map(str, Path(path).parents)) if os.path.exists(each))
+    if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
+        raise StorageError(f"{place} cannot be read (no permission to read {directory}): mend its permissions")
 
 
 def _why_no_file(path: str) -> str:

@@ -1,7 +1,7 @@
 """Columns of lists: what they are called, and which rows are of a detector."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,16 @@ from aframe.errors import DataError
 from aframe.strain.channels import SITES, detector, detectors
 from aframe.strain.rows import Row
 
-UNIT = re.compile(r"[(\[](.*)[)\]]")
-"""Unit in the name of a column. Its group is the unit."""
+UNIT = re.compile(r"(?:[(\[]|\bin )(.*?)(?:[)\]]|$)")
+"""Unit in the name of a column, as ``taper (ms)`` and ``taper in ms``. Its group is the unit."""
+
+SECONDS = re.compile(r"(?<=[a-z])[_ ]s(ec|econds?)?$", re.IGNORECASE)
+"""Unit behind the name of a column of seconds, as ``gps_s``."""
+
+OTHER_UNIT = re.compile(
+    r"[_ ,/<{]+(ms(ec)?|milliseconds?|[uµ]s(ec)?|min(utes?)?|h|hours?|d|days?|m?jd|unix|samples)[}>]?$", re.IGNORECASE
+)
+"""Unit of another time behind a name, as ``gps_ms``. Columns of such names are not read."""
 
 WORDS_OF_SECONDS = {"s", "sec", "secs", "second", "seconds", "gps", "utc", "gmt", "time", "in"}
 """Words of which the unit of a column of times or durations may consist."""
@@ -49,6 +57,13 @@ VERSION_COLUMNS = ("version", "flagversion")
 ACTIVE_COLUMNS = ("active", "isactive")
 ACTIVITY = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
 """Names of a column that says whether a row counts, and its values."""
+
+STATE_COLUMNS = ("state", "valid", "isvalid")
+"""Names of a column that does so if it has no other values."""
+
+ZONE_COLUMNS = ("tz", "timezone", "tzinfo", "utcoffset")
+UTC_ZONES = {"", "utc", "gmt", "z", "gps", "0", "+0", "+00", "+0000", "+00:00", "utc+0", "etc/utc"}
+"""Names of a column of time zones, and its values, in small letters, that say that times are UTC or GPS seconds."""
 
 OTHER_COLUMNS = (
     "seg", "segment", "number", "index", "row", "width", "fullwidth", "snr", "far", "category", "frequency", "channel",
@@ -164,8 +179,23 @@ class Listing:
             named = ifos or ((of_flag,) if of_flag else ())
             flagged.append(Flagged(label, flag if has_flags else "", named, rows))
         chosen = only(self.path, flagged, ifo) if flagged else []
-        active = self.column(ACTIVE_COLUMNS)
+        active, state = self.column(ACTIVE_COLUMNS), self.column(STATE_COLUMNS)
+        if active is None and all(row.text(state).lower() in ACTIVITY for row in self.rows):
+            active = state
         return chosen if active is None else [row for row in chosen if _is_active(row, active)]
+
+    def check_zones(self) -> None:
+        """Check that a column of time zones has UTC alone.
+
+        Raises:
+            DataError: With the first row of another zone.
+        """
+        column = self.column(ZONE_COLUMNS)
+        other = next((row for row in self.rows if row.text(column).lower() not in UTC_ZONES), None)
+        if other:
+            raise DataError(
+                f"{other} has the time zone {other.text(column)!r}: give times in UTC, and leave the column out"
+            )
 
     def _detectors(self, flags: Sequence[int]) -> list[tuple[str, ...]]:
         """Detectors that each row names in its columns, except in those of flags.
@@ -225,9 +255,9 @@ def only(path: str, flags: Sequence[Flagged], ifo: str | None) -> list[Any]:
     raise DataError(f"{path} {lack} ({names}): write the segments of one flag into a file, and give that")
 
 
-def titles(names: Sequence[str]) -> list[str]:
+def titles(names: Iterable[str]) -> list[str]:
     """Names of columns without units, in small letters alone."""
-    return [re.sub(r"\(.*\)|\[.*\]|[^a-z]", "", name.lower()) for name in names]
+    return [re.sub(r"[^a-z]", "", SECONDS.sub("", UNIT.sub("", name)).lower()) for name in names]
 
 
 def _is_same(row: Row, one: int, other: int) -> bool:

@@ -30,7 +30,7 @@ def check_detectors_differ(recordings: Mapping[str, Sequence[Recording]]) -> Non
         low, high = max(each.start for each in pair), min(each.stop for each in pair)
         half = min(high - low, SIZE_OF_TYPICAL / pair[0].sample_rate) / 2
         one, other = (read(each, (low + high) / 2 - half, (low + high) / 2 + half).data for each in pair)
-        if np.array_equal(one, other) and np.ptp(one) > 0:
+        if len(one) and np.array_equal(one, other) and np.ptp(one) > 0:
             raise DataError(
                 f"{pair[0].path} and {pair[1].path} have the same samples as strain of {first} and of {second}: give "
                 "each detector its own strain"

@@ -33,6 +33,12 @@ META = ("Detector", "Observatory", "GPSstart", "Duration")
 LARGEST_TIME_ERROR = 1.0
 """Largest difference between the times that a file says of its strain and those of the samples, s."""
 
+RATE = "sample_rate"
+"""Attribute with the sample rate, which some files have besides, Hz."""
+
+LARGEST_RATE_ERROR = 1.0
+"""Largest difference between the sample rates that a file says, Hz."""
+
 FIRST_RECORDED, LAST_RECORDED = 1e8, 1e10
 """Times between which strain is recorded, GPS s: from 1983 to 2296. Simulated strain may begin at 0."""
 
@@ -109,17 +115,24 @@ def read(recording: Recording, low: int, high: int) -> Array:
         Strain in double precision, shape (high - low,).
 
     Raises:
-        StorageError: If the file is missing or damaged. The message names the dataset and the time.
+        StorageError: If the file is missing or damaged, or has changed. The message names the dataset and the time.
     """
     with storage.open_hdf5(recording.path) as file:
         try:
-            return np.asarray(file[recording.channel][low:high], dtype=np.float64)
+            size = file[recording.channel].size
+            data = np.asarray(file[recording.channel][low:high], dtype=np.float64)
         except DAMAGE as error:
             bad = _first_unreadable(file, recording.channel, low, high)
             raise StorageError(
                 f"{recording.path} is damaged: {recording.channel} cannot be read at GPS "
                 f"{recording.start + bad / recording.sample_rate:.3f} ({' '.join(str(error).split())}): fetch it again"
             ) from None
+    if size != recording.size:
+        raise StorageError(
+            f"{recording.path} has changed while it was in use: {recording.channel} had {recording.size} samples, and "
+            f"now has {size}: wait until nothing writes it, and run the same command again"
+        )
+    return data
 
 
 def _first_unreadable(file: h5py.File, name: str, low: int, high: int) -> int:
@@ -182,6 +195,7 @@ def _series_below(
         if times is not None:
             labels = tuple(_text(attributes[name]) for name in ("name", "channel") if name in attributes)
             names = ("/".join((*groups, key)), key, *labels)
+            _check_times(path, key, attributes)
             _check_detectors(path, {"name or channel": labels, "dataset": (key,), "group": groups[::-1]})
             name = detector(*labels[::-1], key, *groups[::-1], file=Path(path).name) or ifo
             yield _series(path, item, name, times, tuple(dict.fromkeys(names)))
@@ -210,6 +224,28 @@ def _check_detectors(path: str, texts: Mapping[str, Sequence[str]]) -> None:
                 f"{path} contradicts itself: the {one[0]} {one[1]!r} is of {one[2]}, and the {other[0]} {other[1]!r} "
                 f"of {other[2]}: mend one of them"
             )
+
+
+def _check_times(path: str, name: str, attributes: Mapping[str, Any]) -> None:
+    """Refuse a series whose attributes say two starts or two sample rates.
+
+    Args:
+        path: Path of the file.
+        name: Name of the series.
+        attributes: Its attributes. Those with a unit other than s are not compared.
+
+    Raises:
+        DataError: With both.
+    """
+    numbers = {each: _number(attributes[each]) for each in (*itertools.chain(*TIMES), RATE) if each in attributes}
+    starts = {each: value for each, value in numbers.items() if each in dict(TIMES)}
+    rates = {
+        each: value if each == RATE else 1 / value for each, value in numbers.items() if each not in starts and value
+    }
+    for said, largest in ((starts, LARGEST_TIME_ERROR), (rates, LARGEST_RATE_ERROR)):
+        if units_per_second(_unit(attributes)) == 1 and said and np.ptp([*said.values()]) > largest:
+            texts = " and ".join(f"{each} = {_text(attributes[each])}" for each in said)
+            raise DataError(f"{path} contradicts itself: {name} has {texts}: mend or delete one of them")
 
 
 def _times(attributes: Mapping[str, Any]) -> tuple[Any, Any] | None:
@@ -331,4 +367,4 @@ def _number(value: Any) -> float:
 
 def _text(value: Any) -> str:
     value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

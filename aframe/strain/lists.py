@@ -20,16 +20,18 @@ from aframe.strain.columns import (
     END_OF_EVENT,
     KNOWN_COLUMNS,
     NAME_COLUMNS,
+    OTHER_UNIT,
     START_COLUMNS,
     STOP_COLUMNS,
     TIME_COLUMNS,
+    UNIT,
     Flagged,
     Listing,
     only,
     titles,
 )
 from aframe.strain.rows import INDEX, Row, number
-from aframe.strain.times import is_plausible
+from aframe.strain.times import ZONES, is_plausible
 
 COMMENT = re.compile(r"""^((?:[^"]|"[^"]*")*?)(?:#|(?:^|(?<=\s))(?://|[%!])).*""")
 """A line with a comment. Its group is what comes before."""
@@ -38,13 +40,16 @@ INTERVAL = re.compile(r"[\[(]+([^\[\]()]+)[\])]+,?")
 """An interval as [a, b). Its group is what the brackets enclose."""
 
 DAY_AND_TIME = re.compile(
-    r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d[^\s,;\"]*)"
-    r"(?:(?<=\d) +([+-]\d\d(?::?\d\d)?|(?i:UTC|GMT|Z)[+-]?[\d:]*|\(?[A-Z]{1,5}\)?|[A-Z][a-z]+/\w+)(?=[\s,;\"]|$))?"
+    r"\b(\d{4}-\d\d-\d\d)[Tt ]+(\d\d:\d\d[^\s,;\"]*)(?:(?<=\d) +([+-]\d\d?(?::?\d\d)?|"
+    r"(?i:UTC|GMT|Z)[+-]?[\d:]*|\(?(?:[A-Z]{1,5}|(?i:" + ZONES + r"))\)?|[A-Z][A-Za-z]+(?:/[\w+-]+)+)(?=[\s,;\"]|$))?"
 )
 """A time of day, with blanks in it or not. Its groups are the day, the time and what may be a time zone behind it."""
 
 NANOSECONDS = re.compile(r"(.*?)(?:ns|nanosec|nanoseconds?|nsec)")
 """Name of a column with the nanoseconds of another one, in small letters alone. Its group is the other's name."""
+
+LONG_NUMBER = re.compile(r"\d{9}")
+"""Digits of a GPS time. No column has such a name."""
 
 DELIMITER_LINE = re.compile(r'"?sep=(.)"?')
 """First line with which Excel is told the character between values. Its group is the character."""
@@ -88,7 +93,7 @@ def read_listing(path: str, ifo: str | None = None) -> Listing:
     lines = lines[1:] if stated else lines
     delimiter = stated[1] if stated else _delimiter(first)
     rows = [Row(f"{path}, line {number}", _values(path, number, line, delimiter)) for number, line in lines]
-    return _with_header(path, rows, delimiter == " ", _names_in(comment, delimiter))
+    return _with_header(path, rows, delimiter == " ", _names_in(comment))
 
 
 def _lines(texts: Sequence[str]) -> tuple[list[tuple[int, str]], str]:
@@ -123,12 +128,20 @@ def _plain(line: str) -> str:
     return DAY_AND_TIME.sub(r"\1T\2\3", interval[1].replace("...", ",") if interval else bare)
 
 
-def _names_in(comment: str, delimiter: str) -> tuple[str, ...]:
+def _names_in(comment: str) -> tuple[str, ...]:
     """Names of columns in a comment, as numpy and segwizard write it. Empty if it has other words."""
     text = comment.lstrip("#%!/; ")
-    names = [name.strip(' "') for name in (text.split(delimiter) if delimiter in text.strip() else text.split())]
-    is_of_times = any(title in (*CENTRE_COLUMNS, *START_COLUMNS, *STOP_COLUMNS) for title in titles(names))
-    return tuple(names) if is_of_times and set(titles(names)) <= KNOWN_COLUMNS else ()
+    delimiter = _delimiter(text)
+    names = [name.strip(' "') for name in (_with_units(text.split()) if delimiter == " " else text.split(delimiter))]
+    own = titles(OTHER_UNIT.sub("", UNIT.sub("", name)) for name in names)
+    is_of_times = any(title in (*CENTRE_COLUMNS, *START_COLUMNS, *STOP_COLUMNS) for title in own)
+    return tuple(names) if is_of_times and set(own) <= KNOWN_COLUMNS else ()
+
+
+def _with_units(words: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns between blanks, each with the unit in brackets that stands behind it."""
+    text = re.sub(r"\t(?=[(\[])", " ", "\t".join(words))
+    return tuple(re.sub(r"[(\[][^)\]]*", lambda unit: unit[0].replace("\t", " "), text).split("\t"))
 
 
 def read_events(path: str) -> list[tuple[str, float]]:
@@ -156,7 +169,8 @@ def read_events(path: str) -> list[tuple[str, float]]:
     if listing.header is None:
         column, name = _time_column(first)
     if column is None:
-        are_several = listing.header is None and sum(number(value) is not None for value in first.values) > 1
+        times_in_first = [k for k in range(len(first.values)) if first.time(k) is not None]
+        are_several = listing.header is None and len(times_in_first) > 1
         _refuse(first, "does not say which number is the GPS time" if are_several else "has no GPS time")
     events = []
     for row in listing.rows:
@@ -185,7 +199,7 @@ def _time_column(row: Row) -> tuple[int | None, int | None]:
     words = [column for column, value in values.items() if value is None and row.values[column]]
     plausible = [column for column in times if is_plausible(values[column] or 0.0)]
     pair = row.values[plausible[0] : plausible[0] + 2] if plausible else ()
-    if len(plausible) == 1 and not (len(pair) == 2 and all(value.isdigit() for value in pair)):
+    if len(plausible) == 1 and not (len(pair) == 2 and "." not in pair[0] and pair[1].isdigit()):
         times = plausible
     elif len(times) == 2 and row.values[times[0]] in ("0", "1"):  # a number of the row
         times = times[1:]
@@ -225,18 +239,26 @@ def _with_header(path: str, rows: list[Row], is_printed: bool = False, above: tu
     rows = [row for row in rows if any(row.values)]
     while rows and all(not row.values[-1] for row in rows):
         rows = [replace(row, values=row.values[:-1]) for row in rows]
-    is_header = bool(rows) and all(rows[0].time(column) is None for column in range(len(rows[0].values)))
+    is_header = bool(rows) and not any(_has_time(rows[0], column) for column in range(len(rows[0].values)))
     words = [value for value in rows[0].values if value[:1].isalpha()] if is_header else []
     if not words and not _fit(above, rows):
         return Listing(path, None, rows)
     header, rows = (rows[0], rows[1:]) if words else (Row(f"{path}, comment above the rows", above), rows)
+    header = replace(header, values=_with_units(header.values)) if is_printed else header
     size = len(header.values) + 1
     named = is_printed and len(rows) > 1 and len(rows[0].values) == 1 < len(rows[1].values) == size
     index, others = (rows[0].values[0], rows[1:]) if named else ("", rows)
     if is_printed and others and all(len(row.values) == size and (named or _is_index(row.values[0])) for row in others):
         header, rows = Row(header.place, (index, *header.values)), others
     nanoseconds = _nanoseconds(header)
-    return Listing(path, header, [replace(row, nanoseconds=nanoseconds) for row in rows])
+    listing = Listing(path, header, [replace(row, nanoseconds=nanoseconds) for row in rows])
+    listing.check_zones()
+    return listing
+
+
+def _has_time(row: Row, column: int) -> bool:
+    """Whether a value is a number or a time, or has one in it, as in ``gps=1262304000``."""
+    return row.time(column) is not None or LONG_NUMBER.search(row.values[column]) is not None
 
 
 def _fit(names: tuple[str, ...], rows: list[Row]) -> bool:

@@ -8,11 +8,20 @@ from aframe.errors import ConfigurationError, DataError
 EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 """GPS second 0."""
 
-UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
+LAST_OF_LAL = 2.1e9
+"""Seconds from GPS second 0 that LAL can convert: it counts them in 32 bits."""
+
+UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*")
 """A day and a time of day. A day alone may be a part of a time."""
 
-NAMED_ZONE = re.compile(r"(?<=\d)\s*(\(?(?!T\d)[A-Za-z][\w+:/-]*\)?)$")
+NAMED_ZONE = re.compile(r"(?<=\d)\s*(\(?(?![Tt]\d)[A-Za-z][\w+:./-]*\)?)$")
 """A word behind a time, such as PST. Its group is the word."""
+
+ZONES = (
+    r"[acehmp][sd]t|ak[sd]t|a[cew][sd]t|nz[sd]t|[cew]et|cest|eest|bst|hkt|ist|jst|kst|msk|sast|sgt|local|pacific|"
+    r"mountain|central|eastern|[ap]\.?m\.?"
+)
+"""Pattern of the names of time zones, and of half days, that are known in small letters too."""
 
 FIRST_YEAR = 2000
 """First year of which there are data."""
@@ -38,7 +47,7 @@ def gps_of(time: str) -> float:
         time: GPS seconds, or UTC in ISO 8601, or another zone's time with its offset, as -0800.
 
     Raises:
-        ConfigurationError: If the text is neither.
+        ConfigurationError: If the text is neither, or is UTC of which LAL knows no GPS time.
 
     >>> gps_of("1126259462.4"), gps_of("2015-09-14T09:50:45")
     (1126259462.4, 1126259462.0)
@@ -57,9 +66,12 @@ def gps_of(time: str) -> float:
         raise ConfigurationError(
             f"{time!r} is no time: give GPS seconds, as 1240579783, or UTC, as 2019-04-29 or 2019-04-29T13:29:25"
         ) from None
+    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if not 0 <= (utc - EPOCH).total_seconds() < LAST_OF_LAL:
+        raise ConfigurationError(f"{time!r} is before 1980 or after 2047: give a time of data")
     import lal
 
-    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    utc = utc.astimezone(UTC)
     return float(lal.UTCToGPS(utc.timetuple())) + utc.microsecond / 1e6
 
 

@@ -25,3 +25,9 @@ def test_zeros_are_no_copy(tmp_path):
     write_background(str(tmp_path / "both.hdf5"), {"H1": np.zeros(4096), "L1": np.zeros(4096)}, 1e9, 512.0)
     recordings = of_files([str(tmp_path / "both.hdf5")])
     check_detectors_differ({each.ifo: [each] for each in recordings})
+
+
+def test_recordings_that_overlap_by_less_than_a_sample_are_no_copies(tmp_path):
+    for ifo in ("H1", "L1"):
+        write_background(str(tmp_path / f"{ifo}.hdf5"), {ifo: NOISE[0]}, 1e9, 1e12)
+    check_detectors_differ({ifo: of_files([str(tmp_path / f"{ifo}.hdf5")]) for ifo in ("H1", "L1")})

@@ -221,6 +221,40 @@ def test_a_file_that_contradicts_itself_is_refused(tmp_path, name, value):
         listed(tmp_path / "gwosc.hdf5")
 
 
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"start_time": START + 100.0}, "x0 = .* and start_time = "),
+        ({"delta_t": 1 / 4096}, "dx = .* and delta_t = "),
+        ({"sample_rate": 16384}, "dx = .* and sample_rate = 16384"),
+    ],
+)
+def test_attributes_that_contradict_each_other_are_refused(tmp_path, other, message):
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        file.create_dataset("H1", data=NOISE).attrs.update({"x0": START, "dx": 1 / RATE, "sample_rate": RATE} | other)
+    with pytest.raises(DataError, match=rf"H1\.h5 contradicts itself: H1 has {message}.*: mend or delete one of them$"):
+        listed(tmp_path / "H1.h5")
+
+
+def test_names_that_are_no_text_are_read(tmp_path):
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        put(file, "H1").attrs["name"] = np.bytes_(b"\xe9\xff")
+    assert [ifo for ifo, *_ in listed(tmp_path / "H1.h5")] == ["H1"]
+
+
+def test_a_file_that_changes_while_it_is_used_is_refused(tmp_path):
+    path = tmp_path / "H1.h5"
+    with h5py.File(path, "w") as file:
+        put(file, "H1")
+    (recording,) = inventory(str(path))
+    with h5py.File(path, "w") as file:
+        put(file, "H1", NOISE[:-1])
+    with pytest.raises(
+        StorageError, match=r"H1\.h5 has changed while it was in use: /H1 had 8192 samples, and now has"
+    ):
+        read(recording, 0, 10)
+
+
 def test_a_spectrum_is_no_strain(tmp_path):
     path = str(tmp_path / "H1.h5")
     with h5py.File(path, "w") as file:

@@ -120,14 +120,55 @@ def test_a_list_in_other_forms(tmp_path):
 @pytest.mark.parametrize("unit", ["min", "h", "ms", "samples", "1/s", ""])
 def test_columns_of_other_units_than_seconds_are_refused(unit, tmp_path):
     path = tmp_path / "segments.csv"
-    for text in (f"start,duration [{unit}]\n10,10\n", f"start;stop ({unit})\n10;20\n"):
+    for text in (
+        f"start,duration [{unit}]\n10,10\n",
+        f"start;stop ({unit})\n10;20\n",
+        f"start duration ({unit})\n10 10\n",
+        f"# start (s) duration ({unit})\n10 10\n",
+        f"# start, duration ({unit})\n10 10\n",
+    ):
         path.write_text(text)
         with pytest.raises(
-            DataError, match=rf"line 1: .*: a column is in '{unit}', and seconds are needed: convert it"
+            DataError,
+            match=rf"(line 1|above the rows): .*: a column is in '{unit}', and seconds are needed: convert it",
         ):
             segments.read_segments(str(path))
-    path.write_text("start (GPS s),duration [seconds]\n10,10\n")
-    assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+    for text in (
+        "start (GPS s),duration [seconds]\n10,10\n",
+        "start (GPS s) duration [seconds]\n10 10\n",
+        "# stop (s) start (s)\n20 10\n",
+        "start_s,duration_s\n10,10\n",
+        "start in s,stop in s\n10,20\n",
+    ):
+        path.write_text(text)
+        assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+
+
+@pytest.mark.parametrize(
+    "comment", ["start_s duration_min", "start, duration_min", "start, duration/h", "start, dt {ms}"]
+)
+def test_comments_with_other_units_are_no_names_of_seconds(comment, tmp_path):
+    path = tmp_path / "segments.txt"
+    path.write_text(f"# {comment}\n1262304000 1262304010\n")
+    with pytest.raises(DataError, match=r"comment above the rows: .* has no columns start and stop"):
+        segments.read_segments(str(path))
+
+
+@pytest.mark.parametrize("text", ["start=1262304000,stop=1262304010\n", "start:1262304000 stop:1262304010\n"])
+def test_times_behind_their_names_are_no_names_of_columns(text, tmp_path):
+    path = tmp_path / "segments.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"line 1: .* is no segment: expected"):
+        segments.read_segments(str(path))
+
+
+def test_a_column_of_states_leaves_rows_out_if_it_says_yes_or_no(tmp_path):
+    path = tmp_path / "segments.csv"
+    for title in ("active", "state", "valid"):
+        path.write_text(f"start,stop,{title}\n10,20,1\n30,40,0\n")
+        assert segments.read_segments(str(path)) == [Segment(10.0, 20.0)]
+    path.write_text("start,stop,state\n10,20,lock\n30,40,0\n")
+    assert segments.read_segments(str(path)) == [Segment(10.0, 20.0), Segment(30.0, 40.0)]
 
 
 def test_nanoseconds_of_segments(tmp_path):

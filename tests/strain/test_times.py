@@ -24,6 +24,20 @@ def test_times_are_gps_or_utc() -> None:
             gps_of(word)
 
 
+def test_utc_of_no_gps_time_is_refused() -> None:
+    for time in (
+        "0001-01-01",
+        "0001-01-01T00:00:00+14:00",
+        "1970-01-01T00:00:00Z",
+        "9999-12-31",
+        "2060-01-01 00:00:00",
+    ):
+        with pytest.raises(ConfigurationError, match=rf"^{re.escape(repr(time))} is before 1980 or after 2047: give"):
+            gps_of(time)
+    assert gps_of("1980-01-06") == 0
+    assert gps_of("2046-07-01") > 2.09e9
+
+
 def test_times_as_text() -> None:
     assert [format_gps(t) for t in (1126259446.0, 1e9 + 0.1)] == ["1126259446", "1000000000.1"]
 
