@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from train.small_bank import KERNEL, SIZE, chirps
 
 from aframe.bank.pulses import pulses
@@ -12,6 +13,7 @@ from aframe.strain.glitch_population import read_population
 from aframe.strain.glitches import waveforms
 from aframe.strain.noise_curves import asd_at, load_asd
 from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.architectures.pulses import UNLIKELY
 
 PULSE = 16
 RATE, HIGHPASS = 1024.0, 32.0
@@ -47,30 +49,37 @@ def test_a_pulse_is_no_witness_and_a_chirp_remains_one() -> None:
     assert after[1] > 0.6 * before[1]
 
 
-def test_what_pulses_take_is_the_logarithm_of_the_odds() -> None:
-    network = network_with(bursts())
+def test_what_is_left_is_the_logarithm_of_a_likelihood_ratio() -> None:
+    network, plain = network_with(bursts()), network_with(None)
     assert network.pulses is not None
+    network.pulses.rare = rare = 8.5
     streams = torch.randn(3, 2, KERNEL, generator=torch.Generator().manual_seed(0))
-    network.pulses.rare = 3.0
-    measured, plain = network.measure(streams), network_with(None).measure(streams)
-    taken = network.pulses(streams, measured.shape[-1])
-    best = network.pulses.filters(streams).amax(2)
-    first, last = network.pulses.spans[1]
-    expected = math.log1p(math.exp(float(best[2, 1, first + 4 : last + 5].max()) - 3.0))
-    assert taken[2, 1, 1, 4].item() == pytest.approx(expected, rel=1e-5)
-    torch.testing.assert_close(measured, (plain - taken.repeat_interleave(2, 2)).clamp_min(0))
+    streams[1, 0, 120 : 120 + PULSE] += 5 * bursts()[0].real / bursts()[0].real.norm()
+    measured, before = network.measure(streams), plain.measure(streams)
+    best, lags = network.pulses.filters(streams).amax(2), network.pulses.match.shape[1]
+    row, ifo, step = (int(each[0]) for each in (best[..., : -lags + 1] > 8.0).nonzero(as_tuple=True))
+    within, template = best[row, ifo, step : step + lags].double(), 5
+    seen, power = float(within.max()), float(before[row, ifo, template, step])
+    loud = torch.where(within > rare - UNLIKELY, within, 0.0).sqrt()
+    rest = max(power**0.5 - float((loud * network.pulses.match[template // 2]).max()), 0.0) ** 2
+    odds = (math.exp(power) + math.exp(seen - rare + rest)) / (1 + math.exp(seen - rare))
+    assert measured[row, ifo, template, step].item() == pytest.approx(max(math.log(odds), 0.0), abs=1e-4)
+    quiet = nn.functional.max_pool1d(best, lags, 1)[..., : before.shape[-1]] < rare - UNLIKELY
+    assert quiet.any()
+    torch.testing.assert_close(measured.movedim(2, 3)[quiet], before.movedim(2, 3)[quiet])
 
 
-def test_pulses_are_looked_for_where_a_template_has_power() -> None:
-    network = network_with(bursts())
+def test_matches_with_pulses_bound_what_a_pulse_gives_each_template() -> None:
+    """Wherever a pulse of SNR 100 lies, its part in every template is known, to the largest that it could be."""
+    network, plain = network_with(bursts()), network_with(None)
     assert network.pulses is not None
-    step, middle = 16, PULSE // 2
-    power = torch.complex(*network.filters.bank)[network.filters.rows].abs().square()
-    for group, (first, last) in enumerate(network.pulses.spans):
-        assert 0 <= first <= last
-        assert last * step + network.pulses.filters.receptive_field <= network.receptive_field
-        inside = power[2 * group : 2 * group + 2, first * step + middle : last * step + middle + 24].sum()
-        assert inside > 0.93 * power[2 * group : 2 * group + 2].sum()
+    for first in range(4, KERNEL - PULSE - 40, 9):
+        streams = torch.zeros(1, 2, KERNEL)
+        streams[0, 0, first : first + PULSE] = 100 * bursts()[1].real / bursts()[1].real.norm()
+        before, after = plain.measure(streams)[0, 0], network.measure(streams)[0, 0]
+        reached = network.pulses.filters(streams)[0, 0].amax(0).unfold(0, network.pulses.match.shape[1], 1).amax(1) > 4000
+        assert after[:, reached[: after.shape[1]]].max() < 1 if reached[: after.shape[1]].any() else True
+        assert (after <= before + 1e-3).all()
 
 
 def test_a_network_without_glitches_ignores_them() -> None:

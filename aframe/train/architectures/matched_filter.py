@@ -13,7 +13,7 @@ from aframe.tensors import Embeddings, Psd, Windows
 from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
 from aframe.train.architectures.network import Network
-from aframe.train.architectures.pulses import Pulses, Span
+from aframe.train.architectures.pulses import Pulses
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -76,7 +76,6 @@ class MatchedFilterNetwork(Network):
         glitches: Whether pulses stand against the templates.
         pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
         pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
-        pulse_spans: Where the templates of each group answer to pulses: see ``Pulses``.
 
     Attributes:
         quiet: Bound of a step up to which it is quiet.
@@ -108,7 +107,6 @@ class MatchedFilterNetwork(Network):
         glitches: bool = True,
         pulse_size: int = 0,
         pulse_decimations: Sequence[int] = (),
-        pulse_spans: Sequence[Span] = (),
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
@@ -116,12 +114,7 @@ class MatchedFilterNetwork(Network):
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
         self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
-        with_pulses = bool(pulse_size)
-        self._take(
-            Pulses(num_ifos, pulse_size, pulse_decimations, pulse_spans, step_size, coincidence)
-            if with_pulses
-            else None
-        )
+        self._take(Pulses(self.filters, groups, pulse_size, pulse_decimations) if pulse_size else None)
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
         self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
         self.offset = nn.Parameter(torch.tensor(27.0))
@@ -150,10 +143,8 @@ class MatchedFilterNetwork(Network):
         """Take pulses, or none."""
         self.pulses, self.pulse_size = pulses, 0
         self.pulse_decimations: Sequence[int] = []
-        self.pulse_spans: Sequence[Span] = []
         if pulses is not None:
             self.pulse_size, self.pulse_decimations = pulses.filters.template_size, pulses.filters.decimations
-            self.pulse_spans = pulses.spans
 
     @torch.no_grad()
     def set_bank(
@@ -231,8 +222,7 @@ class MatchedFilterNetwork(Network):
         """
         measured = self.filters(streams)
         if self.pulses is not None:
-            taken = self.pulses(streams, int(measured.shape[-1]))
-            measured = measured.unflatten(2, (self.groups, -1)).sub_(taken.unsqueeze(3)).clamp_min_(0).flatten(2, 3)
+            measured = self.pulses(measured, streams)
         return measured.clamp_max(LOUDEST / self.num_ifos).to(streams.dtype)
 
     def weigh(self, measured: Measured) -> Embeddings:
