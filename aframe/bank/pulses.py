@@ -1,4 +1,7 @@
-"""Whitened pulses: templates of the short glitches that look like heavy binaries."""
+"""Templates of the glitches that look like binaries: whitened pulses, and filters for octaves."""
+
+import itertools
+import math
 
 import numpy as np
 import torch
@@ -59,3 +62,25 @@ def _distinct(series: Templates) -> list[int]:
         if float(others.max()) < MINIMUM_MATCH:
             kept.append(number)
     return kept
+
+
+def octaves(sample_rate: float, highpass: float) -> Templates:
+    """Make filters for the octaves of whitened strain, from its lowest frequency up.
+
+    Args:
+        sample_rate: Sampling rate, Hz.
+        highpass: Frequency below which whitened strain is empty, Hz.
+
+    Returns:
+        Complex series without negative frequencies, of unit norm per quadrature, and as long as pulses.
+    """
+    size = round(DURATION * sample_rate)
+    edges = highpass * 2.0 ** np.arange(max(1, math.ceil(math.log2(sample_rate / 2 / highpass))) + 1)
+    time = (torch.arange(size, dtype=torch.float64) - size // 2) / sample_rate
+    window = torch.hann_window(size, periodic=False, dtype=torch.float64)
+    series = []
+    for low, high in itertools.pairwise(np.minimum(edges, sample_rate / 2).tolist()):
+        envelope = window * torch.sinc((high - low) * time)
+        one = torch.polar(envelope, torch.pi * (low + high) * time)
+        series.append(one / (one.abs().square().sum() / 2).sqrt())
+    return torch.stack(series).to(torch.complex64)

@@ -17,7 +17,7 @@ NUMBERS = ("sample_rate", "after")
 COLUMNS = ("mass_1", "mass_2", "chi_1", "chi_2", "chirp_mass")
 """Columns of a bank's binaries."""
 
-SERIES = ("templates", "pulses")
+SERIES = ("templates", "pulses", "octaves")
 """Datasets of complex series, as pairs of numbers."""
 
 SIGNAL_COLUMNS = ("match", "signal_chirp_mass")
@@ -40,6 +40,7 @@ class TemplateBank:
         psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), evenly from 0 Hz to the Nyquist frequency. The
             templates are whitened by their geometric mean.
         pulses: Whitened complex series of short glitches, of unit norm per quadrature, shape (pulses, time).
+        octaves: Complex filters for the octaves of whitened strain, of unit norm per quadrature, shape (octaves, time).
     """
 
     templates: Complex[Tensor, "templates time"]
@@ -51,6 +52,7 @@ class TemplateBank:
     signal_chirp_mass: Array
     psds: Array
     pulses: Complex[Tensor, "pulses pulse_time"]
+    octaves: Complex[Tensor, "octaves octave_time"]
 
     @property
     def mean_match(self) -> float:
@@ -103,7 +105,7 @@ class TemplateBank:
                     f"{path} is no bank of templates: it lacks {', '.join(missing)}; check that it is the right file"
                 )
             columns = {name: np.asarray(file[f"parameters/{name}"]) for name in COLUMNS}
-            pairs, pulses = (torch.from_numpy(np.asarray(file[name], dtype=np.float32)) for name in SERIES)
+            pairs, *others = (torch.from_numpy(np.asarray(file[name], dtype=np.float32)) for name in SERIES)
             if pairs.ndim != 3 or any(column.shape != pairs.shape[:1] for column in columns.values()):
                 raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
             chirp_mass = columns.pop("chirp_mass")
@@ -112,5 +114,5 @@ class TemplateBank:
             if psds.ndim != 2 or psds.shape[1] < 2 or not (np.isfinite(psds) & (psds > 0)).all():
                 raise StorageError(f"{path}: its PSDs are no positive numbers; make the bank again")
             arrays = [np.asarray(file[name]) for name in (*SIGNAL_COLUMNS, "psds")]
-            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *arrays,
-                       torch.view_as_complex(pulses))  # fmt: skip
+            series = [torch.view_as_complex(each) for each in others]
+            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *arrays, *series)

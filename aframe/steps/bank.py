@@ -5,7 +5,7 @@ import torch
 
 from aframe import seeding
 from aframe.bank.placement import EVENED_DRAWS, even, matches, place
-from aframe.bank.pulses import pulses
+from aframe.bank.pulses import octaves, pulses
 from aframe.bank.template_bank import TemplateBank
 from aframe.bank.templates import TemplateMaker, face_on
 from aframe.errors import DataError
@@ -57,7 +57,7 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     short = pulses(smooth.log().mean(0).exp(), search.sample_rate, search.highpass)
     TemplateBank(
         templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match, signal_chirp_mass,
-        smooth.numpy(), short,
+        smooth.numpy(), short, octaves(search.sample_rate, search.highpass),
     ).write(run.bank, run.bank_parameters)  # fmt: skip
 
 

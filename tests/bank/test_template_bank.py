@@ -17,7 +17,7 @@ def bank():
     return TemplateBank(
         series, {name: np.array(values) for name, values in columns.items()}, np.array([12.2, 14.7, 16.8]), 1024.0,
         0.25, np.linspace(0.8, 1.0, 101), np.linspace(5.0, 50.0, 101),
-        np.geomspace(1e-42, 1e-46, 2 * 513).reshape(2, 513), series[:2, :16],
+        np.geomspace(1e-42, 1e-46, 2 * 513).reshape(2, 513), series[:2, :16], series[:1, :8],
     )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def test_a_bank_comes_back(bank, tmp_path):
     assert again.templates.dtype == torch.complex64
     torch.testing.assert_close(again.templates, bank.templates, atol=1e-6, rtol=1e-3)
     torch.testing.assert_close(again.pulses, bank.pulses, atol=1e-6, rtol=1e-3)
+    torch.testing.assert_close(again.octaves, bank.octaves, atol=1e-6, rtol=1e-3)
     assert (again.sample_rate, again.after) == (bank.sample_rate, bank.after)
     assert (again.mean_match, again.quantile_10, again.quantile_01) == pytest.approx((0.9, 0.82, 0.802))
     for name in ("chirp_mass", "match", "signal_chirp_mass", "psds"):
@@ -47,7 +48,9 @@ def test_other_files_are_refused_in_one_line(bank, tmp_path):
         TemplateBank.read(str(path))
     with h5py.File(path, "w") as file:
         file["H1"] = [1.0]
-    with pytest.raises(StorageError, match=r"is no bank of templates: it lacks templates, pulses, parameters/mass_1"):
+    with pytest.raises(
+        StorageError, match=r"is no bank of templates: it lacks templates, pulses, octaves, parameters/mass_1"
+    ):
         TemplateBank.read(str(path))
     bank.write(str(path), {})
     path.write_bytes(path.read_bytes()[:3000])

@@ -21,7 +21,7 @@ def bank() -> TemplateBank:
     waves /= waves.abs().square().sum(1, keepdim=True).div(2).sqrt()
     masses, ones = np.array([30.0, 20.0, 10.0]), np.ones(1)
     waves = waves.to(torch.complex64)
-    return TemplateBank(waves, {}, masses, RATE, AFTER, ones, ones, np.ones((2, 129)), waves[:1, :16])
+    return TemplateBank(waves, {}, masses, RATE, AFTER, ones, ones, np.ones((2, 129)), waves[:1, :16], waves[:1, :16])
 
 
 def windows_of(length: float, rate: float = 8.0) -> Preprocessing:

@@ -106,7 +106,9 @@ def _write_bank(path: str) -> None:
     columns = {"mass_1": 1.5 * chirp_mass, "mass_2": chirp_mass, "chi_1": np.zeros(3), "chi_2": np.zeros(3)}
     match = 1 - 0.05 * rng.exponential(size=500)
     masses, psds = rng.uniform(8, 40, 500), np.ones((2, 1025))
-    bank = TemplateBank(series, columns, chirp_mass, 2048.0, 0.25, match, masses, psds, series[:1, :16])
+    bank = TemplateBank(
+        series, columns, chirp_mass, 2048.0, 0.25, match, masses, psds, series[:1, :16], series[:1, :16]
+    )
     bank.write(path, CONFIGURATION)
 
 

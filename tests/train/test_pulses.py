@@ -77,7 +77,9 @@ def test_matches_with_pulses_bound_what_a_pulse_gives_each_template() -> None:
         streams = torch.zeros(1, 2, KERNEL)
         streams[0, 0, first : first + PULSE] = 100 * bursts()[1].real / bursts()[1].real.norm()
         before, after = plain.measure(streams)[0, 0], network.measure(streams)[0, 0]
-        reached = network.pulses.filters(streams)[0, 0].amax(0).unfold(0, network.pulses.match.shape[1], 1).amax(1) > 4000
+        reached = (
+            network.pulses.filters(streams)[0, 0].amax(0).unfold(0, network.pulses.match.shape[1], 1).amax(1) > 4000
+        )
         assert after[:, reached[: after.shape[1]]].max() < 1 if reached[: after.shape[1]].any() else True
         assert (after <= before + 1e-3).all()
 

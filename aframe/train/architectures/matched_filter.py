@@ -12,8 +12,8 @@ from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Psd, Windows
 from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
+from aframe.train.architectures.glitches import Glitches
 from aframe.train.architectures.network import Network
-from aframe.train.architectures.pulses import Pulses
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -33,6 +33,9 @@ HIGH_CEILING = 40.0
 
 PULSES_PER_TEMPLATE, PULSE_PER_TEMPLATE = 10, 13
 """Templates for each pulse, and length of a template as a multiple of a pulse's, in a network of noise."""
+
+BANDS = 4
+"""Largest number of bands in a network of noise."""
 
 FOLLOWED_AT_ONCE = 64
 """Steps that are followed up at once."""
@@ -73,9 +76,10 @@ class MatchedFilterNetwork(Network):
             different times. This covers the light travel time to earlier and later detectors together.
         hidden: Width of the head.
         coherent: Whether loud steps are followed up.
-        glitches: Whether pulses stand against the templates.
+        glitches: Whether pulses and excess power stand against the templates.
         pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
         pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
+        bands: Number of bands whose excess power is looked for.
 
     Attributes:
         quiet: Bound of a step up to which it is quiet.
@@ -107,6 +111,7 @@ class MatchedFilterNetwork(Network):
         glitches: bool = True,
         pulse_size: int = 0,
         pulse_decimations: Sequence[int] = (),
+        bands: int = 0,
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
@@ -114,7 +119,7 @@ class MatchedFilterNetwork(Network):
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
         self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
-        self._take(Pulses(self.filters, groups, pulse_size, pulse_decimations) if pulse_size else None)
+        self._take(Glitches(self.filters, groups, pulse_size, pulse_decimations, bands) if pulse_size else None)
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
         self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
         self.offset = nn.Parameter(torch.tensor(27.0))
@@ -139,12 +144,13 @@ class MatchedFilterNetwork(Network):
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
         self.bias = nn.Parameter(torch.zeros(self.templates))
 
-    def _take(self, pulses: Pulses | None) -> None:
-        """Take pulses, or none."""
-        self.pulses, self.pulse_size = pulses, 0
+    def _take(self, known: Glitches | None) -> None:
+        """Take the glitches that are known, or none."""
+        self.known_glitches, self.pulse_size, self.bands = known, 0, 0
         self.pulse_decimations: Sequence[int] = []
-        if pulses is not None:
-            self.pulse_size, self.pulse_decimations = pulses.filters.template_size, pulses.filters.decimations
+        if known is not None:
+            self.pulse_size, self.pulse_decimations = known.size, known.pulses.decimations
+            self.bands = known.bands.shape[1]
 
     @torch.no_grad()
     def set_bank(
@@ -153,6 +159,7 @@ class MatchedFilterNetwork(Network):
         chirp_mass: Float[Tensor, " templates"],
         psds: Psd | None = None,
         pulses: Complex[Tensor, "pulses pulse_time"] | None = None,
+        bands: Complex[Tensor, "bands pulse_time"] | None = None,
     ) -> None:
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
@@ -161,7 +168,8 @@ class MatchedFilterNetwork(Network):
             chirp_mass: Chirp masses in the detector frame, solar masses.
             psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), if templates are whitened by their
                 geometric mean. Each detector's filters are then those for its own PSD. See ``adapt``.
-            pulses: Whitened pulses p + iq, both quadratures of unit norm. See ``Pulses``.
+            pulses: Whitened pulses p + iq, both quadratures of unit norm. See ``Glitches``.
+            bands: Filters of bands, without negative frequencies. See ``Glitches``.
 
         Raises:
             ConfigurationError: If the window is too short.
@@ -172,8 +180,10 @@ class MatchedFilterNetwork(Network):
         self._allocate(FilterBank.of(bank, self.num_ifos, self.step_size, self.coincidence))
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
-        is_used = self.glitches and pulses is not None
-        self._take(Pulses.of(pulses.to(torch.complex64), self.filters, self.groups) if is_used else None)
+        known = None
+        if self.glitches and pulses is not None and bands is not None:
+            known = Glitches.of(pulses.to(torch.complex64), bands.to(torch.complex64), self.filters, self.groups)
+        self._take(known)
         if psds is not None:
             for each in self._filters():
                 each.set_reference(psds.double().log().mean(0).exp())
@@ -186,7 +196,8 @@ class MatchedFilterNetwork(Network):
 
     def _filters(self) -> list[FilterBank]:
         """Templates, and pulses if there are any."""
-        return [self.filters] if self.pulses is None else [self.filters, self.pulses.filters]
+        known = self.known_glitches
+        return [self.filters] if known is None else [self.filters, known.pulses]
 
     def set_noise(self, templates: int, template_size: int) -> None:
         """Give the network noise for templates, to try it or to time it before there is a bank.
@@ -201,7 +212,8 @@ class MatchedFilterNetwork(Network):
         random = torch.Generator().manual_seed(0)
         noise = torch.randn(templates, template_size, dtype=torch.complex64, generator=random) / template_size**0.5
         pulses = noise[: -(-templates // PULSES_PER_TEMPLATE), : -(-template_size // PULSE_PER_TEMPLATE)]
-        self.set_bank(noise, torch.arange(1.0, templates + 1), pulses=pulses * PULSE_PER_TEMPLATE**0.5)
+        pulses = pulses * PULSE_PER_TEMPLATE**0.5
+        self.set_bank(noise, torch.arange(1.0, templates + 1), pulses=pulses, bands=pulses[:BANDS])
 
     def steps(self, size: int) -> int:
         """Number of steps of the embedding of a stream of ``size`` samples."""
@@ -218,11 +230,11 @@ class MatchedFilterNetwork(Network):
             streams: Whitened strain, shape (batch, ifos, time).
 
         Returns:
-            |z|²/2, less what pulses take, shape (batch, ifos, templates, steps), in the streams' precision.
+            |z|²/2, less what glitches take, shape (batch, ifos, templates, steps), in the streams' precision.
         """
         measured = self.filters(streams)
-        if self.pulses is not None:
-            measured = self.pulses(measured, streams)
+        if self.known_glitches is not None:
+            measured = self.known_glitches(measured, streams)
         return measured.clamp_max(LOUDEST / self.num_ifos).to(streams.dtype)
 
     def weigh(self, measured: Measured) -> Embeddings:
