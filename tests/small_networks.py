@@ -30,10 +30,9 @@ def matched_filter(ifos: int, kernel_size: int) -> MatchedFilterNetwork:
     waves = torch.polar(torch.hann_window(size, dtype=torch.float64).expand(6, -1), phases)
     psds = torch.linspace(1, 3, 9, dtype=torch.float64) ** torch.arange(ifos, dtype=torch.float64)[:, None]
     waves, pulses = (each / each.abs().square().sum(1, keepdim=True).div(2).sqrt() for each in (waves, waves[::4, :24]))
-    network.set_bank(waves, 1 / frequencies, psds, pulses, pulses[:, :16])
-    assert network.pulses is not None
-    assert network.excess is not None
-    network.pulses.rare = network.excess.rare = 4.0  # noise looks like a glitch now and then
+    network.set_bank(waves, 1 / frequencies, psds, pulses, pulses)
+    assert network.known_glitches is not None
+    network.known_glitches.rare = 7.0  # noise looks like a glitch now and then
     network.quiet, network.followed = 7.0, 6.0  # noise is loud, and followed up
     for parameter in (network.bias, network.head[-1].weight, network.coherence.weigh[-1].weight):
         torch.nn.init.normal_(parameter, std=0.5)
