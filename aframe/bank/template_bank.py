@@ -113,6 +113,7 @@ class TemplateBank:
             psds = np.asarray(file["psds"])
             if psds.ndim != 2 or psds.shape[1] < 2 or not (np.isfinite(psds) & (psds > 0)).all():
                 raise StorageError(f"{path}: its PSDs are no positive numbers; make the bank again")
-            arrays = [np.asarray(file[name]) for name in (*SIGNAL_COLUMNS, "psds")]
-            series = [torch.view_as_complex(each) for each in others]
-            return cls(torch.view_as_complex(pairs), columns, chirp_mass, sample_rate, after, *arrays, *series)
+            match, masses = (np.asarray(file[name]) for name in SIGNAL_COLUMNS)
+            pulses, octaves = (torch.view_as_complex(each) for each in others)
+            templates = torch.view_as_complex(pairs)
+            return cls(templates, columns, chirp_mass, sample_rate, after, match, masses, psds, pulses, octaves)

@@ -55,12 +55,14 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
 
 def test_a_network_gets_its_bank_and_its_counted_bias_is_not_trained(monkeypatch):
     bank = SimpleNamespace(
-        templates=torch.randn(4, 64, dtype=torch.complex64), chirp_mass=np.arange(4) + 5.0, psds=np.ones((2, 9))
-    )
+        templates=torch.randn(4, 64, dtype=torch.complex64), chirp_mass=np.arange(4) + 5.0, psds=np.ones((2, 9)),
+        pulses=torch.randn(3, 16, dtype=torch.complex64), octaves=torch.randn(2, 16, dtype=torch.complex64),
+    )  # fmt: skip
     inputs = SimpleNamespace(ifos=("H1", "L1"), kernel_size=256, seed=1, stride_size=32, bank=lambda: bank)
     monkeypatch.setattr(AframeModule, "data", SimpleNamespace(inputs=inputs))
     module = AframeModule(lambda ifos, size: MatchedFilterNetwork(ifos, size, groups=2))
     module.configure_model()
     assert module.network.templates == 4
+    assert len(module.network.known_glitches.match) == 2
     assert not module.network.bias.requires_grad
     assert {name for name, each in module.network.named_parameters() if not each.requires_grad} == {"bias"}

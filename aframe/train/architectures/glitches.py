@@ -171,8 +171,8 @@ class Glitches(nn.Module):
         number = numbers.repeat(surplus.shape[-2])[which].unsqueeze(-1)
         share = (EXPLAINED * 2 * power / amount.clamp_min(1) - 1).clamp(0, 1)
         beside = share * (power + _excess((amount - 2 * power).clamp_min(0), number))
-        glitch = torch.logaddexp(over, most - self.rare)
-        binary = torch.logaddexp(torch.logaddexp(power, over + rest), beside - self.rare)
+        glitch = _log_sum(over, most - self.rare)
+        binary = _log_sum(_log_sum(power, over + rest), beside - self.rare)
         return (binary - nn.functional.softplus(glitch)).clamp_min(0).flatten(-2)
 
 
@@ -181,6 +181,11 @@ def _within(series: Float[Tensor, "*batch time"], steps: int, lags: int) -> Floa
     if is_exported():
         return torch.stack([series[..., lag : lag + steps] for lag in range(lags)], dim=-1)
     return series.unfold(-1, lags, 1)[..., :steps, :]
+
+
+def _log_sum(one: Tensor, other: Tensor) -> Tensor:
+    """ln(e^one + e^other). The exporter to ONNX writes torch.logaddexp so that it overflows."""
+    return torch.maximum(one, other) + nn.functional.softplus(-(one - other).abs())
 
 
 def _excess(surplus: Tensor, numbers: Tensor) -> Tensor:
