@@ -151,7 +151,8 @@ def test_the_statistic_is_what_it_was_when_the_model_was_made(found: Found) -> N
     assert found.events["detection_statistic"][found.nearest] == pytest.approx(known, rel=0.03, abs=0.05)
 
 
-def test_the_bank_finds_each_signal_and_ranks_loud_ones_by_their_snr(found: Found, tmp_path: Path) -> None:
+def test_the_bank_finds_each_signal_and_loud_ones_far_above_noise(found: Found, tmp_path: Path) -> None:
+    """Of a heavy binary's |z|²/2, more is taken for what a glitch could be. So the order is not quite that of SNR."""
     events = searched(BANK, [found.path], tmp_path)
     away = np.abs(events["detection_time"][:, None] - TIMES)
     nearest = away.argmin(axis=0)
@@ -160,8 +161,8 @@ def test_the_bank_finds_each_signal_and_ranks_loud_ones_by_their_snr(found: Foun
     noise = np.delete(statistic, nearest).max()
     assert (statistic[nearest][SNRS >= 9] > noise).all()
     assert (statistic[nearest] > noise).sum() >= len(SNRS) - 1
-    loud = SNRS >= 14
-    assert np.argsort(statistic[nearest][loud]).tolist() == np.argsort(SNRS[loud]).tolist()
+    assert (statistic[nearest][SNRS >= 14] > 10 + noise).all()
+    assert np.corrcoef(statistic[nearest], SNRS)[0, 1] > 0.85
 
 
 @pytest.mark.parametrize(

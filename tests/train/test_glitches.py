@@ -61,7 +61,7 @@ def test_what_is_left_is_the_logarithm_of_a_likelihood_ratio() -> None:
     streams = torch.randn(1, 2, KERNEL, generator=torch.Generator().manual_seed(0))
     streams[0, 0, 120 : 120 + PULSE] += 6 * bursts()[0].real / bursts()[0].real.norm()
     measured, before = (each.measure(streams)[0, 0].double() for each in (network, plain))
-    lags, windows, steps = glitches.match.shape[1], glitches.counts.shape[1], before.shape[1]
+    lags, windows, steps = glitches.lags, glitches.windows, before.shape[1]
     best = glitches.pulses(streams)[0, 0].amax(0).double()
     surplus = glitches.surplus(streams)[0, 0].double()
     numbers, checked = glitches.numbers.double(), 0
@@ -124,6 +124,14 @@ def test_a_network_without_glitches_ignores_them() -> None:
     network.set_bank(templates, torch.arange(8) + 5.0, pulses=bursts(), bands=bursts())
     assert network.known_glitches is None
     assert network.specification["arguments"]["pulse_size"] == 0
+
+
+def test_templates_that_are_too_short_have_no_glitches() -> None:
+    network = MatchedFilterNetwork(2, KERNEL, groups=4, step_size=16, coincidence=8)
+    templates = torch.complex(*chirps().filters.bank)
+    long = torch.randn(2, 32, dtype=torch.complex64)
+    network.set_bank(templates, torch.arange(8) + 5.0, pulses=long, bands=long)
+    assert network.known_glitches is None
 
 
 def test_the_specification_builds_the_same_network() -> None:

@@ -76,12 +76,18 @@ class Glitches(nn.Module):
         number, step = sum(decimations), bank.step_size
         self.pulses = FilterBank(bank.num_ifos, number, size, decimations, step, bank.coincidence)
         self.rare, self.groups, self.size, self.step_size = RARE, groups, size, step
-        lags = max(1, (bank.receptive_field - self.pulses.receptive_field) // step + 1)
-        windows = max(1, (bank.receptive_field - (WINDOW + 1) * size) // step + 1)
+        lags = (bank.receptive_field - self.pulses.receptive_field) // step + 1
+        windows = (bank.receptive_field - (WINDOW + 1) * size) // step + 1
+        self.lags, self.windows = lags, windows
         self.register_buffer("match", torch.zeros(groups, lags))
         self.register_buffer("bands", torch.zeros(2, bands, size))
         self.register_buffer("numbers", torch.ones(bands))
         self.register_buffer("counts", torch.zeros(groups, windows))
+
+    @staticmethod
+    def fit(bank: FilterBank, size: int) -> bool:
+        """Whether a bank's templates are long enough, for pulses of ``size`` samples: five of them."""
+        return (WINDOW + 1) * size <= bank.receptive_field
 
     @classmethod
     def of(
@@ -102,13 +108,13 @@ class Glitches(nn.Module):
         filters = FilterBank.of(pulses, bank.num_ifos, bank.step_size, bank.coincidence)
         result = cls(bank, groups, filters.template_size, filters.decimations, len(bands))
         result.pulses = filters
-        result.match = _matches(pulses, bank, groups, result.match.shape[1])
+        result.match = _matches(pulses, bank, groups, result.lags)
         unit = bands / bands.abs().square().sum(1, keepdim=True).sqrt()
         result.bands = torch.stack([unit.real, unit.imag]).float()
         correlation = torch.fft.ifft(torch.fft.fft(unit, n=2 * result.size).abs().square()).abs()
         others = correlation[:, STRIDE : result.size : STRIDE].square().sum(1)
         result.numbers = (2 * WINDOW * result.size / STRIDE / (1 + 2 * others)).float()
-        result.counts = _counts(bank, groups, (WINDOW + 1) * result.size // 2, result.counts.shape[1])
+        result.counts = _counts(bank, groups, (WINDOW + 1) * result.size // 2, result.windows)
         return result
 
     def forward(
@@ -124,9 +130,9 @@ class Glitches(nn.Module):
             The logarithm of the likelihood ratio, but at least 0. Where no glitch is likely, it is |z|²/2.
         """
         steps = int(measured.shape[-1])
-        pulse = _within(self.pulses(streams).amax(2), steps, self.match.shape[1])
+        pulse = _within(self.pulses(streams).amax(2), steps, self.lags)
         surplus = self.surplus(streams)
-        within = [_within(each, steps, self.counts.shape[1]) for each in surplus.unbind(2)]
+        within = [_within(each, steps, self.windows) for each in surplus.unbind(2)]
         excess = _excess(torch.stack(within, dim=-1), self.numbers.to(surplus)).amax(-1)
         is_likely = torch.maximum(pulse.amax(-1), excess.amax(-1)) > self.rare - UNLIKELY
         power = torch.stack(within, dim=-1)

@@ -76,7 +76,7 @@ class MatchedFilterNetwork(Network):
             different times. This covers the light travel time to earlier and later detectors together.
         hidden: Width of the head.
         coherent: Whether loud steps are followed up.
-        glitches: Whether pulses and excess power stand against the templates.
+        glitches: Whether pulses and excess power stand against the templates, if these are as long as five pulses.
         pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
         pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
         bands: Number of bands whose excess power is looked for.
@@ -181,7 +181,7 @@ class MatchedFilterNetwork(Network):
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
         known = None
-        if self.glitches and pulses is not None and bands is not None:
+        if self.glitches and pulses is not None and bands is not None and Glitches.fit(self.filters, pulses.shape[1]):
             known = Glitches.of(pulses.to(torch.complex64), bands.to(torch.complex64), self.filters, self.groups)
         self._take(known)
         if psds is not None:
