@@ -130,12 +130,14 @@ class Glitches(nn.Module):
             The logarithm of the likelihood ratio, but at least 0. Where no glitch is likely, it is |z|²/2.
         """
         steps = int(measured.shape[-1])
-        pulse = _within(self.pulses(streams).amax(2), steps, self.lags)
-        surplus = self.surplus(streams)
-        within = [_within(each, steps, self.windows) for each in surplus.unbind(2)]
-        excess = _excess(torch.stack(within, dim=-1), self.numbers.to(surplus)).amax(-1)
-        is_likely = torch.maximum(pulse.amax(-1), excess.amax(-1)) > self.rare - UNLIKELY
-        power = torch.stack(within, dim=-1)
+        pulses, surplus = self.pulses(streams).amax(2), self.surplus(streams)
+        excess = _excess(surplus, self.numbers.to(surplus)[:, None]).amax(2)
+        loudest = [
+            nn.functional.max_pool1d(series[..., : steps + lags - 1], lags, 1)
+            for series, lags in ((pulses, self.lags), (excess, self.windows))
+        ]
+        is_likely = torch.maximum(*loudest) > self.rare - UNLIKELY
+        pulse, power = _within(pulses, steps, self.lags), _within(surplus, steps, self.windows).movedim(2, -1)
         if is_exported():
             left = self._left(measured.movedim(2, 3), pulse, power).movedim(3, 2)
             return torch.where(is_likely.unsqueeze(2), left, measured)
