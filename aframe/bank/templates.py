@@ -22,6 +22,10 @@ from aframe.whitening import apply_filter
 
 Templates = Complex[Tensor, "templates time"]
 
+RISE = 0.25
+"""Time over which a template rises from zero, s, or a quarter of it before coalescence. A glitch that only touches the
+template's beginning would else correlate with a sharp edge."""
+
 
 @dataclass(frozen=True)
 class TemplateMaker:
@@ -30,7 +34,7 @@ class TemplateMaker:
     Attributes:
         generator: Generator of the population's polarizations.
         taps: Taps of the whitening filter, shape (taps,).
-        length: Length of a template, s. The beginning of a longer signal is lost.
+        length: Length of a template, s. The beginning of a longer signal is lost, and what is left rises from zero.
         after: Part of it after coalescence, s.
     """
 
@@ -60,7 +64,7 @@ class TemplateMaker:
         power = torch.fft.fft(series).abs().square()
         half = power.shape[-1] // 2
         is_turned = power[:, :half].sum(-1) < power[:, half:].sum(-1)  # the orbit turns the other way round
-        series = torch.where(is_turned[:, None], series.conj(), series)
+        series = torch.where(is_turned[:, None], series.conj(), series) * self._rise()
         return series / (series.abs().square().sum(-1, keepdim=True) / 2).sqrt()
 
     def signals(self, parameters: Mapping[str, Array], workers: int | None = None) -> Float[Tensor, "signals time"]:
@@ -72,6 +76,12 @@ class TemplateMaker:
         """
         plus = self._whitened(parameters, workers)[:, 0]
         return plus / plus.square().sum(-1, keepdim=True).sqrt()
+
+    def _rise(self) -> Float[Tensor, " time"]:
+        """Half of a Hann window, and ones after it."""
+        size = round(min(RISE, (self.length - self.after) / 4) * self.generator.sample_rate)
+        phase = torch.arange(self.size, dtype=torch.float32).clamp_max(size) / max(size, 1)
+        return (torch.pi / 2 * phase).sin().square()
 
     def _whitened(self, parameters: Mapping[str, Array], workers: int | None) -> Float[Tensor, "binaries 2 time"]:
         """Whitened polarizations, cut to the length of a template."""
