@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from aframe.bank.pulses import octaves, pulses
 from aframe.bank.templates import face_on
+from aframe.strain.noise_curves import asd_at, load_asd
+from aframe.train.architectures import MatchedFilterNetwork
 
 
 @pytest.fixture
@@ -63,3 +66,19 @@ def test_what_lal_refuses_is_not_a_number(maker, columns):
     columns["mass_2"][5] = -3.0
     finite = torch.isfinite(maker.make(columns, workers=1).abs()).all(-1)
     assert finite.tolist() == [number != 5 for number in range(24)]
+
+
+def test_a_glitch_at_the_beginning_of_a_template_is_no_binary(maker, columns):
+    """Only a part of the pulse is within the strain of some steps. Nothing of it is left in these either."""
+    columns |= {"mass_1": np.linspace(7, 40, 24), "mass_2": np.linspace(6, 20, 24)}
+    templates = maker.make(columns, workers=1)
+    assert (templates[:, 0] == 0).all()
+    assert templates[0, 300:600].abs().amax() > 0.05 * templates[0].abs().amax()
+    psd = torch.from_numpy(asd_at(load_asd("aLIGO_O4_high_asd.txt"), np.arange(513.0)) ** 2)
+    koi_fish = pulses(psd, 1024.0, 32.0)
+    network = MatchedFilterNetwork(1, 3840, groups=4)
+    network.set_bank(templates, torch.arange(24) + 5.0, pulses=koi_fish, bands=octaves(1024.0, 32.0))
+    noise = torch.randn(1, 1, 9000, generator=torch.Generator().manual_seed(0))
+    streams = noise.repeat(len(koi_fish), 1, 1)
+    streams[:, 0, 4400 : 4400 + koi_fish.shape[1]] += 400 * koi_fish.real
+    assert network.eval().measure(streams).max() <= network.measure(noise).max() + 1
