@@ -155,7 +155,8 @@ def _examples(network: MatchedFilterNetwork, parts: Iterable[Steps]) -> Examples
     examples = []
     for measured, strain in parts:
         best = (measured.float().sum(1) + network.bias).argmax(1)
-        examples.append((measured, network.coherence_of(strain, best)))
+        of_best = measured[torch.arange(len(best), device=best.device), :, best].float()
+        examples.append((measured, network.coherence_of(strain, best, of_best)))
     return Examples(*(torch.cat(each) for each in zip(*examples, strict=True)))
 
 

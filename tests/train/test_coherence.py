@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aframe.train.architectures import MatchedFilterNetwork
-from aframe.train.architectures.coherence import FEATURES, Coherence, filtered, steps_of
+from aframe.train.architectures.coherence import FEATURES, FINER, Coherence, filtered, missed, steps_of
 from tests.train.small_bank import KERNEL, SIZE, chirps
 
 
@@ -28,10 +28,28 @@ def taught(ifos: int = 2, threshold: float = 9.0) -> MatchedFilterNetwork:
 def test_filtered_strain_is_the_correlation_at_each_sample() -> None:
     network, strain = chirps(), noise(3, 2, 100)
     templates = torch.complex(*network.filters.bank[:, [[0, 1], [5, 3], [2, 4]]])
-    outputs = filtered(strain, templates, 100 - SIZE + 1)
+    outputs = filtered(strain, templates, 100 - SIZE + 1)[..., ::FINER]
     for step, ifo in itertools.product(range(3), range(2)):
         expected = np.correlate(strain[step, ifo].numpy(), templates[step, ifo].numpy(), "valid")
         np.testing.assert_allclose(outputs[step, ifo], expected, atol=1e-4)
+
+
+def test_a_maximum_between_the_encoders_outputs_is_found() -> None:
+    """Signals at even samples are seen whole, those between two outputs are missed in part."""
+    network = chirps()
+    rows = network.filters.rows[[7, 7, 7]]
+    assert network.filters.rate_of(rows).tolist() == [2, 2, 2]
+    templates = torch.complex(*network.filters.bank)[rows]
+    strain = torch.zeros(3, 2, SIZE + 48 - 1)
+    for step, first in enumerate((20, 21, 24)):
+        strain[step, :, first : first + SIZE] = 8 * templates[step].real
+    measured = network.measure(torch.nn.functional.pad(strain, (0, KERNEL)))[:, :, 7, 0]
+    outputs = filtered(strain, templates[:, None].expand(-1, 2, -1), 48)
+    more = missed(outputs, measured, network.filters.rate_of(rows))
+    torch.testing.assert_close(measured + more, torch.full((3, 2), 32.0), rtol=0.01, atol=0)
+    assert (more[[0, 2]] < 0.05).all()
+    assert (more[1] > 0.15).all()
+    assert not missed(outputs, torch.zeros(3, 2), network.filters.rate_of(rows)).any()
 
 
 @pytest.mark.parametrize(("delay", "phase"), [(0, 0.0), (5, 1.0), (-8, -2.5)])
@@ -40,9 +58,9 @@ def test_the_delay_and_the_phase_of_a_signal_are_measured(delay: int, phase: flo
     template = torch.complex(*network.filters.bank)[network.filters.rows[3]]
     strain[0, 0, 20 + delay : 84 + delay] = 8 * template.real
     strain[0, 1, 20:84] = 6 * (template * np.exp(1j * phase)).real
-    features = network.coherence_of(strain, torch.tensor([3]))[0, 0]
+    features = network.coherence_of(strain, torch.tensor([3]), torch.tensor([[32.0, 18.0]]))[0, 0]
     assert features.shape == (FEATURES,)
-    seen, cosine, sine, weaker, stronger, apart, mass = features.tolist()
+    seen, cosine, sine, weaker, stronger, apart, _, mass = features.tolist()
     assert seen * 16 / 1.5 == delay
     assert np.angle(cosine + 1j * sine) == pytest.approx(-phase, abs=0.05)
     assert (weaker + 3.5, stronger + 3.5) == pytest.approx((6 / 2**0.5, 8 / 2**0.5), rel=0.02)
@@ -54,7 +72,9 @@ def test_detectors_that_see_a_signal_too_far_apart_for_light_lose_power() -> Non
     network, strain = chirps(), torch.zeros(1, 2, 64 + 48 - 1)
     template = torch.complex(*network.filters.bank)[network.filters.rows[6]]
     strain[0, 0, :64] = strain[0, 1, 30:94] = 8 * template.real
-    delay, *_, apart, _ = network.coherence_of(strain, torch.tensor([6]))[0, 0].tolist()
+    delay, *_, apart, _, _ = network.coherence_of(strain, torch.tensor([6]), torch.tensor([[32.0, 32.0]]))[
+        0, 0
+    ].tolist()
     assert abs(delay) <= 1.5
     assert apart * 3 > 10
 
@@ -93,7 +113,9 @@ def test_a_followed_score_is_that_of_the_best_step_with_its_coherence() -> None:
         if steps[row, step] > network.followed_from:
             begin = step * network.step_size
             best = (embeddings[0] + embeddings[1])[row, :8, step].argmax()[None]
-            features = network.coherence_of(windows[row, None, :, begin : begin + network.receptive_field], best)
+            measured = torch.cat([each[row, best, step] for each in embeddings])[None] - network.bias[best] / 2
+            piece = windows[row, None, :, begin : begin + network.receptive_field]
+            features = network.coherence_of(piece, best, measured)
             share = ((steps[row, step] + network.offset - 9.0) / 2).clamp(0, 1)
             steps[row, step] += (share * network.coherence(features)[0]).detach()
             changed += 1

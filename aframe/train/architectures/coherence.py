@@ -12,7 +12,10 @@ TYPICAL_LEVEL = 3.5
 UNSEEN, SEEN = 2.0, 6.0
 """|z|²/2 of the weaker detector up to which noise explains its best moment, and that from which on it does not."""
 
-FEATURES = 7
+FINER = 2
+"""Outputs of a template for each sample of the strain, where steps are followed up."""
+
+FEATURES = 8
 """Numbers that describe the coherence of two detectors."""
 
 WEAKER = 3
@@ -49,21 +52,25 @@ class Coherence(nn.Module):
         return torch.where(each > 0, share * each, each).sum(1)
 
     def features(
-        self, outputs: Complex[Tensor, "steps ifos time"], mass: Float[Tensor, " steps"]
+        self,
+        outputs: Complex[Tensor, "steps ifos time"],
+        missed: Float[Tensor, "steps ifos"],
+        mass: Float[Tensor, " steps"],
     ) -> Float[Tensor, "steps pairs features"]:
         """Describe how a template's outputs z in each two detectors fit together.
 
         The times are the two, at most ``reach`` apart, at which the sum of |z|²/2 is largest. The features are the
         delay, cosine and sine of the phase difference, the levels of the weaker and the stronger detector, how much
-        larger the sum of both detectors' maxima at any times is, and the mass.
+        larger the sum of both detectors' maxima at any times is, what the encoder missed of it, and the mass.
 
         Args:
-            outputs: Outputs of one template for each step.
+            outputs: Outputs of one template for each step, ``FINER`` for each sample.
+            missed: Part of a detector's |z|²/2 that the encoder's outputs miss between their samples. See ``missed``.
             mass: A number for each step that tells the template's chirp mass.
         """
         power, pairs = (outputs.real.square() + outputs.imag.square()) / 2, []
         place = torch.arange(power.shape[-1], device=power.device)
-        is_near = (place[:, None] - place).abs() <= self.reach
+        is_near = (place[:, None] - place).abs() <= FINER * self.reach
         for one, other in self.pairs:
             both = power[:, one, :, None] + power[:, other, None, :]
             joint, at = both.masked_fill(~is_near, -torch.inf).flatten(1).max(1)
@@ -74,8 +81,9 @@ class Coherence(nn.Module):
             phase = torch.sgn(first * second.conj())
             levels = torch.stack([first.abs(), second.abs()]) / 2**0.5 - TYPICAL_LEVEL
             apart = power[:, one].amax(1) + power[:, other].amax(1) - joint
-            delay = (times[0] - times[1]) * (1.5 / self.reach)
-            numbers = [delay, phase.real, phase.imag, levels.amin(0), levels.amax(0), apart / 3, mass]
+            delay = (times[0] - times[1]) * (1.5 / (FINER * self.reach))
+            more = missed[:, one] + missed[:, other]
+            numbers = [delay, phase.real, phase.imag, levels.amin(0), levels.amax(0), apart / 3, more / 3, mass]
             pairs.append(torch.stack(numbers, dim=1))
         return torch.stack(pairs, dim=1)
 
@@ -103,16 +111,37 @@ def steps_of(
 def filtered(
     strain: Float[Tensor, "steps ifos time"], templates: Complex[Tensor, "steps ifos template_time"], number: int
 ) -> Complex[Tensor, "steps ifos outputs"]:
-    """Correlate each detector's piece of strain with a template of its own, at each sample.
+    """Correlate each detector's piece of strain with a template of its own, ``FINER`` times in each sample.
+
+    Values between samples are interpolated: the spectrum is extended by zeros.
 
     Args:
         strain: Whitened strain. It is at least ``number`` - 1 samples longer than the templates.
         templates: Whitened templates p + iq.
-        number: Number of outputs.
+        number: Number of samples, from the first to the last output.
     """
     size = 1 << (strain.shape[-1] - 1).bit_length()
-    spectra = torch.fft.fft(templates, n=size).conj()
-    return torch.fft.ifft(torch.fft.fft(strain.float(), n=size) * spectra)[..., :number]
+    spectra = torch.fft.fft(strain.float(), n=size) * torch.fft.fft(templates, n=size).conj()
+    between = spectra.new_zeros((*spectra.shape[:-1], (FINER - 1) * size))
+    half = size // 2
+    finer = torch.cat([spectra[..., :half], between, spectra[..., half:]], dim=-1)
+    return torch.fft.ifft(finer)[..., : FINER * (number - 1) + 1] * FINER
+
+
+def missed(
+    outputs: Complex[Tensor, "steps ifos time"], measured: Float[Tensor, "steps ifos"], rates: Int[Tensor, " steps"]
+) -> Float[Tensor, "steps ifos"]:
+    """What the encoder misses of |z|²/2, since it has one output in some samples and the maximum lies between two.
+
+    Args:
+        outputs: Outputs of one template for each step, ``FINER`` for each sample.
+        measured: What the encoder has for them, with what glitches take.
+        rates: Samples from one output of the encoder to the next.
+    """
+    power = outputs.real.square() + outputs.imag.square()
+    is_seen = torch.arange(power.shape[-1], device=power.device) % (FINER * rates[:, None]) == 0
+    seen = (power * is_seen[:, None]).amax(2).clamp_min(torch.finfo(power.dtype).tiny)
+    return (power.amax(2) / seen - 1) * measured.clamp_min(0)
 
 
 def perceptron(inputs: int, hidden: int, outputs: int, value: float) -> nn.Sequential:

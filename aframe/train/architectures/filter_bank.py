@@ -163,6 +163,15 @@ class FilterBank(nn.Module):
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)
 
+    def rate_of(self, rows: Int[Tensor, " some"]) -> Int[Tensor, " some"]:
+        """Samples from one value of a template's correlation to the next.
+
+        Args:
+            rows: Rows of the bank.
+        """
+        rates = torch.tensor(DECIMATIONS, device=rows.device)
+        return rates.repeat_interleave(torch.tensor(self.decimations, device=rows.device))[rows]
+
     def forward(self, streams: Windows) -> Float[Tensor, "batch ifos templates steps"]:
         """Filter streams with all templates, without gradients. The computation is in single precision.
 

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
 from aframe.tensors import Embeddings, Psd, Windows
-from aframe.train.architectures.coherence import FEATURES, TYPICAL_LEVEL, Coherence, filtered, perceptron, steps_of
+from aframe.train.architectures.coherence import (
+    FEATURES,
+    TYPICAL_LEVEL,
+    Coherence,
+    filtered,
+    missed,
+    perceptron,
+    steps_of,
+)
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
 from aframe.train.architectures.glitches import Glitches
 from aframe.train.architectures.network import Network
@@ -319,8 +327,12 @@ class MatchedFilterNetwork(Network):
         loud = (of_steps > self.followed_from).nonzero()[:, 0]
         samples = step[loud, None] * self.step_size + torch.arange(self.receptive_field, device=row.device)
         pieces = torch.stack([each.to(row.device)[row[loud, None], samples] for each in strain], dim=1)
-        best = functools.reduce(torch.add, [each[loud, : self.templates] for each in channels]).argmax(1)
-        of_steps[loud] = self.with_coherence(of_steps[loud], self.coherence_of(pieces, best))
+        weighted = torch.stack([each[loud, : self.templates] for each in channels], dim=1)
+        best = weighted.sum(1).argmax(1)
+        measured = (
+            weighted[torch.arange(len(best), device=best.device), :, best] - self.bias[best, None] / self.num_ifos
+        )
+        of_steps[loud] = self.with_coherence(of_steps[loud], self.coherence_of(pieces, best, measured))
         return scores.masked_scatter(is_loud, of_steps[which].amax(1).to(scores.dtype))
 
     @property
@@ -342,13 +354,17 @@ class MatchedFilterNetwork(Network):
 
     @torch.no_grad()
     def coherence_of(
-        self, strain: Float[Tensor, "steps ifos time"], templates: Int[Tensor, " steps"]
+        self,
+        strain: Float[Tensor, "steps ifos time"],
+        templates: Int[Tensor, " steps"],
+        measured: Float[Tensor, "steps ifos"],
     ) -> Float[Tensor, "steps pairs features"]:
         """How coherent a template's outputs in the detectors are.
 
         Args:
             strain: Whitened strain that the step depends on, ``receptive_field`` samples of each detector.
             templates: Number of the template of each step.
+            measured: What ``measure`` has for it.
 
         Returns:
             Inputs of ``Coherence``, in single precision. There are no pairs if steps are not followed up.
@@ -362,5 +378,6 @@ class MatchedFilterNetwork(Network):
             rows = self.filters.rows[templates[some]]
             each = torch.stack([self.filters.filters(ifo, rows) for ifo in range(self.num_ifos)], dim=1)
             outputs = filtered(strain[some], each, self.step_size + self.coincidence)
-            parts.append(self.coherence.features(outputs, mass[some]))
+            more = missed(outputs, measured[some].float(), self.filters.rate_of(rows))
+            parts.append(self.coherence.features(outputs, more, mass[some]))
         return torch.cat(parts)
