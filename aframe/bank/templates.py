@@ -22,9 +22,9 @@ from aframe.whitening import apply_filter
 
 Templates = Complex[Tensor, "templates time"]
 
-RISE = 0.25
-"""Time over which a template rises from zero, s, or a quarter of it before coalescence. A glitch that only touches the
-template's beginning would else correlate with a sharp edge."""
+RISE, FALL = 0.25, 0.0625
+"""Times over which a template rises from zero and falls to it, s, or a quarter of it before and after coalescence. A
+glitch that only touches the template's beginning would else correlate with a sharp edge."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TemplateMaker:
     Attributes:
         generator: Generator of the population's polarizations.
         taps: Taps of the whitening filter, shape (taps,).
-        length: Length of a template, s. The beginning of a longer signal is lost, and what is left rises from zero.
+        length: Length of a template, s. The beginning of a longer signal is lost. What is left rises from zero, and falls to it.
         after: Part of it after coalescence, s.
     """
 
@@ -64,7 +64,7 @@ class TemplateMaker:
         power = torch.fft.fft(series).abs().square()
         half = power.shape[-1] // 2
         is_turned = power[:, :half].sum(-1) < power[:, half:].sum(-1)  # the orbit turns the other way round
-        series = torch.where(is_turned[:, None], series.conj(), series) * self._rise()
+        series = torch.where(is_turned[:, None], series.conj(), series) * self._window()
         return series / (series.abs().square().sum(-1, keepdim=True) / 2).sqrt()
 
     def signals(self, parameters: Mapping[str, Array], workers: int | None = None) -> Float[Tensor, "signals time"]:
@@ -77,11 +77,13 @@ class TemplateMaker:
         plus = self._whitened(parameters, workers)[:, 0]
         return plus / plus.square().sum(-1, keepdim=True).sqrt()
 
-    def _rise(self) -> Float[Tensor, " time"]:
-        """Half of a Hann window, and ones after it."""
-        size = round(min(RISE, (self.length - self.after) / 4) * self.generator.sample_rate)
-        phase = torch.arange(self.size, dtype=torch.float32).clamp_max(size) / max(size, 1)
-        return (torch.pi / 2 * phase).sin().square()
+    def _window(self) -> Float[Tensor, " time"]:
+        """Half of a Hann window, ones, and another half."""
+        times = min(RISE, (self.length - self.after) / 4), min(FALL, self.after / 4)
+        rise, fall = (round(time * self.generator.sample_rate) for time in times)
+        up, down = (torch.arange(size, dtype=torch.float64) / max(size, 1) for size in (rise, fall))
+        phase = torch.cat([up, torch.ones(self.size - rise - fall), down.flip(0)])
+        return (torch.pi / 2 * phase).sin().square().float()
 
     def _whitened(self, parameters: Mapping[str, Array], workers: int | None) -> Float[Tensor, "binaries 2 time"]:
         """Whitened polarizations, cut to the length of a template."""

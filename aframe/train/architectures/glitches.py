@@ -186,8 +186,9 @@ class Glitches(nn.Module):
 
 def _within(series: Float[Tensor, "*batch time"], steps: int, lags: int) -> Float[Tensor, "*batch steps lags"]:
     """Values from each step on."""
-    if is_exported():
-        return torch.stack([series[..., lag : lag + steps] for lag in range(lags)], dim=-1)
+    if is_exported():  # one operation, which every server has
+        places = torch.arange(steps)[:, None] + torch.arange(lags)
+        return series.index_select(-1, places.flatten().to(series.device)).unflatten(-1, (steps, lags))
     return series.unfold(-1, lags, 1)[..., :steps, :]
 
 
