@@ -34,7 +34,7 @@ class TemplateMaker:
     Attributes:
         generator: Generator of the population's polarizations.
         taps: Taps of the whitening filter, shape (taps,).
-        length: Length of a template, s. The beginning of a longer signal is lost. The rest rises from zero and falls to it.
+        length: Length of a template, s. What is earlier of a signal is lost. The rest rises from zero and falls to it.
         after: Part of it after coalescence, s.
     """
 
