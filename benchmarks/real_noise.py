@@ -15,7 +15,7 @@ import argparse
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +56,14 @@ class Stretch:
     """Strain about an event.
 
     Attributes:
+        name: Name of the event.
+        start: GPS time of the start, s.
         strain: Strain of both detectors at the model's rate, shape (2, time).
         event: Time of the event, s from the start.
     """
 
+    name: str
+    start: float
     strain: Array
     event: float
 
@@ -76,13 +80,13 @@ def stretches(directory: Path, rate: float) -> list[Stretch]:
         with np.load(path) as file:
             highest, names = float(file["frequencies"][-1]), str(file["detector_names"])
             spectra = file["strain"][[names.index(letter) for letter in DETECTORS]]
-            event = float(file["tcoarse"])
+            event, time = float(file["tcoarse"]), float(file["tgps"])
         duration = (spectra.shape[1] - 1) / highest
         spectra = spectra[:, : round(duration * rate / 2) + 1]
         strain = np.fft.irfft(spectra) * rate
         taper = TAPER if duration >= LONG else SHORT_TAPER
         edge = round(taper * rate)
-        result.append(Stretch(strain[:, edge:-edge], event - taper))
+        result.append(Stretch(path.stem, time - event + taper, strain[:, edge:-edge], event - taper))
     return result
 
 
@@ -99,7 +103,7 @@ def gaussian(stretch: Stretch, rate: float, rng: np.random.Generator) -> Stretch
     grid = np.fft.rfftfreq(size, 1 / rate)
     asd = np.sqrt([np.interp(grid, np.linspace(0, rate / 2, psd.shape[1]), each) for each in psd])
     white = np.fft.rfft(rng.standard_normal(stretch.strain.shape))
-    return Stretch(np.fft.irfft(white * asd * np.sqrt(rate / 2), n=size), stretch.event)
+    return replace(stretch, strain=np.fft.irfft(white * asd * np.sqrt(rate / 2), n=size))
 
 
 @torch.inference_mode()
