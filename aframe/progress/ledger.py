@@ -33,8 +33,9 @@ class Ledger:
     ) -> None:
         self.jobs, self.sampling_rate, self.was_done = np.array(jobs, np.float64), sampling_rate, was_done
         self.interval = interval
-        shared = np.frombuffer(mmap.mmap(-1, 8 * (len(jobs) + 3)), np.float64)
-        self._done, self._all = shared[: len(jobs)], shared[len(jobs) :]  # start, last line (both s), done before
+        shared = np.frombuffer(mmap.mmap(-1, 8 * (len(jobs) + 4)), np.float64)
+        # start, last line (both s), done before, and done at the last line
+        self._done, self._all = shared[: len(jobs)], shared[len(jobs) :]
 
     def job(self, index: int, name: str) -> Callable[[float, float], None]:
         """Register the start of a job.
@@ -44,29 +45,34 @@ class Ledger:
             name: Title of the job.
 
         Returns:
-            Function that the job calls with its scored and total background, s, to report progress.
+            Function that the job calls with its scored and total background, s, to report progress. The time left
+            follows from what was done since the last line: a job begins with what takes longest, whitening, encoding
+            and injections.
         """
         start = time.monotonic()
+        at_last_line = start, 0.0
         if self._all[0] == 0:
             self._all[:2] = start
             self._all[2] = sum(seconds for k, seconds in enumerate(self.jobs) if k != index and self.was_done(k))
 
         def report(done: float, total: float) -> None:
+            nonlocal at_last_line
             self._done[index] = done
             activity.note(name, done, total, BACKGROUND)
             now = time.monotonic()
-            if now - self._all[1] >= self.interval and done > 0:
-                self._all[1] = now
-                speed = done / (now - start)
+            if now - self._all[1] >= self.interval and done > at_last_line[1]:
+                speed = (done - at_last_line[1]) / (now - at_last_line[0])
                 note = f"{speed * self.sampling_rate:.0f} windows/s"
                 left = (total - done) / speed
                 emit(Share(name, done, total, left, BACKGROUND, note, overall=self._overall(now)))
+                at_last_line, self._all[1] = (now, done), now
 
         return report
 
     def _overall(self, now: float) -> Share:
         """Progress of all jobs, at a time of the monotonic clock."""
         scored, total = self._done.sum(), self.jobs.sum()
-        done = scored + self._all[2]
-        left = (total - done) * (now - self._all[0]) / scored
+        done, more = scored + self._all[2], scored - self._all[3]
+        left = (total - done) * (now - self._all[1]) / more
+        self._all[3] = scored
         return Share(f"all {len(self.jobs)} jobs", done, total, left, " s")

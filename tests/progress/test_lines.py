@@ -33,6 +33,23 @@ def test_a_job_tells_its_own_background_and_that_of_all_workers(capfd: pytest.Ca
     ]
 
 
+def test_the_time_left_follows_from_the_last_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Encoding takes a minute, and the slides then a second each."""
+    clock = [1.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    report = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1")
+    for now, done in ((61.0, 1.0), (70.0, 10.0), (80.0, 20.0)):
+        clock[0] = now
+        report(done, 300.0)
+    left = [
+        re.findall(r"(\d+) windows/s, (\S+ \S+) left; .* (\S+ \S+) left", line)
+        for line in capsys.readouterr().out.splitlines()
+    ]
+    assert left == [[("0", "17940 s", "17940 s")], [("4", "290 s", "290 s")], [("4", "280 s", "280 s")]]
+
+
 def test_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
     report = Ledger([9.0] * 3, 4.0, lambda _: False).job(0, "Job 1/3")
     for done in range(1, 10):
