@@ -15,8 +15,11 @@ from aframe.train.architectures.overlap_save import tiles, transform_size
 TILE, GPU_TILE = 1 << 19, 1 << 25
 """Complex samples of a correlation computed at once on a processor and on a GPU."""
 
-NEGLIGIBLE = 1e-7
-"""Part of a template's power that a correlation may leave out. It changes a |z|² of 100 in noise by .005."""
+ROUNDING = 1e-7
+"""Largest part of a template's power that is the noise of its rounding, if it is at negative frequencies."""
+
+NEGLIGIBLE = 1e-8
+"""Part of a template's power that a correlation may leave out. It changes a |z|² of 100 in noise by .002."""
 
 WIDEST_COLOUR = 100.0
 """Largest factor by which the amplitude of a template's spectrum is changed. It is met where there is no strain."""
@@ -153,7 +156,7 @@ class FilterBank(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
 
     def filters(self, ifo: int, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
-        """Templates whitened by a detector's PSD, in single precision.
+        """Templates whitened by a detector's PSD, in single precision, without the noise of their rounding.
 
         Args:
             ifo: Number of the detector.
@@ -163,7 +166,11 @@ class FilterBank(nn.Module):
         colour = self.colours[ifo].float()[None, None]
         half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)
         colour = torch.cat([half[0, 0], half[0, 0, 1:-1].flip(0)])
-        coloured = torch.fft.ifft(torch.fft.fft(templates, n=2 * size) * colour)[:, :size]
+        spectra = torch.fft.fft(templates, n=2 * size) * colour
+        negative = spectra[:, size + size // 16 : -(size // 16) or None]  # a signal may pass beyond Nyquist's frequency
+        rounding, power = (each.abs().square().sum(1, keepdim=True) for each in (negative, spectra))
+        negative *= rounding > ROUNDING * power
+        coloured = torch.fft.ifft(spectra)[:, :size]
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)
 
