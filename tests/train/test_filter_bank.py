@@ -118,9 +118,10 @@ def test_steps_are_multiples_of_the_slowest_rate() -> None:
 
 
 def test_what_is_left_out_of_a_correlation_is_negligible() -> None:
-    """A chirp has no negative frequencies but for those beyond Nyquist's: of most folds little is used."""
+    """A chirp has no negative frequencies but for its rounding's noise: of most folds little is used."""
     streams = 10 * torch.randn(2, 2, 3000, generator=torch.Generator().manual_seed(0))
     filters = bank_of(torch.stack([REFERENCE, OTHER]))
+    filters.bank = filters.bank.half().float()
     outputs = filters(streams)
     ((used, *_), *_) = filters._spectra.values()
     bins = used[0].templates.shape[2]
@@ -133,4 +134,4 @@ def test_what_is_left_out_of_a_correlation_is_negligible() -> None:
         (rate,) = {rate for rate, number in zip((2, 4, 8), filters.decimations, strict=True) if number}
         expected = torch.nn.functional.max_pool1d(correlation[..., ::rate], (STEP + 8) // rate, STEP // rate)
         difference = (outputs[:, ifo] - expected[..., : outputs.shape[-1]]).abs()
-        assert (difference / expected[..., : outputs.shape[-1]].sqrt()).max() < 10 * 2e-3
+        assert (difference / expected[..., : outputs.shape[-1]].sqrt()).max() < 10 * 5e-4
