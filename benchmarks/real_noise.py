@@ -36,6 +36,9 @@ DETECTORS = "HL"
 LONG, TAPER, SHORT_TAPER = 64.0, 16.0, 4.0
 """Length from which on a stretch is tapered for longer, and lengths of the tapers at either end, s."""
 
+ROOM = 8.0
+"""Least strain about an event that is not cut off with a taper, s."""
+
 EVENT = 1.0
 """Seconds about an event that no window may see."""
 
@@ -85,8 +88,9 @@ def stretches(directory: Path, rate: float) -> list[Stretch]:
         spectra = spectra[:, : round(duration * rate / 2) + 1]
         strain = np.fft.irfft(spectra) * rate
         taper = TAPER if duration >= LONG else SHORT_TAPER
-        edge = round(taper * rate)
-        result.append(Stretch(path.stem, time - event + taper, strain[:, edge:-edge], event - taper))
+        first, last = min(taper, event - ROOM), duration - min(taper, duration - event - ROOM)
+        cut = slice(round(first * rate), round(last * rate))
+        result.append(Stretch(path.stem, time - event + first, strain[:, cut], event - first))
     return result
 
 
