@@ -9,7 +9,9 @@ from aframe.strain.recordings import of_files
 NOISE = np.random.default_rng(0).normal(0, 1e-21, size=(2, 4096))
 
 
-@pytest.mark.parametrize(("other", "is_copy"), [(NOISE[0], True), (NOISE[1], False)])
+@pytest.mark.parametrize(
+    ("other", "is_copy"), [(NOISE[0], True), (-1e3 * NOISE[0], True), (NOISE[0] + NOISE[1], False), (NOISE[1], False)]
+)
 def test_one_detector_with_the_samples_of_another(tmp_path, other, is_copy):
     for ifo, data in (("H1", NOISE[0]), ("L1", other)):
         write_background(str(tmp_path / f"{ifo}.hdf5"), {ifo: data}, 1e9, 512.0)
