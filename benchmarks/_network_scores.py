@@ -17,7 +17,7 @@ from aframe.train.signals import StoredSignals
 TEST_SEED = 3344
 """Seed of the testing data."""
 
-NOISE_WINDOWS, INJECTIONS, INCOHERENT = sized((200_704, 24_576, 8_192), (20_480, 2_048, 512))
+NOISE_WINDOWS, INJECTIONS, INCOHERENT = sized((200_704, 6_144, 2_048), (20_480, 2_048, 512))
 """Numbers of noise windows, of injections, and of incoherent signals of each kind."""
 
 START_STEP = 32
