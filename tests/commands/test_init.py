@@ -68,7 +68,7 @@ def test_values_that_stay_change_no_byte(config: str, tmp_path: Path) -> None:
             "demo",
             "inference.Tb=86400",
             [
-                "-Tb = 2592000                    # s of time-slid background",
+                "-Tb = 10368000                   # s of time-slid background",
                 "+Tb = 86400                      # s of time-slid background",
             ],
         ),

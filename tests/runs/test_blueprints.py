@@ -140,7 +140,7 @@ def test_the_demo_with_local_files(tmp_path: Path) -> None:
         8.0,
     )
     assert "MatchedFilterNetwork" in (tmp_path / "run" / "train.yaml").read_text()
-    assert config.inference.Tb <= 2592000
+    assert config.inference.Tb <= 10368000
     assert config.injections.num_injections <= 3000
 
 
