@@ -1,5 +1,6 @@
 import torch
 
+from aframe.train.architectures.coherence import FEATURES
 from aframe.train.augmentation import BatchMixture
 from aframe.train.background import WhitenedBackground
 from aframe.train.examples import COMPOSED, ExampleCounts, Examples, MeasuredExamples, collect_examples
@@ -24,7 +25,7 @@ def test_examples_are_collected_from_streams() -> None:
     assert loudness.min() > 7  # of 8 templates in 5 slides: exp(-7) of a million steps
     for kind in (examples.muted, examples.swapped):
         assert kind.measured.shape == (COMPOSED, 2, 8)
-        assert kind.coherence.shape == (COMPOSED, 1, 7)
+        assert kind.coherence.shape == (COMPOSED, 1, FEATURES)
     delay, _, _, weaker, stronger, *_ = examples.signals.coherence[:, 0].unbind(1)
     assert delay.abs().max() < 0.5  # at about the same time in both detectors
     assert (weaker <= stronger).all()
