@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
+from aframe.train.architectures.coherence import FEATURES
 from aframe.train.data import Batch
 from aframe.train.examples import MeasuredBatch
 from aframe.train.module import AframeModule
@@ -37,7 +38,7 @@ def test_measured_examples_train_the_head_alone(monkeypatch):
     module = AframeModule(lambda *_: network)
     module.network = network.train()
     monkeypatch.setattr(module, "log", lambda *values, **options: None)
-    measured, coherence = 20 * torch.rand(6, 2, 4), torch.rand(6, 1, 7)
+    measured, coherence = 20 * torch.rand(6, 2, 4), torch.rand(6, 1, FEATURES)
     with torch.no_grad():
         network.coherence.weigh[-1].bias.fill_(2.0)
     labels = torch.tensor([0.0, 1, 0, 0, 1, 0])
