@@ -46,8 +46,11 @@ def test_the_score_of_a_signal_is_half_its_squared_network_snr(bank: TemplateBan
 def test_the_score_of_noise_is_the_largest_sum_of_the_detectors(bank: TemplateBank) -> None:
     network = plain_bank(bank, windows_of(1.5), 0.02).network
     windows = noise(6, 2, 384)
-    expected = network.measure(windows).sum(1).amax((1, 2))
-    torch.testing.assert_close(network(windows), expected)
+    expected, loud = (network.measure(each).sum(1).amax((1, 2)) for each in (windows, 3 * windows))
+    assert loud.min() > network.quiet
+    torch.testing.assert_close(network(3 * windows), loud)
+    quiet = network(windows)  # a bound
+    assert ((quiet >= expected - 1e-4) & (quiet <= network.quiet)).all()
 
 
 def test_an_event_lies_at_the_coalescence(bank: TemplateBank) -> None:
