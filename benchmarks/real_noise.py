@@ -36,7 +36,7 @@ DETECTORS = "HL"
 LONG, TAPER, SHORT_TAPER = 64.0, 16.0, 4.0
 """Length from which on a stretch is tapered for longer, and lengths of the tapers at either end, s."""
 
-ROOM = 8.0
+ROOM = 4.0
 """Least strain about an event that is not cut off with a taper, s."""
 
 EVENT = 1.0
