@@ -22,17 +22,16 @@ def test_all_graphs_score_the_windows_that_the_network_does(make_model, kind, if
     windows = torch.stack([blocks[:, :, k * stride : k * stride + 256] for k in range(5)], dim=1)
     expected = model.network(windows.flatten(0, 1)).reshape(3, 5)
     assert expected.std() > 0.1
-    close = 1e-3 if kind == "matched_filter" else 1e-5  # the server's convolutions leave nothing out
     assert graphs[BLOCKS].input_shape == (len(ifos), size)
-    torch.testing.assert_close(graphs[BLOCKS].module(blocks), expected, atol=close, rtol=0)
+    torch.testing.assert_close(graphs[BLOCKS].module(blocks), expected, atol=1e-5, rtol=0)
     single = graphs[WINDOWS].module(windows.flatten(0, 1))
-    torch.testing.assert_close(single, expected.reshape(15, 1), atol=close, rtol=0)
+    torch.testing.assert_close(single, expected.reshape(15, 1), atol=1e-5, rtol=0)
     assert set(graphs) == ({BLOCKS, WINDOWS} if kind == "joint" else {BLOCKS, WINDOWS, ENCODER, FUSION})
     if kind != "joint":
         embedded = graphs[ENCODER].module(blocks)
         assert embedded.shape[1:] == graphs[ENCODER].output_shape
         fused = graphs[FUSION].module(embedded[..., : graphs[FUSION].input_shape[-1]])
-        torch.testing.assert_close(fused, expected, atol=close, rtol=0)
+        torch.testing.assert_close(fused, expected, atol=1e-5, rtol=0)
     for graph in graphs.values():
         assert graph.module(graph.sample(2)).shape == (2, *graph.output_shape)
 

@@ -12,11 +12,7 @@ from aframe.export.onnx import export_onnx, run_onnx
 
 CASES = [
     *(("factorised", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
-    *(("matched_filter", "float32", ending) for ending in (ENCODER, FUSION)),
-    *(
-        pytest.param("matched_filter", "float32", ending, marks=pytest.mark.thorough)  # both parts in one graph
-        for ending in (BLOCKS, WINDOWS)
-    ),
+    *(("matched_filter", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
     *(("per_detector", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("joint", "float32", ending) for ending in (BLOCKS, WINDOWS)),
     *(("factorised", precision, BLOCKS) for precision in ("float16", "bfloat16")),

@@ -115,23 +115,3 @@ def test_folded_filters_are_those_of_each_detector() -> None:
 def test_steps_are_multiples_of_the_slowest_rate() -> None:
     with pytest.raises(ConfigurationError, match="multiples of 8 samples"):
         FilterBank(2, 0, 0, (), 12, 8)
-
-
-def test_what_is_left_out_of_a_correlation_is_negligible() -> None:
-    """A chirp has no negative frequencies but for its rounding's noise: of most folds little is used."""
-    streams = 10 * torch.randn(2, 2, 3000, generator=torch.Generator().manual_seed(0))
-    filters = bank_of(torch.stack([REFERENCE, OTHER]))
-    filters.bank = filters.bank.half().float()
-    outputs = filters(streams)
-    ((used, *_), *_) = filters._spectra.values()
-    bins = used[0].templates.shape[2]
-    assert sum(part.stop - part.start for _, part in used[0].ends) < 0.6 * bins * (used[0].templates.shape[1] - 1)
-    for ifo in range(2):
-        correlation = torch.stack([
-            torch.nn.functional.conv1d(streams[:, None, ifo], part[:, None])
-            for each in [filters.filters(ifo, slice(None))] for part in (each.real, each.imag)
-        ]).square().sum(0) / 2  # fmt: skip
-        (rate,) = {rate for rate, number in zip((2, 4, 8), filters.decimations, strict=True) if number}
-        expected = torch.nn.functional.max_pool1d(correlation[..., ::rate], (STEP + 8) // rate, STEP // rate)
-        difference = (outputs[:, ifo] - expected[..., : outputs.shape[-1]]).abs()
-        assert (difference / expected[..., : outputs.shape[-1]].sqrt()).max() < 10 * 5e-4

@@ -1,7 +1,6 @@
 """A bank of matched filters: for each template and step of a stream, the largest |z|²/2."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Complex, Float, Int
@@ -14,12 +13,6 @@ from aframe.train.architectures.overlap_save import tiles, transform_size
 
 TILE, GPU_TILE = 1 << 19, 1 << 25
 """Complex samples of a correlation computed at once on a processor and on a GPU."""
-
-ROUNDING = 1e-7
-"""Largest part of a template's power that is the noise of its rounding, if it is at negative frequencies."""
-
-NEGLIGIBLE = 1e-8
-"""Part of a template's power that a correlation may leave out. It changes a |z|² of 100 in noise by .002."""
 
 WIDEST_COLOUR = 100.0
 """Largest factor by which the amplitude of a template's spectrum is changed. It is met where there is no strain."""
@@ -80,7 +73,7 @@ class FilterBank(nn.Module):
         self.register_buffer("reference", torch.zeros(template_size // 2 + 1))
         self.register_buffer("colours", torch.ones(num_ifos, template_size // 2 + 1))
         self.register_buffer("folded", None, persistent=False)
-        self._spectra: dict[tuple[int, torch.device], list[list[_Spectra]]] = {}
+        self._spectra: dict[tuple[int, torch.device], list[list[Tensor]]] = {}
 
     @classmethod
     def of(
@@ -156,7 +149,7 @@ class FilterBank(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
 
     def filters(self, ifo: int, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
-        """Templates whitened by a detector's PSD, in single precision, without the noise of their rounding.
+        """Templates whitened by a detector's PSD, in single precision.
 
         Args:
             ifo: Number of the detector.
@@ -166,11 +159,7 @@ class FilterBank(nn.Module):
         colour = self.colours[ifo].float()[None, None]
         half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)
         colour = torch.cat([half[0, 0], half[0, 0, 1:-1].flip(0)])
-        spectra = torch.fft.fft(templates, n=2 * size) * colour
-        negative = spectra[:, size + size // 16 : -(size // 16) or None]  # a signal may pass beyond Nyquist's frequency
-        rounding, power = (each.abs().square().sum(1, keepdim=True) for each in (negative, spectra))
-        negative *= rounding > ROUNDING * power
-        coloured = torch.fft.ifft(spectra)[:, :size]
+        coloured = torch.fft.ifft(torch.fft.fft(templates, n=2 * size) * colour)[:, :size]
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -215,12 +204,12 @@ class FilterBank(nn.Module):
         for first in range(0, steps, at_once):
             last, begin = min(first + at_once, steps), first * self.step_size
             spectrum = torch.fft.fft(samples[:, begin : begin + size], n=size)
-            for (templates, ends), (rate, part) in zip(spectra, self._by_rate(result[..., first:last]), strict=True):
+            for templates, (rate, part) in zip(spectra, self._by_rate(result[..., first:last]), strict=True):
                 folds = spectrum.unflatten(1, (rate, -1)).unsqueeze(1)
                 for row, chunk in tiles(len(samples), len(templates), tile // size):
                     product = folds[row, :, 0] * templates[chunk, 0]
-                    for fold, some in ends:
-                        product[..., some].addcmul_(folds[row, :, fold, some], templates[chunk, fold, some])
+                    for fold in range(1, rate):
+                        product.addcmul_(folds[row, :, fold], templates[chunk, fold])
                     z = torch.fft.ifft(product)
                     part[row, chunk] = self._peaks(z.real, z.imag, rate, last - first)
 
@@ -248,49 +237,18 @@ class FilterBank(nn.Module):
         power = (real * real).addcmul_(imaginary, imaginary)[..., : (steps - 1) * stride + size]
         return nn.functional.max_pool1d(power, size, stride) * 0.5
 
-    def _spectra_of(self, size: int, device: torch.device) -> "list[list[_Spectra]]":
-        """For each detector the conjugate spectra of the filters of each rate."""
+    def _spectra_of(self, size: int, device: torch.device) -> list[list[Tensor]]:
+        """For each detector conjugate spectra of the filters of each rate, shape (templates, rate, size / rate)."""
         key = (size, device)
         if key not in self._spectra:
             self._spectra[key] = [
                 [
-                    _Spectra.of(
-                        torch.fft.fft(bank[0], n=size).conj().resolve_conj().div_(rate).unflatten(1, (rate, -1))
-                    )
+                    torch.fft.fft(bank[0], n=size).conj().resolve_conj().div_(rate).unflatten(1, (rate, -1))
                     for rate, bank in self._by_rate(self.filters(ifo, slice(None))[None])
                 ]
                 for ifo in range(self.num_ifos)
             ]
         return self._spectra[key]
-
-
-class _Spectra(NamedTuple):
-    """Conjugate spectra of filters, folded to the rate of their outputs.
-
-    Attributes:
-        templates: Shape (templates, rate, size / rate).
-        ends: Number of each fold but the first, with a part of it. The other parts are negligible: filters have no
-            negative frequencies, but for what their ends in time and the Nyquist frequency make.
-    """
-
-    templates: Complex[Tensor, "templates rate bins"]
-    ends: list[tuple[int, slice]]
-
-    @classmethod
-    def of(cls, templates: Complex[Tensor, "templates rate bins"]) -> "_Spectra":
-        power = templates.real.square() + templates.imag.square()
-        share = (power / power.sum((1, 2), keepdim=True)).nan_to_num()
-        _, rate, bins = share.shape
-        half, ends = bins // 2, []
-        for fold in range(1, rate):
-            dropped = [
-                int((outwards.cumsum(1).amax(0) <= NEGLIGIBLE / (2 * rate)).sum())
-                for outwards in (share[:, fold, :half].flip(1), share[:, fold, half:])
-            ]
-            first, last = half - dropped[0], half + dropped[1]
-            parts = (slice(0, first), slice(last, bins)) if first < last else (slice(0, bins),)
-            ends += [(fold, part) for part in parts if part.start < part.stop]
-        return cls(templates, ends)
 
 
 def is_exported() -> bool:
