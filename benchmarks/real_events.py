@@ -38,6 +38,9 @@ NEAR = 0.2
 RATE = 1024.0
 """Sample rate of the stretches, Hz."""
 
+UNSEEN = -100.0
+"""Statistic where there is no event."""
+
 FIRST = at_least(0.0)
 """An event is louder than everything else."""
 
@@ -83,7 +86,7 @@ def main() -> None:
     parser.add_argument("--model", default=str(shipped), help="model that searches")
     parser.add_argument("--background", help="background.hdf5 of a run with this model")
     options = parser.parse_args()
-    floor = -np.inf
+    floor = UNSEEN
     if options.background:
         floor = EventTable.read(options.background)["detection_statistic"].max()
     with tempfile.TemporaryDirectory() as scratch:
@@ -93,8 +96,8 @@ def main() -> None:
         for name, time, files in events:
             table = search(options.model, files, Path(scratch) / "events.hdf5")
             statistic, distance = table["detection_statistic"], np.abs(table["detection_time"] - time)
-            loudest = statistic[distance <= NEAR].max(initial=-np.inf)
-            others = statistic[distance > NEAR].max(initial=-np.inf)
+            loudest = statistic[distance <= NEAR].max(initial=UNSEEN)
+            others = statistic[distance > NEAR].max(initial=UNSEEN)
             note = f"{loudest:.1f}; loudest other {others:.1f}, loudest of the background {floor:.1f}"
             unit = "statistic above the next one"
             tell(f"real_event_{name}", float(loudest - max(others, floor)), unit, FIRST, note=note)

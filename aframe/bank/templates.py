@@ -24,7 +24,7 @@ Templates = Complex[Tensor, "templates time"]
 
 RISE, FALL = 0.25, 0.0625
 """Times over which a template rises from zero and falls to it, s, or a quarter of it before and after coalescence. A
-glitch that only touches the template's beginning would else correlate with a sharp edge."""
+glitch that only touches an end of the template would else correlate with a sharp edge."""
 
 
 @dataclass(frozen=True)

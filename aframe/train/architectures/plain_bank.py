@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from aframe.train.architectures.filter_bank import is_exported
 from aframe.train.architectures.matched_filter import MatchedFilterNetwork
 
 
@@ -21,8 +20,6 @@ class PlainBank(MatchedFilterNetwork):
 
     def step_scores(self, embeddings: Sequence[Tensor]) -> Float[Tensor, "batch steps"]:
         """Score each step: see ``MatchedFilterNetwork.step_scores``."""
-        if is_exported():
-            return functools.reduce(torch.add, [each[:, : self.templates] for each in embeddings]).amax(1)
         bound = functools.reduce(torch.add, [each[:, self.templates :] for each in embeddings]).amax(1)
         rows, steps = (bound > self.quiet).nonzero(as_tuple=True)
         sums = functools.reduce(torch.add, [each[rows, : self.templates, steps] for each in embeddings])
