@@ -194,7 +194,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigurationError: If an output cannot be written, or its suffix is wrong.
-        StorageError: If an output is to go to a store of another kind than S3.
+        StorageError: If an output is to go to a store of another kind than S3, or to one that does not take it.
     """
     from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
 
@@ -209,10 +209,12 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise ConfigurationError(f"--{name} {path} names a bucket and no file in it: give s3://bucket/key")
         if len(os.fsencode(Path(path).name)) > LONGEST_NAME:
             raise ConfigurationError(f"--{name}: its name is longer than {LONGEST_NAME} bytes: give a shorter one")
-        if not storage.is_remote(path) and os.path.isdir(path):
+        if storage.is_remote(path):
+            storage.try_to_write(path)
+            continue
+        if os.path.isdir(path):
             raise ConfigurationError(f"--{name} {path} is a directory: give a file in it")
-        directory = Path(path).absolute().parent
-        reason = "" if storage.is_remote(path) else storage.why_not_written(directory, LEAST_FREE_BYTES_BEFORE_RUN)
+        reason = storage.why_not_written(Path(path).absolute().parent, LEAST_FREE_BYTES_BEFORE_RUN)
         if reason:
             raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
 

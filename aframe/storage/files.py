@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
@@ -250,6 +251,20 @@ def write_text(path: str, text: str) -> None:
     """
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def try_to_write(path: str) -> None:
+    """Write an empty file beside a path and remove it, so that who may not write there learns it before the work.
+
+    Args:
+        path: Local or remote path.
+
+    Raises:
+        StorageError: If nothing can be written there.
+    """
+    probe = f"{path}.{secrets.token_hex(4)}"
+    write_text(probe, "")
+    remove(probe)
 
 
 def write_first(path: str, text: str) -> str:

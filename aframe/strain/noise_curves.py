@@ -158,9 +158,11 @@ def check_band(curve: NoiseCurve, path: str, lowest: float, highest: float) -> N
     """
     frequency, asd = curve
     if frequency[0] > lowest or frequency[-1] < COVERED_SHARE * highest:
+        covers_in_khz = frequency[-1] < lowest and 1e3 * frequency[-1] >= COVERED_SHARE * highest
+        mend = "give a curve that does, or change highpass, lowpass or sample_rate"
         raise DataError(
             f"{path} covers {frequency[0]:g} to {frequency[-1]:g} Hz, not the band of {lowest:g} to {highest:g} Hz: "
-            "give a curve that does, or change highpass, lowpass or sample_rate"
+            f"{'its frequencies seem to be in kHz: give Hz' if covers_in_khz else mend}"
         )
     median = float(np.median(np.interp(np.geomspace(lowest, highest, 1000), frequency, asd)))
     if not LOWEST_ASD < median < HIGHEST_ASD:

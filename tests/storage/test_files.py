@@ -63,6 +63,15 @@ def test_remote_paths_are_written_read_and_listed_alike(tmp_path):
     assert not storage.exists(f"{base}/b.txt")
 
 
+@pytest.mark.parametrize("where", ["local", "memory://tried"])
+def test_a_place_is_tried_and_left_as_it_was(tmp_path, where):
+    base = str(tmp_path) if where == "local" else where
+    storage.write_text(f"{base}/events.hdf5", "before")
+    storage.try_to_write(f"{base}/events.hdf5")
+    assert storage.read_text(f"{base}/events.hdf5") == "before"
+    assert len(storage.glob(base, "*")) == 1
+
+
 def test_what_is_remote():
     assert storage.is_remote("s3://bucket/x")
     assert not storage.is_remote("/data/x")

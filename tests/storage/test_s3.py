@@ -343,7 +343,8 @@ def test_credentials_and_endpoint_of_a_profile_are_found(
 
 
 def test_a_missing_bucket_is_one_line(bucket: str, store_server: stores.Store) -> None:
-    for use in (storage.exists, storage.read_text, storage.made_with, lambda path: storage.glob(path, "*")):
+    uses = (storage.exists, storage.read_text, storage.made_with, storage.try_to_write)
+    for use in (*uses, lambda path: storage.glob(path, "*")):
         message = (
             rf"{store_server.endpoint} has no bucket no-such-bucket: make it, or mend the s3:// path or AWS_ENDPOINT"
         )

@@ -121,6 +121,8 @@ def test_curves_of_no_detector_or_of_another_band_are_refused(curve):
         check_band((frequency[frequency < 900], asd[frequency < 900]), "asd.txt", 20.0, 1024.0)
     with pytest.raises(DataError, match="not the band of 5 to 1024 Hz"):
         check_band(curve, "asd.txt", 5.0, 1024.0)
+    with pytest.raises(DataError, match="seem to be in kHz: give Hz"):
+        check_band((frequency / 1000, asd), "asd.txt", 20.0, 1024.0)
     with pytest.raises(DataError, match=r"e-47 in band, .* looks like a PSD: give its square root"):
         check_band((frequency, asd**2), "asd.txt", 20.0, 1024.0)
     with pytest.raises(DataError, match=r"median of 1 in band, which is no detector's ASD: give 1/sqrt"):
