@@ -20,13 +20,12 @@ from _rows import QUICK, Target, at_least, tell
 
 from aframe import cli, storage
 from aframe.commands.runs import load_environment, run_of
-from aframe.progress.lines import Progress
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.plain_bank import PlainBankSearch
 from aframe.sensitivity.limit import MONTHLY_RATES, Searched, ratio
 from aframe.steps.engines import settle_precisions
 from aframe.steps.limit import measure_limit, searched
-from aframe.steps.planning import plan_units
+from aframe.steps.planning import ledger, plan_units
 from aframe.steps.scoring import merge_events, score_unit
 from aframe.train import model
 
@@ -90,8 +89,9 @@ def with_other(
     if not storage.exists(run.clean("background")):
         settle_precisions(run, gpus="")
         model.save(model.load(trained), run.model, run.model_parameters)
-        for unit in plan_units(run):
-            score_unit(run, unit, "cpu", progress=Progress(f"{directory.name}, s"))
+        units, accounts = plan_units(run), ledger(run)
+        for number, unit in enumerate(units):
+            score_unit(run, unit, "cpu", progress=accounts.job(number, f"{directory.name}, unit {number + 1}"))
         merge_events(run)
     return run
 

@@ -15,6 +15,7 @@ from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import Kind, ScoreSeries
+from aframe.progress.ledger import JobProgress
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
 from aframe.types import Array
@@ -118,7 +119,7 @@ class InjectionIndex:
 def score_unit(
     searcher: Searcher,
     unit: Unit,
-    progress: Callable[[float, float], None] | None = None,
+    progress: JobProgress | None = None,
     keep: Callable[[ScoreSeries], None] | None = None,
 ) -> tuple[EventTable, RecoveredTable | None]:
     """Score a unit and cluster its scores into events.
@@ -126,7 +127,7 @@ def score_unit(
     Args:
         searcher: Network and clustering.
         unit: Slides to score.
-        progress: Called with the seconds of background that are done, and with the total.
+        progress: Receives what is done of the injections, whose slides come first, and then of the background.
         keep: Called with the scores of each slide, and again with those of the slide with injections.
 
     Returns:
@@ -141,24 +142,24 @@ def score_unit(
         start, stop = file.start, file.start + file.duration
     engine = segment_engine(searcher, unit.background)
     backgrounds, foregrounds = [], []
-    shifted = [slide for slide in unit.slides if slide.number != 0]
-    done, total = 0.0, searcher.grid.livetime(shifted)
-    for slide, scores in zip(unit.slides, engine.scores_each(unit.slides), strict=True):
+    done, total = 0.0, searcher.grid.livetime([slide for slide in unit.slides if slide.number != 0])
+    rows_by_slide = [unit.injections.rows(s, start, stop) if unit.injections else np.empty(0) for s in unit.slides]
+    injected = _Injected(sum(map(len, rows_by_slide)), progress)
+    for slide, rows, scores in zip(unit.slides, rows_by_slide, engine.scores_each(unit.slides), strict=True):
         begin = start + preprocessing.whitening.psd_length - min(slide.shifts)
         scored = _ScoredSlide(searcher, unit.background, slide, begin)
         backgrounds.append(scored.events(scores))
         if keep:
             keep(scored.series("background", scores))
-        rows = unit.injections.rows(slide, start, stop) if unit.injections else np.empty(0)
         if unit.injections and len(rows):
-            injected = _with_injections(engine, scored, scores, unit.injections, rows)
+            with_signals = _with_injections(engine, scored, scores, unit.injections, rows, injected)
             table = unit.injections.read(rows)
-            foregrounds.append(recovered_table(table, scored.events(injected), searcher.recovery_window))
+            foregrounds.append(recovered_table(table, scored.events(with_signals), searcher.recovery_window))
             if keep:
-                keep(scored.series("foreground", injected))
-        if progress and slide.number != 0:
-            done += searcher.grid.livetime([slide])
-            progress(done, total)
+                keep(scored.series("foreground", with_signals))
+        done += searcher.grid.livetime([slide]) if slide.number != 0 else 0.0
+        if progress and not injected.left:
+            progress.background(done, total)
     background = EventTable.concatenate(backgrounds)
     background.attributes["Tb"] = searcher.grid.livetime(unit.slides)
     if unit.injections is None:
@@ -222,7 +223,24 @@ class _ScoredSlide:
         return ScoreSeries(kind, slide.segment, slide.number, slide.shifts, self.begin, rate, scores)
 
 
-def _with_injections(engine: Engine, scored: _ScoredSlide, scores: Array, index: InjectionIndex, rows: Array) -> Array:
+class _Injected:
+    """Number of injections that are still to score. It reports those that are scored."""
+
+    def __init__(self, number: int, progress: JobProgress | None) -> None:
+        self.left = self.number = number
+        self._report = progress.injections if progress and number else None
+        self.add(0)
+
+    def add(self, number: int) -> None:
+        """Take note that some more are scored."""
+        self.left -= number
+        if self._report:
+            self._report(self.number - self.left, self.number)
+
+
+def _with_injections(  # noqa: PLR0917 - what is scored, and how much of it
+    engine: Engine, scored: _ScoredSlide, scores: Array, index: InjectionIndex, rows: Array, injected: _Injected
+) -> Array:
     """Scores of a slide with its injections. Only one batch of injections is in memory at a time."""
     preprocessing = scored.searcher.grid.preprocessing
     attributes = index.read(rows[:0]).attributes
@@ -231,6 +249,7 @@ def _with_injections(engine: Engine, scored: _ScoredSlide, scores: Array, index:
         table = index.read(batch, waveforms=True)
         signals = [_injection(table, row, scored.begin, preprocessing.ifos) for row in range(len(table))]
         scores = engine.scores_with(scored.slide, scores, signals)
+        injected.add(len(batch))
     return scores
 
 

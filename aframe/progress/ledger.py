@@ -3,15 +3,32 @@
 import mmap
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from aframe.machine.console_records import Share, emit
 from aframe.progress import activity
-from aframe.progress.lines import LINE_INTERVAL
+from aframe.progress.lines import LINE_INTERVAL, Progress
 
 BACKGROUND = " s of background"
 """Unit of the progress of a job."""
+
+Report = Callable[[float, float], None]
+"""Function that receives what is done, and the total."""
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """Functions that a job calls to report its progress.
+
+    Attributes:
+        injections: Receives the number of injections that are scored, and how many there are. None are at the start.
+        background: Receives the background that is scored, and the total, s.
+    """
+
+    injections: Report
+    background: Report
 
 
 class Ledger:
@@ -37,7 +54,7 @@ class Ledger:
         # start, last line (both s), done before, and done at the last line
         self._done, self._all = shared[: len(jobs)], shared[len(jobs) :]
 
-    def job(self, index: int, name: str) -> Callable[[float, float], None]:
+    def job(self, index: int, name: str) -> JobProgress:
         """Register the start of a job.
 
         Args:
@@ -45,14 +62,12 @@ class Ledger:
             name: Title of the job.
 
         Returns:
-            Function that the job calls with its scored and total background, s, to report progress. The time left
-            follows from what was done since the last line: a job begins with what takes longest, whitening, encoding
-            and injections.
+            Its progress. The time that the background will take follows from what was done since the last line. The
+            first report gives no line: before it, the job did what takes longest, whitening, encoding and injections.
         """
-        start = time.monotonic()
-        at_last_line = start, 0.0
+        at_last_line: tuple[float, float] | None = None
         if self._all[0] == 0:
-            self._all[:2] = start
+            self._all[:2] = time.monotonic()
             self._all[2] = sum(seconds for k, seconds in enumerate(self.jobs) if k != index and self.was_done(k))
 
         def report(done: float, total: float) -> None:
@@ -60,14 +75,18 @@ class Ledger:
             self._done[index] = done
             activity.note(name, done, total, BACKGROUND)
             now = time.monotonic()
-            if now - self._all[1] >= self.interval and done > at_last_line[1]:
+            if at_last_line is None:
+                at_last_line = now, done
+                if self._all[1] == self._all[0]:  # no job had a line
+                    self._all[1], self._all[3] = now, self._done.sum()
+            elif now - self._all[1] >= self.interval and done > at_last_line[1]:
                 speed = (done - at_last_line[1]) / (now - at_last_line[0])
                 note = f"{speed * self.sampling_rate:.0f} windows/s"
                 left = (total - done) / speed
                 emit(Share(name, done, total, left, BACKGROUND, note, overall=self._overall(now)))
                 at_last_line, self._all[1] = (now, done), now
 
-        return report
+        return JobProgress(Progress(name, " injections", self.interval), report)
 
     def _overall(self, now: float) -> Share:
         """Progress of all jobs, at a time of the monotonic clock."""

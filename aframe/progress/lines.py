@@ -30,11 +30,13 @@ class Progress:
         """Report progress.
 
         Args:
-            done: Present progress.
+            done: Present progress. A report of none starts the clock.
             total: Progress at the end.
         """
         activity.note(self.name, done, total, self.unit)
         now = time.monotonic()
+        if done == 0:
+            self.start = now
         if now - self.last >= self.interval and 0 < done < total:
             self.last = now
             left = (now - self.start) * (total - done) / done

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aframe import storage
@@ -9,6 +10,7 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.events.cluster import Clustering
 from aframe.inference.slides import Grid
 from aframe.inference.timeseries import read_series, write_series
+from aframe.progress.ledger import JobProgress, Report
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import (
     WorkUnit,
@@ -17,7 +19,6 @@ from aframe.steps.planning import (
     time_slides,
     unit_outputs,
 )
-from aframe.steps.waveforms import ProgressReport
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, merge_tables
 from aframe.train.model import Model
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def score_unit(
-    run: Artifacts, unit: WorkUnit, device: str, address: str | None = None, progress: ProgressReport | None = None
+    run: Artifacts, unit: WorkUnit, device: str, address: str | None = None, progress: JobProgress | None = None
 ) -> None:
     """Write the events of one unit of work, and its series of scores if the configuration asks for them.
 
@@ -37,7 +38,7 @@ def score_unit(
         unit: The unit.
         device: Device of this process: cpu or cuda.
         address: Address of the Triton server. None to score in this process.
-        progress: Receives the background done and the total, s.
+        progress: Receives what is done of the injections and of the background.
     """
     from aframe.inference.run import InjectionIndex, Unit
     from aframe.inference.run import score_unit as score
@@ -53,7 +54,8 @@ def score_unit(
             file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.unit_parameters))
             writer = functools.partial(write_series, file)
         for segment, slides in unit.by_segment():
-            report = None if progress is None else functools.partial(_after, progress, done, total)
+            after = functools.partial(_after, progress.background, done, total) if progress else None
+            report = replace(progress, background=after) if progress and after else None
             tables.append(score(search, Unit(files[segment], slides, injections), report, writer))
             done += search.grid.livetime([slide for slide in slides if slide.number != 0])
     if "foreground" in outputs:
@@ -67,7 +69,7 @@ def score_unit(
             table.write(outputs[kind], run.unit_parameters)
 
 
-def _after(progress: ProgressReport, offset: float, total: float, done: float, _: float) -> None:
+def _after(progress: Report, offset: float, total: float, done: float, _: float) -> None:
     """Report the progress in a segment as progress of its unit."""
     progress(offset + done, total)
 

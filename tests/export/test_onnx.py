@@ -12,10 +12,11 @@ from aframe.export.onnx import export_onnx, run_onnx
 
 CASES = [
     *(("factorised", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
-    *(("matched_filter", "float32", ending) for ending in (BLOCKS, WINDOWS, ENCODER, FUSION)),
+    *(("matched_filter", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("per_detector", "float32", ending) for ending in (ENCODER, FUSION)),
     *(("joint", "float32", ending) for ending in (BLOCKS, WINDOWS)),
     *(("factorised", precision, BLOCKS) for precision in ("float16", "bfloat16")),
+    *(pytest.param("matched_filter", "float32", ending, marks=pytest.mark.thorough) for ending in (BLOCKS, WINDOWS)),
     *(
         pytest.param(kind, precision, BLOCKS, marks=pytest.mark.thorough)
         for kind in ("matched_filter", "joint")

@@ -13,6 +13,7 @@ from aframe.inference.engine import Engine
 from aframe.inference.run import InjectionIndex, Searcher, Unit, score_unit
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
+from aframe.progress.ledger import JobProgress
 from aframe.strain.files import background_path, write_background
 from aframe.strain.simulate import simulate
 from aframe.tables import InjectionTable
@@ -153,17 +154,17 @@ def test_injections_change_nothing_in_the_background(search, tmp_path):
     slides = [searcher.grid.slide(0, DURATION, n) for n in (1, 2)]
     injections = str(tmp_path / "waveforms.hdf5")
     table([(START + 20.0, [0.0, 1.0], 1.0)], ("H1", "L1")).write(injections)
-    reports = []
+    injected, reports = [], []
     alone, _ = score_unit(searcher, Unit(path, slides, None))
-    events, recovered = score_unit(
-        searcher, Unit(path, slides, InjectionIndex(injections)), lambda *done: reports.append(done)
-    )
+    progress = JobProgress(lambda *done: injected.append(done), lambda *done: reports.append(done))
+    events, recovered = score_unit(searcher, Unit(path, slides, InjectionIndex(injections)), progress)
     for name in alone.parameters:
         assert (alone[name] == events[name]).all()
     assert recovered is not None
     assert len(recovered) == 1
     total = searcher.grid.livetime(slides)
     assert reports == [(searcher.grid.livetime(slides[:1]), total), (total, total)]
+    assert injected == [(0, 1), (1, 1)]
 
 
 def test_a_unit_without_injections_of_its_own_has_an_empty_table(search, tmp_path):

@@ -22,9 +22,15 @@ def in_a_fork(work: Callable[[], None]) -> None:
 
 def test_a_job_tells_its_own_background_and_that_of_all_workers(capfd: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger([1000.0, 3000.0, 4000.0], 4.0, lambda index: index == 0, interval=0.0)
-    in_a_fork(lambda: ledger.job(1, "ScoreSlides 2/3")(1500.0, 3000.0))
-    in_a_fork(lambda: ledger.job(2, "ScoreSlides 3/3")(1000.0, 4000.0))
-    in_a_fork(lambda: ledger.job(1, "ScoreSlides 2/3")(3000.0, 3000.0))
+
+    def at_work(index: int, name: str, done: float, total: float) -> None:
+        report = ledger.job(index, name).background
+        report(done - 500.0, total)
+        report(done, total)
+
+    in_a_fork(lambda: at_work(1, "ScoreSlides 2/3", 1500.0, 3000.0))
+    in_a_fork(lambda: at_work(2, "ScoreSlides 3/3", 1000.0, 4000.0))
+    in_a_fork(lambda: at_work(1, "ScoreSlides 2/3", 3000.0, 3000.0))
     matches = [re.fullmatch(LINE, line) for line in capfd.readouterr().out.splitlines()]
     assert [match and match.groups() for match in matches] == [
         ("ScoreSlides 2/3", "1500", "3000", "2500", "8000", "31"),
@@ -36,10 +42,10 @@ def test_a_job_tells_its_own_background_and_that_of_all_workers(capfd: pytest.Ca
 def test_the_time_left_follows_from_the_last_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Encoding takes a minute, and the slides then a second each."""
+    """Encoding and injections take a minute, and the slides then a second each."""
     clock = [1.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    report = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1")
+    report = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1").background
     for now, done in ((61.0, 1.0), (70.0, 10.0), (80.0, 20.0)):
         clock[0] = now
         report(done, 300.0)
@@ -47,18 +53,33 @@ def test_the_time_left_follows_from_the_last_line(
         re.findall(r"(\d+) windows/s, (\S+ \S+) left; .* (\S+ \S+) left", line)
         for line in capsys.readouterr().out.splitlines()
     ]
-    assert left == [[("0", "17940 s", "17940 s")], [("4", "290 s", "290 s")], [("4", "280 s", "280 s")]]
+    assert left == [[("4", "290 s", "290 s")], [("4", "280 s", "280 s")]]
+
+
+def test_injections_have_lines_of_their_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    report = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1").injections
+    for now, done in ((61.0, 0), (71.0, 100), (81.0, 200)):
+        clock[0] = now
+        report(done, 400)
+    assert capsys.readouterr().out.splitlines() == [
+        "Job 1/1: 100 of 400 (25 %) injections, 30 s left",
+        "Job 1/1: 200 of 400 (50 %) injections, 20 s left",
+    ]
 
 
 def test_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Ledger([9.0] * 3, 4.0, lambda _: False).job(0, "Job 1/3")
+    report = Ledger([9.0] * 3, 4.0, lambda _: False).job(0, "Job 1/3").background
     for done in range(1, 10):
         report(float(done), 9.0)
     assert capsys.readouterr().out == ""
 
 
 def test_no_background_and_nothing_done_is_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    Ledger([0.0], 4.0, lambda _: False, interval=0.0).job(0, "Job 1/1")(0.0, 0.0)
+    Ledger([0.0], 4.0, lambda _: False, interval=0.0).job(0, "Job 1/1").background(0.0, 0.0)
     Progress("strain", " s", interval=0.0)(0, 10)
     assert capsys.readouterr().out == ""
     Progress("strain", " s", interval=0.0)(5, 10)
