@@ -1,5 +1,6 @@
 """Parallel work in forked processes that write to shared arrays."""
 
+import gc
 import math
 import mmap
 import multiprocessing
@@ -52,6 +53,7 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
 
 def _inherit(run: Callable[[slice], None]) -> None:
     """Prepare a forked process to call a function."""
+    gc.freeze()  # what it inherits stays: a destructor might wait for a thread that the fork does not have
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; its parent informs the user
     die_with_parent()
     _inherited.append(run)
