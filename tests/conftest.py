@@ -58,7 +58,7 @@ LONGEST = (
     "end_to_end/test_served.py",
     "end_to_end/test_bad_input.py",
     "serving/test_client.py",
-    "checks/test_run.py",
+    "tests/test_mistakes.py",
     "export/test_onnx.py",
     "waveforms/test_horizon.py",
 )

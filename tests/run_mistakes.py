@@ -347,6 +347,11 @@ RUNS = {
         CHECK,
         r"asd\.txt has 1/sqrt\(Hz\), but \S+psd\.txt has 1/Hz: give all curves of asd in one unit",
     ),
+    "noise curve in kHz": (
+        file("curve.txt", "0.005 1e-23\n2 1e-23\n", cfg(r"^asd = \S+", "asd = curve.txt")),
+        CHECK,
+        r"curve\.txt covers 0\.005 to 2 Hz, .*: its frequencies seem to be in kHz: give Hz",
+    ),
     "noise curve without rows": (
         file("curve.txt", "# frequency, asd\n", cfg(r"^asd = \S+", "asd = curve.txt")),
         CHECK,
