@@ -152,6 +152,12 @@ def loudest(events: Events, injections: Injections) -> Float[Array, " signals"]:
     return result
 
 
+def rates(trial: Trial) -> tuple[float, ...]:
+    """``RATES``, and before them the lowest rate that a background of less than a month measures."""
+    lowest = SECONDS_PER_MONTH / trial.duration
+    return tuple(sorted({*RATES, lowest})) if lowest > RATES[0] else RATES
+
+
 def threshold(trial: Trial, far_per_month: float) -> float:
     """Statistic of a false alarm rate: that of the k-th loudest background event, whose rate is (k − 1) / duration.
 

@@ -53,14 +53,17 @@ def _generate_options(parser: argparse.ArgumentParser) -> None:
         "segment, precession and higher modes (default: 1)",
     )  # fmt: skip
     parser.add_argument(
-        "--duration", type=float, default=MONTH, help=f"length of all segments, s (default: {MONTH:g}, 30 days)"
+        "--duration", type=float, default=MONTH, help=f"length of all segments, s (default: {MONTH:.0f}, 30 days)"
     )
     parser.add_argument(
         "--segments", type=storage.locate, metavar="FILE",
         help="list of segments (default: contiguous ones of at most 2 h)",
     )  # fmt: skip
     parser.add_argument(
-        "--start", type=float, default=START, help=f"without --segments: start, GPS s (default: {START:g})"
+        "--start",
+        type=float,
+        default=START,
+        help=f"without --segments: start, GPS s (default: {START:.0f}, that of O3a)",
     )
     parser.add_argument(
         "--psds", type=storage.locate, metavar="DIR",
@@ -146,8 +149,10 @@ def _search(options: argparse.Namespace) -> None:
     from aframe.train.model import load
 
     _check_output(options.output, HDF5_SUFFIXES)
-    if not 0 < options.var < math.inf:
-        raise ConfigurationError(f"--var {options.var} s must be positive and finite")
+    for name in ("var", "integration_window_length", "cluster_window_length"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigurationError(f"--{name.replace('_', '-')} {value} s must be positive and finite")
     device = use_one_gpu(options.gpus)
     precision = resolve(options.precision, device)
     check_supported("--precision", precision, DTYPES[precision], device)
@@ -177,9 +182,11 @@ def _score(options: argparse.Namespace) -> None:
     from aframe.challenge.events import read_events
     from aframe.challenge.injections import read_injections
     from aframe.challenge.results import printed, write_score
-    from aframe.challenge.score import RATES, score, try_search
+    from aframe.challenge.score import rates, score, try_search
     from aframe.challenge.strain_files import read_segments
 
+    if options.seed < 0:
+        raise ConfigurationError(f"--seed {options.seed}: give a whole number from 0 on")
     if options.output:
         _check_output(options.output, (".csv", *HDF5_SUFFIXES))
     trial = try_search(
@@ -189,7 +196,7 @@ def _score(options: argparse.Namespace) -> None:
         read_segments(options.foreground_strain),
         ", ".join(options.foreground_strain),
     )
-    result = score(trial, RATES, np.random.default_rng(options.seed))
+    result = score(trial, rates(trial), np.random.default_rng(options.seed))
     print(printed(trial, result))
     if options.output:
         names = ("foreground", "background", "foreground_strain", "injections", "seed")
