@@ -56,7 +56,7 @@ class DataSet:
         masses: Smallest and largest detector-frame mass of a component, solar masses.
         spins: ``none``; ``aligned``, uniform in ±``MAXIMUM_SPIN``; or ``isotropic``, of uniform size up to it.
         approximant: Waveform model. The challenge takes IMRPhenomXPHM for all, in sets 1 and 2 with the (2, ±2) modes
-            alone. Without precession these are IMRPhenomXAS.
+            alone. Without spins these are IMRPhenomXAS, and with aligned spins close to it.
         waveform_duration: Length of a waveform, s. Data set 3 has modes that begin before it: they are faint there.
         is_measured: Whether its noise has measured curves. Otherwise it has ``DESIGN_CURVE``.
         is_curve_per_segment: Whether each segment has a curve of its own.

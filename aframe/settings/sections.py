@@ -77,7 +77,7 @@ class Data:
         "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
     )
     asd: str | None = key(
-        "noise curves of source = simulated: files, directories, patterns, or names of curves of bilby or lalsimulation",
+        "noise curves of source = simulated: files, directories, patterns, or names of bilby's or lalsimulation's",
         "path",
         None,
     )

@@ -1,6 +1,5 @@
 import itertools
 
-
 import lalsimulation
 import numpy as np
 import pytest
