@@ -139,10 +139,11 @@ def _generate(options: argparse.Namespace) -> None:
 
 def _search(options: argparse.Namespace) -> None:
     from aframe.challenge.events import Events, write_events
+    from aframe.challenge.search import search_segments
     from aframe.challenge.strain_files import read_segments
     from aframe.events.cluster import Clustering
     from aframe.inference.adaptation import adapted
-    from aframe.inference.recorded import recordings_of, search_recorded
+    from aframe.inference.recorded import recordings_of
     from aframe.inference.scorers import TorchScorer
     from aframe.machine.precision import DTYPES, check_supported, resolve
     from aframe.steps.devices import use_one_gpu
@@ -156,7 +157,8 @@ def _search(options: argparse.Namespace) -> None:
     device = use_one_gpu(options.gpus)
     precision = resolve(options.precision, device)
     check_supported("--precision", precision, DTYPES[precision], device)
-    duration = sum(segment.duration for segment in read_segments([options.input]))
+    segments = read_segments([options.input])
+    duration = sum(segment.duration for segment in segments)
     model = load(options.model)
     rate = model.preprocessing.inference_sampling_rate
     lengths = (
@@ -166,14 +168,14 @@ def _search(options: argparse.Namespace) -> None:
     recordings = recordings_of([options.input], model.preprocessing.ifos, tell=_note)
     scorer = TorchScorer(adapted(model, recordings), DTYPES[precision], device)
     clustering = Clustering(rate, *lengths, model.preprocessing.coalescence_offset)
-    search = search_recorded(scorer, recordings, clustering, Progress("strain searched", " s"))
-    time, stat = search.events["detection_time"], search.events["detection_statistic"]
+    table = search_segments(scorer, recordings, segments, clustering, Progress("strain searched", " s"))
+    time, stat = table["detection_time"], table["detection_statistic"]
     made_with = {
         "model": str(options.model), "strain": options.input, "inference.precision": precision,
         "integration_window_length": lengths[0], "cluster_window_length": lengths[1], "var": options.var,
     }  # fmt: skip
     write_events(options.output, Events(time, stat, 0 * time + options.var, duration), made_with)
-    print(f"{len(time)} events in {search.events.livetime:.0f} s searched of {duration:.0f} s: {options.output}")
+    print(f"{len(time)} events in {table.livetime:.0f} s searched of {duration:.0f} s: {options.output}")
 
 
 def _score(options: argparse.Namespace) -> None:

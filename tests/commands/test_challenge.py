@@ -1,11 +1,14 @@
 """``aframe challenge`` as a user types it: the whole of it on a short data set, and mistakes."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from processes_of_runs import wait_for
 from shipped import BANK
 from terminal import aframe_here
 
@@ -124,6 +127,19 @@ def test_bad_input_is_one_line(data: Path, tmp_path: Path) -> None:
     write_events(events, Events(np.array([np.nan]), np.zeros(1), np.ones(1)), {})
     line = refused("score", *score_options(data, foreground=Path(events), background=Path(events)))
     assert "time is nan in row 0" in line
+
+
+def test_a_killed_generation_leaves_no_file_and_the_next_one_cleans_up(tmp_path: Path) -> None:
+    words = ("generate", str(tmp_path / "data"), "--duration")
+    command = [sys.executable, "-P", "-m", "aframe.cli", "challenge", *words, "86400"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: any(path.stat().st_size > 1e7 for path in tmp_path.glob("data/.partial-*/foreground.hdf")))
+        process.kill()
+    assert not list(tmp_path.glob("data/*.hdf"))
+    run(*words, "256")
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        "background.hdf", "foreground.hdf", "injections.hdf"
+    ]  # fmt: skip
 
 
 def test_a_wrong_step_or_option_is_one_line() -> None:
