@@ -91,7 +91,7 @@ def plan_segments(start: float, duration: float, list_path: str | None) -> tuple
         StorageError: If the list does not exist.
     """
     for name, value in (("--start", start), ("--duration", duration)):
-        if value != round(value) or value < 0:
+        if not np.isfinite(value) or value % 1 or value < 0:
             raise ConfigurationError(f"{name} {value} s: give a whole number of seconds")
     if list_path is None:
         segments = [] if duration <= 0 else divide([Segment(start, start + duration)], 1.0, LONGEST_SEGMENT)

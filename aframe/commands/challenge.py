@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aframe import storage
+from aframe.challenge.data_sets import DATA_SETS, SECONDS_PER_MONTH
 from aframe.commands.runs import locate_model
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
@@ -18,9 +19,6 @@ HDF5_SUFFIXES = (".hdf", ".hdf5", ".h5")
 
 START = 1238166018.0
 """GPS time at which data without a list of segments begin, s: that of the observing run O3a."""
-
-MONTH = 30 * 86400.0
-"""Length of the challenge's data sets, s."""
 
 VAR = 0.3
 """Time around an event within which its merger must lie, s. It is that of most of the challenge's searches."""
@@ -48,12 +46,15 @@ def _generate_options(parser: argparse.ArgumentParser) -> None:
         "directory", type=storage.locate, help="directory of background.hdf, foreground.hdf and injections.hdf"
     )
     parser.add_argument(
-        "--data-set", type=int, choices=(1, 2, 3), default=1,
+        "--data-set", type=int, choices=tuple(DATA_SETS), default=1,
         help="1: design noise, no spins; 2: a measured curve for each detector, aligned spins; 3: one for each "
         "segment, precession and higher modes (default: 1)",
     )  # fmt: skip
     parser.add_argument(
-        "--duration", type=float, default=MONTH, help=f"length of all segments, s (default: {MONTH:.0f}, 30 days)"
+        "--duration",
+        type=float,
+        default=SECONDS_PER_MONTH,
+        help=f"length of all segments, s (default: {SECONDS_PER_MONTH:.0f}, 30 days)",
     )
     parser.add_argument(
         "--segments", type=storage.locate, metavar="FILE",

@@ -164,7 +164,12 @@ def test_segments_are_contiguous_or_of_a_list(tmp_path: Path) -> None:
     assert chosen == (Segment(1238205077.0, 1238215138.0), Segment(1238400368.0, 1238400368.0 + 39))
     with pytest.raises(DataError, match=r"list\.csv has 21150 s: give a longer list, or --duration 21150"):
         plan_segments(START, 30000.0, str(path))
-    for duration, message in ((0.0, "no time for a signal"), (60.0, "no time for a signal"), (1.5, "whole number")):
+    for duration, message in (
+        (0.0, "no time for a signal"),
+        (60.0, "no time for a signal"),
+        (1.5, "whole number"),
+        (np.inf, "whole number"),
+    ):
         with pytest.raises(ConfigurationError, match=message):
             plan_segments(START, duration, None)
 
