@@ -28,12 +28,13 @@ COMMANDS = {
     "sensitivity": "rank candidates and estimate the sensitive volume",
     "limit": "search a run's data with a plain bank of matched filters, and compare the network with it",
     "report": "build a run's report anew from what there is",
+    "challenge": "make the machine-learning mock data challenge's data, search them, and score the search",
     "doctor": "check this machine, and tell what a run will cost",
     "completion": "print what makes a shell complete aframe's commands and options",
 }
 """Help text of each command. Its name is that of its module in ``aframe.commands``."""
 
-WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "limit", "report")
+WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "limit", "report", "challenge")
 """Commands whose progress a terminal shows as bars. ``run`` sets up its own bars."""
 
 ALL = "*"
@@ -166,7 +167,7 @@ def _dispatch(options: Sequence[str]) -> None:
         return
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        _refuse(parser, name, unknown[0])
+        _refuse(parser, name, unknown[0], getattr(parsed, "step", ""))
     if not name:
         parser.print_help()
         return
@@ -181,15 +182,17 @@ def _show(is_terminal: bool) -> None:
         console.start(None)
 
 
-def _refuse(parser: Parser, name: str, option: str) -> NoReturn:
+def _refuse(parser: Parser, name: str, option: str, step: str) -> NoReturn:
     """End with the error that a command has no such option. The message names the most similar option.
 
     Args:
         parser: Parser of all commands.
         name: Name of the command; empty if there is none.
         option: The unknown option.
+        step: Step of a command that has several; empty otherwise.
     """
     command = subparsers(parser)[name] if name else parser
+    command = subparsers(command)[step] if step else command
     strings = [string for action in command._actions for string in action.option_strings]
     given = option.partition("=")[0]
     if given in strings:
@@ -198,8 +201,9 @@ def _refuse(parser: Parser, name: str, option: str) -> NoReturn:
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, Parser]:
-    """The parser of each command."""
-    parsers: dict[str, Parser] = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    """The parser of each command, or of each step of a command. Empty if there are none."""
+    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    parsers: dict[str, Parser] = next((action.choices for action in actions), {})
     return parsers
 
 

@@ -29,7 +29,7 @@ LAYERS = (
     ("train",),
     ("export", "serving"),
     ("inference", "sensitivity"),
-    ("candidates",),
+    ("candidates", "challenge"),
     ("report",),
     ("batch", "runs"),
     ("kubernetes", "steps"),
@@ -42,7 +42,7 @@ LAYERS = (
 WIRING = {"tasks", "pipelines", "commands", "cli"}
 """What may know law and luigi."""
 
-DOMAIN = {"strain", "bank", "events", "train", "export", "serving", "inference", "sensitivity", "report"}
+DOMAIN = {"strain", "bank", "events", "train", "export", "serving", "inference", "sensitivity", "report", "challenge"}
 """What gets its numbers as arguments, and knows no configuration. The layers keep it from the run."""
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "misc", "legacy", "v2", "lib", "tools"}

@@ -58,11 +58,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def declared() -> dict[str, list[argparse.Action]]:
-    """Options and arguments of each command, without hidden options."""
-    return {
-        name: [action for action in parser._actions if action.help != argparse.SUPPRESS]
-        for name, parser in cli.subparsers(cli.build_parser(cli.ALL)).items()
-    }
+    """Options and arguments of each command, without hidden options. Those of its steps follow, each once."""
+    commands = {}
+    for name, parser in cli.subparsers(cli.build_parser(cli.ALL)).items():
+        parsers = [parser, *cli.subparsers(parser).values()]
+        shown = (action for each in parsers for action in each._actions if action.help != argparse.SUPPRESS)
+        commands[name] = list({action.dest: action for action in shown}.values())
+    return commands
 
 
 def long(action: argparse.Action) -> str:

@@ -25,6 +25,7 @@ CONFIGURATIONS = {
     "demo": ("demo.cfg", "demo.yaml"),
     "demo-factorised": ("factorised.cfg", "factorised.yaml"),
     "o3-like": ("o3.cfg", "demo.yaml"),
+    **{f"challenge-{number}": (f"challenge-{number}.cfg", "challenge.yaml") for number in (1, 2, 3)},
     "bbh": ("sandbox.cfg", "bbh.yaml"),
 }
 
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[*CONFIGURATIONS],
         help="demo: a bank of matched filters, minutes on two cores, and simulated noise unless an option says which "
         "data; demo-factorised: the same with a convolutional network; o3-like: the demo in noise like that of O3, "
-        "with its curves and glitches; bbh: the full analysis (default: bbh with such an option, else demo)",
+        "with its curves and glitches; challenge-1 to -3: for the data sets of the mock data challenge; bbh: the full "
+        "analysis (default: bbh with such an option, else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"

@@ -77,7 +77,9 @@ class Data:
         "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
     )
     asd: str | None = key(
-        "noise curves of source = simulated: files, directories, patterns, or names in bilby's collection", "path", None
+        "noise curves of source = simulated: files, directories, patterns, or names of bilby's or lalsimulation's",
+        "path",
+        None,
     )
     drift: float | None = key(
         "time scale on which simulated noise changes; none: each segment has one curve", "s", None, limit=at_least(600)

@@ -63,7 +63,7 @@ def read_pools(places: Sequence[str], ifos: Sequence[str], band: tuple[float, fl
     Of several files, those that are named for a detector, or lie in a folder that is, go to this detector alone.
 
     Args:
-        places: Files, directories, patterns, names of curves in bilby's collection, or ``o3``.
+        places: Files, directories, patterns, names of bilby's or lalsimulation's curves, or ``o3``.
         ifos: Detectors.
         band: Frequencies that each curve must cover, Hz.
 
@@ -131,7 +131,7 @@ def check_units(is_psd: Mapping[str, bool]) -> None:
 
 
 def _files(place: str) -> list[str]:
-    """Files of a place. A name that is none is one of bilby's curves."""
+    """Files of a place. A name that is none is one of bilby's or lalsimulation's curves."""
     filesystem, inner = storage.filesystem_of(place)
     if filesystem.isdir(inner):
         paths = [*storage.glob(place, "*"), *storage.glob(place, "*", "*")]

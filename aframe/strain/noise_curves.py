@@ -35,6 +35,12 @@ HDF5_SUFFIXES = (".hdf", ".hdf5", ".h5")
 NAMES_OF_INDEX = ("", "Unnamed: 0")
 """Names of the column of numbers of rows that pandas writes."""
 
+LAL_PREFIX = "SimNoisePSD"
+"""What the names of lalsimulation's analytic noise curves begin with."""
+
+LAL_FREQUENCIES = (5.0, 8192.0, 4000)
+"""Lowest and highest frequency (Hz) at which those curves are evaluated, and the number of frequencies."""
+
 NoiseCurve = tuple[Array, Array]
 """Frequencies in Hz, and amplitude spectral densities in 1/sqrt(Hz)."""
 
@@ -69,8 +75,9 @@ def read_curve(name_or_path: str) -> Spectrum:
 
     Args:
         name_or_path: A text file of two columns (Hz, and 1/sqrt(Hz) or 1/Hz), a ``.npy`` file of two rows or columns,
-            an HDF5 file of PyCBC, or the name of one of bilby's amplitude spectral densities, such as
-            ``aLIGO_O4_high_asd.txt``.
+            an HDF5 file of PyCBC, the name of one of bilby's amplitude spectral densities, such as
+            ``aLIGO_O4_high_asd.txt``, or that of one of lalsimulation's analytic curves, such as
+            ``aLIGOZeroDetHighPower``.
 
     Raises:
         ConfigurationError: If the curve does not exist. The message lists bilby's curves.
@@ -79,6 +86,8 @@ def read_curve(name_or_path: str) -> Spectrum:
     """
     path = Path(name_or_path)
     if not path.is_file():
+        if name_or_path.isidentifier() and (curve := _lal_curve(name_or_path)) is not None:
+            return Spectrum(curve, is_psd=False)
         path = _bilby_curve(name_or_path)
     if storage.has_suffix(str(path), HDF5_SUFFIXES):
         frequency, density = _pycbc_series(path)
@@ -179,6 +188,19 @@ def asd_at(curve: NoiseCurve, frequency: Array) -> Array:
     """
     known, asd = curve
     return np.exp(np.interp(np.log(np.maximum(frequency, FLATTEN_FREQUENCY)), np.log(known), np.log(asd)))
+
+
+def _lal_curve(name: str) -> NoiseCurve | None:
+    """An analytic noise curve of lalsimulation by its name without ``SimNoisePSD``; None if there is none."""
+    import lalsimulation
+
+    density = getattr(lalsimulation, f"{LAL_PREFIX}{name}", None)
+    low, high, number = LAL_FREQUENCIES
+    grid = np.geomspace(low, high, number)
+    try:
+        return None if density is None else (grid, np.sqrt([density(each) for each in grid.tolist()]))
+    except TypeError:  # a curve that fills a frequency series, from a table
+        return None
 
 
 def _bilby_curve(name: str) -> Path:

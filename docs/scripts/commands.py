@@ -30,8 +30,16 @@ def page() -> str:
     return HEAD + "".join(
         f"\n## `aframe {name}`\n\n{parser.description}\n\n{chr(10).join(table(parser))}\n"
         + (f"\n{TRAIN}\n" if name == "train" else "")
-        for name, parser in cli.subparsers(cli.build_parser(cli.ALL)).items()
+        for name, parser in parsers()
     )
+
+
+def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Each command, and each step of a command, with its parser."""
+    for name, parser in cli.subparsers(cli.build_parser(cli.ALL)).items():
+        yield name, parser
+        for step, inner in cli.subparsers(parser).items():
+            yield f"{name} {step}", inner
 
 
 def table(parser: argparse.ArgumentParser) -> Iterator[str]:

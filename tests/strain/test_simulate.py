@@ -1,11 +1,12 @@
 import itertools
 
+import lalsimulation
 import numpy as np
 import pytest
 from scipy import signal, stats
 
 from aframe.errors import ConfigurationError, DataError
-from aframe.strain.noise_curves import FLATTEN_FREQUENCY, check_band, load_asd
+from aframe.strain.noise_curves import FLATTEN_FREQUENCY, asd_at, check_band, load_asd
 from aframe.strain.simulate import simulate
 
 START, RATE = 1262304000.0, 2048.0
@@ -81,6 +82,18 @@ def test_text_and_binary_tables(data_directory, tmp_path):
     rows = [f"{k},{f:.17g},{a:.17g}" for k, (f, a) in enumerate(zip(frequency[::-1], asd[::-1], strict=True))]
     (tmp_path / "falling.csv").write_text("\n".join([",frequency,asd", *rows]))
     np.testing.assert_array_equal(load_asd(str(tmp_path / "falling.csv")), (frequency, asd))
+
+
+def test_analytic_curves_of_lalsimulation_have_its_names():
+    frequency, asd = load_asd("aLIGOZeroDetHighPower")
+    assert frequency[0] <= 10
+    assert frequency[-1] >= 4096
+    for each in (15.0, 50.0, 300.0, 1000.0):
+        expected = lalsimulation.SimNoisePSDaLIGOZeroDetHighPower(each)
+        assert asd_at((frequency, asd), np.array([each]))[0] ** 2 == pytest.approx(expected, rel=1e-4)
+    for name in ("aLIGOO9", "aLIGOZeroDetHighPowerGWINC"):  # of the second, LAL has a table
+        with pytest.raises(ConfigurationError, match="neither a file nor"):
+            load_asd(name)
 
 
 def test_unknown_and_unusable_curves(tmp_path):
