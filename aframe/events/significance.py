@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.stats import poisson
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
@@ -12,6 +13,9 @@ from aframe.types import Array
 
 FAR_TOLERANCE = 1e-12
 """Relative tolerance of the test whether a false alarm rate is a whole number of events per livetime."""
+
+TAIL_SIZE = 30
+"""Number of the loudest events whose mean excess is the scale of the tail beyond them."""
 
 
 def false_alarm_rate(
@@ -162,6 +166,34 @@ class Background:
         padded = np.concatenate([[-np.inf], self.statistics.astype(np.float64)])
         loudest_excluded = padded[np.maximum(len(self.statistics) - allowed, 0)]
         return np.asarray(np.maximum(np.nextafter(loudest_excluded, np.inf), lowest))
+
+    def threshold_interval(
+        self, far_per_year: Float[Array, " rates"], probability: float
+    ) -> tuple[Float[Array, " rates"], Float[Array, " rates"]]:
+        """Statistics between which the true threshold of a rate lies, given that these events are a chance sample.
+
+        The number of background events above the true threshold is a Poisson number of mean k = rate × T_b. Its
+        quantiles give the ends. If it may be 0, the upper end lies beyond the loudest event, where the rate is taken to
+        fall exponentially, with the mean excess of the loudest ``TAIL_SIZE`` events as scale.
+
+        Args:
+            far_per_year: Events per Julian year.
+            probability: Probability of the interval.
+
+        Returns:
+            Lower and upper ends, each of shape (rates,).
+        """
+        loudest = self.statistics[::-1].astype(np.float64)
+        if not len(loudest):
+            none = np.full(np.shape(far_per_year), np.finfo(np.float64).min)
+            return none, none
+        mean, outside = np.asarray(far_per_year) * self.livetime_years, (1 - probability) / 2
+        padded = np.append(loudest, np.finfo(np.float64).min)
+        most = np.minimum(poisson.ppf(1 - outside, mean), len(loudest)).astype(np.int64)
+        fewest = np.minimum(poisson.ppf(outside, mean), len(loudest)).astype(np.int64)
+        tail = loudest[:TAIL_SIZE]
+        beyond = tail[0] + float((tail - tail[-1]).mean()) * np.maximum(-mean - np.log(outside), 0.0)
+        return padded[most], np.where(fewest > 0, padded[np.maximum(fewest - 1, 0)], beyond)
 
 
 def _check_numbers(statistic: Float[Array, "*shape"] | float) -> None:

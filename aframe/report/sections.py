@@ -124,8 +124,9 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> Markup:
     return (
         Markup(
             "<p>Comoving volume within which the search would find binaries that merge at a constant rate per "
-            "comoving volume and source time. The table has its standard error, a 95 % interval, its product with the "
-            "live time, and the radius of a sphere of that volume. Effective injections are the found injections, "
+            "comoving volume and source time. The table has its standard error, its product with the live time, and "
+            "the radius of a sphere of that volume. The 95 % interval contains the scatter of the injections and of "
+            "the noise that sets the threshold. Effective injections are the found injections, "
             "counted by their weights. A pair of masses stands for log-normal source-frame masses around it.</p>"
         )
         + Markup().join(notes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import h5py
 import numpy as np
@@ -31,6 +32,8 @@ ALL_DRAWS = "all draws"
 UNITS: Mapping[str, str] = {
     "far_per_year": "1 / yr",
     "threshold": "",
+    "volume_at_low_threshold_gpc3": "Gpc^3",
+    "volume_at_high_threshold_gpc3": "Gpc^3",
     "volume_gpc3": "Gpc^3",
     "standard_error": "Gpc^3",
     "effective_sample_size": "",
@@ -49,11 +52,15 @@ class VolumeCurve(Volume):
     Attributes:
         far_per_year: False alarm rates in events per Julian year, shape (thresholds,).
         threshold: Smallest detection statistic at each rate, shape (thresholds,).
+        volume_at_low_threshold_gpc3: Volume at the lowest threshold of the rate (``Background.threshold_interval``).
+        volume_at_high_threshold_gpc3: Volume at the highest.
         scope: Limits of the measurement.
     """
 
     far_per_year: Float[Array, " thresholds"]
     threshold: Float[Array, " thresholds"]
+    volume_at_low_threshold_gpc3: Float[Array, " thresholds"]
+    volume_at_high_threshold_gpc3: Float[Array, " thresholds"]
     scope: Scope
 
     @property
@@ -87,8 +94,16 @@ class VolumeCurve(Volume):
 
     @property
     def interval_gpc3(self) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
-        """Lower and upper ends of the 95 % interval of V in Gpc³ (see ``confidence_interval``)."""
-        return confidence_interval(self, self.scope, CONFIDENCE)
+        """Lower and upper ends of the 95 % interval of V in Gpc³.
+
+        It adds, in squares, the distances from V to the ends that the injections give (see ``confidence_interval``) and
+        to V at the ends of the threshold.
+        """
+        low, high = confidence_interval(self, self.scope, CONFIDENCE)
+        volume = self.volume_gpc3
+        below = np.hypot(volume - low, volume - self.volume_at_high_threshold_gpc3)
+        above = np.hypot(high - volume, self.volume_at_low_threshold_gpc3 - volume)
+        return np.maximum(volume - below, 0.0), np.minimum(volume + above, np.maximum(self.scope.v0_gpc3, high))
 
 
 def sensitive_volume(
@@ -196,17 +211,23 @@ def volume_against_far(
         ConfigurationError: If a rate is below what the background can measure.
     """
     threshold = background.threshold_at_far(far_per_year)
+    lowest, highest = background.threshold_interval(far_per_year, CONFIDENCE)
     curves = {}
     for name, target in draws.targets.items():
         everything = target.everything
+        at = partial(sensitive_volume, draws.statistic, target.weight, everything, target.v0_gpc3)
         try:
-            volume = sensitive_volume(draws.statistic, target.weight, everything, target.v0_gpc3, threshold)
+            volume = at(threshold)
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
         scope = Scope(
             target.v0_gpc3, target.redshift_range, livetime, *everything.coverage, everything.effective_number
         )
-        curves[name] = VolumeCurve(**vars(volume), far_per_year=far_per_year, threshold=threshold, scope=scope)
+        curves[name] = VolumeCurve(
+            **vars(volume), far_per_year=far_per_year, threshold=threshold, scope=scope,
+            volume_at_low_threshold_gpc3=np.maximum(at(lowest).volume_gpc3, volume.volume_gpc3),
+            volume_at_high_threshold_gpc3=np.minimum(at(highest).volume_gpc3, volume.volume_gpc3),
+        )  # fmt: skip
     return curves
 
 
@@ -361,7 +382,8 @@ def population_label(name: str) -> str:
 
 
 def _read_curve(group: h5py.Group) -> VolumeCurve:
-    values = {field.name: group[field.name][:] for field in fields(VolumeCurve) if field.name != "scope"}
+    names = [field.name for field in fields(VolumeCurve) if field.name != "scope"]
+    values = {name: group[name if name in group else "volume_gpc3"][:] for name in names}  # of earlier versions
     scope = {field.name: group.attrs[field.name] for field in fields(Scope)}
     low, high = scope.pop("redshift_range")
     numbers = {name: float(value) for name, value in scope.items()}

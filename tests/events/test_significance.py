@@ -106,3 +106,24 @@ def test_any_high_rate_allows_all_events() -> None:
     assert (thresholds == np.finfo(np.float64).min).all()
     with pytest.raises(ConfigurationError, match="cannot be measured"):
         search.threshold_at_far(np.nan)
+
+
+@pytest.mark.parametrize("number", [1, 3, 10, 100])
+def test_the_interval_of_a_threshold_holds_the_true_one_as_often_as_it_says(number: int) -> None:
+    """Noise whose rate falls exponentially from 1000 a year; the true threshold of n a year is ln(1000 / n)."""
+    truth, rng, inside = np.log(1000 / number), np.random.default_rng(number), []
+    for _ in range(1000):
+        background = Background(rng.exponential(size=rng.poisson(1000)), SECONDS_PER_YEAR)
+        (low,), (high,) = background.threshold_interval(np.array([float(number)]), 0.95)
+        assert low <= background.threshold_at_far(float(number)) <= high
+        inside.append(low <= truth <= high)
+    assert 0.935 < np.mean(inside) < 0.995
+
+
+def test_a_threshold_of_few_events_has_ends_without_a_limit() -> None:
+    few = Background(np.array([1.0, 2.0]), SECONDS_PER_YEAR)
+    low, high = few.threshold_interval(np.array([1.0, 2.0]), 0.95)
+    assert (low == np.finfo(np.float64).min).all()
+    assert high[0] > high[1] > 2
+    low, high = Background(np.empty(0), SECONDS_PER_YEAR).threshold_interval(np.array([1.0]), 0.95)
+    assert low[0] == high[0] == np.finfo(np.float64).min

@@ -75,7 +75,7 @@ def test_long_backgrounds_are_decimated_without_losing_the_loudest() -> None:
 def test_axes_have_units() -> None:
     ones = np.ones(3)
     scope = Scope(100.0, (0.0, 1.0), 1e6, 1.0, 0.0, 1000.0)
-    curve = VolumeCurve(ones, 0.1 * ones, 10 * ones, np.array([1.0, 10.0, 100.0]), ones, scope)
+    curve = VolumeCurve(ones, 0.1 * ones, 10 * ones, np.array([1.0, 10.0, 100.0]), ones, 1.2 * ones, 0.8 * ones, scope)
     snr = np.array([4.0, 8.0, 20.0])
     columns = {name: snr for name in ("snr", "mass_1", "mass_2")}
     table = RecoveredTable(columns | {"ifo_snrs": np.stack([snr, snr], axis=1)})

@@ -80,6 +80,25 @@ def test_intervals_hold_the_true_volume_as_often_as_they_say(
     assert 88 <= ((low < TRUTH) & (high > TRUTH)).sum() <= 99
 
 
+def test_the_interval_contains_the_scatter_of_the_threshold() -> None:
+    """Noise and found injections both have exponential statistics. The fourth loudest of noise sets the threshold."""
+    rng = np.random.default_rng(1)
+    weighed = weigh(toy_draws(demo_bbh(), 1, 4000), [TARGET])
+    is_found = np.isfinite(weighed.statistic)
+    weighed = replace(weighed, statistic=np.where(is_found, 3 * rng.exponential(size=len(is_found)), -np.inf))
+    noise = Background(rng.exponential(size=3000), 4 * SECONDS_PER_YEAR)
+    curve = volume_against_far(weighed, noise, ONE_A_YEAR, LIVETIME)[TARGET.name]
+    _, highest = noise.threshold_interval(ONE_A_YEAR, CONFIDENCE)
+    total = weighed.targets[TARGET.name].weight[weighed.statistic >= highest[0]].sum()
+    of_all = curve.scope.v0_gpc3 * total / weighed.targets[TARGET.name].everything.total
+    assert curve.volume_at_high_threshold_gpc3[0] == pytest.approx(of_all)
+    assert curve.volume_at_high_threshold_gpc3[0] < curve.volume_gpc3[0] < curve.volume_at_low_threshold_gpc3[0]
+    (least,), (most,) = confidence_interval(curve, curve.scope, CONFIDENCE)
+    (low,), (high,) = curve.interval_gpc3
+    assert low < least - 0.1 * (curve.volume_gpc3[0] - least)
+    assert high > most + 0.1 * (most - curve.volume_gpc3[0])
+
+
 def test_rare_detections_are_held_by_the_interval_and_not_by_two_standard_errors() -> None:
     """On average, the search recovers eight of a thousand equal draws: a Poisson number."""
     counts = np.random.default_rng(0).poisson(8.0, 4000).astype(np.float64)
