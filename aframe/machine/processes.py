@@ -2,11 +2,14 @@
 
 import ctypes
 import gc
+import math
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -56,6 +59,17 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
+
+
+def limit_processor_time(seconds: float) -> None:
+    """Let the kernel end this process with SIGXCPU once it has computed for so long.
+
+    Args:
+        seconds: Processor time from now on, s. A limit of the system that is less stays.
+    """
+    _, largest = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time() + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if largest < 0 else min(limit, largest), largest))
 
 
 def postpone_collection() -> None:

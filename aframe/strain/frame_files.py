@@ -213,7 +213,8 @@ def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
     if len(answers) < len(questions):
         last_line = (child.stderr.decode(errors="replace").splitlines() or ["nothing"])[-1]
         crash = signal.Signals(-child.returncode).name if child.returncode < 0 else last_line
-        _refuse(questions[len(answers)][1], f"LAL's frame library ends with {crash}")
+        ending = "never ends" if crash == "SIGXCPU" else f"ends with {crash}"
+        _refuse(questions[len(answers)][1], f"LAL's frame library {ending}")
     return answers
 
 

@@ -1,4 +1,4 @@
-"""Read GWF frame files with LAL, in a process of its own: LAL's frame library crashes on damaged files.
+"""Read GWF frame files with LAL, in a process of its own: on damaged files, LAL's frame library crashes or never ends.
 
 ``aframe.strain.frame_files`` starts the process. It sends pickled questions, and gets a pickled answer to each.
 """
@@ -15,11 +15,15 @@ import lalframe
 import numpy as np
 
 from aframe.errors import DataError
+from aframe.machine.processes import limit_processor_time
 from aframe.strain.channels import STRAIN_UNITS, is_strain_name
 from aframe.types import Array
 
 LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
 """Bytes of memory that a reader may take, and those for each byte of its file: damaged files ask for any amount."""
+
+LEAST_TIME, LEAST_SPEED = 30.0, 1e6
+"""Processor time that a reader may take, s, and bytes for which it may take another second."""
 
 NO_SUCH_CHANNEL = "Wrong name"
 """What LAL says of a channel that a frame lacks. Of a damaged frame it says other things."""
@@ -44,6 +48,7 @@ def main() -> None:
     memory = LEAST_MEMORY + MEMORY_PER_BYTE * max((os.path.getsize(path) for _, path, *_ in questions), default=0)
     _, largest = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (memory if largest < 0 else min(memory, largest), largest))
+    limit_processor_time(LEAST_TIME + sum(os.path.getsize(path) for _, path, *_ in questions) / LEAST_SPEED)
     for question, *arguments in questions:
         try:
             answer: Any = QUESTIONS[question](*arguments)

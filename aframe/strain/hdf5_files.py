@@ -58,7 +58,7 @@ _walked: set[tuple[str, int]] = set()
 
 
 def check(paths: Iterable[str]) -> None:
-    """Check that the HDF5 library does not crash on the metadata of files. One other process walks through all.
+    """Check that the HDF5 library gets through the metadata of files. One other process walks through all.
 
     A file is looked at once, until it changes. Remote files are not looked at.
 
@@ -66,7 +66,7 @@ def check(paths: Iterable[str]) -> None:
         paths: Local or remote paths.
 
     Raises:
-        StorageError: If the library crashes on a file.
+        StorageError: If the library crashes on a file, or does not end.
     """
     files = {path: os.stat(path).st_mtime_ns for path in paths if not storage.is_remote(path) and os.path.isfile(path)}
     new = [path for path, stamp in files.items() if (path, stamp) not in _walked]
@@ -79,7 +79,8 @@ def check(paths: Iterable[str]) -> None:
     numbers = child.stdout.split()
     if child.returncode < 0 and numbers:
         crash = signal.Signals(-child.returncode).name
-        raise StorageError(f"{new[int(numbers[-1])]} is damaged (HDF5 crashes on it with {crash}): fetch it again")
+        what = "never ends with it" if crash == "SIGXCPU" else f"crashes on it with {crash}"
+        raise StorageError(f"{new[int(numbers[-1])]} is damaged (HDF5 {what}): fetch it again")
     _walked.update((path, files[path]) for path in new)
 
 

@@ -1,4 +1,4 @@
-"""Walk through HDF5 files in a process of its own: the HDF5 library crashes on damaged metadata.
+"""Walk through HDF5 files in a process of its own: on damaged metadata, the HDF5 library crashes or never ends.
 
 ``aframe.strain.hdf5_files`` starts the process. It prints the number of each file before it opens it, so the last
 number is that of the file at which it crashed. It reports no errors: who reads the file then meets them again.
@@ -10,10 +10,16 @@ import sys
 
 import h5py
 
+from aframe.machine.processes import limit_processor_time
+
+LONGEST_WALK = 30.0
+"""Processor time that a file may take, s."""
+
 
 def main() -> None:
     """Walk through the files whose paths are in standard input, with a zero byte between them."""
     for number, path in enumerate(sys.stdin.buffer.read().split(b"\0")):
+        limit_processor_time(LONGEST_WALK)
         print(number, flush=True)
         with contextlib.suppress(Exception), h5py.File(os.fsdecode(path), "r") as file:
             _walk(file, set())

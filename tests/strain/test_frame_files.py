@@ -214,14 +214,24 @@ def test_damaged_bytes_are_reported_in_one_line(path, place, monkeypatch, capfd)
     assert "XLAL Error" in capfd.readouterr().err
 
 
+ENDLESS = """
+from aframe.strain import frame_reader
+frame_reader.LEAST_TIME = 0.5
+frame_reader.QUESTIONS = {"contents": lambda *_: max(iter(int, 1))}
+frame_reader.main()
+"""
+"""A reader that is at work for ever, as LAL is on one damaged file in a thousand."""
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
         ("import os; os.kill(os.getpid(), 11)", "LAL's frame library ends with SIGSEGV"),
         ("raise ImportError('no lalframe')", "LAL's frame library ends with ImportError: no lalframe"),
+        (ENDLESS, "LAL's frame library never ends"),
     ],
 )
-def test_a_crash_of_the_frame_library_is_reported(path, monkeypatch, program, reason):
+def test_the_end_of_the_frame_library_is_reported(path, monkeypatch, program, reason):
     monkeypatch.setattr(frame_files, "READER", program)
     with pytest.raises(StorageError, match=reason):
         inventory(path)

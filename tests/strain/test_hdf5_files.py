@@ -9,6 +9,7 @@ from gwpy.frequencyseries import FrequencySeries
 from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError, StorageError
+from aframe.strain import hdf5_files
 from aframe.strain.hdf5_files import check, read, series_in
 from aframe.strain.recordings import inventory, of_files
 
@@ -316,6 +317,15 @@ def test_a_file_at_which_hdf5_crashes_is_named(tmp_path):
     Path(paths[1]).write_bytes(content.replace(string, b"channel\0\x19\xd5"))
     with pytest.raises(StorageError, match=r"H1\.h5 is damaged \(HDF5 crashes on it with SIG\w+\): fetch it again$"):
         of_files(paths)
+
+
+def test_a_file_with_which_hdf5_never_ends_is_named(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "H1.h5", "w") as file:
+        put(file, "H1")
+    endless = "walk.LONGEST_WALK = 0.5; walk._walk = lambda *_: max(iter(int, 1)); walk.main()"
+    monkeypatch.setattr(hdf5_files, "WALK", f"from aframe.strain import hdf5_walk as walk; {endless}")
+    with pytest.raises(StorageError, match=r"H1\.h5 is damaged \(HDF5 never ends with it\): fetch it again$"):
+        check([str(tmp_path / "H1.h5")])
 
 
 def test_a_compression_that_is_not_installed_is_named(tmp_path):
