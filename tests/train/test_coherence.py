@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -158,3 +159,13 @@ def test_a_network_of_low_precision_follows_up_too(precision: torch.dtype) -> No
     scores = network.to(precision).score(windows.to(precision))
     assert scores.dtype == precision
     assert (scores.float() - expected).abs().mean() < 0.06
+
+
+def test_without_coherence_no_score_is_followed_up() -> None:
+    network, windows = chirps().eval(), noise(8, 2, KERNEL)
+    network.quiet = network.followed = 9.0
+    network.coherence = None
+    assert network.followed_from == math.inf
+    scores = network.score(windows)[:, None]
+    embeddings = network.encode(windows).unbind(1)
+    assert torch.equal(network.follow_up(scores, embeddings, windows.unbind(1), 1), scores)

@@ -1,6 +1,7 @@
 """The matched-filter network: a bank of templates as encoder, and a small head on the SNRs of the detectors."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -319,7 +320,7 @@ class MatchedFilterNetwork(Network):
     def follow_up(self, scores: Tensor, embeddings: Sequence[Tensor], strain: Sequence[Tensor], hop: int) -> Tensor:
         """Add to the scores of loud steps what the coherence of the detectors is worth: see ``Network.follow_up``."""
         is_loud = scores > self.followed_from
-        if self.coherence is None or not bool(is_loud.any()):
+        if not bool(is_loud.any()):
             return scores
         row, step, which = steps_of(is_loud, hop, self.window_steps)
         channels = [each.to(row.device)[row, :, step].to(self.offset.dtype) for each in embeddings]
@@ -337,7 +338,9 @@ class MatchedFilterNetwork(Network):
 
     @property
     def followed_from(self) -> float:
-        """Score from which on a step is followed up."""
+        """Score from which on a step is followed up: none is without coherence."""
+        if self.coherence is None:
+            return math.inf
         return float(self.scale.detach().abs() * (self.followed - self.offset.detach()))
 
     def with_coherence(self, scores: Tensor, features: Tensor) -> Tensor:
