@@ -96,11 +96,9 @@ class VolumeCurve(Volume):
     def interval_gpc3(self) -> tuple[Float[Array, " thresholds"], Float[Array, " thresholds"]]:
         """Lower and upper ends of the 95 % interval of V in Gpc³.
 
-        It adds, in squares, the distances from V to the ends that the injections give (see ``confidence_interval``) and
-        to V at the ends of the threshold.
+        It adds, in squares, distances to the ends that the injections give (``confidence_interval``) and the threshold.
         """
-        low, high = confidence_interval(self, self.scope, CONFIDENCE)
-        volume = self.volume_gpc3
+        (low, high), volume = confidence_interval(self, self.scope, CONFIDENCE), self.volume_gpc3
         below = np.hypot(volume - low, volume - self.volume_at_high_threshold_gpc3)
         above = np.hypot(high - volume, self.volume_at_low_threshold_gpc3 - volume)
         return np.maximum(volume - below, 0.0), np.minimum(volume + above, np.maximum(self.scope.v0_gpc3, high))

@@ -226,7 +226,8 @@ def test_paths_without_a_run_are_refused(path: str, words: str) -> None:
 def test_where_nothing_is_found_the_upper_end_is_shown(search: Search) -> None:
     curve = search.sensitive_volume()["35-35"]
     zero = np.zeros_like(curve.volume_gpc3)
-    blind = replace(curve, volume_gpc3=zero, standard_error=zero, effective_sample_size=zero)
+    thresholds = {f"volume_at_{end}_threshold_gpc3": zero for end in ("low", "high")}
+    blind = replace(curve, volume_gpc3=zero, standard_error=zero, effective_sample_size=zero, **thresholds)
     of_none = -np.log(0.025) * curve.scope.v0_gpc3 / curve.scope.effective_draws  # Garwood's, of no event
     assert f"35-35 M☉: < {number(of_none)} Gpc³ (95 %) at " in repr(SensitiveVolumes({"35-35": blind}, {}, True))
 

@@ -66,7 +66,8 @@ def test_where_nothing_is_found_a_limit_is_shown(run_directory: Path) -> None:
     inputs = gather(str(run_directory / "results"), None)
     assert inputs.volumes is not None
     curve = inputs.volumes["35-35"]
-    nothing = replace(curve, volume_gpc3=0 * curve.volume_gpc3, standard_error=0 * curve.standard_error)
+    names = ("volume_gpc3", "standard_error", "volume_at_low_threshold_gpc3", "volume_at_high_threshold_gpc3")
+    nothing = replace(curve, **{name: 0 * curve.volume_gpc3 for name in names})
     page = build_report(replace(inputs, volumes={"alone": nothing}))
     limit = number(3.689 * curve.scope.v0_gpc3 / curve.scope.effective_draws)
     assert f"&lt; {limit} Gpc³ (95 %)" in page
