@@ -93,7 +93,9 @@ KINDS = {
         data=EXAMPLES,
         steps=sized(600, 20),
     ),
-    "plain bank, nothing trained": Candidate(PlainBank, LONGEST_WINDOW, steps=0),
+    "plain bank, nothing trained": Candidate(
+        partial(PlainBank, coherent=False, glitches=False), LONGEST_WINDOW, steps=0
+    ),
     "factorised": Candidate(FactorisedNetwork),
     "joint": Candidate(joint, model={"learning_rate": 2e-3}),
     "factorised, inspiral": Candidate(partial(FactorisedNetwork, inspiral=(1, 2, 4, 8, 16)), 3.0),
