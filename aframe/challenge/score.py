@@ -9,6 +9,7 @@ from aframe.challenge.data_sets import PADDING, SECONDS_PER_MONTH
 from aframe.challenge.events import Events
 from aframe.challenge.injections import Injections
 from aframe.errors import ConfigurationError, DataError
+from aframe.events.significance import tail_scale
 from aframe.strain.segments import Segment
 from aframe.types import Array
 
@@ -20,9 +21,6 @@ PROBABILITY = 0.9
 
 DRAWS = 1000
 """Draws from which an interval is estimated."""
-
-TAIL_SIZE = 30
-"""Number of the loudest background events whose mean excess is the scale of the tail beyond them."""
 
 TOLERANCE = 1e-9
 """Rounding error of a number of background events."""
@@ -222,7 +220,7 @@ def intervals(
 
     The number of background events above the true threshold of a rate is Poisson, with the mean rate × duration. A draw
     of this number m puts the threshold between the m-th loudest event and the next one. Without any event above it, it
-    lies beyond the loudest by an exponential excess, with the mean excess of the loudest ``TAIL_SIZE``. Signals are
+    lies beyond the loudest by an exponential excess, whose scale is ``tail_scale``. Signals are
     drawn anew by Poisson weights. Where all or no signals are found, draws do not vary: the end is then that of
     Clopper and Pearson.
 
@@ -252,10 +250,8 @@ def intervals(
 def _drawn_thresholds(trial: Trial, rates: Array, rng: np.random.Generator) -> Array:
     """Thresholds of rates that are compatible with a background, shape (draws, rates)."""
     loud = trial.background
-    tail = loud[: min(TAIL_SIZE, len(loud))]
-    scale = float((tail[:-1] - tail[-1]).mean()) if len(tail) > 1 else 0.0
     number = np.minimum(rng.poisson(rates * trial.duration / SECONDS_PER_MONTH, (DRAWS, len(rates))), len(loud))
     above = np.concatenate([[np.nan], loud])[number]
-    above = np.where(number == 0, loud[0] + scale * rng.exponential(size=number.shape), above)
+    above = np.where(number == 0, loud[0] + tail_scale(loud) * rng.exponential(size=number.shape), above)
     below = np.concatenate([loud, loud[-1:]])[number]
     return np.asarray(np.where(number == 0, above, below + (above - below) * rng.uniform(size=number.shape)))

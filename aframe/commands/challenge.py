@@ -216,12 +216,14 @@ def _check_output(path: str, suffixes: Sequence[str]) -> None:
 
     Raises:
         ConfigurationError: With the path.
+        StorageError: If a store does not take it.
     """
     if not storage.has_suffix(path, tuple(suffixes)):
         raise ConfigurationError(f"{path}: give a name that ends in {', '.join(suffixes)}")
     if storage.exists(path):
         raise ConfigurationError(f"{path} exists already: give another name, or delete it")
     if storage.is_remote(path):
+        storage.try_to_write(path)
         return
     reason = storage.why_not_written(Path(path).absolute().parent)
     if reason:

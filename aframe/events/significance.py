@@ -18,6 +18,19 @@ TAIL_SIZE = 30
 """Number of the loudest events whose mean excess is the scale of the tail beyond them."""
 
 
+def tail_scale(loudest: Float[Array, " events"]) -> float:
+    """Scale of an exponential tail beyond the loudest event: the mean excess over the ``TAIL_SIZE``-th loudest.
+
+    Args:
+        loudest: Statistics, loudest first. 0 with fewer than two.
+
+    >>> tail_scale(np.array([4.0, 2.0, 1.0]))
+    2.0
+    """
+    tail = loudest[:TAIL_SIZE]
+    return float((tail[:-1] - tail[-1]).mean()) if len(tail) > 1 else 0.0
+
+
 def false_alarm_rate(
     count: Int[Array, "*shape"] | np.integer, livetime: Float[Array, "*shape"] | float
 ) -> Float[Array, "*shape"]:
@@ -191,8 +204,7 @@ class Background:
         padded = np.append(loudest, np.finfo(np.float64).min)
         most = np.minimum(poisson.ppf(1 - outside, mean), len(loudest)).astype(np.int64)
         fewest = np.minimum(poisson.ppf(outside, mean), len(loudest)).astype(np.int64)
-        tail = loudest[:TAIL_SIZE]
-        beyond = tail[0] + float((tail - tail[-1]).mean()) * np.maximum(-mean - np.log(outside), 0.0)
+        beyond = loudest[0] + tail_scale(loudest) * np.maximum(-mean - np.log(outside), 0.0)
         return padded[most], np.where(fewest > 0, padded[np.maximum(fewest - 1, 0)], beyond)
 
 

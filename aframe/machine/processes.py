@@ -65,7 +65,7 @@ def limit_processor_time(seconds: float) -> None:
     """Let the kernel end this process with SIGXCPU once it has computed for so long.
 
     Args:
-        seconds: Processor time from now on, s. A limit of the system that is less stays.
+        seconds: Processor time from now on, s. The system's hard limit stays.
     """
     _, largest = resource.getrlimit(resource.RLIMIT_CPU)
     limit = math.ceil(time.process_time() + seconds)

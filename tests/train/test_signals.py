@@ -128,10 +128,10 @@ def test_training_on_generated_signals_is_reproducible(prepared, run):
     trained = []
     for name in ("once", "again"):
         directory = run(name)
-        training_cli.main(["fit", "--config", path, "--trainer.max_epochs", "1"])
+        training_cli.main(["fit", "--config", path, "--trainer.max_epochs", "2"])
         trained.append(model.load(str(directory / "model.pt")).network.state_dict())
     directory = run("stored")
-    training_cli.main(["fit", "--config", str(prepared / "train.yaml"), "--trainer.max_epochs", "1"])
+    training_cli.main(["fit", "--config", str(prepared / "train.yaml"), "--trainer.max_epochs", "2"])
     stored = model.load(str(directory / "model.pt")).network.state_dict()
     assert all(torch.equal(tensor, trained[1][name]) for name, tensor in trained[0].items())
     assert any(not torch.equal(tensor, stored[name]) for name, tensor in trained[0].items())
