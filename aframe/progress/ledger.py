@@ -9,13 +9,10 @@ import numpy as np
 
 from aframe.machine.console_records import Share, emit
 from aframe.progress import activity
-from aframe.progress.lines import LINE_INTERVAL, Progress
+from aframe.progress.lines import LINE_INTERVAL, Progress, ProgressReport
 
 BACKGROUND = " s of background"
 """Unit of the progress of a job."""
-
-Report = Callable[[float, float], None]
-"""Function that receives what is done, and the total."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class JobProgress:
         background: Receives the background that is scored, and the total, s.
     """
 
-    injections: Report
-    background: Report
+    injections: ProgressReport
+    background: ProgressReport
 
 
 class Ledger:

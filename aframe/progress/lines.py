@@ -12,6 +12,9 @@ from aframe.progress import activity
 LINE_INTERVAL = 5.0
 """Minimum time between two progress lines, s."""
 
+ProgressReport = Callable[[float, float], None]
+"""Function that receives what is done, and the total."""
+
 
 class Progress:
     """Prints progress in plain lines, several times per minute.

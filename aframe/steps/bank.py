@@ -9,9 +9,10 @@ from aframe.bank.pulses import octaves, pulses
 from aframe.bank.template_bank import TemplateBank
 from aframe.bank.templates import TemplateMaker, face_on
 from aframe.errors import DataError
+from aframe.progress.lines import ProgressReport
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import background_files
-from aframe.steps.waveforms import ProgressReport, signal_source
+from aframe.steps.waveforms import signal_source
 from aframe.strain.files import open_background
 from aframe.tensors import Psd
 from aframe.types import Array

@@ -10,7 +10,8 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.events.cluster import Clustering
 from aframe.inference.slides import Grid
 from aframe.inference.timeseries import read_series, write_series
-from aframe.progress.ledger import JobProgress, Report
+from aframe.progress.ledger import JobProgress
+from aframe.progress.lines import ProgressReport
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import (
     WorkUnit,
@@ -69,7 +70,7 @@ def score_unit(
             table.write(outputs[kind], run.unit_parameters)
 
 
-def _after(progress: Report, offset: float, total: float, done: float, _: float) -> None:
+def _after(progress: ProgressReport, offset: float, total: float, done: float, _: float) -> None:
     """Report the progress in a segment as progress of its unit."""
     progress(offset + done, total)
 

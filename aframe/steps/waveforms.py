@@ -1,11 +1,10 @@
 """Generate a run's signals for training, validation and testing."""
 
-from collections.abc import Callable
-
 import torch
 
 from aframe import seeding, storage
 from aframe.errors import DataError
+from aframe.progress.lines import ProgressReport
 from aframe.runs.artifacts import Artifacts
 from aframe.settings.sections import Config
 from aframe.steps.planning import (
@@ -22,8 +21,6 @@ from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.sieve import COUNTS, Selection, accepted_signals
 from aframe.waveforms.source import SignalSource, polarization_batches
 from aframe.whitening import power_spectral_density
-
-ProgressReport = Callable[[float, float], None]
 
 
 def signal_source(config: Config) -> SignalSource:

@@ -2,7 +2,6 @@
 
 import functools
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from aframe.errors import DataError
+from aframe.progress.lines import ProgressReport
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.background import WhitenedBackground
 
@@ -25,8 +25,6 @@ LEAST_LOUDNESS = 21.0
 
 LONGEST_PIECE = 2**18
 """Samples of a stream that are measured at once."""
-
-ProgressReport = Callable[[float, float], None]
 
 
 class Steps(NamedTuple):

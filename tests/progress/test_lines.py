@@ -39,16 +39,26 @@ def test_a_job_tells_its_own_background_and_that_of_all_workers(capfd: pytest.Ca
     ]
 
 
-def test_the_time_left_follows_from_the_last_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Encoding and injections take a minute, and the slides then a second each."""
+@pytest.fixture
+def report_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Calls a function of a job at some times, each with what is done then."""
     clock = [1.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    report = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1").background
-    for now, done in ((61.0, 1.0), (70.0, 10.0), (80.0, 20.0)):
-        clock[0] = now
-        report(done, 300.0)
+
+    def call(report: Callable[[float, float], None], total: float, *moments: tuple[float, float]) -> None:
+        for now, done in moments:
+            clock[0] = now
+            report(done, total)
+
+    return call
+
+
+def test_the_time_left_follows_from_the_last_line(
+    capsys: pytest.CaptureFixture[str], report_at: Callable[..., None]
+) -> None:
+    """Encoding and injections take a minute, and the slides then a second each."""
+    job = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1")
+    report_at(job.background, 300.0, (61.0, 1.0), (70.0, 10.0), (80.0, 20.0))
     left = [
         re.findall(r"(\d+) windows/s, (\S+ \S+) left; .* (\S+ \S+) left", line)
         for line in capsys.readouterr().out.splitlines()
@@ -56,15 +66,9 @@ def test_the_time_left_follows_from_the_last_line(
     assert left == [[("4", "290 s", "290 s")], [("4", "280 s", "280 s")]]
 
 
-def test_injections_have_lines_of_their_own(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    report = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1").injections
-    for now, done in ((61.0, 0), (71.0, 100), (81.0, 200)):
-        clock[0] = now
-        report(done, 400)
+def test_injections_have_lines_of_their_own(capsys: pytest.CaptureFixture[str], report_at: Callable[..., None]) -> None:
+    job = Ledger([300.0], 4.0, lambda _: False).job(0, "Job 1/1")
+    report_at(job.injections, 400, (61.0, 0), (71.0, 100), (81.0, 200))
     assert capsys.readouterr().out.splitlines() == [
         "Job 1/1: 100 of 400 (25 %) injections, 30 s left",
         "Job 1/1: 200 of 400 (50 %) injections, 20 s left",
