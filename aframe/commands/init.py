@@ -20,6 +20,7 @@ from aframe.settings.cfg_file import CfgFile, quoted
 from aframe.settings.keys import nearest
 from aframe.settings.read import key_problem, load_config
 from aframe.settings.sections import Config
+from aframe.settings.together import farthest
 
 CONFIGURATIONS = {
     "demo": ("demo.cfg", "demo.yaml"),
@@ -27,6 +28,7 @@ CONFIGURATIONS = {
     "o3-like": ("o3.cfg", "demo.yaml"),
     **{f"challenge-{number}": (f"challenge-{number}.cfg", "challenge.yaml") for number in (1, 2, 3)},
     "bbh": ("sandbox.cfg", "bbh.yaml"),
+    "bbh-joint": ("joint.cfg", "joint.yaml"),
 }
 
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
@@ -52,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="demo: a bank of matched filters, minutes on two cores, and simulated noise unless an option says which "
         "data; demo-factorised: the same with a convolutional network; o3-like: the demo in noise like that of O3, "
         "with its curves and glitches; challenge-1 to -3: for the data sets of the mock data challenge; bbh: the full "
-        "analysis (default: bbh with such an option, else demo)",
+        "analysis; bbh-joint: the same with the published joint network, for a GPU (default: bbh with an option that "
+        "says which data, else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"
@@ -124,6 +127,7 @@ def run(options: argparse.Namespace) -> None:
         for key, value in blueprint.changes.items():
             _change(texts, f"{key}={quoted(value) if key == 'data.frames' else value}")
         texts["sandbox.cfg"] = blueprint.heading + "\n" + texts["sandbox.cfg"].partition("\n\n")[2]
+        _fit_coincidence(texts, blueprint)
     for change in options.changes:
         _change(texts, change)
     _write(directory, texts)
@@ -131,6 +135,22 @@ def run(options: argparse.Namespace) -> None:
         print(blueprint.description)
     place = f"./{options.directory}" if options.directory.startswith("-") else options.directory
     print(f"wrote {', '.join(texts)} in {directory}; next: aframe run {shlex.quote(place)}")
+
+
+def _fit_coincidence(texts: dict[str, str], blueprint: Blueprint) -> None:
+    """Let steps of matched filters overlap by the light travel time between the detectors.
+
+    Args:
+        texts: Contents of the files, by name. The training's YAML is changed in place.
+        blueprint: Properties of the run.
+    """
+    shipped = re.search(r"^ *coincidence: (\d+)", texts["train.yaml"], re.M)
+    travel, _, _ = farthest(detectors(blueprint.changes["search.ifos"]))
+    rate = float(blueprint.changes["search.sample_rate"])
+    if shipped and travel * rate > int(shipped[1]):
+        from aframe.train.architectures.decimation import coincidence_over
+
+        _change(texts, f"train.model.architecture.coincidence={coincidence_over(travel, rate)}")
 
 
 def _check_directory(directory: Path) -> None:

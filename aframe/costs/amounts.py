@@ -10,6 +10,7 @@ import torch
 
 from aframe import storage
 from aframe.constants import AUTO
+from aframe.inference.run import AROUND_COALESCENCE
 from aframe.machine.precision import resolve_trainer, trainer_dtype
 from aframe.preprocessing import to_samples
 from aframe.runs.artifacts import Artifacts, training_parameters
@@ -20,6 +21,7 @@ from aframe.strain.segments import Segment, analysable, cut, divide, read_segmen
 from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.architectures.loading import network_class
 from aframe.train.data import AframeDataModule
+from aframe.train.examples import ExampleCounts
 
 ASSUMED_SHARE = 0.6
 """Assumed share of time in which all detectors observe, before it is known. Two LIGO detectors in O3: 0.62."""
@@ -50,6 +52,7 @@ class Amounts:
         encoded: Strain that is whitened and encoded, s. Each unit of work encodes its segments.
         scored: Number of windows of background and zero lag.
         injected: Number of windows with injections.
+        injected_strain: Strain of these windows, s.
         units: Number of units of work.
     """
 
@@ -61,6 +64,7 @@ class Amounts:
     encoded: float
     scored: float
     injected: float
+    injected_strain: float
     units: int
 
 
@@ -78,13 +82,17 @@ def amounts(run: Artifacts) -> Amounts:
     keys = training_numbers(run)
     epochs, rate = keys["trainer.max_epochs"], search.inference_sampling_rate
     encoded = sum(stretches[segment][1] for unit in units for segment, _ in unit.by_segment())
-    touched = (run.config.waveforms.waveform_duration + search.kernel_length) * rate
+    number, held = run.config.injections.num_injections, 2 * AROUND_COALESCENCE + search.kernel_length
+    longest = max((segment.duration for segment in training), default=0.0)
     livetime = sum(segment.duration for segment in training)
-    trained = epochs * keys["data.batches_per_epoch"] * keys["data.batch_size"]
+    drawn = keys["data.batches_per_epoch"] * keys["data.batch_size"]
+    trained = epochs * drawn
     validated = epochs * keys["data.validation_background"] * rate
-    if run.needs_bank:  # it measures signals and background once, and slides the longest segment
-        trained = keys["data.mined_signals"] + livetime / search.kernel_length
-        validated += keys["data.mined_slides"] * max((s.duration for s in training), default=0.0) / 2 * rate
+    if run.needs_bank:  # it measures signals and the longest segment once, and slides the segment
+        counts = ExampleCounts(*(int(keys[f"data.mined_{name}"]) for name in ("slides", "noise", "signals")))
+        signals = counts.enough_for(drawn * keys["data.waveform_prob"], epochs).signals
+        trained = signals + longest / search.kernel_length
+        validated += counts.slides * longest / 2 * rate
     return Amounts(
         livetime,
         sum(segment.duration for segment in testing),
@@ -93,7 +101,8 @@ def amounts(run: Artifacts) -> Amounts:
         float(validated),
         encoded,
         sum(grid.livetime(unit.slides) for unit in units) * rate,
-        run.config.injections.num_injections * touched,
+        number * held * rate,
+        number * (held + search.kernel_length),
         len(units),
     )
 

@@ -19,9 +19,6 @@ STAGE_OVERHEAD_SECONDS = 10.0
 DRAWS_PER_TEMPLATE = 10
 """Number of draws for each template of a bank."""
 
-EVALUATION_SHARE = 1 / 3
-"""Share of a training step for the evaluation of the network."""
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -52,7 +49,7 @@ def estimate(run: Artifacts, amounts: Amounts, rates: Rates) -> list[Cost]:
     """
     written = sizes(run, amounts, rates.rejected, rates.parameters)
     signals = run.config.waveforms
-    evaluated = EVALUATION_SHARE * rates.trained
+    strain, windows = amounts.encoded + amounts.injected_strain, amounts.scored + amounts.injected
     again = 0.0 if run.config.injections.store_waveforms else run.config.injections.num_injections * rates.waveform
     work = {
         "FetchStrain train": (amounts.training_livetime * rates.simulated, 0.0),
@@ -67,10 +64,8 @@ def estimate(run: Artifacts, amounts: Amounts, rates: Rates) -> list[Cost]:
         ),
         "Export": (STAGE_OVERHEAD_SECONDS, 0.0),
         "ScoreSlides": (
-            amounts.encoded * rates.whitened + amounts.scored * rates.scored + amounts.injected * evaluated + again,
-            amounts.encoded * rates.gpu_encoded
-            + amounts.scored * rates.gpu_scored
-            + amounts.injected * EVALUATION_SHARE * rates.gpu_trained,
+            strain * rates.whitened + windows * rates.scored + again,
+            strain * rates.gpu_encoded + windows * rates.gpu_scored,
         ),
         "SensitiveVolume": (STAGE_OVERHEAD_SECONDS, 0.0),
         "Report": (STAGE_OVERHEAD_SECONDS, 0.0),

@@ -157,11 +157,17 @@ def _inference(run: Artifacts, net: Network, noise: list[torch.Tensor], device: 
     preprocessing = time_slides(run).preprocessing
     scorer = TorchScorer(Model(net.eval(), preprocessing), DTYPES[resolve(run.precision("scoring"), device)], device)
     clock = _clock(device)
+
+    def encode() -> torch.Tensor:
+        streams = torch.stack([whiten_stream(each.to(device), preprocessing.whitening).data for each in noise])
+        embedded = next(scorer.encode_each(iter([streams[None]])))[0]
+        embedded.sum().item()
+        return embedded
+
+    encode()  # prepares the filters, once for a run
     start = clock()
-    streams = torch.stack([whiten_stream(each.to(device), preprocessing.whitening).data for each in noise])
-    embedded = next(scorer.encode_each(iter([streams[None]])))[0]
-    embedded.sum().item()
-    whitened = (clock() - start) / (streams.shape[-1] / preprocessing.whitening.sample_rate)
+    embedded = encode()
+    whitened = (clock() - start) / (MEASURED_NOISE_SECONDS - preprocessing.whitening.psd_length)
 
     def score(windows: int) -> Callable[[], object]:
         steps = (windows - 1) * scorer.hop + scorer.network.window_steps

@@ -1,7 +1,7 @@
 """The time-slide engine: whiten once, encode once, fuse per slide.
 
 A slide is an offset between embedded streams. An injection adds its whitened signal to the whitened streams. The engine
-then scores only the windows that the signal touches again.
+then scores again only the windows that the signal touches, or those that hold its loud part.
 
 Some networks look at loud windows again, with the strain of all detectors together. The engine does this, whatever
 scores the windows.
@@ -35,20 +35,23 @@ class Injection:
     Attributes:
         responses: Strain in each detector, dimensionless.
         start: Sample of the whitened stream at which the responses start. It may be negative.
+        loud: First sample of its loud part, and the sample after the last. Windows that hold nothing of it keep their
+            scores. None to score all windows that the signal touches.
     """
 
     responses: Float[Tensor, "ifos time"]
     start: int
+    loud: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring windows of a slide that signals touch.
+    """Neighbouring windows of a slide to score again.
 
     Attributes:
         first: Number of the first window.
         stop: Number of the window after the last.
-        injections: The signals.
+        injections: All signals that touch them.
     """
 
     first: int
@@ -164,7 +167,8 @@ class Engine:
             injections: Signals. They may overlap and reach beyond the slide.
 
         Returns:
-            Logits, float32, shape (windows,). They equal ``background`` except in windows that a signal touches.
+            Logits, float32, shape (windows,). They equal ``background`` except in windows that a signal's loud
+            part touches.
         """
         result = background.copy()
         groups = list(_grouped(self._stretches(slide, injections), self.scorer.stretches_at_once))
@@ -194,25 +198,23 @@ class Engine:
         return min(stretch.first, slide.windows - max(each.windows for each in group))
 
     def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[Stretch]:
-        """Stretches that signals touch, in order and without overlap."""
+        """Stretches that the loud parts of signals touch, in order and without overlap."""
         half = self.preprocessing.whitening.crop_size
-        touched: list[tuple[int, int, Injection]] = []
-        for injection in injections:
-            begin, end = injection.start - half, injection.start + injection.responses.shape[-1] + half
-            first = max(0, (begin - self.kernel_size) // self.stride_size + 1)
-            stop = min(slide.windows, -(-end // self.stride_size))
-            if stop > first:
-                touched.append((first, stop, injection))
-        touched.sort(key=lambda item: item[:2])
-        while touched:
-            first, stop, injection = touched.pop(0)
-            group = [injection]
+        whole = [(each.start - half, each.start + each.responses.shape[-1] + half) for each in injections]
+        touched = [(*self._touched(slide, *span), each) for span, each in zip(whole, injections, strict=True)]
+        loud = (each.loud or span for span, each in zip(whole, injections, strict=True))
+        spans = sorted(span for span in (self._touched(slide, *part) for part in loud) if span[1] > span[0])
+        while spans:
+            first, stop = spans.pop(0)
             # two signals that touch the same window share a stretch
-            while touched and touched[0][0] < stop:
-                _, next_stop, injection = touched.pop(0)
-                stop = max(stop, next_stop)
-                group.append(injection)
-            yield Stretch(first, stop, tuple(group))
+            while spans and spans[0][0] < stop:
+                stop = max(stop, spans.pop(0)[1])
+            yield Stretch(first, stop, tuple(each for low, high, each in touched if low < stop and high > first))
+
+    def _touched(self, slide: Slide, begin: int, end: int) -> tuple[int, int]:
+        """First window that holds a sample from ``begin`` to ``end``, and the window after the last."""
+        first = max(0, (begin - self.kernel_size) // self.stride_size + 1)
+        return first, min(slide.windows, -(-end // self.stride_size))
 
     def _strain(self, slide: Slide, group: Sequence[Stretch]) -> Float[Tensor, "stretches ifos time"]:
         """Whitened strain of a group of stretches, with their signals."""

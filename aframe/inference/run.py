@@ -25,6 +25,12 @@ from aframe.whitening import WhitenedStream, whiten_stream
 INJECTIONS_AT_ONCE = 128
 """Injections whose waveforms are in memory at once: 17 MB for two detectors and 8 s at 2048 Hz."""
 
+AROUND_COALESCENCE = 0.25
+"""Seconds before and after coalescence that a window holds, in part at least, if an injection is scored in it.
+
+Other windows hold the early inspiral alone, or nothing of the signal. Their scores stay those of the background.
+"""
+
 
 @dataclass(frozen=True)
 class Searcher:
@@ -257,4 +263,6 @@ def _injection(table: InjectionTable, row: int, begin: float, ifos: Sequence[str
     responses = torch.stack([torch.from_numpy(np.asarray(table.waveforms[ifo.lower()][row])) for ifo in ifos])
     rate, right_pad = float(table.attributes["sample_rate"]), float(table.attributes["right_pad"])
     time = float(table["injection_time"][row])
-    return Injection(responses, injection_start(time, begin, rate, responses.shape[-1], right_pad))
+    start = injection_start(time, begin, rate, responses.shape[-1], right_pad)
+    coalescence, reach = start + responses.shape[-1] - round(right_pad * rate), round(AROUND_COALESCENCE * rate)
+    return Injection(responses, start, (coalescence - reach, coalescence + reach))

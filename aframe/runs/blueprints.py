@@ -32,17 +32,20 @@ SHORTEST_SEGMENT_OF_FILES = 128.0
 LONGEST_SEGMENT = 20000.0
 """Longest segment, s. Longer segments are cut."""
 
+MINED_SAMPLES = 2**16
+"""Samples of the shortest stretch in which matched filters look for the loudest noise, for each detector but one."""
+
 LEAST_COINCIDENT_STRAIN = 4 * SHORTEST_SEGMENT_OF_FILES
 """Least coincident strain for a part to train and a part to search, s."""
 
 SAMPLE_BYTES = 8
 """Size of a sample of strain, bytes."""
 
-CORE_WINDOW_RATE = 60000 * 2048.0
-"""Windows per second of a core with a factorised network, times the sample rate in Hz (docs/performance.md)."""
+CORE_WINDOW_RATE = 500_000.0
+"""Windows per second of a core with matched filters (docs/performance.md)."""
 
 GPU_WINDOW_RATE = GPU_FLOPS / 2.14e9
-"""Windows per second of a GPU with the joint network of ``--config bbh``, from its operations per window."""
+"""Windows per second of a GPU with the network of ``--config bbh-joint``, from its operations per window."""
 
 TYPICAL_COINCIDENT_SHARE = 0.6
 """Approximate share of a run in which both LIGO detectors observe. With Virgo, it is two thirds of this."""
@@ -73,17 +76,17 @@ class Blueprint:
         strain = len(self.changes["search.ifos"].split(", ")) * rate * SAMPLE_BYTES
         signals = 2 * SAMPLE_BYTES / 2 * waveforms.waveform_duration * rate * waveforms.num_training_waveforms
         windows = float(self.changes["inference.Tb"]) * self.base.search.inference_sampling_rate
-        core, gpu = _minutes(windows / (CORE_WINDOW_RATE / rate)), _minutes(windows / GPU_WINDOW_RATE)
+        core, gpu = _minutes(windows / CORE_WINDOW_RATE), _minutes(windows / GPU_WINDOW_RATE)
         return f"""# {self.title}
 # Every key stands once; stages take from here what they need. Paths are relative to this file.
 #
 # What one would change first, and what it costs:
 #   train_start, train_stop, test_stop   disk: {strain * SECONDS_PER_DAY / 1e9:.1f} GB a day of coincident strain, {strain * self.livetime / 1e9:.2g} GB as it stands
 #   num_training_waveforms               disk: {signals / 1e9:.2g} GB; none where the training draws its own (train.yaml)
-#   num_injections                       scoring of some 40 windows each; their parameters take 0.2 kB each
-#   Tb                                   {windows:.2g} windows to score: {core} of a core with a factorised network in bfloat16,
-#                                        {gpu} of a GPU with a joint one (docs/performance.md)
-#   architecture, max_epochs             in train.yaml: hours of a GPU, or minutes of two cores for the demo's
+#   num_injections                       scoring of the windows about each; their parameters take 0.2 kB each
+#   Tb                                   {windows:.2g} windows to score: {core} of a core with matched filters,
+#                                        {gpu} of a GPU with a joint network (docs/performance.md)
+#   architecture, max_epochs             in train.yaml: minutes of two cores, or hours of a GPU for a joint network
 # `aframe run DIR --check` says what is wrong, `aframe doctor DIR` what the run will cost here, stage by stage.
 """  # noqa: E501 - lines of the file
 
@@ -216,7 +219,8 @@ def local_strain(
     first, last = pieces[0].start, pieces[-1].stop
     longest_piece = max(piece.duration for piece in pieces)
     shortest = SHORTEST_SEGMENT_OF_FILES if longest_piece < 8 * SHORTEST_SEGMENT else SHORTEST_SEGMENT
-    times = (-_whole(-first), _after(pieces, max(livetime / 4, SHORTEST_SEGMENT_OF_FILES + 8)), _whole(last))
+    trained = max(livetime / 4, _least_training(base, len(names), rate))
+    times = (-_whole(-first), _after(pieces, trained), _whole(last))
     longest = max(min(LONGEST_SEGMENT, longest_piece), shortest)
     changes = _numbers(base, names, rate, times, livetime=livetime, shortest=shortest, longest=longest)
     amount = f"{livetime:.6g} s of {', '.join(names)} together, in {len(pieces)} piece{'s' if len(pieces) > 1 else ''}"
@@ -229,6 +233,13 @@ def local_strain(
         livetime,
         base,
     )
+
+
+def _least_training(base: Config, ifos: int, rate: float) -> float:
+    """Strain for training, s: a part to train with, whose noise is mined, and a part to validate with."""
+    search = base.search
+    part = search.psd_length + 4 * search.kernel_length + search.fduration
+    return 2 * part + MINED_SAMPLES * (ifos - 1) / rate
 
 
 def _whole(time: float) -> float:

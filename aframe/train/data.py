@@ -280,7 +280,10 @@ class AframeDataModule(lightning.LightningDataModule):
         def signals(number: int) -> Tensor:
             return self.make_batch(number, mixture=all_signals, size=SIGNALS_AT_ONCE).windows
 
-        self.examples = collect_examples(network, self.background, signals, self.mined, self.device)
+        epochs = self.trainer.max_epochs if self.trainer else None
+        drawn = self.batches_per_epoch * self.batch_size * self.mixture.waveform_prob
+        counts = self.mined.enough_for(drawn, epochs)
+        self.examples = collect_examples(network, self.background, signals, counts, self.device)
 
     def _draw_examples(self, examples: MeasuredExamples, step: int, rank: int) -> MeasuredBatch:
         source = seeding.generator(self.inputs.seed, "examples", step, rank)

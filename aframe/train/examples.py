@@ -6,8 +6,9 @@ the loudest steps of slides that together are months long, as hard negatives (Fe
 doi:10.1109/TPAMI.2009.167, section 4.4).
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,9 @@ COMPOSED = 4096
 
 EXAMPLES_AT_ONCE = 512
 """Examples whose coherence is measured at once."""
+
+LEAST_SIGNALS = 512
+"""Signals that the shortest training measures, if it is to measure so many."""
 
 GLITCH = 50.0
 """Least |z|²/2 of muted signals, if there are such: an SNR of 10. Quieter ones would cost signals."""
@@ -109,6 +113,17 @@ class ExampleCounts:
     slides: int
     noise: int
     signals: int
+
+    def enough_for(self, drawn: float, epochs: int | None) -> "ExampleCounts":
+        """These counts, but no more signals than a short training draws. The weights of groups need some of them.
+
+        Args:
+            drawn: Signals that an epoch draws.
+            epochs: Number of epochs. None or a negative number if they do not end by themselves.
+        """
+        if epochs is None or epochs < 0:
+            return self
+        return replace(self, signals=min(self.signals, max(LEAST_SIGNALS, math.ceil(drawn * epochs))))
 
 
 @torch.no_grad()

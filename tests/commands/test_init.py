@@ -109,14 +109,14 @@ def test_a_key_of_the_cfg(config: str, change: str, expected: list[str], tmp_pat
         ),
         ("demo", "train.trainer.devices=[0, 1]", ["-  devices: 1", "+  devices: [0, 1]"]),
         (
-            "bbh",
+            "bbh-joint",
             "train.architecture.batch_size=32",
             [
                 "-      batch_size: 256      # windows scored at once in a validation",
                 "+      batch_size: 32       # windows scored at once in a validation",
             ],
         ),
-        ("bbh", "train.data.batch_size=32", ["-  batch_size: 384", "+  batch_size: 32"]),
+        ("bbh-joint", "train.data.batch_size=32", ["-  batch_size: 384", "+  batch_size: 32"]),
     ],
 )
 def test_a_key_of_the_training(config: str, change: str, expected: list[str], tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_key_of_the_training(config: str, change: str, expected: list[str], tm
 
 @pytest.mark.parametrize("value", ["null", "yes", "1.50", "'32'", '"32"', "a/" * 60 + " b", "0x10", "1e3"])
 def test_a_value_of_the_training_is_written_as_it_is_given(value: str, tmp_path: Path) -> None:
-    _, training = init(tmp_path, "bbh", f"train.trainer.max_epochs={value}")
-    assert difference("bbh.yaml", training) == ["-  max_epochs: 200", f"+  max_epochs: {value}"]
+    _, training = init(tmp_path, "bbh-joint", f"train.trainer.max_epochs={value}")
+    assert difference("joint.yaml", training) == ["-  max_epochs: 200", f"+  max_epochs: {value}"]
 
 
 def test_a_value_of_several_lines_is_one_key(tmp_path: Path) -> None:

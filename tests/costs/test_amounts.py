@@ -34,7 +34,8 @@ def test_work_follows_from_the_configuration(run: Artifacts) -> None:
     grid = planning.time_slides(run)
     windows = sum(grid.slide(0, 256.0, 0).windows for _ in range(2))
     assert work.scored >= 3000 * rate + windows
-    assert work.injected == 16 * (run.config.waveforms.waveform_duration + 1.5) * rate
+    assert work.injected == 16 * (2 * 0.25 + 1.5) * rate
+    assert work.injected_strain == 16 * (2 * 0.25 + 1.5 + 1.5)
     units = planning.units_over(run, [(1262304256.0, 256.0), (1262304512.0, 256.0)])
     assert work.units == len(units)
     assert work.encoded == 256.0 * sum(len(list(unit.by_segment())) for unit in units)
@@ -67,7 +68,7 @@ def test_a_bank_that_is_not_made_yet_is_noise(tmp_path: Path) -> None:
 
 
 def test_a_new_search_and_the_doctor_agree_on_gpu_time(tmp_path: Path) -> None:
-    cli.main(["init", str(tmp_path / "run"), "--config", "bbh"])
+    cli.main(["init", str(tmp_path / "run"), "--config", "bbh-joint"])
     run = run_in(tmp_path / "run")
     flops = cost(network(run), run.config.search.stride_size, windows=8).slide_flops
     rate = blueprints.GPU_WINDOW_RATE

@@ -10,7 +10,7 @@ from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.settings.read import load_config
 
-AMOUNTS = Amounts(1e4, 2e4, False, 3e5, 1e6, 5e4, 2e7, 1e3, 4)
+AMOUNTS = Amounts(1e4, 2e4, False, 3e5, 1e6, 5e4, 2e7, 1e3, 3e3, 4)
 RATES = Rates(0.01, 0.1, 2.0, 1e-3, 2e-3, 1e-5, 3e-3, 3e-6, 1e-6, 1e-6, 1000, "cpu")
 
 
@@ -31,7 +31,8 @@ def test_costs_are_amounts_times_rates(run: Artifacts) -> None:
     assert trained.core_seconds == pytest.approx(3e5 * 3e-3 + 1e6 * 1e-5)
     assert trained.gpu_seconds == pytest.approx(3e5 * 3e-6 + 1e6 * 1e-6)
     again = 0.0 if run.config.injections.store_waveforms else 16 * 0.01
-    assert by_stage["scored slides"].core_seconds == pytest.approx(5e4 * 2e-3 + 2e7 * 1e-5 + 1e3 * 1e-3 + again)
+    scored = (5e4 + 3e3) * 2e-3 + (2e7 + 1e3) * 1e-5
+    assert by_stage["scored slides"].core_seconds == pytest.approx(scored + again)
 
 
 def test_with_a_gpu_the_network_waits_for_it_and_not_for_cores(run: Artifacts) -> None:

@@ -86,7 +86,7 @@ def test_searches_of_open_data(
         assert "GWOSC did not answer: checked against the runs' dates" in capsys.readouterr().out
     text = (tmp_path / "run" / "sandbox.cfg").read_text()
     assert re.search(
-        r"^#   train_start, .* disk: \d\.\d GB a day of coincident strain, \d+ GB as it stands", text, re.M
+        r"^#   train_start, .* disk: \d\.\d GB a day of coincident strain, [\d.]+ GB as it stands", text, re.M
     )
     assert text.count("What one would change first") == 1
 
@@ -117,7 +117,7 @@ def test_searches_of_local_files_fit_their_data(
     frames = write_strain(tmp_path / "my frames", spans, rate)
     cli.main(["init", str(tmp_path / "run"), "--frames", frames])
     config = loaded(tmp_path / "run")
-    assert (config.search.ifos, config.search.sample_rate) == (tuple(ifos.split()), rate)
+    assert (config.search.ifos, config.search.sample_rate) == (tuple(ifos.split()), min(rate, 1024.0))
     assert (config.data.source, config.data.frames) == ("local", frames)
     output = capsys.readouterr().out
     assert f"of {', '.join(ifos.split())} together, in" in output
