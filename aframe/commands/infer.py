@@ -1,7 +1,6 @@
 """``aframe infer``: apply a model to strain files, or to the time slides of a run."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from aframe import storage
 from aframe.commands.runs import locate_model, run_of
-from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.progress.lines import Progress
 from aframe.runs.artifacts import SCORING_PRECISION
@@ -19,7 +17,6 @@ from aframe.settings.read import choices_of
 if TYPE_CHECKING:
     from aframe.inference.recorded import Span
     from aframe.tables import EventTable
-    from aframe.train.model import Model
     from aframe.types import Array
 
 OF_STRAIN = ("model", "channel", "output", "page", "background", "integration_window_length", "cluster_window_length",
@@ -100,49 +97,37 @@ def run(options: argparse.Namespace) -> None:
     if not options.strain:
         _infer_run(options.cfg, device)
         return
-    from aframe.events.cluster import Clustering
-    from aframe.events.significance import Background
-    from aframe.inference.adaptation import adapted
     from aframe.inference.closeup import recorded_closeups
-    from aframe.inference.recorded import near_edges, recordings_of, search_recorded
-    from aframe.inference.scorers import TorchScorer
-    from aframe.machine.precision import DTYPES
+    from aframe.inference.recorded import near_edges, recordings_of
     from aframe.report.recordings_page import recordings_html
+    from aframe.steps.strain_search import SearchChoices, StrainSearch
     from aframe.strain.channels import parse_channels
     from aframe.strain.recordings import expand
-    from aframe.train.model import load
 
     if options.top < 1:
         raise ConfigurationError(f"--top {options.top}: give at least 1")
     _check_outputs(options)
-    model, paths = load(options.model), expand(options.strain)
+    lengths = (options.integration_window_length, options.cluster_window_length)
+    choices = SearchChoices(options.model, options.background or "", *lengths, options.precision or "")
+    prepared = StrainSearch.prepare(choices, device)
+    paths = expand(options.strain)
     _check_inputs_stay(options, paths)
-    background = Background.read(options.background) if options.background else None
-    preprocessing = model.preprocessing
-    clustering = Clustering(
-        preprocessing.inference_sampling_rate, *_window_lengths(options, model), preprocessing.coalescence_offset
-    )
-    precision = _precision(options, device)
+    preprocessing = prepared.model.preprocessing
     channels = parse_channels(options.channel, "--channel")
     recordings = recordings_of(paths, preprocessing.ifos, channels, _note)
-    model = adapted(model, recordings)
-    scorer = TorchScorer(model, DTYPES[precision], device)
-    search = search_recorded(scorer, recordings, clustering, Progress("strain searched", " s"))
-    if background is not None:
-        search.events.parameters["far_per_year"] = background.far_per_year(search.events["detection_statistic"])
-        is_limit = background.is_upper_limit(search.events["detection_statistic"])
-        search.events.parameters["far_is_upper_limit"] = is_limit
-    print(f"scored in {precision}")
+    search, used = prepared.search(recordings, Progress("strain searched", " s"))
+    print(f"scored in {used.precision}")
     _print_spans(search.spans)
     edges = near_edges(search.events["detection_time"], search.spans, preprocessing.kernel_length)
     _print_candidates(search.events, options.top, edges)
     if options.output:
-        made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: precision}
+        made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: used.precision}
         made_with |= {"channel": options.channel} if options.channel else {}
         search.events.write(options.output, made_with)
         print(f"events: {options.output}")
     if options.page:
-        closeups = dict(recorded_closeups(search, recordings, model, clustering, options.top))
+        ranks = range(1, options.top + 1)
+        closeups = dict(recorded_closeups(search, recordings, used.model, used.clustering, ranks))
         storage.write_text(options.page, recordings_html(search, closeups, options.model))
         print(f"page: {options.page}")
 
@@ -170,23 +155,6 @@ def _check_kind(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{', '.join(extra_options)} go with --strain: without it aframe infer scores a run, as its .cfg says"
         )
-
-
-def _precision(options: argparse.Namespace, device: str) -> str:
-    """Precision of the network. Prints a warning if the device emulates it.
-
-    Args:
-        options: Options of the command.
-        device: Type of device.
-    """
-    from aframe.machine.precision import DTYPES, check_supported, described, is_emulated, resolve
-
-    parameters = storage.made_with(options.background) or {} if options.background else {}
-    name = resolve(options.precision or parameters.get(SCORING_PRECISION, AUTO), device)
-    check_supported("--precision", name, DTYPES[name], device)
-    if is_emulated(DTYPES[name], device):
-        print(f"warning: strain is scored in {described(DTYPES[name], device)}", file=sys.stderr)
-    return name
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -234,38 +202,6 @@ def _check_inputs_stay(options: argparse.Namespace, strain: Sequence[str]) -> No
         path = getattr(options, name)
         if path and os.path.realpath(path) in inputs:
             raise ConfigurationError(f"--{name} {path} is an input of this search and would be lost: give another")
-
-
-def _window_lengths(options: argparse.Namespace, model: "Model") -> tuple[float, float]:
-    """Lengths of the integration and cluster windows, s.
-
-    They must equal those of the background, if there is one.
-
-    Args:
-        options: Options of the command.
-        model: Network and preprocessing.
-
-    Raises:
-        ConfigurationError: If another model made the background, or its windows are different.
-    """
-    parameters = storage.made_with(options.background) or {} if options.background else {}
-    model_parameters = storage.made_with(options.model) or {} if parameters else {}
-    for key, value in model_parameters.items():
-        if key in parameters and parameters[key] != value:
-            raise ConfigurationError(
-                f"{options.background} was made by another model ({key} = {parameters[key]!r}, this one has "
-                f"{value!r}): give the background of this model's run"
-            )
-    integration = 1 / model.preprocessing.inference_sampling_rate if model.network.is_brief else 1.0
-    lengths = []
-    for name, default in (("integration_window_length", integration), ("cluster_window_length", 8.0)):
-        expected, length = parameters.get(f"inference.{name}"), getattr(options, name)
-        if expected is not None and length not in (None, expected):
-            raise ConfigurationError(f"{options.background} was made with {name} = {expected} s: leave {length} out")
-        lengths.append(next(value for value in (length, expected, default) if value is not None))
-        if not 0 < lengths[-1] < math.inf:
-            raise ConfigurationError(f"{name} = {lengths[-1]} s must be positive and finite")
-    return lengths[0], lengths[1]
 
 
 def _print_spans(spans: Sequence["Span"]) -> None:

@@ -1,7 +1,7 @@
 """Close-up of one candidate: whitened strain, Q transform and scores. It reads only the strain that these need."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,22 +210,23 @@ def recorded_closeups(
     recordings: Mapping[str, Sequence[Recording]],
     model: Model,
     clustering: Clustering,
-    number: int,
+    ranks: Iterable[int],
 ) -> Iterator[tuple[int, Closeup]]:
-    """Close-ups of the loudest events in recordings, each with its rank. Ranks start at 1.
+    """Close-ups of events in recordings, each with its rank. Ranks start at 1, the loudest event's.
 
     Args:
         searched: Result of ``search_recorded``.
         recordings: Recordings that it searched, by detector.
         model: Network and preprocessing that it used.
         clustering: Settings that turned scores into events.
-        number: Largest number of events.
+        ranks: Ranks of the events. There need not be an event of each.
     """
     extent = usual_extent(clustering)
-    for row, time in enumerate(searched.events["detection_time"][:number].tolist()):
+    times = searched.events["detection_time"].tolist()
+    for rank, time in [(rank, times[rank - 1]) for rank in ranks if rank <= len(times)]:
         start, stop = needed_stretch(time, extent, model, clustering)
         stretch = whitened_recording(recordings, model.preprocessing, start, stop)
-        yield row + 1, closeup(model, stretch, clustering, time, extent)
+        yield rank, closeup(model, stretch, clustering, time, extent)
 
 
 def closeup(  # noqa: PLR0917 - a model and its settings, strain, and where to look

@@ -4,7 +4,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from aframe.errors import ConfigurationError, DataError
@@ -55,6 +55,9 @@ TIME_UNIT = re.compile(r"(s(ec(ond)?s?)?|time)?", re.IGNORECASE)
 LEAST_RATE = 1024.0
 """Sample rate of the slowest strain that observatories publish, Hz. Slower series give way to faster ones."""
 
+TOLERANCE = 0.1
+"""Largest error of recorded times, in samples."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -67,6 +70,8 @@ class Recording:
         start: Time of the first sample, GPS s.
         sample_rate: Sampling rate, Hz.
         size: Number of samples.
+        first: Number of the first sample in the file's series.
+        left_out: Number of samples that the series has beside these.
     """
 
     path: str
@@ -75,11 +80,22 @@ class Recording:
     start: float
     sample_rate: float
     size: int
+    first: int = 0
+    left_out: int = 0
 
     @property
     def stop(self) -> float:
         """Time one sample after the last, GPS s."""
         return self.start + self.size / self.sample_rate
+
+    def between(self, start: float, stop: float) -> "Recording | None":
+        """The samples in [start, stop), GPS s. None if there are none."""
+        low = max(0, math.ceil((start - self.start) * self.sample_rate - TOLERANCE))
+        high = min(self.size, math.ceil((stop - self.start) * self.sample_rate - TOLERANCE))
+        if high <= low:
+            return None
+        begin, left_out = self.start + low / self.sample_rate, self.left_out + self.size - (high - low)
+        return replace(self, start=begin, size=high - low, first=self.first + low, left_out=left_out)
 
 
 @dataclass(frozen=True)

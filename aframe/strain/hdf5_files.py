@@ -118,19 +118,21 @@ def read(recording: Recording, low: int, high: int) -> Array:
     Raises:
         StorageError: If the file is missing or damaged, or has changed. The message names the dataset and the time.
     """
+    whole = recording.size + recording.left_out
+    low, high = low + recording.first, high + recording.first
     with storage.open_hdf5(recording.path) as file:
         try:
             size = file[recording.channel].size
             data = np.asarray(file[recording.channel][low:high], dtype=np.float64)
         except DAMAGE as error:
-            bad = _first_unreadable(file, recording.channel, low, high)
+            bad = _first_unreadable(file, recording.channel, low, high) - recording.first
             raise StorageError(
                 f"{recording.path} is damaged: {recording.channel} cannot be read at GPS "
                 f"{recording.start + bad / recording.sample_rate:.3f} ({' '.join(str(error).split())}): fetch it again"
             ) from None
-    if size != recording.size:
+    if size != whole:
         raise StorageError(
-            f"{recording.path} has changed while it was in use: {recording.channel} had {recording.size} samples, and "
+            f"{recording.path} has changed while it was in use: {recording.channel} had {whole} samples, and "
             f"now has {size}: wait until nothing writes it, and run the same command again"
         )
     return data

@@ -10,7 +10,7 @@ import numpy as np
 from aframe import storage
 from aframe.errors import DataError, StorageError
 from aframe.strain import frame_files, hdf5_files
-from aframe.strain.channels import NOT_CHOSEN, Choice, Recording, choose
+from aframe.strain.channels import NOT_CHOSEN, TOLERANCE, Choice, Recording, choose
 from aframe.strain.gaps import Gap, Report, described, split_at_gaps
 from aframe.strain.left_out import abridged, no_strain, sentences
 from aframe.strain.notes import tell_once
@@ -27,9 +27,6 @@ MOST_LOOKED_AT = 3
 
 SIZE_OF_COMPARISON = 2**22
 """Number of samples of two recordings that are compared at once; before a run, of each overlap in all."""
-
-TOLERANCE = 0.1
-"""Largest error of recorded times, in samples."""
 
 NO_CHANNELS: Mapping[str, str] = {}
 """No choice of channels."""

@@ -1,13 +1,10 @@
 """Local copies of training data on s3. Training reads the data repeatedly and at random, so they are fetched once."""
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.progress.lines import transfer_progress
+from aframe.storage.cache import alone, cache_directory
 from aframe.storage.s3 import ObjectInfo, ObjectStore
 
 FETCHED_AT_ONCE = 8
@@ -64,14 +62,6 @@ class RemoteFile:
         return {"url": self.url, "etag": self.info.etag, "size": self.info.size}
 
 
-def cache_directory() -> Path:
-    """Directory of copies: AFRAME_CACHE_DIR, or ``aframe`` in the user's cache (XDG_CACHE_HOME, or ``~/.cache``)."""
-    configured, user_cache = os.environ.get("AFRAME_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    if configured:
-        return Path(storage.locate(configured))
-    return (Path(user_cache) if user_cache else Path.home() / ".cache") / "aframe"
-
-
 def local_copies(directory: str, paths: Sequence[str]) -> dict[str, str]:
     """Fetch remote files, and return local paths by the given paths. Local files keep their paths.
 
@@ -89,7 +79,7 @@ def local_copies(directory: str, paths: Sequence[str]) -> dict[str, str]:
         return {path: path for path in paths}
     filesystem, _ = storage.filesystem_of(directory)
     cache = cache_directory() / _name(directory, filesystem)
-    with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool, _alone(cache):
+    with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool, alone(cache):
         infos = pool.map(lambda path: _describe(filesystem, path), paths)
         files = [
             RemoteFile(path, info, cache / path.removeprefix(directory).lstrip("/"))
@@ -109,21 +99,6 @@ def _name(directory: str, filesystem: Any) -> str:
     store = filesystem.endpoint if isinstance(filesystem, ObjectStore) else ""
     bare = "".join(c if c.isalnum() or c in "-._" else "-" for c in directory.partition("://")[2].rstrip("/"))
     return f"{bare[-60:].strip('-.')}-{hashlib.sha256(f'{store} {directory}'.encode()).hexdigest()[:10]}"
-
-
-@contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """Lock a directory against other processes that fetch. The kernel frees the lock however a process ends."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with (cache / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise StorageError(
-            f"{cache} cannot be used ({error.strerror or error}): mend its permissions or free space, or set "
-            "AFRAME_CACHE_DIR to another directory"
-        ) from error
 
 
 def _describe(filesystem: Any, path: str) -> ObjectInfo:

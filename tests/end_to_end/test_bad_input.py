@@ -23,11 +23,11 @@ from shipped import put_model
 from terminal import AFRAME, aframe, aframe_here, environment_of, law_run, refused_by_law, settle, write_run
 
 from aframe import cli, storage
-from aframe.commands import infer
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.machine import precision
 from aframe.preprocessing import Preprocessing, Whitening
 from aframe.settings.read import load_config
+from aframe.steps import strain_search
 from aframe.tables import EventTable
 from aframe.tasks.law_internals import interrupt
 from aframe.tasks.report import Report
@@ -407,5 +407,5 @@ def test_strain_is_scored_in_the_precision_of_the_background(
     columns = {"detection_statistic": np.zeros(1), "detection_time": np.zeros(1), "shift": np.zeros((1, 2))}
     made = {"inference.precision": of_background} if of_background else {"search.seed": 1}
     EventTable(columns, attributes={"Tb": 1.0}).write(str(path), made)
-    options = argparse.Namespace(precision=asked, background=str(path))
-    assert infer._precision(options, "cpu") == expected
+    choices = strain_search.SearchChoices("model.pt", str(path), precision=asked or "")
+    assert strain_search._precision(choices, "cpu") == expected

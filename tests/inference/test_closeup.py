@@ -152,7 +152,7 @@ def test_each_event_of_a_recording_is_shown_with_its_statistic(model, path, clus
             file["L1"][round(gap[0] * RATE) : round(gap[1] * RATE)] = np.nan
     recordings = recordings_of([path], model.preprocessing.ifos)
     searched = search_recorded(TorchScorer(model), recordings, clustering)
-    shown = dict(recorded_closeups(searched, recordings, model, clustering, 5))
+    shown = dict(recorded_closeups(searched, recordings, model, clustering, range(1, 6)))
     assert list(shown) == [1, 2, 3, 4, 5][: len(searched.events)]
     for rank, event in shown.items():
         time, statistic = (searched.events[name][rank - 1] for name in ("detection_time", "detection_statistic"))

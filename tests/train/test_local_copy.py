@@ -19,8 +19,9 @@ import stores
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.storage import s3
+from aframe.storage.cache import cache_directory
 from aframe.train import local_copy
-from aframe.train.local_copy import cache_directory, local_copies
+from aframe.train.local_copy import local_copies
 
 SIZES = {"background/a.hdf5": 300_000, "background/b.hdf5": 700_001, "val_waveforms.hdf5": 10, "empty.hdf5": 0}
 
