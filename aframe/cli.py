@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "export a model to a Triton model repository",
     "serve": "run a Triton server on a model repository until it is interrupted",
     "infer": "apply a model to strain files, or score a run's time slides",
+    "event": "search the strain around known events, by their names, times or observing run",
     "plot": "show a stretch of a run's data: strain, whitened strain, scores, events",
     "sensitivity": "rank candidates and estimate the sensitive volume",
     "limit": "search a run's data with a plain bank of matched filters, and compare the network with it",
@@ -34,7 +35,7 @@ COMMANDS = {
 }
 """Help text of each command. Its name is that of its module in ``aframe.commands``."""
 
-WITH_PROGRESS = ("data", "waveforms", "export", "infer", "sensitivity", "limit", "report", "challenge")
+WITH_PROGRESS = ("data", "waveforms", "export", "infer", "event", "sensitivity", "limit", "report", "challenge")
 """Commands whose progress a terminal shows as bars. ``run`` sets up its own bars."""
 
 ALL = "*"

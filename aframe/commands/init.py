@@ -200,7 +200,8 @@ def _blueprint(options: argparse.Namespace, base: Config) -> Blueprint:
     """
     ifos = detectors(options.ifos) if options.ifos else ()
     if options.channel and not options.frames:
-        raise ConfigurationError(f"--channel {options.channel[0]} needs --frames: other strain has no channels")
+        chosen = options.channel[0]
+        raise ConfigurationError(f"--channel {chosen} needs --frames; with open data, give --set data.channel={chosen}")
     if not options.frames:
         name = options.observing_run or (None if options.start or options.stop else "O3a")
         return open_data(base, name, options.start, options.stop, ifos or ("H1", "L1"))

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import aframe
 from aframe import storage
 from aframe.errors import ConfigurationError, MistakesError
 from aframe.runs.artifacts import Artifacts
@@ -87,6 +88,12 @@ def locate_model(text: str) -> str:
     path = storage.locate(text)
     inside = [os.path.join(path, name) for name in ("model.pt", "train_run/model.pt")]
     return next(filter(os.path.isfile, inside), path)
+
+
+def shipped_model() -> str:
+    """Path of the network that a checkout has. Empty without one."""
+    places = (Path("models/demo"), Path(aframe.__file__).parents[1] / "models" / "demo")
+    return next((str(place / "model.pt") for place in places if (place / "model.pt").is_file()), "")
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:

@@ -18,8 +18,16 @@ from aframe.tables import EventTable
 MOST_SPANS = 100
 """Largest number of stretches of time in the table."""
 
+NOTHING = Markup()
 
-def recordings_html(result: SearchedRecordings, closeups: Mapping[int, Closeup], model: str) -> str:
+
+def recordings_html(
+    result: SearchedRecordings,
+    closeups: Mapping[int, Closeup],
+    model: str,
+    title: str = "Events in strain files",
+    head: Markup = NOTHING,
+) -> str:
     """Build the self-contained HTML page of a search of recordings.
 
     Args:
@@ -27,6 +35,8 @@ def recordings_html(result: SearchedRecordings, closeups: Mapping[int, Closeup],
             ``far_is_upper_limit``.
         closeups: Close-ups of the loudest events, by rank. Ranks start at 1.
         model: Name of the model that searched.
+        title: Heading of the page.
+        head: HTML below the heading.
     """
     plots: Figures = {}
     events = result.events
@@ -34,7 +44,8 @@ def recordings_html(result: SearchedRecordings, closeups: Mapping[int, Closeup],
     shown = {rank: text for rank, text in enumerate(rates, 1) if rank in closeups}
     searched = duration(events.attributes["Tb"])
     content = (
-        fill(
+        head
+        + fill(
             "<p>{{ model }} finds {{ number }} events in {{ searched }} of strain. An event is a local maximum of the "
             "detection statistic, so noise makes events too. A background measures how rare an event is in noise.</p>",
             model=model,
@@ -45,7 +56,7 @@ def recordings_html(result: SearchedRecordings, closeups: Mapping[int, Closeup],
         + (unfolding(closeups, events, shown, plots) if closeups else Markup())
         + _spans(result.spans)
     )
-    return simple_page("Events in strain files", content, plots)
+    return simple_page(title, content, plots)
 
 
 def _rates(events: EventTable, size: int) -> list[str]:

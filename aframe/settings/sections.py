@@ -74,7 +74,9 @@ class Data:
     segments: str | None = key("list of analysable time, instead of the source's own", "path", None)
     frames: str | None = key("directory or pattern of .hdf5 or .gwf files, for source = local", "path", None)
     channel: tuple[str, ...] | None = key(
-        "strain of source = local, as H1:GDS-CALIB_STRAIN_CLEAN, of detectors whose files have several", default=None
+        "strain of source = local or gwosc, as H1:GDS-CALIB_STRAIN_CLEAN: of files that have several, or of another "
+        "source that gwpy reaches",
+        default=None,
     )
     asd: str | None = key(
         "noise curves of source = simulated: files, directories, patterns, or names of bilby's or lalsimulation's",

@@ -181,8 +181,8 @@ def _source(config: "Config") -> Mistakes:
     for name in ("drift", "glitches"):
         if getattr(data, name) is not None and data.source != "simulated":
             yield _wrong(config, f"data.{name}", "needs source = simulated: other strain has its own")
-    if data.channel and data.source != "local":
-        yield _wrong(config, "data.channel", "needs source = local: other strain has no channels")
+    if data.channel and data.source == "simulated":
+        yield _wrong(config, "data.channel", "needs source = local or gwosc: simulated strain has no channels")
 
 
 def _injections(config: "Config") -> Mistakes:

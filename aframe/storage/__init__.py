@@ -24,7 +24,7 @@ from aframe.storage.files import (
     write_text,
 )
 from aframe.storage.paths import distinct, files_in, filesystem_of, glob, has_suffix, is_remote, locate
-from aframe.storage.provenance import check_parameters, made_with, sign
+from aframe.storage.provenance import check_parameters, made_with, sign, signed
 
 __all__ = [
     "PARAMETERS_ATTRIBUTE",
@@ -52,6 +52,7 @@ __all__ = [
     "remove",
     "sha256",
     "sign",
+    "signed",
     "sizes",
     "sweep",
     "try_to_write",

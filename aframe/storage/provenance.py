@@ -25,10 +25,14 @@ def made_with(path: str) -> dict[str, Any] | None:
     if has_suffix(path, (".hdf5", ".h5")):
         with open_hdf5(path) as file:
             text = file.attrs.get(PARAMETERS_ATTRIBUTE)
-    else:
-        beside = _beside(path)
-        text = read_text(beside) if exists(beside) else None
-    return None if text is None else dict(json.loads(str(text)))
+        return None if text is None else dict(json.loads(str(text)))
+    return signed(path)
+
+
+def signed(path: str) -> dict[str, Any] | None:
+    """Read what ``sign`` recorded beside a file of any kind. None without a record."""
+    beside = _beside(path)
+    return dict(json.loads(read_text(beside))) if exists(beside) else None
 
 
 def sign(path: str, parameters: Parameters) -> None:

@@ -2,10 +2,12 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from aframe import storage
 from aframe.errors import DataError
 from aframe.strain import recordings
 from aframe.strain.coincidence import Coincident, coincident
@@ -20,6 +22,55 @@ OPEN_DATA_RATES = (4096, 16384)
 
 DELAYS = (2.0, 4.0, 8.0)
 """Seconds before each further attempt to fetch open data."""
+
+
+def fetch_channel(ifo: str, channel: str, start: float, stop: float) -> Stretch:
+    """A channel of a detector, from whichever source gwpy finds: GWOSC, datafind (``GWDATAFIND_SERVER``) or NDS2.
+
+    Args:
+        ifo: Detector.
+        channel: Name without the detector, as DCS-CALIB_STRAIN_CLEAN_C01.
+        start: GPS s; the strain begins at the whole second before.
+        stop: GPS s; the strain ends at the whole second after.
+
+    Returns:
+        Its samples, with gaps as NaN.
+
+    Raises:
+        DataError: If no source has it.
+    """
+    name, low, high = f"{ifo}:{channel}", math.floor(start), math.ceil(stop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # each source warns before the next one is tried
+        try:
+            return _from_any_source(name, low, high)
+        except Exception as error:  # gwpy passes on whatever its sources raise
+            causes = _in_words(_reasons(error))
+            raise DataError(
+                f"no source of gwpy gave {name} from {low} to {high} ({causes}): set GWDATAFIND_SERVER or NDSSERVER to "
+                "a server that has it, get its credentials, or give files with --frames"
+            ) from error
+
+
+def _from_any_source(name: str, start: int, stop: int) -> Stretch:
+    from gwpy.timeseries import TimeSeries
+
+    series = TimeSeries.get(name, start, stop, pad=np.nan)
+    return Stretch(
+        name[:2], float(series.t0.value), float(series.sample_rate.value), np.asarray(series.value, np.float64)
+    )
+
+
+def write_channel(path: str, stretch: Stretch) -> None:
+    """Write a detector's strain as a file that ``aframe infer`` reads.
+
+    Args:
+        path: Path of the file, .hdf5. It appears when it is complete.
+        stretch: The strain.
+    """
+    with storage.create_hdf5(path) as file:
+        series = file.create_dataset(stretch.ifo, data=stretch.data)
+        series.attrs.update(x0=stretch.start, dx=1 / stretch.sample_rate)
 
 
 def fetch_open_data(
@@ -65,11 +116,14 @@ def _with_retries(request: Callable[[], Stretch], ifo: str, start: float, stop: 
         if delay is None or all(isinstance(reason, ValueError) for reason in reasons):  # which says: no such data
             break
         time.sleep(delay)
-    causes = "; ".join(" ".join(f"{type(reason).__name__}: {reason}".split()) for reason in reasons)
     raise DataError(
-        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({causes}): check the network and that the "
-        "time has open data, and run again; what is complete is kept"
+        f"GWOSC did not give strain of {ifo} from {start:.0f} to {stop:.0f} ({_in_words(reasons)}): check "
+        "the network and that the time has open data, and run again; what is complete is kept"
     ) from cause
+
+
+def _in_words(reasons: Sequence[BaseException]) -> str:
+    return "; ".join(" ".join(f"{type(reason).__name__}: {reason}".split()) for reason in reasons)
 
 
 def _reasons(error: BaseException) -> list[BaseException]:
@@ -106,6 +160,14 @@ def _local(source: StrainSource, ifo: str, start: float, stop: float, report: Re
     return _cut(recordings.assemble(files, source.sample_rate, low, high, report), start, stop)
 
 
+def _fetched(source: StrainSource, ifo: str, start: float, stop: float, report: Report) -> list[Stretch]:
+    """Open data of a detector, or the channel that the user chooses for it."""
+    if ifo not in source.channels:
+        return fetch_open_data(ifo, start, stop, source.sample_rate, report)
+    whole = fetch_channel(ifo, source.channels[ifo], start - EDGE_DURATION, stop + EDGE_DURATION)
+    return prepare(whole, start, stop, source.sample_rate, report)
+
+
 def strain_for_segment(
     source: StrainSource, start: float, stop: float, report: Report | None = None
 ) -> list[Coincident]:
@@ -130,7 +192,7 @@ def strain_for_segment(
         return [Coincident(start, rate, {ifo: noise.strain(ifo, Segment(start, stop)) for ifo in ifos})]
     gaps: list[Gap] = []
     if source.kind == "gwosc":
-        stretches = {ifo: fetch_open_data(ifo, start, stop, rate, gaps.append) for ifo in ifos}
+        stretches = {ifo: _fetched(source, ifo, start, stop, gaps.append) for ifo in ifos}
     else:
         stretches = {ifo: _local(source, ifo, start, stop, gaps.append) for ifo in ifos}
     if report is not None:

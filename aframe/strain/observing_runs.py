@@ -24,6 +24,12 @@ class ObservingRun:
     name: str
     spans: dict[str, Segment]
 
+    @property
+    def whole(self) -> Segment:
+        """From the first GPS second of any detector to the last."""
+        spans = self.spans.values()
+        return Segment(min(span.start for span in spans), max(span.stop for span in spans))
+
     def span(self, ifos: Sequence[str]) -> Segment | None:
         """Common time of all detectors in the run; None without common time."""
         if not set(ifos) <= self.spans.keys():
@@ -48,8 +54,12 @@ RUNS = (
 """Observing runs from gwosc.org/data. Virgo joined O2 on 1 August 2017."""
 
 
-def observing_run(name: str) -> ObservingRun:
+def observing_run(name: str, option: str = "--observing-run") -> ObservingRun:
     """Find an observing run by its name. The case of letters does not matter.
+
+    Args:
+        name: Name of the run.
+        option: The user's option, for the error.
 
     Raises:
         ConfigurationError: If no run has this name. The message contains the most similar name.
@@ -57,9 +67,7 @@ def observing_run(name: str) -> ObservingRun:
     runs = {run.name.lower(): run for run in RUNS}
     if name.lower() not in runs:
         names = [run.name for run in RUNS]
-        raise ConfigurationError(
-            f"--observing-run {name}: no such run{nearest(name, names)}; there are {', '.join(names)}"
-        )
+        raise ConfigurationError(f"{option} {name}: no such run{nearest(name, names)}; there are {', '.join(names)}")
     return runs[name.lower()]
 
 

@@ -16,7 +16,7 @@ class StrainSource:
         max_duration: Longest segment, s; longer ones are cut.
         segments: Segwizard file of analysable time, instead of the source's own; None for that.
         frames: Directory of local files; None for any other kind.
-        channels: Chosen channels of local files, by detector. Other detectors have their usual strain.
+        channels: Chosen channels of measured strain, by detector. Other detectors have their usual strain.
         asd: Noise curves of simulated strain: files, directories, patterns, or names in bilby's collection; empty for
             any other kind.
         drift: Time scale on which simulated noise changes, s; None for one curve in each segment.

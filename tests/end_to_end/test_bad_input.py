@@ -1,6 +1,5 @@
 """Commands given bad input: one line that says what, where and what to do, exit code 1, and nothing half made."""
 
-import argparse
 import functools
 import logging
 import multiprocessing

@@ -186,7 +186,10 @@ def test_paths_start_at_the_file(tmp_path):
         (("shifts = [0, 1]", "shifts = 0, 1, 2"), "one value for each of ifos"),
         (("shifts = [0, 1]", "shifts = 1, 1"), "never slid apart"),
         (("source = simulated", "source = local"), "source = 'local' in .* needs the key frames"),
-        (("source = simulated", "source = simulated\nchannel = H1:STRAIN"), "channel = .* needs source = local"),
+        (
+            ("source = simulated", "source = simulated\nchannel = H1:STRAIN"),
+            "channel = .* = local or gwosc",
+        ),
         (
             ("source = simulated", "source = local\nframes = f\nchannel = K1:STRAIN"),
             "channel = .* has 'K1:STRAIN', which is no DETECTOR:NAME of a detector in ifos, such as H1:GDS",
