@@ -1,5 +1,6 @@
 """A server on this machine that answers as GWOSC does, and files of strain as GWOSC has."""
 
+import contextlib
 import json
 import threading
 import time
@@ -197,7 +198,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(OSError):  # who asked has lost patience
+            self.wfile.write(text)
 
     def _file(self, path: Path) -> None:
         faults, content = self.data.faults, path.read_bytes()
@@ -217,14 +219,12 @@ class Handler(BaseHTTPRequestHandler):
         if faults.halves:
             faults.halves -= 1
             part = part[: len(part) // 2]
-        try:
+        with contextlib.suppress(OSError):  # who asked has lost patience
             if not faults.pause:
                 self.wfile.write(part)
             for k in range(0, len(part) if faults.pause else 0, 10):
                 self.wfile.write(part[k : k + 10])
                 time.sleep(faults.pause)
-        except OSError:  # who asked has lost patience
-            pass
         self.close_connection = True
 
 

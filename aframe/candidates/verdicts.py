@@ -77,8 +77,9 @@ def to_csv(verdicts: Sequence[Verdict]) -> str:
         is_limit = "" if math.isnan(each.far_per_year) else int(each.far_is_upper_limit)
         writer.writerow([
             event.name, _text(event.gps, ".3f"), "" if each.problem else int(each.is_found),
-            _text(each.statistic, ".4f"), each.rank or "", _text(each.time, ".3f"), _text(each.far_per_year, ".6g"), is_limit, event.catalog,
-            _text(event.snr, "g"), _text(event.far_per_year, "g"), each.problem,
+            _text(each.statistic, ".4f"), each.rank or "", _text(each.time, ".3f"),
+            _text(each.far_per_year, ".6g"), is_limit, event.catalog, _text(event.snr, "g"),
+            _text(event.far_per_year, "g"), each.problem,
         ])  # fmt: skip
     return stream.getvalue()
 

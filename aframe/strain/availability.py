@@ -58,12 +58,14 @@ def lacking(
         if ifo not in absent and any(segment.start <= wanted.time < segment.stop for segment in segments)
     ]
     nearest = nearest_time(usable, wanted)
-    text = f"no strain of {', '.join(absent)} at GPS {wanted.time:.10g}, which the model searches: "
+    text = f"no strain of {', '.join(absent)} at GPS {wanted.time:.13g}, which the model searches: "
     text += f"{', '.join(present)} {'has' if len(present) == 1 else 'have'} it; " if present else "no detector has it; "
     if nearest is None:
         return f"{text}{', '.join(wanted.ifos)} have no time in common: give another model or other data"
     away = abs(nearest - wanted.time)
-    return f"{text}the nearest time with {', '.join(wanted.ifos)} is GPS {nearest:.10g}, {in_words(away)} away"
+    if not away:
+        return f"{text}GWOSC lists data then, and has no file of them: give files of your own with --frames"
+    return f"{text}the nearest time with {', '.join(wanted.ifos)} is GPS {nearest:.13g}, {in_words(away)} away"
 
 
 def nearest_time(covered: Mapping[str, Sequence[Segment]], wanted: Wanted) -> float | None:

@@ -131,17 +131,19 @@ def _go_on(url: str, part: Path, name: str) -> None:
             part.unlink()
         answer.raise_for_status()
         size = size if answer.status_code == requests.codes.partial_content else 0
-        state = _state(answer)
-        _record(part).write_text(json.dumps({"url": url, "state": state}), encoding="utf-8")
         length = answer.headers.get("Content-Length", "")
-        total = size + int(length) if length.isdigit() else 0
-        with part.open("ab" if size else "wb") as file, transfer_progress(f"fetching {name}", total) as advance:
+        total = size + int(length) if length.isdigit() else None
+        with part.open("ab" if size else "wb") as file, transfer_progress(f"fetching {name}", total or 0) as advance:
+            _record(part).write_text(json.dumps({"url": url, "state": _state(answer)}), encoding="utf-8")
             advance(size)
-            for piece in _pieces(answer):
-                file.write(piece)
-                size += len(piece)
-                advance(len(piece))
-            if total and size != total:
+            try:
+                for piece in _pieces(answer):
+                    file.write(piece)
+                    size += len(piece)
+                    advance(len(piece))
+            except urllib3.exceptions.ProtocolError:
+                raise _BrokenOffError(f"it ended after {size} of {total or 'unknown'} bytes") from None
+            if total is not None and size != total:
                 raise _BrokenOffError(f"it ended after {size} of {total} bytes")
 
 

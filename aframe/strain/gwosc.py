@@ -1,5 +1,6 @@
 """GWOSC's server: what it says about events, and addresses of its files of strain."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -136,7 +137,7 @@ class GwoscServer:
         from gwosc import timeline
 
         options = {"host": self.address, "session": self._session}
-        rows = self._ask(lambda: timeline.get_segments(flag, int(start), int(stop), **options)) or []
+        rows = self._ask(lambda: timeline.get_segments(flag, math.floor(start), math.ceil(stop), **options)) or []
         return [(float(first), float(last)) for first, last, *_ in rows]
 
     def _ask(self, question: Callable[[], Answer]) -> Answer | None:

@@ -87,9 +87,8 @@ def choose_files(files: Iterable[OpenFile], ifo: str, wanted: Wanted) -> tuple[l
     for chosen in sets.values():
         if not any(file.start <= wanted.time < file.stop for file in chosen):
             continue
-        covered = sum(min(file.stop, wanted.stop) - max(file.start, wanted.start) for file in chosen)
-        lacking = max(0.0, wanted.duration - covered - 2 * UNCOVERED)
-        size = sum(file.stop - file.start for file in chosen)
+        lacking = max(0.0, wanted.duration - _covered(chosen, wanted) - 2 * UNCOVERED)
+        size = math.fsum(file.stop - file.start for file in chosen)
         rank = (lacking, float(chosen[0].sample_rate), size)
         if best is None or rank < best[0]:
             best = rank, sorted(chosen, key=lambda file: file.start)
@@ -157,14 +156,14 @@ def _offered(server: GwoscServer, ifo: str, wanted: Wanted) -> list[OpenFile]:
     addresses = server.files_of_event(wanted.event, ifo, rate) if wanted.event else []
     chosen, is_whole = choose_files(described(addresses), ifo, wanted)
     if not is_whole:
-        addresses += server.files_between(ifo, math.floor(wanted.start), math.ceil(wanted.stop), rate)
+        addresses += server.files_between(ifo, wanted.start + UNCOVERED, wanted.stop - UNCOVERED, rate)
         chosen, _ = choose_files(described(dict.fromkeys(addresses)), ifo, wanted)
     return chosen
 
 
 def _covered(files: Sequence[OpenFile], wanted: Wanted) -> float:
     """Seconds of the wanted time that files cover."""
-    return sum(min(file.stop, wanted.stop) - max(file.start, wanted.start) for file in files)
+    return math.fsum(min(file.stop, wanted.stop) - max(file.start, wanted.start) for file in files)
 
 
 def _fetch(address: str, cache: Path) -> None:
