@@ -39,13 +39,15 @@ def fetch_channel(ifo: str, channel: str, start: float, stop: float) -> Stretch:
     Raises:
         DataError: If no source has it.
     """
+    from aframe.strain.download import reason_of
+
     name, low, high = f"{ifo}:{channel}", math.floor(start), math.ceil(stop)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each source warns before the next one is tried
         try:
             return _from_any_source(name, low, high)
         except Exception as error:  # gwpy passes on whatever its sources raise
-            causes = _in_words(_reasons(error))
+            causes = "; ".join(dict.fromkeys(map(reason_of, _reasons(error))))
             raise DataError(
                 f"no source of gwpy gave {name} from {low} to {high} ({causes}): set GWDATAFIND_SERVER or NDSSERVER to "
                 "a server that has it, get its credentials, or give files with --frames"

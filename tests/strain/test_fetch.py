@@ -1,7 +1,15 @@
+import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlparse
 
 import numpy as np
 import pytest
+from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError
 from aframe.strain import fetch
@@ -95,6 +103,59 @@ def test_local_segment_of_either_format(source, data_directory, tmp_path):
     first = round((1 - (whole.start - EVENT)) * 2048)
     expected = whole.data[first : first + 30 * 2048]
     np.testing.assert_allclose(piece.strain["H1"], expected, atol=1e-12 * np.abs(expected).max())
+
+
+class Datafind(BaseHTTPRequestHandler):
+    """Answers as datafind does, about the one file of ``place``."""
+
+    place = ""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        path = urlparse(self.path).path
+        answer = ["H1_HOFT_C01"] if path.endswith("gwf/H.json") else [f"file://localhost{self.place}"]
+        text = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+def test_a_channel_that_datafind_knows(tmp_path, source):
+    name, start = "DCS-CALIB_STRAIN_CLEAN_C01", 1126259440
+    data = np.random.default_rng(3).normal(0, 1e-21, 16 * 4096)
+    Datafind.place = str(tmp_path / f"H-H1_HOFT_C01-{start}-16.gwf")
+    TimeSeries(data, t0=start, sample_rate=4096, name=f"H1:{name}").write(Datafind.place)
+    code = (
+        "import sys, numpy; from aframe.strain.fetch import fetch_channel, write_channel\n"
+        f"write_channel(sys.argv[1], fetch_channel('H1', {name!r}, {start} + 1.5, {start} + 9.5))"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Datafind) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        # gwpy reads the variable when it is imported
+        found = {**os.environ, "GWDATAFIND_SERVER": f"http://127.0.0.1:{server.server_address[1]}"}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "out.hdf5")], env=found, check=True)
+        server.shutdown()
+    (stretch,) = read_strain([str(tmp_path / "out.hdf5")], None, 4096.0)["H1"]
+    first = round((stretch.start - start) * 4096)
+    assert (stretch.start, stretch.stop) == (start + 1, start + 10)
+    np.testing.assert_array_equal(stretch.data, data[first : first + len(stretch.data)])
+
+
+def test_a_chosen_channel_of_a_segment_is_no_open_data(monkeypatch, source):
+    monkeypatch.setattr(fetch, "_request", served)
+    asked = []
+
+    def other(name, start, stop):
+        asked.append((name, start, stop))
+        return served(name[:2], start, stop, 4096)
+
+    monkeypatch.setattr(fetch, "_from_any_source", other)
+    (piece,) = fetch.strain_for_segment(source(kind="gwosc", channels={"H1": "GDS-STRAIN"}), 1000.0, 1030.0)
+    assert asked == [("H1:GDS-STRAIN", 999, 1031)]
+    assert (piece.start, piece.duration) == (1000, 30)
 
 
 def test_time_without_data_is_reported_at_once(monkeypatch):
