@@ -10,7 +10,7 @@ from gwpy.timeseries import TimeSeries
 
 from aframe.errors import DataError, StorageError
 from aframe.preprocessing import Whitening
-from aframe.strain import files
+from aframe.strain import files, recordings
 from aframe.strain.coincidence import coincident
 from aframe.strain.recordings import (
     assemble,
@@ -257,3 +257,16 @@ def test_one_sample_that_differs_is_noticed(tmp_path):
         assemble(recordings, float(RATE))
     with pytest.raises(DataError, match=message):
         check_recordings(recordings, ["H1"], float(RATE), "files")
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "gwf"])
+def test_a_part_of_a_recording_has_the_samples_of_that_time(kind, data_directory):
+    path = str(data_directory / "strain" / f"H-H1_LOSC_4_V2-1126259446-32.{kind}")
+    (whole,) = recordings.inventory(path)
+    part = whole.between(whole.start + 2.5, whole.start + 10.00005)
+    again = part.between(part.start + 1, part.stop + 5)
+    assert (part.start, part.size) == (whole.start + 2.5, 30721)
+    expected = recordings.read(whole, part.start, part.stop).data
+    np.testing.assert_array_equal(recordings.read(part, -np.inf, np.inf).data, expected)
+    np.testing.assert_array_equal(recordings.read(again, -np.inf, np.inf).data, expected[4096:])
+    assert whole.between(whole.stop, whole.stop + 1) is None
