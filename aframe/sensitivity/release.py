@@ -18,17 +18,19 @@ from aframe.errors import DataError
 from aframe.events.recover import recover
 from aframe.events.significance import Background
 from aframe.sensitivity.cosmology import comoving_volume_time
+from aframe.sensitivity.populations import population_name
 from aframe.sensitivity.release_file import Release
 from aframe.sensitivity.volume import (
     VolumeCurve,
     accidental_volume_gpc3,
+    check_names,
     default_far_grid,
     read_curve,
     volume_against_far,
     write_volumes,
 )
 from aframe.sensitivity.weighing import NumberOfDraws, TargetDraws, WeighedDraws
-from aframe.sensitivity.weights import Binaries, Target, common_redshifts, weights
+from aframe.sensitivity.weights import Binaries, Target, common_redshifts, mass_targets, weights
 from aframe.storage.files import Parameters
 from aframe.tables import EventTable
 from aframe.types import Array
@@ -87,6 +89,26 @@ class MassTarget:
         masses = binaries.mass_1_source, binaries.mass_2_source
         log_density = self.population.log_mass_density(*masses, binaries.redshift)
         return np.where(np.isfinite(log_density), np.exp(log_density), 0.0)
+
+
+def release_targets(
+    release: Release, mass_pairs: Sequence[tuple[float, float]], width: float, populations: Mapping[str, Population]
+) -> list[Target]:
+    """Create targets for the injections of a release.
+
+    Args:
+        release: The injections.
+        mass_pairs: Source-frame masses, solar masses, each the centre of a log-normal population.
+        width: Standard deviation of the natural logarithm of each mass.
+        populations: Populations of priors by their words.
+
+    Raises:
+        ConfigurationError: If two populations have one name.
+    """
+    pairs = mass_targets(mass_pairs, width, (0.0, float(release.redshift.max())))
+    others = [MassTarget(population_name(word), population) for word, population in populations.items()]
+    check_names([*pairs, *others])
+    return [*pairs, *others]
 
 
 @dataclass(frozen=True)
@@ -337,6 +359,7 @@ def write_release_volumes(
     curves: Curves,
     made_with: Parameters,
     by_chance: Mapping[str, Float[Array, " rates"]] | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> None:
     """Write volumes, in a group per population with one per search. The file appears only when complete.
 
@@ -345,13 +368,14 @@ def write_release_volumes(
         curves: The volumes.
         made_with: Parameters of the file.
         by_chance: Part of the volumes of a search of frames from accidental matches, Gpc³, by population.
+        attributes: Attributes of the file.
     """
     flat = {f"{population}/{search}": curve for population, each in curves.items() for search, curve in each.items()}
     accidental = {
         key: (by_chance or {}).get(key.removesuffix(f"/{SEARCH}"), np.full(len(curve.far_per_year), np.nan))
         for key, curve in flat.items()
     }
-    write_volumes(path, flat, {}, made_with, accidental_gpc3=accidental if by_chance else None)
+    write_volumes(path, flat, {}, made_with, attributes, accidental_gpc3=accidental if by_chance else None)
 
 
 def read_release_volumes(path: str) -> Curves:

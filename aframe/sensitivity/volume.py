@@ -297,7 +297,7 @@ def write_volumes(
     curves: Mapping[str, VolumeCurve],
     shares: Mapping[str, Mapping[str, Efficiency]],
     made_with: Parameters | None = None,
-    attributes: Mapping[str, float] | None = None,
+    attributes: Mapping[str, float | str] | None = None,
     *,
     accidental_gpc3: Mapping[str, Float[Array, " thresholds"]] | None = None,
 ) -> None:
