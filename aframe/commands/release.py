@@ -14,6 +14,7 @@ from aframe.settings.sections import Sensitivity
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from aframe.events.significance import Background
     from aframe.runs.artifacts import Artifacts
     from aframe.sensitivity.release import FrameSearch
     from aframe.sensitivity.release_file import Release
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--window", type=float,
-        help=f"time from an injection to its event, at most, s (default: the run's, else {Sensitivity.recovery_window:g})",
+        help=f"largest time from an injection to its event, s (default: the run's, or {Sensitivity.recovery_window:g})",
     )  # fmt: skip
     parser.add_argument("--output", type=storage.locate, metavar="FILE", help="volumes to write, .h5 (default: none)")
     parser.add_argument("--page", type=storage.locate, metavar="FILE", help="page to write, .html (default: none)")
@@ -137,7 +138,12 @@ def _targets(options: argparse.Namespace, searched: "Artifacts | None", release:
 
 
 def _search(options: argparse.Namespace, searched: "Artifacts | None", release: "Release") -> "FrameSearch | None":
-    """The search of the frames with the injections; None for the pipelines alone."""
+    """The search of the frames with the injections; None for the pipelines alone.
+
+    Raises:
+        ConfigurationError: If the background is not that of the events.
+        DataError: If the strain does not hold the injections.
+    """
     from aframe.events.significance import Background
     from aframe.sensitivity.release import search_frames
 
@@ -155,8 +161,32 @@ def _search(options: argparse.Namespace, searched: "Artifacts | None", release: 
             )
     else:
         path = options.background
+    background = Background.read(path)
+    _check_background(events, background, path)
     window = options.window or (searched.config.sensitivity if searched else Sensitivity).recovery_window
-    return search_frames(release, events, spans, Background.read(path), window)
+    return search_frames(release, events, spans, background, window)
+
+
+def _check_background(events: "EventTable", background: "Background", path: str) -> None:
+    """Refuse a background that gives other false alarm rates than those that the events have.
+
+    Args:
+        events: The events.
+        background: The background.
+        path: Path of the background.
+
+    Raises:
+        ConfigurationError: If a rate differs.
+    """
+    import numpy as np
+
+    if "far_per_year" not in events.parameters:
+        return
+    rates = background.far_per_year(events["detection_statistic"])
+    if not np.allclose(rates, events["far_per_year"], rtol=1e-6, atol=0.0):
+        raise ConfigurationError(
+            f"{path} is not the background with which `aframe infer` rated these events: give that one, or search again"
+        )
 
 
 def _events(

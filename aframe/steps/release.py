@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from aframe.errors import ConfigurationError
+from aframe.errors import ConfigurationError, DataError
 from aframe.inference.slides import Grid
 from aframe.runs.artifacts import Artifacts
 from aframe.sensitivity.release import pipeline_volumes, release_targets, remarks, write_release_volumes
@@ -60,12 +60,24 @@ def write_pipelines(run: Artifacts, far_per_year: Float[Array, " rates"]) -> Non
 
 
 def searched_time(run: Artifacts) -> Float[Array, "stretches 2"]:
-    """Start and stop (GPS s) of the unshifted stretches that a run has searched, outside vetoed time."""
+    """Start and stop (GPS s) of the unshifted stretches that a run has searched, outside vetoed time.
+
+    Args:
+        run: The run.
+
+    Raises:
+        DataError: If its strain no longer exists.
+    """
     if run.config.vetoes.given:
         live = Table.read(run.clean("live"))
         live = live.rows((live["shift"] == 0).all(axis=1))
         return np.stack([live["start"], live["start"] + live["duration"]], axis=1)
     files = sorted(parse_background_path(path) for path in run.background_files("test"))
+    if not files:
+        raise DataError(
+            f"{run.directories.test_data} has no strain any more, so it is not known which time was searched: restore "
+            "it, or search the frames by `aframe infer --strain … --output` and give --events"
+        )
     grid = Grid(trained_model(run).preprocessing, run.config.inference.shifts)
     unshifted = [grid.slide(index, length, 0) for index, (_, length) in enumerate(files)]
     spans = grid.event_spans([start for start, _ in files], unshifted)
