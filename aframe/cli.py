@@ -28,6 +28,7 @@ COMMANDS = {
     "plot": "show a stretch of a run's data: strain, whitened strain, scores, events",
     "sensitivity": "rank candidates and estimate the sensitive volume",
     "limit": "search a run's data with a plain bank of matched filters, and compare the network with it",
+    "release": "compute volumes from released injections: of their pipelines, and of a search of their frames",
     "report": "build a run's report anew from what there is",
     "challenge": "make the machine-learning mock data challenge's data, search them, and score the search",
     "doctor": "check this machine, and tell what a run will cost",

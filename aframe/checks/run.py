@@ -24,6 +24,7 @@ from aframe.settings.read import read_config
 from aframe.steps.catalogue import own_catalogue
 from aframe.steps.engines import check_engine
 from aframe.steps.planning import slides_over
+from aframe.steps.release import check_release
 from aframe.steps.strain import strain_source
 from aframe.steps.targets import target_populations
 from aframe.steps.veto_sources import asks_the_network, check_left, check_of_data, load_vetoes, notes
@@ -357,5 +358,6 @@ CHECKS = (
     Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),
     Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, needs_directories=True),
     Check(check_catalogue, ("data.train_start", "data.test_stop", "candidates.catalogue")),
+    Check(check_release, ("sensitivity.release", "sensitivity.release_pipelines")),
     Check(check_plans, ("search", "data", "inference", "injections", "vetoes"), needs_directories=True),
 )

@@ -4,11 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aframe import storage
-from aframe.commands.runs import locate_model, run_of
+from aframe.commands.runs import check_output, locate_model, run_of
 from aframe.errors import ConfigurationError
 from aframe.progress.lines import Progress
 from aframe.runs.artifacts import SCORING_PRECISION
@@ -25,9 +24,6 @@ OF_STRAIN = ("model", "channel", "output", "page", "background", "integration_wi
 
 DEFAULT_TOP = 10
 """Default number of candidates that are printed and shown."""
-
-LONGEST_NAME = 255
-"""Largest length of a file's name, bytes."""
 
 MAX_PRINTED_SPANS = 20
 """Maximum number of printed stretches, for searched and unsearched stretches each."""
@@ -103,6 +99,7 @@ def run(options: argparse.Namespace) -> None:
     from aframe.steps.strain_search import SearchChoices, StrainSearch
     from aframe.strain.channels import parse_channels
     from aframe.strain.recordings import expand
+    from aframe.tables.events import write_searched
 
     if options.top < 1:
         raise ConfigurationError(f"--top {options.top}: give at least 1")
@@ -123,7 +120,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         made_with = {"model": str(options.model), "strain": paths, SCORING_PRECISION: used.precision}
         made_with |= {"channel": options.channel} if options.channel else {}
-        search.events.write(options.output, made_with)
+        write_searched(options.output, search.events, search.searched, made_with)
         print(f"events: {options.output}")
     if options.page:
         ranks = range(1, options.top + 1)
@@ -164,27 +161,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
         ConfigurationError: If an output cannot be written, or its suffix is wrong.
         StorageError: If an output is to go to a store of another kind than S3, or to one that does not take it.
     """
-    from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
-
     for name, suffixes, kind in (("output", (".hdf5", ".h5"), "HDF5 file"), ("page", (".html",), "page")):
-        path = getattr(options, name)
-        if not path:
-            continue
-        if not storage.has_suffix(path, suffixes):
-            raise ConfigurationError(f"--{name} {path} is no {kind}: give a name that ends in {suffixes[0]}")
-        _, inner = storage.filesystem_of(path)
-        if storage.is_remote(path) and "/" not in inner:
-            raise ConfigurationError(f"--{name} {path} names a bucket and no file in it: give s3://bucket/key")
-        if len(os.fsencode(Path(path).name)) > LONGEST_NAME:
-            raise ConfigurationError(f"--{name}: its name is longer than {LONGEST_NAME} bytes: give a shorter one")
-        if storage.is_remote(path):
-            storage.try_to_write(path)
-            continue
-        if os.path.isdir(path):
-            raise ConfigurationError(f"--{name} {path} is a directory: give a file in it")
-        reason = storage.why_not_written(Path(path).absolute().parent, LEAST_FREE_BYTES_BEFORE_RUN)
-        if reason:
-            raise ConfigurationError(f"--{name} {path} cannot be written ({reason}): choose another place")
+        check_output(f"--{name}", getattr(options, name), suffixes, kind)
 
 
 def _check_inputs_stay(options: argparse.Namespace, strain: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
-"""Functions with which commands find their run."""
+"""Functions with which commands find their run, and check where their outputs go."""
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import aframe
@@ -12,6 +13,9 @@ from aframe.runs.directories import Directories
 from aframe.runs.stages import check_outputs
 from aframe.settings import env_file
 from aframe.settings.read import load_config
+
+LONGEST_NAME = 255
+"""Largest length of a file's name, bytes."""
 
 
 def run_of(configuration: str | None, check: bool = True) -> Artifacts:
@@ -104,3 +108,37 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 def add_cfg(parser: argparse.ArgumentParser) -> None:
     """Declare ``--cfg``."""
     parser.add_argument("--cfg", type=storage.locate, help="the run's .cfg (default: what LAW_CONFIG_FILE names)")
+
+
+def check_output(option: str, path: str | None, suffixes: Sequence[str], kind: str) -> None:
+    """Check, before any work, that an output can be written and has a suitable name.
+
+    Args:
+        option: The option that names it.
+        path: The output; None or empty for none.
+        suffixes: Suffixes that it may have.
+        kind: What it is.
+
+    Raises:
+        ConfigurationError: If it cannot be written, or its suffix is wrong.
+        StorageError: If it is to go to a store of another kind than S3, or to one that does not take it.
+    """
+    from aframe.checks.run import LEAST_FREE_BYTES_BEFORE_RUN
+
+    if not path:
+        return
+    if not storage.has_suffix(path, tuple(suffixes)):
+        raise ConfigurationError(f"{option} {path} is no {kind}: give a name that ends in {suffixes[0]}")
+    _, inner = storage.filesystem_of(path)
+    if storage.is_remote(path) and "/" not in inner:
+        raise ConfigurationError(f"{option} {path} names a bucket and no file in it: give s3://bucket/key")
+    if len(os.fsencode(Path(path).name)) > LONGEST_NAME:
+        raise ConfigurationError(f"{option}: its name is longer than {LONGEST_NAME} bytes: give a shorter one")
+    if storage.is_remote(path):
+        storage.try_to_write(path)
+        return
+    if os.path.isdir(path):
+        raise ConfigurationError(f"{option} {path} is a directory: give a file in it")
+    reason = storage.why_not_written(Path(path).absolute().parent, LEAST_FREE_BYTES_BEFORE_RUN)
+    if reason:
+        raise ConfigurationError(f"{option} {path} cannot be written ({reason}): choose another place")

@@ -1,6 +1,7 @@
 """False alarm rates and significance of events from a background of time slides."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -56,6 +57,19 @@ def false_alarm_probability(
         observed: Observing time without time slides, T, in s.
     """
     return np.asarray(-np.expm1(-observed * (1 + count) / livetime))
+
+
+@runtime_checkable
+class Thresholds(Protocol):
+    """What says which statistic has a false alarm rate."""
+
+    def threshold_at_far(self, far_per_year: Float[Array, " rates"]) -> Float[Array, " rates"]:
+        """Smallest statistic with a false alarm rate of at most ``far_per_year``, events per Julian year."""
+
+    def threshold_interval(
+        self, far_per_year: Float[Array, " rates"], probability: float
+    ) -> tuple[Float[Array, " rates"], Float[Array, " rates"]]:
+        """Statistics between which the true threshold of a rate lies with a probability."""
 
 
 @dataclass(frozen=True)

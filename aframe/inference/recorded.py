@@ -60,6 +60,11 @@ class SearchedRecordings:
     events: EventTable
     spans: tuple[Span, ...]
 
+    @property
+    def searched(self) -> Array:
+        """Start and stop (GPS s) of the searched stretches, shape (stretches, 2)."""
+        return np.array([(span.start, span.stop) for span in self.spans if not span.reason], dtype=np.float64)
+
 
 @dataclass
 class _Series:

@@ -84,7 +84,7 @@ class SensitiveVolumes(DisplayedObject, Mapping[str, VolumeCurve]):
         """
         if axes is None:
             with paper.looks():
-                return paper.volumes_figure(self.curves, self.simulated, {}, on_screen).axes
+                return paper.volumes_figure(self.curves, self.simulated, {}, make=on_screen).axes
         if len(self) != 1:
             raise DataError(f"one pair of axes takes one population, not {', '.join(self)}: choose one of them")
         (name,) = self

@@ -64,7 +64,7 @@ EFFICIENCY_TITLES = {
 }
 
 
-def volume(population: str, curve: VolumeCurve, is_simulated: bool) -> Plot:
+def volume(population: str, curve: VolumeCurve, is_simulated: bool, has_published: bool = True) -> Plot:
     """Sensitive volume of one population against false alarm rate, with its standard error and 95 % interval.
 
     Volumes that other searches have published are horizontal lines.
@@ -73,11 +73,12 @@ def volume(population: str, curve: VolumeCurve, is_simulated: bool) -> Plot:
         population: Name of the population.
         curve: Volumes in Gpc³ at rates per Julian year.
         is_simulated: Whether the noise is simulated.
+        has_published: Whether to draw published volumes.
     """
     far, center, error = curve.far_per_year, curve.volume_gpc3, curve.standard_error
     least, most = curve.interval_gpc3
     low, high = np.maximum(center - error, 0.0), center + error
-    published = catalog.published_volumes(population)
+    published = catalog.published_volumes(population) if has_published else {}
     columns = {"error": error, "least": least, "most": most, "threshold": curve.threshold}
     tips = (
         ("FAR", "@x{0.00e+0} / yr"), ("V", "@y{0.000} ± @error{0.000} Gpc³"),

@@ -22,7 +22,8 @@ from aframe.machine import versions
 from aframe.report.draws import draw_histograms
 from aframe.report.inputs import PlainBankResults, ReportInputs, SignalCounts, TrainingCurves
 from aframe.sensitivity.limit import LimitTable
-from aframe.sensitivity.volume import read_efficiencies, read_volumes
+from aframe.sensitivity.release import read_release_volumes
+from aframe.sensitivity.volume import VolumeCurve, read_efficiencies, read_volumes
 from aframe.strain.files import open_background, parse_background_path
 from aframe.strain.segments import read_segments
 from aframe.tables import EventTable, GlitchTable, RecoveredTable, Table
@@ -101,6 +102,7 @@ def gather(
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
         injections=RecoveredTable.read(foreground, INJECTION_COLUMNS) if foreground else None,
         volumes=read_volumes(volumes) if volumes else None,
+        pipelines=_pipelines(storage.join(results, "plots", "release_volume.h5"), volumes),
         efficiencies=read_efficiencies(volumes) if volumes else None,
         segments=_segments({"train": train_data, "test": test_data}),
         glitches=_glitches(test_data, present.get("background.hdf5"), configuration) if test_data else None,
@@ -141,6 +143,13 @@ def _plain_bank(directory: str, volumes: str | None) -> PlainBankResults | None:
         RecoveredTable.read(foreground, INJECTION_COLUMNS),
         read_volumes(storage.join(directory, "plots", "sensitive_volume.h5")),
     )
+
+
+def _pipelines(path: str, volumes: str | None) -> Mapping[str, Mapping[str, VolumeCurve]]:
+    """Volumes of the pipelines of a release, if they were made together with the run's present volumes."""
+    if volumes is None or not storage.exists(path) or storage.made_with(path) != storage.made_with(volumes):
+        return {}
+    return read_release_volumes(path)
 
 
 def _without_vetoed_time(results: str, name: str) -> str:

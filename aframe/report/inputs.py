@@ -94,6 +94,7 @@ class ReportInputs:
         draws: Histograms of the testing injections' draws.
         injections: All accepted injections and the events that recovered them.
         volumes: Sensitive volume curves by population.
+        pipelines: Those of the pipelines of a release, by population, then by pipeline; empty without a release.
         efficiencies: Fractions of injections found, by population and axis.
         segments: Start and stop (GPS s) of the segments of each stage, shape (segments, 2).
         glitches: Glitches of simulated strain near the loudest events of the background; None without glitches.
@@ -116,6 +117,7 @@ class ReportInputs:
     draws: DrawHistograms | None
     injections: RecoveredTable | None
     volumes: Mapping[str, VolumeCurve] | None
+    pipelines: Mapping[str, Mapping[str, VolumeCurve]]
     efficiencies: Mapping[str, Mapping[str, Efficiency]] | None
     segments: Mapping[str, Array]
     glitches: EventGlitches | None

@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from aframe.report.html import fill, table
 from aframe.report.inputs import PlainBankResults
-from aframe.report.text import number, rate
+from aframe.report.text import aligned, number, rate
 from aframe.sensitivity.limit import LimitTable
 from aframe.sensitivity.volume import population_label
 
@@ -83,11 +83,8 @@ def printed(limit: LimitTable) -> str:
     """
     parts = []
     for header, rows in ((HEADER, found_rows(limit)), (VOLUME_HEADER, volume_rows(limit))):
-        lines = [list(header[: len(rows[0])]), *rows]
-        widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        parts += ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-        parts.append("")
-    return "\n".join(line.rstrip() for line in parts)
+        parts += [*aligned([header[: len(rows[0])], *rows]), ""]
+    return "\n".join(parts)
 
 
 def found_html(results: PlainBankResults) -> Markup:

@@ -9,6 +9,7 @@ from aframe.report import figures
 from aframe.report.inputs import PlainBankResults
 from aframe.report.palette import BLACK, GREY
 from aframe.report.plots import Band, ErrorBars, Line, Mark, Plot
+from aframe.report.release_figures import NO_PIPELINES, Pipelines, with_pipelines
 from aframe.report.text import rate
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.volume import VolumeCurve
@@ -20,16 +21,26 @@ LOUDER = "above bank's threshold"
 """Label of the share of injections above the threshold."""
 
 
-def volume(population: str, curve: VolumeCurve, is_simulated: bool, bank: Mapping[str, VolumeCurve]) -> Plot:
-    """Sensitive volume of one population, with that of the plain bank and its standard error.
+def volume(
+    population: str,
+    curve: VolumeCurve,
+    is_simulated: bool,
+    bank: Mapping[str, VolumeCurve],
+    pipelines: Pipelines = NO_PIPELINES,
+) -> Plot:
+    """Sensitive volume of one population, with those of the plain bank and of pipelines, and their standard errors.
+
+    Curves of pipelines replace the published volumes.
 
     Args:
         population: Name of the population.
         curve: Volumes of the network.
         is_simulated: Whether the noise is simulated.
         bank: Volumes of the plain bank by population; empty without a plain bank.
+        pipelines: Volumes of the pipelines of a release by population; empty without a release.
     """
-    plot = figures.volume(population, curve, is_simulated)
+    of_release = pipelines.get(population, {})
+    plot = with_pipelines(figures.volume(population, curve, is_simulated, not of_release), of_release)
     if population not in bank:
         return plot
     far, center, error = bank[population].far_per_year, bank[population].volume_gpc3, bank[population].standard_error

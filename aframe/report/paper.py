@@ -18,6 +18,7 @@ from aframe.events.significance import Background
 from aframe.report import bank, figures, limit_figures, panels
 from aframe.report.inputs import PlainBankResults, ReportInputs, rates_to_show
 from aframe.report.plots import Plot
+from aframe.report.release_figures import NO_PIPELINES, Pipelines
 from aframe.sensitivity.efficiency import Efficiency, snr_efficiency
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve
 from aframe.tables import RecoveredTable
@@ -116,10 +117,11 @@ def looks() -> Iterator[None]:
 def _figures(inputs: ReportInputs) -> Iterator[tuple[str, Figure]]:
     volumes, background = inputs.volumes or {}, inputs.background
     if 0 < len(volumes) <= MOST_PANELS:
-        yield "sensitive_volume", volumes_figure(volumes, inputs.simulated, inputs.plain_bank_volumes)
+        yield "sensitive_volume", volumes_figure(volumes, inputs.simulated, inputs.plain_bank_volumes, inputs.pipelines)
     else:
         for population, curve in volumes.items():
-            drawn = volumes_figure({population: curve}, inputs.simulated, inputs.plain_bank_volumes)
+            one = {population: curve}
+            drawn = volumes_figure(one, inputs.simulated, inputs.plain_bank_volumes, inputs.pipelines)
             yield f"sensitive_volume-{population}", drawn
     if background is not None:
         yield "background", single(figures.background(background, inputs.candidates, inputs.tail))
@@ -147,6 +149,7 @@ def volumes_figure(
     curves: Mapping[str, VolumeCurve],
     simulated: bool,
     plain_bank: Mapping[str, VolumeCurve],
+    pipelines: Pipelines = NO_PIPELINES,
     make: Callable[..., Figure] = Figure,
 ) -> Figure:
     """Sensitive volume against false alarm rate, a panel for each population.
@@ -155,6 +158,7 @@ def volumes_figure(
         curves: By population.
         simulated: Whether the noise is simulated.
         plain_bank: Curves of the plain bank by population; empty without a plain bank.
+        pipelines: Curves of the pipelines of a release by population; empty without a release.
         make: Of the figure's size, a figure.
     """
     columns = 1 if len(curves) == 1 else 2 if len(curves) <= 4 else 3
@@ -162,7 +166,7 @@ def volumes_figure(
     drawn = make(figsize=(COLUMN, HEIGHT) if columns == 1 else (BOTH_COLUMNS, 0.5 + 2.1 * rows))
     panes = [drawn.add_subplot(rows, columns, k + 1) for k in range(len(curves))]
     for pane, (population, curve) in zip(panes, curves.items(), strict=True):
-        draw_volume(pane, limit_figures.volume(population, curve, simulated, plain_bank))
+        draw_volume(pane, limit_figures.volume(population, curve, simulated, plain_bank, pipelines))
     legends = [zip(*pane.get_legend_handles_labels(), strict=True) for pane in panes]
     entries = {label: handle for legend in legends for handle, label in legend}
     drawn.legend(list(entries.values()), list(entries), loc=ABOVE, ncols=2 if columns == 1 else 4)

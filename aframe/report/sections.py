@@ -15,6 +15,7 @@ from aframe.report.html import Figures, fill, grid, missing, place
 from aframe.report.inputs import ReportInputs, rates_to_show
 from aframe.report.interactive import draw, draw_titled, segment_figure
 from aframe.report.limit import found_html, volume_html
+from aframe.report.release_figures import NO_PIPELINES, Pipelines
 from aframe.report.text import duration, number, rate
 from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import snr_efficiency
@@ -51,6 +52,11 @@ CARDS = """
 """.replace("\n", "")
 
 NOTE = '<p class="note">{{ note }}</p>'
+
+RELEASE_NOTE = (
+    "Broken lines: the pipelines of the injection set that the configuration names, at the false alarm rates that they "
+    "report. They have their own injections, live time and detectors, and spins of their own: docs/releases.md."
+)
 
 FOLDED = "<details><summary>{{ heading }}</summary>{{ content }}</details>"
 
@@ -130,30 +136,36 @@ def _volumes(inputs: ReportInputs, plots: Figures) -> Markup:
             "counted by their weights. A pair of masses stands for log-normal source-frame masses around it.</p>"
         )
         + Markup().join(notes)
-        + volume_figures(inputs.volumes, inputs.simulated, plots, inputs.plain_bank_volumes)
+        + volume_figures(inputs.volumes, inputs.simulated, plots, inputs.plain_bank_volumes, inputs.pipelines)
         + html.table(header, rows, 2)
         + (volume_html(inputs.plain_bank) if inputs.plain_bank else Markup())
     )
 
 
 def volume_figures(
-    curves: Mapping[str, VolumeCurve], simulated: bool, plots: Figures, bank: Mapping[str, VolumeCurve]
+    curves: Mapping[str, VolumeCurve],
+    simulated: bool,
+    plots: Figures,
+    bank: Mapping[str, VolumeCurve],
+    pipelines: Pipelines = NO_PIPELINES,
 ) -> Markup:
-    """HTML of a figure for each population, and of the differences between published searches and this one.
+    """HTML of a figure for each population, and of the differences between other searches and this one.
 
     Args:
         curves: Sensitive volume curves by population.
         simulated: Whether the search ran on simulated noise.
         plots: Figures of the page. Those of the volumes are added.
         bank: Curves of the plain bank by population; empty without a plain bank.
+        pipelines: Curves of the pipelines of a release by population; empty without a release.
     """
     placed = {}
     for pair, curve in curves.items():
-        plot = limit_figures.volume(pair, curve, simulated, bank)
+        plot = limit_figures.volume(pair, curve, simulated, bank, pipelines)
         placed[plot.title] = place(plots, f"volume-{pair}", draw(plot))
     livetime = next((curve.scope.livetime for curve in curves.values()), 0.0)
     compared = any(catalog.published_volumes(pair) for pair in curves)
-    note = " ".join(catalog.comparison_remarks(simulated, livetime)) if compared else ""
+    remarks_on_others = catalog.comparison_remarks(simulated, livetime) if compared else []
+    note = RELEASE_NOTE if pipelines else " ".join(remarks_on_others)
     return fill(html.GRID, columns="", placed=placed) + (fill(NOTE, note=note) if note else Markup())
 
 

@@ -1,6 +1,7 @@
 """Numbers, durations and rates as text."""
 
 import math
+from collections.abc import Sequence
 
 from aframe.constants import SECONDS_PER_DAY, SECONDS_PER_YEAR
 
@@ -52,3 +53,16 @@ def rate(far_per_year: float, is_upper_limit: bool = False) -> str:
         return f"{limit}{number(far_per_year * SECONDS_PER_DAY / SECONDS_PER_YEAR)} per day"
     text = duration(SECONDS_PER_YEAR / far_per_year)
     return f"{limit}1 per {text.removeprefix('1 ') if text.startswith('1 ') else text}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table for a terminal, with columns one below the other.
+
+    Args:
+        rows: Cells of each row, the header first. All rows have equally many.
+
+    >>> aligned([("search", "V"), ("a", "12.5")])
+    ['search  V', 'a       12.5']
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -10,7 +10,7 @@ import yaml
 from aframe import storage
 from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
-from aframe.runs.contents import catalogue_contents, strain_contents, veto_contents
+from aframe.runs.contents import catalogue_contents, release_contents, strain_contents, veto_contents
 from aframe.runs.paths import Paths, Stage
 from aframe.storage.provenance import CONTENT
 
@@ -163,7 +163,7 @@ class Artifacts(Paths):
     def answer_parameters(self) -> dict[str, Any]:
         """Parameters of the sensitive volume, the candidates and the report."""
         keys = self.config.parameters("sensitivity", "candidates")
-        return self.clean_event_parameters | keys | catalogue_contents(self.config)
+        return self.clean_event_parameters | keys | catalogue_contents(self.config) | release_contents(self.config)
 
 
 def _has_bank(training: Mapping[str, Any]) -> bool:

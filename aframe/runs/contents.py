@@ -64,6 +64,13 @@ def catalogue_contents(config: Config) -> dict[str, str]:
     return _named({"candidates.catalogue": _whole(config, [catalogue] if catalogue else [])})
 
 
+def release_contents(config: Config) -> dict[str, str]:
+    """Size, time of change and ends of the released injections, which are too large to be read each time."""
+    path = config.sensitivity.release
+    place = config.resolve(path) if path else ""
+    return _named({"sensitivity.release": _ends(place) if path and storage.exists(place) else ""})
+
+
 @functools.cache
 def listing(place: str, suffixes: tuple[str, ...], start: float, stop: float) -> str:
     """Hash of names, sizes, times of change, and ends of the files of a directory or pattern.

@@ -139,6 +139,7 @@ STAGES = (
         outputs=lambda run: {
             "table": run.plot("sensitive_volume.h5"), "figures": run.plot("sensitive_volume.html"),
             "candidates": run.result("candidates.hdf5"), "closeups": run.result("closeups.hdf5"),
+            **({"pipelines": run.plot("release_volume.h5")} if run.config.sensitivity.release else {}),
         },
     ),
     RunStage(

@@ -58,6 +58,17 @@ def luminosity_distance_mpc(redshift: Float[Array, " n"], maximum_redshift: floa
     return np.asarray(1e3 * (1 + redshift) * _comoving_distance_gpc(maximum_redshift)(redshift))
 
 
+def luminosity_distance_slope_mpc(redshift: Float[Array, " n"], maximum_redshift: float) -> Float[Array, " n"]:
+    """Derivative of luminosity distance with redshift, in Mpc: d/dz [(1 + z) D(z)] in flat space.
+
+    Args:
+        redshift: Redshifts between 0 and ``maximum_redshift``, shape (n,).
+        maximum_redshift: Largest redshift of the table.
+    """
+    distance = _comoving_distance_gpc(float(maximum_redshift))
+    return np.asarray(1e3 * (distance(redshift) + (1 + redshift) * distance(redshift, 1)))
+
+
 @functools.cache
 def _comoving_distance_gpc(maximum_redshift: float) -> CubicSpline:
     from astropy.cosmology import Planck15

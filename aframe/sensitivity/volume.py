@@ -11,7 +11,7 @@ from jaxtyping import Float
 from aframe import storage
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError, DataError
-from aframe.events.significance import Background
+from aframe.events.significance import Background, Thresholds
 from aframe.sensitivity import efficiency
 from aframe.sensitivity.efficiency import Efficiency
 from aframe.sensitivity.interval import LEAST_EFFECTIVE_NUMBER, Scope, Volume, confidence_interval
@@ -113,10 +113,8 @@ def sensitive_volume(
 ) -> Volume:
     """Compute the sensitive volume V = V₀ Σ_found w / Σ_all w at each threshold.
 
-    The standard error is that of a ratio of two correlated sums (delta method). With r = Σ_found w / Σ_all w, and f = 1
-    for found draws and 0 for all others,
-    var(r) = Σ (w f − w r)² / (Σ_all w)² = [(1 − 2 r) Σ_found w² + r² Σ_all w²] / (Σ_all w)².
-    The cost is O((N + T) log N) for N injections and T thresholds.
+    The standard error is that of the share of found draws (``WeightSums.share_variance``). The cost is
+    O((N + T) log N) for N injections and T thresholds.
 
     Args:
         statistic: Detection statistic of the accepted injections, −inf without an event, shape (injections,).
@@ -139,9 +137,7 @@ def sensitive_volume(
     order = np.argsort(statistic)
     first = np.searchsorted(statistic[order], threshold, side="left")
     recovered, squares = (_sum_from_the_end(values[order])[first] for values in (weight, weight**2))
-    ratio = recovered / everything.total
-    variance = (1 - 2 * ratio) * squares + ratio**2 * everything.squares
-    error = np.sqrt(np.maximum(variance, 0.0)) / everything.total
+    ratio, error = recovered / everything.total, np.sqrt(everything.share_variance(recovered, squares))
     effective = np.divide(recovered**2, squares, out=np.zeros_like(recovered), where=squares > 0)
     return Volume(v0_gpc3 * ratio, v0_gpc3 * error, effective)
 
@@ -191,13 +187,13 @@ def default_far_grid(background: Background, points: int = 500) -> Float[Array, 
 
 
 def volume_against_far(
-    draws: WeighedDraws, background: Background, far_per_year: Float[Array, " rates"], livetime: float
+    draws: WeighedDraws, background: Thresholds, far_per_year: Float[Array, " rates"], livetime: float
 ) -> dict[str, VolumeCurve]:
     """Compute the sensitive volume against false alarm rate for each target population.
 
     Args:
         draws: Accepted and rejected injections with weights.
-        background: Events of time slides.
+        background: Events of time slides, or another source of thresholds.
         far_per_year: False alarm rates, events per Julian year, shape (rates,).
         livetime: Observing time, s.
 
@@ -301,7 +297,7 @@ def write_volumes(
     curves: Mapping[str, VolumeCurve],
     shares: Mapping[str, Mapping[str, Efficiency]],
     made_with: Parameters | None = None,
-    attributes: Mapping[str, float] | None = None,
+    attributes: Mapping[str, float | str] | None = None,
     *,
     accidental_gpc3: Mapping[str, Float[Array, " thresholds"]] | None = None,
 ) -> None:
@@ -337,7 +333,7 @@ def write_volumes(
 def read_volumes(path: str) -> dict[str, VolumeCurve]:
     """Read the curve of each population: mass pairs first, in descending order of chirp mass."""
     with storage.open_hdf5(path) as file:
-        curves = {name: _read_curve(group) for name, group in file.items() if "volume_gpc3" in group}
+        curves = {name: read_curve(group) for name, group in file.items() if "volume_gpc3" in group}
     return dict(sorted(curves.items(), key=lambda item: chirp_mass(item[0]), reverse=True))
 
 
@@ -379,7 +375,8 @@ def population_label(name: str) -> str:
     return f"{name} M☉" if chirp_mass(name) else name
 
 
-def _read_curve(group: h5py.Group) -> VolumeCurve:
+def read_curve(group: h5py.Group) -> VolumeCurve:
+    """Read the curve of one population from its group."""
     names = [field.name for field in fields(VolumeCurve) if field.name != "scope"]
     values = {name: group[name if name in group else "volume_gpc3"][:] for name in names}  # of earlier versions
     scope = {field.name: group.attrs[field.name] for field in fields(Scope)}

@@ -51,8 +51,51 @@ class WeightSums:
         """Effective number of draws from the target, (Σ w)² / Σ w²."""
         return self.total**2 / self.squares if self.squares > 0 else 0.0
 
+    def share_variance(self, found: Float[Array, " n"], squares: Float[Array, " n"]) -> Float[Array, " n"]:
+        """Variance of the share r = Σ_found w / Σ_all w, a ratio of two correlated sums (delta method).
+
+        With f = 1 for found draws and 0 for all others,
+        var(r) = Σ (w f − w r)² / (Σ_all w)² = [(1 − 2 r) Σ_found w² + r² Σ_all w²] / (Σ_all w)².
+
+        Args:
+            found: Σ_found w, shape (n,).
+            squares: Σ_found w², shape (n,).
+        """
+        share = found / self.total
+        return np.maximum((1 - 2 * share) * squares + share**2 * self.squares, 0.0) / self.total**2
+
     def __add__(self, other: "WeightSums") -> "WeightSums":
         return WeightSums(self.total + other.total, self.squares + other.squares, self.count + other.count)
+
+
+@dataclass(frozen=True)
+class NumberOfDraws(WeightSums):
+    """Denominator of a volume where only the number N of all draws is known, not the weights of those left out.
+
+    The mean weight of all draws from a source that contains the target is 1, so that Σ w is N.
+
+    Attributes:
+        total: Number of all draws, N. It is a mean, and need not be whole, for the draws of a part of the time.
+        squares: N times the mean weight of a known draw, Σ w² / Σ w over the known draws. A draw without an event thus
+            stands for the volume V₀ Σ w² / (N Σ w) in an interval.
+        count: Number of the known draws.
+    """
+
+    @property
+    def coverage(self) -> tuple[float, float]:
+        """Not numbers: draws that are left out do not tell which share of the target the source contains."""
+        return math.nan, math.nan
+
+    def share_variance(self, found: Float[Array, " n"], squares: Float[Array, " n"]) -> Float[Array, " n"]:
+        """Variance of r = Σ_found w / N, a mean of N independent draws: [Σ_found w² / N − r²] / N.
+
+        Farr, arXiv:1904.10879, eq. 9.
+
+        Args:
+            found: Σ_found w, shape (n,).
+            squares: Σ_found w², shape (n,).
+        """
+        return np.maximum(squares / self.total - (found / self.total) ** 2, 0.0) / self.total
 
 
 @dataclass(frozen=True)

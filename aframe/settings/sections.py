@@ -221,6 +221,10 @@ class Sensitivity:
     recovery_window: float = key(
         "largest distance from an injection to the event that recovers it", "s", 1.0, limit=POSITIVE
     )
+    release: str | None = key(
+        "released injections of LIGO, Virgo and KAGRA, whose pipelines figures show", "path", None
+    )
+    release_pipelines: tuple[str, ...] | None = key("some of their pipelines, as gstlal, mbta; none: all", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from aframe.settings.read import units
 from aframe.steps.catalogue import own_catalogue
 from aframe.steps.exposure import recovered_injections
 from aframe.steps.planning import plan_slides, time_slides
+from aframe.steps.release import write_pipelines
 from aframe.steps.scoring import clustering, trained_model
 from aframe.steps.targets import target_populations, weigh_draws
 from aframe.steps.vetoes import livetimes
@@ -57,6 +58,8 @@ def estimate_sensitivity(run: Artifacts) -> None:
     page = sensitive_volume_html(curves, run.config.data.source == "simulated")
     storage.write_text(run.plot("sensitive_volume.html"), page)
     path = run.plot("sensitive_volume.h5")
+    if run.config.sensitivity.release is not None:
+        write_pipelines(run, rates)
     volume.write_volumes(path, curves, efficiencies, run.answer_parameters, livetimes(run), accidental_gpc3=by_chance)
 
 
