@@ -21,6 +21,7 @@ COMMANDS = {
     "data": "find segments and make strain, for training and testing",
     "waveforms": "make signals to train with, to validate with, and to inject",
     "train": "Lightning's command line, as in aframe train fit --config train.yaml; aframe train submit: on Kubernetes",
+    "tune": "train many times with other values of chosen keys, and keep the best network",
     "export": "export a model to a Triton model repository",
     "serve": "run a Triton server on a model repository until it is interrupted",
     "infer": "apply a model to strain files, or score a run's time slides",
@@ -36,7 +37,10 @@ COMMANDS = {
 }
 """Help text of each command. Its name is that of its module in ``aframe.commands``."""
 
-WITH_PROGRESS = ("data", "waveforms", "export", "infer", "event", "sensitivity", "limit", "report", "challenge")
+WITH_PROGRESS = (
+    *("data", "waveforms", "tune", "export", "infer", "event"),
+    *("sensitivity", "limit", "report", "challenge"),
+)
 """Commands whose progress a terminal shows as bars. ``run`` sets up its own bars."""
 
 ALL = "*"

@@ -195,6 +195,7 @@ def sizes(run: Artifacts, work: Amounts, rejected: float, parameters: int) -> di
         "TemplateBank": bank.size * bank.template_length * search.sample_rate * 4.0,
         "GenerateInjections": injected.num_injections * (kept + PARAMETERS_BYTES * (1 + rejected)),
         "Train": 5 * 4.0 * parameters,
+        "Tune": run.study_trials * 5 * 4.0 * parameters,
         "Export": 3 * 4.0 * parameters,
         "ScoreSlides": 2 * events + series + run.config.inference.embeddings_cache * 1e9,
     }

@@ -70,6 +70,7 @@ def estimate(run: Artifacts, amounts: Amounts, rates: Rates) -> list[Cost]:
         "SensitiveVolume": (STAGE_OVERHEAD_SECONDS, 0.0),
         "Report": (STAGE_OVERHEAD_SECONDS, 0.0),
     }
+    work["Tune"] = (run.study_trials * work["Train"][0], run.study_trials * work["Train"][1])
     download = dict(zip(("FetchStrain train", "FetchStrain test"), downloads(run, amounts), strict=True))
 
     def cost(stage: RunStage) -> Cost:

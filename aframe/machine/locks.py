@@ -1,10 +1,12 @@
 """Locks of local directories. The kernel releases them when their process ends."""
 
 import atexit
+import contextlib
 import fcntl
 import os
 import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +51,43 @@ def lock(directory: str) -> None:
     file.flush()
     _locks.append(file)
     atexit.register(file.close)
+
+
+def hold(path: str, wait: bool = True) -> IO[str] | None:
+    """Lock a file until what is returned is closed, in this process and in all that it forks meanwhile.
+
+    Args:
+        path: Path of the file. It is created if it does not exist.
+        wait: Whether to wait while another process holds the lock.
+
+    Returns:
+        The open file; None if another process holds the lock.
+
+    Raises:
+        StorageError: If the file cannot be written.
+    """
+    where = Path(path)
+    try:
+        file = where.open("a", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror}): mend its permissions") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """Hold the lock of a file within the context. Wait for it first."""
+    file = hold(path)
+    try:
+        yield
+    finally:
+        if file is not None:
+            file.close()
 
 
 def lock_holder(directory: str) -> int:

@@ -166,6 +166,7 @@ def _tick(axes: Any, axis: Axis) -> None:
     if axis.ticks:
         axes.ticker = FixedTicker(ticks=list(axis.ticks))
         axes.formatter = NumeralTickFormatter(format="0[.]00")
+        axes.major_label_overrides = dict(zip(axis.ticks, axis.tick_labels, strict=False))
     if axis.is_whole:
         axes.ticker = BasicTicker(min_interval=1)
 

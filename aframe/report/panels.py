@@ -114,7 +114,8 @@ def _words(axis: Axis) -> str:
 def _tick(ticked: Any, axis: Axis, ends: tuple[float, float]) -> None:
     if axis.ticks:
         ticked.set_major_locator(FixedLocator([tick for tick in axis.ticks if ends[0] <= tick <= ends[1]]))
-        ticked.set_major_formatter(lambda value, _: f"{value:g}")
+        texts = dict(zip(axis.ticks, axis.tick_labels, strict=False))
+        ticked.set_major_formatter(lambda value, _: written(texts.get(value, f"{value:g}")))
         ticked.set_minor_locator(NullLocator())
     if axis.is_whole:
         ticked.set_major_locator(MaxNLocator(integer=True))

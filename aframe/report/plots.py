@@ -28,6 +28,7 @@ class Axis:
         limits: Lowest and highest value shown; None follows the data.
         ticks: Values with a tick; empty leaves the ticks to the drawer.
         is_whole: Whether only whole numbers have a tick.
+        tick_labels: Texts of the ticks; empty writes their values.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Axis:
     limits: tuple[float | None, float | None] = (None, None)
     ticks: Sequence[float] = ()
     is_whole: bool = False
+    tick_labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,9 @@ WHERE_TRAINING_RUNS = (
 )  # fmt: skip
 """Keys of the training YAML that affect place and speed of a training, but not its result."""
 
+WHERE_TRIALS_RUN = ("tune.directory", "tune.name", "tune.trials", "tune.workers", "tune.backend", "tune.ray")
+"""Beginnings of the keys of a study's YAML that affect its extent, place and speed, but no trial of it."""
+
 TRAINER_PRECISION = "train.trainer.precision"
 """Parameter with the precision of training."""
 
@@ -75,7 +78,8 @@ class Artifacts(Paths):
     @property
     def bank_parameters(self) -> dict[str, Any]:
         """Parameters of the bank of templates."""
-        return self.strain_parameters("train") | self.signal_parameters() | self.config.parameters("bank")
+        keys = {name: value for name, value in self.config.parameters("bank").items() if name != "bank.bank_file"}
+        return self.strain_parameters("train") | self.signal_parameters() | keys
 
     @property
     def injection_parameters(self) -> dict[str, Any]:
@@ -86,7 +90,25 @@ class Artifacts(Paths):
     @property
     def model_parameters(self) -> dict[str, Any]:
         """Parameters of the trained model: those of all training data, and the content of the training YAML."""
-        return self.model_parameters_by(self.training_yaml)
+        return self.model_parameters_by(self.training_yaml) | self._study_parameters
+
+    @property
+    def study_yaml(self) -> str | None:
+        """The YAML of the study whose best training is the run's model. None without a study."""
+        return None if self.config.Train.tune is None else self.config.resolve(self.config.Train.tune)
+
+    @property
+    def study_trials(self) -> int:
+        """Number of trainings: that of the study, or one."""
+        return 1 if self.study_yaml is None else int(read_parameters(self.study_yaml, "tune").get("tune.trials", 1))
+
+    @property
+    def _study_parameters(self) -> dict[str, Any]:
+        """Parameters of the study, if the run's model is the best of one. Its number of trials counts too."""
+        if self.study_yaml is None:
+            return {}
+        tree = read_parameters(self.study_yaml, "tune")
+        return study_parameters(tree) | {name: value for name, value in tree.items() if name == "tune.trials"}
 
     def model_parameters_by(self, training_yaml: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Parameters of the model that another training YAML makes from the same data.
@@ -95,16 +117,22 @@ class Artifacts(Paths):
             training_yaml: Path of the YAML.
             changes: Values of the command line that replace values of the YAML, as ``train.<key>``.
         """
-        model = self._configured_model_by(training_yaml, changes)
+        model = self.configured_model_by(training_yaml, changes)
         precision = self.precision("training", model.get(TRAINER_PRECISION))
         return model if precision == AUTO else model | {TRAINER_PRECISION: precision}
 
     @property
     def configured_model(self) -> dict[str, Any]:
         """Parameters of the trained model as configured. They do not depend on the choice of ``auto``."""
-        return self._configured_model_by(self.training_yaml, {})
+        return self.configured_model_by(self.training_yaml, {}) | self._study_parameters
 
-    def _configured_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    def configured_model_by(self, training_yaml: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Parameters as of ``model_parameters_by``. They do not depend on the choice of ``auto``.
+
+        Args:
+            training_yaml: Path of the YAML.
+            changes: As in ``model_parameters_by``.
+        """
         training = training_parameters(training_yaml) | dict(changes or {})
         training = {name: value for name, value in training.items() if name not in WHERE_TRAINING_RUNS}
         source = _source_of(str(training.get("train.model.architecture.class_path", "")))
@@ -188,10 +216,25 @@ def _source_of(path: str) -> str | None:
 
 
 def training_parameters(path: str) -> dict[str, Any]:
-    """Read keys and values of a training YAML, as ``train.<key>``.
+    """Keys and values of a training YAML, as ``train.<key>``."""
+    return read_parameters(path, "train")
+
+
+def study_parameters(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a study that its trials depend on.
+
+    Args:
+        tree: Keys and values of the study's YAML, as ``tune.<key>``.
+    """
+    return {name: value for name, value in tree.items() if not name.startswith(WHERE_TRIALS_RUN)}
+
+
+def read_parameters(path: str, prefix: str) -> dict[str, Any]:
+    """Read keys and values of a YAML, as ``<prefix>.<key>``.
 
     Args:
         path: Path of the YAML.
+        prefix: Beginning of the keys.
 
     Raises:
         ConfigurationError: If the file is no YAML.
@@ -201,7 +244,7 @@ def training_parameters(path: str) -> dict[str, Any]:
         content = yaml.safe_load(storage.read_text(path))
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
-    return _flatten(content or {}, "train")
+    return _flatten(content or {}, prefix)
 
 
 def _flatten(tree: Any, prefix: str) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Paths:
     @property
     def bank(self) -> str:
         """Bank of templates."""
-        return storage.join(self.directories.train_data, "bank.hdf5")
+        return storage.join(self.directories.train_data, self.config.bank.bank_file)
 
     def injection_part(self, kind: str, segment: int, slide: int) -> str:
         """Injections, or rejected draws, of one segment and slide.

@@ -113,6 +113,11 @@ STAGES = (
     RunStage(
         task="Train", part="train", name="trained model", made_with=lambda run: run.model_parameters,
         outputs=lambda run: {"model": run.model}, unit_files=_checkpoints, is_lasting=True,
+        is_needed=lambda run: run.study_yaml is None,
+    ),
+    RunStage(
+        task="Tune", part="train", name="best model of a study", made_with=lambda run: run.model_parameters,
+        outputs=lambda run: {"model": run.model}, is_lasting=True, is_needed=lambda run: run.study_yaml is not None,
     ),
     RunStage(
         task="Export", part="export", name="exported model", made_with=lambda run: run.repository_parameters,

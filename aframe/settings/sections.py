@@ -119,6 +119,7 @@ class Bank:
         "length of a template; the beginning of a longer signal is lost", "s", 3.25, limit=POSITIVE
     )
     after: float = key("part of it after coalescence", "s", 0.25, limit=NOT_NEGATIVE)
+    bank_file: str = key("name of the bank's file, in the directory of training data", default="bank.hdf5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,8 @@ class Train:
     """Training."""
 
     config: str = key("Lightning YAML; a relative path starts at the .cfg's directory", "path")
+    tune: str | None = key("YAML of a study, as of aframe tune, whose best training counts; none: one training",
+                           "path", None)  # fmt: skip
     use_wandb: bool = key("true: log to Weights & Biases too, as WANDB_* say; needs aframe[wandb]", default=False)
 
 

@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from aframe import storage
 from aframe.constants import AUTO
-from aframe.errors import AframeError, ConfigurationError
+from aframe.errors import AframeError, ConfigurationError, MistakesError
 from aframe.machine.precision import check_trainer_supported, training_device
 from aframe.preprocessing import check_coalescence, to_samples
 from aframe.settings.keys import nearest
@@ -56,8 +57,60 @@ NUMBER_LIMITS: Mapping[str, tuple[Callable[[float], bool], str]] = {
 }
 """Limits of single numbers: whether a value is valid, and how the message ends otherwise."""
 
+ORIGIN = "`aframe init DIR` writes a train.yaml"
+"""Where a user gets a training YAML."""
+
 KEYS_HINT = "`aframe train fit --help` lists all keys"
 """End of a message about a wrong key."""
+
+
+@dataclass(frozen=True)
+class YamlKeys:
+    """Keys of a YAML file.
+
+    Attributes:
+        path: The file.
+        tree: Its keys and values.
+        lines: Line number of each key. A key within others has their names before it, with dots.
+        repeated: Repeated keys, and a message about each.
+    """
+
+    path: str
+    tree: dict[str, Any]
+    lines: Mapping[str, int]
+    repeated: Sequence[tuple[str, str]]
+
+    def located(self, mistakes: Iterable[tuple[str, str]]) -> list[str]:
+        """Messages about keys, with file and line."""
+        where = {key: f"{self.path}:{line}" for key, line in self.lines.items()}
+        return [f"{where.get(key, self.path)}: {text}" for key, text in mistakes]
+
+
+def read_keys(path: str, origin: str) -> YamlKeys:
+    """Read a YAML file of keys and values.
+
+    Args:
+        path: The file.
+        origin: Where a user gets such a file.
+
+    Raises:
+        MistakesError: If it is no YAML file, or has no keys.
+        StorageError: If it does not exist.
+    """
+    text = storage.read_text(path)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = path if mark is None else f"{path}:{mark.line + 1}"
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise MistakesError([f"{where}: this is no YAML file ({problem}): mend the line"]) from None
+    lines: dict[str, int] = {}
+    repeated = list(_repeated(root, "", lines))
+    tree = {} if root is None else yaml.safe_load(text)
+    if not isinstance(tree, dict):
+        raise MistakesError([f"{path} holds no keys: {origin}"])
+    return YamlKeys(path, tree, lines, repeated)
 
 
 def yaml_mistakes(path: str) -> list[str]:
@@ -67,18 +120,10 @@ def yaml_mistakes(path: str) -> list[str]:
         StorageError: If the file does not exist.
     """
     try:
-        root = yaml.compose(storage.read_text(path), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = path if mark is None else f"{path}:{mark.line + 1}"
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        return [f"{where}: this is no YAML file ({problem}): mend the line"]
-    lines: dict[str, int] = {}
-    repeated = list(_repeated(root, "", lines))
-    tree = {} if root is None else yaml.safe_load(storage.read_text(path))
-    if not isinstance(tree, dict):
-        return [f"{path} holds no keys: `aframe init DIR` writes a train.yaml"]
-    return _located(path, [*repeated, *_refused(_parser(), tree)], lines)
+        keys = read_keys(path, ORIGIN)
+    except MistakesError as error:
+        return list(error.mistakes)
+    return keys.located([*keys.repeated, *_refused(_parser(), keys.tree)])
 
 
 def yaml_conflicts(path: str, config: Config) -> list[str]:
@@ -88,14 +133,8 @@ def yaml_conflicts(path: str, config: Config) -> list[str]:
         path: The YAML.
         config: The run's configuration.
     """
-    lines: dict[str, int] = {}
-    list(_repeated(yaml.compose(storage.read_text(path), Loader=yaml.SafeLoader), "", lines))
-    chosen = _parser().parse_object(yaml.safe_load(storage.read_text(path)))
-    return _located(path, _impossible(chosen, config), lines)
-
-
-def _located(path: str, mistakes: Iterable[tuple[str, str]], lines: Mapping[str, int]) -> list[str]:
-    return [f"{path}:{lines[key]}: {text}" if key in lines else f"{path}: {text}" for key, text in mistakes]
+    keys = read_keys(path, ORIGIN)
+    return keys.located(_impossible(_parser().parse_object(keys.tree), config))
 
 
 def understood(error: Exception, value_of: Callable[[str], Any], valid: list[str]) -> tuple[str, str]:

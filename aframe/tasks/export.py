@@ -2,7 +2,7 @@
 
 from aframe.steps.export import export_model
 from aframe.tasks.base import AframeTask, DerivedTask
-from aframe.tasks.train import Train
+from aframe.tasks.train import training
 
 
 class Export(DerivedTask):
@@ -10,7 +10,7 @@ class Export(DerivedTask):
 
     def requires(self) -> dict[str, AframeTask]:
         """The trained model."""
-        return {"model": Train.req(self)}
+        return {"model": training(self)}
 
     def run(self) -> None:
         """Export the model and check it."""

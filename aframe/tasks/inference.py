@@ -12,7 +12,7 @@ from aframe.steps.scoring import merge_events, score_unit
 from aframe.tasks.base import AframeTask, Output, current_run
 from aframe.tasks.data import FetchStrain
 from aframe.tasks.export import Export
-from aframe.tasks.train import Train
+from aframe.tasks.train import training
 from aframe.tasks.waveforms import MergeInjections
 from aframe.tasks.workflows import Workflow
 
@@ -33,7 +33,7 @@ class ScoreSlides(Workflow):
         return {
             "strain": FetchStrain.req(self, stage="test", branch=-1),
             "injections": MergeInjections.req(self),
-            "model": Train.req(self),
+            "model": training(self),
             **({"repository": Export.req(self)} if self.artifacts.config.inference.asks_the_repository else {}),
         }
 

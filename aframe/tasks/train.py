@@ -1,6 +1,6 @@
-"""Task that trains the network in a separate process."""
+"""Tasks that train the network, once or in a study, in a separate process."""
 
-from aframe.steps.training import train_model
+from aframe.steps.training import train_model, tune_model
 from aframe.tasks.base import AframeTask
 from aframe.tasks.data import FetchStrain
 from aframe.tasks.waveforms import GenerateTrainingWaveforms, GenerateValidationWaveforms, TemplateBank
@@ -24,3 +24,21 @@ class Train(AframeTask):
     def run(self) -> None:
         """Train the network."""
         train_model(self.artifacts, self.gpus)
+
+
+class Tune(Train):
+    """Run a study, whose best training makes the model. It stands in for ``Train`` if the ``.cfg`` names a study."""
+
+    def run(self) -> None:
+        """Run the study, or continue it."""
+        tune_model(self.artifacts, self.gpus)
+
+
+def training(task: AframeTask) -> AframeTask:
+    """The task that makes the model of a run.
+
+    Args:
+        task: A task that needs the model.
+    """
+    made: AframeTask = (Train if task.artifacts.study_yaml is None else Tune).req(task)
+    return made

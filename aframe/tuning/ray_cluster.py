@@ -1,0 +1,182 @@
+"""Trials of a study on a Ray cluster. The study's journal is the same; Ray Tune places trials and ends slow ones."""
+
+import math
+import os
+import time
+from typing import Any
+
+import ray
+from ray import tune as ray_tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.search import Searcher
+
+from aframe import storage
+from aframe.errors import ConfigurationError, TrainingError
+from aframe.runs.artifacts import Artifacts
+from aframe.tuning.study import Claim, Record
+from aframe.tuning.trials import TrialFiles, last_line, read_metric, start_training, write_trial
+from aframe.tuning.workers import POLL_INTERVAL, conclude, ending, tell
+
+LOOPBACK = "127.0.0.1"
+"""Address of a cluster that this process starts for itself."""
+
+EPOCH = "epoch"
+"""Name of the number of finished epochs in what a trial reports."""
+
+
+class Trials(Searcher):  # type: ignore[misc]
+    """Gives Ray the trials of a study, and records what they report.
+
+    Args:
+        record: The study.
+        run: The run whose data train.
+    """
+
+    def __init__(self, record: Record, run: Artifacts) -> None:
+        super().__init__(metric=record.plan.metric, mode="max")
+        self.record, self.run = record, run
+        self.began, self.first = time.monotonic(), len(record.ended)
+        self.claims: dict[str, tuple[Claim, TrialFiles]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, for Ray's own record of the study: the journal has all."""
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Take a trial of the study for Ray.
+
+        Args:
+            trial_id: Ray's name of it.
+
+        Returns:
+            Files of the trial; None if there is none at present.
+        """
+        if self.record.is_done:
+            return str(Searcher.FINISHED)
+        claim = self.record.claim()
+        if claim is None:
+            return None
+        number = claim.trial.number
+        files = write_trial(self.record.plan, self.run, self.record.directory(number), claim.trial.params)
+        self.claims[trial_id] = claim, files
+        return {"number": number, "files": files, "metric": self.record.plan.metric}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Record the metric after an epoch.
+
+        Args:
+            trial_id: Ray's name of the trial.
+            result: What it reports.
+        """
+        claim, _ = self.claims[trial_id]
+        self.record.report(claim.trial, result[EPOCH], result["reported"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Record how a trial ended.
+
+        Args:
+            trial_id: Ray's name of the trial.
+            result: What it reported last.
+            error: Whether it failed.
+        """
+        if trial_id not in self.claims:
+            return
+        claim, files = self.claims.pop(trial_id)
+        is_stopped = not error and (result or {}).get(EPOCH, files.epochs) < files.epochs
+        conclude(self.record, claim, files, 1 if error else 0, is_stopped)
+        claim.lock.close()
+        done = max(1, len(self.record.ended) - self.first)
+        tell(self.record, (time.monotonic() - self.began) / done, claim.trial.number)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: the study's journal has all.
+
+        Args:
+            checkpoint_path: Part of Ray's interface. It is not used.
+        """
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing, likewise.
+
+        Args:
+            checkpoint_path: Part of Ray's interface. It is not used.
+        """
+
+
+def train_trial(config: dict[str, Any]) -> None:
+    """Train a trial in a process of a cluster, and report each epoch to Ray.
+
+    Args:
+        config: Files of the trial, and the name of the metric.
+
+    Raises:
+        TrainingError: If the training fails.
+    """
+    files: TrialFiles = config["files"]
+    reported: set[int] = set()
+    with ending(start_training(files, None, None, "spawn")) as process:
+        is_alive = True
+        while is_alive:
+            process.join(POLL_INTERVAL)
+            is_alive = process.is_alive()
+            for epoch, value in read_metric(files.metrics, config["metric"]).items():
+                if epoch not in reported:
+                    reported.add(epoch)
+                    ranked = -math.inf if math.isnan(value) else value  # Ray's scheduler cannot rank what is no number
+                    ray_tune.report({config["metric"]: ranked, "reported": value, EPOCH: epoch})
+    if process.exitcode:
+        raise TrainingError(last_line(files.log))
+
+
+def train_on_ray(record: Record, run: Artifacts) -> None:
+    """Train the trials of a study on a Ray cluster, or on one of this machine alone.
+
+    The directories of the study and of the run's training data must be the same files on all its nodes.
+
+    Args:
+        record: The study.
+        run: The run whose data train.
+
+    Raises:
+        ConfigurationError: If the cluster does not answer.
+    """
+    plan, settings = record.plan, record.plan.ray
+    _connect(settings.address, settings.cpus_per_trial * plan.workers)
+    try:
+        scheduler = FIFOScheduler()
+        if plan.stopping is not None:
+            scheduler = ASHAScheduler(
+                time_attr=EPOCH, metric=plan.metric, mode="max", max_t=10**6,
+                grace_period=plan.stopping.min_epochs, reduction_factor=plan.stopping.reduction_factor,
+            )  # fmt: skip
+        resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
+        tuner = ray_tune.Tuner(
+            ray_tune.with_resources(train_trial, resources),
+            tune_config=ray_tune.TuneConfig(
+                search_alg=Trials(record, run), scheduler=scheduler, max_concurrent_trials=plan.workers,
+                num_samples=plan.trials - len(record.ended),
+            ),
+            run_config=ray_tune.RunConfig(
+                name="trials", storage_path=os.path.abspath(storage.join(plan.directory, "ray")), verbose=0
+            ),
+        )  # fmt: skip
+        tuner.fit()
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None, cores: float) -> None:
+    """Connect to a cluster, or start one that listens on this machine only."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        own = {"num_cpus": max(1, math.ceil(cores)), "include_dashboard": False, "_node_ip_address": LOOPBACK}
+        ray.init(address="local", **own, **options)
+        return
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigurationError(
+            f"ray.address = {address}: no cluster answers ({reason}): mend it, or start one"
+        ) from None
