@@ -18,12 +18,10 @@ from aframe.settings.read import key_problem
 from aframe.settings.sections import Bank
 from aframe.steps.training_yaml import YamlKeys, read_keys, yaml_conflicts, yaml_mistakes
 from aframe.tuning.space import Parameter, parse_parameter
+from aframe.tuning.training import EPOCHS
 
 METRICS = ("valid_found", "valid_auroc", "valid_efficiency")
 """Metrics of a training that a study can have. The largest value is best."""
-
-EPOCHS = ("trainer", "max_epochs")
-"""Key with the number of a training's epochs."""
 
 BANK = "bank."
 """Beginning of the keys of ``[luigi_bank]``."""

@@ -7,24 +7,24 @@ from typing import Any
 
 import ray
 from ray import tune as ray_tune
+from ray._private import ray_constants
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
 from aframe import storage
-from aframe.errors import ConfigurationError, TrainingError
+from aframe.errors import ConfigurationError
 from aframe.runs.artifacts import Artifacts
+from aframe.tuning.ray_trial import EPOCH, REPORTED, train_trial
 from aframe.tuning.study import Claim, Record
-from aframe.tuning.trials import TrialFiles, last_line, read_metric, start_training, write_trial
-from aframe.tuning.workers import POLL_INTERVAL, conclude, ending, tell
+from aframe.tuning.training import TrialFiles
+from aframe.tuning.trials import write_trial
+from aframe.tuning.workers import conclude, tell
 
 LOOPBACK = "127.0.0.1"
 """Address of a cluster that this process starts for itself."""
 
-EPOCH = "epoch"
-"""Name of the number of finished epochs in what a trial reports."""
 
-
-class Trials(Searcher):  # type: ignore[misc]
+class Trials(Searcher):
     """Gives Ray the trials of a study, and records what they report.
 
     Args:
@@ -42,7 +42,7 @@ class Trials(Searcher):  # type: ignore[misc]
         """Nothing, for Ray's own record of the study: the journal has all."""
         return {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Take a trial of the study for Ray.
 
         Args:
@@ -52,7 +52,8 @@ class Trials(Searcher):  # type: ignore[misc]
             Files of the trial; None if there is none at present.
         """
         if self.record.is_done:
-            return str(Searcher.FINISHED)
+            finished: Any = Searcher.FINISHED  # a word, which Ray takes for no more trials
+            return finished
         claim = self.record.claim()
         if claim is None:
             return None
@@ -69,7 +70,7 @@ class Trials(Searcher):  # type: ignore[misc]
             result: What it reports.
         """
         claim, _ = self.claims[trial_id]
-        self.record.report(claim.trial, result[EPOCH], result["reported"])
+        self.record.report(claim.trial, result[EPOCH], result[REPORTED])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a trial ended.
@@ -101,31 +102,6 @@ class Trials(Searcher):  # type: ignore[misc]
         Args:
             checkpoint_path: Part of Ray's interface. It is not used.
         """
-
-
-def train_trial(config: dict[str, Any]) -> None:
-    """Train a trial in a process of a cluster, and report each epoch to Ray.
-
-    Args:
-        config: Files of the trial, and the name of the metric.
-
-    Raises:
-        TrainingError: If the training fails.
-    """
-    files: TrialFiles = config["files"]
-    reported: set[int] = set()
-    with ending(start_training(files, None, None, "spawn")) as process:
-        is_alive = True
-        while is_alive:
-            process.join(POLL_INTERVAL)
-            is_alive = process.is_alive()
-            for epoch, value in read_metric(files.metrics, config["metric"]).items():
-                if epoch not in reported:
-                    reported.add(epoch)
-                    ranked = -math.inf if math.isnan(value) else value  # Ray's scheduler cannot rank what is no number
-                    ray_tune.report({config["metric"]: ranked, "reported": value, EPOCH: epoch})
-    if process.exitcode:
-        raise TrainingError(last_line(files.log))
 
 
 def train_on_ray(record: Record, run: Artifacts) -> None:
@@ -170,12 +146,18 @@ def _connect(address: str | None, cores: float) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        own = {"num_cpus": max(1, math.ceil(cores)), "include_dashboard": False, "_node_ip_address": LOOPBACK}
-        ray.init(address="local", **own, **options)
+        ray_constants.ENABLE_RAY_CLUSTER = False  # Ray then listens on this machine only, as on macOS and Windows
+        ray.init(address="local", num_cpus=max(1, math.ceil(cores)), include_dashboard=False, **options)
+        if ray.util.get_node_ip_address() != LOOPBACK:
+            ray.shutdown()
+            raise ConfigurationError(
+                f"ray {ray.__version__} cannot listen on {LOOPBACK} only: start a cluster as its guide says, and give "
+                "ray.address"
+            )
         return
     try:
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError) as error:  # as Ray reports an address where nothing answers
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(
             f"ray.address = {address}: no cluster answers ({reason}): mend it, or start one"

@@ -6,8 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
@@ -19,19 +17,14 @@ from aframe.progress import activity
 from aframe.runs.artifacts import Artifacts
 from aframe.tuning.plan import Plan
 from aframe.tuning.study import Claim, Record
-from aframe.tuning.trials import TrialFiles, last_line, read_metric, start_training, write_trial
-
-POLL_INTERVAL = 0.2
-"""Time between two looks at a training's metrics, s."""
+from aframe.tuning.training import POLL_INTERVAL, TrialFiles, ending, last_line, read_metric, start_training
+from aframe.tuning.trials import write_trial
 
 WAIT_INTERVAL = 1.0
 """Time between two looks for a trial that nobody has, s."""
 
 NOTE_INTERVAL = 2.0
 """Time between two reports of a study's progress to ``aframe status``, s."""
-
-ENDING_TIME = 120.0
-"""Time in which a training writes its checkpoint after SIGTERM, s. Afterwards it is killed."""
 
 MOST_ATTEMPTS = 2
 """Times that a training is begun whose process is killed, as it is when memory runs out."""
@@ -155,18 +148,6 @@ def tell_epochs(record: Record, claim: Claim, files: TrialFiles) -> int:
     for epoch, value in values.items():
         record.report(claim.trial, epoch, value)
     return max(values, default=0)
-
-
-@contextmanager
-def ending(process: BaseProcess) -> Iterator[BaseProcess]:
-    """End a process with the context: it may write a checkpoint first."""
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.join(ENDING_TIME)
-        process.kill()
-        process.join()
 
 
 def train_here(record: Record, run: Artifacts, gpus: str) -> None:
