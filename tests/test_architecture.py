@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("batch", "runs"),
     ("kubernetes", "steps"),
-    ("notebook", "checks", "costs"),
+    ("notebook", "checks", "costs", "tuning"),
     ("tasks", "pipelines"),
     ("commands", "cli"),
 )

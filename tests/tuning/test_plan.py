@@ -20,7 +20,8 @@ def test_a_study_has_what_its_yaml_says(study, tmp_path):
     assert plan.stopping == Stopping(1, 3)
     assert plan.directory == f"{run.directories.train_run}/study"
     assert [each.default for each in plan.parameters] == [2e-3, [3, 3]]
-    plan = read_plan(str(study(directory="elsewhere", stopping=None)[0]), run)
+    one = {"model.weight_decay": {"uniform": [0.01, 0.03]}}
+    plan = read_plan(str(study(directory="elsewhere", parameters=one)[0]), run)
     assert plan.directory == str(tmp_path / "elsewhere")
     assert plan.stopping is None
 
@@ -60,11 +61,12 @@ def test_all_mistakes_are_found_at_once_before_anything_trains(study):
         ({"trials": None}, "the key trials is missing"),
         ({"ray": 3}, "ray = 3 must be keys and values"),
         ({"directory": "s3://bucket/study"}, "a study cannot lie in s3://bucket/study"),
-        ({"stopping": {"min_epochs": 2}, "parameters": {}}, "is not less than the 2 epochs"),
+        ({"stopping": {"min_epochs": 2}}, "is not less than the 2 epochs"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused(study, keys, part):
-    assert part in mistakes(study, **keys)
+    one = {"model.weight_decay": {"uniform": [0.01, 0.03]}}
+    assert part in mistakes(study, **{"parameters": one} | keys)
 
 
 def test_a_study_that_is_no_file_of_keys_is_refused(study, tmp_path):
