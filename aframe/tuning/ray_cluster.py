@@ -15,13 +15,28 @@ from aframe import storage
 from aframe.errors import ConfigurationError
 from aframe.runs.artifacts import Artifacts
 from aframe.tuning.ray_trial import EPOCH, REPORTED, train_trial
-from aframe.tuning.study import Claim, Record
+from aframe.tuning.study import FIRST, Claim, Record
 from aframe.tuning.training import TrialFiles
 from aframe.tuning.trials import write_trial
 from aframe.tuning.workers import conclude, tell
 
 LOOPBACK = "127.0.0.1"
 """Address of a cluster that this process starts for itself."""
+
+
+class Scheduler(ASHAScheduler):
+    """Asynchronous successive halving, by which the first trial does not end early."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Decide whether a trial goes on.
+
+        Args:
+            tune_controller: Ray's loop.
+            trial: The trial.
+            result: What it reports.
+        """
+        decision = str(super().on_trial_result(tune_controller, trial, result))
+        return str(ASHAScheduler.CONTINUE) if trial.config["number"] == FIRST else decision
 
 
 class Trials(Searcher):
@@ -121,7 +136,7 @@ def train_on_ray(record: Record, run: Artifacts) -> None:
     try:
         scheduler = FIFOScheduler()
         if plan.stopping is not None:
-            scheduler = ASHAScheduler(
+            scheduler = Scheduler(
                 time_attr=EPOCH, metric=plan.metric, mode="max", max_t=10**6,
                 grace_period=plan.stopping.min_epochs, reduction_factor=plan.stopping.reduction_factor,
             )  # fmt: skip

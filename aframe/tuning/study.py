@@ -24,6 +24,9 @@ JOURNAL = "study.journal"
 STUDY = "aframe"
 """Name of the study in its journal, which has no other."""
 
+FIRST = 0
+"""Number of the trial with the values of the base."""
+
 ERROR, LOG = "error", "log"
 """What a failed trial says: its error, and the path of its log."""
 
@@ -173,8 +176,8 @@ class Record:
             trial.report(value, epoch)
 
     def should_stop(self, trial: Trial) -> bool:
-        """Whether a trial is behind others with as many epochs."""
-        return trial.should_prune()
+        """Whether a trial is behind others with as many epochs. The first, which the best is compared with, never ends."""
+        return trial.number != FIRST and trial.should_prune()
 
     def end(self, trial: Trial, value: float | None, is_stopped: bool = False) -> None:
         """Record that a trial ended.

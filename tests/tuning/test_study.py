@@ -8,7 +8,6 @@ from aframe.tuning.plan import Plan, Stopping
 from aframe.tuning.space import parse_parameter
 from aframe.tuning.study import JOURNAL, Record
 
-
 SPACE = {
     "model.learning_rate": {"log_uniform": [1e-4, 1e-2]},
     "model.architecture.init_args.kernels": {"choice": [[3, 3], [5, 3]]},
