@@ -1,5 +1,6 @@
 """Check a run before any work begins, and report all mistakes at once."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -307,6 +308,29 @@ def check_catalogue(run: Artifacts) -> None:
         _note(f"catalogue = {run.config.candidates.catalogue} is empty: no candidate gets the name of a known event")
 
 
+def check_study(run: Artifacts) -> None:
+    """Refuse a study with mistakes, and one beside a training on Kubernetes. The base has its own checks.
+
+    Raises:
+        ConfigurationError: If Optuna is not installed, or training goes to Kubernetes.
+        MistakesError: With all mistakes of the study.
+        StorageError: If its file does not exist.
+    """
+    if run.study_yaml is None:
+        return
+    if run.config.kubernetes.trains:
+        raise ConfigurationError(
+            "tune in [luigi_Train] trains here or on Ray, but [luigi_kubernetes] trains there: remove one of the two"
+        )
+    if importlib.util.find_spec("optuna") is None:
+        raise ConfigurationError("tune in [luigi_Train] needs Optuna: pip install 'aframe[tune]'")
+    from aframe.steps.training_yaml import yaml_conflicts, yaml_mistakes
+    from aframe.tuning.plan import read_plan
+
+    if not (yaml_mistakes(run.training_yaml) or yaml_conflicts(run.training_yaml, run.config)):
+        read_plan(run.study_yaml, run)
+
+
 @dataclass(frozen=True)
 class Check:
     """A check before a run.
@@ -356,6 +380,7 @@ CHECKS = (
     Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),
     Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),
+    Check(check_study, ("Train", "search", "bank", *SIGNAL_KEYS), lambda run: run.model, needs_directories=True),
     Check(check_kubernetes, ("kubernetes", "Train"), lambda run: run.model, needs_directories=True),
     Check(check_catalogue, ("data.train_start", "data.test_stop", "candidates.catalogue")),
     Check(check_release, ("sensitivity.release", "sensitivity.release_pipelines")),

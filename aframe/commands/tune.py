@@ -16,7 +16,10 @@ BESIDE = "sandbox.cfg"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--config", type=storage.locate, metavar="FILE", help="the study's YAML (required)")
+    parser.add_argument(
+        "--config", type=storage.locate, metavar="FILE",
+        help="the study's YAML; without it only --example works (default: none)",
+    )  # fmt: skip
     add_cfg(parser)
     parser.add_argument(
         "--gpus", default="",

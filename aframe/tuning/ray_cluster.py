@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+import socket
 import time
 from typing import Any
 
@@ -19,6 +21,9 @@ from aframe.tuning.study import FIRST, Claim, Record
 from aframe.tuning.training import TrialFiles
 from aframe.tuning.trials import write_trial
 from aframe.tuning.workers import conclude, tell
+
+ANSWER_TIME = 10.0
+"""Time in which an address must answer, s."""
 
 LOOPBACK = "127.0.0.1"
 """Address of a cluster that this process starts for itself."""
@@ -170,10 +175,23 @@ def _connect(address: str | None, cores: float) -> None:
                 "ray.address"
             )
         return
+    _check_answers(address)
     try:
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:  # as Ray reports an address where nothing answers
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(
-            f"ray.address = {address}: no cluster answers ({reason}): mend it, or start one"
-        ) from None
+    except (ConnectionError, RuntimeError, ValueError) as error:  # as Ray tells that there is no cluster
+        raise _unanswered(address, " ".join(str(error).split())[:200]) from None
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nothing listens. Ray would try for minutes, and end this process."""
+    match = re.fullmatch(r"(?:ray://)?\[?([^\]]+)\]?:(\d+)", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), ANSWER_TIME).close()
+    except OSError as error:
+        raise _unanswered(address, error.strerror or str(error)) from None
+
+
+def _unanswered(address: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(f"ray.address = {address}: no cluster answers ({reason}): mend it, or start one")

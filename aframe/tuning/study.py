@@ -176,7 +176,7 @@ class Record:
             trial.report(value, epoch)
 
     def should_stop(self, trial: Trial) -> bool:
-        """Whether a trial is behind others with as many epochs. The first, which the best is compared with, never ends."""
+        """Whether a trial is behind others with as many epochs. The first is never."""
         return trial.number != FIRST and trial.should_prune()
 
     def end(self, trial: Trial, value: float | None, is_stopped: bool = False) -> None:

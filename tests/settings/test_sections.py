@@ -131,7 +131,9 @@ def test_lists_of_calls_are_split_between_the_calls(tmp_path):
 
 def test_parameters_by_section_and_by_key(tmp_path):
     loaded = load(tmp_path)
-    expected = {"Train.config": "train.yaml", "Train.use_wandb": False, "inference.Tb": 86400.0}
+    expected = {
+        "Train.config": "train.yaml", "Train.tune": None, "Train.use_wandb": False, "inference.Tb": 86400.0
+    }  # fmt: skip
     assert loaded.parameters("Train", "inference.Tb") == expected
 
 

@@ -1,7 +1,11 @@
 import pytest
 import yaml
 
+from aframe.checks.run import check_study
 from aframe.errors import MistakesError, StorageError
+from aframe.runs.artifacts import Artifacts
+from aframe.runs.stages import stages_of
+from aframe.settings.read import load_config
 from aframe.tuning.plan import EXAMPLE, METRICS, RULES, Stopping, read_plan, with_values
 
 
@@ -97,3 +101,16 @@ def test_values_replace_those_of_the_base(tmp_path):
     base.write_text("trainer:\n  max_epochs: 4\nmodel:\n  widths: [1]\n  rate: 0.1\n")
     changed = yaml.safe_load(with_values(str(base), {"model.rate": 0.2, "model.widths": [2]}))
     assert changed == {"trainer": {"max_epochs": 4}, "model": {"widths": [2], "rate": 0.2}}
+
+
+def test_a_run_that_names_a_study_with_mistakes_is_refused_before_it_begins(study, prepared):
+    path, run = study(trials=0, train=None, parameters={"model.weight_decay": {"uniform": [0.01, 0.03]}})
+    text = (prepared / "sandbox.cfg").read_text().replace("[luigi_Train]\n", f"[luigi_Train]\ntune = {path}\n")
+    configuration = prepared / "named.cfg"
+    configuration.write_text(text)
+    named = Artifacts(load_config(str(configuration)), run.directories)
+    assert [stage.task for stage in stages_of(named) if stage.part == "train"] == ["Tune"]
+    assert [stage.task for stage in stages_of(run) if stage.part == "train"] == ["Train"]
+    with pytest.raises(MistakesError, match=r"tune\.yaml:\d+: trials = 0 must be a whole number, 1 or more"):
+        check_study(named)
+    check_study(run)
