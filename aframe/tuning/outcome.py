@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,21 +108,20 @@ def publish(record: Record, run: Artifacts) -> str:
     page = storage.join(directory, "study.html")
     storage.write_text(page, study_html(results))
     source, target = record.directory(best.number), storage.join(directory, model.NAME)
-    _copy(source, directory)
+    _copy(source, directory, COPIED)
     storage.sign(target, storage.made_with(storage.join(source, model.NAME)) or {})
     _copy_file(storage.join(source, model.NAME), target)
-    draw_training(directory)
+    drawn = [path.rpartition("/")[2] for path in draw_training(directory)]
     lines = [summary(results), target, page]
     if run.study_yaml is not None and is_same(run.study_yaml, record.plan.path):
-        _copy(source, run.directories.train_run)
+        _copy(directory, run.directories.train_run, (*COPIED, *drawn))
         model.save(model.load(target), run.model, run.model_parameters)
-        draw_training(run.directories.train_run)
         lines.append(run.model)
     return "\n".join(lines)
 
 
-def _copy(source: str, target: str) -> None:
-    for name in COPIED:
+def _copy(source: str, target: str, names: Sequence[str]) -> None:
+    for name in names:
         if storage.exists(storage.join(source, name)):
             _copy_file(storage.join(source, name), storage.join(target, name))
 

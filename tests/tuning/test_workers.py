@@ -36,7 +36,7 @@ def started(path):
 
 
 def test_a_study_of_two_workers_is_killed_twice_and_goes_on(study, prepared, capfd):
-    path, run = study(trials=4, workers=2, stopping={"min_epochs": 1, "reduction_factor": 2})
+    path, run = study(trials=3, workers=2, stopping={"min_epochs": 1, "reduction_factor": 2})
     directory = Path(run.directories.train_run) / "study"
     first, metrics = started(path), directory / "trials" / "0000" / "metrics.csv"
     wait_for(metrics.exists, 120)
@@ -47,14 +47,14 @@ def test_a_study_of_two_workers_is_killed_twice_and_goes_on(study, prepared, cap
     first.join()
     second = started(path)
     record = Record.open(read_plan(str(path), run), run)
-    wait_for(lambda: len(record.ended) >= 2, 120)
+    wait_for(lambda: record.ended, 120)
     second.kill()
     second.join()
     cli.main(["tune", "--config", str(path)])
     output = capfd.readouterr().out
-    assert "Of 4 trials" in output
+    assert "Of 3 trials" in output
     rows = table(directory)
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["trial"] for row in rows] == ["0", "1", "2"]
     assert {row["state"] for row in rows} <= {"to the end", "ended early"}
     complete = [row for row in rows if row["state"] == "to the end"]
     assert all(row["epochs"] == "2" for row in complete)
@@ -69,13 +69,11 @@ def test_a_study_of_two_workers_is_killed_twice_and_goes_on(study, prepared, cap
     page = (directory / "study.html").read_text()
     assert "Parallel coordinates" in page
     assert {"train.yaml", "metrics.csv", "validation.hdf5", "training.html"} <= set(os.listdir(directory))
-    before = (directory / "study.journal").read_bytes()
-    run_study(str(path), run, "")  # done: nothing trains
-    assert (directory / "study.journal").read_bytes() == before
+    assert Record.open(read_plan(str(path), run), run).is_done
 
 
 def test_a_study_makes_the_model_of_a_run_that_names_it(study, prepared, monkeypatch):
-    path, run = study(trials=2, train=None)
+    path, run = study(trials=1, train=None)
     text = (prepared / "sandbox.cfg").read_text()
     configuration = prepared / "tuned.cfg"
     configuration.write_text(text.replace("[luigi_Train]\n", f"[luigi_Train]\ntune = {path}\n"))
@@ -85,7 +83,7 @@ def test_a_study_makes_the_model_of_a_run_that_names_it(study, prepared, monkeyp
     tuned = Artifacts(load_config(str(configuration)), run.directories)
     run_study(str(path), tuned, "")
     storage.check_parameters(tuned.model, tuned.model_parameters)
-    assert storage.made_with(tuned.model)["tune.trials"] == 2
+    assert storage.made_with(tuned.model)["tune.trials"] == 1
     model.load(tuned.model)
     assert {"metrics.csv", "validation.hdf5"} <= set(os.listdir(tuned.directories.train_run))
 
