@@ -177,7 +177,8 @@ class Record:
 
     def should_stop(self, trial: Trial) -> bool:
         """Whether a trial is behind others with as many epochs. The first is never."""
-        return trial.number != FIRST and trial.should_prune()
+        is_behind = trial.should_prune()  # it counts for the others, whatever follows
+        return is_behind and trial.number != FIRST
 
     def end(self, trial: Trial, value: float | None, is_stopped: bool = False) -> None:
         """Record that a trial ended.
