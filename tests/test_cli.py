@@ -47,7 +47,7 @@ def test_each_option_tells_its_default_and_its_unit(action: argparse.Action) -> 
             shown = f"{action.default:g}" if isinstance(action.default, float) else action.default
             assert f"default: {shown}" in help_text
     if action.type is float:
-        assert re.search(r"\b(s|Hz)\b", help_text)
+        assert re.search(r"\b(s|Hz|per year)\b", help_text)
 
 
 def aframe_answers(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":

@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", nargs="*", metavar="NAME", help="name of an event, as GW150914; one or several")
     parser.add_argument(
-        "--time", nargs="+", default=[], metavar="TIME", help="GPS s or UTC of a coalescence; one or several"
+        "--time",
+        nargs="+",
+        default=[],
+        metavar="TIME",
+        help="GPS s or UTC of a coalescence, once or more (default: none)",
     )
     parser.add_argument("--run", metavar="RUN", help="observing run, as O3a: all its events (default: none)")
     parser.add_argument(
