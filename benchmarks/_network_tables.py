@@ -47,7 +47,7 @@ def tables(results: dict[str, Any], kernel_lengths: Mapping[str, float]) -> str:
             name, f"{kernel_lengths[name]:g} s",
             f"{c['encoder_parameters'] / 1000:.0f} k + {c['head_parameters'] / 1000:.0f} k",
             f"{c['encoder_flops'] / 1e6:.1f} M + {c['head_flops'] / 1e6:.2f} M", f"{c['slide_flops'] / 1e6:.2f} M",
-            f"{result['training']['seconds']} s", f"{result['training']['samples'] / 1000:.0f} 000",
+            f"{result['training']['seconds']} s", f"{result['training']['samples'] / 1000:.0f} k",
             f"{result['auroc']:.3f}",
         )  # fmt: skip
         text += f"| {' | '.join(cells)} |\n"
