@@ -97,7 +97,7 @@ def _masses(text: str) -> tuple[float, float]:
     from aframe.sensitivity.volume import mass_pair
 
     pair = mass_pair(text)
-    if pair is None or not all(0 < mass < math.inf for mass in pair):
+    if pair is None or not (0 < pair[1] <= pair[0] < math.inf):
         raise argparse.ArgumentTypeError(f"{text!r} is no pair of masses such as 35-20")
     return pair
 

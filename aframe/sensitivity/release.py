@@ -190,8 +190,15 @@ def weigh_release(release: Release, targets: Sequence[Target]) -> WeighedDraws:
                 f"{release.mass_2_source.min():.3g} to {release.mass_1_source.max():.3g} M☉; name another population, "
                 "or give a release for such binaries"
             )
+        with np.errstate(over="ignore"):
+            squares = float(np.square(row).sum())
+        if not 0 < squares < np.inf:
+            raise DataError(
+                f"{release.path}: the weights of injections in the population {target.name}, up to {row.max():.3g}, "
+                "are too large or too small to add: fetch the file again"
+            )
         limits = common_redshifts(source, target)
-        everything = NumberOfDraws(release.total, release.total * float(np.square(row).sum()) / found, len(row))
+        everything = NumberOfDraws(release.total, release.total * squares / found, len(row))
         weighed[target.name] = TargetDraws(comoving_volume_time(limits, 1.0), limits, row, everything, ())
     return WeighedDraws(np.full(len(release), -np.inf), weighed, np.ones(len(release)), (), (), {})
 

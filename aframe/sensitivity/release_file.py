@@ -186,6 +186,7 @@ def read_release(path: str, pipelines: Sequence[str] | None = None) -> Release:
             redshift, mass_1, mass_2 = _binaries(header.names, table)
             time, weight = _time(header.names, table), _first(header.names, MIXTURE_WEIGHTS, table)
             rates = {name: _rates(table, *header.pipelines[name]) for name in chosen}
+    _check_lengths(path, len(redshift), columns | rates | {"masses": mass_1, "time": time, "weights": weight})
     _check_binaries(path, mass_1, mass_2, redshift)
     log_density = density.log_density(columns, redshift, path)
     weight = np.ones(len(redshift)) if weight is None else weight
@@ -305,6 +306,15 @@ def _rates(table: h5py.Group | h5py.Dataset, name: str, is_inverse: bool) -> Arr
     if is_inverse:
         return np.divide(1.0, values, out=np.full_like(values, np.inf), where=known & (values > 0))
     return np.where(known, values, np.inf)
+
+
+def _check_lengths(path: str, count: int, columns: Mapping[str, Array | None]) -> None:
+    """Refuse columns that have not one number for each injection."""
+    for name, values in columns.items():
+        if values is not None and values.shape != (count,):
+            raise DataError(
+                f"{path}: {name} has the shape {values.shape}, and there are {count} redshifts: fetch the file again"
+            )
 
 
 def _check_binaries(path: str, mass_1: Array, mass_2: Array, redshift: Array) -> None:

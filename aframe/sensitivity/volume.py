@@ -367,7 +367,7 @@ def mass_pair(name: str) -> tuple[float, float] | None:
         mass_1, mass_2 = (float(mass) for mass in name.split("-"))
     except ValueError:
         return None
-    return max(mass_1, mass_2), min(mass_1, mass_2)
+    return (mass_2, mass_1) if mass_2 > mass_1 else (mass_1, mass_2)  # max() would lose a NaN
 
 
 def population_label(name: str) -> str:

@@ -134,6 +134,8 @@ def test_what_does_not_belong_together_is_one_line(frames: Path, tmp_path: Path)
     done = aframe_here("release", words[0], "--masses", "35")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "'35' is no pair of masses such as 35-20" in done.stderr
+    for pair in ("35-nan", "nan-35", "inf-35", "35-0"):
+        assert f"'{pair}' is no pair of masses" in aframe_here("release", words[0], "--masses", pair).stderr
 
 
 def test_files_by_url_are_read_and_written(tmp_path: Path) -> None:

@@ -220,3 +220,9 @@ def test_volumes_are_read_as_they_were_written(release: Release, tmp_path: Path)
     nothing = dataclasses.replace(release, far_per_year={"cwb": np.full(len(release), np.inf)})
     with pytest.raises(DataError, match="no pipeline has found an injection"):
         reported_rates(nothing)
+
+
+def test_weights_that_overflow_are_refused(release: Release):
+    for factor in (1e300, 1e-300):
+        with pytest.raises(DataError, match="too large or too small to add"):
+            weigh_release(dataclasses.replace(release, weight=release.weight * factor), TARGETS)

@@ -169,3 +169,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
     (tmp_path / "text.hdf5").write_text("no HDF5")
     with pytest.raises(StorageError):
         read_header(str(tmp_path / "text.hdf5"))
+
+
+def test_a_column_that_is_shorter_than_the_others_is_refused(tmp_path: Path):
+    path = write_o3(tmp_path / "short.hdf5", DRAWS)
+    with h5py.File(path, "a") as file:
+        rates = file["injections/far_gstlal"][:-3]
+        del file["injections/far_gstlal"]
+        file["injections/far_gstlal"] = rates
+    with pytest.raises(DataError, match=r"gstlal has the shape \(\d+,\), and there are \d+ redshifts"):
+        read_release(path)
