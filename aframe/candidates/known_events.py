@@ -13,7 +13,7 @@ from typing import Any
 from aframe import storage
 from aframe.candidates.catalogue import GWOSC, gwosc_page
 from aframe.errors import ServerError, UnknownNameError
-from aframe.storage.cache import cache_directory
+from aframe.storage.cache import alone, cache_directory
 from aframe.strain.gwosc import GwoscServer
 
 MOST_NAMES = 3
@@ -78,7 +78,8 @@ def event_of(name: str, server: GwoscServer | None, tell: Callable[[str], object
         if here is None:
             raise _unknown(name, listed(), "the list in this package has no such event")
         return here
-    path = storage.join(str(cache_directory() / server.name), ANSWERS, f"{storage_name(name)}.json")
+    cache = cache_directory() / server.name / ANSWERS
+    path = str(cache / f"{storage_name(name)}.json")
     try:
         answer = server.event(here.name if here else name) or server.event(name.upper())
     except ServerError as error:
@@ -89,11 +90,15 @@ def event_of(name: str, server: GwoscServer | None, tell: Callable[[str], object
         tell(f"the times of events are those of the list in this package: {error}")
         return here
     if answer is not None and "gps" in answer:
-        storage.write_text(path, json.dumps(answer))
+        with alone(cache):
+            storage.write_text(path, json.dumps(answer))
         return _from_answer(answer)
     if here is not None:
         return here
     names = {str(event["name"]) for event in _events_of(server)} | listed().keys()
+    longer = [each for each in names if each.casefold().startswith(f"{name.casefold()}_")]
+    if len(longer) == 1:
+        return event_of(longer[0], server, tell)
     raise _unknown(name, names, "GWOSC and the list in this package have no such event")
 
 

@@ -103,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
     """Search around events, and print and write what became of each."""
     _check(options)
     from aframe.candidates.verdicts import Verdict, printed, to_csv
+    from aframe.inference.recorded import shortest_duration
     from aframe.report.event_pages import verdicts_html
     from aframe.steps.devices import use_one_gpu
     from aframe.steps.known_events import EventSearch, StrainPlace, judge
@@ -118,6 +119,9 @@ def run(options: argparse.Namespace) -> None:
     if foreign:
         ifos = ", ".join(search.model.preprocessing.ifos)
         raise ConfigurationError(f"--channel {foreign[0]}:{channels[foreign[0]]}: the model searches {ifos} alone")
+    shortest = shortest_duration(search.model, search.clustering)
+    if options.duration < shortest:
+        raise ConfigurationError(f"--duration {options.duration:g}: the model needs {shortest:g} s of strain at least")
     server = GwoscServer(options.server or "")
     place = StrainPlace(server, tuple(options.frames), channels)
     chosen = EventSearch(choices, search, place, options.duration, options.far, options.top, options.output)

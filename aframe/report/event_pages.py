@@ -24,9 +24,10 @@ def event_html(verdict: Verdict, result: SearchedRecordings, closeups: Mapping[i
         closeups: Close-ups of events by rank. Ranks start at 1.
         model: Name of the model that searched.
     """
-    event = verdict.event
+    event, times = verdict.event, (verdict.event.gps, verdict.time)
     rows = [
-        ["Time", _time(event.gps), _time(verdict.time)],
+        ["Time, UTC", *("–" if math.isnan(time) else utc(time) for time in times)],
+        ["Time, GPS s", *("–" if math.isnan(time) else f"{time:.3f}" for time in times)],
         ["Found", "", "yes" if verdict.is_found else "no"],
         ["Rank in the searched strain", "", str(verdict.rank or "–")],
         ["SNR in the catalogue, statistic of the search", number(event.snr), number(verdict.statistic, 4)],
@@ -74,10 +75,6 @@ def _row(verdict: Verdict, page: str) -> list[Cell]:
 
 def _sortable(value: float, absent: float) -> float:
     return absent if math.isnan(value) else value
-
-
-def _time(gps: float) -> str:
-    return "–" if math.isnan(gps) else f"{utc(gps)} UTC, GPS {gps:.3f} s"
 
 
 def _rate(far_per_year: float, is_upper_limit: bool = False) -> str:

@@ -30,7 +30,7 @@ from aframe.sensitivity.volume import (
     write_volumes,
 )
 from aframe.sensitivity.weighing import NumberOfDraws, TargetDraws, WeighedDraws
-from aframe.sensitivity.weights import Binaries, Target, common_redshifts, mass_targets, weights
+from aframe.sensitivity.weights import Binaries, LogNormalTarget, Target, common_redshifts, mass_targets, weights
 from aframe.storage.files import Parameters
 from aframe.tables import EventTable
 from aframe.types import Array
@@ -177,18 +177,20 @@ def weigh_release(release: Release, targets: Sequence[Target]) -> WeighedDraws:
         Weights w π / p of the injections, with a statistic of −inf.
 
     Raises:
-        DataError: If no injection has a weight in a target.
+        DataError: If no injection has a weight in a target, or the median of a mass is not among the recorded masses.
     """
     binaries = Binaries(release.mass_1_source, release.mass_2_source, release.redshift, {})
     source = _Drawn(release)
+    lowest, highest = release.mass_2_source.min(), release.mass_1_source.max()
     weighed = {}
     for target, row in zip(targets, weights(binaries, source, targets) * release.weight, strict=True):
         found = float(row.sum())
-        if not found > 0:
+        is_around = isinstance(target, LogNormalTarget)
+        if not found > 0 or (is_around and (target.mass_2 < lowest or target.mass_1 > highest)):
             raise DataError(
-                f"{release.path} has no injection in the population {target.name}: its source-frame masses are "
-                f"{release.mass_2_source.min():.3g} to {release.mass_1_source.max():.3g} M☉; name another population, "
-                "or give a release for such binaries"
+                f"{release.path} has no injection in the population {target.name}, or in a part of it alone: its "
+                f"source-frame masses are {lowest:.3g} to {highest:.3g} M☉; name another population, or give a release "
+                "for such binaries"
             )
         with np.errstate(over="ignore"):
             squares = float(np.square(row).sum())
@@ -215,9 +217,8 @@ def reported_rates(release: Release) -> Float[Array, " rates"]:
     found = [rate[np.isfinite(rate)] for rate in release.far_per_year.values()]
     highest = max((float(rate.max()) for rate in found if len(rate)), default=0.0)
     if not highest > 0:
-        raise DataError(
-            f"{release.path}: no pipeline has found an injection: name other pipelines, or a search's events"
-        )
+        reason = "no pipeline has found an injection" if release.far_per_year else "it has no pipeline's rates"
+        raise DataError(f"{release.path}: {reason}: name other pipelines, or give a search's events")
     return np.geomspace(min(LOWEST_FAR_PER_YEAR, highest / 10), min(HIGHEST_FAR_PER_YEAR, highest), FAR_POINTS)
 
 

@@ -137,7 +137,11 @@ def _files_of(server: GwoscServer, ifo: str, wanted: Wanted, cache: Path) -> lis
             raise StorageError(f"{error}; or {by_hand(server, wanted, cache)}") from error
         tell_once(f"{stored[0].place} does not cover all of the time that was asked for, and {error}")
         return stored
-    return offered if _covered(offered, wanted) > _covered(stored, wanted) else stored
+    best = offered if _covered(offered, wanted) > _covered(stored, wanted) else stored
+    lacking = wanted.duration - 2 * UNCOVERED - _covered(best, wanted)
+    if best and lacking > 0:
+        tell_once(f"{server.name} has {_covered(best, wanted):.6g} of {wanted.duration:.6g} s of {ifo} about the time")
+    return best
 
 
 def _intact(cache: Path, ifo: str, wanted: Wanted) -> list[OpenFile]:

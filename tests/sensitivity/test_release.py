@@ -135,8 +135,9 @@ def test_mixture_weights_and_populations_multiply(release: Release):
         assert (mixed.standard_error > 1.2 * plain.standard_error).all()
     inside = pipeline_volumes(release, [target], FAR)["demo"]["pycbc_bbh"]
     assert inside.volume_gpc3[1] > 0
-    with pytest.raises(DataError, match=r"no injection in the population 300-200: its source-frame masses are 5"):
-        weigh_release(release, mass_targets([(300.0, 200.0)], 0.1, (0.0, 2.0)))
+    for pair, name in (((300.0, 200.0), "300-200"), ((4.0, 4.0), "4-4"), ((10.0, 4.0), "10-4")):
+        with pytest.raises(DataError, match=rf"population {name}, or in a part .*: its source-frame masses are 5"):
+            weigh_release(release, mass_targets([pair], 0.1, (0.0, 2.0)))
 
 
 def found_events(release: Release, spans: np.ndarray, far: str = "pycbc_bbh", seed: int = 3) -> EventTable:
