@@ -3,11 +3,11 @@
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from aframe import storage
 from aframe.commands.runs import add_cfg, load_environment, run_of
-from aframe.errors import InterruptionError
 from aframe.machine.processes import begin_collection, postpone_collection
 from aframe.progress import activity
 
@@ -42,17 +42,8 @@ def run(options: Sequence[str]) -> None:
 
     begin_collection()
     directory, is_first = os.environ.get("AFRAME_TRAIN_RUN_DIR"), os.environ.get("LOCAL_RANK", "0") == "0"
-    activity_path = os.environ.get(activity.FILE, "") if is_first else ""
-    if activity_path:
-        activity.begin(activity_path, TASK)
-    try:
+    with activity.of_stage(TASK) if is_first else nullcontext():
         main(options, _window_seconds)
-    except (KeyboardInterrupt, InterruptionError):
-        raise
-    except BaseException as error:
-        if activity_path:
-            activity.fail(activity_path, TASK, " ".join(str(error).split()) or type(error).__name__)
-        raise
     if "fit" in options and directory and is_first:
         from aframe.report.training import draw_training
 

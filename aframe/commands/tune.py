@@ -9,6 +9,10 @@ from aframe import storage
 from aframe.commands.runs import add_cfg, run_of
 from aframe.errors import ConfigurationError
 from aframe.machine.processes import begin_collection, postpone_collection
+from aframe.progress import activity
+
+TASK = "Tune"
+"""Name of the task in a run."""
 
 BESIDE = "sandbox.cfg"
 """Name of a run's .cfg, which is looked for beside the YAML of the study."""
@@ -49,4 +53,5 @@ def run(options: argparse.Namespace) -> None:
     use_one_thread()  # this process only chooses; a process with several threads cannot be forked
     beside = Path(options.config).absolute().with_name(BESIDE)
     chosen = options.cfg or (None if "LAW_CONFIG_FILE" in os.environ else str(beside))
-    print(run_study(options.config, run_of(chosen, check=False), options.gpus))
+    with activity.of_stage(TASK):
+        print(run_study(options.config, run_of(chosen, check=False), options.gpus))

@@ -144,7 +144,10 @@ class Search(DisplayedObject):
         from aframe.report.paper import draw_figures
 
         directories = self.run.directories
-        inputs = gather(directories.results, directories.train_run, directories.train_data, directories.test_data)
+        inputs = gather(
+            directories.results, directories.train_run, directories.train_data, directories.test_data,
+            bank_file=self.run.config.bank.bank_file,
+        )  # fmt: skip
         return dict(draw_figures(inputs))
 
     def _candidate_table(self, background: SearchBackground) -> CandidateTable:

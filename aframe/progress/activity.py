@@ -10,12 +10,12 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aframe import storage
-from aframe.errors import AframeError
+from aframe.errors import AframeError, InterruptionError
 from aframe.machine.processes import is_alive, this_machine
 
 UPDATE_INTERVAL = 10.0
@@ -105,6 +105,27 @@ def begin(path: str, task: str) -> None:
     """
     now = time.time()
     _keep(path, Activity(task, "running", now, now, now, this_machine(), os.getpid(), log=os.environ.get(LOG, "")))
+
+
+@contextlib.contextmanager
+def of_stage(task: str) -> Iterator[None]:
+    """Record the work of a subprocess that a run began for a stage, and its failure. Without a run it does nothing.
+
+    Args:
+        task: Title of the stage's task.
+    """
+    path = os.environ.get(FILE, "")
+    if not path:
+        yield
+        return
+    begin(path, task)
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptionError):
+        raise
+    except BaseException as error:
+        fail(path, task, " ".join(str(error).split()) or type(error).__name__)
+        raise
 
 
 def note(doing: str, done: float | int, total: float | int, unit: str = "") -> None:

@@ -44,6 +44,9 @@ NOISE_DURATION = 512.0
 NOISE_FREQUENCY = 10.0
 """Lowest frequency of that spectrum, Hz."""
 
+CHOSEN = "chosen.json"
+"""File beside a model that a study made: ``values`` of its best trial, and ``bank``, the name of its bank's file."""
+
 SIGNAL_FILES = {"training": "training_waveforms.hdf5", "validation": "val_waveforms.hdf5", "testing": "waveforms.hdf5"}
 """Files of the sets of signals, by the name of the set."""
 
@@ -54,6 +57,7 @@ def gather(
     train_data: str | None = None,
     test_data: str | None = None,
     *,
+    bank_file: str = "bank.hdf5",
     title: str = "Search for compact binary mergers",
     units: Mapping[str, str] | None = None,
 ) -> ReportInputs:
@@ -63,8 +67,9 @@ def gather(
         results: Directory of the event tables, ``candidates.hdf5``, ``closeups.hdf5``,
             ``plots/sensitive_volume.h5`` and the plain bank's search, ``limit``.
         train_run: Directory of ``metrics.csv``; None if the run used a trained model.
-        train_data: Directory of ``training_waveforms.hdf5``, ``val_waveforms.hdf5`` and ``bank.hdf5``, if any.
+        train_data: Directory of ``training_waveforms.hdf5``, ``val_waveforms.hdf5`` and the bank, if any.
         test_data: Directory of ``waveforms.hdf5`` and ``rejected-parameters.hdf5``, if any.
+        bank_file: Name of the bank's file. A study may have chosen another.
         title: Heading of the page.
         units: Units of the run's parameters, by ``section.key``. None shows them without units.
 
@@ -87,6 +92,8 @@ def gather(
     configuration: dict[str, Any] = {}
     for path in (*_data_files(train_data, test_data, train_run), *present.values()):
         configuration |= storage.made_with(path) or {}
+    chosen = _chosen(train_run)
+    configuration |= chosen.get("values", {})
     return ReportInputs(
         title=title,
         configuration=configuration or None,
@@ -96,7 +103,7 @@ def gather(
         candidates=_candidates(present.get("candidates.hdf5"), events, background),
         vetoed=EventTable.read(vetoed, VETOED_COLUMNS) if storage.exists(vetoed) else None,
         closeups=_closeups(storage.join(results, "closeups.hdf5")),
-        bank=_bank(train_data),
+        bank=_bank(train_data, chosen.get("bank", bank_file)),
         plain_bank=_plain_bank(storage.join(results, "limit"), volumes),
         signals=_signals({"training": train_data, "validation": train_data, "testing": test_data}),
         draws=draw_histograms(*drawn) if drawn and all(storage.exists(path) for path in drawn) else None,
@@ -125,9 +132,16 @@ def _closeups(path: str) -> dict[int, Closeup]:
     return read_closeups(path) if storage.exists(path) else {}
 
 
-def _bank(directory: str | None) -> TemplateBank | None:
+def _chosen(directory: str | None) -> dict[str, Any]:
+    """What a study chose for the model of a training's directory. Empty if no study made it."""
+    path, model = (storage.join(directory or "", name) for name in (CHOSEN, "model.pt"))
+    is_of_study = directory and storage.exists(path) and "tune.trials" in (storage.made_with(model) or {})
+    return dict(json.loads(storage.read_text(path))) if is_of_study else {}
+
+
+def _bank(directory: str | None, name: str) -> TemplateBank | None:
     """Bank of templates, if there is one."""
-    path = storage.join(directory, "bank.hdf5") if directory else ""
+    path = storage.join(directory, name) if directory else ""
     return TemplateBank.read(path) if path and storage.exists(path) else None
 
 

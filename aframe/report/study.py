@@ -77,6 +77,8 @@ def study_html(results: StudyResults) -> str:
             '<p class="note">Importance is that of PED-ANOVA (Watanabe et al. 2023): how much the values of the better '
             "trials differ from those of all. It counts the trials that trained to their end.</p>"
         )
+    else:
+        content += fill('<p class="note">The importance of the parameters needs more trials to their end.</p>')
     parallel = coordinates(results)
     content += fill("<h3>{{ title }}</h3>{{ figure }}", title=parallel.title,
                     figure=place(plots, "coordinates", draw(parallel)))  # fmt: skip

@@ -80,8 +80,9 @@ def build_report(run: Artifacts) -> None:
 
     directories = run.directories
     inputs = gather(
-        directories.results, directories.train_run, directories.train_data, directories.test_data, units=units()
-    )
+        directories.results, directories.train_run, directories.train_data, directories.test_data,
+        bank_file=run.config.bank.bank_file, units=units(),
+    )  # fmt: skip
     names = write_figures(inputs, run.result("figures"))
     page = build(inputs, [f"figures/{name}" for name in names])
     storage.sign(run.result("report.html"), run.answer_parameters)

@@ -1,5 +1,6 @@
 """Find all mistakes in a training's YAML, each with its line, without training."""
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -169,6 +170,7 @@ def understood(error: Exception, value_of: Callable[[str], Any], valid: list[str
     return key, f"{key} = {value!r} must be {description}"
 
 
+@functools.cache  # a tenth of a second, and a study reads a YAML for each of its values
 def _parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(parser_mode="yaml", exit_on_error=False)
     parser.add_lightning_class_args(AframeTrainer, "trainer")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -13,17 +14,26 @@ from optuna.trial import FrozenTrial, TrialState
 
 from aframe import storage
 from aframe.errors import DataError, TrainingError
+from aframe.report.gather import CHOSEN
 from aframe.report.study import StudyParameter, StudyResults, study_html, summary
 from aframe.report.training import draw_training
 from aframe.runs.artifacts import Artifacts
+from aframe.runs.stages import check_outputs, stages_of
 from aframe.settings.keys import shown
 from aframe.train import model
-from aframe.tuning.plan import BANK, Plan, is_same, read_plan
+from aframe.tuning.plan import BANK, Plan, is_same, read_plan, with_base
 from aframe.tuning.space import CHOICE, Parameter, label
 from aframe.tuning.study import Record
+from aframe.tuning.trials import bank_file
 
 COPIED = ("train.yaml", "metrics.csv", "validation.hdf5", "example_batch.hdf5", "precision.json")
 """Files of the best training that lie beside its model too."""
+
+DATA_TASKS = (
+    *("FindSegments train", "FetchStrain train", "GenerateTrainingWaveforms", "GenerateValidationWaveforms"),
+    "TemplateBank",
+)
+"""Tasks that make what trainings read."""
 
 STATES = {TrialState.COMPLETE: "to the end", TrialState.PRUNED: "ended early", TrialState.FAIL: "failed",
           TrialState.RUNNING: "running"}  # fmt: skip
@@ -48,7 +58,7 @@ def run_study(path: str, run: Artifacts, gpus: str) -> str:
         DataError: If the run has no training data yet.
         MistakesError: If the study has mistakes.
         ParameterMismatchError: If it was begun with other values.
-        TrainingError: If all trials fail.
+        TrainingError: If all trials fail, or too many workers are killed.
     """
     plan = read_plan(path, run)
     check_data(plan, run)
@@ -62,15 +72,22 @@ def run_study(path: str, run: Artifacts, gpus: str) -> str:
             from aframe.tuning.workers import train_here
 
             train_here(record, run, gpus)
+    if not record.is_done:
+        raise TrainingError(
+            f"{len(record.ended)} of {plan.trials} trials have ended, as workers of the study were killed, perhaps "
+            "because memory ran out: run again to continue, with fewer workers"
+        )
     return publish(record, run)
 
 
 def check_data(plan: Plan, run: Artifacts) -> None:
-    """Refuse a run whose training data are not made.
+    """Refuse a run whose training data are not made, or were made with other parameters.
 
     Raises:
         DataError: With what is missing, and the command that makes it.
+        ParameterMismatchError: With the first parameter that differs.
     """
+    run = with_base(run, plan.train)
     commands = {"aframe data --stage train": run.background_files("train")[:1] or [run.segments("train")]}
     if run.stores_training_waveforms:
         commands["aframe waveforms --stage train"] = [run.training_waveforms]
@@ -83,6 +100,7 @@ def check_data(plan: Plan, run: Artifacts) -> None:
     if missing:
         made = " and ".join(f"`{command} --cfg {run.config.path}`" for command in missing)
         raise DataError(f"{next(iter(missing.values()))} does not exist: make the training's data first, with {made}")
+    check_outputs(run, [stage for stage in stages_of(run) if stage.task in DATA_TASKS])
 
 
 def publish(record: Record, run: Artifacts) -> str:
@@ -111,13 +129,22 @@ def publish(record: Record, run: Artifacts) -> str:
     _copy(source, directory, COPIED)
     storage.sign(target, storage.made_with(storage.join(source, model.NAME)) or {})
     _copy_file(storage.join(source, model.NAME), target)
+    storage.write_text(storage.join(directory, CHOSEN), json.dumps(_chosen(best, record.plan, run), indent=1))
     drawn = [path.rpartition("/")[2] for path in draw_training(directory)]
     lines = [summary(results), target, page]
     if run.study_yaml is not None and is_same(run.study_yaml, record.plan.path):
-        _copy(directory, run.directories.train_run, (*COPIED, *drawn))
+        _copy(directory, run.directories.train_run, (*COPIED, CHOSEN, *drawn))
         model.save(model.load(target), run.model, run.model_parameters)
         lines.append(run.model)
     return "\n".join(lines)
+
+
+def _chosen(best: FrozenTrial, plan: Plan, run: Artifacts) -> dict[str, Any]:
+    """Values of the best trial by the names of the run's parameters, and the name of its bank's file."""
+    values = {each.key: _value(each, best) for each in plan.parameters}
+    bank = {key.removeprefix(BANK): value for key, value in values.items() if key.startswith(BANK)}
+    named = {key if key.startswith(BANK) else f"train.{key}": value for key, value in values.items()}
+    return {"values": named | {"tune.best_trial": best.number}, "bank": bank_file(run, bank)}
 
 
 def _copy(source: str, target: str, names: Sequence[str]) -> None:

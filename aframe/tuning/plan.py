@@ -16,8 +16,9 @@ from aframe.runs.artifacts import Artifacts, read_parameters, study_parameters, 
 from aframe.settings.keys import nearest
 from aframe.settings.read import key_problem
 from aframe.settings.sections import Bank
+from aframe.settings.together import conflicts
 from aframe.steps.training_yaml import YamlKeys, read_keys, yaml_conflicts, yaml_mistakes
-from aframe.tuning.space import Parameter, parse_parameter
+from aframe.tuning.space import FRACTIONS, Parameter, parse_parameter
 from aframe.tuning.training import EPOCHS
 
 METRICS = ("valid_found", "valid_auroc", "valid_efficiency")
@@ -28,6 +29,9 @@ BANK = "bank."
 
 BANK_KEYS = tuple(each.name for each in dataclasses.fields(Bank) if each.name != "bank_file")
 """Keys of ``[luigi_bank]`` that a study can change."""
+
+BANK_SECONDS = tuple(f"{BANK}{each.name}" for each in dataclasses.fields(Bank) if each.metadata["unit"] == "s")
+"""Those that are lengths in s, which must be whole samples."""
 
 EXAMPLE = Path(__file__).with_name("example.yaml")
 """A study with all its keys."""
@@ -162,7 +166,7 @@ def read_plan(path: str, run: Artifacts) -> Plan:
             raise MistakesError(base)
         for key, content in keys.tree["parameters"].items():
             try:
-                parameters.append(_parameter(str(key), content, train, run))
+                parameters.append(_parameter(str(key), content, train, with_base(run, train)))
             except ValueError as error:
                 mistakes.append((f"parameters.{key}", f"{key} {error}"))
     mistakes += _conflicts(keys, run, train)
@@ -221,6 +225,12 @@ def _conflicts(keys: YamlKeys, run: Artifacts, train: str) -> Iterator[tuple[str
         )
 
 
+def with_base(run: Artifacts, train: str) -> Artifacts:
+    """The run with the base of a study as its training YAML."""
+    training = dataclasses.replace(run.config.Train, config=train)
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, Train=training))
+
+
 def is_same(path: str, other: str) -> bool:
     """Whether two local paths are one."""
     return Path(path).absolute() == Path(other).absolute()
@@ -256,15 +266,25 @@ def _parameter(key: str, content: Any, train: str, run: Artifacts) -> Parameter:
             f"is no key of {train}{nearest(key, valid)}: mend it, or give it a value there, which the first trial has"
         )
     parameter = parse_parameter(key, content, valid[key])
+    if key in BANK_SECONDS and parameter.kind in FRACTIONS:
+        raise ValueError(f"{parameter.kind} = {list(parameter.values)!r} has values between samples: give a choice")
     for value in parameter.values:
-        problem = _bank_problem(key, value) if key in banks else _problem(key, value, train, run)
+        problem = _bank_problem(key, value, train, run) if key in banks else _problem(key, value, train, run)
         if problem:
             raise ValueError(f"{parameter.kind} = {list(parameter.values)!r} has {value!r}: {problem}")
     return parameter
 
 
-def _bank_problem(key: str, value: Any) -> str:
-    return key_problem("bank", key.removeprefix(BANK), str(value))
+def _bank_problem(key: str, value: Any, train: str, run: Artifacts) -> str:
+    """Why the bank cannot have a value. Empty if it can."""
+    name = key.removeprefix(BANK)
+    problem = key_problem("bank", name, str(value))
+    if problem:
+        return problem
+    bank = dataclasses.replace(run.config.bank, **{name: value})
+    config = dataclasses.replace(run.config, bank=bank)
+    mistakes = [each.text for each in conflicts(config)] or yaml_conflicts(train, config)
+    return _without_place(mistakes[0], train) if mistakes else ""
 
 
 def _problem(key: str, value: Any, train: str, run: Artifacts) -> str:
@@ -273,7 +293,11 @@ def _problem(key: str, value: Any, train: str, run: Artifacts) -> str:
         path = str(Path(folder) / "train.yaml")
         storage.write_text(path, with_values(train, {key: value}))
         mistakes = yaml_mistakes(path) or yaml_conflicts(path, run.config)
-    return re.sub(rf"^{re.escape(path)}(:\d+)?: ", "", mistakes[0]) if mistakes else ""
+    return _without_place(mistakes[0], path) if mistakes else ""
+
+
+def _without_place(mistake: str, path: str) -> str:
+    return re.sub(rf"^{re.escape(path)}(:\d+)?: ", "", mistake)
 
 
 def with_values(train: str, values: Mapping[str, Any]) -> str:

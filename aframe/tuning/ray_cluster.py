@@ -164,6 +164,8 @@ def train_on_ray(record: Record, run: Artifacts) -> None:
 def _connect(address: str | None, cores: float) -> None:
     """Connect to a cluster, or start one that listens on this machine only."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # with it, Ctrl-C would look like the end of the study
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # which prints a table in spite of verbose=0
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         ray_constants.ENABLE_RAY_CLUSTER = False  # Ray then listens on this machine only, as on macOS and Windows

@@ -19,6 +19,9 @@ from aframe.settings.keys import nearest
 RANGES = ("uniform", "log_uniform", "int", "log_int")
 """Kinds of parameters with a lowest and a highest value."""
 
+FRACTIONS = ("uniform", "log_uniform")
+"""Those of them whose values need not be whole."""
+
 CHOICE = "choice"
 """Kind of a parameter with a list of values."""
 
@@ -103,6 +106,11 @@ def parse_parameter(key: str, content: Any, default: Any) -> Parameter:
     if not isinstance(values, list):
         raise ValueError(f"{kind} = {values!r} must be a list")
     values = [plain(value) for value in values]
+    for value in values:
+        try:
+            label(value)
+        except TypeError:  # a date, or a list of some
+            raise ValueError(f"{kind} = {values!r} has {value!r}, which no key can have: put it in quotes") from None
     read = _choices if kind == CHOICE else _range
     parameter = Parameter(key, kind, tuple(read(kind, values)), default)
     if not _holds(parameter, default):

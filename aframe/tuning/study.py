@@ -100,9 +100,13 @@ class Record:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         path, parameters = storage.join(plan.directory, JOURNAL), plan.parameters_with(run)
         reason = storage.why_not_written(Path(plan.directory).absolute())
+        try:
+            if not reason:
+                os.makedirs(plan.directory, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
         if reason:
             raise StorageError(f"{plan.directory} cannot be written ({reason}): choose another directory")
-        os.makedirs(plan.directory, exist_ok=True)
         with held(storage.join(plan.directory, ".lock")):
             if storage.exists(path):
                 storage.check_parameters(path, parameters)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aframe import storage
+from aframe.errors import DataError
 from aframe.machine.processes import this_machine
 from aframe.progress import activity
 from aframe.progress.activity import Activity
@@ -54,6 +55,24 @@ def test_who_fails_leaves_the_error_and_its_log(path: str) -> None:
     [failed] = activity.read([path])
     assert (failed.state, failed.error, failed.log) == ("failed", "too few signals: give more", "/jobs/3.log")
     assert not failed.is_at_work()
+
+
+def test_a_subprocess_of_a_stage_tells_how_far_it_is_and_why_it_fails(path: str, monkeypatch) -> None:
+    with activity.of_stage("Tune"):
+        activity.note("tuning", 1, 3)
+    assert not storage.exists(path)  # no run began this process
+    monkeypatch.setenv(activity.FILE, path)
+
+    def fails() -> None:
+        with activity.of_stage("Tune"):
+            activity.note("tuning", 1, 3, " trials")
+            assert activity.read([path])[0].done == 1.0
+            raise DataError("no data: make some")
+
+    with pytest.raises(DataError):
+        fails()
+    [failed] = activity.read([path])
+    assert (failed.task, failed.state, failed.error) == ("Tune", "failed", "no data: make some")
 
 
 def test_a_killed_process_is_not_at_work() -> None:

@@ -8,7 +8,7 @@ import pytest
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.machine import versions
-from aframe.report.gather import gather, read_metrics
+from aframe.report.gather import CHOSEN, gather, read_metrics
 
 
 def test_sparse_metrics_are_joined(run_directory: Path) -> None:
@@ -44,6 +44,21 @@ def test_candidates_are_the_ranked_ones_where_there_are_any(run_directory: Path,
     again = gather(str(results), None).candidates
     assert again is not None
     np.testing.assert_array_equal(again["p_astro"], ranked["p_astro"])
+
+
+def test_a_report_has_the_bank_and_the_values_that_a_study_chose(run_directory: Path, tmp_path: Path) -> None:
+    train, results = tmp_path / "train", str(run_directory / "results")
+    train.mkdir()
+    shutil.copy(run_directory / "train" / "bank.hdf5", train / "bank-1.hdf5")
+    assert gather(results, None, str(train), bank_file="bank-1.hdf5").bank is not None
+    (train / "model.pt").write_bytes(b"")
+    storage.sign(str(train / "model.pt"), {"bank.size": 8})
+    (train / CHOSEN).write_text(json.dumps({"values": {"bank.size": 16}, "bank": "bank-1.hdf5"}))
+    assert gather(results, str(train), str(train)).bank is None  # no study made this model
+    storage.sign(str(train / "model.pt"), {"bank.size": 8, "tune.trials": 3})
+    inputs = gather(results, str(train), str(train))
+    assert inputs.bank is not None
+    assert (inputs.configuration or {})["bank.size"] == 16
 
 
 def test_a_broken_artifact_is_named(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 
 from aframe.tuning.space import label, parse_parameter, plain
@@ -20,6 +22,7 @@ from aframe.tuning.space import label, parse_parameter, plain
         ({"choice": [0.1, 0.2]}, r"does not hold 0\.5, the value without a study"),
         ({"uniform": [0, 0.4]}, r"does not hold 0\.5"),
         ([0, 1], "must say one of uniform"),
+        ({"choice": [0.5, date(2020, 1, 1)]}, "which no key can have: put it in quotes"),
     ],
 )
 def test_values_that_cannot_be_are_refused(content, refusal):

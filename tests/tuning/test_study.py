@@ -3,7 +3,7 @@ import os
 import pytest
 from optuna.trial import TrialState
 
-from aframe.errors import ParameterMismatchError
+from aframe.errors import ParameterMismatchError, StorageError
 from aframe.tuning.plan import Plan, Stopping
 from aframe.tuning.space import parse_parameter
 from aframe.tuning.study import JOURNAL, Record
@@ -104,6 +104,11 @@ def test_a_study_goes_on_with_more_trials_but_not_with_another_space(study, clai
         opened(study, parameters=SPACE | {"model.weight_decay": {"uniform": [0, 0.1]}})
     with pytest.raises(ParameterMismatchError, match=r"train\.data\.batch_size = 16, but"):
         opened(study, data={"batch_size": 8})
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_of_one_line(study):
+    with pytest.raises(StorageError, match=r"^/proc/study cannot be written \(.+\): choose another directory$"):
+        opened(study, directory="/proc/study")
 
 
 def test_a_journal_whose_last_line_was_cut_goes_on(study, claim):

@@ -1,6 +1,8 @@
 """Whole studies: processes that train, are killed, and go on."""
 
 import csv
+import dataclasses
+import json
 import multiprocessing
 import os
 import signal
@@ -10,10 +12,12 @@ import pytest
 from processes_of_runs import wait_for
 
 from aframe import cli, storage
-from aframe.errors import DataError, TrainingError
+from aframe.errors import DataError, ParameterMismatchError, TrainingError
+from aframe.report.gather import CHOSEN
 from aframe.runs.artifacts import Artifacts
 from aframe.settings.read import load_config
 from aframe.train import model
+from aframe.tuning import workers
 from aframe.tuning.outcome import run_study
 from aframe.tuning.plan import read_plan
 from aframe.tuning.study import Record
@@ -86,6 +90,9 @@ def test_a_study_makes_the_model_of_a_run_that_names_it(study, prepared, monkeyp
     assert storage.made_with(tuned.model)["tune.trials"] == 1
     model.load(tuned.model)
     assert {"metrics.csv", "validation.hdf5"} <= set(os.listdir(tuned.directories.train_run))
+    chosen = json.loads((Path(tuned.directories.train_run) / CHOSEN).read_text())
+    assert chosen["values"]["train.model.learning_rate"] == 2e-3
+    assert chosen["values"]["tune.best_trial"] == 0
 
 
 def test_a_study_whose_trials_all_fail_says_why_once(study, capfd):
@@ -101,3 +108,20 @@ def test_a_run_without_training_data_is_refused_with_the_commands_that_make_them
     _, run = study()
     with pytest.raises(DataError, match=r"segments\.txt does not exist: .*`aframe data --stage train --cfg .*` and "):
         run_study(str(path), run, "")
+
+
+def test_a_run_whose_training_data_were_made_with_other_parameters_is_refused(study):
+    path, run = study()
+    waveforms = dataclasses.replace(run.config.waveforms, num_validation_waveforms=24)
+    changed = dataclasses.replace(run, config=dataclasses.replace(run.config, waveforms=waveforms))
+    with pytest.raises(ParameterMismatchError, match=r"val_waveforms\.hdf5 was made with .*= 12, but .* = 24.*rm -r"):
+        run_study(str(path), changed, "")
+
+
+def test_a_study_whose_workers_were_all_killed_is_not_done(study, monkeypatch):
+    monkeypatch.setattr(workers, "MOST_REPLACEMENTS", 0)
+    monkeypatch.setattr(workers, "work", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    path, run = study(trials=2)
+    with pytest.raises(TrainingError, match="0 of 2 trials have ended, as workers of the study were killed"):
+        run_study(str(path), run, "")
+    assert not (Path(run.directories.train_run) / "study" / "study.html").exists()
