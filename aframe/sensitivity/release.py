@@ -185,8 +185,8 @@ def weigh_release(release: Release, targets: Sequence[Target]) -> WeighedDraws:
     weighed = {}
     for target, row in zip(targets, weights(binaries, source, targets) * release.weight, strict=True):
         found = float(row.sum())
-        is_around = isinstance(target, LogNormalTarget)
-        if not found > 0 or (is_around and (target.mass_2 < lowest or target.mass_1 > highest)):
+        masses = (target.mass_1, target.mass_2) if isinstance(target, LogNormalTarget) else ()
+        if not found > 0 or any(not lowest <= mass <= highest for mass in masses):
             raise DataError(
                 f"{release.path} has no injection in the population {target.name}, or in a part of it alone: its "
                 f"source-frame masses are {lowest:.3g} to {highest:.3g} M☉; name another population, or give a release "
