@@ -147,6 +147,7 @@ class AframeDataModule(lightning.LightningDataModule):
         self.validation_fraction, self.validation_background = validation_fraction, validation_background
         self.mined = ExampleCounts(mined_slides, mined_noise, mined_signals)
         self.examples: MeasuredExamples | None = None
+        self.trains_templates = False
         self.signals: Signals | None = None
         if waveforms == "generated":
             self.signals = generated_signals(*inputs.signal_model())
@@ -260,21 +261,24 @@ class AframeDataModule(lightning.LightningDataModule):
             return batch
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         step = self.trainer.current_epoch * self.batches_per_epoch + done
-        if self.examples is not None:
+        if self.examples is not None and not (self.trains_templates and step % 2):
             return self._draw_examples(self.examples, step, self.trainer.global_rank)
         return self.make_batch(step, self.trainer.global_rank)
 
     def mine(self, network: MatchedFilterNetwork) -> None:
-        """Collect the examples of a network with a fixed encoder, and set its weights of groups.
+        """Collect the examples of a network with matched filters, and set its weights of groups.
+
+        If its templates are trained, every second batch has windows instead, of which templates learn.
 
         Args:
-            network: Network with a fixed encoder, on the device of the training.
+            network: The network, on the device of the training.
 
         Raises:
             DataError: If the training background is too short.
         """
         if self.background is None:
             raise ConfigurationError("call setup() before mine()")
+        self.trains_templates = network.trainable
         all_signals = BatchMixture(1.0, 0.0, 0.0)
 
         def signals(number: int) -> Tensor:

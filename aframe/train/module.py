@@ -19,6 +19,9 @@ from aframe.train.metrics import Validation, validation_metrics
 from aframe.train.model import Model
 from aframe.train.validation import ValidationScores
 
+TEMPLATE_RATE = 1e-3
+"""Learning rate of templates as a fraction of the head's. A sample of a template is some hundredths."""
+
 LOSS_CHECK_STEPS = 50
 """Steps between two checks that the loss is a number."""
 
@@ -190,11 +193,15 @@ class AframeModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, with a learning rate that rises and falls once over the whole training."""
         is_scaled = self.trainer.precision == "16-mixed"  # fused optimizers cannot unscale before clipping
-        optimizer = torch.optim.AdamW(
-            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=not is_scaled
+        templates = [each for name, each in self.named_parameters() if name.endswith("filters.bank")]
+        others = [each for name, each in self.named_parameters() if not name.endswith("filters.bank")]
+        groups = [{"params": others, "lr": self.learning_rate, "weight_decay": self.weight_decay}]
+        groups += [{"params": templates, "lr": TEMPLATE_RATE * self.learning_rate, "weight_decay": 0.0}] * bool(
+            templates
         )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = OneCycleLR(optimizer, self.learning_rate, total_steps=steps, pct_start=self.warmup_fraction)
+        optimizer = torch.optim.AdamW(groups, fused=not is_scaled)
+        steps, rates = int(self.trainer.estimated_stepping_batches), [group["lr"] for group in groups]
+        schedule = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=self.warmup_fraction)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(

@@ -17,11 +17,13 @@ from processes_of_runs import wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aframe import cli, storage
+from aframe.bank.template_bank import TemplateBank
 from aframe.errors import ConfigurationError, MistakesError, ParameterMismatchError, TrainingError
 from aframe.machine import precision
 from aframe.steps import training_cli
 from aframe.steps.training_data import RunDataModule
 from aframe.train import model
+from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.metrics import validation_metrics
 from aframe.train.module import AframeModule
 
@@ -248,6 +250,21 @@ def test_a_head_on_matched_filters_learns_from_the_loudest_noise(prepared, run, 
     again = run("bank again")
     training_cli.main(["fit", "--config", path])
     assert rows(again / "metrics.csv") == [first, *between, last]
+
+
+def test_templates_are_trained_on_request(prepared, run, monkeypatch):
+    directory = run("bank that learns")
+    path = Path(bank_yaml(prepared, monkeypatch, max_epochs=1))
+    content = yaml.safe_load(path.read_text())
+    content["model"]["architecture"]["init_args"]["trainable"] = True
+    path.write_text(yaml.safe_dump(content))
+    training_cli.main(["fit", "--config", str(path)])
+    trained = model.load(str(directory / "model.pt")).network
+    placed = MatchedFilterNetwork(trained.num_ifos, trained.kernel_size, groups=8)
+    bank = TemplateBank.read(str(prepared / "train_data" / "bank.hdf5"))
+    placed.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass))
+    change = (trained.filters.bank - placed.filters.bank).abs().amax().item()
+    assert 0 < change < 0.02 * placed.filters.bank.abs().amax().item()
 
 
 @pytest.mark.thorough

@@ -214,8 +214,9 @@ def test_some_templates_are_repeated_where_they_do_not_fill_the_groups():
 
 
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-6), (True, 2e-2)])
-def test_a_model_comes_back_with_its_bank(tmp_path, half, tolerance):
-    filtering, path = network(kernel_size=512), str(tmp_path / "model.pt")
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_model_comes_back_with_its_bank(tmp_path, half, tolerance, trainable):
+    filtering, path = network(kernel_size=512, trainable=trainable), str(tmp_path / "model.pt")
     whitening = Whitening(256.0, 4.0, 1.0, 1.0, 4.0, 20.0, None)
     model.save(Model(filtering, Preprocessing(("H1", "L1"), 2.0, 4.0, (0.5, 0.9), whitening)), path, {}, half)
     again = model.load(path).network
@@ -234,6 +235,31 @@ def test_a_network_of_low_precision_filters_in_single_precision(precision, toler
     assert measured.dtype == precision
     torch.testing.assert_close(measured.float(), expected, atol=tolerance, rtol=tolerance)
     assert filtering(windows.to(precision)).dtype == precision
+
+
+@pytest.mark.parametrize("kernel_size", [512, 1001])
+def test_templates_that_learn_are_drawn_to_signals_and_measure_as_others(kernel_size):
+    fixed, learning = network(kernel_size=kernel_size), network(kernel_size=kernel_size, trainable=True)
+    windows = noise(3, 2, kernel_size)
+    measured = learning.measure(windows)
+    assert measured.requires_grad
+    torch.testing.assert_close(measured.detach(), fixed.measure(windows), atol=1e-3, rtol=1e-3)
+
+    signal = 10 * chirps([0.055])[0].real.float()
+    windows = torch.zeros(1, 2, kernel_size)
+    windows[..., 100 : 100 + SIZE] = signal
+    optimizer = torch.optim.Adam([learning.filters.bank], 1e-3)
+    before, beginning = fixed.measure(windows).amax(), learning.filters.bank.detach().clone()
+    for _ in range(60):
+        optimizer.zero_grad()
+        (-learning.measure(windows).sum(1).amax()).backward()
+        optimizer.step()
+    after = learning.eval().measure(windows).amax()
+    assert before < 25
+    assert 45 < after < 50  # half of the squared SNR at most
+    filters = learning.filters.filters(0, slice(None))
+    torch.testing.assert_close((filters.real * filters.imag).sum(1), torch.zeros(6), atol=1e-3, rtol=0)
+    assert (learning.filters.bank.detach() - beginning).abs().amax((0, 2)).count_nonzero() == 1  # others stay
 
 
 def test_a_glitch_overflows_no_precision():

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from aframe.errors import ConfigurationError
 from aframe.tensors import Psd, Windows
@@ -95,6 +96,12 @@ class FilterBank(nn.Module):
         filters.rows = by_rate.argsort()
         return filters
 
+    def learn(self) -> None:
+        """Let the templates be trained: the bank becomes a parameter."""
+        bank = self.bank
+        del self.bank
+        self.bank = nn.Parameter(bank)
+
     @property
     def receptive_field(self) -> int:
         """Samples that a step depends on."""
@@ -158,7 +165,10 @@ class FilterBank(nn.Module):
         templates, size = torch.complex(*self.bank[:, rows].float()), self.template_size
         colour = self.colours[ifo].float()[None, None]
         half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)
-        colour = torch.cat([half[0, 0], half[0, 0, 1:-1].flip(0)])
+        # a template that learns keeps no negative frequencies, or its quadratures would no longer be independent
+        learns = isinstance(self.bank, nn.Parameter)
+        negative = torch.zeros_like(half[0, 0, 1:-1]) if learns else half[0, 0, 1:-1].flip(0)
+        colour = torch.cat([half[0, 0], negative])
         coloured = torch.fft.ifft(torch.fft.fft(templates, n=2 * size) * colour)[:, :size]
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)
@@ -173,7 +183,7 @@ class FilterBank(nn.Module):
         return rates.repeat_interleave(torch.tensor(self.decimations, device=rows.device))[rows]
 
     def forward(self, streams: Windows) -> Float[Tensor, "batch ifos templates steps"]:
-        """Filter streams with all templates, without gradients. The computation is in single precision.
+        """Filter streams with all templates, in single precision. Gradients are those of templates that learn.
 
         Args:
             streams: Whitened strain, shape (batch, ifos, time).
@@ -183,6 +193,10 @@ class FilterBank(nn.Module):
             at a sample from ``k * step_size`` to ``(k + 1) * step_size + coincidence``. Its mean over samples of white
             noise is 1.
         """
+        if self.bank.requires_grad and torch.is_grad_enabled() and not is_exported():
+            self._spectra, self.folded = {}, None  # those of the templates before the next step
+            each = [self._learning(streams[:, ifo].float(), ifo) for ifo in range(self.num_ifos)]
+            return torch.stack(each, dim=1).index_select(2, self.rows)
         with torch.no_grad():
             if is_exported():
                 each = [self._convolve(streams[:, ifo].float(), ifo) for ifo in range(self.num_ifos)]
@@ -192,6 +206,22 @@ class FilterBank(nn.Module):
             for ifo in range(self.num_ifos):
                 self._filter(streams[:, ifo].float(), ifo, result[:, ifo])
             return result.index_select(2, self.rows)
+
+    def _learning(self, samples: Float[Tensor, "batch time"], ifo: int) -> Float[Tensor, "batch templates steps"]:
+        """Largest |z|²/2 in each step, with gradients. The backward pass correlates again, to save memory."""
+        coarsest, steps, parts = DECIMATIONS[-1], self.steps(samples.shape[-1]), []
+        spectrum = torch.fft.fft(samples, n=-(-samples.shape[-1] // coarsest) * coarsest)
+
+        def peaks(templates: Tensor, rate: int) -> Tensor:
+            product = spectrum[:, None] * torch.fft.fft(templates, n=spectrum.shape[-1]).conj()
+            z = torch.fft.ifft(product.unflatten(2, (rate, -1)).mean(2))
+            return self._peaks(z.real, z.imag, rate, steps)
+
+        at_once = max(1, (TILE if samples.device.type == "cpu" else GPU_TILE) // spectrum.numel())
+        for rate, bank in self._by_rate(self.filters(ifo, slice(None))[None]):
+            for some in bank[0].split(at_once):
+                parts.append(checkpoint(peaks, some, rate, use_reentrant=False))
+        return torch.cat(parts, dim=1)
 
     def _filter(
         self, samples: Float[Tensor, "batch time"], ifo: int, result: Float[Tensor, "batch templates steps"]

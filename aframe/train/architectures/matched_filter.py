@@ -86,6 +86,7 @@ class MatchedFilterNetwork(Network):
         hidden: Width of the head.
         coherent: Whether loud steps are followed up.
         glitches: Whether pulses and excess power stand against the templates, if these are as long as five pulses.
+        trainable: Whether the templates are trained with the head.
         pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
         pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
         bands: Number of bands whose excess power is looked for.
@@ -118,13 +119,14 @@ class MatchedFilterNetwork(Network):
         hidden: int = 16,
         coherent: bool = True,
         glitches: bool = True,
+        trainable: bool = False,
         pulse_size: int = 0,
         pulse_decimations: Sequence[int] = (),
         bands: int = 0,
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
-        self.coherent, self.glitches = coherent, glitches
+        self.coherent, self.glitches, self.trainable = coherent, glitches, trainable
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
         self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
@@ -148,6 +150,8 @@ class MatchedFilterNetwork(Network):
                 f"samples: it needs {self.receptive_field - self.kernel_size} more; lengthen kernel_length or shorten "
                 "the templates"
             )
+        if self.trainable:
+            filters.learn()
         self.filters, self.templates = filters, filters.templates
         self.template_size, self.decimations = filters.template_size, filters.decimations
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
@@ -233,7 +237,7 @@ class MatchedFilterNetwork(Network):
         return self.weigh(self.measure(streams))
 
     def measure(self, streams: Windows) -> Measured:
-        """Filter streams with all templates, without gradients: see ``FilterBank``.
+        """Filter streams with all templates: see ``FilterBank``. What glitches take has no gradient.
 
         Args:
             streams: Whitened strain, shape (batch, ifos, time).
@@ -243,7 +247,9 @@ class MatchedFilterNetwork(Network):
         """
         measured = self.filters(streams)
         if self.known_glitches is not None:
-            measured = self.known_glitches(measured, streams)
+            with torch.no_grad():
+                left = self.known_glitches(measured.clone() if measured.requires_grad else measured, streams)
+            measured = measured + (left - measured).detach() if measured.requires_grad else left
         return measured.clamp_max(LOUDEST / self.num_ifos).to(streams.dtype)
 
     def weigh(self, measured: Measured) -> Embeddings:
