@@ -19,6 +19,9 @@ from aframe.train.metrics import Validation, validation_metrics
 from aframe.train.model import Model
 from aframe.train.validation import ValidationScores
 
+BANK = "filters.bank"
+"""End of the name of the parameter with templates that are trained."""
+
 TEMPLATE_RATE = 1e-3
 """Learning rate of templates as a fraction of the head's. A sample of a template is some hundredths."""
 
@@ -193,14 +196,14 @@ class AframeModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, with a learning rate that rises and falls once over the whole training."""
         is_scaled = self.trainer.precision == "16-mixed"  # fused optimizers cannot unscale before clipping
-        templates = [each for name, each in self.named_parameters() if name.endswith("filters.bank")]
-        others = [each for name, each in self.named_parameters() if not name.endswith("filters.bank")]
-        groups = [{"params": others, "lr": self.learning_rate, "weight_decay": self.weight_decay}]
-        groups += [{"params": templates, "lr": TEMPLATE_RATE * self.learning_rate, "weight_decay": 0.0}] * bool(
-            templates
-        )
-        optimizer = torch.optim.AdamW(groups, fused=not is_scaled)
-        steps, rates = int(self.trainer.estimated_stepping_batches), [group["lr"] for group in groups]
+        templates = [each for name, each in self.named_parameters() if name.endswith(BANK)]
+        others = [each for name, each in self.named_parameters() if not name.endswith(BANK)]
+        groups, rates = [{"params": others, "weight_decay": self.weight_decay}], [self.learning_rate]
+        if templates:
+            groups.append({"params": templates, "weight_decay": 0.0})
+            rates.append(TEMPLATE_RATE * self.learning_rate)
+        optimizer = torch.optim.AdamW(groups, self.learning_rate, fused=not is_scaled)
+        steps = int(self.trainer.estimated_stepping_batches)
         schedule = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=self.warmup_fraction)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
