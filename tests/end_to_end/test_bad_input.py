@@ -378,7 +378,13 @@ def test_help_is_readable(run: Path) -> None:
 def test_set_tells_equal_keys_of_the_training_apart_by_what_they_are_in(tmp_path):
     changes = ("train.data.batch_size=32", "train.model.architecture.layers=[1]", "train.trainer.max_epochs=7")
     cli.main(
-        ["init", str(tmp_path / "run"), "--config", "bbh", *(word for change in changes for word in ("--set", change))]
+        [
+            "init",
+            str(tmp_path / "run"),
+            "--config",
+            "bbh-joint",
+            *(word for change in changes for word in ("--set", change)),
+        ]
     )
     training = yaml.safe_load((tmp_path / "run" / "train.yaml").read_text())
     assert training["data"]["batch_size"] == 32
