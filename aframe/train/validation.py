@@ -152,7 +152,7 @@ class ValidationSet:
 
     def _encode(self, network: Network, streams: Tensor, key: int | tuple[int, int, int]) -> Tensor:
         """Embed streams. What a fixed encoder measured in them before is used again."""
-        if not isinstance(network, MatchedFilterNetwork):
+        if not isinstance(network, MatchedFilterNetwork) or network.trainable:
             return network.encode(streams)
         if key not in self.measured:
             self.measured[key] = network.measure(streams).half()

@@ -80,3 +80,11 @@ def _examples() -> MeasuredExamples:
         values = (first + torch.arange(5.0))[:, None, None]
         kinds.append(Examples(values.expand(5, 2, 3).half(), values.expand(5, 1, 7) + 1))
     return MeasuredExamples(*kinds)
+
+
+def test_a_short_training_measures_no_more_signals_than_it_draws():
+    counts = ExampleCounts(800, 20_000, 4096)
+    assert counts.enough_for(1000.0, 2) == ExampleCounts(800, 20_000, 2000)
+    assert counts.enough_for(10.0, 2).signals == 512  # the weights of groups need some
+    assert ExampleCounts(800, 20_000, 64).enough_for(10.0, 2).signals == 64
+    assert [counts.enough_for(1000.0, epochs) for epochs in (None, -1, 100)] == [counts] * 3

@@ -8,6 +8,7 @@ from aframe.tables import ResponseTable
 from aframe.train.architectures import FactorisedNetwork, JointResNet
 from aframe.train.validation import validation_set
 from aframe.whitening import whiten_stream
+from tests.train.small_bank import chirps
 
 RATE, IFOS = 256.0, ("H1", "L1", "V1")
 WHITENING = Whitening(RATE, 4.0, 1.0, 1.0, 4.0, 20.0, None)
@@ -100,3 +101,13 @@ def test_several_processes_come_to_the_same_as_one(held_out):
     np.testing.assert_allclose(together.statistics, alone.statistics, atol=1e-5)
     np.testing.assert_allclose(together.background.statistics, alone.background.statistics, atol=1e-5)
     assert together.background.livetime == alone.background.livetime
+
+
+def test_templates_that_learn_are_measured_anew(held_out):
+    network = chirps(3, trainable=True)
+    _, before = held_out.score(network, 100.0, CPU, (0, 1))
+    with torch.no_grad():
+        network.filters.bank.copy_(network.filters.bank.flip(2))
+    network.measure(held_out.signals[:1])  # as a step of the training
+    _, after = held_out.score(network, 100.0, CPU, (0, 1))
+    assert not torch.equal(before, after)
