@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
-from aframe.errors import TrainingError
+from aframe.errors import ConfigurationError, TrainingError
 from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.architectures.contract import check_network
 from aframe.train.data import AframeDataModule, Batch
@@ -117,8 +117,14 @@ class AframeModule(lightning.LightningModule):
         return loss
 
     def on_fit_start(self) -> None:
-        """Compile the network if this is configured, or collect the examples of a network with a fixed encoder."""
+        """Compile the network if this is configured, or collect the examples of a network with matched filters.
+
+        Raises:
+            ConfigurationError: If templates are to be trained by several processes. Not each step uses all parameters.
+        """
         assert self.network is not None
+        if getattr(self.network, "trainable", False) and self.trainer.world_size > 1:
+            raise ConfigurationError("trainable: true needs one process: set trainer.devices: 1, or leave it out")
         self.losses = self.losses.to(self.device)
         if isinstance(self.network, MatchedFilterNetwork):
             self.data.mine(self.network)
