@@ -65,6 +65,14 @@ class Unit:
     slides: Sequence[Slide]
     injections: "InjectionIndex | None"
 
+    def injected_rows(self) -> list[Array]:
+        """Rows of the injections in each slide, in order of time."""
+        if self.injections is None:
+            return [np.empty(0, np.int64) for _ in self.slides]
+        with open_background(self.background) as file:
+            start, stop = file.start, file.start + file.duration
+        return [self.injections.rows(slide, start, stop) for slide in self.slides]
+
 
 class InjectionIndex:
     """Times and shifts of the injections of a table. Other columns and waveforms are read when they are needed.
@@ -145,11 +153,11 @@ def score_unit(
     """
     preprocessing = searcher.scorer.preprocessing
     with open_background(unit.background) as file:
-        start, stop = file.start, file.start + file.duration
+        start = file.start
     engine = segment_engine(searcher, unit.background)
     backgrounds, foregrounds = [], []
     done, total = 0.0, searcher.grid.livetime([slide for slide in unit.slides if slide.number != 0])
-    rows_by_slide = [unit.injections.rows(s, start, stop) if unit.injections else np.empty(0) for s in unit.slides]
+    rows_by_slide = unit.injected_rows()
     injected = _Injected(sum(map(len, rows_by_slide)), progress)
     for slide, rows, scores in zip(unit.slides, rows_by_slide, engine.scores_each(unit.slides), strict=True):
         begin = start + preprocessing.whitening.psd_length - min(slide.shifts)
@@ -241,7 +249,7 @@ class _Injected:
         """Take note that some more are scored."""
         self.left -= number
         if self._report:
-            self._report(self.number - self.left, self.number)
+            self._report(float(self.number - self.left), float(self.number))
 
 
 def _with_injections(  # noqa: PLR0917 - what is scored, and how much of it

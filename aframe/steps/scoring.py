@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aframe import storage
@@ -45,7 +44,9 @@ def score_unit(
     from aframe.inference.run import score_unit as score
 
     search, outputs, files = searcher(run, device, address), unit_outputs(run, unit), background_files(run, "test")
-    injections, done = InjectionIndex(run.injections), 0.0
+    injections, done, scored = InjectionIndex(run.injections), 0.0, 0.0
+    parts = [Unit(files[segment], slides, injections) for segment, slides in unit.by_segment()]
+    signals = [float(sum(map(len, part.injected_rows()))) for part in parts]
     total = search.grid.livetime(unit.of_kind(zero_lag=False))
     tables = []
     with contextlib.ExitStack() as stack:
@@ -54,11 +55,16 @@ def score_unit(
         if "timeseries" in outputs:
             file = stack.enter_context(storage.create_hdf5(outputs["timeseries"], run.unit_parameters))
             writer = functools.partial(write_series, file)
-        for segment, slides in unit.by_segment():
-            after = functools.partial(_after, progress.background, done, total) if progress else None
-            report = replace(progress, background=after) if progress and after else None
-            tables.append(score(search, Unit(files[segment], slides, injections), report, writer))
-            done += search.grid.livetime([slide for slide in slides if slide.number != 0])
+        for part, number in zip(parts, signals, strict=True):
+            report = None
+            if progress:
+                report = JobProgress(
+                    functools.partial(_after, progress.injections, scored, sum(signals)),
+                    functools.partial(_after, progress.background, done, total),
+                )
+            tables.append(score(search, part, report, writer))
+            done += search.grid.livetime([slide for slide in part.slides if slide.number != 0])
+            scored += number
     if "foreground" in outputs:
         recovered = RecoveredTable.concatenate([table for _, table in tables if table is not None])
         recovered.write(outputs["foreground"], run.unit_parameters)

@@ -30,6 +30,7 @@ from aframe.events.significance import Background
 from aframe.inference.closeup_files import read_closeups
 from aframe.inference.timeseries import Kind, read_series
 from aframe.progress import activity
+from aframe.progress.ledger import JobProgress
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.runs.stages import check_outputs
@@ -300,8 +301,14 @@ def test_packing_into_units_changes_no_byte_and_kept_series_hold_all_events(
         run = Artifacts(load_config(str(configuration)), directories)
         units = planning.plan_units(run)
         assert len(units) == (1 if name == "together" else len(planning.plan_slides(run)))
+        told: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
         for unit in reversed(units):
-            score_unit(run, unit, "cpu")
+            report = JobProgress(*(lambda done, total, to=to: to.append((done, total)) for to in told))
+            score_unit(run, unit, "cpu", progress=report)
+        if name == "together":
+            for reports in told:  # of the unit, not of each of its segments
+                assert reports == sorted(reports)
+                assert {total for _, total in reports} == {reports[-1][0]}
         merge_events(run)
         for kind in ("background", "foreground", "0lag"):
             assert content(Path(run.events(kind))) == content(whole_run / "results" / f"{kind}.hdf5")
