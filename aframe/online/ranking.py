@@ -92,7 +92,9 @@ class Ranking:
         far_per_year: Rate of alerts, events per Julian year.
     """
 
-    def __init__(self, rolling: Rolling | None, file: Background | None, file_version: str, far_per_year: float) -> None:
+    def __init__(
+        self, rolling: Rolling | None, file: Background | None, file_version: str, far_per_year: float
+    ) -> None:
         self.rolling, self.file, self.far_per_year = rolling, file, far_per_year
         tail = None if file is None else fit_tail(file)
         self._of_file = _Chosen(file, tail, NO_BACKGROUND if file is None else file_version, False)
@@ -152,8 +154,8 @@ def _hand_over(before: _Chosen, after: _Chosen, far_per_year: float) -> str:
         else:
             thresholds.append(f"{float(background.threshold_at_far(far_per_year)):.3f}")
     return (
-        f"events are ranked by {after.version}, no longer by {before.version}: the statistic of {far_per_year:g} events "
-        f"a year was {thresholds[0]} and is {thresholds[1]}"
+        f"events are ranked by {after.version}, no longer by {before.version}: the statistic of {far_per_year:g} "
+        f"events a year was {thresholds[0]} and is {thresholds[1]}"
     )
 
 

@@ -5,6 +5,7 @@ of them and writes their events. Files are all that the two share. Whichever is 
 begins where the files end.
 """
 
+import copy
 import dataclasses
 import json
 import logging
@@ -23,13 +24,14 @@ from aframe import storage
 from aframe.errors import StorageError
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
+from aframe.inference.scorers import TorchScorer
 from aframe.online.live_search import ScoredPiece
 from aframe.online.slide_blocks import FLOOR, SlideSearch
 from aframe.online.slide_history import Geometry, PieceStore, bytes_per_second
 from aframe.online.slide_process import SlideJob, SlidePlan, read_excluded, run
-from aframe.inference.scorers import TorchScorer
 from aframe.tables import EventTable
-from aframe.train.model import Model
+from aframe.tensors import Psd
+from aframe.train.model import Model, save
 from aframe.types import Array
 
 SHARE = 0.25
@@ -101,7 +103,7 @@ class RollingBackground:
         plan: SlidePlan,
         versions: storage.Parameters,
     ) -> None:
-        self.plan, self.ifos = plan, model.preprocessing.ifos
+        self.plan, self.model, self.ifos = plan, model, model.preprocessing.ifos
         self.geometry = Geometry.of(model)
         search = SlideSearch(TorchScorer(model, precision), clustering, plan.shifts)
         self.context = search.context / clustering.sampling_rate
@@ -109,7 +111,7 @@ class RollingBackground:
             **versions, "precision": str(precision), "shifts": plan.shifts, "block_length": plan.block_length,
             "preprocessing": dataclasses.asdict(model.preprocessing), "clustering": dataclasses.asdict(clustering),
         }))  # fmt: skip
-        self.job = SlideJob(model, precision, clustering, plan, reach_of(model, clustering), self.made_by)
+        self.job = SlideJob(precision, clustering, plan, reach_of(model, clustering), self.made_by)
         self.store = PieceStore(plan.pieces, self.made_by)
         self._forget_others()
         self._pieces: list[ScoredPiece] = []
@@ -134,8 +136,28 @@ class RollingBackground:
         if changed:
             LOG.warning("the background begins anew: another %s made it", ", ".join(sorted(changed)))
 
-    def start(self) -> None:
-        """Start the second process, or start it again if it has ended."""
+    def start(self, psds: Psd | None = None) -> None:
+        """Start the second process.
+
+        Args:
+            psds: Smooth PSD of each detector to which the search has adapted its network: see ``Network.adapt``; None
+                if it has not.
+
+        Raises:
+            StorageError: If the model cannot be written.
+        """
+        model = self.model
+        if psds is not None:
+            model = dataclasses.replace(model, network=copy.deepcopy(model.network))
+            model.network.adapt(psds)
+        save(model, self.plan.model, self.made_by)
+        self._start()
+
+    def _start(self) -> None:
+        """Start the second process, or start it again if it has ended.
+
+        It reads the model itself: what is handed to a new process must fit in a pipe, or this process would wait.
+        """
         if self._process is not None and self._process.is_alive():
             return
         if time.monotonic() - self._started < RESTART_INTERVAL:
@@ -169,7 +191,7 @@ class RollingBackground:
         if sum(len(each.scores) for each in self._pieces) >= PIECE_LENGTH * self.geometry.sampling_rate:
             self._write()
         if self._process is not None:
-            self.start()
+            self._start()
 
     def _write(self) -> None:
         """Write the pieces in memory as one file, and remove files that no slide needs any more."""

@@ -5,6 +5,7 @@ the difference of their shifts. A block holds the slide times at which that lead
 its slides are older, so a block can be scored as soon as a little time after it is known.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,19 @@ class SlideSearch:
 
 
 @dataclass(frozen=True)
+class SlideData:
+    """What is slid.
+
+    Attributes:
+        stretches: All data, in order of time.
+        excluded: Time of each detector that slides leave out.
+    """
+
+    stretches: Sequence[Stretch]
+    excluded: Intervals
+
+
+@dataclass(frozen=True)
 class Block:
     """A block of the leading detector's time.
 
@@ -107,20 +121,18 @@ class _Run:
 
 def score_block(
     search: SlideSearch,
-    stretches: Sequence[Stretch],
+    data: SlideData,
     block: Block,
     numbers: Sequence[int],
-    excluded: Intervals,
     goes_on: Callable[[], bool],
 ) -> EventTable:
     """Score slides of a block, and cluster the scores.
 
     Args:
         search: Network and clustering.
-        stretches: All data, with the block's context.
+        data: Data, with the block's context.
         block: Time of the leading detector.
         numbers: Numbers of the slides, in the order in which they are scored.
-        excluded: Time of each detector that slides leave out.
         goes_on: Called after some slides. If it returns False, the other slides are left out.
 
     Returns:
@@ -130,10 +142,10 @@ def score_block(
     parts, livetime, done = [_no_events(len(search.ifos))], 0.0, 0
     for first in range(0, len(numbers), SLIDES_AT_ONCE):
         some = numbers[first : first + SLIDES_AT_ONCE]
-        for leading in stretches:
+        for leading in data.stretches:
             core = _windows_in(leading, block)
             if core[1] > core[0]:
-                events, live = _score_part(search, stretches, leading, core, some, excluded)
+                events, live = _score_part(search, data, leading, core, some)
                 parts.append(events)
                 livetime += live
         done += len(some)
@@ -164,18 +176,17 @@ def _windows_in(stretch: Stretch, block: Block) -> tuple[int, int]:
 
 def _score_part(
     search: SlideSearch,
-    stretches: Sequence[Stretch],
+    data: SlideData,
     leading: Stretch,
     core: tuple[int, int],
     numbers: Sequence[int],
-    excluded: Intervals,
 ) -> tuple[EventTable, float]:
     """Events and live time (s) of the part of a block that lies in one stretch of the leading detector."""
     wide = max(0, core[0] - search.context), min(leading.windows, core[1] + search.context)
     runs = [
         run
         for number in numbers
-        for run in _runs(search, stretches, leading, wide, number)
+        for run in _runs(search, data.stretches, leading, wide, number)
         if min(run.stop, core[1]) > max(run.first, core[0])
     ]
     rows: dict[tuple[int, int], list[tuple[_Run, Array]]] = {}
@@ -191,8 +202,8 @@ def _score_part(
         events = EventTable(columns | {"shift": number[:, None] * np.array(search.shifts)}, attributes={"Tb": 0.0})
         parts.append(events.rows((time >= low) & (time < high)))
     events = EventTable.concatenate(parts)
-    events = events.rows(~vetoed(events["detection_time"], events["shift"], search.ifos, excluded))
-    return events, live_spans(_spans(search, leading, core, runs), search.ifos, excluded)[0].livetime
+    events = events.rows(~vetoed(events["detection_time"], events["shift"], search.ifos, data.excluded))
+    return events, live_spans(_spans(search, leading, core, runs), search.ifos, data.excluded)[0].livetime
 
 
 def _edge(search: SlideSearch, leading: Stretch, window: int) -> float:
@@ -251,7 +262,7 @@ def _scores(search: SlideSearch, runs: Sequence[_Run]) -> Iterator[Array]:
         for ifo, ((stretch, _), (first, stop)) in enumerate(zip(run.places, each, strict=True)):
             low = needed[ifo, id(stretch)][1]
             views.append(loaded[ifo, id(stretch)][:, first - low : stop - low])
-        engine = Engine(search.scorer, lambda run=run: _streams(geometry, run), grid, views)
+        engine = Engine(search.scorer, functools.partial(_streams, geometry, run), grid, views)
         yield engine.scores(Slide(0, run.number, grid.shifts, run.stop - run.first))
 
 

@@ -1,6 +1,7 @@
 """The last hours of embeddings and whitened strain, on disk and in the memory of the process that slides them."""
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -236,7 +237,7 @@ class History:
                 try:
                     self._add(self.store.read(path, self.ifos))
                 except StorageError as error:  # removed meanwhile, or damaged: slides have a gap
-                    print(f"note: {error}", flush=True)
+                    print(f"note: {error}", file=sys.stderr)
 
     def _add(self, piece: ScoredPiece) -> None:
         half_a_window = 0.5 / self.geometry.sampling_rate
@@ -250,5 +251,3 @@ def bytes_per_second(piece: ScoredPiece, geometry: Geometry) -> float:
     """Size of embeddings and strain on disk and in memory, of all detectors, in bytes per second of data."""
     size = sum(_halved(e).nbytes for e in piece.embeddings) + sum(s.nbytes for s in piece.strain)
     return size * geometry.sampling_rate / len(piece.scores)
-
-

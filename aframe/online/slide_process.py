@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 
@@ -16,10 +17,10 @@ from aframe.events.cluster import Clustering
 from aframe.events.vetoes import Intervals, merged
 from aframe.inference.scorers import TorchScorer
 from aframe.machine.processes import die_with_parent
-from aframe.online.slide_blocks import SLIDES, Block, SlideSearch, score_block
+from aframe.online.slide_blocks import SLIDES, Block, SlideData, SlideSearch, score_block
 from aframe.online.slide_history import Geometry, History, PieceStore, bytes_per_second
 from aframe.strain.times import format_gps
-from aframe.train.model import Model
+from aframe.train.model import NAME, Model, load
 
 WANTED_EVENTS = 100.0
 """Events of slides at the rate of alerts, within the hours of the background. They measure that rate to a tenth."""
@@ -95,6 +96,11 @@ class SlidePlan:
         return storage.join(self.directory, "slides")
 
     @property
+    def model(self) -> str:
+        """The model, adapted to the noise."""
+        return storage.join(self.directory, NAME)
+
+    @property
     def excluded(self) -> str:
         """File with the times that slides leave out."""
         return storage.join(self.directory, EXCLUDED)
@@ -102,10 +108,9 @@ class SlidePlan:
 
 @dataclass(frozen=True)
 class SlideJob:
-    """What the second process needs to begin.
+    """What the second process needs to begin, besides the model, which it reads.
 
     Attributes:
-        model: Network and preprocessing.
         precision: In which the network computes.
         clustering: Settings that turn scores into events.
         plan: How the background is kept up.
@@ -113,7 +118,6 @@ class SlideJob:
         made_by: Parameters of all files.
     """
 
-    model: Model
     precision: torch.dtype
     clustering: Clustering
     plan: SlidePlan
@@ -131,13 +135,14 @@ class SlideWork:
 
     Args:
         job: What to do.
+        model: Network and preprocessing.
     """
 
-    def __init__(self, job: SlideJob) -> None:
+    def __init__(self, job: SlideJob, model: Model) -> None:
         self.job, self.plan = job, job.plan
-        self.search = SlideSearch(TorchScorer(job.model, job.precision), job.clustering, job.plan.shifts)
+        self.search = SlideSearch(TorchScorer(model, job.precision), job.clustering, job.plan.shifts)
         store = PieceStore(job.plan.pieces, job.made_by)
-        self.history = History(store, Geometry.of(job.model), self.search.ifos)
+        self.history = History(store, Geometry.of(model), self.search.ifos)
         self._left_out: set[float] = set()
 
     def step(self) -> bool:
@@ -154,17 +159,16 @@ class SlideWork:
         slides = self.plan.slides(bytes_per_second(self.history.stretches[0].pieces[0], geometry))
         pace = Pace(self.plan.share, block.stop - block.start)
         try:
-            events = score_block(
-                self.search, self.history.stretches, block, range(1, slides + 1), self._excluded(), pace.goes_on
-            )
+            data = SlideData(self.history.stretches, self._excluded())
+            events = score_block(self.search, data, block, range(1, slides + 1), pace.goes_on)
         except AframeError as error:
-            print(f"slides from GPS {block.start:.0f} are left out: {error}", flush=True)
+            print(f"slides from GPS {block.start:.0f} are left out: {error}", file=sys.stderr)
             self._left_out.add(block.start)
             return True
         if events.attributes[SLIDES] < slides:
             print(
                 f"slides from GPS {block.start:.0f}: {events.attributes[SLIDES]} of {slides} fit in "
-                f"{self.plan.share:.0%} of a core", flush=True,
+                f"{self.plan.share:.0%} of a core", file=sys.stderr,
             )  # fmt: skip
         if events.livetime > 0:
             events.write(events_path(self.plan, block.start), self.job.made_by)
@@ -229,7 +233,7 @@ def run(job: SlideJob) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
     os.nice(NICENESS)
     torch.set_num_threads(1)
-    work = SlideWork(job)
+    work = SlideWork(job, load(job.plan.model))
     while True:
         if not work.step():
             time.sleep(PAUSE)

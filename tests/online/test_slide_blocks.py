@@ -6,7 +6,7 @@ import pytest
 from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.scorers import TorchScorer
-from aframe.online.slide_blocks import FLOOR, SLIDES, Block, SlideSearch, score_block
+from aframe.online.slide_blocks import FLOOR, SLIDES, Block, SlideData, SlideSearch, score_block
 from aframe.online.slide_history import Geometry, Stretch
 from aframe.tables import EventTable
 
@@ -22,7 +22,7 @@ def searching(model, shifts=(0.0, 1.0)):
 def blocks(search, stretches, length, numbers, excluded=NONE):
     low, high = (int(time // length) for time in (stretches[0].start, stretches[-1].stop))
     spans = itertools.pairwise(length * np.arange(low, high + 2))
-    return [score_block(search, stretches, Block(*span), numbers, excluded, lambda: True) for span in spans]
+    return [score_block(search, SlideData(stretches, excluded), Block(*span), numbers, lambda: True) for span in spans]
 
 
 def ordered(tables):
@@ -84,9 +84,9 @@ def test_a_block_keeps_the_loudest_and_says_what_it_left(small_model, scored, mo
     _, pieces = scored(model, START, DURATION)
     search, stretches, block = searching(model), [Stretch(Geometry.of(model), pieces)], Block(START, START + 200.0)
     monkeypatch.setattr("aframe.online.slide_blocks.KEPT_PER_HOUR", 1e6)
-    whole = score_block(search, stretches, block, range(1, 60), NONE, lambda: True)
+    whole = score_block(search, SlideData(stretches, NONE), block, range(1, 60), lambda: True)
     monkeypatch.setattr("aframe.online.slide_blocks.KEPT_PER_HOUR", 40.0)
-    kept = score_block(search, stretches, block, range(1, 60), NONE, lambda: True)
+    kept = score_block(search, SlideData(stretches, NONE), block, range(1, 60), lambda: True)
     assert whole.attributes[FLOOR] == -np.inf
     assert len(kept) == np.ceil(kept.livetime / 90)
     np.testing.assert_array_equal(kept["detection_statistic"], whole["detection_statistic"][: len(kept)])
@@ -98,7 +98,7 @@ def test_work_ends_where_it_is_told_to(small_model, scored):
     model = small_model()
     _, pieces = scored(model, START, 40.0)
     search, stretches = searching(model), [Stretch(Geometry.of(model), pieces)]
-    table = score_block(search, stretches, Block(START, START + 100), range(1, 200), NONE, lambda: False)
+    table = score_block(search, SlideData(stretches, NONE), Block(START, START + 100), range(1, 200), lambda: False)
     assert table.attributes[SLIDES] == 32
 
 
