@@ -25,7 +25,7 @@ from aframe.tables import EventTable
 from aframe.types import Array
 from aframe.whitening import WhitenedStream
 
-SLIDES_AT_ONCE = 32
+SLIDES_AT_ONCE = 64
 """Slides whose embeddings are read and converted together. More need more memory, fewer convert more often."""
 
 KEPT_PER_HOUR = 10.0

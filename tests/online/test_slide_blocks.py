@@ -99,7 +99,7 @@ def test_work_ends_where_it_is_told_to(small_model, scored):
     _, pieces = scored(model, START, 40.0)
     search, stretches = searching(model), [Stretch(Geometry.of(model), pieces)]
     table = score_block(search, SlideData(stretches, NONE), Block(START, START + 100), range(1, 200), lambda: False)
-    assert table.attributes[SLIDES] == 32
+    assert table.attributes[SLIDES] == 64
 
 
 def test_equal_shifts_are_refused(small_model):
