@@ -26,7 +26,7 @@ from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.inference.scorers import TorchScorer
 from aframe.online.live_search import ScoredPiece
-from aframe.online.slide_blocks import FLOOR, SlideSearch
+from aframe.online.slide_blocks import FLOOR, SLIDES, SlideSearch
 from aframe.online.slide_history import Geometry, PieceStore, bytes_per_second
 from aframe.online.slide_process import SlideJob, SlidePlan, read_excluded, run
 from aframe.tables import EventTable
@@ -113,12 +113,14 @@ class RollingBackground:
         }))  # fmt: skip
         self.job = SlideJob(precision, clustering, plan, reach_of(model, clustering), self.made_by)
         self.store = PieceStore(plan.pieces, self.made_by)
+        storage.sweep(plan.directory)
         self._forget_others()
         self._pieces: list[ScoredPiece] = []
         self._blocks: dict[str, _BlockEvents] = {}
         self._background: Background | None = None
         self._process: BaseProcess | None = None
         self._started = self._looked = -math.inf
+        self._slides, self._is_whole = 0, True
         self._newest, self._is_written = self.store.newest(clustering.sampling_rate), True
 
     def _forget_others(self) -> None:
@@ -156,7 +158,8 @@ class RollingBackground:
     def _start(self) -> None:
         """Start the second process, or start it again if it has ended.
 
-        It reads the model itself: what is handed to a new process must fit in a pipe, or this process would wait.
+        It reads the model itself: what is handed to a new process must fit in a pipe, or this process would wait. The
+        kernel ends it with the thread that starts it, so all calls must come from one thread, which lasts.
         """
         if self._process is not None and self._process.is_alive():
             return
@@ -198,10 +201,10 @@ class RollingBackground:
         if not self._pieces:
             return
         whole, self._pieces = self.geometry.joined(self._pieces), []
-        slides = self.plan.slides(bytes_per_second(whole, self.geometry))
+        self._slides = self.plan.slides(bytes_per_second(whole, self.geometry))
         try:
             self.store.write(whole, self.ifos)
-            self.store.remove_before(self._newest - self.plan.history(slides, self.context))
+            self.store.remove_before(self._newest - self.plan.history(self._slides, self.context))
             self._is_written = True
         except StorageError as error:
             if self._is_written:
@@ -249,12 +252,22 @@ class RollingBackground:
             start = float(path.rpartition("slides-")[2].partition("-")[0])
             floor = float(table.attributes[FLOOR])
             self._blocks[path] = _BlockEvents(start, table["detection_statistic"], table.livetime, floor)
+            self._compare(start, int(table.attributes[SLIDES]))
         newest = max([self._newest, *(block.start for block in self._blocks.values())])
         old = [path for path, block in self._blocks.items() if block.start < newest - self.plan.hours * 3600]
         for path in old:
             del self._blocks[path]
             storage.remove(path)
         return bool(new or old)
+
+    def _compare(self, start: float, slides: int) -> None:
+        """Say it if a block has fewer slides than the plan, unless the one before had fewer too."""
+        if slides < self._slides and self._is_whole:
+            LOG.warning(
+                "time slides from GPS %.0f on: %d of %d fit in %.0f %% of a core",
+                start, slides, self._slides, 100 * self.plan.share,
+            )  # fmt: skip
+        self._is_whole = slides >= self._slides
 
 
 def _merged(blocks: Sequence[_BlockEvents]) -> Background | None:

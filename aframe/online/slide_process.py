@@ -17,7 +17,7 @@ from aframe.events.cluster import Clustering
 from aframe.events.vetoes import Intervals, merged
 from aframe.inference.scorers import TorchScorer
 from aframe.machine.processes import die_with_parent
-from aframe.online.slide_blocks import SLIDES, Block, SlideData, SlideSearch, score_block
+from aframe.online.slide_blocks import Block, SlideData, SlideSearch, score_block
 from aframe.online.slide_history import Geometry, History, PieceStore, bytes_per_second
 from aframe.strain.times import format_gps
 from aframe.train.model import NAME, Model, load
@@ -161,19 +161,12 @@ class SlideWork:
         try:
             data = SlideData(self.history.stretches, self._excluded())
             events = score_block(self.search, data, block, range(1, slides + 1), pace.goes_on)
+            if events.livetime > 0:
+                events.write(events_path(self.plan, block.start), self.job.made_by)
+                return True
         except AframeError as error:
             print(f"slides from GPS {block.start:.0f} are left out: {error}", file=sys.stderr)
-            self._left_out.add(block.start)
-            return True
-        if events.attributes[SLIDES] < slides:
-            print(
-                f"slides from GPS {block.start:.0f}: {events.attributes[SLIDES]} of {slides} fit in "
-                f"{self.plan.share:.0%} of a core", file=sys.stderr,
-            )  # fmt: skip
-        if events.livetime > 0:
-            events.write(events_path(self.plan, block.start), self.job.made_by)
-        else:
-            self._left_out.add(block.start)
+        self._left_out.add(block.start)
         return True
 
     def _next(self) -> Block | None:

@@ -10,7 +10,7 @@ import torch
 from aframe import storage
 from aframe.errors import StorageError
 from aframe.events.cluster import Clustering
-from aframe.online import rolling_background
+from aframe.online import rolling_background, slide_blocks, slide_process
 from aframe.online.rolling_background import RollingBackground, reach_of
 from aframe.online.slide_process import SlidePlan, SlideWork
 from aframe.tables import EventTable
@@ -156,6 +156,16 @@ def test_what_cannot_be_read_or_written_is_a_gap(make, pieces, caplog, capsys, m
     assert path in capsys.readouterr().err
     _, livetime = events_of(background)
     assert 0 < livetime < 20 * 96
+
+
+def test_slides_that_do_not_fit_are_said_once(make, pieces, caplog, monkeypatch):
+    monkeypatch.setattr(slide_blocks, "SLIDES_AT_ONCE", 5)
+    monkeypatch.setattr(slide_process.Pace, "goes_on", lambda _: False)
+    background = make()
+    feed(background, pieces)
+    _, livetime = events_of(background)
+    assert 0 < livetime <= 5 * 7 * 16
+    assert caplog.messages == ["time slides from GPS 1000000000 on: 5 of 20 fit in 100 % of a core"]
 
 
 def test_a_killed_process_of_slides_starts_again(make, pieces, caplog):
