@@ -153,6 +153,10 @@ def _hand_over(before: _Chosen, after: _Chosen, far_per_year: float) -> str:
             thresholds.append("not measured")
         else:
             thresholds.append(f"{float(background.threshold_at_far(far_per_year)):.3f}")
+    if before.background is None:
+        return (
+            f"events are ranked by {after.version}: the statistic of {far_per_year:g} events a year is {thresholds[1]}"
+        )
     return (
         f"events are ranked by {after.version}, no longer by {before.version}: the statistic of {far_per_year:g} "
         f"events a year was {thresholds[0]} and is {thresholds[1]}"

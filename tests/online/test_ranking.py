@@ -34,7 +34,7 @@ def test_without_any_background_nothing_is_rare():
     assert Ranking(None, None, "", FAR).threshold == np.inf
 
 
-def test_slides_without_a_file_rank_at_once_with_upper_limits():
+def test_slides_without_a_file_rank_at_once_with_upper_limits(caplog):
     slides = Growing()
     ranking = Ranking(slides, None, "", FAR)
     assert ranking.rank(50.0).far_per_year == np.inf
@@ -43,6 +43,9 @@ def test_slides_without_a_file_rank_at_once_with_upper_limits():
     assert (rank.far_per_year, rank.far_is_upper_limit) == (pytest.approx(100.0), True)
     assert ranking.threshold == np.inf
     assert not ranking.rank(1.5).far_is_upper_limit
+    assert caplog.messages == [
+        "events are ranked by slides of 0.01 years: the statistic of 12 events a year is not measured"
+    ]
 
 
 def test_the_file_ranks_until_slides_know_the_rate(caplog):
