@@ -1,13 +1,8 @@
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from online.live_frames import write_frames
-from planted import RATE as RATE_OF_STRAIN
-from planted import noise_with_signals
 from small_networks import matched_filter
 
 from aframe.inference.engine import Engine
@@ -15,7 +10,6 @@ from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid, Slide
 from aframe.online.live_search import ScoredPiece
 from aframe.preprocessing import Preprocessing, Whitening
-from aframe.strain.files import write_background
 from aframe.train.model import Model
 
 RATE, SAMPLING_RATE = 256.0, 4.0
@@ -69,38 +63,3 @@ def cut(engine: Engine, start: float) -> Iterator[ScoredPiece]:
             [stream.data[samples] for stream in engine.streams],
             first > 0,
         )
-
-
-@dataclass(frozen=True)
-class LiveStretch:
-    """Ten minutes of noise with signals, as frames and as a file of HDF5.
-
-    Attributes:
-        start: GPS s.
-        rate: Samples of strain per second.
-        strain: Of each detector, double precision.
-        times: Mergers at the geocentre, GPS s.
-        snrs: Optimal SNRs in both detectors together.
-        frames: Directory with a directory of one-second frames for each detector.
-        file: The same strain in one HDF5 file.
-    """
-
-    start: int
-    rate: float
-    strain: dict[str, np.ndarray]
-    times: np.ndarray
-    snrs: np.ndarray
-    frames: Path
-    file: str
-
-
-@pytest.fixture(scope="session")
-def live_stretch(tmp_path_factory: pytest.TempPathFactory) -> LiveStretch:
-    """Strain for ``models/demo``, whose first 64 s give the first PSD."""
-    start, snrs = 1_420_000_000, np.array([12.0, 20.0, 9.0, 15.0, 30.0])
-    times = start + 64 + 60.0 + 100.0 * np.arange(len(snrs)) + np.arange(len(snrs)) / 16
-    strain = noise_with_signals(float(start), 600.0, times, snrs, seed=5)
-    directory = tmp_path_factory.mktemp("live")
-    write_frames(directory / "frames", strain, start, RATE_OF_STRAIN)
-    write_background(str(directory / "strain.hdf5"), strain, float(start), RATE_OF_STRAIN)
-    return LiveStretch(start, RATE_OF_STRAIN, strain, times, snrs, directory / "frames", str(directory / "strain.hdf5"))
