@@ -31,7 +31,9 @@ def clustering_of(model: Model, integration: float = 0.25, cluster: float = 4.0)
     )
 
 
-def noise(duration: float, rate: float = RATE, ifos: Sequence[str] = ("H1", "L1"), seed: int = 3) -> dict[str, np.ndarray]:
+def noise(
+    duration: float, rate: float = RATE, ifos: Sequence[str] = ("H1", "L1"), seed: int = 3
+) -> dict[str, np.ndarray]:
     """White noise whose level drifts, so that the PSDs of blocks differ."""
     random, size = np.random.default_rng(seed), round(duration * rate)
     drift = 1 + 0.5 * np.sin(2 * np.pi * np.arange(size) / rate / 7)

@@ -4,7 +4,7 @@ The result equals that of ``aframe.strain.recordings.assemble`` for the same str
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,6 +32,7 @@ class Account:
         unusable: Length of strain that is missing in what came, or is not to be searched.
         repeated: Length of strain that came again.
         late: Length of strain that came after it was given up.
+        gaps: Number of gaps, by reason.
     """
 
     received: float = 0.0
@@ -39,6 +40,7 @@ class Account:
     unusable: float = 0.0
     repeated: float = 0.0
     late: float = 0.0
+    gaps: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -61,11 +63,16 @@ class Line:
     _waiting: list[Arrival] = field(default_factory=list)
     _raw: Stretch | None = None
     _given_until: float = -math.inf
+    _ends_unusable: bool = False
     _lost: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MOST_GAPS))
 
     def add(self, arrival: Arrival) -> None:
         """Take strain, in any order."""
         self._waiting.append(arrival)
+
+    def reset(self) -> None:
+        """Drop what was not given yet."""
+        self._waiting, self._raw = [], None
 
     def take(self, latest: float) -> list[Stretch]:
         """Strain that is complete and new, at the search's rate, in order and without gaps in each stretch.
@@ -103,6 +110,7 @@ class Line:
 
     def _lose(self, until: float) -> None:
         if until > self.reach:
+            self.account.gaps["no data"] += not (self._lost and self._lost[-1][1] == self.reach)
             self._lost.append((self.reach, until))
             self.account.missing += until - self.reach
             self.reach = until
@@ -130,7 +138,10 @@ class Line:
         if not len(data):
             return
         self.account.received += len(data) / rate
-        self.account.unusable += float(np.count_nonzero(~np.isfinite(data))) / rate
+        is_unusable = ~np.isfinite(data)
+        self.account.unusable += float(np.count_nonzero(is_unusable)) / rate
+        self.account.gaps["not to be searched"] += _runs(is_unusable, self._ends_unusable)
+        self._ends_unusable = bool(is_unusable[-1])
         if self._raw is None:
             self._raw = Stretch(self.ifo, arrival.start + first / rate, rate, data)
         else:
@@ -161,6 +172,11 @@ class Line:
         drop = int(math.floor(max(0.0, keep - raw.start)) * raw.sample_rate)  # whole seconds are exact
         self._raw = replace(raw, start=raw.start + drop / raw.sample_rate, data=raw.data[drop:])
         return stretches
+
+
+def _runs(flags: Array, before: bool) -> int:
+    """Number of runs of true values that begin, if the value before the first is ``before``."""
+    return int(np.count_nonzero(flags & ~np.concatenate([[before], flags[:-1]])))
 
 
 def _flat_end(data: Array) -> int:

@@ -73,9 +73,7 @@ class FrameSource:
         flaws: Number of flaws, by kind.
     """
 
-    def __init__(
-        self, wanted: FrameChannels, begin: float | None, lead: float, tell: Callable[[str], object]
-    ) -> None:
+    def __init__(self, wanted: FrameChannels, begin: float | None, lead: float, tell: Callable[[str], object]) -> None:
         self.wanted, self._begin, self._lead, self._tell = wanted, begin, lead, tell
         self._reader = LiveFrameReader()
         self._done: dict[str, Stamp] = {}

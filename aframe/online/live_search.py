@@ -36,7 +36,6 @@ class LiveSearch:
         adapts: Whether a network with templates adapts them to the PSDs before the first block.
 
     Attributes:
-        flaws: Stretches that could not be searched, with the reasons: the latest ones.
         latest: End of the newest strain, GPS s.
         psds: PSD of each detector that the network is adapted to; None if it is not.
     """
@@ -56,7 +55,7 @@ class LiveSearch:
         self._queues: dict[str, list[Stretch]] = {ifo: [] for ifo in self._lines}
         self._stretch: LiveStretch | None = None
         self._at = begin
-        self.flaws: list[str] = []
+        self._flaws: list[str] = []
         self.latest = -math.inf
         self.psds: Psd | None = None
 
@@ -89,6 +88,18 @@ class LiveSearch:
                 self._lines[arrival.ifo].add(arrival)
                 self.latest = max(self.latest, arrival.stop)
         return self._advance(self.latest)
+
+    def take_flaws(self) -> list[str]:
+        """Sentences about strain that could not be searched, since they were taken last."""
+        flaws, self._flaws = self._flaws, []
+        return flaws
+
+    def reset(self) -> None:
+        """Begin anew with what arrives next."""
+        self._end()
+        for ifo, line in self._lines.items():
+            line.reset()
+            self._queues[ifo].clear()
 
     def flush(self) -> list[ScoredPiece]:
         """Score what is left: nothing more will come."""
@@ -137,7 +148,7 @@ class LiveSearch:
             if piece is not None and not np.isfinite(piece.scores).all():
                 raise DataError("a score is not finite")
         except DataError as error:
-            self.flaws = [*self.flaws[-9:], f"strain from GPS {start:.3f} is not searched: {error}"]
+            self._flaws.append(f"strain from GPS {start:.3f} is not searched: {error}")
             self._end()
             return None
         return piece

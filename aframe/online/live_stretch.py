@@ -55,9 +55,7 @@ class LiveStretch:
         anchor: Start (GPS s) of the stretch whose grid of blocks this is.
     """
 
-    def __init__(
-        self, scorer: Scorer, start: float, anchor: float | None, on_psds: Callable[[Psd], object]
-    ) -> None:
+    def __init__(self, scorer: Scorer, start: float, anchor: float | None, on_psds: Callable[[Psd], object]) -> None:
         self.scorer, self.start, self._on_psds = scorer, start, on_psds
         preprocessing = scorer.preprocessing
         self._whitening, self._ifos = preprocessing.whitening, preprocessing.ifos
@@ -186,4 +184,3 @@ class LiveStretch:
             keep = min(self.windows * self.scorer.hop, self._whole_steps)
             self._embeddings = self._embeddings[:, :, keep - self._step_first :].clone()
             self._step_first = keep
-

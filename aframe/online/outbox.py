@@ -51,9 +51,7 @@ class Outbox:
         StorageError: If the directory cannot be written, or what is in it cannot be read.
     """
 
-    def __init__(
-        self, directory: str, sinks: Sequence[Sink], *, generator: np.random.Generator | None = None
-    ) -> None:
+    def __init__(self, directory: str, sinks: Sequence[Sink], *, generator: np.random.Generator | None = None) -> None:
         if storage.is_remote(directory):
             raise ConfigurationError(
                 f"output = {directory} is on a store, and events must be safe on a disk before they are sent: give a "
@@ -137,7 +135,7 @@ class Outbox:
             self._threads.append(thread)
 
     def close(self, timeout: float = 0.0) -> None:
-        """End the threads.
+        """End the threads, and close the sinks.
 
         Args:
             timeout: Seconds in which events that wait may still be sent.
@@ -150,6 +148,8 @@ class Outbox:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()) + LONGEST_SLEEP)
+        for delivery in self.deliveries:
+            delivery.sink.close()
 
     @property
     def waiting(self) -> dict[str, int]:

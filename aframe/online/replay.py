@@ -29,7 +29,11 @@ class Replay:
     """
 
     def __init__(
-        self, recordings: Mapping[str, Sequence[Recording]], sample_rate: float, speed: float, begin: float | None = None
+        self,
+        recordings: Mapping[str, Sequence[Recording]],
+        sample_rate: float,
+        speed: float,
+        begin: float | None = None,
     ) -> None:
         self._recordings, self._sample_rate, self._speed = recordings, sample_rate, speed
         every = [recording for parts in recordings.values() for recording in parts]

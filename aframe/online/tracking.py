@@ -144,4 +144,3 @@ class Tracker:
         oldest = stop if self._peak is None else self._peak.at
         drop = max(0, oldest - self._half - self._first)
         self._averages, self._first = self._averages[drop:], self._first + drop
-

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from aframe.errors import DataError, StorageError
-from aframe.machine.processes import die_with
 from aframe.types import Array
 
 SERVER = "from aframe.strain.frame_reader import serve; serve()"
@@ -67,7 +66,9 @@ class LiveFrameReader:
         if self._child is None or self._child.poll() is not None:
             self._start()
         child = self._child
-        assert child is not None and child.stdin is not None and child.stdout is not None
+        assert child is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         self._asked += 1
         pickle.dump(question, child.stdin)
         child.stdin.flush()
@@ -86,10 +87,10 @@ class LiveFrameReader:
         self.close()
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each takes memory, and none has work
         environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        parent, output = os.getpid(), None if os.environ.get("AFRAME_DEBUG") else subprocess.DEVNULL
+        output = None if os.environ.get("AFRAME_DEBUG") else subprocess.DEVNULL
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
-            env=environment, preexec_fn=lambda: die_with(parent),
+            env=environment,
         )  # fmt: skip
 
     def _ending(self) -> str:

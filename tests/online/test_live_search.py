@@ -36,9 +36,10 @@ def in_order_of_time(events: EventTable) -> np.ndarray:
     return columns[np.argsort(columns[:, 0])]
 
 
-def write_with_a_gap(path: str, strain: dict[str, np.ndarray], rate: float, ifo: str, low: float, high: float) -> None:
+def write_with_a_gap(path: str, strain: dict[str, np.ndarray], rate: float, gap: tuple[str, float, float]) -> None:
     """Write strain to a file, and take a stretch (s) of a detector away, in both."""
     write_background(path, strain, START, rate)
+    ifo, low, high = gap
     part = slice(round(low * rate), round(high * rate))
     strain[ifo][part] = np.nan
     with h5py.File(path, "r+") as file:
@@ -53,7 +54,7 @@ def one_by_one(arrivals: list[Arrival]) -> list[list[Arrival]]:
 @pytest.mark.parametrize("rate", [RATE, 1024.0])
 def test_events_are_those_of_the_search_of_the_same_strain_in_files(tmp_path, kind, rate):
     strain, model, path = noise(46.5, rate), live_model(kind), str(tmp_path / "strain.hdf5")
-    write_with_a_gap(path, strain, rate, "L1", 20.3, 21.1)
+    write_with_a_gap(path, strain, rate, ("L1", 20.3, 21.1))
     expected = in_order_of_time(offline(model, path, 0.5))
     found = live(model, one_by_one(pieces_of(strain, rate)), 0.5)
     assert len(expected) > 3
@@ -87,7 +88,7 @@ def test_strain_that_never_comes_is_a_gap_and_what_comes_too_late_is_left_out(tm
         search.add(call)
     account = search.accounts["H1"]
     assert (account.missing, account.late, account.received) == (2.0, 1.0, 42.0)
-    write_with_a_gap(path, strain, RATE, "H1", 20.0, 22.0)
+    write_with_a_gap(path, strain, RATE, ("H1", 20.0, 22.0))
     np.testing.assert_allclose(live(model, calls), in_order_of_time(offline(model, path)), rtol=1e-9, atol=1e-4)
 
 
