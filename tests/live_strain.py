@@ -1,7 +1,10 @@
 """Strain, networks and arrivals for the tests of the search as it runs."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import lal
+import lalframe
 import numpy as np
 import torch
 from small_networks import small_networks
@@ -51,3 +54,26 @@ def pieces_of(
         for first in range(0, total, size)
         for ifo, data in strain.items()
     ]
+
+
+def write_frame(path: Path, strain: dict[str, np.ndarray], start: float, rate: float, state: dict[str, int] | None = None) -> None:
+    """Write a frame with strain, and with a state vector of 16 Hz that has one value."""
+    duration = len(next(iter(strain.values()))) / rate
+    file = lalframe.FrameUFrFileOpen(str(path), "w")
+    frame = lalframe.FrameNew(lal.LIGOTimeGPS(start), duration, "LIGO", 0, 0, 0)
+    for ifo, data in strain.items():
+        name = f"{ifo}:GDS-CALIB_STRAIN"
+        series = lal.CreateREAL8TimeSeries(name, lal.LIGOTimeGPS(start), 0.0, 1 / rate, lal.StrainUnit, len(data))
+        series.data.data = data
+        lalframe.FrameAddREAL8TimeSeriesProcData(frame, series)
+    for ifo, value in (state or {}).items():
+        name = f"{ifo}:GDS-CALIB_STATE_VECTOR"
+        size = round(16 * duration)
+        bits = lal.CreateUINT4TimeSeries(name, lal.LIGOTimeGPS(start), 0.0, 1 / 16, lal.DimensionlessUnit, size)
+        bits.data.data = np.full(size, value, np.uint32)
+        lalframe.FrameAddUINT4TimeSeriesProcData(frame, bits)
+    lalframe.FrameUFrameHWrite(file, frame)
+
+
+def frame_name(ifo: str, start: float, duration: float = 1.0) -> str:
+    return f"{ifo[0]}-{ifo}_llhoft-{start:.0f}-{duration:.0f}.gwf"

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aframe.errors import ConfigurationError, DataError, StorageError
+from aframe.errors import AframeError, ConfigurationError, DataError, StorageError
 from aframe.online.arrivals import Arrival
 from aframe.online.clock import gps_now
-from aframe.strain.channels import Recording
-from aframe.strain.frame_files import is_whole_frame_file
+from aframe.settings.keys import nearest
+from aframe.strain.channels import choose
+from aframe.strain.frame_files import is_whole_frame_file, series_in
 from aframe.strain.live_frames import LiveFrameReader, LivePart
-from aframe.strain.recordings import of_files
 from aframe.strain.resample import ratio_of_rates
+from aframe.strain.samples import typical
 from aframe.types import Array
 
-FRAME_NAME = re.compile(r".+-(?P<start>\d+)-(?P<duration>\d+)\.gwf")
+FRAME_NAME = re.compile(r"(?P<kind>.+)-(?P<start>\d+)-(?P<duration>\d+)\.gwf")
 """Names of frame files: observatory, description, start (GPS s) and duration (s). LIGO-T010150."""
 
 POLL = 0.05
@@ -77,7 +78,7 @@ class FrameSource:
         self.wanted, self._begin, self._lead, self._tell = wanted, begin, lead, tell
         self._reader = LiveFrameReader()
         self._done: dict[str, Stamp] = {}
-        self._known: dict[str, dict[str, str]] = {}
+        self._known: dict[str, dict[str, str]] = {}  # channels by kind of frames and detector
         self._said: set[str] = set()
         self.flaws: Counter[str] = Counter()
 
@@ -93,18 +94,19 @@ class FrameSource:
                 raise ConfigurationError(
                     f"{self.wanted.directory(ifo)} is no directory: mend frames in [luigi_online], or make it"
                 )
-        for directory in self._directories():
-            whole = [path for path in self._listed(directory) if _is_whole(path)]
-            if not whole:
-                self._say("", f"{directory} has no frames yet: the search waits for them")
-                continue
-            self._look_into(directory, whole[-1])
-            try:
-                parts = self._read(directory, whole[-1])
-            except DataError as error:
-                raise ConfigurationError(f"{error}: mend channel or state_channel") from None
-            for ifo, start, rate, *_ in parts:
-                ratio_of_rates(ifo, start, rate, self.wanted.sample_rate)
+        for directory, ifos in self._directories().items():
+            newest = {_kind(path): path for path in self._listed(directory) if _is_whole(path)}
+            for path in newest.values():
+                self._look_into(path, ifos)
+                try:
+                    parts = self._read(path)
+                except DataError as error:
+                    raise ConfigurationError(f"{error}: mend channel or state_channel") from None
+                for ifo, start, rate, *_ in parts:
+                    ratio_of_rates(ifo, start, rate, self.wanted.sample_rate)
+            there = {ifo for path in newest.values() for ifo in self._known[_kind(path)]}
+            for ifo in (each for each in ifos if each not in there):
+                self._tell(f"{directory} has no strain of {ifo} yet: the search waits for it")
 
     @property
     def is_over(self) -> bool:
@@ -149,7 +151,7 @@ class FrameSource:
     def _new(self) -> list[Arrival]:
         arrivals: list[Arrival] = []
         listed: set[str] = set()
-        for directory in self._directories():
+        for directory, ifos in self._directories().items():
             for path, start in self._listed(directory).items():
                 listed.add(path)
                 stamp = _stamp(path)
@@ -159,18 +161,18 @@ class FrameSource:
                     self._say("future", f"{path} lies in the future: it is left out")
                     self._done[path] = stamp
                 elif _is_whole(path):
-                    arrivals += self._strain(directory, path)
+                    arrivals += self._strain(path, ifos)
                     self._done[path] = stamp
         for path in self._done.keys() - listed:
             del self._done[path]
         return arrivals
 
-    def _strain(self, directory: str, path: str) -> list[Arrival]:
+    def _strain(self, path: str, ifos: Sequence[str]) -> list[Arrival]:
         """Strain of a frame. A flaw is counted and said; it does not end the search."""
         try:
-            self._look_into(directory, path)
-            parts = self._read(directory, path)
-        except (DataError, StorageError) as error:
+            self._look_into(path, ifos)
+            parts = self._read(path)
+        except (AframeError, OSError) as error:
             self._say("damaged" if isinstance(error, StorageError) else "channel", str(error))
             return []
         received = time.time()
@@ -179,27 +181,37 @@ class FrameSource:
             for ifo, start, rate, strain, state in parts
         ]
 
-    def _read(self, directory: str, path: str) -> list[LivePart]:
-        channels = self._known[directory]
+    def _read(self, path: str) -> list[LivePart]:
+        channels = self._known[_kind(path)]
         states = {ifo: f"{ifo}:{name}" for ifo, name in self.wanted.states.items() if ifo in channels}
-        return self._reader.read(path, channels, states)
+        return self._reader.read(path, channels, states) if channels else []
 
-    def _look_into(self, directory: str, path: str) -> None:
-        """Choose the channels of a directory by one of its frames, as a search of files does.
+    def _look_into(self, path: str, ifos: Sequence[str]) -> None:
+        """Choose the channels of a kind of frames by one of them, as a search of files does.
+
+        Args:
+            path: The frame.
+            ifos: Detectors whose strain it may have.
 
         Raises:
-            DataError: If it lacks strain of a detector.
+            ConfigurationError: If it lacks a channel that the user chooses, or another kind has the same detector.
+            DataError: If several channels of a detector may be strain.
         """
-        if directory in self._known:
+        kind = _kind(path)
+        if kind in self._known:
             return
-        ifos = self._directories()[directory]
-        chosen = {ifo: name for ifo, name in self.wanted.channels.items() if ifo in ifos}
-        recordings: list[Recording] = of_files([path], chosen)
-        names = {each.ifo: each.channel for each in recordings if each.ifo in ifos}
-        lacking = [ifo for ifo in ifos if ifo not in names]
-        if lacking:
-            raise DataError(f"{path} has no strain of {', '.join(lacking)}: mend frames or ifos")
-        self._known[directory] = names
+        series = series_in([path], self.wanted.channels)[path]
+        chosen = choose(series, self.wanted.channels, typical)
+        names = {each.ifo: each.channel for each in chosen.recordings if each.ifo in ifos}
+        for ifo in {each.recording.ifo for each in series} & set(ifos) & self.wanted.channels.keys() - names.keys():
+            name, others = self.wanted.channels[ifo], [each.names[0].removeprefix(f"{ifo}:") for each in series]
+            raise ConfigurationError(f"{path} has no channel {ifo}:{name}{nearest(name, others)}: mend channel")
+        for other, known in self._known.items():
+            for ifo in names.keys() & known.keys():
+                raise ConfigurationError(
+                    f"{other} and {kind} both have strain of {ifo}: give one directory to each, or choose a channel"
+                )
+        self._known[kind] = names
 
     def _say(self, kind: str, text: str) -> None:
         """Count a flaw, and say it unless one like it was said."""
@@ -236,6 +248,14 @@ def parse_directories(words: Sequence[str], ifos: Sequence[str]) -> dict[str, st
             f"frames in [luigi_online] has no directory of {', '.join(lacking)}: give one, as {lacking[0]}:DIRECTORY"
         )
     return directories
+
+
+def _kind(path: str) -> str:
+    """Path of a frame without its time: all frames of a kind have the same channels."""
+    directory, name = os.path.split(path)
+    match = FRAME_NAME.fullmatch(name)
+    assert match is not None
+    return os.path.join(directory, match["kind"])
 
 
 def _masked(strain: Array, rate: float, state: tuple[float, Array] | None, bits: Sequence[int]) -> Array:
