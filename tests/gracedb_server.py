@@ -132,7 +132,6 @@ class GraceDbServer:
 
 class Handler(BaseHTTPRequestHandler):
     state: GraceDbServer
-    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
         pass

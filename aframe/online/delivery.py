@@ -56,6 +56,9 @@ class Sink(Protocol):
             ServerError: If the sink does not answer.
         """
 
+    def close(self) -> None:
+        """End the connections."""
+
 
 class Delivery:
     """Sends events to a sink.

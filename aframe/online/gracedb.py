@@ -5,6 +5,7 @@ of which no alerts are sent.
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -99,7 +100,8 @@ class GraceDbSink:
             ConfigurationError: If it is no GraceDB, or refuses the credential, or lacks one of these.
             ServerError: If it does not answer.
         """
-        where, self._client = self.address, None
+        where = self.address
+        self.close()
         try:
             with self._asking() as client:
                 info = client.service_info
@@ -113,6 +115,12 @@ class GraceDbSink:
                     raise _refused(where.url, "takes us for nobody")
         except DataError as error:
             raise ConfigurationError(f"{where.url} is no GraceDB ({error}): mend gracedb") from None
+
+    def close(self) -> None:
+        """End the connections. The next request makes new ones."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
 
     def find(self, event: LiveEvent) -> str:
         """GraceDB's identifier of an event, if it has this revision or a later one; else empty.
@@ -217,6 +225,8 @@ def gracedb_document(event: LiveEvent) -> dict[str, Any]:
 
 
 def _client(url: str) -> "GraceDb":
+    """The client with a token, or else with a certificate, either of which it reads again before it expires."""
+    from igwn_auth_utils.error import IgwnAuthError
     from ligo.gracedb.rest import GraceDb
 
     class Client(GraceDb):
@@ -225,7 +235,22 @@ def _client(url: str) -> "GraceDb":
         def request(self, method: str, url: str, **options: Any) -> Any:
             return super().request(method, url, **{**options, "timeout": TIMEOUT})
 
-    return Client(url, fail_if_noauth=True, reload_cred=True, retries=0)
+    # at each request it reads its certificate's end as cryptography would no longer have it
+    warnings.filterwarnings("ignore", "Properties that return a naïve datetime", module=r"ligo\.gracedb\.")
+
+    def with_(credential: str) -> GraceDb:
+        return Client(url, use_auth=credential, reload_cred=True, retries=0)
+
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        try:
+            return with_("scitoken")
+        except IgwnAuthError:
+            try:
+                return with_("x509")
+            except IgwnAuthError as error:
+                texts = [str(note.message) for note in notes if note.category is UserWarning]
+                raise IgwnAuthError("; ".join([*texts, str(error)])) from None
 
 
 def _document(answer: Any) -> Mapping[str, Any]:

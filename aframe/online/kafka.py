@@ -185,6 +185,11 @@ class KafkaSink:
             finally:
                 consumer.close()
 
+    def close(self) -> None:
+        """Wait for nothing more: what is not acknowledged is sent again at the next start."""
+        self._producer.purge()
+        self._producer.flush(1.0)
+
     def _latest(self, consumer: "Consumer") -> Iterator["Message"]:
         """The latest messages of each partition."""
         from confluent_kafka import TopicPartition

@@ -137,7 +137,7 @@ class Outbox:
             self._threads.append(thread)
 
     def close(self, timeout: float = 0.0) -> None:
-        """End the threads.
+        """End the threads, and close the sinks.
 
         Args:
             timeout: Seconds in which events that wait may still be sent.
@@ -150,6 +150,8 @@ class Outbox:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()) + LONGEST_SLEEP)
+        for delivery in self.deliveries:
+            delivery.sink.close()
 
     @property
     def waiting(self) -> dict[str, int]:

@@ -49,6 +49,9 @@ class FileSink:
         self.asked.append(event.name)
         return f"S{1 + self.received.index(event.name)}" if event.name in self.received else ""
 
+    def close(self) -> None:
+        self.asked.append("to close")
+
     @property
     def received(self) -> list[str]:
         return self.path.read_text().split() if self.path.exists() else []
