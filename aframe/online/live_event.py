@@ -10,6 +10,7 @@ from aframe import storage
 from aframe.candidates.table import utc
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import StorageError
+from aframe.online.documents import nulled, to_json
 
 SCHEMA = "aframe-live-event-1"
 """Name and version of the layout of an event's document. A change of a key's meaning gets another number."""
@@ -96,12 +97,11 @@ class LiveEvent:
             "latency_s": dict(self.latency),
             "versions": dict(self.versions),
         }
-        nulled: dict[str, object] = _without_nan(document)
-        return nulled
+        return dict(nulled(document))
 
     def text(self) -> str:
         """The document as text, which ``read`` reads."""
-        return json.dumps(self.document(), indent=1, allow_nan=False) + "\n"
+        return to_json(self.document())
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "LiveEvent":
@@ -171,13 +171,6 @@ def first_time(identifier: str) -> float:
 
 def _written(name: str) -> str:
     return f"{name}{MASS_UNIT}" if name in TEMPLATE_MASSES else name
-
-
-def _without_nan(value: Any) -> Any:
-    """The same data with null in place of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: Any) -> float:
