@@ -23,6 +23,8 @@ LATEST = 5
 
 NOT_KNOWN = "–"
 
+NONE: Mapping[str, LiveEvent] = {}
+
 
 class Status(NamedTuple):
     """What a search is doing.
@@ -49,7 +51,7 @@ def status(directory: str, now: float | None = None) -> Status:
     health = Health.read(directory)
     silent = (time.time() if now is None else now) - health.written
     state = "over" if health.is_over else "silent" if silent > SILENCE else "running"
-    events = latest_events(directory, LATEST)
+    events = list(latest_events(directory, LATEST).values())
     lines = [f"{directory}: {headline(health, state, silent)}", *_lines(health, events)]
     document = {
         "state": state,
@@ -60,16 +62,19 @@ def status(directory: str, now: float | None = None) -> Status:
     return Status("\n".join(lines), dict(nulled(document)))
 
 
-def latest_events(directory: str, size: int) -> list[LiveEvent]:
-    """The last revisions of the latest signals, the latest first.
+def latest_events(directory: str, size: int, known: Mapping[str, LiveEvent] = NONE) -> dict[str, LiveEvent]:
+    """The last revisions of the latest signals by name, the latest first.
 
     Args:
         directory: Output directory of a search.
         size: Largest number of events.
+        known: Events that were read before. Their files are not read again.
     """
     last = {name.rpartition("-")[0]: name for name in stored_events(directory)}
     names = list(last.values())[::-1][:size]
-    return [LiveEvent.read(storage.join(directory, EVENTS, f"{name}.json")) for name in names]
+    return {
+        name: known.get(name) or LiveEvent.read(storage.join(directory, EVENTS, f"{name}.json")) for name in names
+    }
 
 
 def headline(health: Health, state: str, silent: float) -> str:
