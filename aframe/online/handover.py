@@ -10,13 +10,11 @@ import torch
 from aframe import storage
 from aframe.errors import DataError
 from aframe.online.live_event import LiveEvent
+from aframe.online.outbox import HANDOVER
 from aframe.preprocessing import Whitening, to_samples
 from aframe.strain.resample import Stretch
 from aframe.types import Array
 from aframe.whitening import power_spectral_density
-
-DIRECTORY = "handover"
-"""Directory of these files, in the output directory."""
 
 SCHEMA = "aframe-handover-1"
 """Name and version of the layout."""
@@ -44,7 +42,7 @@ def write_handover(directory: str, event: LiveEvent, strain: Mapping[str, Stretc
         StorageError: If the file cannot be written.
     """
     psds = {ifo: _psd(stretch, event, whitening) for ifo, stretch in strain.items()}
-    path = storage.join(directory, DIRECTORY, f"{event.name}.hdf5")
+    path = storage.join(directory, HANDOVER, f"{event.name}.hdf5")
     with storage.create_hdf5(path) as file:
         file.attrs.update(
             schema=SCHEMA, event=event.text(), identifier=event.identifier, revision=event.revision,

@@ -13,10 +13,10 @@ from aframe import storage
 from aframe.errors import AframeError
 from aframe.events.cluster import Clustering
 from aframe.machine.processes import die_with_parent
-from aframe.online.handover import DIRECTORY
 from aframe.online.health import Health
 from aframe.online.history import History
 from aframe.online.live_event import LiveEvent
+from aframe.online.outbox import HANDOVER
 from aframe.online.page import FILE, PICTURES, build_page, picture, rate_plot
 from aframe.online.status import latest_events
 from aframe.report.closeup_figures import closeup_figures
@@ -87,7 +87,7 @@ class PageWriter:
         """HTML of an event's close-up from its hand-over, drawn once; None without a hand-over."""
         if event.name in self._closeups:
             return self._closeups[event.name]
-        path = storage.join(self.directory, DIRECTORY, f"{event.name}.hdf5")
+        path = storage.join(self.directory, HANDOVER, f"{event.name}.hdf5")
         if not self.model or not storage.exists(path):
             return None
         from aframe.train.model import load

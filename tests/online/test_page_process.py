@@ -42,19 +42,19 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_the_page_has_close_ups_of_what_was_handed_over(directory: str) -> None:
     preprocessing = load(MODEL).preprocessing
     generator = np.random.default_rng(5)
-    for event, length in ((live_event(0, 1), 92), (live_event(1), 76)):
-        start, size = np.floor(event.time) - 74, int(length * 1024)
-        strain = {
-            ifo: Stretch(ifo, start, 1024.0, 1e-21 * generator.standard_normal(size)) for ifo in preprocessing.ifos
-        }
-        write_handover(directory, event, strain, preprocessing.whitening)
+    event = live_event(0, 1)
+    strain = {
+        ifo: Stretch(ifo, np.floor(event.time) - 74, 1024.0, 1e-21 * generator.standard_normal(92 * 1024))
+        for ifo in preprocessing.ifos
+    }
+    write_handover(directory, event, strain, preprocessing.whitening)
     writer = PageWriter(directory, MODEL, CLUSTERING)
     writer.write()
     page = (Path(directory) / "index.html").read_text()
-    assert re.findall(r"<summary>(.*?)</summary>", page) == [live_event(0, 1).name, live_event(1).name]
+    assert re.findall(r"<summary>(.*?)</summary>", page) == [event.name]
     for title in ("Range", "Latency, median", "Candidates", "Q transform, H1", "Whitened strain", "Scores"):
         assert f"<h3>{title}</h3>" in page
-    assert page.count("G1126259462421-0") == 0
+    assert live_event(0, 0).name not in page
     begin = time.process_time()
     writer.write()  # figures are there already
     assert (Path(directory) / "index.html").read_text().count("data:image") == page.count("data:image")
@@ -78,4 +78,4 @@ def test_the_process_writes_again_and_again_and_ends_with_a_search_that_is_kille
     finally:
         os.kill(search, signal.SIGKILL)
         os.waitpid(search, 0)
-    wait_until(lambda: not is_alive(page_process))
+    wait_until(lambda: not is_alive(page_process) or "State:\tZ" in Path(f"/proc/{page_process}/status").read_text())
