@@ -61,7 +61,9 @@ class Address:
         """
         parts = urlsplit(text)
         if parts.scheme != "https" or not parts.hostname:
-            raise ConfigurationError(f"gracedb = {text} is no https URL: give one such as https://gracedb.ligo.org/api/")
+            raise ConfigurationError(
+                f"gracedb = {text} is no https URL: give one such as https://gracedb.ligo.org/api/"
+            )
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         valid = ("group", "pipeline", "search")
         for name in options:

@@ -58,9 +58,7 @@ def write_handover(directory: str, event: LiveEvent, strain: Mapping[str, Stretc
             psd, stop = psds[ifo]
             spectrum = group.create_dataset("psd", data=psd)
             resolution = stretch.sample_rate / 2 / (len(psd) - 1)
-            spectrum.attrs.update(
-                resolution_hz=resolution, start_gps_s=stretch.start, stop_gps_s=stop, unit="1 / Hz"
-            )
+            spectrum.attrs.update(resolution_hz=resolution, start_gps_s=stretch.start, stop_gps_s=stop, unit="1 / Hz")
     return path
 
 

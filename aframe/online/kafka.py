@@ -19,7 +19,7 @@ from aframe.online.live_event import LiveEvent
 from aframe.settings.keys import nearest
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message, Producer
+    from confluent_kafka import Consumer, Message
 
 PROPERTIES = "AFRAME_KAFKA_PROPERTIES"
 """Environment variable with the path of a file of librdkafka's properties."""
@@ -90,7 +90,7 @@ class KafkaSink:
             "delivery.timeout.ms": int(1000 * TIMEOUT),
         }
         try:
-            self._producer: Producer = Producer(options, logger=logger)
+            self._producer = Producer(options, logger=logger)
         except KafkaException as error:
             raise ConfigurationError(f"{PROPERTIES}: {_text(error)}: mend the file") from None
 

@@ -54,9 +54,7 @@ class Outbox:
         StorageError: If the directory cannot be written, or what is in it cannot be read.
     """
 
-    def __init__(
-        self, directory: str, sinks: Sequence[Sink], *, generator: np.random.Generator | None = None
-    ) -> None:
+    def __init__(self, directory: str, sinks: Sequence[Sink], *, generator: np.random.Generator | None = None) -> None:
         if storage.is_remote(directory):
             raise ConfigurationError(
                 f"output = {directory} is on a store, and events must be safe on a disk before they are sent: give a "

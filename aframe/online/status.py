@@ -72,9 +72,7 @@ def latest_events(directory: str, size: int, known: Mapping[str, LiveEvent] = NO
     """
     last = {name.rpartition("-")[0]: name for name in stored_events(directory)}
     names = list(last.values())[::-1][:size]
-    return {
-        name: known.get(name) or LiveEvent.read(storage.join(directory, EVENTS, f"{name}.json")) for name in names
-    }
+    return {name: known.get(name) or LiveEvent.read(storage.join(directory, EVENTS, f"{name}.json")) for name in names}
 
 
 def headline(health: Health, state: str, silent: float) -> str:

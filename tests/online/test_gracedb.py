@@ -117,13 +117,11 @@ def test_no_answer_is_waited_for_forever(
 
 def test_a_refused_event_is_the_events_fault(server: GraceDbServer, sink: GraceDbSink) -> None:
     server.faults = ["400"]
-    with pytest.raises(DataError, match="answer 400 Bad Request: .*bad luck"):
+    with pytest.raises(DataError, match=r"answer 400 Bad Request: .*bad luck"):
         sink.send(live_event())
 
 
-def test_a_restarted_server_is_found_again(
-    authority: Authority, open_sink: Callable[[str], GraceDbSink]
-) -> None:
+def test_a_restarted_server_is_found_again(authority: Authority, open_sink: Callable[[str], GraceDbSink]) -> None:
     with serve(authority) as other:
         again = open_sink(other.url)
         assert again.send(live_event()) == "T000001"

@@ -21,16 +21,17 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_no_record_and_another_one_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="has no health.json: no aframe online has run here yet"):
+    with pytest.raises(StorageError, match=r"has no health\.json: no aframe online has run here yet"):
         Health.read(str(tmp_path))
     for text in ("{", '{"schema": "aframe-health-1", "detectors": {}}', "[]", '{"schema": "other"}'):
         (tmp_path / FILE).write_text(text)
-        with pytest.raises(StorageError, match="is of another version .*: start aframe online again"):
+        with pytest.raises(StorageError, match=r"is of another version .*: start aframe online again"):
             Health.read(str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected", "is_out"), [(0, 0.1, False), (3, 1.0, False), (6, 0.5, True), (0, 12.0, True), (20, 20.0, False)]
+    ("seen", "expected", "is_out"),
+    [(0, 0.1, False), (3, 1.0, False), (6, 0.5, True), (0, 12.0, True), (20, 20.0, False)],
 )
 def test_too_many_or_too_few_events_are_called_out(seen: int, expected: float, is_out: bool) -> None:
     assert Rate(12.0, seen, expected).is_out_of_line == is_out

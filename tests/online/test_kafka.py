@@ -23,6 +23,7 @@ def cluster() -> Iterator[str]:
     owner.produce("aframe", b"no event")
     owner.flush(10)
     yield f"{broker.host}:{broker.port}"
+    owner.purge()
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_properties_come_from_a_file(tmp_path: Path, cluster: str, monkeypatch: 
     monkeypatch.setenv(kafka.PROPERTIES, str(path))
     assert read_properties() == {"sasl.username": "albert", "sasl.password": "a=b"}
     path.write_text("security.protocol\n")
-    with pytest.raises(ConfigurationError, match="line 1: 'security.protocol' is no name = value"):
+    with pytest.raises(ConfigurationError, match=r"line 1: 'security\.protocol' is no name = value"):
         read_properties()
     path.write_text("sasl.usrname = albert\n")
     with pytest.raises(ConfigurationError, match=f"{kafka.PROPERTIES}: No such configuration property"):

@@ -27,7 +27,11 @@ def test_the_document_has_units_in_its_names() -> None:
     assert document["template"] == {
         "mass_1_detector_frame_msun": 39.0, "mass_2_detector_frame_msun": 32.0, "chi_eff": -0.1,
     }  # fmt: skip
-    assert document["detectors"]["L1"] == {"snr": 13.25, "time_gps_s": pytest.approx(1126259462.4128), "phase_rad": None}
+    assert document["detectors"]["L1"] == {
+        "snr": 13.25,
+        "time_gps_s": pytest.approx(1126259462.4128),
+        "phase_rad": None,
+    }
     assert document["far_hz"] == pytest.approx(0.01 / 31557600)
 
 

@@ -125,7 +125,7 @@ def test_what_waits_at_the_end_may_still_be_sent(tmp_path: Path, sink: FileSink)
 def test_a_silent_server_is_left_alone_for_longer_and_longer(tmp_path: Path, sink: FileSink) -> None:
     sink.faults = [ServerError("no answer")] * 3
     clock = [1000.0]
-    with mock.patch.object(delivery.time, "monotonic", lambda: clock[0]):
+    with mock.patch.object(delivery.time, "monotonic", side_effect=lambda: clock[0]):
         outbox = Outbox(str(tmp_path), [sink], generator=np.random.default_rng(1))
         outbox.put(live_event())
         waits = []
