@@ -4,7 +4,12 @@ Only masses in the detector's frame are known: those of the source are smaller b
 does not measure. A class is therefore that of the redshifted masses.
 """
 
+import math
 from collections.abc import Mapping
+
+import numpy as np
+
+from aframe.candidates.rank import SignalModel
 
 NEUTRON_STAR_LIMIT = 3.0
 """Largest mass of a neutron star, solar masses, here in the detector's frame."""
@@ -44,3 +49,23 @@ def class_probabilities(p_astro: float, template: Mapping[str, float]) -> dict[s
         return {}
     source = class_of(template["mass_1"], template["mass_2"])
     return {**{name: p_astro if name == source else 0.0 for name in CLASSES}, TERRESTRIAL: 1 - p_astro}
+
+
+def live_p_astro(signals: SignalModel, statistic: float, far_per_year: float, is_upper_limit: bool) -> float:
+    """Probability that an event is a signal, from the densities of a run and the search's own false alarm rate.
+
+    Noise changes. The run's density of noise is multiplied by the ratio of the false alarm rates that the search and
+    the run have at this statistic, unless one of them is only an upper limit.
+
+    Args:
+        signals: Densities of signals and noise, and the signals' rate, of the run.
+        statistic: Statistic of the event.
+        far_per_year: Its false alarm rate in the search, events per Julian year.
+        is_upper_limit: Whether that is an upper limit.
+    """
+    background = signals.densities.background
+    value = np.array([statistic])
+    ratio = signals.densities.log_ratio(value)
+    if not is_upper_limit and not background.is_upper_limit(value)[0]:
+        ratio = ratio - math.log(far_per_year / float(background.far_interpolated_per_year(value)[0]))
+    return float(signals.posterior.p_astro(ratio)[0])
