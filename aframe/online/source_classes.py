@@ -6,10 +6,12 @@ does not measure. A class is therefore that of the redshifted masses.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from aframe.candidates.rank import SignalModel
+from aframe.online.live_event import LiveEvent
 
 NEUTRON_STAR_LIMIT = 3.0
 """Largest mass of a neutron star, solar masses, here in the detector's frame."""
@@ -69,3 +71,23 @@ def live_p_astro(signals: SignalModel, statistic: float, far_per_year: float, is
     if not is_upper_limit and not background.is_upper_limit(value)[0]:
         ratio = ratio - math.log(far_per_year / float(background.far_interpolated_per_year(value)[0]))
     return float(signals.posterior.p_astro(ratio)[0])
+
+
+@dataclass(frozen=True)
+class SourceClasses:
+    """Gives the class probabilities of events.
+
+    Attributes:
+        signals: Densities of signals and noise, and the signals' rate, of the run.
+    """
+
+    signals: SignalModel
+
+    def __call__(self, event: LiveEvent) -> dict[str, float]:
+        """Probability of each class and of ``Terrestrial``; empty without a template.
+
+        Args:
+            event: Event with its statistic, false alarm rate and template.
+        """
+        p_astro = live_p_astro(self.signals, event.statistic, event.far_per_year, event.far_is_upper_limit)
+        return class_probabilities(p_astro, event.template)

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from live_events import live_event
 from toy_run import run_with_populations, write_events
 
 from aframe.candidates.rank import SignalModel
-from aframe.online.source_classes import class_of, class_probabilities, live_p_astro
+from aframe.online.source_classes import SourceClasses, class_of, class_probabilities, live_p_astro
 from aframe.steps.answers import run_signals
 
 
@@ -46,3 +47,11 @@ def test_p_astro_is_the_runs_where_the_noise_is(signals: SignalModel) -> None:
     odds = [p / (1 - p) for p in (live_p_astro(signals, statistic, f * far, False) for f in (1.0, 10.0))]
     assert odds[0] / odds[1] == pytest.approx(10, rel=0.5)  # the mean over the rate is not linear
     assert live_p_astro(signals, 50.0, 1.0, False) > 0.99
+
+
+def test_an_event_has_the_class_of_its_template(signals: SignalModel) -> None:
+    event = live_event(statistic=50.0)
+    shares = SourceClasses(signals)(event)
+    assert shares["BBH"] == live_p_astro(signals, 50.0, event.far_per_year, True) > 0.99
+    assert sum(shares.values()) == pytest.approx(1)
+    assert SourceClasses(signals)(live_event(template={})) == {}
