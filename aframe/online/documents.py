@@ -7,10 +7,10 @@ from typing import Any
 
 
 def to_json(data: Mapping[str, Any]) -> str:
-    """Text of a document.
+    r"""Text of a document.
 
     >>> to_json({"snr": float("nan")})
-    '{\\n "snr": null\\n}\\n'
+    '{\n "snr": null\n}\n'
     """
     return json.dumps(nulled(data), indent=1, allow_nan=False) + "\n"
 

@@ -90,7 +90,7 @@ class KafkaSink:
             "delivery.timeout.ms": int(1000 * TIMEOUT),
         }
         try:
-            self._producer: Producer = Producer(options, logger=logger)
+            self._producer = Producer(options, logger=logger)
         except KafkaException as error:
             raise ConfigurationError(f"{PROPERTIES}: {_text(error)}: mend the file") from None
 

@@ -29,6 +29,9 @@ EVENTS = "events"
 STATE = "outbox"
 """Directory of the journals and of the reserve, in the output directory."""
 
+HANDOVER = "handover"
+"""Directory of the hand-overs to parameter estimation, in the output directory."""
+
 RESERVE_BYTES = 2**20
 """Size of a file that is deleted when the disk is full, so that events still have room: some three hundred of them."""
 
