@@ -56,7 +56,9 @@ def pieces_of(
     ]
 
 
-def write_frame(path: Path, strain: dict[str, np.ndarray], start: float, rate: float, state: dict[str, int] | None = None) -> None:
+def write_frame(
+    path: Path, strain: dict[str, np.ndarray], start: float, rate: float, state: dict[str, int] | None = None
+) -> None:
     """Write a frame with strain, and with a state vector of 16 Hz that has one value."""
     duration = len(next(iter(strain.values()))) / rate
     file = lalframe.FrameUFrFileOpen(str(path), "w")
