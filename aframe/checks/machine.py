@@ -18,12 +18,13 @@ from packaging.requirements import Requirement
 
 from aframe import storage
 from aframe.batch.container import installed_programs
-from aframe.checks.looks import ask, batch_answer, missing_commands
+from aframe.checks.looks import batch_answer, missing_commands
 from aframe.constants import AUTO
 from aframe.errors import AframeError
 from aframe.machine.processes import cores
+from aframe.machine.programs import ask
 from aframe.runs.artifacts import TRAINER_PRECISION, Artifacts, training_parameters
-from aframe.serving.launch import CONTAINERS, installed_launchers
+from aframe.serving.launch import CONTAINERS, installed_launchers, why_not
 from aframe.settings.jobs import BATCH_TASKS, COMMANDS, QUESTIONS
 
 OPEN_DATA = "https://gwosc.org/api/v2/"
@@ -241,7 +242,8 @@ def _batch_systems(run: Artifacts | None) -> list[Finding]:
 
 
 def _containers(run: Artifacts | None) -> list[Finding]:
-    programs = [name for name in installed_launchers() if name in CONTAINERS]
+    problems = {name: why_not(name) for name in installed_launchers() if name in CONTAINERS}
+    programs = [name for name, problem in problems.items() if not problem]
     images = [run.config.batch_for(task) for task in BATCH_TASKS] if run is not None else []
     if any(each.image is not None and not each.starts_in_image for each in images) and "apptainer" not in programs:
         if not installed_programs():
@@ -250,9 +252,11 @@ def _containers(run: Artifacts | None) -> list[Finding]:
         programs += installed_programs()
     launcher = run.config.inference.triton_launcher if run is not None and _starts_a_server(run) else ""
     if launcher in CONTAINERS and launcher not in programs:
-        return [Finding("containers", "wrong", f"triton_launcher = {launcher} is not on PATH",
-                        f"install {launcher}, or set triton_launcher = auto")]  # fmt: skip
-    names = ", ".join(programs) or f"none of {', '.join(CONTAINERS)}"
+        problem = f"fails: {problems[launcher]}" if launcher in problems else "is not on PATH"
+        return [Finding("containers", "wrong", f"triton_launcher = {launcher} {problem}",
+                        f"install or start {launcher}, or set triton_launcher = auto")]  # fmt: skip
+    failing = "; ".join(f"{name} fails: {problem}" for name, problem in problems.items() if problem)
+    names = ", ".join(programs) or failing or f"none of {', '.join(CONTAINERS)}"
     return [Finding("containers", "fine" if programs else "absent", names)]
 
 
@@ -268,13 +272,14 @@ def _server(run: Artifacts | None) -> list[Finding]:
         is_fine, answer = _probe(code, NETWORK_PATIENCE)
         mend = "" if is_fine else "start it (aframe serve), or mend triton_address"
         return [Finding("Triton", "fine" if is_fine else "wrong", f"{address}: {answer or 'listens'}", mend)]
-    launchers = installed_launchers()
+    launchers = [name for name in installed_launchers() if not why_not(name)]
     if launchers:
         return [Finding("Triton", "fine", f"can be started with {launchers[0]}")]
+    problem = "nothing that starts a server works" if installed_launchers() else "nothing that starts one is on PATH"
     if run is not None and _starts_a_server(run):
-        return [Finding("Triton", "wrong", "engine = triton, and nothing that starts a server is on PATH",
+        return [Finding("Triton", "wrong", f"engine = triton, and {problem}",
                         "install apptainer, name a server as triton_address, or set engine = auto")]  # fmt: skip
-    return [Finding("Triton", "absent", "nothing that starts a server is on PATH")]
+    return [Finding("Triton", "absent", problem)]
 
 
 def _store(run: Artifacts | None) -> list[Finding]:

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repository", type=storage.locate, required=True, help="directory of the repository (required)"
     )
     for name, kind, default, help_text in (
-        ("with", str, "auto", "what runs it; auto: the first of these that is on PATH"),
+        ("with", str, "auto", "what runs it; auto: the first of these that works here"),
         ("image", str, "", "container image, or .sif file (default: NVIDIA's)"),
         ("gpus", str, "", "GPUs, as in CUDA_VISIBLE_DEVICES (default: none, the CPU)"),
         ("host", str, "127.0.0.1", "name of this machine for clients; 127.0.0.1: from this machine alone"),

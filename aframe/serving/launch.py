@@ -8,9 +8,16 @@ from pathlib import Path
 
 from aframe import storage
 from aframe.errors import ConfigurationError, ServerError
+from aframe.machine.programs import ask
 
 CONTAINERS = ("apptainer", "docker", "podman")
 """Programs that can start a server in a container, in order of preference."""
+
+ENGINES = ("docker", "podman")
+"""Those of them that may be on PATH and yet not work."""
+
+ENGINE_PATIENCE = 10.0
+"""Longest wait for the answer of a container engine, s."""
 
 LAUNCHERS = ("tritonserver", *CONTAINERS)
 """Programs that can start a server, in order of preference."""
@@ -28,6 +35,18 @@ STORE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TO
 def installed_launchers() -> list[str]:
     """Those of ``LAUNCHERS`` that are on PATH, in order of preference."""
     return [name for name in LAUNCHERS if shutil.which(name)]
+
+
+def why_not(launcher: str) -> str:
+    """Why a program on PATH cannot start a server; empty if it can. Docker's command needs its daemon.
+
+    Args:
+        launcher: One of ``LAUNCHERS``.
+    """
+    if launcher not in ENGINES:
+        return ""
+    answer = ask([launcher, "ps", "--quiet"], ENGINE_PATIENCE)
+    return "" if answer.is_fine else answer.last_line.strip()
 
 
 @dataclass(frozen=True)
@@ -82,17 +101,24 @@ class Launch:
 
         Raises:
             ConfigurationError: If the launcher is not one of ``LAUNCHERS``.
-            ServerError: If the launcher, or with auto each of them, is not on PATH.
+            ServerError: If the launcher, or with auto each of them, is not on PATH or does not work.
         """
         candidates = LAUNCHERS if self.launcher == "auto" else (self.launcher,)
         if not set(candidates) <= set(LAUNCHERS):
             raise ConfigurationError(f"launcher {self.launcher!r} is none of auto, {', '.join(LAUNCHERS)}")
+        problems = {name: "not on PATH" for name in candidates}
         for name in installed_launchers():
             if name in candidates:
-                return name
+                problem = why_not(name)
+                if not problem:
+                    return name
+                problems[name] = f"fails: {problem}"
+        missing = [name for name, problem in problems.items() if problem == "not on PATH"]
+        causes = [f"{', '.join(missing)} not on PATH"] if missing else []
+        causes += [f"{name} {problem}" for name, problem in problems.items() if name not in missing]
         raise ServerError(
-            f"no Triton server can be started: {', '.join(candidates)} not on PATH; install one, or give the address "
-            "of a running server (triton_address)"
+            f"no Triton server can be started: {'; '.join(causes)}: install one, or give the address of a running "
+            "server (triton_address)"
         )
 
     @property
@@ -133,7 +159,7 @@ class Launch:
 
     def kill_command(self, launcher: str) -> Sequence[str]:
         """Command line that kills a container; empty if the launcher needs none."""
-        return [launcher, "kill", self.container_name] if launcher in ("docker", "podman") else []
+        return [launcher, "kill", self.container_name] if launcher in ENGINES else []
 
     def _options(self, models: str) -> list[str]:
         """Options of the server. It polls for new versions every two seconds."""

@@ -1,6 +1,5 @@
 """Workflows on HTCondor. Each submission is one cluster, with one job per branch or per few branches."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,14 +7,14 @@ import law
 
 from aframe.batch import htcondor
 from aframe.batch.job import ENVIRONMENT, write_script
-from aframe.tasks.jobs import Jobs, ask, submit_patiently
+from aframe.tasks.jobs import Jobs, PatientManager, ask
 
 law.contrib.load("htcondor")
 
 ATTRIBUTES = ["-json", "-attributes", ",".join(htcondor.STATUS_ATTRIBUTES)]
 
 
-class CondorManager(law.htcondor.HTCondorJobManager):
+class CondorManager(PatientManager, law.htcondor.HTCondorJobManager):
     """Submits jobs as law does, and queries the queue and then the history for their states."""
 
     job_grouping_submit = True
@@ -23,18 +22,14 @@ class CondorManager(law.htcondor.HTCondorJobManager):
     chunk_size_submit = 0
     chunk_size_query = 500
 
-    def submit(self, *arguments: Any, **options: Any) -> Any:
-        """Submit jobs as law does, again while HTCondor does not answer."""
-        return submit_patiently(functools.partial(super().submit, *arguments, **options))
-
-    def query(self, job_id: Sequence[str], **_: object) -> dict[str, dict[str, Any]]:
+    def states(self, numbers: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Query the states of jobs.
 
         A job that HTCondor no longer knows counts as finished: its outputs decide whether it succeeded. Held jobs are
         removed from the queue, since law submits failed jobs again.
 
         Args:
-            job_id: Numbers of the jobs.
+            numbers: Numbers of the jobs.
 
         Returns:
             Law's status of each job, by number.
@@ -42,15 +37,15 @@ class CondorManager(law.htcondor.HTCondorJobManager):
         Raises:
             BatchError: If HTCondor does not answer.
         """
-        ads = htcondor.advertised(ask(["condor_q", *job_id, *ATTRIBUTES]))
-        missing = [number for number in job_id if number not in ads]
+        ads = htcondor.advertised(ask(["condor_q", *numbers, *ATTRIBUTES]))
+        missing = [number for number in numbers if number not in ads]
         if missing:
             command = ["condor_history", *missing, *ATTRIBUTES, "-limit", str(len(missing))]
             ads |= htcondor.advertised(ask(command))
-        held = [number for number in job_id if ads.get(number, {}).get("JobStatus") == htcondor.HELD]
+        held = [number for number in numbers if ads.get(number, {}).get("JobStatus") == htcondor.HELD]
         if held:
             ask(["condor_rm", *held])
-        return {number: self._status(number, ads.get(number)) for number in job_id}
+        return {number: self._status(number, ads.get(number)) for number in numbers}
 
     def _status(self, number: str, ad: Mapping[str, Any] | None) -> dict[str, Any]:
         """Law's status of a job from its attributes; None for a job that HTCondor no longer knows."""

@@ -4,6 +4,7 @@ Law submits jobs, queries their states and decides on retries. This module defin
 user.
 """
 
+import functools
 import getpass
 import math
 import re
@@ -107,6 +108,54 @@ def submit_patiently(submission: Callable[[], Answer]) -> Answer:
             raise
 
     return ask_patiently(submit)
+
+
+class PatientManager:
+    """Asks a batch system again while it does not answer. Goes before law's manager of its jobs.
+
+    Law itself prints the error of each question, waits as long as between any two, and counts failures.
+    """
+
+    def states(self, numbers: Sequence[Any]) -> dict[Any, dict[str, Any]]:
+        """Law's status of jobs, by number.
+
+        Args:
+            numbers: Numbers of the jobs.
+
+        Raises:
+            BatchError: If the batch system does not answer.
+        """
+        raise NotImplementedError
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        """Submit jobs as law does, as soon as the batch system answers."""
+        return submit_patiently(functools.partial(super().submit, *arguments, **options))  # type: ignore[misc]
+
+    def query(self, job_id: Sequence[Any], **_: object) -> dict[Any, dict[str, Any]]:
+        """Query the states of jobs, as soon as the batch system answers.
+
+        Args:
+            job_id: Numbers of the jobs.
+
+        Returns:
+            Law's status of each job, by number.
+
+        Raises:
+            BatchError: If it does not answer within ``MAX_OUTAGE``.
+        """
+        return ask_patiently(functools.partial(self.states, list(job_id)))
+
+    def query_batch(self, *arguments: Any, **options: Any) -> dict[Any, dict[str, Any]]:
+        """Query the states of all jobs as law does, except that no answer ends the run.
+
+        Raises:
+            BatchError: If the batch system does not answer.
+        """
+        answers: dict[Any, Any] = super().query_batch(*arguments, **options)  # type: ignore[misc]
+        error = next((each for each in answers.values() if isinstance(each, BatchError)), None)
+        if error is not None:
+            raise error
+        return answers
 
 
 def user() -> str:

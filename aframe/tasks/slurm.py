@@ -1,7 +1,6 @@
 """Workflows on Slurm, with one job per branch or per few branches."""
 
 import contextlib
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import law
 from aframe.batch import slurm
 from aframe.batch.job import ENVIRONMENT, write_script
 from aframe.errors import BatchError
-from aframe.tasks.jobs import Jobs, ask, submit_patiently, user
+from aframe.tasks.jobs import Jobs, PatientManager, ask, user
 
 law.contrib.load("slurm")
 
@@ -18,22 +17,18 @@ UNKNOWN_JOBS = "invalid job id specified"
 """Message of squeue if it knows none of the queried jobs."""
 
 
-class SlurmManager(law.slurm.SlurmJobManager):
+class SlurmManager(PatientManager, law.slurm.SlurmJobManager):
     """Submits jobs as law does, and queries squeue and then the accounting, if available, for their states."""
 
     chunk_size_query = 500
 
-    def submit(self, *arguments: Any, **options: Any) -> Any:
-        """Submit a job as law does, again while Slurm does not answer."""
-        return submit_patiently(functools.partial(super().submit, *arguments, **options))
-
-    def query(self, job_id: Sequence[int], **_: object) -> dict[int, dict[str, Any]]:
+    def states(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Query the states of jobs.
 
         A job that Slurm no longer knows counts as finished: its outputs decide whether it succeeded.
 
         Args:
-            job_id: Numbers of the jobs.
+            numbers: Numbers of the jobs.
 
         Returns:
             Law's status of each job, by number.
@@ -41,7 +36,6 @@ class SlurmManager(law.slurm.SlurmJobManager):
         Raises:
             BatchError: If squeue does not answer.
         """
-        numbers = list(job_id)
         selection = f"--jobs={','.join(map(str, numbers))}"
         command = ["squeue", "--noheader", "--states=all", selection, "--format=%A|%T|%r"]
         states = slurm.states(ask(command, UNKNOWN_JOBS))

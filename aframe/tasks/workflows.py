@@ -18,7 +18,6 @@ from aframe.steps.devices import given_device
 from aframe.tasks.base import AframeTask, current_run
 from aframe.tasks.containers import ContainerTask, is_inside
 from aframe.tasks.htcondor import CondorWorkflow
-from aframe.tasks.jobs import MAX_OUTAGE
 from aframe.tasks.slurm import SlurmWorkflow
 
 
@@ -48,7 +47,6 @@ class Workflow(AframeTask, ContainerTask, law.LocalWorkflow, SlurmWorkflow, Cond
         params |= {
             "retries": settings.retries,
             "poll_interval": settings.poll_interval / 60,
-            "poll_fails": max(5, round(MAX_OUTAGE / settings.poll_interval)),
             "tasks_per_job": settings.branches_per_job,
             "parallel_jobs": settings.max_jobs or NO_INT,
             "tolerance": 1.0,

@@ -1,38 +1,10 @@
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from aframe.checks import looks
+from aframe.machine.programs import Answer
 from aframe.settings.jobs import COMMANDS
-
-
-@pytest.mark.parametrize(
-    ("code", "is_fine", "text"),
-    [
-        ("print('one'); print('two')", True, "one\ntwo"),
-        ("import sys; print('output'); sys.exit('error')", False, "error"),
-        ("import sys; print('output'); sys.exit(3)", False, "output"),
-        ("import sys; sys.exit(3)", False, "exit code 3"),
-        ("import os; print(os.environ['NAME'])", True, "value"),
-        ("", True, ""),
-    ],
-)
-def test_a_command_answers_with_its_output_or_its_error(code: str, is_fine: bool, text: str) -> None:
-    answer = looks.ask([sys.executable, "-c", code], 60.0, NAME="value")
-    assert (answer.is_fine, answer.is_late, answer.text) == (is_fine, False, text)
-    assert answer.last_line == text.rpartition("\n")[2]
-
-
-def test_a_command_that_does_not_end_is_late() -> None:
-    begun = time.monotonic()
-    assert looks.ask(["sleep", "60"], 0.3) == looks.Answer(False, "no answer in 0 s", is_late=True)
-    assert time.monotonic() - begun < 30
-
-
-def test_a_command_that_cannot_start_has_a_reason(tmp_path: Path) -> None:
-    assert looks.ask([str(tmp_path / "nothing")], 1.0) == looks.Answer(False, "No such file or directory")
 
 
 def test_a_batch_system_is_asked_once_its_commands_are_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,4 +14,4 @@ def test_a_batch_system_is_asked_once_its_commands_are_on_path(tmp_path: Path, m
         (tmp_path / name).write_text("#!/bin/sh\necho $0 $*\n")
         (tmp_path / name).chmod(0o755)
     assert looks.missing_commands("slurm") == []
-    assert looks.batch_answer("slurm") == looks.Answer(True, f"{tmp_path}/squeue --noheader --me")
+    assert looks.batch_answer("slurm") == Answer(True, f"{tmp_path}/squeue --noheader --me")

@@ -104,6 +104,19 @@ def test_images_need_a_container_program(path: Path, tmp_path: Path) -> None:
     assert machine._containers(run)[0].description == "singularity"
 
 
+def test_a_container_engine_is_asked_whether_it_works(path: Path, tmp_path: Path) -> None:
+    program(path, "docker", "echo 'Is the docker daemon running?' >&2; exit 1")
+    [finding] = machine._containers(None)
+    assert (finding.state, finding.description) == ("absent", "docker fails: Is the docker daemon running?")
+    assert machine._server(None)[0].state == "absent"
+    run = run_of(tmp_path / "run", "inference.engine=triton", "inference.triton_launcher=docker")
+    [finding] = machine._containers(run)
+    assert (finding.state, finding.mend) == ("wrong", "install or start docker, or set triton_launcher = auto")
+    program(path, "docker")
+    assert machine._containers(run)[0].description == "docker"
+    assert machine._server(run)[0].description == "can be started with docker"
+
+
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A web server that answers with an empty page."""

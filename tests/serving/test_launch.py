@@ -30,6 +30,18 @@ def test_the_first_of_the_programs_on_path_is_used(tmp_path, monkeypatch):
         replace(LAUNCH, launcher="singularity").find_launcher()
 
 
+def test_a_container_engine_without_its_daemon_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2; exit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    with pytest.raises(ServerError, match="apptainer, podman not on PATH; docker fails: Cannot connect to the Docker"):
+        LAUNCH.find_launcher()
+    executable(tmp_path, "podman")
+    assert LAUNCH.find_launcher() == "podman"
+    with pytest.raises(ServerError, match="started: docker fails: Cannot connect"):
+        replace(LAUNCH, launcher="docker").find_launcher()
+
+
 def test_a_server_on_path_serves_the_directory_on_loopback():
     command = LAUNCH.command("tritonserver")
     assert command[:2] == ["tritonserver", "--model-repository=repository"]

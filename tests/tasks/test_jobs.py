@@ -104,3 +104,23 @@ def test_both_systems_submit_patiently(
     (tmp_path / "job.sh").touch()
     assert manager.submit(str(tmp_path / "job.sh")) in (8, "8.0", ["8.0"])
     assert pauses == [1.0]
+
+
+@pytest.mark.parametrize("name", ["squeue", "condor_q"])
+def test_both_systems_query_patiently_and_say_so_once(
+    tmp_path: Path,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    manager, number = (SlurmManager(), 8) if name == "squeue" else (CondorManager(), "8.0")
+    running = {"squeue": "8|RUNNING|None", "condor_q": '[{"ClusterId": 8, "ProcId": 0, "JobStatus": 2}]'}[name]
+    program(tmp_path, "echo 'cut' >&2; exit 1", "echo 'cut' >&2; exit 1", f"echo '{running}'", "exit 1")
+    (tmp_path / "squeue").rename(tmp_path / name)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert manager.query_batch([number])[number]["status"] == manager.RUNNING
+    assert capsys.readouterr().err == f"note: {name} failed: cut: asking again for up to 3600 s\n"
+    with pytest.raises(BatchError, match=f"{name} failed: exit code 1"):
+        manager.query_batch([number])
+    assert 3500 < sum(pauses) <= 3 + 3600
