@@ -16,6 +16,8 @@ from aframe.online.outbox import stored_events
 from aframe.strain.files import write_background
 from aframe.tables import EventTable
 
+pytestmark = pytest.mark.thorough
+
 START, LENGTH = 1_420_000_040.0, 140.0
 SNRS = np.array([14.0, 24.0])
 TIMES = START + 64 + np.array([25.0, 60.5])
