@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from live_events import live_event
