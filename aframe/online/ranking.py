@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.stats import binomtest
@@ -33,6 +33,7 @@ Slides repeat each glitch many times. Their events scatter more than the Poisson
 LOG = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Rolling(Protocol):
     """A background that grows, as ``RollingBackground``."""
 
