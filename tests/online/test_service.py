@@ -139,7 +139,7 @@ def test_frames_that_appear_are_searched_and_a_broken_one_is_a_gap(place):
     strain, begin = noise(30.0), float(int(gps_now()) - 200)
     (place / "frames").mkdir()
     text = (place / "sandbox.cfg").read_text()
-    (place / "live.cfg").write_text(f"{text}\nframes = {place / 'frames'}\npatience = 2\n")
+    (place / "live.cfg").write_text(f"{text}\nlive_frames = {place / 'frames'}\npatience = 2\n")
 
     def write(seconds: range) -> None:
         for second in seconds:
