@@ -6,21 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from planted import HIGHPASS, IFOS, RATE, noise_with_signals
 from scipy import signal
 from shipped import BANK, MODEL
 
-from aframe import cli, seeding
+from aframe import cli
 from aframe.strain.files import write_background
-from aframe.strain.noise_curves import NoiseCurve, load_asd
-from aframe.strain.simulate import simulate
 from aframe.tables import EventTable
 from aframe.train import model
 from aframe.types import Array
-from aframe.waveforms.horizon import optimal_snr
-from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.projection import detector_geometry, greenwich_mean_sidereal_time, project
 
-IFOS, RATE, HIGHPASS = ("H1", "L1"), 1024.0, 32.0
 SEED, START = 7, 1_300_000_000.0
 PSD_LENGTH, LENGTH = 64.0, 600.0  # s of strain before the first window, and that are searched
 SNRS = np.array([8.0, 12.0, 20.0, 9.0, 14.0, 8.0, 16.0, 10.0, 18.0, 8.5, 11.0, 9.5])
@@ -44,43 +39,11 @@ class Found:
     nearest: Array
 
 
-def signals(curve: NoiseCurve) -> Array:
-    """Responses of both detectors to binary black holes that merge a second before the end, with those ``SNRS``."""
-    rng = seeding.generator(SEED, "signals")
-    count = len(SNRS)
-    chirp_mass, ratio = rng.uniform(20, 40, count), rng.uniform(0.5, 1, count)
-    mass_1 = chirp_mass * (1 + ratio) ** 0.2 / ratio**0.6
-    binaries = {"mass_1": mass_1, "mass_2": ratio * mass_1, "luminosity_distance": np.full(count, 1000.0)}
-    binaries |= {name: rng.uniform(0, 0.5, count) for name in ("a_1", "a_2")}
-    binaries |= {name: np.arccos(rng.uniform(-1, 1, count)) for name in ("theta_jn", "tilt_1", "tilt_2")}
-    binaries |= {name: rng.uniform(0, 2 * np.pi, count) for name in ("phi_jl", "phi_12", "phase")}
-    waves = WaveformGenerator("IMRPhenomPv2", RATE, 4.0, 1.0, 20.0, 50.0).generate(binaries, workers=1)
-    plus, cross = map(torch.from_numpy, waves)
-    angles = [
-        rng.uniform(0, 2 * np.pi, count) - greenwich_mean_sidereal_time(TIMES),
-        np.arcsin(rng.uniform(-1, 1, count)),
-        rng.uniform(0, np.pi, count),
-    ]
-    where = (torch.tensor(angle, dtype=torch.float32) for angle in angles)
-    seen = project(plus, cross, detector_geometry(IFOS), *where, RATE)
-    psd = np.interp(np.arange(RATE / 2 + 1), *curve) ** 2
-    each = optimal_snr(seen, torch.tensor(np.stack([psd, psd])), RATE, HIGHPASS, None)
-    scale = torch.tensor(SNRS, dtype=torch.float32) / torch.linalg.vector_norm(each, dim=-1)
-    return np.asarray(seen * scale[:, None, None], np.float64)
-
-
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Noise and signals, searched by ``aframe infer``."""
     directory = tmp_path_factory.mktemp("planted")
-    curve = load_asd("aLIGO_O4_high_asd.txt")
-    stop = START + PSD_LENGTH + LENGTH
-    strain = {ifo: simulate(curve, ifo, START, stop, RATE, seed=SEED) for ifo in IFOS}
-    for time, response in zip(TIMES, signals(curve), strict=True):
-        size = response.shape[-1]
-        first = round((time - START + 1.0) * RATE) - size
-        for ifo, data in zip(IFOS, response, strict=True):
-            strain[ifo][first : first + size] += data
+    strain = noise_with_signals(START, PSD_LENGTH + LENGTH, TIMES, SNRS, SEED)
     write_background(str(directory / "strain.hdf5"), strain, START, RATE)
     path = str(directory / "strain.hdf5")
     events = searched(MODEL, [path], directory)
