@@ -245,7 +245,7 @@ def parse_directories(words: Sequence[str], ifos: Sequence[str]) -> dict[str, st
     lacking = [ifo for ifo in ifos if ifo not in directories and "" not in directories]
     if lacking:
         raise ConfigurationError(
-            f"live_frames in [luigi_online] has no directory of {', '.join(lacking)}: give one, as {lacking[0]}:DIRECTORY"
+            f"live_frames in [luigi_online] has no directory of {', '.join(lacking)}: add {lacking[0]}:DIRECTORY"
         )
     return directories
 

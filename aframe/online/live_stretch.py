@@ -19,7 +19,7 @@ from aframe.whitening import WhitenedStream, apply_filter, power_spectral_densit
 OLDEST_BEGINNING = 2.0
 """Seconds of strain that may be left out for a grid of blocks that goes on after a restart."""
 
-RECENT = 8.0
+RECENT = 24.0
 """Seconds of strain before a window and its PSD that are kept for who looks at an event closely."""
 
 

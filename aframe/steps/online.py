@@ -146,9 +146,9 @@ def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Sou
         replay = Replay(recordings, rate, order.speed, begin)
         return replay, adapted(model, recordings), replay.due
     if online.live_source != "frames":
-        raise ConfigurationError(f"live_source = {online.live_source} in [luigi_online]: give frames, or --replay FILES")
+        raise ConfigurationError(f"live_source = {online.live_source} in [luigi_online]: give frames, or --replay")
     if not online.live_frames:
-        raise ConfigurationError("live_frames in [luigi_online] names no directory: add one, or give --replay FILES")
+        raise ConfigurationError("live_frames in [luigi_online] names no directory: add one, or give --replay")
     if bool(online.state_channel) != bool(online.state_bits):
         raise ConfigurationError(
             "state_channel and state_bits in [luigi_online] need each other: give both, or neither"
