@@ -34,8 +34,8 @@ SKY_AVERAGE = 2.2648
 """Ratio of the distance of the best direction and orientation to that of equal volume (arXiv:1003.2480)."""
 
 ROLL_OFF = 32.0
-"""Frequencies below the Nyquist frequency that do not count for the range, Hz. The anti-alias filter of resampling takes
-the noise away there, which would leave too good a PSD."""
+"""Width of the band below the Nyquist frequency that does not count for the range, Hz. The anti-alias filter of
+resampling takes the noise away there, so its PSD would be too good."""
 
 RARE = 1e-3
 """Probability of a number of events under the expectation, below which the number is called out of line."""
@@ -177,7 +177,7 @@ class Health:
 def inspiral_range_mpc(psd: Float[Array, " frequencies"], resolution: float, highpass: float) -> float:
     """Distance at which a binary neutron star has an SNR of 8, averaged over sky and orientation.
 
-    The inspiral counts from ``highpass`` to the innermost stable orbit, or the last frequency, as in LIGO-T030276: ρ² = 4 ∫ |h|² / S df, with
+    The inspiral counts from ``highpass`` to the innermost stable orbit, as in LIGO-T030276: ρ² = 4 ∫ |h|² / S df, with
     |h|² = 5/24 π^(−4/3) (c/D)² (G M/c³)^(5/3) f^(−7/3) and the chirp mass M. Space is Euclidean.
 
     Args:
