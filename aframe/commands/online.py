@@ -68,12 +68,12 @@ def run(options: argparse.Namespace) -> None:
     if options.step == "status":
         _status(options)
         return
-    from aframe.online.launch import Order, launch
     from aframe.online.metrics import MetricsServer
     from aframe.online.page_process import PageWriter, start_page_process
     from aframe.online.rotating_log import start_log, stop_log
     from aframe.settings.read import load_config
     from aframe.steps.devices import use_one_gpu, use_one_thread
+    from aframe.steps.online import Order, launch
 
     _check(options)
     run = None if options.model else run_of(options.cfg, check=False)
@@ -104,10 +104,11 @@ def run(options: argparse.Namespace) -> None:
         watch, clustering = service.parts.watch, service.parts.tracker.clustering
         if port:
             stack.callback(MetricsServer(port, lambda: watch.health).close)
-        stack.callback(start_page_process(PageWriter(output, order.model, clustering)).terminate)
+        if config.online.page:
+            stack.callback(start_page_process(PageWriter(output, order.model, clustering)).terminate)
         print(f"events: {storage.join(output, 'events')}", flush=True)
         service.run(stopped.is_set)
-        if service.parts.source.is_over:
+        if config.online.page and service.parts.source.is_over:
             PageWriter(output, order.model, clustering).write()
 
 

@@ -315,6 +315,7 @@ class Online:
     kafka: str | None = key("broker and topic that get events, as localhost:9092/aframe", default=None)
     background_hours: float = key("strain of which time slides are made; 0: none are made", "h", 24.0,
                                   limit=NOT_NEGATIVE)  # fmt: skip
+    page: bool = key("whether a process of its own draws index.html", default=True)
     metrics_port: int = key("port of Prometheus metrics on this machine; 0: none", default=0, limit=NOT_NEGATIVE)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from live_strain import RATE, START, clustering_of, frame_name, live_model, noise, write_frame
 
+import aframe.steps.online  # noqa: F401 - processes that the tests fork need not import it
 from aframe.cli import main
 from aframe.inference.adaptation import adapted
 from aframe.inference.recorded import recordings_of, search_recorded
@@ -39,9 +40,11 @@ def place(tmp_path_factory) -> Path:
     }.items():  # fmt: skip
         lines = [f"{name} = {value}" if line.split("=")[0].strip() == name else line for line in text.splitlines()]
         text = "\n".join(lines)
-    (directory / "sandbox.cfg").write_text(f"{text}\n\n[luigi_online]\nbackground_hours = 0\nfar_per_year = {FAR}\n")
+    (directory / "sandbox.cfg").write_text(
+        f"{text}\n\n[luigi_online]\nbackground_hours = 0\npage = false\nfar_per_year = {FAR}\n"
+    )
     (directory / "train.yaml").write_bytes((demo / "train.yaml").read_bytes())
-    model, strain = live_model(), noise(90.0)
+    model, strain = live_model(), noise(64.0)
     save(model, str(directory / "model.pt"), {})
     write_background(str(directory / "strain.hdf5"), strain, START, RATE)
     events = offline(directory)
