@@ -144,17 +144,22 @@ class EpochLines(Callback):
     """Prints a line per epoch, for output without a progress bar."""
 
     def __init__(self) -> None:
-        self.start, self.first = 0.0, 0
+        self.start: float | None = None
+        self.first = 0
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the time and epoch at which this process starts to train."""
-        self.start, self.first = time.monotonic(), trainer.current_epoch
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the time and epoch of this process's first step. What a network measures before does not count."""
+        if self.start is None:
+            self.start, self.first = time.monotonic(), trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Print loss, AUROC, the fraction of signals found and the time left."""
         if trainer.is_global_zero:
             done, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
-            left = (time.monotonic() - self.start) / (done - self.first) * max(0, epochs - done)
+            begin = time.monotonic() if self.start is None else self.start
+            left = (time.monotonic() - begin) / (done - self.first) * max(0, epochs - done)
             metrics = trainer.callback_metrics
             names = {"train_loss": "loss", "valid_auroc": "AUROC", "valid_found": "found at one false alarm a month"}
             values = [

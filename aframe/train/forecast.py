@@ -37,16 +37,21 @@ class Forecast(Callback):
 
     def __init__(self, window_seconds: WindowSeconds | None) -> None:
         self.window_seconds = window_seconds
-        self.start, self.first, self.is_printed = 0.0, 0, False
+        self.start: float | None = None
+        self.first, self.is_printed = 0, False
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the time and step at which this process starts to train."""
-        self.start, self.first = time.monotonic(), trainer.global_step
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the time and number of this process's first step. What a network measures before does not count."""
+        if self.start is None:
+            self.start, self.first = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Print the forecast once."""
+        assert self.start is not None
         elapsed, done = time.monotonic() - self.start, trainer.global_step - self.first
         if self.is_printed or elapsed < MEASURED_TIME or done == 0:
             return

@@ -1,10 +1,12 @@
 import re
+import time
 
+import lightning
 import pytest
 import torch
 
 from aframe.steps import training_cli
-from aframe.train import forecast
+from aframe.train import callbacks, forecast
 
 
 @pytest.fixture
@@ -71,3 +73,37 @@ def test_the_reason_is_the_first_that_can_be_seen(monkeypatch):
     monkeypatch.setattr(forecast.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     assert "background_memory" in forecast.reason("32-true", "cpu", ("disk", "auto"))
     assert "aframe doctor" in forecast.reason("32-true", "cpu", ("auto", "host"))
+
+
+class Measured(lightning.LightningModule):
+    """A module that takes half a minute, by its clock, before its first step, and a second for each step."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.layer = clock, torch.nn.Linear(1, 1)
+
+    def on_train_start(self):
+        self.clock.append(30.0)
+
+    def training_step(self, batch, _):
+        self.clock.append(1.0)
+        return self.layer(batch[0]).sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_time_left_does_not_count_what_comes_before_the_first_step(monkeypatch, tmp_path, capsys):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: sum(clock))
+    batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(4, 1)))
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=3, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path,
+        callbacks=[forecast.Forecast(None), callbacks.EpochLines()],
+    )  # fmt: skip
+    trainer.fit(Measured(clock), batches)
+    lines = capsys.readouterr().out.splitlines()
+    assert "Train: 1 s a step, 11 s left, and validations" in lines
+    assert [line.rpartition(": ")[2] for line in lines if "epoch" in line] == ["8 s left", "4 s left", "0 s left"]
