@@ -1,7 +1,7 @@
 """Strain as it arrives, and where it comes from."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float64
 
@@ -32,6 +32,7 @@ class Arrival:
         return self.start + len(self.strain) / self.sample_rate
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where strain comes from."""
 

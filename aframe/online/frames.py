@@ -92,7 +92,7 @@ class FrameSource:
         for ifo in self.wanted.ifos:
             if not os.path.isdir(self.wanted.directory(ifo)):
                 raise ConfigurationError(
-                    f"{self.wanted.directory(ifo)} is no directory: mend frames in [luigi_online], or make it"
+                    f"{self.wanted.directory(ifo)} is no directory: mend live_frames in [luigi_online], or make it"
                 )
         for directory, ifos in self._directories().items():
             newest = {_kind(path): path for path in self._listed(directory) if _is_whole(path)}
@@ -222,7 +222,7 @@ class FrameSource:
 
 
 def parse_directories(words: Sequence[str], ifos: Sequence[str]) -> dict[str, str]:
-    """Read ``frames`` of ``[luigi_online]``: one directory, or H1:DIRECTORY, L1:DIRECTORY.
+    """Read ``live_frames`` of ``[luigi_online]``: one directory, or H1:DIRECTORY, L1:DIRECTORY.
 
     Args:
         words: Value of the key.
@@ -239,13 +239,13 @@ def parse_directories(words: Sequence[str], ifos: Sequence[str]) -> dict[str, st
         if ifo in directories:
             whose = f"{ifo} has" if ifo else "detectors without a name have"
             raise ConfigurationError(
-                f"frames in [luigi_online]: {whose} two directories, {directories[ifo]} and {path}: leave one out"
+                f"live_frames in [luigi_online]: {whose} two directories, {directories[ifo]} and {path}: leave one out"
             )
         directories[ifo] = path
     lacking = [ifo for ifo in ifos if ifo not in directories and "" not in directories]
     if lacking:
         raise ConfigurationError(
-            f"frames in [luigi_online] has no directory of {', '.join(lacking)}: give one, as {lacking[0]}:DIRECTORY"
+            f"live_frames in [luigi_online] has no directory of {', '.join(lacking)}: add {lacking[0]}:DIRECTORY"
         )
     return directories
 

@@ -17,9 +17,6 @@ FILE = "progress.json"
 FORMAT = 1
 """Version of the record's layout."""
 
-LONGEST_PAUSE = 3600.0
-"""Longest time (s of data) between the stop of a search and its restart after which its blocks go on."""
-
 
 @dataclass(frozen=True)
 class Resumption:

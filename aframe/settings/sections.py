@@ -300,8 +300,8 @@ class Vetoes:
 class Online:
     """The search of strain as it arrives, by aframe online."""
 
-    source: str = key("where strain comes from", default="frames", choices=("frames", "ngdd"))
-    frames: tuple[str, ...] | None = key(
+    live_source: str = key("where strain comes from", default="frames", choices=("frames", "ngdd"))
+    live_frames: tuple[str, ...] | None = key(
         "directory in which frames appear, or H1:DIRECTORY, L1:DIRECTORY", "path", None
     )
     state_channel: tuple[str, ...] | None = key("state vectors, as H1:GDS-CALIB_STATE_VECTOR", default=None)

@@ -148,15 +148,15 @@ def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Sou
         recordings = recordings_of(expand(order.replay), preprocessing.ifos, channels, _note)
         replay = Replay(recordings, rate, order.speed, begin)
         return replay, adapted(model, recordings), replay.due
-    if online.source != "frames":
-        raise ConfigurationError(f"source = {online.source} in [luigi_online]: give frames, or --replay FILES")
-    if not online.frames:
-        raise ConfigurationError("frames in [luigi_online] names no directory: add one, or give --replay FILES")
+    if online.live_source != "frames":
+        raise ConfigurationError(f"live_source = {online.live_source} in [luigi_online]: give frames, or --replay")
+    if not online.live_frames:
+        raise ConfigurationError("live_frames in [luigi_online] names no directory: add one, or give --replay")
     if bool(online.state_channel) != bool(online.state_bits):
         raise ConfigurationError(
             "state_channel and state_bits in [luigi_online] need each other: give both, or neither"
         )
-    directories = parse_directories(online.frames, preprocessing.ifos)
+    directories = parse_directories(online.live_frames, preprocessing.ifos)
     wanted = FrameChannels(
         {ifo: config.resolve(path) for ifo, path in directories.items()}, preprocessing.ifos, rate, channels,
         parse_channels(online.state_channel or (), "state_channel in [luigi_online]"), online.state_bits or (),

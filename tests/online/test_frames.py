@@ -105,7 +105,7 @@ def test_a_state_vector_without_its_bits_takes_strain_out(feed, source, start):
 
 
 def test_what_cannot_be_searched_is_refused_before_the_search(feed, source, tmp_path, start):
-    with pytest.raises(ConfigurationError, match="is no directory: mend frames"):
+    with pytest.raises(ConfigurationError, match="is no directory: mend live_frames"):
         source().check()
     told: list[str] = []
     (tmp_path / "frames").mkdir()
