@@ -4,12 +4,15 @@ It has what the client asks for: the API's root with its links, events with thei
 pipeline and GPS time, and who the client is. Whoever shows no certificate of its authority is refused.
 """
 
+import contextlib
 import datetime
 import email.parser
 import email.policy
 import ipaddress
 import json
+import os
 import re
+import signal
 import ssl
 import threading
 import time
@@ -88,12 +91,15 @@ class GraceDbServer:
         faults: What the next requests that change something do: ``500``, ``hang``, ``forget`` (answer nothing, after
             the work), or another status; the first is taken first.
         pipelines: Names that it takes.
+        kill: Process that is killed when a request of this number, from 1 on, has come and before it is done; (0, 0)
+            for none.
     """
 
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     pipelines: tuple[str, ...] = ("aframe", "gstlal")
+    kill: tuple[int, int] = (0, 0)
     url: str = ""
 
     def documents(self) -> list[tuple[str, int]]:
@@ -197,6 +203,9 @@ class Handler(BaseHTTPRequestHandler):
         """The path below the API's root; None if the client was refused."""
         path = urlsplit(self.path).path
         self.state.requests.append((self.command, path))
+        process, number = self.state.kill
+        if process and len(self.state.requests) == number:
+            os.kill(process, signal.SIGKILL)
         if not self.connection.getpeercert():  # type: ignore[attr-defined]
             self.form()
             self.answer({"error": "Authentication credentials were not provided."}, 401)
@@ -220,11 +229,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, data: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(data).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(OSError):  # whoever asked may have gone
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
 
 @contextmanager

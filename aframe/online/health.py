@@ -33,6 +33,10 @@ RANGE_SNR = 8.0
 SKY_AVERAGE = 2.2648
 """Ratio of the distance of the best direction and orientation to that of equal volume (arXiv:1003.2480)."""
 
+ROLL_OFF = 32.0
+"""Width of the band below the Nyquist frequency that does not count for the range, Hz. The anti-alias filter of
+resampling takes the noise away there, so its PSD would be too good."""
+
 RARE = 1e-3
 """Probability of a number of events under the expectation, below which the number is called out of line."""
 
@@ -185,7 +189,8 @@ def inspiral_range_mpc(psd: Float[Array, " frequencies"], resolution: float, hig
         Mpc; NaN if the PSD is zero or not finite in this band.
     """
     orbit = 1 / (6**1.5 * math.pi * 2 * RANGE_MASS * SOLAR_MASS_SECONDS)
-    first, last = math.ceil(highpass / resolution), min(math.floor(orbit / resolution), len(psd) - 1)
+    highest = min(orbit, (len(psd) - 1) * resolution - ROLL_OFF)
+    first, last = math.ceil(highpass / resolution), math.floor(highest / resolution)
     band = np.asarray(psd[first : last + 1], dtype=np.float64)
     if not (len(band) > 1 and np.isfinite(band).all() and (band > 0).all()):
         return math.nan

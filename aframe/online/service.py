@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aframe.errors import AframeError
 from aframe.inference.scorers import Scorer
 from aframe.online.arrivals import Arrival, Source
-from aframe.online.handover import write_handover
+from aframe.online.handover import Handovers
 from aframe.online.issue import Issuer, Moment
 from aframe.online.live_event import LiveEvent
 from aframe.online.live_search import LiveSearch
@@ -43,6 +43,7 @@ class Parts:
         tracker: Finds events in the scores.
         issuer: Makes events of what the tracker finds.
         outbox: Takes events.
+        handovers: Writes the strain around events for who looks at them closely.
         background: Time slides of the search itself; None for none.
         watch: Tells how the search is.
         due: Unix time (s) at which strain of a GPS time (s) is measured.
@@ -55,6 +56,7 @@ class Parts:
     tracker: Tracker
     issuer: Issuer
     outbox: Outbox
+    handovers: Handovers
     background: RollingBackground | None
     watch: Watch
     due: Callable[[float], float]
@@ -104,6 +106,7 @@ class Service:
             if parts.background is not None:
                 parts.background.close()
             parts.source.close()
+            parts.handovers.close()
             parts.watch.write(self._scored_until, is_over=parts.source.is_over)
 
     def step(self, timeout: float) -> None:
@@ -117,6 +120,7 @@ class Service:
             arrivals = parts.source.arrivals(timeout)
             self._hear(arrivals)
             self._take(parts.search.add(arrivals))
+            parts.handovers.add(arrivals)
             if parts.search.stretch is None:
                 self._issue(parts.tracker.close())
             self._trouble = ""
@@ -183,21 +187,9 @@ class Service:
             written = parts.outbox.put(event)
             parts.watch.issued(written)
             self._tell(written)
-            self._hand_over(written)
+            parts.handovers.want(written)
             if parts.background is not None and event.revision == 0:
                 parts.background.exclude(event.time)
-
-    def _hand_over(self, event: LiveEvent) -> None:
-        """Write the strain around an event for who looks at it closely. The event itself is on disk already."""
-        stretch = self.parts.search.stretch
-        if stretch is None:
-            return
-        try:
-            whitening = self.parts.scorer.preprocessing.whitening
-            write_handover(self.parts.directory, event, stretch.recent, whitening)
-        except (AframeError, OSError) as error:
-            self.parts.watch.count("hand-overs not written")
-            logger.warning("%s has no hand-over: %s", event.name, error)
 
     @staticmethod
     def _tell(event: LiveEvent) -> None:

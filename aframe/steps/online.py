@@ -18,6 +18,7 @@ from aframe.machine.versions import code
 from aframe.online.arrivals import Source
 from aframe.online.clock import unix_of
 from aframe.online.frames import FrameChannels, FrameSource, parse_directories
+from aframe.online.handover import Handovers, Reach
 from aframe.online.issue import Classes, Issuer, Recipe
 from aframe.online.live_search import LiveSearch
 from aframe.online.outbox import Outbox
@@ -116,9 +117,11 @@ def launch(order: Order) -> Service:
     )  # fmt: skip
     before = list(latest_events(order.output, REMEMBERED).values())
     watch = Watch(search, outbox, ranking, order.output, versions)
+    ifos, whitening = model.preprocessing.ifos, model.preprocessing.whitening
+    handovers = Handovers(order.output, ifos, whitening, Reach.of(model, prepared.clustering))
     parts = Parts(
-        source, search, Tracker(prepared.clustering), Issuer(recipe, before), outbox, rolling, watch,
-        due, order.output, sha256,
+        source, search, Tracker(prepared.clustering), Issuer(recipe, before), outbox, handovers, rolling,
+        watch, due, order.output, sha256,
     )  # fmt: skip
     return Service(parts, resumed)
 

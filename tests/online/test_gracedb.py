@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,6 +106,42 @@ def test_no_fault_of_the_server_loses_an_event_or_doubles_it(
     assert server.documents() == [(live_event(0).identifier, 1), (live_event(1).identifier, 0)]
     assert [len(event["versions"]) for event in server.events.values()] == [2, 1]
     assert [len(event["log"]) for event in server.events.values()] == [2, 1]
+
+
+def test_a_kill_during_any_request_loses_no_event_and_makes_none_twice(
+    server: GraceDbServer, open_sink: Callable[[str], GraceDbSink], tmp_path: Path
+) -> None:
+    number, status = 0, signal.SIGKILL
+    while status == signal.SIGKILL:
+        number += 1
+        server.events.clear()
+        server.requests.clear()
+        directory = str(tmp_path / str(number))
+        read, write = os.pipe()
+        search = os.fork()
+        if search == 0:
+            os.read(read, 1)
+            issue(directory, GraceDbSink(Address.parse(server.url)))
+            os._exit(0)
+        server.kill = (search, number)
+        os.write(write, b"!")
+        status = os.waitpid(search, 0)[1]
+        os.close(read), os.close(write)
+        server.kill = (0, 0)
+        issue(directory, open_sink(server.url))
+        assert server.documents() == [(live_event().identifier, 1)]
+        assert len(server.events["T000001"]["versions"]) == 2
+        assert len(server.events["T000001"]["log"]) == 2
+    assert status == 0
+    assert number > 8
+
+
+def issue(directory: str, sink: GraceDbSink) -> None:
+    """What a search does at each start: it issues again all that it is not sure of."""
+    outbox = Outbox(directory, [sink])
+    for revision in (0, 1):
+        outbox.put(live_event(revision=revision))
+        outbox.deliver()
 
 
 def test_no_answer_is_waited_for_forever(
