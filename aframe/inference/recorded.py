@@ -310,7 +310,7 @@ class _Search:
         stop = piece.start + piece.duration
         if series is not None:
             series.strain_stop = stop
-            if piece.duration >= whitening.psd_length + whitening.fduration / 2 + preprocessing.kernel_length:
+            if piece.duration >= whitening.psd_length + whitening.after_length + preprocessing.kernel_length:
                 series.scores.append(self._scores(_streams(piece, preprocessing, self.scorer.device)))
             return series
         if piece.duration < preprocessing.kernel_length + whitening.fduration:

@@ -117,7 +117,7 @@ def test_values_have_their_types(tmp_path, monkeypatch):
     assert loaded.candidates == Candidates()  # this section is optional
     assert loaded.sensitivity.populations == ()
     assert (loaded.search.kernel_size, loaded.search.stride_size) == (3072, 512)
-    assert loaded.search.whitening.crop_size == 2048
+    assert loaded.search.whitening.after_size == 2048
 
 
 def test_lists_of_calls_are_split_between_the_calls(tmp_path):
