@@ -31,6 +31,7 @@ LAYERS = (
     ("inference", "sensitivity"),
     ("candidates", "challenge"),
     ("report",),
+    ("online",),
     ("batch", "runs"),
     ("kubernetes", "steps"),
     ("notebook", "checks", "costs", "tuning"),

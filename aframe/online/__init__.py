@@ -1,0 +1,1 @@
+"""Search strain as it arrives, and issue events."""
