@@ -59,9 +59,10 @@ def whole(model, strain):
     return torch.stack([s.data for s in engine.streams]).numpy(), engine.scores(grid.slide(0, DURATION, 0))
 
 
-@pytest.mark.parametrize(("low", "high"), [(5020.3, 5022.9), (5011.5, 5011.75), (4990.0, 5060.0), (5039.0, 5039.4)])
+@pytest.mark.parametrize("span", [(5020.3, 5022.9), (5011.5, 5011.75), (4990.0, 5060.0), (5039.0, 5039.4)])
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_stretch_equals_that_of_the_search(make_model, strain, path, low, high, phase):
+def test_a_stretch_equals_that_of_the_search(make_model, strain, path, span, phase):
+    low, high = span
     model = make_model("coincidence", block_length=2.5, phase=phase)
     stretch = whitened_background(path, model.preprocessing, low, high)
     streams, expected = whole(model, strain)
