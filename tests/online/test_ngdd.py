@@ -204,6 +204,11 @@ def test_a_wrong_channel_is_refused_before_the_search(
         one.check()
 
 
+def test_without_an_address_the_server_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARRAKIS_SERVER", "grpc://127.0.0.1:7")
+    assert NgddSource(WANTED, None, print).server == "grpc://127.0.0.1:7"
+
+
 def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
     with (
         source(f"127.0.0.1:{free_port()}") as (one, _),
