@@ -113,8 +113,9 @@ def test_a_bank_keeps_its_phase_and_one_of_before_has_zero_phase() -> None:
     torch.testing.assert_close(restored(streams), bank_of(psds)(streams))
 
 
-def test_folded_filters_are_those_of_each_detector() -> None:
-    filters = bank_of(torch.stack([REFERENCE, OTHER]))
+@pytest.mark.parametrize("phase", PHASES)
+def test_folded_filters_are_those_of_each_detector(phase: str) -> None:
+    filters = bank_of(torch.stack([REFERENCE, OTHER]), phase)
     fold_filters(filters)
     assert filters.folded is not None
     assert filters.folded.shape == (2, 2, 1, SIZE)
