@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "export a model to a Triton model repository",
     "serve": "run a Triton server on a model repository until it is interrupted",
     "infer": "apply a model to strain files, or score a run's time slides",
+    "online": "search strain as it arrives, and issue events; aframe online status tells how it goes",
     "event": "search the strain around known events, by their names, times or observing run",
     "plot": "show a stretch of a run's data: strain, whitened strain, scores, events",
     "sensitivity": "rank candidates and estimate the sensitive volume",

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from aframe.candidates.arrival import ARRIVAL_WINDOW, arrival_times
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
-from aframe.candidates.p_astro import mixture, rate_posterior
+from aframe.candidates.p_astro import Mixture, RatePosterior, mixture, rate_posterior
 from aframe.candidates.removal import remove_candidates
 from aframe.candidates.table import CandidateTable, candidates, loudest_first
 from aframe.events.cluster import Clustering
@@ -18,6 +19,7 @@ from aframe.preprocessing import Preprocessing
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable
 from aframe.train.model import Model
+from aframe.types import Array
 
 ARRIVAL_MARGIN = 0.1
 """Strain on both sides of the search window for arrival times, s."""
@@ -54,6 +56,25 @@ class Slides:
     events: EventTable
     spans: SlideSpans
     window: float
+
+
+@dataclass(frozen=True)
+class SignalModel:
+    """Densities of signals and noise in the statistic, and the signals' rate.
+
+    Attributes:
+        densities: Densities at the reference rate.
+        posterior: Posterior of the rate, in units of the reference rate.
+        reference_rate: Merger rate at redshift 0.2, Gpc^-3 yr^-1.
+    """
+
+    densities: Mixture
+    posterior: RatePosterior
+    reference_rate: float
+
+    def p_astro(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
+        """Probability that each event is a signal."""
+        return self.posterior.p_astro(self.densities.log_ratio(statistic))
 
 
 def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the configuration
@@ -142,6 +163,37 @@ def _loudest_with_strain(table: CandidateTable, files: Sequence[str], number: in
             yield row, time, path
 
 
+def signal_model(  # noqa: PLR0917 - the data of the search, and the configuration
+    statistic: Float[Array, " events"],
+    livetime: float,
+    background: Background,
+    recovered: RecoveredTable,
+    populations: Populations,
+    options: RankingOptions,
+) -> SignalModel | None:
+    """Estimate the densities of signals and noise, and the signals' rate.
+
+    Args:
+        statistic: Statistics of the events of unshifted data, shape (events,).
+        livetime: Their observing time, s.
+        background: Events of time slides.
+        recovered: Accepted injections and the events that recovered them.
+        populations: Populations of injections and of astrophysical binaries.
+        options: Merger rate and its prior.
+
+    Returns:
+        The estimate; None if the densities cannot be estimated.
+    """
+    median, width = merger_rate_prior(options.merger_rate_density)
+    foreground = astrophysical_foreground(recovered, populations, median, options.merger_rate_evolution, livetime)
+    densities = mixture(foreground, background, livetime)
+    if densities is None:
+        return None
+    above = densities.log_ratio(statistic[statistic >= densities.floor])
+    posterior = rate_posterior(above, densities.expected_foreground, options.rate_prior, width)
+    return SignalModel(densities, posterior, median)
+
+
 def _add_p_astro(
     table: CandidateTable,
     background: Background,
@@ -150,19 +202,14 @@ def _add_p_astro(
     options: RankingOptions,
 ) -> None:
     livetime, statistic = float(table.attributes["T0"]), table["detection_statistic"].astype(np.float64)
-    median, width = merger_rate_prior(options.merger_rate_density)
-    foreground = astrophysical_foreground(recovered, populations, median, options.merger_rate_evolution, livetime)
-    densities = mixture(foreground, background, livetime)
+    signals = signal_model(statistic, livetime, background, recovered, populations, options)
     table.attributes["rate_prior"] = options.rate_prior
-    if densities is None:
+    if signals is None:
         table.parameters["p_astro"] = np.full(len(table), np.nan)
         return
-    ratio = densities.log_ratio(statistic)
-    posterior = rate_posterior(
-        ratio[statistic >= densities.floor], densities.expected_foreground, options.rate_prior, width
-    )
-    table.parameters["p_astro"] = posterior.p_astro(ratio)
-    rates = median * np.array([posterior.quantile(share) for share in (0.05, 0.5, 0.95)])
+    table.parameters["p_astro"] = signals.p_astro(statistic)
+    median, densities = signals.reference_rate, signals.densities
+    rates = median * np.array([signals.posterior.quantile(share) for share in (0.05, 0.5, 0.95)])
     table.attributes |= {
         "statistic_floor": densities.floor,
         "expected_signals": densities.expected_foreground * float(rates[1]) / median,

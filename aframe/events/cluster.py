@@ -134,7 +134,7 @@ def _cluster_group(scores: Array, clustering: Clustering) -> tuple[Array, Array,
             "gives: leave the strain there out of the segments, or mend the network"
         )
     neighbourhood, row, column = _local_maxima(series, half)
-    position = column + (size - 1) / 2 + _centre(neighbourhood, half)
+    position = column + (size - 1) / 2 + centre(neighbourhood, half)
     return series[row, column], position, row
 
 
@@ -189,7 +189,7 @@ def _local_maxima(series: Array, half: int) -> tuple[Array, Array, Array]:
     return neighbourhood[is_event], row[is_event], column[is_event]
 
 
-def _centre(neighbourhood: Array, half: int) -> Array:
+def centre(neighbourhood: Array, half: int) -> Array:
     """Offset (in windows) from each peak to the middle between the crossings of half its prominence.
 
     Each side of the peak has a lowest value. The prominence is the height of the peak above the higher of the two. A

@@ -62,7 +62,7 @@ class EmbeddingCache:
             with storage.open_hdf5(path) as file:
                 if json.loads(file.attrs[storage.PARAMETERS_ATTRIBUTE]) != self._signature(background):
                     return None
-                return [_read(file[ifo]) for ifo in ifos]
+                return [read_embedding(file[ifo]) for ifo in ifos]
         except (StorageError, OSError, LookupError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             print(f"note: {path} is damaged and is computed again ({reason})", file=sys.stderr)
@@ -83,7 +83,7 @@ class EmbeddingCache:
         try:
             with storage.create_hdf5(path, self._signature(background)) as file:
                 for ifo, embedding in embeddings.items():
-                    _write(file, ifo, embedding)
+                    write_embedding(file, ifo, embedding)
         except StorageError as error:
             print(f"note: embeddings are not stored: {error}", file=sys.stderr)
 
@@ -91,7 +91,14 @@ class EmbeddingCache:
         return {**self.made_by, "strain": storage.fingerprint(background)}
 
 
-def _write(file: h5py.File, name: str, embedding: Tensor) -> None:
+def write_embedding(file: h5py.File, name: str, embedding: Tensor) -> None:
+    """Write an embedding, with checksums.
+
+    Args:
+        file: The open file.
+        name: Name of the dataset.
+        embedding: Shape (channels, steps), in any precision of ``STORED_TYPES``.
+    """
     steps = embedding.shape[-1]
     chunks = (1, math.ceil(steps / math.ceil(steps / CHUNK_SIZE)))
     bits = embedding.cpu().contiguous().view(STORED_TYPES[embedding.dtype]).numpy()
@@ -99,6 +106,7 @@ def _write(file: h5py.File, name: str, embedding: Tensor) -> None:
     file[name].attrs["type"] = str(embedding.dtype).removeprefix("torch.")
 
 
-def _read(dataset: h5py.Dataset) -> Tensor:
+def read_embedding(dataset: h5py.Dataset) -> Tensor:
+    """Read an embedding of shape (channels, steps), in the precision in which it was written."""
     precision: torch.dtype = getattr(torch, str(dataset.attrs["type"]))
     return torch.from_numpy(np.asarray(dataset)).view(precision)

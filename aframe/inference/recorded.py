@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -276,11 +276,13 @@ class _Search:
     def pieces(self, start: float, stop: float) -> Iterator[tuple[_Series, float]]:
         """Score a stretch of time piece by piece. Yield the growing series, and the end (GPS s) of the piece.
 
-        A piece starts ``psd_length`` before the first window that the previous piece does not hold. The windows of both
-        then make one series, without missing or repeated windows.
+        A piece starts ``psd_length`` before the block that holds the first window that the previous piece does not
+        hold. The windows of both then make one series, without missing or repeated windows, and are whitened by the
+        same blocks as if the stretch were read at once.
         """
         whitening = self.scorer.preprocessing.whitening
-        length, sample = max(PIECE_LENGTH, 8 * whitening.psd_length), 1 / whitening.sample_rate
+        length = max(PIECE_LENGTH, 8 * whitening.psd_length, 4 * whitening.block_length)
+        sample = 1 / whitening.sample_rate
         low, series = start, None
         while True:
             high = stop if stop - low <= 1.25 * length else low + length
@@ -295,13 +297,18 @@ class _Search:
                 series = self._scored(piece, series)
                 yield series, piece.start + piece.duration
                 if goes_on:
-                    following = series.start + series.windows / self.clustering.sampling_rate - whitening.psd_length
+                    block = (self._next_window(series) - series.start) // whitening.block_length
+                    following = series.start + block * whitening.block_length - whitening.psd_length
                 else:
                     series = None
             if high >= stop:
                 return
             series = series if following < high else None
             low = following
+
+    def _next_window(self, series: _Series) -> float:
+        """Start (GPS s) of the first window that a series does not hold yet."""
+        return series.start + series.windows / self.clustering.sampling_rate
 
     def _scored(self, piece: Coincident, series: _Series | None) -> _Series:
         """Add the scores of a piece to a series, or to a new one. A piece that is too short adds no scores."""
@@ -310,8 +317,11 @@ class _Search:
         stop = piece.start + piece.duration
         if series is not None:
             series.strain_stop = stop
-            if piece.duration >= whitening.psd_length + whitening.after_length + preprocessing.kernel_length:
-                series.scores.append(self._scores(_streams(piece, preprocessing, self.scorer.device)))
+            known = self._next_window(series) - piece.start
+            if piece.duration >= known + whitening.after_length + preprocessing.kernel_length:
+                streams = _streams(piece, preprocessing, self.scorer.device)
+                first = round((known - whitening.psd_length) * rate)
+                series.scores.append(self._scores([replace(s, data=s.data[first:]) for s in streams]))
             return series
         if piece.duration < preprocessing.kernel_length + whitening.fduration:
             return _Series(piece.start, stop, piece.start)

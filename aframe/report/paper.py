@@ -216,7 +216,7 @@ def training_figure(curves: Mapping[str, tuple[Array, Array]], efficiency: Effic
 
 
 def single(plot: Plot, make: Callable[..., Figure] = Figure) -> Figure:
-    """A figure of one column's width, of one panel, with the legend above it.
+    """A figure of one column's width, of one panel, with the legend above it if it has entries.
 
     Args:
         plot: Description of the panel.
@@ -224,5 +224,6 @@ def single(plot: Plot, make: Callable[..., Figure] = Figure) -> Figure:
     """
     drawn = make(figsize=(COLUMN, HEIGHT))
     panels.draw(drawn.add_subplot(), plot)
-    drawn.legend(loc=ABOVE, **panels.legend_options(plot))
+    if plot.labels:
+        drawn.legend(loc=ABOVE, **panels.legend_options(plot))
     return drawn

@@ -307,6 +307,28 @@ class Vetoes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Online:
+    """The search of strain as it arrives, by aframe online."""
+
+    source: str = key("where strain comes from", default="frames", choices=("frames", "ngdd"))
+    frames: tuple[str, ...] | None = key(
+        "directory in which frames appear, or H1:DIRECTORY, L1:DIRECTORY", "path", None
+    )
+    state_channel: tuple[str, ...] | None = key("state vectors, as H1:GDS-CALIB_STATE_VECTOR", default=None)
+    state_bits: tuple[int, ...] | None = key(
+        "bits of a state vector that must be set, or its strain is not searched", default=None, limit=NOT_NEGATIVE
+    )
+    patience: float = key("newer strain until missing strain is given up", "s", 10.0, limit=POSITIVE)
+    output: str | None = key("directory of events and state; none: online, beside the .cfg", "path", None)
+    far_per_year: float = key("rate below which events are issued", "1/yr", 12.0, limit=POSITIVE)
+    gracedb: str | None = key("URL of the GraceDB that gets events", default=None)
+    kafka: str | None = key("broker and topic that get events, as localhost:9092/aframe", default=None)
+    background_hours: float = key("strain of which time slides are made; 0: none are made", "h", 24.0,
+                                  limit=NOT_NEGATIVE)  # fmt: skip
+    metrics_port: int = key("port of Prometheus metrics on this machine; 0: none", default=0, limit=NOT_NEGATIVE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A complete configuration file."""
 
@@ -321,6 +343,7 @@ class Config:
     sensitivity: Sensitivity
     candidates: Candidates
     vetoes: Vetoes
+    online: Online
     batch: Batch
     kubernetes: Kubernetes
     batch_of: Mapping[str, Batch]

@@ -8,7 +8,15 @@ import numpy as np
 from aframe import storage
 from aframe.candidates.catalogue import EventCatalogue
 from aframe.candidates.foreground import Populations
-from aframe.candidates.rank import RankingOptions, Slides, add_arrival_times, loudest_closeups, rank
+from aframe.candidates.rank import (
+    RankingOptions,
+    SignalModel,
+    Slides,
+    add_arrival_times,
+    loudest_closeups,
+    rank,
+    signal_model,
+)
 from aframe.candidates.removal import REMOVAL_COLUMNS
 from aframe.candidates.table import CandidateTable, write_candidates
 from aframe.events.significance import Background
@@ -30,6 +38,7 @@ from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.train.model import load
 from aframe.waveforms.loading import load_population
+from aframe.waveforms.priors import Population
 
 
 def estimate_sensitivity(run: Artifacts) -> None:
@@ -48,9 +57,7 @@ def estimate_sensitivity(run: Artifacts) -> None:
     by_chance = {name: volume.accidental_volume_gpc3(draws, curve, name, window) for name, curve in curves.items()}
     for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
-    masses = run.config.candidates.astrophysical_prior
-    populations = Populations(source, load_population(masses, run.config.resolve) if masses else None)
-    ranked = rank_run(run, background, recovered, populations)
+    ranked = rank_run(run, background, recovered, _populations(run, source))
     ranked.attributes |= livetimes(run)
     write_candidates(ranked, run.directories.results, run.answer_parameters)
     write_closeups(run.result("closeups.hdf5"), _closeups(run, ranked), run.answer_parameters)
@@ -105,12 +112,7 @@ def rank_run(
     """
     keys = run.config.candidates
     slides = None if keys.removal_far_per_year is None else _slides(run)
-    options = RankingOptions(
-        removal_far_per_year=keys.removal_far_per_year,
-        merger_rate_density=keys.merger_rate_density,
-        merger_rate_evolution=keys.merger_rate_evolution,
-        rate_prior=keys.rate_prior,
-    )
+    options = _ranking_options(run)
     table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, options, slides)
     catalogue = own_catalogue(run.config)
     if catalogue is None and run.config.data.source == "simulated":  # simulated noise has no known events
@@ -120,6 +122,42 @@ def rank_run(
     table.parameters["catalogue_event"] = catalogue.coincident(table["detection_time"], keys.catalogue_window)
     add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, keys.num_timed)
     return table
+
+
+def run_signals(run: Artifacts) -> SignalModel | None:
+    """Densities of signals and noise of a run that was searched, as the p_astro of its candidates has them.
+
+    Loud candidates stay in the background here.
+
+    Args:
+        run: The run.
+
+    Returns:
+        None if the run has no such answers yet, or the densities cannot be estimated.
+    """
+    if not all(storage.exists(run.clean(kind)) for kind in ("background", "0lag", "foreground")):
+        return None
+    zero_lag, background = EventTable.read(run.clean("0lag")), Background.read(run.clean("background"))
+    source = load_population(run.config.waveforms.prior, run.config.resolve)
+    statistic = zero_lag["detection_statistic"].astype(np.float64)
+    recovered, populations = recovered_injections(run), _populations(run, source)
+    return signal_model(statistic, zero_lag.livetime, background, recovered, populations, _ranking_options(run))
+
+
+def _populations(run: Artifacts, source: Population) -> Populations:
+    """Populations of a run's injections and of astrophysical binaries."""
+    masses = run.config.candidates.astrophysical_prior
+    return Populations(source, load_population(masses, run.config.resolve) if masses else None)
+
+
+def _ranking_options(run: Artifacts) -> RankingOptions:
+    keys = run.config.candidates
+    return RankingOptions(
+        removal_far_per_year=keys.removal_far_per_year,
+        merger_rate_density=keys.merger_rate_density,
+        merger_rate_evolution=keys.merger_rate_evolution,
+        rate_prior=keys.rate_prior,
+    )
 
 
 def _slides(run: Artifacts) -> Slides:

@@ -1,6 +1,7 @@
 """Read GWF frame files with LAL, in a process of its own: on damaged files, LAL's frame library crashes or never ends.
 
 ``aframe.strain.frame_files`` starts the process. It sends pickled questions, and gets a pickled answer to each.
+``aframe.strain.live_frames`` starts one that waits for further questions.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import numpy as np
 
 from aframe.errors import DataError
 from aframe.machine.processes import limit_processor_time
-from aframe.strain.channels import STRAIN_UNITS, is_strain_name
+from aframe.strain.channels import STRAIN_UNITS, is_strain_name, rate_of
 from aframe.types import Array
 
 LEAST_MEMORY, MEMORY_PER_BYTE = 2**32, 32
@@ -37,6 +38,11 @@ READERS: Mapping[int, Any] = {
 }
 """Readers of the types of floating-point numbers, the usual one first."""
 
+STATE_READERS = tuple(
+    getattr(lalframe, f"FrFileRead{kind}TimeSeries") for kind in ("UINT4", "INT4", "UINT2", "INT2", "UINT8", "INT8")
+)
+"""Readers of the types of whole numbers, the usual one of state vectors first."""
+
 _last: dict[tuple[str, str, int], Any] = {}
 
 
@@ -52,6 +58,27 @@ def main() -> None:
     for question, *arguments in questions:
         try:
             answer: Any = QUESTIONS[question](*arguments)
+        except DataError as error:
+            answer = error
+        except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
+            answer = RuntimeError(str(error))
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+def serve() -> None:
+    """Answer questions of standard input one after the other, until it is closed."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what LAL prints is no answer
+    while True:
+        try:
+            question, path, *arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            size = os.path.getsize(path)
+            limit_processor_time(LEAST_TIME + size / LEAST_SPEED)
+            answer: Any = QUESTIONS[question](path, *arguments)
         except DataError as error:
             answer = error
         except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
@@ -211,4 +238,50 @@ def samples(
     return data, lacking
 
 
-QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples}
+def live(
+    path: str, channels: Mapping[str, str], states: Mapping[str, str]
+) -> list[tuple[str, float, float, Array, tuple[float, Array] | None]]:
+    """Strain of all frames of a file, with the state of its detector.
+
+    Args:
+        path: Local path.
+        channels: Strain channel of each detector.
+        states: Channel of each detector's state vector. Detectors without one have none.
+
+    Returns:
+        For each frame and detector: detector, start (GPS s), sample rate (Hz), samples, and rate (Hz) and samples of
+        its state; None for no state.
+
+    Raises:
+        DataError: If a frame lacks a channel.
+        RuntimeError: If a frame is damaged.
+    """
+    opened = lalframe.FrameUFrFileOpen(path, "r")
+    table, file, parts = lalframe.FrameUFrTOCRead(opened), lalframe.FrFileOpenURL(path), []
+    for k in range(lalframe.FrameUFrTOCQueryNFrame(table)):
+        for ifo, name in channels.items():
+            series = _read_series(opened, file, name, k)
+            if series is None:
+                raise DataError(f"{path} has no channel {name}")
+            state = None
+            if ifo in states:
+                bits = _state_series(opened, file, states[ifo], k)
+                if bits is None:
+                    raise DataError(f"{path} has no channel {states[ifo]}")
+                state = 1 / bits.deltaT, np.array(bits.data.data, dtype=np.int64)
+            strain = np.array(series.data.data, dtype=np.float64)
+            parts.append((ifo, float(series.epoch), rate_of(series.deltaT), strain, state))
+    return parts
+
+
+def _state_series(opened: Any, file: Any, name: str, number: int) -> Any:
+    """Whole numbers of a channel in a frame; None if the frame lacks it."""
+    for reader in STATE_READERS:
+        with contextlib.suppress(RuntimeError):
+            return reader(file, name, number)
+    if _channel(opened, name, number) is not None:
+        raise RuntimeError(f"{name} has no whole numbers in frame {number}")
+    return None
+
+
+QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples, "live": live}

@@ -100,10 +100,10 @@ def test_long_recordings_are_read_in_pieces_in_which_no_window_is_lost(record, m
     pieces = searched(model, [path])
     assert pieces.spans == whole.spans
     assert pieces.events.livetime == whole.events.livetime
-    loud = 0.2 * whole.events["detection_statistic"][0]
-    loud_times = [np.sort(e["detection_time"][e["detection_statistic"] > loud]) for e in (whole.events, pieces.events)]
-    assert len(loud_times[0]) > 3
-    np.testing.assert_allclose(loud_times[1], loud_times[0], atol=RESOLUTION)
+    # pieces keep the grid of the blocks, so that the scores are the same
+    assert len(whole.events) > 3
+    for name in ("detection_time", "detection_statistic"):
+        np.testing.assert_allclose(pieces.events[name], whole.events[name], rtol=1e-5)
 
 
 def test_all_time_is_accounted_for_with_why_it_was_not_searched(record, make_model, tmp_path):

@@ -294,3 +294,15 @@ class FilterBank(nn.Module):
 def is_exported() -> bool:
     """Whether torch is recording a network for a server, rather than computing with it."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined]
+
+
+def order_of(chirp_mass: Float[Tensor, " templates"], groups: int) -> Int[Tensor, " filters"]:
+    """Number in the bank of each template of a network: by chirp mass, and some twice to fill the groups.
+
+    Args:
+        chirp_mass: Chirp masses of the bank's templates, solar masses.
+        groups: Number of groups.
+    """
+    number = len(chirp_mass)
+    places = torch.linspace(0, number - 1, -(-number // groups) * groups).round().long()
+    return chirp_mass.argsort(stable=True)[places]

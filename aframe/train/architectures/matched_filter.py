@@ -21,7 +21,7 @@ from aframe.train.architectures.coherence import (
     perceptron,
     steps_of,
 )
-from aframe.train.architectures.filter_bank import FilterBank, is_exported
+from aframe.train.architectures.filter_bank import FilterBank, is_exported, order_of
 from aframe.train.architectures.glitches import Glitches
 from aframe.train.architectures.network import Network
 
@@ -190,8 +190,7 @@ class MatchedFilterNetwork(Network):
         Raises:
             ConfigurationError: If the window is too short.
         """
-        places = torch.linspace(0, len(templates) - 1, -(-len(templates) // self.groups) * self.groups).round().long()
-        order = chirp_mass.argsort(stable=True)[places]
+        order = order_of(chirp_mass, self.groups)
         bank = templates.to(torch.complex64)[order]
         self._allocate(FilterBank.of(bank, self.num_ifos, self.step_size, self.coincidence))
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()

@@ -1,0 +1,149 @@
+"""``aframe online``: search strain as it arrives, and issue events."""
+
+import argparse
+import signal
+import threading
+
+from aframe import storage
+from aframe.commands.runs import add_cfg, locate_model, run_of
+from aframe.errors import ConfigurationError
+
+LARGEST_PORT = 65535
+"""Largest number of a TCP port."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("step", nargs="?", choices=("status",), help="status: tell how the search is (default: search)")
+    add_cfg(parser)
+    parser.add_argument(
+        "--model", type=locate_model, help="model.pt, or the directory of its training or run (default: the run's)"
+    )
+    parser.add_argument(
+        "--replay", type=storage.locate, nargs="+", default=[], metavar="PATH",
+        help="HDF5 or GWF files, directories or patterns, whose strain is searched as if it arrived now (default: the "
+        "source in the .cfg)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--speed", type=float, default=1.0,
+        help="seconds of replayed strain in a second; 0: as fast as it is searched (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--background", type=storage.locate,
+        help="background.hdf5 that gives false alarm rates until the search has its own (default: the run's, if it is "
+        "there)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=storage.locate, metavar="DIR",
+        help="directory of events and state (default: output in the .cfg, else online beside it, online-replay of a "
+        "replay)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="N",
+        help="port of Prometheus metrics on this machine; 0: none (default: metrics_port in the .cfg)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="with status: print all that is known as JSON")
+    parser.add_argument(
+        "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Search until SIGTERM or the end of a replay, or tell how a search is."""
+    from aframe.settings.read import load_config
+
+    configuration = options.cfg
+    if options.step == "status":
+        _status(options)
+        return
+    from aframe.online.launch import Order, launch
+    from aframe.online.metrics import MetricsServer
+    from aframe.online.rotating_log import start_log, stop_log
+    from aframe.runs.artifacts import Artifacts
+    from aframe.steps.devices import use_one_gpu, use_one_thread
+
+    _check(options)
+    run: Artifacts | None = None
+    if not options.model:
+        run = run_of(configuration, check=False)
+    config = run.config if run is not None else load_config(_cfg(options))
+    use_one_thread()
+    output = _output(options)
+    background = options.background or (run.events("background") if run is not None else "")
+    bank = run.bank if run is not None else ""
+    order = Order(
+        config=config,
+        model=options.model or (run.model if run is not None else ""),
+        background=background if options.background or (background and storage.exists(background)) else "",
+        bank=bank if bank and storage.exists(bank) else "",
+        output=output,
+        replay=tuple(options.replay),
+        speed=options.speed,
+        device=use_one_gpu(options.gpus),
+    )
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    start_log(output)
+    port = config.online.metrics_port if options.metrics_port is None else options.metrics_port
+    metrics: MetricsServer | None = None
+    try:
+        service = launch(order)
+        watch = service.parts.watch
+        metrics = MetricsServer(port, lambda: watch.health) if port else None
+        print(f"events: {storage.join(output, 'events')}", flush=True)
+        service.run(stopped.is_set)
+    finally:
+        if metrics is not None:
+            metrics.close()
+        stop_log()
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse numbers that mean nothing.
+
+    Raises:
+        ConfigurationError: With the option.
+    """
+    if not 0 <= options.speed < float("inf"):
+        raise ConfigurationError(f"--speed {options.speed:g}: give a number from 0 on")
+    if options.speed != 1.0 and not options.replay:
+        raise ConfigurationError("--speed goes with --replay: strain that arrives has its own speed")
+    if options.metrics_port is not None and not 0 <= options.metrics_port <= LARGEST_PORT:
+        raise ConfigurationError(f"--metrics-port {options.metrics_port}: give a number from 0 to {LARGEST_PORT}")
+    if options.output and storage.is_remote(options.output):
+        raise ConfigurationError(f"--output {options.output}: events are kept on a local disk: give a local directory")
+
+
+def _cfg(options: argparse.Namespace) -> str:
+    if not options.cfg:
+        raise ConfigurationError("which run? give --cfg FILE")
+    return str(options.cfg)
+
+
+def _output(options: argparse.Namespace) -> str:
+    """Output directory of a search."""
+    import os
+    from pathlib import Path
+
+    from aframe.settings.read import load_config
+
+    if options.output:
+        return str(options.output)
+    path = options.cfg or os.environ.get("LAW_CONFIG_FILE")
+    if not path:
+        raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
+    config = load_config(str(Path(path).absolute()))
+    if options.replay:
+        return config.resolve("online-replay")
+    return config.resolve(config.online.output or "online")
+
+
+def _status(options: argparse.Namespace) -> None:
+    """Print how a search is."""
+    import json
+
+    from aframe.online.status import status
+
+    found = status(_output(options))
+    print(json.dumps(found.document, indent=1) if options.json else found.text)

@@ -1,0 +1,201 @@
+"""Build a search that runs from its settings, and check all of it before any strain is searched."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aframe import storage
+from aframe.bank.template_bank import TemplateBank
+from aframe.errors import ConfigurationError
+from aframe.inference.adaptation import adapted
+from aframe.inference.recorded import recordings_of
+from aframe.inference.scorers import TorchScorer
+from aframe.machine.locks import lock
+from aframe.machine.precision import DTYPES
+from aframe.machine.versions import code
+from aframe.online.arrivals import Source
+from aframe.online.clock import unix_of
+from aframe.online.frames import FrameChannels, FrameSource, parse_directories
+from aframe.online.gracedb import Address, GraceDbSink
+from aframe.online.issue import Issuer, Recipe
+from aframe.online.kafka import KafkaSink, Topic
+from aframe.online.live_event import LiveEvent
+from aframe.online.live_search import LiveSearch
+from aframe.online.outbox import Outbox, Sink
+from aframe.online.ranking import Ranking
+from aframe.online.replay import Replay
+from aframe.online.resumption import Resumption
+from aframe.online.rolling_background import BLOCK_LENGTH, SHARE, RollingBackground
+from aframe.online.service import Parts, Service
+from aframe.online.slide_process import SlidePlan
+from aframe.online.status import latest_events
+from aframe.online.tracking import Tracker
+from aframe.online.views import Templates, view
+from aframe.online.watching import Watch
+from aframe.settings.sections import Config
+from aframe.steps.strain_search import SearchChoices, StrainSearch
+from aframe.strain.channels import parse_channels
+from aframe.strain.recordings import expand
+from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.model import Model
+
+MARGIN = 1.0
+"""Seconds of strain before that which is needed, of which resampling cuts off a part."""
+
+REMEMBERED = 64
+"""Number of events of an earlier search that are read again."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for.
+
+    Attributes:
+        config: The run's configuration.
+        model: Path of the model.
+        background: Path of a background; empty for none.
+        bank: Path of the network's bank of templates; empty for none.
+        output: Output directory, local.
+        replay: Paths of files that are replayed; empty for the source of the configuration.
+        speed: Seconds of replayed strain in a second; 0 for as fast as it is searched.
+        device: Type of device.
+    """
+
+    config: Config
+    model: str
+    background: str
+    bank: str
+    output: str
+    replay: tuple[str, ...]
+    speed: float
+    device: str
+
+
+def launch(order: Order) -> Service:
+    """Build a search, check its model, its background, its sinks and its source, and claim its directory.
+
+    Args:
+        order: What a user asks for.
+
+    Raises:
+        ConfigurationError: If something does not belong together, or a server refuses.
+        DataError: If the strain cannot be searched.
+        ServerError: If a server does not answer.
+        StorageError: If a file is missing or damaged, or another search has the directory.
+    """
+    config, online = order.config, order.config.online
+    prepared = StrainSearch.prepare(_choices(order), order.device)
+    sha256 = storage.sha256(order.model)
+    Path(order.output).mkdir(parents=True, exist_ok=True)
+    lock(order.output)
+    outbox = Outbox(order.output, _sinks(config))
+    outbox.check()
+    resumed = Resumption.read(order.output, sha256)
+    source, model, due = _source(order, prepared.model, resumed)
+    source.check()
+    scorer = TorchScorer(model, DTYPES[prepared.precision], order.device)
+    search = LiveSearch(
+        scorer,
+        online.patience,
+        **({} if resumed is None else {"begin": resumed.begin - MARGIN, "anchor": resumed.anchor}),
+        adapts=not order.replay,
+    )
+    if resumed is not None and resumed.adapted_to is not None and not order.replay:
+        search.adapt(resumed.adapted_to)
+    prepared = dataclasses.replace(prepared, model=model)
+    rolling = _rolling(order, prepared, sha256)
+    version = f"{order.background}, sha256 {storage.sha256(order.background)}" if order.background else ""
+    ranking = Ranking(rolling, prepared.background, version, online.far_per_year)
+    versions = {"aframe": code(), "model": sha256, "precision": prepared.precision}
+    templates = _templates(order, model)
+    recipe = Recipe(
+        model.preprocessing, prepared.clustering, ranking,
+        lambda strain, start, time: view(scorer, strain, start, time, templates), None, versions,
+    )  # fmt: skip
+    watch = Watch(search, outbox, ranking, order.output, versions)
+    parts = Parts(
+        source, search, Tracker(prepared.clustering), Issuer(recipe, _issued(order.output)), outbox, rolling, watch,
+        due, order.output, sha256,
+    )  # fmt: skip
+    return Service(parts, resumed)
+
+
+def _choices(order: Order) -> SearchChoices:
+    """Choices of the search: those of the run, as its background has them."""
+    inference = order.config.inference
+    return SearchChoices(
+        order.model,
+        order.background,
+        inference.integration_window_length,
+        inference.cluster_window_length,
+        "" if inference.precision == "auto" else inference.precision,
+    )
+
+
+def _sinks(config: Config) -> list[Sink]:
+    online = config.online
+    sinks: list[Sink] = []
+    if online.gracedb:
+        sinks.append(GraceDbSink(Address.parse(online.gracedb)))
+    if online.kafka:
+        sinks.append(KafkaSink(Topic.parse(online.kafka)))
+    return sinks
+
+
+def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Source, Model, Callable[[float], float]]:
+    """The source, the model adapted to it if that is known before, and when strain of a GPS time is measured."""
+    config, online, preprocessing = order.config, order.config.online, model.preprocessing
+    channels = parse_channels(config.data.channel or (), "channel in [luigi_data]")
+    rate = preprocessing.whitening.sample_rate
+    begin = None if resumed is None else resumed.begin - 2 * MARGIN
+    if order.replay:
+        recordings = recordings_of(expand(order.replay), preprocessing.ifos, channels, _note)
+        replay = Replay(recordings, rate, order.speed, begin)
+        return replay, adapted(model, recordings), replay.due
+    if online.source != "frames":
+        raise ConfigurationError(f"source = {online.source} in [luigi_online]: give frames, or --replay FILES")
+    if not online.frames:
+        raise ConfigurationError("frames in [luigi_online] names no directory: add one, or give --replay FILES")
+    if bool(online.state_channel) != bool(online.state_bits):
+        raise ConfigurationError(
+            "state_channel and state_bits in [luigi_online] need each other: give both, or neither"
+        )
+    directories = parse_directories(online.frames, preprocessing.ifos)
+    wanted = FrameChannels(
+        {ifo: config.resolve(path) for ifo, path in directories.items()}, preprocessing.ifos, rate, channels,
+        parse_channels(online.state_channel or (), "state_channel in [luigi_online]"), online.state_bits or (),
+    )  # fmt: skip
+    lead = preprocessing.whitening.psd_length + preprocessing.kernel_length + 4 * MARGIN
+    return FrameSource(wanted, begin, lead, _note), model, unix_of
+
+
+def _rolling(order: Order, prepared: StrainSearch, sha256: str) -> RollingBackground | None:
+    """Time slides of the search itself; None if the configuration wants none."""
+    online = order.config.online
+    if not online.background_hours:
+        return None
+    plan = SlidePlan(
+        storage.join(order.output, "background"), order.config.inference.shifts, online.background_hours,
+        online.far_per_year, SHARE, BLOCK_LENGTH,
+    )  # fmt: skip
+    precision = DTYPES[prepared.precision]
+    return RollingBackground(prepared.model, precision, prepared.clustering, plan, {"model": sha256})
+
+
+def _templates(order: Order, model: Model) -> Templates:
+    """Parameters of the network's templates, if its bank is there."""
+    after = order.config.bank.after
+    if not isinstance(model.network, MatchedFilterNetwork) or not order.bank:
+        return Templates({}, after)
+    return Templates.of(TemplateBank.read(order.bank), model.network)
+
+
+def _issued(directory: str) -> list[LiveEvent]:
+    """Latest revisions of the latest events of an earlier search."""
+    return list(latest_events(directory, REMEMBERED).values())
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)

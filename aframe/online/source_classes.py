@@ -1,0 +1,93 @@
+"""Probabilities of an event's source classes, from p_astro and the best template.
+
+Only masses in the detector's frame are known: those of the source are smaller by the factor 1 + z, which the search
+does not measure. A class is therefore that of the redshifted masses.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aframe.candidates.rank import SignalModel
+from aframe.online.live_event import LiveEvent
+
+NEUTRON_STAR_LIMIT = 3.0
+"""Largest mass of a neutron star, solar masses, here in the detector's frame."""
+
+TERRESTRIAL = "Terrestrial"
+"""Class of noise."""
+
+CLASSES = ("BNS", "NSBH", "BBH")
+"""Classes of signals, as alerts name them."""
+
+
+def class_of(mass_1: float, mass_2: float) -> str:
+    """Class of a binary.
+
+    Args:
+        mass_1: Mass of one body in the detector's frame, solar masses.
+        mass_2: Mass of the other.
+
+    >>> class_of(1.4, 1.3), class_of(10.0, 1.4), class_of(30.0, 25.0)
+    ('BNS', 'NSBH', 'BBH')
+    """
+    return CLASSES[sum(mass > NEUTRON_STAR_LIMIT for mass in (mass_1, mass_2))]
+
+
+def class_probabilities(p_astro: float, template: Mapping[str, float]) -> dict[str, float]:
+    """Share out an event's p_astro.
+
+    Args:
+        p_astro: Probability that the event is a signal.
+        template: Parameters of the best template, with ``mass_1`` and ``mass_2`` in the detector's frame.
+
+    Returns:
+        Probability of each class and of ``Terrestrial``, whose sum is 1. Empty without masses, as the classes are
+        unknown then.
+    """
+    if not {"mass_1", "mass_2"} <= template.keys():
+        return {}
+    source = class_of(template["mass_1"], template["mass_2"])
+    return {**{name: p_astro if name == source else 0.0 for name in CLASSES}, TERRESTRIAL: 1 - p_astro}
+
+
+def live_p_astro(signals: SignalModel, statistic: float, far_per_year: float, is_upper_limit: bool) -> float:
+    """Probability that an event is a signal, from the densities of a run and the search's own false alarm rate.
+
+    Noise changes. The run's density of noise is multiplied by the ratio of the false alarm rates that the search and
+    the run have at this statistic, unless one of them is only an upper limit.
+
+    Args:
+        signals: Densities of signals and noise, and the signals' rate, of the run.
+        statistic: Statistic of the event.
+        far_per_year: Its false alarm rate in the search, events per Julian year.
+        is_upper_limit: Whether that is an upper limit.
+    """
+    background = signals.densities.background
+    value = np.array([statistic])
+    ratio = signals.densities.log_ratio(value)
+    if not is_upper_limit and not background.is_upper_limit(value)[0]:
+        ratio = ratio - math.log(far_per_year / float(background.far_interpolated_per_year(value)[0]))
+    return float(signals.posterior.p_astro(ratio)[0])
+
+
+@dataclass(frozen=True)
+class SourceClasses:
+    """Gives the class probabilities of events.
+
+    Attributes:
+        signals: Densities of signals and noise, and the signals' rate, of the run.
+    """
+
+    signals: SignalModel
+
+    def __call__(self, event: LiveEvent) -> dict[str, float]:
+        """Probability of each class and of ``Terrestrial``; empty without a template.
+
+        Args:
+            event: Event with its statistic, false alarm rate and template.
+        """
+        p_astro = live_p_astro(self.signals, event.statistic, event.far_per_year, event.far_is_upper_limit)
+        return class_probabilities(p_astro, event.template)

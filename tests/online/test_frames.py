@@ -1,0 +1,161 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live_strain import frame_name, noise, write_frame
+
+from aframe.errors import ConfigurationError, DataError, StorageError
+from aframe.online.clock import gps_now
+from aframe.online.frames import FrameChannels, FrameSource, parse_directories
+from aframe.strain.live_frames import LiveFrameReader
+
+RATE = 4096.0
+IFOS = ("H1", "L1")
+NAMES = {ifo: f"{ifo}:GDS-CALIB_STRAIN" for ifo in IFOS}
+
+
+@pytest.fixture
+def start() -> float:
+    return float(int(gps_now()) - 100)
+
+
+@pytest.fixture
+def feed(tmp_path: Path, start: float):
+    """Writes seconds of both detectors into a directory, and gives the strain."""
+    strain = noise(8.0, RATE)
+
+    def write(second: int, ifo: str, state: int | None = None) -> Path:
+        path = tmp_path / "frames" / frame_name(ifo, start + second)
+        path.parent.mkdir(exist_ok=True)
+        part = strain[ifo][round(second * RATE) : round((second + 1) * RATE)]
+        write_frame(path, {ifo: part}, start + second, RATE, None if state is None else {ifo: state})
+        return path
+
+    write.strain = strain
+    return write
+
+
+@pytest.fixture
+def source(tmp_path: Path):
+    made = []
+
+    def make(told: list[str] | None = None, begin: float | None = None, **changes: object) -> FrameSource:
+        values = {"directories": {"": str(tmp_path / "frames")}, "ifos": IFOS, "sample_rate": 1024.0} | changes
+        made.append(FrameSource(FrameChannels(**values), begin, 20.0, ([] if told is None else told).append))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_frames_come_once_whatever_their_order_and_their_copies(feed, source, start):
+    for second in (0, 2):
+        for ifo in IFOS:
+            feed(second, ifo)
+    frames = source()
+    frames.check()
+    first = frames.arrivals(5.0)
+    assert [(each.ifo, each.start - start) for each in first] == [("H1", 0), ("L1", 0), ("H1", 2), ("L1", 2)]
+    np.testing.assert_array_equal(first[1].strain, feed.strain["L1"][: round(RATE)])
+    assert first[0].sample_rate == RATE
+    assert abs(first[0].received - time.time()) < 60
+    assert frames.arrivals(0.1) == []
+    feed(1, "H1")
+    assert [(each.ifo, each.start - start) for each in frames.arrivals(5.0)] == [("H1", 1)]
+
+
+def test_a_frame_that_is_not_whole_is_waited_for_and_a_damaged_one_is_counted_and_said_once(feed, source, start):
+    told: list[str] = []
+    whole = feed(0, "H1").read_bytes()
+    feed(0, "L1")
+    frames = source(told)
+    frames.check()
+    assert len(frames.arrivals(5.0)) == 2
+    path = feed(1, "H1")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000])
+    assert frames.arrivals(0.1) == []
+    path.write_bytes(content)
+    assert [each.ifo for each in frames.arrivals(5.0)] == ["H1"]
+    for second in (2, 3):
+        damaged = bytearray(whole)
+        damaged[2000:-2000:7] = bytes(len(damaged[2000:-2000:7]))
+        (path.parent / frame_name("H1", start + second)).write_bytes(bytes(damaged))
+    assert frames.arrivals(0.1) == []
+    assert frames.flaws == {"damaged": 2}, told
+    assert len(told) == 1
+    assert "damaged" in told[0]
+    feed(2, "H1")  # it is written anew
+    assert [each.start - start for each in frames.arrivals(5.0)] == [2]
+
+
+def test_a_state_vector_without_its_bits_takes_strain_out(feed, source, start):
+    states = {ifo: "GDS-CALIB_STATE_VECTOR" for ifo in IFOS}
+    for ifo in IFOS:
+        feed(0, ifo, 0b111)
+        feed(1, ifo, 0b101)
+    frames = source(states=states, bits=(0, 1))
+    frames.check()
+    searched = {(each.ifo, each.start - start): np.isfinite(each.strain).all() for each in frames.arrivals(5.0)}
+    assert searched == {("H1", 0): True, ("L1", 0): True, ("H1", 1): False, ("L1", 1): False}
+
+
+def test_what_cannot_be_searched_is_refused_before_the_search(feed, source, tmp_path, start):
+    with pytest.raises(ConfigurationError, match="is no directory: mend frames"):
+        source().check()
+    told: list[str] = []
+    (tmp_path / "frames").mkdir()
+    source(told).check()
+    assert "has no strain of H1 yet" in told[0]
+    feed(0, "H1")
+    source(told).check()
+    assert "has no strain of L1 yet" in told[-1]
+    with pytest.raises(ConfigurationError, match=r"no channel H1:GDS-CALIB_STRAIM \(did you mean 'GDS-CALIB_STRAIN'"):
+        source(ifos=("H1",), channels={"H1": "GDS-CALIB_STRAIM"}).check()
+    with pytest.raises(ConfigurationError, match="no channel H1:STATE"):
+        source(ifos=("H1",), states={"H1": "STATE"}, bits=(0,)).check()
+    with pytest.raises(DataError, match="4096 Hz, less than sample_rate = 8192"):
+        source(ifos=("H1",), sample_rate=8192.0).check()
+    write_frame(tmp_path / "frames" / f"H-OTHER-{start:.0f}-1.gwf", {"H1": feed.strain["H1"][:4096]}, start, RATE)
+    with pytest.raises(ConfigurationError, match="both have strain of H1"):
+        source(ifos=("H1",)).check()
+
+
+def test_a_frame_of_the_future_is_left_out(feed, source, start, tmp_path):
+    for ifo in IFOS:
+        feed(0, ifo)
+    told: list[str] = []
+    frames = source(told)
+    frames.check()
+    frames.arrivals(5.0)
+    write_frame(tmp_path / "frames" / frame_name("H1", start + 10000), {"H1": feed.strain["H1"][:4096]}, start + 10000, RATE)
+    assert frames.arrivals(0.1) == []
+    assert "lies in the future" in told[-1]
+
+
+def test_directories_are_those_of_the_detectors():
+    assert parse_directories(["/dev/shm"], IFOS) == {"": "/dev/shm"}
+    assert parse_directories(["H1:/a", "L1:/b"], IFOS) == {"H1": "/a", "L1": "/b"}
+    with pytest.raises(ConfigurationError, match="H1 has two directories, /a and /b"):
+        parse_directories(["H1:/a", "H1:/b"], IFOS)
+    with pytest.raises(ConfigurationError, match="no directory of L1"):
+        parse_directories(["H1:/a"], IFOS)
+
+
+def test_a_reader_that_dies_is_replaced(feed):
+    path, reader = str(feed(0, "H1")), LiveFrameReader()
+    try:
+        assert len(reader.read(path, {"H1": NAMES["H1"]}, {})) == 1
+        process = reader._child.pid
+        os.kill(process, signal.SIGSTOP)
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(StorageError, match="SIGKILL"):
+            reader.read(path, {"H1": NAMES["H1"]}, {})
+        assert len(reader.read(path, {"H1": NAMES["H1"]}, {})) == 1
+        assert reader._child.pid != process
+    finally:
+        reader.close()
