@@ -11,16 +11,16 @@ from small_networks import small_networks
 
 from aframe.events.cluster import Clustering
 from aframe.online.arrivals import Arrival
-from aframe.preprocessing import Preprocessing, Whitening
+from aframe.preprocessing import ZERO_PHASE, Preprocessing, Whitening
 from aframe.train.model import Model
 
 RATE = 256.0
 START = 1_400_000_000.0
 
 
-def live_model(kind: str = "matched_filter", ifos: tuple[str, ...] = ("H1", "L1")) -> Model:
+def live_model(kind: str = "matched_filter", ifos: tuple[str, ...] = ("H1", "L1"), phase: str = ZERO_PHASE) -> Model:
     """A small network of a kind, with blocks of 4 s."""
-    whitening = Whitening(RATE, 4.0, 1.0, 1.0, 4.0, 20.0, None)
+    whitening = Whitening(RATE, 4.0, 1.0, 1.0, 4.0, 20.0, None, phase)
     preprocessing = Preprocessing(ifos, 1.0, 4.0, (0.25, 0.75), whitening)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -56,7 +56,9 @@ def pieces_of(
     ]
 
 
-def write_frame(path: Path, strain: dict[str, np.ndarray], start: float, rate: float, state: dict[str, int] | None = None) -> None:
+def write_frame(
+    path: Path, strain: dict[str, np.ndarray], start: float, rate: float, state: dict[str, int] | None = None
+) -> None:
     """Write a frame with strain, and with a state vector of 16 Hz that has one value."""
     duration = len(next(iter(strain.values()))) / rate
     file = lalframe.FrameUFrFileOpen(str(path), "w")
