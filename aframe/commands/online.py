@@ -1,12 +1,24 @@
 """``aframe online``: search strain as it arrives, and issue events."""
 
 import argparse
+import contextlib
+import json
+import os
 import signal
 import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aframe import storage
 from aframe.commands.runs import add_cfg, locate_model, run_of
 from aframe.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aframe.online.issue import Classes
+    from aframe.runs.artifacts import Artifacts
+
+LIVE, REPLAYED = "online", "online-replay"
+"""Output directories beside the .cfg, of a search of what arrives and of a replay."""
 
 LARGEST_PORT = 65535
 """Largest number of a TCP port."""
@@ -15,6 +27,9 @@ LARGEST_PORT = 65535
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("step", nargs="?", choices=("status",), help="status: tell how the search is (default: search)")
+    parser.add_argument(
+        "place", nargs="?", type=storage.locate, help="of status: the .cfg, or the output directory (default: --cfg)"
+    )
     add_cfg(parser)
     parser.add_argument(
         "--model", type=locate_model, help="model.pt, or the directory of its training or run (default: the run's)"
@@ -50,23 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Search until SIGTERM or the end of a replay, or tell how a search is."""
-    from aframe.settings.read import load_config
-
-    configuration = options.cfg
     if options.step == "status":
         _status(options)
         return
     from aframe.online.launch import Order, launch
     from aframe.online.metrics import MetricsServer
+    from aframe.online.page_process import PageWriter, start_page_process
     from aframe.online.rotating_log import start_log, stop_log
-    from aframe.runs.artifacts import Artifacts
+    from aframe.settings.read import load_config
     from aframe.steps.devices import use_one_gpu, use_one_thread
 
     _check(options)
-    run: Artifacts | None = None
-    if not options.model:
-        run = run_of(configuration, check=False)
-    config = run.config if run is not None else load_config(_cfg(options))
+    run = None if options.model else run_of(options.cfg, check=False)
+    config = load_config(_cfg(options)) if run is None else run.config
     use_one_thread()
     output = _output(options)
     background = options.background or (run.events("background") if run is not None else "")
@@ -80,23 +91,24 @@ def run(options: argparse.Namespace) -> None:
         replay=tuple(options.replay),
         speed=options.speed,
         device=use_one_gpu(options.gpus),
+        classes=_classes(run) if run is not None else None,
     )
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     start_log(output)
     port = config.online.metrics_port if options.metrics_port is None else options.metrics_port
-    metrics: MetricsServer | None = None
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(stop_log)
         service = launch(order)
-        watch = service.parts.watch
-        metrics = MetricsServer(port, lambda: watch.health) if port else None
+        watch, clustering = service.parts.watch, service.parts.tracker.clustering
+        if port:
+            stack.callback(MetricsServer(port, lambda: watch.health).close)
+        stack.callback(start_page_process(PageWriter(output, order.model, clustering)).terminate)
         print(f"events: {storage.join(output, 'events')}", flush=True)
         service.run(stopped.is_set)
-    finally:
-        if metrics is not None:
-            metrics.close()
-        stop_log()
+        if service.parts.source.is_over:
+            PageWriter(output, order.model, clustering).write()
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -111,39 +123,51 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigurationError("--speed goes with --replay: strain that arrives has its own speed")
     if options.metrics_port is not None and not 0 <= options.metrics_port <= LARGEST_PORT:
         raise ConfigurationError(f"--metrics-port {options.metrics_port}: give a number from 0 to {LARGEST_PORT}")
+    if options.place:
+        raise ConfigurationError(f"{options.place} goes with status: aframe online status {options.place}")
     if options.output and storage.is_remote(options.output):
         raise ConfigurationError(f"--output {options.output}: events are kept on a local disk: give a local directory")
 
 
 def _cfg(options: argparse.Namespace) -> str:
-    if not options.cfg:
-        raise ConfigurationError("which run? give --cfg FILE")
-    return str(options.cfg)
+    """Path of the .cfg.
+
+    Raises:
+        ConfigurationError: If neither an option nor LAW_CONFIG_FILE names one.
+    """
+    path = options.cfg or os.environ.get("LAW_CONFIG_FILE")
+    if not path:
+        raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
+    return str(Path(path).absolute())
 
 
 def _output(options: argparse.Namespace) -> str:
     """Output directory of a search."""
-    import os
-    from pathlib import Path
-
     from aframe.settings.read import load_config
 
     if options.output:
         return str(options.output)
-    path = options.cfg or os.environ.get("LAW_CONFIG_FILE")
-    if not path:
-        raise ConfigurationError("which run? give --cfg FILE, or set LAW_CONFIG_FILE to the run's .cfg")
-    config = load_config(str(Path(path).absolute()))
-    if options.replay:
-        return config.resolve("online-replay")
-    return config.resolve(config.online.output or "online")
+    config = load_config(_cfg(options))
+    return config.resolve(REPLAYED if options.replay else config.online.output or LIVE)
+
+
+def _classes(run: "Artifacts") -> "Classes | None":
+    """Probabilities of the classes, if the run has been searched and its candidates have a p_astro."""
+    from aframe.online.source_classes import SourceClasses
+    from aframe.steps.answers import run_signals
+
+    signals = run_signals(run)
+    return None if signals is None else SourceClasses(signals)
 
 
 def _status(options: argparse.Namespace) -> None:
     """Print how a search is."""
-    import json
-
     from aframe.online.status import status
 
+    place = options.place
+    if place and os.path.isdir(place):
+        options.output = place
+    elif place:
+        options.cfg = place
     found = status(_output(options))
     print(json.dumps(found.document, indent=1) if options.json else found.text)

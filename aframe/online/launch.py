@@ -18,18 +18,16 @@ from aframe.machine.versions import code
 from aframe.online.arrivals import Source
 from aframe.online.clock import unix_of
 from aframe.online.frames import FrameChannels, FrameSource, parse_directories
-from aframe.online.gracedb import Address, GraceDbSink
-from aframe.online.issue import Issuer, Recipe
-from aframe.online.kafka import KafkaSink, Topic
-from aframe.online.live_event import LiveEvent
+from aframe.online.issue import Classes, Issuer, Recipe
 from aframe.online.live_search import LiveSearch
 from aframe.online.ngdd import NgddChannels, NgddSource
-from aframe.online.outbox import Outbox, Sink
+from aframe.online.outbox import Outbox
 from aframe.online.ranking import Ranking
 from aframe.online.replay import Replay
 from aframe.online.resumption import Resumption
 from aframe.online.rolling_background import BLOCK_LENGTH, SHARE, RollingBackground
 from aframe.online.service import Parts, Service
+from aframe.online.sinks import configured_sinks
 from aframe.online.slide_process import SlidePlan
 from aframe.online.status import latest_events
 from aframe.online.tracking import Tracker
@@ -62,6 +60,7 @@ class Order:
         replay: Paths of files that are replayed; empty for the source of the configuration.
         speed: Seconds of replayed strain in a second; 0 for as fast as it is searched.
         device: Type of device.
+        classes: Probabilities of the classes of an event; None for none.
     """
 
     config: Config
@@ -72,6 +71,7 @@ class Order:
     replay: tuple[str, ...]
     speed: float
     device: str
+    classes: Classes | None = None
 
 
 def launch(order: Order) -> Service:
@@ -86,12 +86,12 @@ def launch(order: Order) -> Service:
         ServerError: If a server does not answer.
         StorageError: If a file is missing or damaged, or another search has the directory.
     """
-    config, online = order.config, order.config.online
+    online = order.config.online
     prepared = StrainSearch.prepare(_choices(order), order.device)
     sha256 = storage.sha256(order.model)
     Path(order.output).mkdir(parents=True, exist_ok=True)
     lock(order.output)
-    outbox = Outbox(order.output, _sinks(config))
+    outbox = Outbox(order.output, configured_sinks(online.gracedb, online.kafka))
     outbox.check()
     resumed = Resumption.read(order.output, sha256)
     source, model, due = _source(order, prepared.model, resumed)
@@ -113,11 +113,12 @@ def launch(order: Order) -> Service:
     templates = _templates(order, model)
     recipe = Recipe(
         model.preprocessing, prepared.clustering, ranking,
-        lambda strain, start, time: view(scorer, strain, start, time, templates), None, versions,
+        lambda strain, start, time: view(scorer, strain, start, time, templates), order.classes, versions,
     )  # fmt: skip
+    before = list(latest_events(order.output, REMEMBERED).values())
     watch = Watch(search, outbox, ranking, order.output, versions)
     parts = Parts(
-        source, search, Tracker(prepared.clustering), Issuer(recipe, _issued(order.output)), outbox, rolling, watch,
+        source, search, Tracker(prepared.clustering), Issuer(recipe, before), outbox, rolling, watch,
         due, order.output, sha256,
     )  # fmt: skip
     return Service(parts, resumed)
@@ -133,16 +134,6 @@ def _choices(order: Order) -> SearchChoices:
         inference.cluster_window_length,
         "" if inference.precision == "auto" else inference.precision,
     )
-
-
-def _sinks(config: Config) -> list[Sink]:
-    online = config.online
-    sinks: list[Sink] = []
-    if online.gracedb:
-        sinks.append(GraceDbSink(Address.parse(online.gracedb)))
-    if online.kafka:
-        sinks.append(KafkaSink(Topic.parse(online.kafka)))
-    return sinks
 
 
 def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Source, Model, Callable[[float], float]]:
@@ -192,11 +183,6 @@ def _templates(order: Order, model: Model) -> Templates:
     if not isinstance(model.network, MatchedFilterNetwork) or not order.bank:
         return Templates({}, after)
     return Templates.of(TemplateBank.read(order.bank), model.network)
-
-
-def _issued(directory: str) -> list[LiveEvent]:
-    """Latest revisions of the latest events of an earlier search."""
-    return list(latest_events(directory, REMEMBERED).values())
 
 
 def _note(text: str) -> None:

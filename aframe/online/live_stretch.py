@@ -11,12 +11,16 @@ from torch import Tensor
 from aframe.inference.engine import Engine
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
+from aframe.strain.resample import Stretch
 from aframe.tensors import Psd, Taps
 from aframe.types import Array
 from aframe.whitening import WhitenedStream, apply_filter, power_spectral_density, whitening_filter
 
 OLDEST_BEGINNING = 2.0
 """Seconds of strain that may be left out for a grid of blocks that goes on after a restart."""
+
+RECENT = 8.0
+"""Seconds of strain before a window and its PSD that are kept for who looks at an event closely."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,14 @@ class LiveStretch:
         """Start of the next window to score, GPS s."""
         stride = self.scorer.preprocessing.stride_size
         return self.start + (self._origin + self.windows * stride) / self._whitening.sample_rate
+
+    @property
+    def recent(self) -> dict[str, Stretch]:
+        """Latest strain of each detector: a window, ``psd_length`` before it and some more, or all of the stretch."""
+        rate = self._whitening.sample_rate
+        start = self.start + self._strain_first / rate
+        rows = zip(self._ifos, self._strain.numpy(), strict=True)
+        return {ifo: Stretch(ifo, start, rate, data) for ifo, data in rows}
 
     def resumed_from(self, window: float) -> float:
         """Time (GPS s) from which strain is needed to score windows from a time on after a restart, by the same blocks.
@@ -177,7 +189,8 @@ class LiveStretch:
         whitening = self._whitening
         blocks = -(-(self._whitened_to - self._origin) // whitening.block_size)
         following = self._origin + blocks * whitening.block_size
-        keep = max(0, min(following - whitening.psd_size, self._whitened_to - whitening.before_size))
+        recent = self._whitened_to - whitening.psd_size - round(RECENT * whitening.sample_rate)
+        keep = max(0, min(following - whitening.psd_size, recent - self.scorer.preprocessing.kernel_size))
         self._strain, self._strain_first = self._strain[:, keep - self._strain_first :].clone(), keep
         keep = min(self.windows * self.scorer.hop, self._whole_steps) * self.scorer.network.step_size
         self._white, self._white_first = self._white[:, keep - self._white_first :].clone(), keep

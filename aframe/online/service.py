@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aframe.errors import AframeError
 from aframe.inference.scorers import Scorer
 from aframe.online.arrivals import Arrival, Source
+from aframe.online.handover import write_handover
 from aframe.online.issue import Issuer, Moment
 from aframe.online.live_event import LiveEvent
 from aframe.online.live_search import LiveSearch
@@ -182,8 +183,21 @@ class Service:
             written = parts.outbox.put(event)
             parts.watch.issued(written)
             self._tell(written)
+            self._hand_over(written)
             if parts.background is not None and event.revision == 0:
                 parts.background.exclude(event.time)
+
+    def _hand_over(self, event: LiveEvent) -> None:
+        """Write the strain around an event for who looks at it closely. The event itself is on disk already."""
+        stretch = self.parts.search.stretch
+        if stretch is None:
+            return
+        try:
+            whitening = self.parts.scorer.preprocessing.whitening
+            write_handover(self.parts.directory, event, stretch.recent, whitening)
+        except (AframeError, OSError) as error:
+            self.parts.watch.count("hand-overs not written")
+            logger.warning("%s has no hand-over: %s", event.name, error)
 
     @staticmethod
     def _tell(event: LiveEvent) -> None:

@@ -132,7 +132,9 @@ def test_a_frame_of_the_future_is_left_out(feed, source, start, tmp_path):
     frames = source(told)
     frames.check()
     frames.arrivals(5.0)
-    write_frame(tmp_path / "frames" / frame_name("H1", start + 10000), {"H1": feed.strain["H1"][:4096]}, start + 10000, RATE)
+    write_frame(
+        tmp_path / "frames" / frame_name("H1", start + 10000), {"H1": feed.strain["H1"][:4096]}, start + 10000, RATE
+    )
     assert frames.arrivals(0.1) == []
     assert "lies in the future" in told[-1]
 

@@ -124,7 +124,7 @@ def test_a_search_that_is_killed_loses_no_event_and_issues_none_twice(place):
 def test_sigterm_ends_a_search_that_a_later_one_goes_on_with(place):
     process = search(place, "ended", "--replay", str(place / "strain.hdf5"), "--speed", "20")
     until = time.monotonic() + 60
-    while not (place / "ended" / "progress.json").exists() and time.monotonic() < until:
+    while not (place / "ended" / "progress.json").exists() and process.is_alive() and time.monotonic() < until:
         time.sleep(0.01)
     process.terminate()
     assert ended(process) == 0
@@ -137,15 +137,22 @@ def test_frames_that_appear_are_searched_and_a_broken_one_is_a_gap(place):
     (place / "frames").mkdir()
     text = (place / "sandbox.cfg").read_text()
     (place / "live.cfg").write_text(f"{text}\nframes = {place / 'frames'}\npatience = 2\n")
-    for second in range(30):
-        for ifo, data in strain.items():
-            path = place / "frames" / frame_name(ifo, begin + second)
-            write_frame(path, {ifo: data[second * 256 : (second + 1) * 256]}, begin + second, RATE)
-            if (second, ifo) == (24, "L1"):
-                path.write_bytes(path.read_bytes()[:-100])
+
+    def write(seconds: range) -> None:
+        for second in seconds:
+            for ifo, data in strain.items():
+                path = place / "frames" / frame_name(ifo, begin + second)
+                write_frame(path, {ifo: data[second * 256 : (second + 1) * 256]}, begin + second, RATE)
+                if (second, ifo) == (15, "L1"):
+                    path.write_bytes(path.read_bytes()[:-100])
+
+    write(range(9))
     process = search(place, "live", "--cfg", str(place / "live.cfg"))
+    while not (place / "live" / "health.json").exists() and process.is_alive():
+        time.sleep(0.05)
+    write(range(9, 30))
     health, until = {}, time.monotonic() + 60
-    while health.get("searched_until") != begin + 28.75 and time.monotonic() < until:
+    while health.get("searched_until") != begin + 28.75 and process.is_alive() and time.monotonic() < until:
         time.sleep(0.05)
         if (place / "live" / "health.json").exists():
             health = json.loads((place / "live" / "health.json").read_text())

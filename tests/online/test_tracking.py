@@ -41,7 +41,9 @@ def test_an_event_is_seen_with_its_first_window_and_keeps_its_name_while_it_grow
     assert [(each.statistic, each.is_final) for each in seen] == [(1.0, False), (3.0, False), (3.0, True)]
     assert {each.first for each in seen} == {START + 100 / 8 + 0.5}
     assert seen[1].window == START + 101 / 8
-    assert cluster(scores, START, clustering)[1][list(cluster(scores, START, clustering)[0]).index(3.0)] == seen[-1].time
+    assert (
+        cluster(scores, START, clustering)[1][list(cluster(scores, START, clustering)[0]).index(3.0)] == seen[-1].time
+    )
 
 
 def test_a_gap_makes_the_event_before_it_final():
