@@ -1,7 +1,10 @@
 """A real server of NGDD on loopback, in a process of its own, and the real client."""
 
+import contextlib
 import itertools
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from live_strain import live_model
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.online.arrivals import Arrival
 from aframe.online.ngdd import NgddChannels, NgddSource
+from aframe.train.model import save
 
 pytest.importorskip("arrakis_server", reason="needs arrakis-server, of the extra ngdd")
 
@@ -202,6 +207,37 @@ def test_a_wrong_channel_is_refused_before_the_search(
     wanted = NgddChannels(("H1", "L1"), 1024.0, {"H1": h1, "L1": l1}, dict(zip(["H1"], states, strict=False)), (0,))
     with source(server, wanted) as (one, _), pytest.raises(kind, match=message):
         one.check()
+
+
+def test_a_search_runs_on_it(server: str, tmp_path: Path) -> None:
+    """``aframe online`` itself, with the settings that docs/ngdd.md names."""
+    text = (Path(__file__).parents[2] / "models" / "demo" / "sandbox.cfg").read_text()
+    channels = ", ".join(f"{ifo}:TEST-SLOW_STRAIN" for ifo in WAVES)
+    for name, value in {
+        "sample_rate": 256, "kernel_length": 1, "psd_length": 4, "block_length": 4, "highpass": 20,
+        "inference_sampling_rate": 4, "integration_window_length": 0.25, "cluster_window_length": 4,
+        "source": f"local\nframes = {tmp_path}\nchannel = {channels}", "asd": "",
+    }.items():  # fmt: skip
+        text = re.sub(rf"^{name} = .*$", f"{name} = {value}" if value else "", text, flags=re.MULTILINE)
+    states = "state_channel = H1:TEST-STATE_VECTOR\nstate_bits = 0, 1"
+    (tmp_path / "sandbox.cfg").write_text(f"{text}\n[luigi_online]\nsource = ngdd\n{states}\nbackground_hours = 0\n")
+    (tmp_path / "train.yaml").touch()
+    save(live_model(), str(tmp_path / "model.pt"), {})
+    command = [sys.executable, "-m", "aframe.cli", "online", "--cfg", str(tmp_path / "sandbox.cfg")]
+    health, until = {}, time.monotonic() + 180
+    with (tmp_path / "log").open("w") as log:
+        search = subprocess.Popen(
+            [*command, "--model", str(tmp_path / "model.pt")],
+            env=os.environ | {"ARRAKIS_SERVER": server}, stdout=log, stderr=log,
+        )  # fmt: skip
+        while health.get("searched", 0) < 2 and search.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+            with contextlib.suppress(FileNotFoundError):
+                health = json.loads((tmp_path / "online" / "health.json").read_text())
+        search.terminate()
+        assert search.wait(60) == 0, (tmp_path / "log").read_text()
+    assert health["searched"] >= 2, (tmp_path / "log").read_text()
+    assert {each["state"] for each in health["detectors"].values()} == {"searched"}
 
 
 def test_without_an_address_the_server_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
