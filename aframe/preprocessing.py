@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from aframe.errors import ConfigurationError
 
+PHASES = ZERO_PHASE, MINIMUM_PHASE = "zero", "minimum"
+"""Phases of whitening filters. One of zero phase is symmetric, one of minimum phase needs no later strain."""
+
 
 def to_samples(duration: float, sample_rate: float, name: str = "duration") -> int:
     """Number of samples in a duration.
@@ -40,10 +43,11 @@ class Whitening:
         sample_rate: Sampling rate, Hz.
         psd_length: Length of strain before each block for its PSD, s.
         fftlength: Length of each Welch segment, s.
-        fduration: Length of the whitening filter, s. Half of it is lost at each edge.
+        fduration: Length of the whitening filter, s. The filter needs strain of this length around each sample.
         block_length: Length of a block, s. A block has one PSD.
         highpass: Frequency below which the filter is zero, Hz.
         lowpass: Frequency above which the filter is zero, Hz; None for the Nyquist frequency.
+        phase: Phase of the filter, one of ``PHASES``. Models made before there was a choice have zero phase.
     """
 
     sample_rate: float
@@ -53,6 +57,7 @@ class Whitening:
     block_length: float
     highpass: float
     lowpass: float | None
+    phase: str = ZERO_PHASE
 
     @property
     def psd_size(self) -> int:
@@ -65,9 +70,24 @@ class Whitening:
         return 2 * to_samples(self.fduration / 2, self.sample_rate, "fduration / 2")
 
     @property
-    def crop_size(self) -> int:
-        """Samples lost at each edge: half the filter."""
-        return self.filter_size // 2
+    def after_size(self) -> int:
+        """Samples of strain after a sample that whiten it; they are lost at the end: half the filter, or none."""
+        return 0 if self.phase == MINIMUM_PHASE else self.filter_size // 2
+
+    @property
+    def before_size(self) -> int:
+        """Samples of strain before a sample that whiten it; they are lost at the start: the rest of the filter."""
+        return self.filter_size - self.after_size
+
+    @property
+    def after_length(self) -> float:
+        """Seconds of strain after a sample that whiten it."""
+        return 0.0 if self.phase == MINIMUM_PHASE else self.fduration / 2
+
+    @property
+    def before_length(self) -> float:
+        """Seconds of strain before a sample that whiten it."""
+        return self.fduration - self.after_length
 
     @property
     def block_size(self) -> int:

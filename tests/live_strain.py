@@ -11,16 +11,16 @@ from small_networks import small_networks
 
 from aframe.events.cluster import Clustering
 from aframe.online.arrivals import Arrival
-from aframe.preprocessing import Preprocessing, Whitening
+from aframe.preprocessing import ZERO_PHASE, Preprocessing, Whitening
 from aframe.train.model import Model
 
 RATE = 256.0
 START = 1_400_000_000.0
 
 
-def live_model(kind: str = "matched_filter", ifos: tuple[str, ...] = ("H1", "L1")) -> Model:
+def live_model(kind: str = "matched_filter", ifos: tuple[str, ...] = ("H1", "L1"), phase: str = ZERO_PHASE) -> Model:
     """A small network of a kind, with blocks of 4 s."""
-    whitening = Whitening(RATE, 4.0, 1.0, 1.0, 4.0, 20.0, None)
+    whitening = Whitening(RATE, 4.0, 1.0, 1.0, 4.0, 20.0, None, phase)
     preprocessing = Preprocessing(ifos, 1.0, 4.0, (0.25, 0.75), whitening)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -6,12 +6,13 @@ import torch
 from scipy import signal
 
 from aframe.errors import DataError
-from aframe.preprocessing import Whitening
+from aframe.preprocessing import MINIMUM_PHASE, PHASES, ZERO_PHASE, Whitening
 from aframe.strain.noise_curves import load_asd
 from aframe.strain.recordings import read_strain
 from aframe.strain.simulate import simulate
 from aframe.whitening import (
     apply_filter,
+    minimum_phase,
     power_spectral_density,
     smooth_psd,
     whiten_stream,
@@ -28,9 +29,14 @@ def coloured():
     return torch.from_numpy(simulate(load_asd("aLIGO_O4_high_asd.txt"), "H1", 1e9, 1e9 + 128, RATE, seed=1))
 
 
+@pytest.fixture(scope="module", params=PHASES)
+def whitening(request):
+    return dataclasses.replace(WHITENING, phase=request.param)
+
+
 @pytest.fixture(scope="module")
-def stream(coloured):
-    return whiten_stream(coloured[:49152], WHITENING)  # four blocks and most of a fifth
+def stream(coloured, whitening):
+    return whiten_stream(coloured[:49152], whitening)  # four blocks and most of a fifth
 
 
 def in_band_psd(data, resolution=1.0):
@@ -56,11 +62,11 @@ def test_psd_of_too_little_strain_is_refused():
 
 
 @pytest.mark.parametrize("colour", ["white", "coloured"])
-def test_whitened_noise_has_unit_psd_in_band(colour, coloured):
+def test_whitened_noise_has_unit_psd_in_band(colour, coloured, whitening):
     noise = coloured if colour == "coloured" else torch.from_numpy(np.random.default_rng(2).standard_normal(131072))
-    whitening = dataclasses.replace(WHITENING, psd_length=32.0)
+    whitening = dataclasses.replace(whitening, psd_length=32.0)
     whitened = whiten_stream(noise, whitening).data
-    assert len(whitened) == len(noise) - whitening.psd_size - whitening.crop_size
+    assert len(whitened) == len(noise) - whitening.psd_size - whitening.after_size
     _, psd = in_band_psd(whitened)
     assert psd.mean() == pytest.approx(1, abs=0.04)  # the inverse of a noisy PSD is biased upwards by about 2 %
     smooth = np.convolve(psd, np.ones(20) / 20, "valid")
@@ -75,11 +81,11 @@ def test_nothing_is_left_outside_the_band(coloured):
     assert psd[60:280].mean() == pytest.approx(1, abs=0.1)
 
 
-def test_the_signals_sum_of_squares_is_its_squared_snr(coloured):
+def test_the_signals_sum_of_squares_is_its_squared_snr(coloured, whitening):
     psd = power_spectral_density(coloured, RATE, 1.0)
     time = torch.arange(4096, dtype=torch.float64) / RATE
     pulse = 1e-21 * torch.exp(-(((time - 2) / 0.02) ** 2)) * torch.cos(2 * np.pi * 150 * time)
-    whitened = apply_filter(pulse, whitening_filter(psd, WHITENING))
+    whitened = apply_filter(pulse, whitening_filter(psd, whitening))
     spectrum = torch.fft.rfft(pulse) / RATE
     fine = np.interp(np.arange(2049) * 0.25, np.arange(513), psd.numpy())
     band = np.arange(2049) * 0.25 >= 32
@@ -98,7 +104,59 @@ def test_a_short_psd_is_padded_to_a_long_filter(coloured):
     long = dataclasses.replace(WHITENING, fduration=2.0)
     short = whitening_filter(power_spectral_density(coloured, RATE, 1.0), long)
     assert short.shape == (long.filter_size,)
-    assert int(short.abs().argmax()) == long.crop_size
+    assert int(short.abs().argmax()) == long.after_size
+
+
+def test_a_minimum_phase_is_that_of_a_known_filter():
+    """A product of zeros inside the unit circle is its own response of minimum phase; mirrored zeros give it too."""
+    zeros = np.array([0.5, 0.7 * np.exp(0.9j), 0.7 * np.exp(-0.9j)])
+    inside, outside = torch.from_numpy(np.poly(zeros).real), torch.from_numpy(np.poly(1 / zeros.conj()).real)
+    expected = torch.fft.rfft(inside, n=1024)
+    torch.testing.assert_close(minimum_phase(torch.fft.rfft(inside, n=1024).abs().log()), expected)
+    scale = float(inside.norm() / outside.norm())
+    torch.testing.assert_close(minimum_phase((scale * torch.fft.rfft(outside, n=1024).abs()).log()), expected)
+
+
+def test_filters_of_both_phases_have_one_amplitude_in_band(coloured):
+    psd = power_spectral_density(coloured, RATE, 1.0)
+    both = [whitening_filter(psd, dataclasses.replace(WHITENING, phase=phase)) for phase in PHASES]
+    zero, minimum = (torch.fft.rfft(taps, n=8192).abs()[8 * 40 : 8 * 450] for taps in both)
+    assert (minimum / zero).log().abs().mean() < 0.03
+    assert both[1].square()[:100].sum() > 0.9 * both[1].square().sum()  # most of it comes at once
+
+
+@pytest.mark.parametrize("lowpass", [None, 300.0])
+def test_what_minimum_phase_leaves_outside_the_band_falls(coloured, lowpass):
+    """It is at most the eighth power of the frequency, of white noise, however loud the noise is there."""
+    whitened = whiten_whole(coloured, dataclasses.replace(WHITENING, lowpass=lowpass, phase=MINIMUM_PHASE)).data
+    psd = power_spectral_density(whitened, RATE, 1.0).numpy() * RATE / 2
+    frequency = np.arange(513)
+    low = (frequency >= 2) & (frequency <= 28)
+    assert (psd[low] < 1.5 * ((frequency[low] + 1) / 32) ** 16 + 1e-7).all()
+    if lowpass:
+        high = (frequency >= 310) & (frequency <= 500)
+        assert (psd[high] < 1.5 * (lowpass / (frequency[high] - 1)) ** 16).all()
+        assert psd[60:280].mean() == pytest.approx(1, abs=0.1)
+
+
+def test_strain_after_a_sample_does_not_change_it(coloured):
+    whitening = dataclasses.replace(WHITENING, phase=MINIMUM_PHASE)
+    whole = whiten_stream(coloured[:30000], whitening).data
+    cut = whiten_stream(coloured[:25001], whitening).data
+    assert len(cut) == 25001 - whitening.psd_size
+    torch.testing.assert_close(cut, whole[: len(cut)], rtol=1e-6, atol=1e-6)
+    with pytest.raises(DataError, match=r"psd_length = 8\.0 s are needed"):
+        whiten_stream(coloured[:8192], whitening)
+
+
+def test_strain_of_no_power_outside_the_band_leaves_the_filter_as_it_is():
+    psd = torch.full((513,), 1e-46, dtype=torch.float64)
+    silent = psd.clone()
+    silent[:30] = silent[401:] = 0.0
+    whitening = dataclasses.replace(WHITENING, lowpass=400.0, phase=MINIMUM_PHASE)
+    torch.testing.assert_close(
+        whitening_filter(silent, whitening), whitening_filter(psd, whitening), rtol=0.02, atol=1e21
+    )
 
 
 def test_whitening_is_linear(coloured):
@@ -117,18 +175,19 @@ def test_filtering_is_convolution(coloured):
 
 
 @pytest.mark.parametrize("start", [-700, 0, 3000, 8192 - 100, 2 * 8192 - 1500, 38400])
-def test_a_signal_whitened_apart_is_exact_across_block_borders(stream, start):
+def test_a_signal_whitened_apart_is_exact_across_block_borders(stream, start, whitening):
     rng = np.random.default_rng(3)
     pulse = torch.from_numpy(rng.standard_normal(2048)) * 1e-22
     strain = torch.zeros(49152, dtype=torch.float64)
     low, high = max(0, start + stream.offset), min(len(strain), start + stream.offset + 2048)
     strain[low:high] = pulse[low - start - stream.offset : high - start - stream.offset]
     blocks = range(stream.offset, stream.offset + len(stream.data), stream.block_size)
-    pieces = [strain[b - 512 : min(b + stream.block_size + 512, len(strain))] for b in blocks]
+    before, after = whitening.before_size, whitening.after_size
+    pieces = [strain[b - before : min(b + stream.block_size, len(strain) - after) + after] for b in blocks]
     expected = torch.cat([apply_filter(piece, taps) for piece, taps in zip(pieces, stream.taps, strict=True)])
     added = torch.zeros_like(expected)
     piece = stream.whiten_signal(pulse, start).double()
-    first = start - WHITENING.crop_size
+    first = start - after
     a, b = max(0, first), min(len(added), first + len(piece))
     added[a:b] += piece[a - first : b - first]
     assert float((added - expected).abs().max()) < 2e-6 * float(expected.abs().max())
@@ -149,20 +208,21 @@ def real(data_directory):
     return [piece for p in paths for piece in next(iter(read_strain([str(p)], None, 2048.0).values()))]
 
 
-def real_psd(stretch, fftlength, fduration):
-    whitening = Whitening(2048.0, 8.0, fftlength, fduration, 8.0, 32.0, None)
+def real_psd(stretch, fftlength, fduration, phase=ZERO_PHASE):
+    whitening = Whitening(2048.0, 8.0, fftlength, fduration, 8.0, 32.0, None, phase)
     whitened = whiten_whole(torch.from_numpy(stretch.data), whitening).data
     psd = power_spectral_density(whitened, 2048.0, 1.0).numpy() * 1024
     assert len(psd) == 1025  # 1 Hz resolution
     return psd
 
 
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("length", [1.0, 2.0])
-def test_whitened_real_strain_is_white_through_the_lines(real, length):
+def test_whitened_real_strain_is_white_through_the_lines(real, length, phase):
     """Power lines (60 Hz and harmonics), calibration lines (36 Hz) and violin modes (500 Hz) included."""
     assert len(real) == 6
     for stretch in real:
-        psd = real_psd(stretch, length, length)
+        psd = real_psd(stretch, length, length, phase)
         assert psd[34:981].max() < 2
         assert psd[40:451].mean() == pytest.approx(1, abs=0.05)
 

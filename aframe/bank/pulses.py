@@ -8,7 +8,7 @@ import torch
 
 from aframe.bank.templates import Templates
 from aframe.strain.glitch_models import MODELS, band
-from aframe.tensors import Psd
+from aframe.tensors import Psd, Taps
 
 DURATION = 0.25
 """Length of a pulse, s. Its middle is that of the series."""
@@ -23,7 +23,7 @@ GRID_STEP = 1.0
 """Spacing of the frequencies at which a pulse is computed, Hz."""
 
 
-def pulses(psd: Psd, sample_rate: float, highpass: float) -> Templates:
+def pulses(psd: Psd, sample_rate: float, highpass: float, taps: Taps | None = None) -> Templates:
     """Make templates of blips, low-frequency blips, tomtes and koi fish: Bondarescu et al. 2023, arXiv:2309.06594.
 
     Their spectra are exp(-γ/2 ln²(f / f₀)), with f₀ and γ in the ranges of measured glitches. Of a grid of both, those
@@ -33,6 +33,7 @@ def pulses(psd: Psd, sample_rate: float, highpass: float) -> Templates:
         psd: Smooth PSD, 1/Hz, shape (frequency,), evenly from 0 Hz to the Nyquist frequency.
         sample_rate: Sampling rate, Hz.
         highpass: Frequency below which whitened strain is empty, Hz.
+        taps: Whitening filter of minimum phase, shape (taps,). Pulses get its phase; without it, zero phase.
 
     Returns:
         Complex series without negative frequencies, each of unit norm per quadrature.
@@ -46,6 +47,9 @@ def pulses(psd: Psd, sample_rate: float, highpass: float) -> Templates:
     distance = np.log(np.maximum(grid, GRID_STEP)) - np.log(frequencies)[:, None, None]
     spectra = torch.from_numpy(np.exp(-0.5 * widths[:, None] * distance**2) * weight).flatten(0, 1)
     size, whole = round(DURATION * sample_rate), 2 * (len(grid) - 1)
+    if taps is not None:
+        finer = -(-len(taps) // whole)
+        spectra = spectra * torch.fft.rfft(taps, n=finer * whole)[::finer].sgn()
     series = torch.fft.fftshift(torch.fft.ifft(spectra, n=whole), dim=-1)
     series = series[:, whole // 2 - size // 2 : whole // 2 - size // 2 + size]
     series = series * torch.hann_window(size, periodic=False, dtype=torch.float64).sqrt()

@@ -36,12 +36,14 @@ class TemplateMaker:
         taps: Taps of the whitening filter, shape (taps,).
         length: Length of a template, s. What is earlier of a signal is lost. The rest rises from zero and falls to it.
         after: Part of it after coalescence, s.
+        taps_after: Samples of strain after each sample that the whitening filter needs.
     """
 
     generator: WaveformGenerator
     taps: Taps
     length: float
     after: float
+    taps_after: int
 
     @property
     def size(self) -> int:
@@ -95,7 +97,7 @@ class TemplateMaker:
         waves = np.stack(longer.generate(parameters, workers), axis=1)
         padded = torch.nn.functional.pad(torch.from_numpy(waves), (margin, margin))
         whitened = apply_filter(padded, self.taps, torch.float32)
-        coalescence = longer.size - longer.right_pad_size + margin // 2
+        coalescence = longer.size - longer.right_pad_size + self.taps_after
         stop = coalescence + to_samples(self.after, generator.sample_rate, "the part after coalescence")
         return whitened[..., stop - self.size : stop]
 

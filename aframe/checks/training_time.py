@@ -30,6 +30,6 @@ def check_training_time(run: Artifacts) -> None:
     parts, _ = split(sizes, keys["data.validation_fraction"], inputs)
     if run.needs_bank:
         built = network(run)
-        lost = inputs.whitening.psd_size + inputs.whitening.crop_size
+        lost = inputs.whitening.psd_size + inputs.whitening.after_size
         if isinstance(built, MatchedFilterNetwork):
             check_steps(built, built.steps(max(part.stop - part.start for part in parts) - lost))

@@ -13,7 +13,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from aframe import storage
 from aframe.errors import ConfigurationError, ParameterMismatchError, StorageError
 from aframe.export.graphs import Graph
-from aframe.preprocessing import Preprocessing
+from aframe.preprocessing import ZERO_PHASE, Preprocessing
 
 FILE_HASH = "file_sha256"
 """Parameter of a configuration: SHA-256 of the model's file."""
@@ -99,6 +99,9 @@ def identity(preprocessing: Preprocessing, sha256: str) -> dict[str, str]:
     """
     fields = dataclasses.asdict(preprocessing)
     fields |= fields.pop("whitening")
+    phase = fields.pop("phase")
+    if phase != ZERO_PHASE:  # repositories that do not say have zero phase
+        fields["whitening_phase"] = phase
     texts = {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in fields.items()}
     return {"model_sha256": sha256, "interface": INTERFACE} | texts
 

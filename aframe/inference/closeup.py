@@ -156,7 +156,7 @@ def whitened_background(path: str, preprocessing: Preprocessing, start: float, s
     """
     whitening = preprocessing.whitening
     with open_background(path) as file:
-        first, last = file.start + whitening.psd_length, file.start + file.duration - whitening.fduration / 2
+        first, last = file.start + whitening.psd_length, file.start + file.duration - whitening.after_length
         start, stop = max(start, first), min(stop, last)
         if stop <= start:
             raise DataError(
@@ -165,7 +165,7 @@ def whitened_background(path: str, preprocessing: Preprocessing, start: float, s
         block = int((start - first) / whitening.block_length)
         blocks = math.ceil((stop - first) / whitening.block_length)
         low = file.start + block * whitening.block_length
-        high = min(first + blocks * whitening.block_length + whitening.fduration / 2, file.start + file.duration)
+        high = min(first + blocks * whitening.block_length + whitening.after_length, file.start + file.duration)
         strain = {ifo: file.read(ifo, low, high) for ifo in preprocessing.ifos}
     streams = [whiten_stream(torch.from_numpy(strain[ifo]), whitening) for ifo in preprocessing.ifos]
     return _cut(streams, low + whitening.psd_length, first, preprocessing, (start, stop))
@@ -293,7 +293,7 @@ def scores(model: Model, stretch: WhitenedStretch, device: str = "cpu") -> tuple
     if windows == 0:
         return np.empty(0), np.empty(0, np.float32)
     taps = torch.empty(0)  # only injections need the filter, and there are none here
-    streams = [WhitenedStream(torch.from_numpy(s.copy()), taps, 0, len(s)) for s in stretch.streams]
+    streams = [WhitenedStream(torch.from_numpy(s.copy()), taps, 0, len(s), 0) for s in stretch.streams]
     engine = Engine(TorchScorer(model, torch.float32, device), lambda: streams, grid)
     time = stretch.start + np.arange(windows) / preprocessing.inference_sampling_rate
     return time + preprocessing.coalescence_offset, engine.scores(Slide(0, 0, grid.shifts, windows))

@@ -199,8 +199,8 @@ class Engine:
 
     def _stretches(self, slide: Slide, injections: Sequence[Injection]) -> Iterator[Stretch]:
         """Stretches that the loud parts of signals touch, in order and without overlap."""
-        half = self.preprocessing.whitening.crop_size
-        whole = [(each.start - half, each.start + each.responses.shape[-1] + half) for each in injections]
+        before, after = self.preprocessing.whitening.before_size, self.preprocessing.whitening.after_size
+        whole = [(each.start - after, each.start + each.responses.shape[-1] + before) for each in injections]
         touched = [(*self._touched(slide, *span), each) for span, each in zip(whole, injections, strict=True)]
         loud = (each.loud or span for span, each in zip(whole, injections, strict=True))
         spans = sorted(span for span in (self._touched(slide, *part) for part in loud) if span[1] > span[0])
@@ -218,7 +218,7 @@ class Engine:
 
     def _strain(self, slide: Slide, group: Sequence[Stretch]) -> Float[Tensor, "stretches ifos time"]:
         """Whitened strain of a group of stretches, with their signals."""
-        offsets, half = self.grid.offsets(slide.number), self.preprocessing.whitening.crop_size
+        offsets, after = self.grid.offsets(slide.number), self.preprocessing.whitening.after_size
         size = (max(stretch.windows for stretch in group) - 1) * self.stride_size + self.kernel_size
         rows = []
         for stretch in group:
@@ -228,7 +228,7 @@ class Engine:
             for injection in stretch.injections:
                 responses = self.scorer.to_device(injection.responses, torch.float32)
                 signals = whiten_signals(self.streams, responses, [injection.start + o for o in offsets])
-                begin = injection.start - half
+                begin = injection.start - after
                 start, stop = max(low, begin), min(high, begin + signals.shape[-1])
                 if stop > start:
                     strain[:, start - low : stop - low] += signals[:, start - begin : stop - begin]

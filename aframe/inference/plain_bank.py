@@ -41,7 +41,8 @@ def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_ti
         coincidence=coincidence_over(light_travel_time, rate),
         coherent=False,
     )
-    network.set_bank(bank.templates, torch.from_numpy(bank.chirp_mass), torch.from_numpy(bank.psds))
+    mass, psds = torch.from_numpy(bank.chirp_mass), torch.from_numpy(bank.psds)
+    network.set_bank(bank.templates, mass, psds, phase=preprocessing.whitening.phase)
     first = bank.templates.shape[-1] / rate - bank.after
     coalescence = (first, preprocessing.kernel_length - bank.after)
     return Model(network.eval().requires_grad_(False), replace(preprocessing, coalescence=coalescence))

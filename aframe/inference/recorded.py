@@ -318,7 +318,7 @@ class _Search:
         if series is not None:
             series.strain_stop = stop
             known = self._next_window(series) - piece.start
-            if piece.duration >= known + whitening.fduration / 2 + preprocessing.kernel_length:
+            if piece.duration >= known + whitening.after_length + preprocessing.kernel_length:
                 streams = _streams(piece, preprocessing, self.scorer.device)
                 first = round((known - whitening.psd_length) * rate)
                 series.scores.append(self._scores([replace(s, data=s.data[first:]) for s in streams]))

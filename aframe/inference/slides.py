@@ -49,7 +49,7 @@ class Grid:
         """Number of whitened samples of a segment of ``duration`` seconds."""
         whitening = self.preprocessing.whitening
         total = to_samples(duration, whitening.sample_rate, "the segment's duration")
-        return total - whitening.psd_size - whitening.crop_size
+        return total - whitening.psd_size - whitening.after_size
 
     def offsets(self, number: int) -> tuple[int, ...]:
         """Sample of each detector's stream at which a slide starts. The smallest is 0."""
@@ -67,7 +67,7 @@ class Grid:
         """
         whitening = self.preprocessing.whitening
         low = start + whitening.psd_length - min(shift * number for shift in self.shifts)
-        high = start + duration - whitening.fduration / 2 - max(shift * number for shift in self.shifts)
+        high = start + duration - whitening.after_length - max(shift * number for shift in self.shifts)
         return (low, high) if high > low else None
 
     def event_spans(self, starts: Sequence[float], slides: Sequence[Slide]) -> SlideSpans:

@@ -116,16 +116,16 @@ class LiveStretch:
     def _whiten(self) -> None:
         """Whiten what can be: see ``whiten_stream``, which has the same blocks."""
         whitening = self._whitening
-        half, end = whitening.crop_size, self.size - whitening.crop_size
+        before, end = whitening.before_size, self.size - whitening.after_size
         while self._whitened_to < end:
             block = (self._whitened_to - self._origin) // whitening.block_size
             low, high = self._whitened_to, min(self._origin + (block + 1) * whitening.block_size, end)
             if self._taps is None or low == self._origin + block * whitening.block_size:
-                before = self._between(low - whitening.psd_size, low)
-                self.psds = power_spectral_density(before, whitening.sample_rate, whitening.fftlength)
+                recent = self._between(low - whitening.psd_size, low)
+                self.psds = power_spectral_density(recent, whitening.sample_rate, whitening.fftlength)
                 self._taps = whitening_filter(self.psds, whitening)
                 self._on_psds(self.psds)
-            white = apply_filter(self._between(low - half, high + half), self._taps).float()
+            white = apply_filter(self._between(low - before, high + whitening.after_size), self._taps).float()
             self._white = torch.cat([self._white, white.to(self._white.device)], dim=-1)
             self._whitened_to = high
 
@@ -146,7 +146,8 @@ class LiveStretch:
         embeddings = self._embeddings[:, :, begin : begin + (number - 1) * hop + network.window_steps].unbind(0)
         low = first * stride - self._white_first
         strain = self._white[:, low : low + (number - 1) * stride + kernel].unbind(0)
-        streams = [WhitenedStream(each, torch.empty(0), 0, len(each)) for each in strain]  # no signal needs the filters
+        taps = torch.empty(0)  # no signal needs the filters
+        streams = [WhitenedStream(each, taps, 0, len(each), 0) for each in strain]
         grid = Grid(preprocessing, (0.0,) * len(self._ifos))
         engine = Engine(self.scorer, lambda: streams, grid, embeddings)
         scores = engine.scores(Slide(0, 0, grid.shifts, number))
@@ -176,7 +177,7 @@ class LiveStretch:
         whitening = self._whitening
         blocks = -(-(self._whitened_to - self._origin) // whitening.block_size)
         following = self._origin + blocks * whitening.block_size
-        keep = max(0, min(following - whitening.psd_size, self._whitened_to - whitening.crop_size))
+        keep = max(0, min(following - whitening.psd_size, self._whitened_to - whitening.before_size))
         self._strain, self._strain_first = self._strain[:, keep - self._strain_first :].clone(), keep
         keep = min(self.windows * self.scorer.hop, self._whole_steps) * self.scorer.network.step_size
         self._white, self._white_first = self._white[:, keep - self._white_first :].clone(), keep

@@ -63,7 +63,7 @@ def reach_of(model: Model, clustering: Clustering) -> float:
         clustering: Settings that turn scores into events.
     """
     preprocessing = model.preprocessing
-    reach = preprocessing.kernel_length + preprocessing.whitening.fduration / 2
+    reach = preprocessing.kernel_length + preprocessing.whitening.before_length
     return reach + clustering.integration_window_length + clustering.cluster_window_length / 2
 
 

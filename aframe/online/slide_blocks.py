@@ -279,5 +279,5 @@ def _streams(geometry: Geometry, run: _Run) -> list[WhitenedStream]:
     streams = []
     for ifo, ((stretch, _), (first, _)) in enumerate(zip(run.places, _steps(geometry, run), strict=True)):
         strain = stretch.strain(ifo, first * geometry.step_size, first * geometry.step_size + size)
-        streams.append(WhitenedStream(strain, strain.new_empty((0, 0)), 0, size))
+        streams.append(WhitenedStream(strain, strain.new_empty((0, 0)), 0, size, 0))
     return streams

@@ -8,12 +8,16 @@ from typing import Any, Literal
 
 from aframe import storage
 from aframe.constants import AUTO
-from aframe.preprocessing import Whitening, to_samples
+from aframe.preprocessing import PHASES, ZERO_PHASE, Whitening, to_samples
 from aframe.settings.jobs import Batch, Kubernetes
 from aframe.settings.keys import NOT_NEGATIVE, POSITIVE, Limit, at_least, key
 
 MOST_SHOWN_CANDIDATES = 50
 """Largest number of candidates with figures of strain and scores. Each takes about 0.1 MB of the report."""
+
+
+ADDED = {"search.whitening_phase": ZERO_PHASE}
+"""Keys that artifacts of earlier versions do not record, with the values that made them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,11 @@ class Search:
     block_length: float = key("length of the strain that shares one PSD", "s", limit=POSITIVE)
     highpass: float = key("frequency below which whitened strain is empty", "Hz")
     lowpass: float | None = key("frequency above which whitened strain is empty; none for no limit", "Hz", None)
+    whitening_phase: str = key(
+        "of the whitening filter: zero, or minimum, which needs no later strain (docs/whitening.md)",
+        default=ZERO_PHASE,
+        choices=PHASES,
+    )
     inference_sampling_rate: float = key("windows per second of strain", "Hz", limit=POSITIVE)
     seed: int = key("seed of everything random", limit=NOT_NEGATIVE)
 
@@ -45,6 +54,7 @@ class Search:
             self.block_length,
             self.highpass,
             self.lowpass,
+            self.whitening_phase,
         )
 
     @property
@@ -341,13 +351,16 @@ class Config:
     path: Path
 
     def parameters(self, *names: str) -> dict[str, Any]:
-        """Keys and values of sections, or of single keys in the form ``section.key``."""
+        """Keys and values of sections, or of single keys in the form ``section.key``.
+
+        Those of ``ADDED`` are there only with another value, so that earlier artifacts stay what they were.
+        """
         result: dict[str, Any] = {}
         for name in names:
             section, _, single = name.partition(".")
             values = dataclasses.asdict(getattr(self, section))
             result |= {f"{section}.{k}": v for k, v in values.items() if not single or k == single}
-        return result
+        return {name: value for name, value in result.items() if name not in ADDED or value != ADDED[name]}
 
     def batch_for(self, task: str) -> Batch:
         """Batch settings of a task: those of its section, and of ``[luigi_batch]`` for all other keys."""

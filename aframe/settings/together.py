@@ -82,6 +82,8 @@ def _windows(config: "Config") -> Mistakes:
     search = config.search
     if search.psd_length < search.fftlength:
         yield _wrong(config, "search.psd_length", f"is shorter than fftlength = {shown(search.fftlength)} s")
+    if search.psd_length < search.whitening.before_length:
+        yield _wrong(config, "search.psd_length", f"is shorter than fduration = {shown(search.fduration)} s needs")
     duration = config.waveforms.waveform_duration
     if search.kernel_length > duration:
         limit = f"waveform_duration = {shown(duration)} s in [luigi_waveforms]"
@@ -112,9 +114,10 @@ def _segments(config: "Config") -> Mistakes:
     data, search = config.data, config.search
     if data.max_duration < data.min_duration:
         yield _wrong(config, "data.max_duration", f"is less than min_duration = {shown(data.min_duration)} s")
-    needed = search.psd_length + search.kernel_length + search.fduration / 2
+    needed = search.psd_length + search.kernel_length + search.whitening.after_length
     if data.min_duration < needed:
-        problem = f"is too short: psd_length, kernel_length and fduration / 2 take {shown(needed)} s of each segment"
+        lengths = ["psd_length", "kernel_length", *(["fduration / 2"] if search.whitening.after_size else [])]
+        problem = f"is too short: {', '.join(lengths[:-1])} and {lengths[-1]} take {shown(needed)} s of each segment"
         yield _wrong(config, "data.min_duration", problem)
 
 

@@ -170,6 +170,6 @@ def _slides(run: Artifacts) -> Slides:
     else:
         starts = [parse_background_path(path)[0] for path in run.background_files("test")]
         spans = Grid(load(run.model).preprocessing, inference.shifts).event_spans(starts, plan_slides(run))
-    reach = search.kernel_length + search.fduration / 2 + inference.integration_window_length
+    reach = search.kernel_length + search.whitening.before_length + inference.integration_window_length
     window = run.config.candidates.removal_window or reach + inference.cluster_window_length / 2
     return Slides(EventTable.read(run.clean("background"), list(REMOVAL_COLUMNS)), spans, window)

@@ -9,6 +9,7 @@ from aframe.bank.pulses import octaves, pulses
 from aframe.bank.template_bank import TemplateBank
 from aframe.bank.templates import TemplateMaker, face_on
 from aframe.errors import DataError
+from aframe.preprocessing import MINIMUM_PHASE
 from aframe.progress.lines import ProgressReport
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import background_files
@@ -37,8 +38,9 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     search, keys = run.config.search, run.config.bank
     source, rng = signal_source(run.config), seeding.generator(search.seed, "template bank")
     psds = average_psds(run)
-    taps = whitening_filter(psds.log().mean(0).exp(), search.whitening)
-    maker = TemplateMaker(source.generator, taps, keys.template_length, keys.after)
+    whitening = search.whitening
+    taps = whitening_filter(psds.log().mean(0).exp(), whitening)
+    maker = TemplateMaker(source.generator, taps, keys.template_length, keys.after, whitening.after_size)
 
     def draws(number: int) -> dict[str, Array]:
         return even(_physical(source, EVENED_DRAWS * number, rng), number, rng)
@@ -55,7 +57,8 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     parameters |= {f"chi_{i}": aligned[f"a_{i}"] * np.cos(aligned[f"tilt_{i}"]) for i in (1, 2)}
     signal_chirp_mass = drawn["chirp_mass"][is_finite.numpy()]
     smooth = smooth_psd(psds, search.sample_rate)
-    short = pulses(smooth.log().mean(0).exp(), search.sample_rate, search.highpass)
+    delaying = taps if whitening.phase == MINIMUM_PHASE else None
+    short = pulses(smooth.log().mean(0).exp(), search.sample_rate, search.highpass, delaying)
     TemplateBank(
         templates, parameters, columns["chirp_mass"], search.sample_rate, keys.after, match, signal_chirp_mass,
         smooth.numpy(), short, octaves(search.sample_rate, search.highpass),

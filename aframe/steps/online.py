@@ -21,6 +21,7 @@ from aframe.online.frames import FrameChannels, FrameSource, parse_directories
 from aframe.online.handover import Handovers, Reach
 from aframe.online.issue import Classes, Issuer, Recipe
 from aframe.online.live_search import LiveSearch
+from aframe.online.ngdd import NgddChannels, NgddSource
 from aframe.online.outbox import Outbox
 from aframe.online.ranking import Ranking
 from aframe.online.replay import Replay
@@ -148,19 +149,20 @@ def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Sou
         recordings = recordings_of(expand(order.replay), preprocessing.ifos, channels, _note)
         replay = Replay(recordings, rate, order.speed, begin)
         return replay, adapted(model, recordings), replay.due
-    if online.live_source != "frames":
-        raise ConfigurationError(f"live_source = {online.live_source} in [luigi_online]: give frames, or --replay")
-    if not online.live_frames:
-        raise ConfigurationError("live_frames in [luigi_online] names no directory: add one, or give --replay")
     if bool(online.state_channel) != bool(online.state_bits):
         raise ConfigurationError(
             "state_channel and state_bits in [luigi_online] need each other: give both, or neither"
         )
+    states = parse_channels(online.state_channel or (), "state_channel in [luigi_online]")
+    bits = online.state_bits or ()
+    if online.live_source == "ngdd":
+        stream = NgddChannels(preprocessing.ifos, rate, channels, states, bits)
+        return NgddSource(stream, None, _note), model, unix_of
+    if not online.live_frames:
+        raise ConfigurationError("live_frames in [luigi_online] names no directory: add one, or give --replay")
     directories = parse_directories(online.live_frames, preprocessing.ifos)
-    wanted = FrameChannels(
-        {ifo: config.resolve(path) for ifo, path in directories.items()}, preprocessing.ifos, rate, channels,
-        parse_channels(online.state_channel or (), "state_channel in [luigi_online]"), online.state_bits or (),
-    )  # fmt: skip
+    resolved = {ifo: config.resolve(path) for ifo, path in directories.items()}
+    wanted = FrameChannels(resolved, preprocessing.ifos, rate, channels, states, bits)
     lead = preprocessing.whitening.psd_length + preprocessing.kernel_length + 4 * MARGIN
     return FrameSource(wanted, begin, lead, _note), model, unix_of
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Inexact, Int
 from torch import Tensor
 
 from aframe.errors import ConfigurationError
@@ -184,7 +184,7 @@ def whiten_responses(  # noqa: PLR0917 - two quantities per row of the equation
     f_plus: Float[Tensor, "batch ifos"],
     f_cross: Float[Tensor, "batch ifos"],
     delays: Float[Tensor, "batch ifos"],
-    responses: Float[Tensor, "batch ifos frequency"],
+    responses: Inexact[Tensor, "batch ifos frequency"],
     sample_rate: float,
 ) -> Float[Tensor, "batch ifos time"]:
     """Project polarizations onto detectors and whiten them, in one pass through the frequency domain.
@@ -194,7 +194,7 @@ def whiten_responses(  # noqa: PLR0917 - two quantities per row of the equation
         f_plus: Antenna patterns of the plus polarization, dimensionless.
         f_cross: Antenna patterns of the cross polarization, dimensionless.
         delays: Arrival times relative to the geocentre, s.
-        responses: Zero-phase frequency responses of the whitening filters.
+        responses: Frequency responses of the whitening filters; real for zero phase.
         sample_rate: Sample rate, Hz.
 
     Returns:

@@ -3,13 +3,17 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Inexact, Int
 from torch import Tensor
 
 from aframe.errors import DataError
 from aframe.whitening import WhitenedStream
+
+Responses: TypeAlias = Inexact[Tensor, "*leading frequency"]
+"""Frequency responses of whitening filters, real or complex."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class WhitenedBackground:
         streams: Whitened strain, float32: all stretches, one after the other. While the network trains on a GPU, it may
             be in host memory or on disk.
         stretches: First sample and length of each stretch, on the device of the streams.
-        responses: Zero-phase frequency responses of the whitening filters, float32.
+        responses: Frequency responses of the whitening filters, in single precision. Those of zero phase are real.
         blocks: Number of the first block of each stretch, on the device of the streams.
         block_size: Number of samples that share one filter.
         longest: Number of samples of the longest stretch.
@@ -28,7 +32,7 @@ class WhitenedBackground:
 
     streams: Float[Tensor, "ifos time"]
     stretches: Int[Tensor, "stretches 2"]
-    responses: Float[Tensor, "ifos blocks frequency"]
+    responses: Responses
     blocks: Int[Tensor, " stretches"]
     block_size: int
     longest: int
@@ -49,7 +53,7 @@ class WhitenedBackground:
             size, block_size = stretch[0].data.shape[-1], stretch[0].block_size
             for channel, stream in zip(streams, stretch, strict=True):
                 channel[begin : begin + size] = stream.data
-            responses.append(torch.stack([_zero_phase(stream.taps, fft_size) for stream in stretch]))
+            responses.append(torch.stack([_response(stream, fft_size) for stream in stretch]))
             sizes.append(size)
             counts.append(stretch[0].taps.shape[0])
             begin += size
@@ -60,7 +64,7 @@ class WhitenedBackground:
 
     def sample(
         self, batch_size: int, kernel_size: int, generator: torch.Generator, device: torch.device
-    ) -> tuple[Float[Tensor, "batch ifos time"], Float[Tensor, "batch ifos frequency"]]:
+    ) -> tuple[Float[Tensor, "batch ifos time"], Responses]:
         """Draw windows that start at independent times in each detector. Their noise is never coincident.
 
         Args:
@@ -107,8 +111,9 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
-def _zero_phase(taps: Tensor, fft_size: int) -> Tensor:
-    """Real frequency response of symmetric taps: shape (..., taps) to (..., fft_size // 2 + 1)."""
-    half = taps.shape[-1] // 2
-    padded = torch.nn.functional.pad(taps, (0, fft_size - taps.shape[-1]))
-    return torch.fft.rfft(padded.roll(-half, dims=-1)).real.float()
+def _response(stream: WhitenedStream, fft_size: int) -> Tensor:
+    """Frequency response of each block's filter, shape (blocks, fft_size // 2 + 1). That of symmetric taps is real."""
+    size = stream.taps.shape[-1]
+    padded = torch.nn.functional.pad(stream.taps, (0, fft_size - size))
+    response = torch.fft.rfft(padded.roll(-stream.after, dims=-1))
+    return response.real.float() if 2 * stream.after == size else response.to(torch.complex64)

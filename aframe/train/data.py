@@ -162,13 +162,14 @@ class AframeDataModule(lightning.LightningDataModule):
 
     @property
     def margin_size(self) -> int:
-        """Samples of signal needed on each side of a window: half the whitening filter and the light's travel."""
-        return self.inputs.whitening.crop_size + math.ceil(DELAY_MARGIN * self.inputs.sample_rate)
+        """Samples of signal needed before a window: those that the whitening filter needs, and the light's travel."""
+        return self.inputs.whitening.before_size + math.ceil(DELAY_MARGIN * self.inputs.sample_rate)
 
     @property
     def fft_size(self) -> int:
-        """Samples of the transforms in which signals are whitened."""
-        return self.inputs.kernel_size + 2 * self.margin_size
+        """Samples of the transforms in which signals are whitened: a window, and what is needed on either side."""
+        travel = math.ceil(DELAY_MARGIN * self.inputs.sample_rate)
+        return self.inputs.kernel_size + self.inputs.whitening.filter_size + 2 * travel
 
     @property
     def device(self) -> torch.device:
@@ -221,7 +222,7 @@ class AframeDataModule(lightning.LightningDataModule):
         return streams
 
     def _whitened_background(self, parts: list[tuple[str, "Part"]]) -> WhitenedBackground:
-        lost = self.inputs.whitening.psd_size + self.inputs.whitening.crop_size
+        lost = self.inputs.whitening.psd_size + self.inputs.whitening.after_size
         sizes = [part.stop - part.start - lost for _, part in parts]
         shape = (len(self.inputs.ifos), sum(sizes))
         streams = self._allocate("whitened background", self.memory[0], torch.float32, shape)

@@ -78,7 +78,8 @@ class AframeModule(lightning.LightningModule):
             if isinstance(self.network, MatchedFilterNetwork):
                 bank = search.bank()
                 mass, psds = torch.from_numpy(bank.chirp_mass), torch.from_numpy(bank.psds)
-                self.network.set_bank(bank.templates, mass, psds, bank.pulses, bank.octaves)
+                phase = search.whitening.phase
+                self.network.set_bank(bank.templates, mass, psds, bank.pulses, bank.octaves, phase)
                 self.network.bias.requires_grad_(False)  # it is counted; several processes must know before they begin
             check_network(self.network, search.stride_size)
 

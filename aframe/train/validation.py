@@ -216,10 +216,10 @@ def _whitened_piece(
     stream: WhitenedStream, signal: Float[Tensor, " signal"], start: int, signal_start: int, size: int
 ) -> Float[Tensor, " time"]:
     """Part of a whitened signal inside a window of a stream."""
-    half = stream.taps.shape[-1] // 2
+    begin = signal_start - stream.after
     whitened = stream.whiten_signal(signal, signal_start)
     result = torch.zeros(size)
-    low, high = max(start, signal_start - half), min(start + size, signal_start - half + len(whitened))
+    low, high = max(start, begin), min(start + size, begin + len(whitened))
     if high > low:
-        result[low - start : high - start] = whitened[low - signal_start + half : high - signal_start + half]
+        result[low - start : high - start] = whitened[low - begin : high - begin]
     return result

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aframe.bank.templates import TemplateMaker
-from aframe.preprocessing import Whitening
+from aframe.preprocessing import ZERO_PHASE, Whitening
 from aframe.strain.noise_curves import load_asd
 from aframe.strain.simulate import simulate
 from aframe.types import Array
@@ -17,12 +17,25 @@ RATE = 1024.0
 
 
 @pytest.fixture(scope="session")
-def maker() -> TemplateMaker:
-    """Templates of the demo's length, in noise of bilby's O4 curve."""
+def make_maker() -> Callable[[str], TemplateMaker]:
+    """Function that returns the maker of templates of the demo's length and a phase, in noise of bilby's O4 curve."""
     noise = torch.from_numpy(simulate(load_asd("aLIGO_O4_high_asd.txt"), "H1", 1e9, 1e9 + 128, RATE, seed=1))
-    whitening = Whitening(RATE, 8.0, 1.0, 1.0, 8.0, 32.0, None)
-    taps = whitening_filter(power_spectral_density(noise, RATE, 1.0), whitening)
-    return TemplateMaker(WaveformGenerator("IMRPhenomPv2", RATE, 4.0, 1.0, 20.0, 50.0), taps, 3.25, 0.25)
+    psd, generator = (
+        power_spectral_density(noise, RATE, 1.0),
+        WaveformGenerator("IMRPhenomPv2", RATE, 4.0, 1.0, 20.0, 50.0),
+    )
+
+    def make(phase: str) -> TemplateMaker:
+        whitening = Whitening(RATE, 8.0, 1.0, 1.0, 8.0, 32.0, None, phase)
+        return TemplateMaker(generator, whitening_filter(psd, whitening), 3.25, 0.25, whitening.after_size)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def maker(make_maker: Callable[[str], TemplateMaker]) -> TemplateMaker:
+    """Maker of templates of zero phase."""
+    return make_maker(ZERO_PHASE)
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import torch
 
 from aframe.bank.pulses import octaves, pulses
 from aframe.bank.templates import face_on
+from aframe.preprocessing import MINIMUM_PHASE, PHASES
 from aframe.strain.noise_curves import asd_at, load_asd
 from aframe.train.architectures import MatchedFilterNetwork
+from aframe.whitening import WhitenedStream, apply_filter
 
 
 @pytest.fixture
@@ -47,6 +49,37 @@ def test_coalescence_is_a_quarter_second_before_the_end(maker, columns):
     """Whitened signals are loudest within 30 ms of coalescence."""
     loudest = maker.make(columns, workers=1).abs().argmax(-1)
     assert ((loudest - (3328 - 256)).abs() < 32).all()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_template_meets_its_signal_at_its_place_in_whitened_strain(make_maker, columns, phase):
+    """Of strain whitened as in a search, the best template begins its length before the signal's coalescence."""
+    maker = make_maker(phase)
+    heavy = {name: values[:4] for name, values in columns.items()}
+    waves = torch.from_numpy(np.stack(maker.generator.generate(face_on(heavy), 1), axis=1))[:, 0]
+    coalescence = 3000 + maker.generator.size - maker.generator.right_pad_size
+    stream = WhitenedStream(torch.zeros(9000), maker.taps[None], 0, 9000, maker.taps_after)
+    for wave, template in zip(waves, maker.make(heavy, workers=1), strict=True):
+        signal = stream.whiten_signal(wave, 3000)
+        snr = signal.square().sum().sqrt()
+        strain = torch.nn.functional.pad(signal, (3000 - stream.after, 2000))
+        matched = (strain.unfold(0, len(template), 1).to(template.dtype) @ template.conj()).abs()
+        assert matched.max() == pytest.approx(float(snr), rel=0.03)
+        assert abs(int(matched.argmax()) + len(template) - 256 - coalescence) <= 1
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_pulses_are_whitened_as_strain_is(make_maker, phase):
+    """A blip in the strain has its SNR in the pulse of its frequency and width."""
+    taps = make_maker(phase).taps
+    psd = torch.from_numpy(asd_at(load_asd("aLIGO_O4_high_asd.txt"), np.arange(513.0)) ** 2)
+    templates = pulses(psd, 1024.0, 32.0, taps if phase == MINIMUM_PHASE else None)
+    time = (torch.arange(3072) - 1536) / 1024
+    blip = 1e-21 * torch.exp(-((time / 0.006) ** 2)) * torch.cos(2 * torch.pi * 120 * time)
+    whitened = apply_filter(blip.double(), taps, torch.float32)
+    windows = whitened.unfold(0, templates.shape[1], 1).to(templates.dtype)
+    best = (windows @ templates.conj().T).abs().max() / whitened.square().sum().sqrt()
+    assert best > 0.92
 
 
 def test_a_longer_end_than_the_waveforms_is_possible(maker, columns):

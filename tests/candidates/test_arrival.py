@@ -38,7 +38,7 @@ def errors() -> tuple[np.ndarray, np.ndarray]:
     waves = (torch.from_numpy(wave) for wave in generator.generate(drawn, 1))
     geometry = detector_geometry(ifos)
     responses = 1e20 * project(*waves, geometry, *angles, RATE).double()
-    padded = torch.nn.functional.pad(responses, (WHITENING.crop_size, WHITENING.crop_size))
+    padded = torch.nn.functional.pad(responses, (WHITENING.before_size, WHITENING.after_size))
     signals = apply_filter(padded, whitening_filter(1e40 * psds, WHITENING)).numpy()
     snr = np.geomspace(9, 50, len(signals))
     signals *= (snr / np.sqrt((signals**2).sum(axis=(1, 2))))[:, None, None]

@@ -6,7 +6,7 @@ import torch
 from small_networks import small_networks
 from torch import Tensor
 
-from aframe.preprocessing import Preprocessing, Whitening
+from aframe.preprocessing import ZERO_PHASE, Preprocessing, Whitening
 from aframe.train.architectures import Network
 from aframe.train.model import Model
 
@@ -48,14 +48,15 @@ def settled(network: Network, seed: int = 0) -> Network:
     return network.eval().requires_grad_(False)
 
 
-def build_model(
+def build_model(  # noqa: PLR0917 - what differs between the tests
     kind: str,
     ifos: tuple[str, ...] = ("H1", "L1"),
     sampling_rate: float = 4.0,
     block_length: float = 4.0,
     rate: float = RATE,
+    phase: str = ZERO_PHASE,
 ) -> Model:
-    whitening = Whitening(rate, 4.0, 1.0, 1.0, block_length, 20.0, None)
+    whitening = Whitening(rate, 4.0, 1.0, 1.0, block_length, 20.0, None, phase)
     preprocessing = Preprocessing(ifos, 1.0, sampling_rate, (0.25, 0.75), whitening)
     size = preprocessing.kernel_size
     networks = {

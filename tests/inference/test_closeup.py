@@ -19,6 +19,7 @@ from aframe.inference.engine import Engine
 from aframe.inference.recorded import recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
 from aframe.inference.slides import Grid
+from aframe.preprocessing import PHASES
 from aframe.strain.files import write_background
 
 RATE, START, DURATION = 256.0, 5000.0, 40.0
@@ -58,15 +59,19 @@ def whole(model, strain):
     return torch.stack([s.data for s in engine.streams]).numpy(), engine.scores(grid.slide(0, DURATION, 0))
 
 
-@pytest.mark.parametrize(("low", "high"), [(5020.3, 5022.9), (5011.5, 5011.75), (4990.0, 5060.0), (5039.0, 5039.4)])
-def test_a_stretch_equals_that_of_the_search(model, strain, path, low, high):
+@pytest.mark.parametrize("span", [(5020.3, 5022.9), (5011.5, 5011.75), (4990.0, 5060.0), (5039.0, 5039.4)])
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_stretch_equals_that_of_the_search(make_model, strain, path, span, phase):
+    low, high = span
+    model = make_model("coincidence", block_length=2.5, phase=phase)
     stretch = whitened_background(path, model.preprocessing, low, high)
     streams, expected = whole(model, strain)
     first = round((stretch.start - START - 4.0) * RATE)
     size = stretch.streams.shape[-1]
     np.testing.assert_allclose(stretch.streams, streams[:, first : first + size], rtol=0, atol=1e-5)
     assert max(low, START + 4.0) - 0.25 < stretch.start <= max(low, START + 4.0)
-    assert stretch.stop == pytest.approx(min(high, START + DURATION - 0.5), abs=1 / RATE)
+    last = START + DURATION - model.preprocessing.whitening.after_length
+    assert stretch.stop == pytest.approx(min(high, last), abs=1 / RATE)
     time, score = scores(model, stretch)
     window = (time - START - 4.0 - model.preprocessing.coalescence_offset) * 4
     np.testing.assert_allclose(window, np.round(window), atol=1e-6)  # the search's own windows

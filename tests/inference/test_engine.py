@@ -11,6 +11,7 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.scorers import TorchScorer, in_process
 from aframe.inference.slides import Grid
+from aframe.preprocessing import PHASES
 from aframe.whitening import apply_filter, power_spectral_density, whitening_filter
 
 IFOS = ("H1", "L1", "V1")
@@ -26,6 +27,7 @@ SEGMENTS = st.fixed_dictionaries(
         "number": st.integers(0, 3),
         "tile": st.sampled_from([1, 7, 40, 512]),
         "together": st.sampled_from([1, 3]),
+        "phase": st.sampled_from(PHASES),
         "seed": st.integers(0, 2**31),
     }
 )
@@ -50,7 +52,7 @@ def plain_scores(model, strain, slide, offsets, injections=()):
             place = torch.arange(injection.responses.shape[-1]) + whitening.psd_size + offset + injection.start
             inside = (place >= 0) & (place < len(raw))
             raw[place[inside]] += injection.responses[index][inside]
-        size = len(raw) - whitening.psd_size - whitening.crop_size
+        size = len(raw) - whitening.psd_size - whitening.after_size
         whitened = torch.empty(size)
         for low in range(0, size, whitening.block_size):
             psd = power_spectral_density(
@@ -58,7 +60,7 @@ def plain_scores(model, strain, slide, offsets, injections=()):
             )
             filtered = apply_filter(raw, whitening_filter(psd, whitening))
             block = slice(low, min(low + whitening.block_size, size))
-            first = whitening.psd_size - whitening.crop_size
+            first = whitening.psd_size - whitening.before_size
             whitened[block] = filtered[first + block.start : first + block.stop].float()
         streams.append(whitened[offset:])
     size, stride = model.preprocessing.kernel_size, model.preprocessing.stride_size
@@ -68,7 +70,7 @@ def plain_scores(model, strain, slide, offsets, injections=()):
 
 def setup(case, kind, make_model, make_strain):
     ifos = IFOS[: case["ifos"]]
-    model = make_model(kind, ifos, case["sampling_rate"], case["block_length"])
+    model = make_model(kind, ifos, case["sampling_rate"], case["block_length"], phase=case["phase"])
     strain = make_strain(ifos, case["duration"], case["seed"])
     grid = Grid(model.preprocessing, tuple(step / case["sampling_rate"] for step in case["steps"][: len(ifos)]))
     slide = grid.slide(0, case["duration"], case["number"])
@@ -120,12 +122,13 @@ def test_injections_by_linearity_equal_injections_into_the_strain(kind, case, si
     expected = plain_scores(model, strain, slide, grid.offsets(slide.number), injections)
     np.testing.assert_allclose(scores, expected, atol=1e-4, rtol=1e-4)
     assert (background == kept).all()
-    half = model.preprocessing.whitening.crop_size
+    whitening = model.preprocessing.whitening
     begins = np.arange(slide.windows) * model.preprocessing.stride_size
     touched, shown = np.zeros((2, slide.windows), dtype=bool)  # by the whitened signal, and by the signal itself
     for injection in injections:
         start, end = injection.start, injection.start + injection.responses.shape[-1]
-        touched |= (begins < end + half) & (begins + model.preprocessing.kernel_size > start - half)
+        reached = (start - whitening.after_size, end + whitening.before_size)
+        touched |= (begins < reached[1]) & (begins + model.preprocessing.kernel_size > reached[0])
         shown |= (begins < end) & (begins + model.preprocessing.kernel_size > start)
     assert (scores[~touched] == background[~touched]).all()
     if shown.any():

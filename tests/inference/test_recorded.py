@@ -9,6 +9,7 @@ from aframe.events.cluster import Clustering
 from aframe.inference import recorded
 from aframe.inference.recorded import SearchedRecordings, Span, near_edges, recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
+from aframe.preprocessing import MINIMUM_PHASE, ZERO_PHASE
 from aframe.strain.files import write_background
 from aframe.strain.recordings import inventory, read
 from aframe.tables import EventTable
@@ -85,17 +86,18 @@ def test_missing_samples_split_the_search(record, make_model):
 GAPS = [[], [(70.0, 70.5)], [(27.0, 31.0)], [(31.5, 33.5), (35.0, 36.0)], [(33.0, 40.0), (61.0, 140.0)], [(0.0, 2.0)]]
 
 
-@pytest.mark.parametrize("gaps", GAPS)
-def test_long_recordings_are_read_in_pieces_in_which_no_window_is_lost(record, make_model, monkeypatch, gaps):
+@pytest.mark.parametrize(("gaps", "phase"), [*((gaps, ZERO_PHASE) for gaps in GAPS), (GAPS[3], MINIMUM_PHASE)])
+def test_long_recordings_are_read_in_pieces_in_which_no_window_is_lost(record, make_model, monkeypatch, gaps, phase):
     times = [2017.375 + 9.34375 * k for k in range(14)]  # pieces end at different places of the pulses
     path = record(150.0, times)
     with h5py.File(path, "r+") as file:
         for low, high in gaps:
             file["L1"][round(low * RATE) : round(high * RATE)] = np.nan
     monkeypatch.setattr(recorded, "PIECE_LENGTH", 1e6)
-    whole = searched(make_model("coincidence"), [path])
+    model = make_model("coincidence", phase=phase)
+    whole = searched(model, [path])
     monkeypatch.setattr(recorded, "PIECE_LENGTH", 32.0)
-    pieces = searched(make_model("coincidence"), [path])
+    pieces = searched(model, [path])
     assert pieces.spans == whole.spans
     assert pieces.events.livetime == whole.events.livetime
     # pieces keep the grid of the blocks, so that the scores are the same

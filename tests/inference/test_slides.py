@@ -4,6 +4,7 @@ import pytest
 from aframe.errors import ConfigurationError, DataError
 from aframe.events.cluster import Clustering, cluster
 from aframe.inference.slides import Grid, Slide
+from aframe.preprocessing import MINIMUM_PHASE
 
 
 @pytest.fixture
@@ -49,6 +50,13 @@ def test_span_holds_all_windows_of_a_slide(make_model):
         assert (high - low - 1.0) * 4 + 1 == windows
     assert grid.span(1000.0, 30.0, 17) is None
     assert grid.slide(0, 30.0, 17).windows == 0
+
+
+def test_minimum_phase_searches_strain_to_its_end(make_model):
+    preprocessing = make_model("coincidence", phase=MINIMUM_PHASE).preprocessing
+    grid = Grid(preprocessing, (0.0, 1.0))
+    assert grid.stream_size(20.0) == (20 - 4) * 256
+    assert grid.span(1000.0, 20.0, 0) == (1004.0, 1020.0)
 
 
 def test_spans_of_events_are_the_live_time_and_hold_all_events(make_model):

@@ -8,6 +8,7 @@ from aframe.inference.scorers import TorchScorer
 from aframe.online.arrivals import Arrival
 from aframe.online.live_search import LiveSearch
 from aframe.online.tracking import Tracker
+from aframe.preprocessing import MINIMUM_PHASE, ZERO_PHASE
 from aframe.strain.files import write_background
 from aframe.tables import EventTable
 from aframe.train.model import Model
@@ -50,10 +51,18 @@ def one_by_one(arrivals: list[Arrival]) -> list[list[Arrival]]:
     return [[arrival] for arrival in arrivals]
 
 
-@pytest.mark.parametrize("kind", ["matched_filter", "factorised", "joint"])
+@pytest.mark.parametrize(
+    ("kind", "phase"),
+    [
+        ("matched_filter", ZERO_PHASE),
+        ("matched_filter", MINIMUM_PHASE),
+        ("factorised", ZERO_PHASE),
+        ("joint", ZERO_PHASE),
+    ],
+)
 @pytest.mark.parametrize("rate", [RATE, 1024.0])
-def test_events_are_those_of_the_search_of_the_same_strain_in_files(tmp_path, kind, rate):
-    strain, model, path = noise(46.5, rate), live_model(kind), str(tmp_path / "strain.hdf5")
+def test_events_are_those_of_the_search_of_the_same_strain_in_files(tmp_path, kind, phase, rate):
+    strain, model, path = noise(46.5, rate), live_model(kind, phase=phase), str(tmp_path / "strain.hdf5")
     write_with_a_gap(path, strain, rate, ("L1", 20.3, 21.1))
     expected = in_order_of_time(offline(model, path, 0.5))
     found = live(model, one_by_one(pieces_of(strain, rate)), 0.5)

@@ -117,7 +117,25 @@ def test_values_have_their_types(tmp_path, monkeypatch):
     assert loaded.candidates == Candidates()  # this section is optional
     assert loaded.sensitivity.populations == ()
     assert (loaded.search.kernel_size, loaded.search.stride_size) == (3072, 512)
-    assert loaded.search.whitening.crop_size == 2048
+    assert loaded.search.whitening.after_size == 2048
+
+
+def test_a_phase_of_whitening_counts_where_it_is_not_that_of_earlier_versions(tmp_path):
+    minimum = ("ifos = H1, L1", "ifos = H1, L1\nwhitening_phase = minimum")
+    default, changed = load(tmp_path), load(tmp_path, minimum)
+    assert default.search.whitening.phase == "zero"
+    assert "search.whitening_phase" not in default.parameters("search")
+    assert changed.parameters("search") == default.parameters("search") | {"search.whitening_phase": "minimum"}
+    assert changed.parameters("search.whitening_phase") == {"search.whitening_phase": "minimum"}
+    whitening = changed.search.whitening
+    assert (whitening.before_size, whitening.after_size) == (4096, 0)
+    assert (whitening.before_length, whitening.after_length) == (2.0, 0.0)
+    with pytest.raises(ConfigurationError, match=r"whitening_phase = 'maximum' .* is none of zero, minimum"):
+        load(tmp_path, ("ifos = H1, L1", "ifos = H1, L1\nwhitening_phase = maximum"))
+    short = [("psd_length = 64", "psd_length = 2"), ("fduration = 2", "fduration = 3")]
+    assert load(tmp_path, *short).search.fduration == 3
+    with pytest.raises(ConfigurationError, match=r"psd_length = 2 s .* is shorter than fduration = 3 s needs"):
+        load(tmp_path, *short, minimum)
 
 
 def test_lists_of_calls_are_split_between_the_calls(tmp_path):

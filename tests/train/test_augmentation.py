@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from aframe.errors import ConfigurationError
-from aframe.preprocessing import Whitening
+from aframe.preprocessing import PHASES, Whitening
 from aframe.train.augmentation import (
     NOISE,
     SIGNAL,
@@ -19,9 +19,9 @@ from aframe.train.augmentation import (
     network_snr,
     whiten_responses,
 )
-from aframe.train.background import _zero_phase
+from aframe.train.background import _response
 from aframe.waveforms.projection import antenna_patterns, arrival_delays, detector_geometry, project
-from aframe.whitening import power_spectral_density, whiten_stream, whitening_filter
+from aframe.whitening import whiten_stream, whiten_whole
 
 
 @pytest.fixture
@@ -125,10 +125,11 @@ def test_a_batch_has_the_configured_fractions(generator):
     assert (BatchMixture(0.0, 0.0, 0.0).draw(1000, generator) == NOISE).all()
 
 
-def test_signals_are_whitened_as_strain_is():
+@pytest.mark.parametrize("phase", PHASES)
+def test_signals_are_whitened_as_strain_is(phase):
     # project, then whiten by the stream's own filters: what inference does with an injection
     rate, size = 512.0, 2048
-    whitening = Whitening(rate, 8.0, 1.0, 1.0, 8.0, 30.0, None)
+    whitening = Whitening(rate, 8.0, 1.0, 1.0, 8.0, 30.0, None, phase)
     random = torch.Generator().manual_seed(0)
     time = (torch.arange(size) - 1024) / rate
     envelope = 1e-21 * torch.exp(-0.5 * (time / 0.05) ** 2)
@@ -137,11 +138,15 @@ def test_signals_are_whitened_as_strain_is():
     angles = [torch.tensor([x]) for x in (1.1, 0.4, 0.7)]
     responses = project(plus[None], cross[None], geometry, *angles, rate)[0]
     streams = [whiten_stream(1e-22 * torch.randn(9000, generator=random), whitening) for _ in range(2)]
-    expected = torch.stack([s.whiten_signal(r, 300)[256:-256] for s, r in zip(streams, responses, strict=True)])
+    begin = whitening.after_size
+    expected = torch.stack(
+        [s.whiten_signal(r, 300)[begin : begin + size] for s, r in zip(streams, responses, strict=True)]
+    )
     f_plus, f_cross = antenna_patterns(geometry, *angles)
-    zero_phase = torch.stack([_zero_phase(s.taps[0], size) for s in streams])[None]
+    filters = torch.stack([_response(s, size)[0] for s in streams])[None]
+    assert filters.is_complex() == (phase == "minimum")
     delays = arrival_delays(geometry, *angles[:2])
-    whitened = whiten_responses(torch.stack([plus, cross])[None], f_plus, f_cross, delays, zero_phase, rate)[0]
+    whitened = whiten_responses(torch.stack([plus, cross])[None], f_plus, f_cross, delays, filters, rate)[0]
     assert expected.abs().max() > 1
     torch.testing.assert_close(whitened, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
 
@@ -149,9 +154,9 @@ def test_signals_are_whitened_as_strain_is():
 def test_zero_phase_response_of_a_filter():
     whitening = Whitening(512.0, 8.0, 1.0, 1.0, 8.0, 30.0, None)
     strain = torch.randn(4096, generator=torch.Generator().manual_seed(0))
-    taps = whitening_filter(power_spectral_density(strain, 512.0, 1.0), whitening)
-    response = _zero_phase(taps, 2000)
+    stream = whiten_whole(strain, whitening)
+    response = _response(stream, 2000)[0]
     frequency = torch.arange(1001) / 2000
     offset = torch.arange(512) - 256
-    expected = (taps * torch.cos(2 * math.pi * frequency[:, None] * offset)).sum(-1)
+    expected = (stream.taps * torch.cos(2 * math.pi * frequency[:, None] * offset)).sum(-1)
     torch.testing.assert_close(response.double(), expected, atol=1e-5, rtol=1e-5)

@@ -17,7 +17,7 @@ def ramps(sizes):
     taps[:, 4] = torch.arange(10.0)
     stretches = [
         [
-            WhitenedStream(1e6 * k + torch.arange(start, start + size).float(), taps[: -(-size // 100)], 0, 100)
+            WhitenedStream(1e6 * k + torch.arange(start, start + size).float(), taps[: -(-size // 100)], 0, 100, 4)
             for k in range(2)
         ]
         for start, size in zip(starts, sizes, strict=False)

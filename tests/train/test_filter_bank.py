@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from aframe.errors import ConfigurationError
+from aframe.preprocessing import MINIMUM_PHASE, PHASES, ZERO_PHASE
 from aframe.train.architectures.filter_bank import FilterBank
 from aframe.train.architectures.folding import fold_filters
+from aframe.whitening import minimum_phase
 
 SIZE, STEP = 512, 16
 FREQUENCY = torch.linspace(0, 0.5, SIZE + 1, dtype=torch.float64)
@@ -23,10 +25,10 @@ def chirp() -> torch.Tensor:
     return torch.polar(torch.hann_window(SIZE, dtype=torch.float64), 2 * torch.pi * SIZE * (0.03 + 0.13 * time) * time)
 
 
-def whitened(series: torch.Tensor, psd: torch.Tensor) -> torch.Tensor:
+def whitened(series: torch.Tensor, psd: torch.Tensor, phase: str = ZERO_PHASE) -> torch.Tensor:
     """Series over the root of a PSD, not normalised."""
-    colour = psd.rsqrt()
-    both = torch.cat([colour, colour[1:-1].flip(0)])
+    colour = psd.rsqrt() if phase == ZERO_PHASE else minimum_phase(-0.5 * psd.log())
+    both = torch.cat([colour, colour[1:-1].flip(0).conj()])
     return torch.fft.ifft(torch.fft.fft(series, n=2 * SIZE) * both)[:SIZE]
 
 
@@ -35,22 +37,25 @@ def norm(series: torch.Tensor) -> float:
     return math.sqrt(float(series.abs().square().sum()) / 2)
 
 
-def bank_of(psds: torch.Tensor | None) -> FilterBank:
-    template = whitened(chirp(), REFERENCE)
+def bank_of(psds: torch.Tensor | None, phase: str = ZERO_PHASE) -> FilterBank:
+    template = whitened(chirp(), REFERENCE, phase)
     filters = FilterBank.of((template / norm(template))[None].to(torch.complex64), 2, STEP, 8)
-    filters.set_reference(REFERENCE)
+    filters.set_reference(REFERENCE, phase)
     if psds is not None:
         filters.adapt(psds)
     return filters
 
 
-def test_each_detector_keeps_the_snr_that_its_own_psd_allows() -> None:
+@pytest.mark.parametrize("phase", PHASES)
+def test_each_detector_keeps_the_snr_that_its_own_psd_allows(phase: str) -> None:
     """A signal that is whitened by the detector's PSD has its full SNR, and less with the reference's template."""
     streams, snr, start = torch.zeros(1, 2, 1400), 10.0, 400
     for ifo, psd in enumerate((REFERENCE, OTHER)):
-        signal = whitened(chirp() * complex(math.cos(1.0), math.sin(1.0)), psd)
+        signal = whitened(chirp() * complex(math.cos(1.0), math.sin(1.0)), psd, phase)
         streams[0, ifo, start : start + SIZE] = (snr * signal / norm(signal)).real
-    plain, adapted = (bank_of(psds)(streams)[0, :, 0].amax(1) for psds in (None, torch.stack([REFERENCE, OTHER])))
+    plain, adapted = (
+        bank_of(psds, phase)(streams)[0, :, 0].amax(1) for psds in (None, torch.stack([REFERENCE, OTHER]))
+    )
     assert plain[0].item() == pytest.approx(snr**2 / 2, rel=0.02)
     assert plain[1].item() < 0.9 * snr**2 / 2
     torch.testing.assert_close(adapted, torch.full((2,), snr**2 / 2), rtol=0.02, atol=0)
@@ -98,8 +103,19 @@ def test_adapting_again_forgets_the_first_psd() -> None:
     torch.testing.assert_close(second, bank_of(torch.stack([REFERENCE, OTHER]))(streams))
 
 
-def test_folded_filters_are_those_of_each_detector() -> None:
-    filters = bank_of(torch.stack([REFERENCE, OTHER]))
+def test_a_bank_keeps_its_phase_and_one_of_before_has_zero_phase() -> None:
+    psds, streams = torch.stack([OTHER, OTHER]), torch.randn(1, 2, 2000, generator=torch.Generator().manual_seed(3))
+    saved, restored = bank_of(psds, MINIMUM_PHASE), bank_of(None)
+    restored.load_state_dict(saved.state_dict())
+    torch.testing.assert_close(restored(streams), saved(streams))
+    earlier = {name: values for name, values in bank_of(psds).state_dict().items() if name != "is_minimum_phase"}
+    restored.load_state_dict(earlier)
+    torch.testing.assert_close(restored(streams), bank_of(psds)(streams))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_folded_filters_are_those_of_each_detector(phase: str) -> None:
+    filters = bank_of(torch.stack([REFERENCE, OTHER]), phase)
     fold_filters(filters)
     assert filters.folded is not None
     assert filters.folded.shape == (2, 2, 1, SIZE)

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from aframe.errors import ConfigurationError
+from aframe.preprocessing import MINIMUM_PHASE, ZERO_PHASE
 from aframe.tensors import Psd, Windows
 from aframe.train.architectures.decimation import DECIMATIONS, slowest
 from aframe.train.architectures.overlap_save import tiles, transform_size
+from aframe.whitening import minimum_phase
 
 TILE, GPU_TILE = 1 << 19, 1 << 25
 """Complex samples of a correlation computed at once on a processor and on a GPU."""
@@ -41,6 +43,7 @@ class FilterBank(nn.Module):
         reference: Logarithm of the ASD that the templates are whitened by, but for a constant; zero if it is unknown.
             Shape (template_size // 2 + 1,), from 0 Hz to the Nyquist frequency.
         colours: For each detector the ratio of the reference ASD to its own, but for a constant, on the same grid.
+        is_minimum_phase: Whether whitening has minimum phase, and the colours with it. Banks that do not say have zero.
 
     Raises:
         ConfigurationError: If steps are no multiples of the coarsest decimation.
@@ -50,6 +53,7 @@ class FilterBank(nn.Module):
     rows: Tensor
     reference: Tensor
     colours: Tensor
+    is_minimum_phase: Tensor
     folded: Tensor | None
 
     def __init__(  # noqa: PLR0917 - six numbers that the network has as well
@@ -73,6 +77,7 @@ class FilterBank(nn.Module):
         self.register_buffer("rows", torch.arange(templates))
         self.register_buffer("reference", torch.zeros(template_size // 2 + 1))
         self.register_buffer("colours", torch.ones(num_ifos, template_size // 2 + 1))
+        self.register_buffer("is_minimum_phase", torch.tensor(False))
         self.register_buffer("folded", None, persistent=False)
         self._spectra: dict[tuple[int, torch.device], list[list[Tensor]]] = {}
 
@@ -112,12 +117,14 @@ class FilterBank(nn.Module):
         return (size - self.receptive_field) // self.step_size + 1
 
     @torch.no_grad()
-    def set_reference(self, psd: Psd) -> None:
+    def set_reference(self, psd: Psd, phase: str = ZERO_PHASE) -> None:
         """Say by which PSD the templates are whitened.
 
         Args:
             psd: Smooth PSD, 1/Hz, shape (frequency,), evenly from 0 Hz to the Nyquist frequency.
+            phase: Phase of the whitening filter.
         """
+        self.is_minimum_phase.fill_(phase == MINIMUM_PHASE)
         logarithm = self._log_asd(psd[None])[0]
         self.reference = (logarithm - logarithm.median()).float().to(self.bank.device)
 
@@ -151,9 +158,10 @@ class FilterBank(nn.Module):
         self._spectra = {}
         return super()._apply(*args, **kwargs)
 
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         self._spectra = {}
-        super()._load_from_state_dict(*args, **kwargs)
+        state_dict.setdefault(f"{prefix}is_minimum_phase", torch.tensor(False))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def filters(self, ifo: int, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
         """Templates whitened by a detector's PSD, in single precision.
@@ -164,11 +172,13 @@ class FilterBank(nn.Module):
         """
         templates, size = torch.complex(*self.bank[:, rows].float()), self.template_size
         colour = self.colours[ifo].float()[None, None]
-        half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)
+        half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)[0, 0]
+        if self.is_minimum_phase:
+            half = minimum_phase(half.double().log()).to(templates.dtype)
         # a template that learns keeps no negative frequencies, or its quadratures would no longer be independent
         learns = isinstance(self.bank, nn.Parameter)
-        negative = torch.zeros_like(half[0, 0, 1:-1]) if learns else half[0, 0, 1:-1].flip(0)
-        colour = torch.cat([half[0, 0], negative])
+        negative = torch.zeros_like(half[1:-1]) if learns else half[1:-1].flip(0).conj()
+        colour = torch.cat([half, negative])
         coloured = torch.fft.ifft(torch.fft.fft(templates, n=2 * size) * colour)[:, :size]
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)

@@ -10,6 +10,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from aframe.errors import ConfigurationError
+from aframe.preprocessing import ZERO_PHASE
 from aframe.tensors import Embeddings, Psd, Windows
 from aframe.train.architectures.coherence import (
     FEATURES,
@@ -166,13 +167,14 @@ class MatchedFilterNetwork(Network):
             self.bands = known.bands.shape[1]
 
     @torch.no_grad()
-    def set_bank(
+    def set_bank(  # noqa: PLR0917 - what a bank consists of, and how it was whitened
         self,
         templates: Complex[Tensor, "templates time"],
         chirp_mass: Float[Tensor, " templates"],
         psds: Psd | None = None,
         pulses: Complex[Tensor, "pulses pulse_time"] | None = None,
         bands: Complex[Tensor, "bands pulse_time"] | None = None,
+        phase: str = ZERO_PHASE,
     ) -> None:
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
@@ -183,6 +185,7 @@ class MatchedFilterNetwork(Network):
                 geometric mean. Each detector's filters are then those for its own PSD. See ``adapt``.
             pulses: Whitened pulses p + iq, both quadratures of unit norm. See ``Glitches``.
             bands: Filters of bands, without negative frequencies. See ``Glitches``.
+            phase: Phase of the filter that whitens strain and templates.
 
         Raises:
             ConfigurationError: If the window is too short.
@@ -198,7 +201,7 @@ class MatchedFilterNetwork(Network):
         self._take(known)
         if psds is not None:
             for each in self._filters():
-                each.set_reference(psds.double().log().mean(0).exp())
+                each.set_reference(psds.double().log().mean(0).exp(), phase)
             self.adapt(psds)
 
     def adapt(self, psds: Psd) -> None:
