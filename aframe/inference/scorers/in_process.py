@@ -77,15 +77,20 @@ class TorchScorer(Scorer):
     def _encode(self, streams: Tensor) -> Tensor:
         """Embed streams piece by piece, in bounded memory. The result equals that of embedding them at once."""
         network = self.network
-        steps, pieces, first = network.steps(streams.shape[-1]), [], 0
+        steps, first = network.steps(streams.shape[-1]), 0
         tile = self.tiles * self.network.encoded_tiles * ENCODED_WINDOWS * self.hop
+        embedded: Tensor | None = None
         while first < steps:
             last = first + tile if first + tile + network.window_steps < steps else steps
             end = (last - 1) * network.step_size + network.receptive_field
             piece = streams[..., first * network.step_size : end].to(self.device, self.precision)
-            pieces.append(network.encode(piece)[..., : last - first])
+            encoded = network.encode(piece)[..., : last - first]
+            if embedded is None:
+                embedded = encoded.new_empty((*encoded.shape[:-1], steps))
+            embedded[..., first:last] = encoded
             first = last
-        return torch.cat(pieces, dim=-1)
+        assert embedded is not None
+        return embedded
 
     def encode_each(self, streams: Iterable[Tensor]) -> Iterator[Tensor]:
         """Embed streams: see ``Scorer.encode_each``."""
