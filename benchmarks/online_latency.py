@@ -33,6 +33,8 @@ START = 1_400_000_000.0
 SECONDS = sized(240, 40)
 """Seconds of strain that are timed."""
 
+MEDIAN, HIGH, REPLAY = at_most(0.5), at_most(1.0), at_least(20.0)
+
 AT_ONCE = 16
 """Seconds that a replay gives at once, if it is as fast as it can be."""
 
@@ -80,11 +82,11 @@ def main() -> None:
         for second in range(first, first + SECONDS, AT_ONCE):
             whole.add([each for k in range(second, second + AT_ONCE) for each in arrivals(k)])
         speed = AT_ONCE * -(-SECONDS // AT_ONCE) / (time.process_time() - begin)
-    for what, times, limits in (("scores", scored, (0.5, 1.0)), ("an event on disk", issued, (0.5, 1.0))):
+    for what, times in (("scores", scored), ("event", issued)):
         middle, high = np.quantile(times, (0.5, 0.95))
-        tell(f"a second of strain to {what}, median", middle, "s", at_most(limits[0]))
-        tell(f"a second of strain to {what}, 95 %", high, "s", at_most(limits[1]))
-    tell("replay as fast as it can be, 16384 Hz", speed, "s of strain per core second", at_least(20.0))
+        tell(f"online_{what}_median", middle, "s", MEDIAN)
+        tell(f"online_{what}_95_percent", high, "s", HIGH)
+    tell("online_replay", speed, "s of strain per core second", REPLAY, note=f"{RATE:.0f} Hz")
 
 
 if __name__ == "__main__":
