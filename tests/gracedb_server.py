@@ -123,6 +123,10 @@ class GraceDbServer:
             "labels": [],
         }
 
+    @staticmethod
+    def gps_time(event: dict[str, Any]) -> float:
+        return float(event.get("gpstime") or json.loads(event["files"]["aframe.json"])["gpstime"])
+
     def search(self, query: str) -> list[dict[str, Any]]:
         asked = dict(re.findall(r"(group|pipeline): (\S+)", query))
         low, high = (float(value) for value in re.search(r"gpstime: (\S+) \.\. (\S+)", query).groups())  # type: ignore[union-attr]
@@ -130,7 +134,7 @@ class GraceDbServer:
             {"graceid": name}
             for name, event in self.events.items()
             if event["group"] == asked["group"] and event["pipeline"] == asked["pipeline"]
-            and low <= json.loads(event["files"]["aframe.json"])["gpstime"] <= high
+            and low <= self.gps_time(event) <= high
         ]  # fmt: skip
 
 

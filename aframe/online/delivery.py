@@ -96,10 +96,12 @@ class Delivery:
 
     def next_try(self) -> float | None:
         """Monotonic time (s) of the next attempt; None if nothing waits."""
-        if not self._waiting:
+        first: dict[str, str] = {}  # a later revision waits for the one before, however long that was put off
+        for name, event in list(self._waiting.items()):
+            first.setdefault(event.identifier, name)
+        if not first:
             return None
-        earliest = min(self._due.get(name, 0.0) for name in list(self._waiting))
-        return max(self._open_at, earliest)
+        return max(self._open_at, min(self._due.get(name, 0.0) for name in first.values()))
 
     def deliver(self) -> None:
         """Send what is due, in order. Errors are logged, and never raised."""

@@ -35,6 +35,9 @@ TIMEOUT = 20.0
 TRANSIENT = (408, 409, 425, 429)
 """Answers below 500 that say nothing about the event: conflicts and crowds pass."""
 
+NOT_FOUND = 404
+"""Answer where there is no such file."""
+
 
 @dataclass(frozen=True)
 class Address:
@@ -163,10 +166,26 @@ class GraceDbSink:
         where, time = self.address, first_time(event.identifier)
         query = f"group: {where.group} pipeline: {where.pipeline} gpstime: {time - REACH:.3f} .. {time + REACH:.3f}"
         for each in client.events(query):
-            document = _document(client.files(each["graceid"], EVENT_FILE).json())
+            document = self._document(client, each["graceid"])
             if document.get("identifier") == event.identifier:
                 return str(each["graceid"]), int(document.get("revision", -1))
         return "", -1
+
+    @staticmethod
+    def _document(client: "GraceDb", identifier: str) -> Mapping[str, Any]:
+        """Our document of an event; empty if it is of another search, without such a file or with one of its own."""
+        from ligo.gracedb.exceptions import HTTPError
+        from requests.exceptions import JSONDecodeError
+
+        try:
+            content = client.files(identifier, EVENT_FILE).json()
+        except JSONDecodeError:
+            return {}
+        except HTTPError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return {}
+        return content if isinstance(content, dict) else {}
 
     @staticmethod
     def _has_classes(client: "GraceDb", identifier: str, event: LiveEvent) -> bool:
@@ -253,10 +272,6 @@ def _client(url: str) -> "GraceDb":
             except IgwnAuthError as error:
                 texts = [str(note.message) for note in notes if note.category is UserWarning]
                 raise IgwnAuthError("; ".join([*texts, str(error)])) from None
-
-
-def _document(answer: Any) -> Mapping[str, Any]:
-    return answer if isinstance(answer, dict) else {}
 
 
 def _classes_comment(event: LiveEvent) -> str:

@@ -177,7 +177,7 @@ class KafkaSink:
 
         with self._asking():
             consumer = Consumer(
-                {**self._common(), "group.id": "aframe", "enable.auto.commit": False, "enable.partition.eof": False},
+                {**self._common(), "group.id": "aframe", "enable.auto.commit": False, "enable.partition.eof": True},
                 logger=logger,
             )
             try:
@@ -192,7 +192,7 @@ class KafkaSink:
 
     def _latest(self, consumer: "Consumer") -> Iterator["Message"]:
         """The latest messages of each partition."""
-        from confluent_kafka import TopicPartition
+        from confluent_kafka import KafkaError, TopicPartition
 
         partitions = consumer.list_topics(self.topic.name, timeout=TIMEOUT).topics[self.topic.name].partitions
         for number in partitions:
@@ -206,9 +206,12 @@ class KafkaSink:
                 message = consumer.poll(TIMEOUT)
                 if message is None:
                     raise ServerError(f"{self.topic.servers} does not give what {self.topic.name} has")
-                if message.error() is None:
+                error = message.error()
+                if error is None:
                     yield message
-                if (message.offset() or 0) >= high - 1:
+                # the marker of a transaction takes an offset, and is never given out
+                is_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+                if message.partition() == number and (is_end or (message.offset() or 0) >= high - 1):
                     break
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -134,10 +135,18 @@ def write_pages(writer: PageWriter, interval: float = INTERVAL) -> None:
     """
     die_with_parent()
     os.nice(LOWEST_PRIORITY)
+    said = ""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            with contextlib.suppress(AframeError):  # no record yet, or a full disk: the next page comes soon
+            try:
                 writer.write()
+            except AframeError:
+                pass  # no record yet, or a full disk: the next page comes soon
+            except Exception as error:  # of a figure, say: nobody would start this process again
+                text = f"note: the page is not written: {type(error).__name__}: {error}"
+                if text != said:
+                    print(text, file=sys.stderr)
+                said = text
             time.sleep(interval)
 
 

@@ -84,7 +84,8 @@ class Ranking:
     """Ranks events.
 
     Slides of the search itself rank once they have ``SUFFICIENT_EVENTS`` live times of the rate of alerts. Before, the
-    file ranks. Without a file, the slides rank from the beginning, and most rates are upper limits.
+    file ranks. Without a file, or with one that is too short to measure the rate of alerts, the slides rank from the
+    beginning, and most rates are upper limits.
 
     Args:
         rolling: Slides of the search; None without any.
@@ -101,6 +102,13 @@ class Ranking:
         self._of_file = _Chosen(file, tail, NO_BACKGROUND if file is None else file_version, False)
         self._chosen = self._of_file
         self.drift = ""
+        self._file_measures = file is not None and file.lowest_far_per_year <= far_per_year
+        if file is not None and not self._file_measures:
+            LOG.warning(
+                "%s has %.3g years of live time, too few for %g events a year: no event is issued until slides of this "
+                "search have enough; give a larger background, or a higher far_per_year",
+                file_version, file.livetime_years, far_per_year,
+            )  # fmt: skip
 
     def rank(self, statistic: float) -> Rank:
         """Rank an event by the background of this moment.
@@ -133,7 +141,7 @@ class Ranking:
         if slides is before.background and before.is_rolling:
             return
         wanted = SUFFICIENT_EVENTS / self.far_per_year * SECONDS_PER_YEAR
-        if self.rolling is not None and slides is not None and (slides.livetime >= wanted or self.file is None):
+        if self.rolling is not None and slides is not None and (slides.livetime >= wanted or not self._file_measures):
             self._chosen = _Chosen(slides, fit_tail(slides), self.rolling.version, True)
         else:
             self._chosen = self._of_file

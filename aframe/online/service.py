@@ -188,7 +188,7 @@ class Service:
             parts.watch.issued(written)
             self._tell(written)
             parts.handovers.want(written)
-            if parts.background is not None and event.revision == 0:
+            if parts.background is not None:  # a revision too: it moves, and a kill may have lost the first
                 parts.background.exclude(event.time)
 
     @staticmethod

@@ -125,6 +125,8 @@ def score_block(
     block: Block,
     numbers: Sequence[int],
     goes_on: Callable[[], bool],
+    *,
+    least: int = 0,
 ) -> EventTable:
     """Score slides of a block, and cluster the scores.
 
@@ -134,6 +136,7 @@ def score_block(
         block: Time of the leading detector.
         numbers: Numbers of the slides, in the order in which they are scored.
         goes_on: Called after some slides. If it returns False, the other slides are left out.
+        least: Number of events that the block keeps even if ``KEPT_PER_HOUR`` allows fewer.
 
     Returns:
         The loudest events. Attribute ``Tb`` is the live time (s) without excluded time, ``slides`` the number of slides
@@ -153,7 +156,7 @@ def score_block(
             break
     events = EventTable.concatenate(parts)
     events = events.rows(np.argsort(-events["detection_statistic"], kind="stable"))
-    kept = math.ceil(livetime / 3600 * KEPT_PER_HOUR)
+    kept = max(least, math.ceil(livetime / 3600 * KEPT_PER_HOUR))
     floor = float(events["detection_statistic"][kept]) if len(events) > kept else -math.inf
     events = events.rows(slice(kept))
     events.attributes |= {"Tb": livetime, FLOOR: floor, SLIDES: done}

@@ -1,6 +1,7 @@
 """The second process of a search that runs: it scores time slides of the data that the first process writes."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -75,6 +76,17 @@ class SlidePlan:
         wanted = WANTED_EVENTS / self.far_per_year * SECONDS_PER_YEAR / (self.hours * 3600)
         allowed = min(self.hours * 3600, MOST_BYTES / bytes_per_second) / self.lag
         return max(1, int(min(np.ceil(wanted), allowed)))
+
+    def least_events(self, slides: int) -> int:
+        """Events that each block keeps at least: twice those at the rate of alerts in the whole background.
+
+        One glitch may be in every slide of its block, and raise the loudest statistic that the block did not keep
+        above all others. The background then still measures the rate of alerts.
+
+        Args:
+            slides: Number of slides.
+        """
+        return math.ceil(2 * self.far_per_year * slides * self.hours * 3600 / SECONDS_PER_YEAR)
 
     def history(self, slides: int, context: float) -> float:
         """Length of data that slides need, s.
@@ -160,7 +172,9 @@ class SlideWork:
         pace = Pace(self.plan.share, block.stop - block.start)
         try:
             data = SlideData(self.history.stretches, self._excluded())
-            events = score_block(self.search, data, block, range(1, slides + 1), pace.goes_on)
+            events = score_block(
+                self.search, data, block, range(1, slides + 1), pace.goes_on, least=self.plan.least_events(slides)
+            )
             if events.livetime > 0:
                 events.write(events_path(self.plan, block.start), self.job.made_by)
                 return True
@@ -191,8 +205,14 @@ class SlideWork:
 
 
 def read_excluded(plan: SlidePlan) -> list[float]:
-    """Times (GPS s) of the events that slides leave out."""
-    return list(json.loads(storage.read_text(plan.excluded))) if storage.exists(plan.excluded) else []
+    """Times (GPS s) of the events that slides leave out; none if a crash of the machine damaged their file."""
+    if not storage.exists(plan.excluded):
+        return []
+    try:
+        return [float(time) for time in json.loads(storage.read_text(plan.excluded))]
+    except (ValueError, TypeError):
+        print(f"note: {plan.excluded} is damaged: slides keep the events that it had", file=sys.stderr)
+        return []
 
 
 class Pace:

@@ -91,6 +91,18 @@ def test_what_is_sent_again_is_there_once(server: GraceDbServer, sink: GraceDbSi
     assert len(server.events["T000001"]["log"]) == 1
 
 
+def test_events_that_another_search_sent_to_the_pipeline_are_passed_over(
+    server: GraceDbServer, sink: GraceDbSink
+) -> None:
+    event = live_event()
+    for name, files in (("T900001", {}), ("T900002", {"aframe.json": '["another"]'})):
+        server.events[name] = {"group": "Test", "pipeline": "aframe", "gpstime": event.time, "files": files, "log": []}
+    assert sink.find(event) == ""
+    identifier = sink.send(event)
+    assert identifier not in ("T900001", "T900002")
+    assert sink.send(event) == sink.find(event) == identifier
+
+
 @pytest.mark.parametrize("fault", ["500", "forget"])
 def test_no_fault_of_the_server_loses_an_event_or_doubles_it(
     fault: str, server: GraceDbServer, sink: GraceDbSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -150,6 +150,8 @@ def test_a_refused_event_holds_up_its_own_signal_alone(tmp_path: Path, sink: Fil
     outbox.deliver()
     assert sink.received == [live_event(1).name]
     assert outbox.waiting["service"] == 2
+    (delivered,) = outbox.deliveries
+    assert (delivered.next_try() or 0.0) > time.monotonic() + 60  # the thread sleeps, though a revision waits behind
     again = Outbox(str(tmp_path), [sink])
     again.deliver()
     assert sink.received == [live_event(1).name, live_event(0).name, live_event(0, 1).name]

@@ -69,6 +69,16 @@ def test_the_file_ranks_until_slides_know_the_rate(caplog):
     assert ranking.drift == ""
 
 
+def test_a_file_that_does_not_measure_the_rate_of_alerts_does_not_stand_in_the_way(caplog):
+    slides = Growing()
+    ranking = Ranking(slides, background(0.05), "file", FAR)
+    assert ranking.threshold == np.inf
+    assert caplog.messages[0].startswith("file has 0.05 years of live time, too few for 12 events a year: no event")
+    slides.grow(background(0.1, 1))
+    assert ranking.threshold == slides.now.threshold_at_far(FAR)
+    assert ranking.rank(4.0).background == "slides of 0.1 years"
+
+
 def test_slides_that_lose_their_live_time_hand_back_to_the_file(caplog):
     slides, file = Growing(), background(5.0)
     ranking = Ranking(slides, file, "file", FAR)

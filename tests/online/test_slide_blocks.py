@@ -92,6 +92,8 @@ def test_a_block_keeps_the_loudest_and_says_what_it_left(small_model, scored, mo
     np.testing.assert_array_equal(kept["detection_statistic"], whole["detection_statistic"][: len(kept)])
     assert kept.attributes[FLOOR] == whole["detection_statistic"][len(kept)]
     assert kept.attributes[SLIDES] == 59
+    more = score_block(search, SlideData(stretches, NONE), block, range(1, 60), lambda: True, least=len(kept) + 3)
+    assert len(more) == len(kept) + 3
 
 
 def test_work_ends_where_it_is_told_to(small_model, scored):

@@ -1,8 +1,10 @@
 import time
 
+import numpy as np
 import pytest
 
-from aframe.online.slide_process import MOST_BYTES, Pace, SlidePlan
+from aframe.events.significance import Background
+from aframe.online.slide_process import EXCLUDED, MOST_BYTES, Pace, SlidePlan, read_excluded
 
 
 def plan(**changes):
@@ -23,6 +25,23 @@ def plan(**changes):
 )
 def test_slides_reach_what_alerts_need_or_what_fits(changes, size, slides):
     assert plan(**changes).slides(size) == slides
+
+
+@pytest.mark.parametrize("far_per_year", [0.1, 12.0, 730.0, 1e6])
+def test_a_block_of_one_loud_glitch_leaves_the_rate_of_alerts_measured(far_per_year):
+    chosen = plan(far_per_year=far_per_year)
+    slides = chosen.slides(8e4)
+    whole = slides * chosen.hours * 3600
+    glitch = Background(np.full(chosen.least_events(slides), 9.0), whole)  # no block has a floor above these
+    assert glitch.threshold_at_far(far_per_year) > 9.0
+
+
+def test_a_damaged_file_of_times_leaves_nothing_out(tmp_path, capsys):
+    chosen = plan(directory=str(tmp_path))
+    assert read_excluded(chosen) == []
+    (tmp_path / EXCLUDED).write_text("[1.0, 2")
+    assert read_excluded(chosen) == []
+    assert "is damaged" in capsys.readouterr().err
 
 
 def test_history_holds_the_longest_slide_and_blocks_that_are_late():
