@@ -210,10 +210,9 @@ def test_a_wrong_channel_is_refused_before_the_search(
 
 
 def test_a_bit_that_the_state_vector_lacks_is_refused(server: str) -> None:
-    states = {"H1": "TEST-STATE_VECTOR"}
-    with source(server, NgddChannels(WANTED.ifos, 1024.0, WANTED.channels, states, (0, 40))) as (one, _):
-        with pytest.raises(DataError, match="bits 0 to 31, state_bits names bit 40"):
-            one.check()
+    wanted = NgddChannels(WANTED.ifos, 1024.0, WANTED.channels, {"H1": "TEST-STATE_VECTOR"}, (0, 40))
+    with source(server, wanted) as (one, _), pytest.raises(DataError, match="bits 0 to 31, state_bits names bit 40"):
+        one.check()
 
 
 def test_the_highest_bit_of_a_signed_state_vector_is_a_bit() -> None:

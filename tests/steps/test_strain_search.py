@@ -42,5 +42,5 @@ def test_a_runs_model_of_another_phase_than_its_settings_is_not_searched_with() 
     zero, minimum = live_model(), live_model(phase=MINIMUM_PHASE)
     for phase, model in (("", minimum), (ZERO_PHASE, zero), (MINIMUM_PHASE, minimum)):
         _check_phase("model.pt", phase, model)
-    with pytest.raises(ConfigurationError, match="trained with whitening_phase = zero, but .* now says minimum"):
+    with pytest.raises(ConfigurationError, match=r"trained with whitening_phase = zero, but .* now says minimum"):
         _check_phase("model.pt", MINIMUM_PHASE, zero)
