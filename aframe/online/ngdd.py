@@ -124,7 +124,7 @@ class NgddSource:
             state = self.wanted.state(ifo)
             _check_strain(answer[self.wanted.strain(ifo)], self.wanted.sample_rate)
             if state is not None:
-                _check_state(answer[state], answer[self.wanted.strain(ifo)])
+                _check_state(answer[state], answer[self.wanted.strain(ifo)], self.wanted.bits)
 
     @property
     def is_over(self) -> bool:
@@ -234,17 +234,24 @@ def _check_strain(channel: "Channel", sample_rate: float) -> None:
         )
 
 
-def _check_state(state: "Channel", strain: "Channel") -> None:
+def _check_state(state: "Channel", strain: "Channel", bits: Sequence[int]) -> None:
     if "int" not in str(state.data_type) or strain.sample_rate % state.sample_rate:
         raise DataError(
             f"{state.name} of the NGDD server has {state.data_type}s at {state.sample_rate:g} Hz: choose a state "
             f"vector of whole numbers, whose rate divides the {strain.sample_rate:g} Hz of {strain.name}"
         )
+    size = 8 * np.dtype(state.data_type).itemsize
+    if any(bit >= size for bit in bits):
+        raise DataError(
+            f"{state.name} of the NGDD server has bits 0 to {size - 1}, state_bits names bit {max(bits)}: name bits "
+            "that it has"
+        )
 
 
 def _is_good(state: Array, bits: Sequence[int]) -> Array:
     """Whether each sample of a state vector has all bits; one that is missing has none."""
-    values = np.ma.filled(np.ma.asarray(state), 0)
+    filled = np.ma.filled(np.ma.asarray(state), 0)
+    values = filled.view(f"u{filled.itemsize}")  # the highest bit of a signed number is a bit, too
     mask = sum(1 << bit for bit in bits)
     return np.asarray((values & mask) == mask) & ~np.ma.getmaskarray(state)
 

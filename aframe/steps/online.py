@@ -62,6 +62,7 @@ class Order:
         speed: Seconds of replayed strain in a second; 0 for as fast as it is searched.
         device: Type of device.
         classes: Probabilities of the classes of an event; None for none.
+        phase: Phase of whitening that the model must have: of a run's own model, that of the run. Empty for any.
     """
 
     config: Config
@@ -73,6 +74,7 @@ class Order:
     speed: float
     device: str
     classes: Classes | None = None
+    phase: str = ""
 
 
 def launch(order: Order) -> Service:
@@ -89,6 +91,7 @@ def launch(order: Order) -> Service:
     """
     online = order.config.online
     prepared = StrainSearch.prepare(_choices(order), order.device)
+    _check_phase(order.model, order.phase, prepared.model)
     sha256 = storage.sha256(order.model)
     Path(order.output).mkdir(parents=True, exist_ok=True)
     lock(order.output)
@@ -125,6 +128,16 @@ def launch(order: Order) -> Service:
         watch, due, order.output, sha256,
     )  # fmt: skip
     return Service(parts, resumed)
+
+
+def _check_phase(path: str, wanted: str, model: Model) -> None:
+    """Refuse a model that whitens otherwise than its run now says: its alerts would be late without a word."""
+    phase = model.preprocessing.whitening.phase
+    if wanted and phase != wanted:
+        raise ConfigurationError(
+            f"{path} was trained with whitening_phase = {phase}, but [luigi_search] now says "
+            f"{wanted}: restore the value, or train again"
+        )
 
 
 def _choices(order: Order) -> SearchChoices:

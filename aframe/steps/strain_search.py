@@ -16,6 +16,7 @@ from aframe.inference.scorers import TorchScorer
 from aframe.machine.precision import DTYPES, check_supported, described, is_emulated, resolve
 from aframe.progress.lines import ProgressReport
 from aframe.runs.artifacts import SCORING_PRECISION
+from aframe.settings.sections import ADDED
 from aframe.strain.channels import Recording
 from aframe.train.model import Model, load
 
@@ -139,10 +140,13 @@ def _window_lengths(choices: SearchChoices, model: Model) -> tuple[float, float]
     """
     parameters = storage.made_with(choices.background) or {} if choices.background else {}
     model_parameters = storage.made_with(choices.model) or {} if parameters else {}
-    for key, value in model_parameters.items():
-        if key in parameters and parameters[key] != value:
+    # neither record has the phase while it is zero, and a model may have lost its record
+    phase = {"search.whitening_phase": model.preprocessing.whitening.phase} if parameters else {}
+    recorded = ADDED | parameters
+    for key, value in (model_parameters | phase).items():
+        if key in recorded and recorded[key] != value:
             raise ConfigurationError(
-                f"{choices.background} was made by another model ({key} = {parameters[key]!r}, this one has "
+                f"{choices.background} was made by another model ({key} = {recorded[key]!r}, this one has "
                 f"{value!r}): give the background of this model's run"
             )
     integration = 1 / model.preprocessing.inference_sampling_rate if model.network.is_brief else AVERAGE

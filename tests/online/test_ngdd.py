@@ -20,7 +20,7 @@ from live_strain import live_model
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.online.arrivals import Arrival
-from aframe.online.ngdd import NgddChannels, NgddSource
+from aframe.online.ngdd import NgddChannels, NgddSource, _is_good
 from aframe.train.model import save
 
 pytest.importorskip("arrakis_server", reason="needs arrakis-server, of the extra ngdd")
@@ -207,6 +207,18 @@ def test_a_wrong_channel_is_refused_before_the_search(
     wanted = NgddChannels(("H1", "L1"), 1024.0, {"H1": h1, "L1": l1}, dict(zip(["H1"], states, strict=False)), (0,))
     with source(server, wanted) as (one, _), pytest.raises(kind, match=message):
         one.check()
+
+
+def test_a_bit_that_the_state_vector_lacks_is_refused(server: str) -> None:
+    wanted = NgddChannels(WANTED.ifos, 1024.0, WANTED.channels, {"H1": "TEST-STATE_VECTOR"}, (0, 40))
+    with source(server, wanted) as (one, _), pytest.raises(DataError, match="bits 0 to 31, state_bits names bit 40"):
+        one.check()
+
+
+def test_the_highest_bit_of_a_signed_state_vector_is_a_bit() -> None:
+    state = np.ma.masked_array(np.array([-1, 1, -(2**31), -1], np.int32), mask=[0, 0, 0, 1])
+    assert _is_good(state, (31,)).tolist() == [True, False, True, False]
+    assert _is_good(state, (0, 31)).tolist() == [True, False, False, False]
 
 
 def test_a_search_runs_on_it(server: str, tmp_path: Path) -> None:
