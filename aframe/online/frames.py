@@ -143,27 +143,34 @@ class FrameSource:
             return {}
         matches = [match for match in map(FRAME_NAME.fullmatch, names) if match]
         starts = sorted((float(match["start"]), float(match["duration"]), match[0]) for match in matches)
-        if self._begin is None and starts:
-            self._begin = starts[-1][0] - self._lead
+        latest = gps_now() + AHEAD  # a name of the far future must not set the begin
+        newest = max((start for start, *_ in starts if start <= latest), default=None)
+        if self._begin is None and newest is not None:
+            self._begin = newest - self._lead
         begin = self._begin or 0.0
         return {os.path.join(directory, name): start for start, length, name in starts if start + length > begin}
 
     def _new(self) -> list[Arrival]:
+        """Strain of some new frames, the oldest first, whatever their directories.
+
+        Were one directory read before another, strain of the other would be given up as late.
+        """
         arrivals: list[Arrival] = []
-        listed: set[str] = set()
-        for directory, ifos in self._directories().items():
-            for path, start in self._listed(directory).items():
-                listed.add(path)
-                stamp = _stamp(path)
-                if stamp is None or self._done.get(path) == stamp or len(arrivals) >= FILES_AT_ONCE:
-                    continue
-                if start > gps_now() + AHEAD:
-                    self._say("future", f"{path} lies in the future: it is left out")
-                    self._done[path] = stamp
-                elif _is_whole(path):
-                    arrivals += self._strain(path, ifos)
-                    self._done[path] = stamp
-        for path in self._done.keys() - listed:
+        directories = self._directories().items()
+        listed = {path: (start, ifos) for each, ifos in directories for path, start in self._listed(each).items()}
+        for path, (start, ifos) in sorted(listed.items(), key=lambda item: item[1][0]):
+            if len(arrivals) >= FILES_AT_ONCE:
+                break
+            stamp = _stamp(path)
+            if stamp is None or self._done.get(path) == stamp:
+                continue
+            if start > gps_now() + AHEAD:
+                self._say("future", f"{path} lies in the future: it is left out")
+                self._done[path] = stamp
+            elif _is_whole(path):
+                arrivals += self._strain(path, ifos)
+                self._done[path] = stamp
+        for path in self._done.keys() - listed.keys():
             del self._done[path]
         return arrivals
 
@@ -208,6 +215,7 @@ class FrameSource:
             raise ConfigurationError(f"{path} has no channel {ifo}:{name}{nearest(name, others)}: mend channel")
         for other, known in self._known.items():
             for ifo in names.keys() & known.keys():
+                self._known[kind] = {}  # to look into each of its frames would take longer than a frame
                 raise ConfigurationError(
                     f"{other} and {kind} both have strain of {ifo}: give one directory to each, or choose a channel"
                 )

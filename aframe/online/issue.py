@@ -90,7 +90,9 @@ class Issuer:
         if known is not None:
             sample = 1 / recipe.preprocessing.whitening.sample_rate
             is_louder = sighting.statistic > known.statistic + LOUDER
-            is_moved = sighting.is_final and abs(sighting.time - known.time) > sample
+            # A quieter one is the edge of a signal whose maximum was seen before a restart.
+            is_same = abs(sighting.statistic - known.statistic) <= LOUDER
+            is_moved = sighting.is_final and is_same and abs(sighting.time - known.time) > sample
             if not (is_louder or is_moved):
                 return None
         rank = recipe.ranking.rank(sighting.statistic)

@@ -206,6 +206,8 @@ class Service:
         self._recorded = time.monotonic()
         if stretch is None or not math.isfinite(self._scored_until):
             return
+        if parts.outbox.waiting["disk"]:
+            return  # after a SIGKILL, events that are in memory alone must be searched again
         clustering = parts.issuer.recipe.clustering
         rewound = stretch.next_window - 2 * clustering.cluster_window_length - clustering.integration_window_length
         psds = parts.search.psds

@@ -160,6 +160,12 @@ def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Sou
     begin = None if resumed is None else resumed.begin - 2 * MARGIN
     if order.replay:
         recordings = recordings_of(expand(order.replay), preprocessing.ifos, channels, _note)
+        stop = max(recording.stop for each in recordings.values() for recording in each)
+        if begin is not None and stop <= begin:
+            raise ConfigurationError(
+                f"--replay: all files end before GPS {begin:.0f}, where the search in {order.output} goes on: give "
+                "another --output"
+            )
         replay = Replay(recordings, rate, order.speed, begin)
         return replay, adapted(model, recordings), replay.due
     if bool(online.state_channel) != bool(online.state_bits):

@@ -139,6 +139,30 @@ def test_a_frame_of_the_future_is_left_out(feed, source, start, tmp_path):
     assert "lies in the future" in told[-1]
 
 
+def test_a_frame_of_the_future_does_not_set_the_begin(feed, source, start):
+    far = feed(0, "H1")
+    far.rename(far.with_name(frame_name("H1", start + 10000)))
+    for ifo in IFOS:
+        feed(1, ifo)
+    frames = source()
+    frames.check()
+    assert [(each.ifo, each.start - start) for each in frames.arrivals(5.0)] == [("H1", 1), ("L1", 1)]
+
+
+def test_frames_of_several_directories_that_wait_come_in_order_of_time(feed, source, start, tmp_path, monkeypatch):
+    for ifo in IFOS:
+        (tmp_path / ifo).mkdir()
+        for second in range(4):
+            path = feed(second, ifo)
+            path.rename(tmp_path / ifo / path.name)
+    monkeypatch.setattr("aframe.online.frames.FILES_AT_ONCE", 4)
+    frames = source(directories={ifo: str(tmp_path / ifo) for ifo in IFOS})
+    frames.check()
+    for seconds in ((0, 1), (2, 3)):
+        came = [(each.start - start, each.ifo) for each in frames.arrivals(5.0)]
+        assert sorted(came) == [(second, ifo) for second in seconds for ifo in IFOS]
+
+
 def test_directories_are_those_of_the_detectors():
     assert parse_directories(["/dev/shm"], IFOS) == {"": "/dev/shm"}
     assert parse_directories(["H1:/a", "L1:/b"], IFOS) == {"H1": "/a", "L1": "/b"}
