@@ -52,7 +52,7 @@ def test_all_that_is_imported_is_declared() -> None:
         for name in imported() - OPTIONAL
         if name in provided and not needs & {each.lower().replace("_", "-") for each in provided[name]}
     }
-    online = {"confluent_kafka", "igwn_auth_utils", "ligo", "prometheus_client"}
+    online = {"arrakis", "confluent_kafka", "gpstime", "igwn_auth_utils", "ligo", "prometheus_client"}
     assert missing <= {"ml4gw", "kr8s", "httpx", "optuna", "ray"} | online  # extras
 
 

@@ -112,7 +112,7 @@ def test_mistakes_of_all_kinds_are_reported_at_once(run: Path, capsys: pytest.Ca
     SIGNALS["prior of no module"][0](run)
     before = snapshot(run)
     heading, *lines = error_lines(capsys, "run", str(run))
-    assert heading == "error: 8 mistakes, and nothing was run:"
+    assert heading == "error: 8 mistakes, and nothing was run:", lines
     expected = [RUNS[kind][2] for kind in kinds if kind != "word for a number in the YAML"]
     for line in [*expected, SIGNALS["prior of no module"][2], r"model\.weight_decay = 'some' must be a number"]:
         assert len([text for text in lines if re.search(line, text)]) == 1, line

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--speed", type=float, default=1.0,
-        help="seconds of replayed strain in a second; 0: as fast as it is searched (default: 1)",
+        help="of a replay, in s of strain per second; 0: as fast as it is searched (default: 1)",
     )  # fmt: skip
     parser.add_argument(
         "--background", type=storage.locate,
@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics-port", type=int, metavar="N",
         help="port of Prometheus metrics on this machine; 0: none (default: metrics_port in the .cfg)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="with status: print all that is known as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="with status: print all that is known as JSON (default: a text)"
+    )
     parser.add_argument(
         "--gpus", default="", help="GPUs, as in CUDA_VISIBLE_DEVICES, of which a free one is taken (default: the CPU)"
     )

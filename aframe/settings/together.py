@@ -82,8 +82,6 @@ def _windows(config: "Config") -> Mistakes:
     search = config.search
     if search.psd_length < search.fftlength:
         yield _wrong(config, "search.psd_length", f"is shorter than fftlength = {shown(search.fftlength)} s")
-    if search.psd_length < search.whitening.before_length:
-        yield _wrong(config, "search.psd_length", f"is shorter than fduration = {shown(search.fduration)} s needs")
     duration = config.waveforms.waveform_duration
     if search.kernel_length > duration:
         limit = f"waveform_duration = {shown(duration)} s in [luigi_waveforms]"
@@ -92,6 +90,12 @@ def _windows(config: "Config") -> Mistakes:
         before = f"{LEAST_DURATION_BEFORE_COALESCENCE} s before coalescence"
         problem = f"is not inside waveform_duration = {shown(duration)} s, with {before}"
         yield _wrong(config, "waveforms.right_pad", problem)
+
+
+def _filters(config: "Config") -> Mistakes:
+    search = config.search
+    if search.psd_length < search.whitening.before_length:
+        yield _wrong(config, "search.psd_length", f"is shorter than fduration = {shown(search.fduration)} s needs")
 
 
 def _templates(config: "Config") -> Mistakes:
@@ -270,7 +274,7 @@ def _kubernetes(config: "Config") -> Mistakes:
 
 
 CHECKS: tuple[Callable[["Config"], Mistakes], ...] = (
-    _detectors, _frequencies, _windows, _templates, _times, _segments, _shifts, _source, _injections, _export,
+    _detectors, _frequencies, _windows, _filters, _templates, _times, _segments, _shifts, _source, _injections, _export,
     _candidates, _vetoes, _batch, _kubernetes,
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from aframe.preprocessing import ZERO_PHASE
 from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
 from aframe.train.architectures.coherence import FEATURES
 from aframe.train.data import Batch
@@ -59,7 +60,10 @@ def test_a_network_gets_its_bank_and_its_counted_bias_is_not_trained(monkeypatch
         templates=torch.randn(4, 64, dtype=torch.complex64), chirp_mass=np.arange(4) + 5.0, psds=np.ones((2, 9)),
         pulses=torch.randn(3, 16, dtype=torch.complex64), octaves=torch.randn(2, 16, dtype=torch.complex64),
     )  # fmt: skip
-    inputs = SimpleNamespace(ifos=("H1", "L1"), kernel_size=256, seed=1, stride_size=32, bank=lambda: bank)
+    inputs = SimpleNamespace(
+        ifos=("H1", "L1"), kernel_size=256, seed=1, stride_size=32, bank=lambda: bank,
+        whitening=SimpleNamespace(phase=ZERO_PHASE),
+    )  # fmt: skip
     monkeypatch.setattr(AframeModule, "data", SimpleNamespace(inputs=inputs))
     module = AframeModule(lambda ifos, size: MatchedFilterNetwork(ifos, size, groups=2))
     module.configure_model()
