@@ -29,8 +29,11 @@ POLL = 0.05
 FILES_AT_ONCE = 32
 """Number of files that are read before the search goes on."""
 
-AHEAD = 60.0
-"""Seconds by which a frame may lie in the future, for clocks that differ."""
+AHEAD = 5.0
+"""Seconds by which a frame may lie in the future, for clocks that differ. Others are read when their time comes."""
+
+LATE = 600.0
+"""Seconds by which a frame may be older than the newest that was read. Older ones are no longer looked at."""
 
 Stamp = tuple[int, int]
 """Time of the last change (ns) and size (bytes) of a file."""
@@ -80,6 +83,8 @@ class FrameSource:
         self._done: dict[str, Stamp] = {}
         self._known: dict[str, dict[str, str]] = {}  # channels by kind of frames and detector
         self._said: set[str] = set()
+        self._early: set[str] = set()  # frames of the future
+        self._reached = 0.0  # start of the newest frame that was read, GPS s
         self.flaws: Counter[str] = Counter()
 
     def check(self) -> None:
@@ -148,6 +153,7 @@ class FrameSource:
         if self._begin is None and newest is not None:
             self._begin = newest - self._lead
         begin = self._begin or 0.0
+        begin = max(begin, self._reached - LATE)
         return {os.path.join(directory, name): start for start, length, name in starts if start + length > begin}
 
     def _new(self) -> list[Arrival]:
@@ -165,13 +171,14 @@ class FrameSource:
             if stamp is None or self._done.get(path) == stamp:
                 continue
             if start > gps_now() + AHEAD:
-                self._say("future", f"{path} lies in the future: it is left out")
-                self._done[path] = stamp
+                self._say_once(path, "future", f"{path} lies in the future: it is read when its time comes")
             elif _is_whole(path):
                 arrivals += self._strain(path, ifos)
                 self._done[path] = stamp
+                self._reached = max(self._reached, start)
         for path in self._done.keys() - listed.keys():
             del self._done[path]
+        self._early &= listed.keys()
         return arrivals
 
     def _strain(self, path: str, ifos: Sequence[str]) -> list[Arrival]:
@@ -182,7 +189,10 @@ class FrameSource:
         except (AframeError, OSError) as error:
             self._say("damaged" if isinstance(error, StorageError) else "channel", str(error))
             return []
-        received = time.time()
+        received, latest = time.time(), gps_now() + AHEAD
+        if any(start > latest for _, start, *_ in parts):
+            self._say("future", f"{path} has strain of the future, whatever its name: it is left out")
+            return []
         return [
             Arrival(ifo, start, rate, _masked(strain, rate, state, self.wanted.bits), received)
             for ifo, start, rate, strain, state in parts
@@ -220,6 +230,12 @@ class FrameSource:
                     f"{other} and {kind} both have strain of {ifo}: give one directory to each, or choose a channel"
                 )
         self._known[kind] = names
+
+    def _say_once(self, path: str, kind: str, text: str) -> None:
+        """Count and say a flaw of a frame that is looked at again and again."""
+        if path not in self._early:
+            self._early.add(path)
+            self._say(kind, text)
 
     def _say(self, kind: str, text: str) -> None:
         """Count a flaw, and say it unless one like it was said."""
@@ -273,7 +289,7 @@ def _masked(strain: Array, rate: float, state: tuple[float, Array] | None, bits:
     state_rate, values = state
     needed = sum(1 << bit for bit in bits)
     samples = np.minimum((np.arange(len(strain)) * (state_rate / rate)).astype(np.int64), len(values) - 1)
-    return np.where((values[samples] & needed) == needed, strain, np.nan)
+    return np.where((values.astype(np.int64)[samples] & needed) == needed, strain, np.nan)
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -125,7 +125,7 @@ def test_what_cannot_be_searched_is_refused_before_the_search(feed, source, tmp_
         source(ifos=("H1",)).check()
 
 
-def test_a_frame_of_the_future_is_left_out(feed, source, start, tmp_path):
+def test_a_frame_of_the_future_is_read_when_its_time_comes(feed, source, start, tmp_path, monkeypatch):
     for ifo in IFOS:
         feed(0, ifo)
     told: list[str] = []
@@ -137,6 +137,32 @@ def test_a_frame_of_the_future_is_left_out(feed, source, start, tmp_path):
     )
     assert frames.arrivals(0.1) == []
     assert "lies in the future" in told[-1]
+    assert frames.flaws["future"] == 1
+    monkeypatch.setattr("aframe.online.frames.gps_now", lambda: start + 10001.0)
+    assert [each.start for each in frames.arrivals(5.0)] == [start + 10000]
+
+
+def test_a_frame_that_holds_strain_of_the_future_is_left_out(feed, source, start, tmp_path):
+    feed(0, "H1")
+    told: list[str] = []
+    frames = source(told)
+    frames.check()
+    frames.arrivals(5.0)
+    path = tmp_path / "frames" / frame_name("H1", start + 1)
+    write_frame(path, {"H1": feed.strain["H1"][:4096]}, start + 10000, RATE)
+    assert frames.arrivals(0.5) == []
+    assert "has strain of the future" in told[-1]
+
+
+def test_old_frames_of_a_directory_that_nobody_empties_are_not_looked_at(feed, source, start, monkeypatch):
+    monkeypatch.setattr("aframe.online.frames.LATE", 2.0)
+    for second in range(6):
+        feed(second, "H1")
+    frames = source()
+    frames.check()
+    assert len(frames.arrivals(5.0)) == 6
+    frames.arrivals(0.1)
+    assert len(frames._done) == 3
 
 
 def test_a_frame_of_the_future_does_not_set_the_begin(feed, source, start):
