@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from aframe import storage
-from aframe.errors import ConfigurationError, StorageError
+from aframe.errors import ConfigurationError, ServerError, StorageError
 from aframe.online.delivery import Delivery, Sink
 from aframe.online.durable import Journal, write_durably
 from aframe.online.live_event import LiveEvent
@@ -92,12 +92,20 @@ class Outbox:
     def check(self) -> None:
         """Ask each sink whether events could be sent. Call it before the search begins.
 
+        A server that has taken events before may be away for a while: that is said, and ends nothing. A search that is
+        started again must not wait for it.
+
         Raises:
             ConfigurationError: If a server is a wrong one, or refuses the credential.
-            ServerError: If one does not answer.
+            ServerError: If one does not answer that has never taken an event.
         """
         for delivery in self.deliveries:
-            delivery.sink.check()
+            try:
+                delivery.sink.check()
+            except ServerError as error:
+                if not any(delivery.journal.identifiers.values()):
+                    raise
+                logger.warning("%s: its events wait", error)
 
     def put(self, event: LiveEvent) -> LiveEvent:
         """Write an event to disk, and then queue it for the sinks. An event that was issued before is not issued again.

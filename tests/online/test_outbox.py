@@ -183,8 +183,20 @@ def test_a_directory_is_local_and_sinks_have_names_of_their_own(tmp_path: Path, 
         Outbox("s3://bucket/online", [])
     with pytest.raises(ConfigurationError, match="two sinks are called service"):
         Outbox(str(tmp_path), [sink, sink])
+
+
+def test_a_server_that_has_taken_events_may_be_away_at_a_start(tmp_path: Path, sink: FileSink) -> None:
+    outbox = Outbox(str(tmp_path), [sink])
     sink.faults = [ServerError("no answer")]
     with pytest.raises(ServerError, match="no answer"):
+        outbox.check()
+    sink.faults = []
+    outbox.put(live_event(0))
+    outbox.deliver()
+    sink.faults = [ServerError("no answer")]
+    Outbox(str(tmp_path), [sink]).check()
+    sink.faults = [ConfigurationError("wrong credential")]
+    with pytest.raises(ConfigurationError, match="wrong credential"):
         Outbox(str(tmp_path), [sink]).check()
 
 
