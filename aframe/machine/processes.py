@@ -72,6 +72,15 @@ def limit_processor_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit if largest < 0 else min(limit, largest), largest))
 
 
+def environment_of_child() -> dict[str, str]:
+    """Environment of a Python process that imports from where this one does, and computes with one thread.
+
+    Each further thread takes memory, and has no work in a process that only reads.
+    """
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def postpone_collection() -> None:
     """Search for no garbage while this process imports. It begins with ``begin_collection``, or before a fork.
 

@@ -102,16 +102,29 @@ class FrameSource:
         for directory, ifos in self._directories().items():
             newest = {_kind(path): path for path in self._listed(directory) if _is_whole(path)}
             for path in newest.values():
-                self._look_into(path, ifos)
                 try:
-                    parts = self._read(path)
-                except DataError as error:
-                    raise ConfigurationError(f"{error}: mend channel or state_channel") from None
+                    self._look_into(path, ifos)
+                    parts = self._parts(path)
+                except StorageError as error:
+                    self._tell(f"{error}: the search waits for the next frame")
+                    continue
                 for ifo, start, rate, *_ in parts:
                     ratio_of_rates(ifo, start, rate, self.wanted.sample_rate)
-            there = {ifo for path in newest.values() for ifo in self._known[_kind(path)]}
+            there = {ifo for path in newest.values() for ifo in self._known.get(_kind(path), ())}
             for ifo in (each for each in ifos if each not in there):
                 self._tell(f"{directory} has no strain of {ifo} yet: the search waits for it")
+
+    def _parts(self, path: str) -> list[LivePart]:
+        """Strain of a frame from before the search begins.
+
+        Raises:
+            ConfigurationError: If the frame lacks a channel.
+            StorageError: If it is damaged.
+        """
+        try:
+            return self._read(path)
+        except DataError as error:
+            raise ConfigurationError(f"{error}: mend channel or state_channel") from None
 
     @property
     def is_over(self) -> bool:

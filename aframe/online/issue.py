@@ -1,12 +1,16 @@
 """Make events of what the search sees: one for each signal, with revisions, and none twice."""
 
 import dataclasses
+import functools
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
+from aframe.errors import AframeError
 from aframe.events.cluster import Clustering
 from aframe.online.live_event import LiveEvent, identifier_of
 from aframe.online.live_stretch import ScoredPiece
@@ -20,6 +24,10 @@ LOUDER = 1e-3
 
 REMEMBERED = 64
 """Number of the latest events that are compared with what the search sees."""
+
+Part = TypeVar("Part")
+
+logger = logging.getLogger("aframe.online")
 
 Classes = Callable[[LiveEvent], Mapping[str, float]]
 """Probability of each class of an event's source."""
@@ -96,7 +104,7 @@ class Issuer:
             if not (is_louder or is_moved):
                 return None
         rank = recipe.ranking.rank(sighting.statistic)
-        view = self._view(first, sighting, pieces)
+        view = _or_nothing(lambda: self._view(first, sighting, pieces), View(), f"what the detectors saw of {first}")
         event = LiveEvent(
             identifier=first if known is None else known.identifier,
             revision=0 if known is None else known.revision + 1,
@@ -110,7 +118,9 @@ class Issuer:
             latency={},
             versions={**recipe.versions, "background": rank.background},
         )
-        classes = {} if recipe.classes is None else recipe.classes(event)
+        classes: Mapping[str, float] = {}
+        if recipe.classes is not None:
+            classes = _or_nothing(functools.partial(recipe.classes, event), classes, f"the classes of {first}")
         latency = {
             "arrived": moment.latest - sighting.time + moment.transport,
             "computed": max(0.0, time.time() - moment.received),
@@ -144,3 +154,12 @@ class Issuer:
                 self._views[first] = self.recipe.viewer(strain, piece.start + low / rate, sighting.time)
                 break
         return self._views.get(first, View())
+
+
+def _or_nothing(made: Callable[[], Part], nothing: Part, name: str) -> Part:
+    """A part of an event; nothing where it cannot be made. An event without it is better than none."""
+    try:
+        return made()
+    except (AframeError, ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+        logger.error("%s cannot be told: %s", name, error)
+        return nothing

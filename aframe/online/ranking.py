@@ -10,7 +10,6 @@ from scipy.stats import binomtest
 
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.events.significance import Background
-from aframe.events.tail import Tail, extrapolate, fit_tail
 
 SUFFICIENT_EVENTS = 10.0
 """Events that slides must have at the rate of alerts before they rank: they then know that rate to a third."""
@@ -52,14 +51,11 @@ class Rank:
     Attributes:
         far_per_year: Measured false alarm rate, events per Julian year; infinite without a background.
         far_is_upper_limit: Whether no event of the background is as loud.
-        far_extrapolated_per_year: Rate that the fitted tail of the background gives beyond its loudest event; NaN for
-            other events, and without an accepted fit.
         background: Version of the background.
     """
 
     far_per_year: float
     far_is_upper_limit: bool
-    far_extrapolated_per_year: float
     background: str
 
 
@@ -69,13 +65,11 @@ class _Chosen:
 
     Attributes:
         background: Its events; None without any.
-        tail: Fit to its tail; None without one.
         version: What it is.
         is_rolling: Whether it consists of slides of this search.
     """
 
     background: Background | None
-    tail: Tail | None
     version: str
     is_rolling: bool
 
@@ -98,8 +92,7 @@ class Ranking:
         self, rolling: Rolling | None, file: Background | None, file_version: str, far_per_year: float
     ) -> None:
         self.rolling, self.file, self.far_per_year = rolling, file, far_per_year
-        tail = None if file is None else fit_tail(file)
-        self._of_file = _Chosen(file, tail, NO_BACKGROUND if file is None else file_version, False)
+        self._of_file = _Chosen(file, NO_BACKGROUND if file is None else file_version, False)
         self._chosen = self._of_file
         self.drift = ""
         self._file_measures = file is not None and file.lowest_far_per_year <= far_per_year
@@ -119,11 +112,9 @@ class Ranking:
         self._choose()
         background = self._chosen.background
         if background is None:
-            return Rank(np.inf, True, np.nan, NO_BACKGROUND)
-        beyond = extrapolate(background, self._chosen.tail, np.array([statistic], dtype=np.float64))
-        extrapolated = float(beyond.far_per_year[0]) if beyond.is_extrapolated[0] else np.nan
+            return Rank(np.inf, True, NO_BACKGROUND)
         measured, is_limit = background.far_per_year(statistic), background.is_upper_limit(statistic)
-        return Rank(float(measured), bool(is_limit), extrapolated, self._chosen.version)
+        return Rank(float(measured), bool(is_limit), self._chosen.version)
 
     @property
     def threshold(self) -> float:
@@ -142,7 +133,7 @@ class Ranking:
             return
         wanted = SUFFICIENT_EVENTS / self.far_per_year * SECONDS_PER_YEAR
         if self.rolling is not None and slides is not None and (slides.livetime >= wanted or not self._file_measures):
-            self._chosen = _Chosen(slides, fit_tail(slides), self.rolling.version, True)
+            self._chosen = _Chosen(slides, self.rolling.version, True)
         else:
             self._chosen = self._of_file
         if self._chosen.is_rolling != before.is_rolling:

@@ -25,7 +25,7 @@ from aframe.online.ngdd import NgddChannels, NgddSource
 from aframe.online.outbox import Outbox
 from aframe.online.ranking import Ranking
 from aframe.online.replay import Replay
-from aframe.online.resumption import Resumption
+from aframe.online.resumption import FILE, Resumption
 from aframe.online.rolling_background import BLOCK_LENGTH, SHARE, RollingBackground
 from aframe.online.service import Parts, Service
 from aframe.online.sinks import configured_sinks
@@ -98,6 +98,10 @@ def launch(order: Order) -> Service:
     outbox = Outbox(order.output, configured_sinks(online.gracedb, online.kafka))
     outbox.check()
     resumed = Resumption.read(order.output, sha256)
+    if resumed is not None:
+        _note(f"the search in {order.output} goes on from GPS {resumed.searched_until:.3f}")
+    elif storage.exists(storage.join(order.output, FILE)):
+        _note(f"the search in {order.output} begins anew: its record is of another model, or damaged")
     source, model, due = _source(order, prepared.model, resumed)
     source.check()
     scorer = TorchScorer(model, DTYPES[prepared.precision], order.device)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from aframe import storage
 from aframe.errors import DataError, StorageError
+from aframe.machine.processes import environment_of_child
 from aframe.strain.channels import (
     ANY_STRAIN,
     NAMELESS,
@@ -195,11 +196,9 @@ def _answers(questions: Sequence[tuple[Any, ...]]) -> list[Any]:
     """
     if not questions:
         return []
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each takes memory, and none has work
-    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     child = subprocess.run(
         [sys.executable, "-P", "-c", READER], input=pickle.dumps(questions), capture_output=True, check=False,
-        env=environment,
+        env=environment_of_child(),
     )  # fmt: skip
     if os.environ.get("AFRAME_DEBUG"):
         print(child.stderr.decode(errors="replace"), end="", file=sys.stderr)

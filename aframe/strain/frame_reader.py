@@ -9,8 +9,8 @@ import os
 import pickle
 import resource
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 import lalframe
 import numpy as np
@@ -51,19 +51,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what LAL prints is no answer
     questions = pickle.load(sys.stdin.buffer)
-    memory = LEAST_MEMORY + MEMORY_PER_BYTE * max((os.path.getsize(path) for _, path, *_ in questions), default=0)
-    _, largest = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (memory if largest < 0 else min(memory, largest), largest))
+    _limit_memory(max((os.path.getsize(path) for _, path, *_ in questions), default=0))
     limit_processor_time(LEAST_TIME + sum(os.path.getsize(path) for _, path, *_ in questions) / LEAST_SPEED)
     for question, *arguments in questions:
-        try:
-            answer: Any = QUESTIONS[question](*arguments)
-        except DataError as error:
-            answer = error
-        except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
-            answer = RuntimeError(str(error))
-        pickle.dump(answer, answers)
-        answers.flush()
+        _answer(question, arguments, answers)
 
 
 def serve() -> None:
@@ -75,16 +66,29 @@ def serve() -> None:
             question, path, *arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        try:
-            size = os.path.getsize(path)
-            limit_processor_time(LEAST_TIME + size / LEAST_SPEED)
-            answer: Any = QUESTIONS[question](path, *arguments)
-        except DataError as error:
-            answer = error
-        except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
-            answer = RuntimeError(str(error))
-        pickle.dump(answer, answers)
-        answers.flush()
+        size = os.path.getsize(path) if os.path.exists(path) else 0
+        _limit_memory(size)
+        limit_processor_time(LEAST_TIME + size / LEAST_SPEED)
+        _answer(question, [path, *arguments], answers)
+
+
+def _limit_memory(size: int) -> None:
+    """Let a file of a size (bytes) have no more memory than a sound one needs."""
+    memory = LEAST_MEMORY + MEMORY_PER_BYTE * size
+    _, largest = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory if largest < 0 else min(memory, largest), largest))
+
+
+def _answer(question: str, arguments: Sequence[Any], answers: BinaryIO) -> None:
+    """Write the answer to a question, or the error instead."""
+    try:
+        answer: Any = QUESTIONS[question](*arguments)
+    except DataError as error:
+        answer = error
+    except Exception as error:  # LAL's errors have many types, and not all of them can be pickled
+        answer = RuntimeError(str(error))
+    pickle.dump(answer, answers)
+    answers.flush()
 
 
 def contents(

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aframe.errors import DataError, StorageError
+from aframe.machine.processes import environment_of_child
 from aframe.types import Array
 
 SERVER = "from aframe.strain.frame_reader import serve; serve()"
@@ -85,12 +86,10 @@ class LiveFrameReader:
 
     def _start(self) -> None:
         self.close()
-        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each takes memory, and none has work
-        environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         output = None if os.environ.get("AFRAME_DEBUG") else subprocess.DEVNULL
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
-            env=environment,
+            env=environment_of_child(),
         )  # fmt: skip
 
     def _ending(self) -> str:

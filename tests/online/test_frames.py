@@ -93,6 +93,19 @@ def test_a_frame_that_is_not_whole_is_waited_for_and_a_damaged_one_is_counted_an
     assert [each.start - start for each in frames.arrivals(5.0)] == [2]
 
 
+def test_a_search_begins_though_the_newest_frame_is_damaged(feed, source):
+    path = feed(0, "H1")
+    damaged = bytearray(path.read_bytes())
+    damaged[2000:-2000:7] = bytes(len(damaged[2000:-2000:7]))
+    path.write_bytes(bytes(damaged))
+    told: list[str] = []
+    frames = source(told)
+    frames.check()
+    assert any("damaged" in text and "waits for the next frame" in text for text in told), told
+    feed(1, "H1")
+    assert [each.ifo for each in frames.arrivals(5.0)] == ["H1"]
+
+
 def test_a_state_vector_without_its_bits_takes_strain_out(feed, source, start):
     states = {ifo: "GDS-CALIB_STATE_VECTOR" for ifo in IFOS}
     for ifo in IFOS:

@@ -90,15 +90,14 @@ def test_slides_that_lose_their_live_time_hand_back_to_the_file(caplog):
     ]  # fmt: skip
 
 
-def test_rates_beyond_the_loudest_slide_are_a_column_of_their_own():
+def test_rates_beyond_the_loudest_slide_are_upper_limits():
     slides = Growing()
     slides.grow(background(10.0))
     ranking = Ranking(slides, None, "", FAR)
     loud = float(slides.now.statistics[-1]) + 3.0
     rank = ranking.rank(loud)
     assert (rank.far_per_year, rank.far_is_upper_limit) == (pytest.approx(0.1), True)
-    assert rank.far_extrapolated_per_year == pytest.approx(1000 * np.exp(-loud), rel=1.0)
-    assert np.isnan(ranking.rank(1.0).far_extrapolated_per_year)
+    assert not ranking.rank(1.0).far_is_upper_limit
 
 
 @pytest.mark.parametrize(("scale", "per_year"), [(1.5, 1000.0), (1.0, 5000.0), (0.5, 1000.0)])
