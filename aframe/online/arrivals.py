@@ -33,6 +33,7 @@ class Arrival:
 
 
 @runtime_checkable
+@runtime_checkable
 class Source(Protocol):
     """Where strain comes from."""
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,7 @@ JITTER = 0.5
 logger = logging.getLogger("aframe.online")
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Where events go, besides the directory."""
 

@@ -147,7 +147,10 @@ class LiveEvent:
         """
         text = storage.read_text(path)
         try:
-            return cls.of(json.loads(text))
+            content = json.loads(text)
+            if not isinstance(content, dict):
+                raise StorageError("it is no JSON object")
+            return cls.of(content)
         except (StorageError, ValueError, AttributeError) as error:
             raise StorageError(f"{path} is no event of aframe online: {error}") from None
 

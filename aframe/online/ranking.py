@@ -29,7 +29,7 @@ DRIFT = 2.0
 Slides repeat each glitch many times. Their events scatter more than the Poisson test expects.
 """
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger("aframe.online")
 
 
 @runtime_checkable
@@ -97,7 +97,7 @@ class Ranking:
         self.drift = ""
         self._file_measures = file is not None and file.lowest_far_per_year <= far_per_year
         if file is not None and not self._file_measures:
-            LOG.warning(
+            logger.warning(
                 "%s has %.3g years of live time, too few for %g events a year: no event is issued until slides of this "
                 "search have enough; give a larger background, or a higher far_per_year",
                 file_version, file.livetime_years, far_per_year,
@@ -137,11 +137,11 @@ class Ranking:
         else:
             self._chosen = self._of_file
         if self._chosen.is_rolling != before.is_rolling:
-            LOG.warning("%s", _hand_over(before, self._chosen, self.far_per_year))
+            logger.warning("%s", _hand_over(before, self._chosen, self.far_per_year))
         if self._chosen.is_rolling and self.file is not None and slides is not None:
             drift = drifted(self.file, slides)
             if drift and not self.drift:
-                LOG.warning("%s", drift)
+                logger.warning("%s", drift)
             self.drift = drift
 
 

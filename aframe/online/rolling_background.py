@@ -49,7 +49,7 @@ LOOK_INTERVAL = 5.0
 RESTART_INTERVAL = 60.0
 """Least time between two starts of the second process, s."""
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger("aframe.online")
 
 
 def reach_of(model: Model, clustering: Clustering) -> float:
@@ -136,7 +136,7 @@ class RollingBackground:
                 changed |= names
                 storage.remove(path)
         if changed:
-            LOG.warning("the background begins anew: another %s made it", ", ".join(sorted(changed)))
+            logger.warning("the background begins anew: another %s made it", ", ".join(sorted(changed)))
 
     def start(self, psds: Psd | None = None) -> None:
         """Start the second process.
@@ -166,7 +166,7 @@ class RollingBackground:
         if time.monotonic() - self._started < RESTART_INTERVAL:
             return
         if self._process is not None:
-            LOG.warning("the process of time slides ended with code %s: it starts again", self._process.exitcode)
+            logger.warning("the process of time slides ended with code %s: it starts again", self._process.exitcode)
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=run, args=(self.job,), name="aframe slides", daemon=True)
         self._process.start()
@@ -208,7 +208,7 @@ class RollingBackground:
             self._is_written = True
         except StorageError as error:
             if self._is_written:
-                LOG.warning("time slides lack strain from GPS %.0f on: %s", whole.start, error)
+                logger.warning("time slides lack strain from GPS %.0f on: %s", whole.start, error)
             self._is_written = False
 
     def exclude(self, time: float) -> None:
@@ -222,7 +222,7 @@ class RollingBackground:
         try:
             storage.write_text(self.plan.excluded, json.dumps(times))
         except StorageError as error:
-            LOG.warning("time slides keep the event at GPS %.3f: %s", time, error)
+            logger.warning("time slides keep the event at GPS %.3f: %s", time, error)
 
     def background(self) -> Background | None:
         """Events of slides of the last hours; None without any."""
@@ -247,7 +247,7 @@ class RollingBackground:
             try:
                 table = EventTable.read(path, ["detection_statistic"])
             except StorageError as error:
-                LOG.warning("%s", error)
+                logger.warning("%s", error)
                 continue
             start = float(path.rpartition("slides-")[2].partition("-")[0])
             floor = float(table.attributes[FLOOR])
@@ -263,7 +263,7 @@ class RollingBackground:
     def _compare(self, start: float, slides: int) -> None:
         """Say it if a block has fewer slides than the plan, unless the one before had fewer too."""
         if slides < self._slides and self._is_whole:
-            LOG.warning(
+            logger.warning(
                 "time slides from GPS %.0f on: %d of %d fit in %.0f %% of a core",
                 start, slides, self._slides, 100 * self.plan.share,
             )  # fmt: skip

@@ -113,7 +113,7 @@ def test_no_fault_of_the_server_loses_an_event_or_doubles_it(
     for number, revision in ((0, 0), (0, 1), (1, 0)):
         outbox.put(live_event(number, revision))
     outbox.start()
-    outbox.close(timeout=10)
+    outbox.close(timeout=10.0)
     assert outbox.pending == 0
     assert server.documents() == [(live_event(0).identifier, 1), (live_event(1).identifier, 0)]
     assert [len(event["versions"]) for event in server.events.values()] == [2, 1]

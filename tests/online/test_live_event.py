@@ -39,7 +39,7 @@ def test_the_document_has_units_in_its_names() -> None:
     ("text", "message"),
     [
         ("{", "Expecting property name"),
-        ("[]", "has no attribute"),
+        ("[]", "it is no JSON object"),
         ('{"schema": "other"}', r"no event of this version \(schema 'other'"),
         (EVENT.text().replace('"statistic"', '"loudness"'), "an event without 'statistic'"),
         (EVENT.text().replace("13.5", '"loud"'), "could not convert"),

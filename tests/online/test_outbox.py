@@ -118,7 +118,7 @@ def test_what_waits_at_the_end_may_still_be_sent(tmp_path: Path, sink: FileSink)
     outbox = Outbox(str(tmp_path), [sink])
     outbox.put(live_event())
     outbox.start()
-    outbox.close(timeout=20)
+    outbox.close(timeout=20.0)
     assert sink.received == [live_event().name]
 
 

@@ -5,7 +5,7 @@ from aframe.online.strain_memory import StrainMemory
 
 
 def arrival(start: float, values: list[float], rate: float = 4.0, ifo: str = "H1") -> Arrival:
-    return Arrival(ifo, start, rate, np.array(values), 0.0)
+    return Arrival(ifo, start, rate, np.array(values, dtype=np.float64), 0.0)
 
 
 def test_strain_is_put_together_and_forgotten() -> None:
