@@ -168,7 +168,7 @@ class WaveformGenerator:
         refused = shared_array((number,))
 
         def run(rows: slice) -> None:
-            refused[rows] = [self._is_refused(row) for row in _rows(parameters, rows)]
+            refused[rows] = [self._is_refused(row) for row in binaries(parameters, rows)]
 
         self._in_slices(run, number, CHUNK * COARSE, workers)
         return refused != 0
@@ -190,7 +190,7 @@ class WaveformGenerator:
 
     def _in_slices(self, run: Callable[[slice], None], number: int, size: int, workers: int | None) -> None:
         try:
-            with _silent_lal():
+            with silent_lal():
                 in_slices(run, number, size, workers)
         except BrokenProcessPool:
             raise DataError(
@@ -241,7 +241,7 @@ class WaveformGenerator:
             return [Band(rise, None, self.size * factor)]
         return [Band(rise, border, self.size * factor), Band(border, None, self.size // SHORT)]
 
-    def _binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
+    def binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
         """First arguments of LAL's waveform functions, from masses to mean anomaly, in SI units."""
         heavy, light = row["mass_1"] * lal.MSUN_SI, row["mass_2"] * lal.MSUN_SI
         frequency = self.minimum_frequency if self._model.takes_spins_at_start else self.reference_frequency
@@ -251,7 +251,7 @@ class WaveformGenerator:
 
     def _spectra(self, row: Mapping[str, float]) -> list[tuple[Band, Array, Array]]:
         """Bands and spectra of one binary, with coalescence at the first sample of each grid."""
-        binary = self._binary(row)
+        binary = self.binary(row)
         result = []
         for band in self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7]):
             step, top = self.sample_rate / band.size, self.sample_rate / 2 if band.fall is None else band.fall[1]
@@ -267,7 +267,7 @@ class WaveformGenerator:
         Raises:
             RuntimeError: If LAL refuses.
         """
-        binary = self._binary(row)
+        binary = self.binary(row)
         for factor in OVERSAMPLING:
             with contextlib.suppress(RuntimeError):
                 plus, cross = lalsimulation.SimInspiralTD(
@@ -284,7 +284,7 @@ class WaveformGenerator:
             elif not self._model.is_pointwise:
                 self._spectra(row)
             else:
-                binary, top = self._binary(row), self.sample_rate / 2
+                binary, top = self.binary(row), self.sample_rate / 2
                 lowest = self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7])[0].rise[0]
                 lalsimulation.SimInspiralChooseFDWaveform(
                     *binary, top / COARSE, lowest, top, self.reference_frequency, None, self._model.index
@@ -296,7 +296,7 @@ class WaveformGenerator:
     def _fill(self, waves: Array, parameters: Mapping[str, Array]) -> None:
         """Compute the polarizations of binaries in an array of zeros of shape (2, n, size)."""
         spectra: dict[int, list[tuple[int, Band, Array, Array]]] = {}
-        for i, row in enumerate(_rows(parameters, slice(None))):
+        for i, row in enumerate(binaries(parameters, slice(None))):
             try:
                 if self._model.in_frequency_domain:
                     for piece in self._spectra(row):
@@ -356,7 +356,7 @@ class WaveformGenerator:
 
 
 @contextlib.contextmanager
-def _silent_lal() -> Iterator[None]:
+def silent_lal() -> Iterator[None]:
     """Suppress LAL's messages about binaries that it refuses."""
     before = lal.GetDebugLevel()
     lal.ClobberDebugLevel(0)
@@ -366,7 +366,7 @@ def _silent_lal() -> Iterator[None]:
         lal.ClobberDebugLevel(before)
 
 
-def _rows(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, float]]:
+def binaries(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, float]]:
     """Parameters of each binary."""
     columns = [parameters[name][rows].tolist() for name in WAVEFORM_COLUMNS]
     return (dict(zip(WAVEFORM_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
