@@ -31,6 +31,15 @@ Spectra = Complex[Tensor, "series frequency"]
 NODES = 400
 """Number of frequencies of compressed spectra. Matches above 0.9 are the same with 200."""
 
+OUTLINE = 50
+"""Number of these that a first look uses, if there are many templates."""
+
+OUTLINE_LOSS = 0.15
+"""Largest loss of a match in a first look, for which the template is still compared."""
+
+LOOKED_AT = 64
+"""Number of templates that need no first look, and that a first look leaves if the match's value counts."""
+
 FINEST = 1 / 32
 """Spacing of the frequencies at which the whitening filter is averaged, Hz."""
 
@@ -43,7 +52,7 @@ OUTSIDE = 1e-4
 DELAY_STEP = 1e-3
 """Step of the delays at which compressed spectra are first compared, s."""
 
-LONGEST_DELAY, DELAY_MASSES = 6e-3, 30
+LONGEST_DELAY, DELAY_MASSES = 8e-3, 60
 """Longest delay between a signal and a template of a high match: so many s, and so many times G M/c³ of the total mass.
 Pairs with a match above 0.9 have up to half of it."""
 
@@ -78,6 +87,20 @@ class Matcher(Protocol):
 
     def signals(self, parameters: Mapping[str, Array]) -> Spectra:
         """Spectra of signals, as of ``TemplateMaker.signals``. They are NaN where there is none."""
+        ...
+
+    def likely(
+        self, signal: Spectrum, total_mass: float, templates: Spectra, near: Array, enough: float | None
+    ) -> Array:
+        """Templates that may have the best match, the likeliest first.
+
+        Args:
+            signal: Spectrum of a signal or template.
+            total_mass: Its total mass in the detector frame, solar masses.
+            templates: Spectra of all templates.
+            near: Numbers of those in question, the nearest first.
+            enough: See ``best``.
+        """
         ...
 
     def best(self, signal: Spectrum, total_mass: float, templates: Spectra, enough: float | None) -> float:
@@ -136,9 +159,25 @@ class CompressedMatcher:
         in_slices(run, number, CHUNK, self.workers)
         return torch.view_as_complex(torch.from_numpy(result).unflatten(-1, (-1, 2)))
 
+    def likely(
+        self, signal: Spectrum, total_mass: float, templates: Spectra, near: Array, enough: float | None
+    ) -> Array:
+        """Templates that may have the best match: see ``Matcher``."""
+        if len(near) <= LOOKED_AT:
+            return near
+        looked = templates[:, :OUTLINE][torch.from_numpy(near)]
+        counts, turns = self._outline_counts, self._turns(2 * _delays(total_mass), DELAY_STEP / 2)[:OUTLINE]
+        first = signal[:OUTLINE].conj() * counts
+        power = (looked.abs().square() @ counts) * (first.abs() @ signal[:OUTLINE].abs())
+        seen = ((looked @ (first[:, None] * turns)).abs().amax(1) * power.clamp_min(1e-6).rsqrt()).numpy()
+        order = np.argsort(-seen)
+        if enough is None:
+            return near[order[:LOOKED_AT]]
+        return near[order[: int((seen >= enough - OUTLINE_LOSS).sum())]]
+
     def best(self, signal: Spectrum, total_mass: float, templates: Spectra, enough: float | None) -> float:
         """Best match of a signal with templates: see ``Matcher``."""
-        delays = math.ceil((LONGEST_DELAY + DELAY_MASSES * SOLAR_MASS_SECONDS * total_mass) / DELAY_STEP)
+        delays = _delays(total_mass)
         conjugate = signal.conj().resolve_conj()[:, None]
         first = (templates @ (conjugate * self._turns(delays, DELAY_STEP))).abs()
         highest, at = first.max(1)
@@ -156,8 +195,23 @@ class CompressedMatcher:
         """Frequencies in Hz, and the root of the filter's power about each, in Hz^(1/2); shape (frequency,).
 
         Each is the centre of a cell, by the power of an inspiral there. Half of the cells are evenly spaced, because
-        delays turn all frequencies, and half evenly in the logarithm, because binaries differ most at low ones.
+        delays turn all frequencies, and half evenly in the logarithm, because binaries differ most at low ones. Those
+        of the outline come first.
         """
+        frequencies, amplitudes, outline = self._ascending_nodes
+        order = np.argsort(~outline, kind="stable")
+        return frequencies[order], amplitudes[order]
+
+    @functools.cached_property
+    def _outline_counts(self) -> Float[Tensor, " outline"]:
+        """Power of an inspiral about each frequency of the outline, over that at it."""
+        frequencies, amplitudes, outline = self._ascending_nodes
+        power = np.array_split(amplitudes**2 * frequencies**SLOPE, OUTLINE)
+        return torch.tensor([float(block.sum() / block.max()) for block in power])
+
+    @functools.cached_property
+    def _ascending_nodes(self) -> tuple[Array, Array, Array]:
+        """Frequencies, amplitudes, and whether each frequency is one of the outline."""
         rate, taps = self.maker.generator.sample_rate, self.maker.taps.numpy()
         size = 2 ** math.ceil(math.log2(max(rate / FINEST, len(taps))))
         frequencies = np.arange(1, size // 2 + 1) * rate / size
@@ -170,14 +224,18 @@ class CompressedMatcher:
         weights = power * frequencies**SLOPE
         sums = [np.bincount(cells, each, NODES) for each in (weights * frequencies, weights, power)]
         held = sums[1] > 0
-        return sums[0][held] / sums[1][held], np.sqrt(sums[2][held] * rate / size)
+        frequencies, power = sums[0][held] / sums[1][held], sums[2][held] * rate / size
+        outline = np.zeros(len(power), dtype=bool)
+        for block in np.array_split(np.arange(len(power)), OUTLINE):
+            outline[block[np.argmax(power[block] * frequencies[block] ** SLOPE)]] = True
+        return frequencies, np.sqrt(power), outline
 
     def _kept(self, columns: Mapping[str, Array]) -> Array:
         """Share of the amplitude that the template's length keeps at each frequency, shape (binaries, frequency)."""
         frequencies, _ = self.nodes
         before, rise = self.maker.length - self.maker.after, self.maker.rise
         result = np.ones((len(columns["mass_1"]), len(frequencies)), np.float32)
-        age = ages(columns, frequencies[:1])[:, 0]
+        age = ages(columns, frequencies.min(keepdims=True))[:, 0]
         long = np.flatnonzero(age > before - rise)
         if len(long):
             some = {name: values[long] for name, values in columns.items()}
@@ -220,7 +278,13 @@ class SeriesMatcher:
         """Spectra of signals: see ``Matcher``."""
         return _spectra(self.maker.signals(parameters, self.workers)) * 2**0.5
 
-    def best(self, signal: Spectrum, total_mass: float, templates: Spectra, enough: float | None) -> float:  # noqa: ARG002
+    def likely(
+        self, signal: Spectrum, total_mass: float, templates: Spectra, near: Array, enough: float | None
+    ) -> Array:
+        """Templates that may have the best match, all of them: see ``Matcher``."""
+        return near
+
+    def best(self, signal: Spectrum, total_mass: float, templates: Spectra, enough: float | None) -> float:
         """Best match of a signal with templates: see ``Matcher``."""
         signal = _occupied(signal)
         products = signal.conj().resolve_conj() * templates[:, : len(signal)]  # in reverse time
@@ -229,6 +293,11 @@ class SeriesMatcher:
         if not _is_close(best, enough):
             return best
         return float(_peaks(products[first.topk(min(CLOSEST, len(first))).indices], 2 * FINE).max())
+
+
+def _delays(total_mass: float) -> int:
+    """Steps in the longest delay of a binary of some total mass, solar masses."""
+    return math.ceil((LONGEST_DELAY + DELAY_MASSES * SOLAR_MASS_SECONDS * total_mass) / DELAY_STEP)
 
 
 def _is_close(best: float, enough: float | None) -> bool:

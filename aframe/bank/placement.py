@@ -3,10 +3,10 @@
 Draws of the population join the bank where it is still thin (Harry, Allen & Sathyaprakash, arXiv:0908.2090).
 """
 
+import bisect
 import contextlib
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,7 +29,7 @@ COMPARED_AT_ONCE = 64
 """Number of draws that a process compares at once with the bank."""
 
 TEMPLATES_AT_ONCE = 64
-"""Number of templates that a draw is compared with before the next ones. Those of the nearest phase come first."""
+"""Number of templates that a draw is compared with before the next ones."""
 
 REACH = 60.0
 """Largest difference in the leading term of the phase at ``LOWEST`` between a binary and a template that is compared
@@ -44,8 +44,9 @@ EVENED_DRAWS = 12
 EVENED_BINS = 40
 """Bins in the logarithm of the chirp mass by which ``even`` tells common draws from rare ones."""
 
-RECENT_DRAWS = 300
-"""Number of draws that decide whether the bank is complete."""
+RECENT_DRAWS, TEMPLATES_PER_RECENT_DRAW = 300, 4
+"""Number of draws that decide whether the bank is complete, and templates for each, if these are more. The share of few
+draws falls below its limit by chance, in a bank that takes many of them."""
 
 LARGEST_JOINING_SHARE = 0.01
 """Largest share of the recent draws that join a complete bank."""
@@ -61,30 +62,35 @@ class Placement:
     Attributes:
         columns: Columns of the templates' binaries, with ``chirp_mass`` among them, in the order in which they joined;
             empty without templates.
-        recent: Whether each of the last draws joined, at most ``RECENT_DRAWS``.
-        batches: Number of batches of draws.
+        joined: Number of each one among the draws that have a template.
         drawn: Number of draws that have a template.
+        batches: Number of batches of draws.
     """
 
     columns: Columns = field(default_factory=dict)
-    recent: list[bool] = field(default_factory=list)
-    batches: int = 0
+    joined: list[int] = field(default_factory=list)
     drawn: int = 0
+    batches: int = 0
 
     @property
     def size(self) -> int:
         """Number of templates."""
-        return len(self.columns.get("chirp_mass", ()))
+        return len(self.joined)
+
+    @property
+    def recent(self) -> int:
+        """Number of draws that decide whether the bank is complete. A larger bank needs more of them."""
+        return max(RECENT_DRAWS, self.size // TEMPLATES_PER_RECENT_DRAW)
 
     @property
     def joining_share(self) -> float:
         """Share of the recent draws that joined."""
-        return sum(self.recent) / max(1, len(self.recent))
+        return (self.size - bisect.bisect_left(self.joined, self.drawn - self.recent)) / self.recent
 
     @property
     def is_complete(self) -> bool:
         """Whether few of the recent draws joined."""
-        return len(self.recent) == RECENT_DRAWS and self.joining_share <= LARGEST_JOINING_SHARE
+        return self.drawn >= self.recent and self.joining_share <= LARGEST_JOINING_SHARE
 
     def count(self, has_joined: bool) -> None:
         """Count a draw.
@@ -92,7 +98,8 @@ class Placement:
         Args:
             has_joined: Whether it joined.
         """
-        self.recent = [*self.recent, has_joined][-RECENT_DRAWS:]
+        if has_joined:
+            self.joined.append(self.drawn)
         self.drawn += 1
 
 
@@ -199,10 +206,13 @@ class Bank:
         phase = newtonian_phase(np.float64(row["chirp_mass"]), LOWEST)
         distances = np.abs(self._phases[first : self.size] - phase)
         near = np.flatnonzero(distances <= REACH)
-        near, best = first + near[np.argsort(distances[near], kind="stable")], 0.0
+        if not len(near):
+            return 0.0
+        near, total_mass, best = first + near[np.argsort(distances[near])], row["mass_1"] + row["mass_2"], 0.0
+        near = self.matcher.likely(signal, total_mass, self.spectra, near, enough)
         for start in range(0, len(near), TEMPLATES_AT_ONCE):
             some = self.spectra[torch.from_numpy(near[start : start + TEMPLATES_AT_ONCE])]
-            best = max(best, self.matcher.best(signal, row["mass_1"] + row["mass_2"], some, enough))
+            best = max(best, self.matcher.best(signal, total_mass, some, enough))
             if enough is not None and best >= enough:
                 break
         return best
