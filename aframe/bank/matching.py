@@ -34,7 +34,7 @@ NODES = 400
 OUTLINE = 50
 """Number of these that a first look uses, if there are many templates."""
 
-OUTLINE_LOSS = 0.15
+OUTLINE_LOSS = 0.1
 """Largest loss of a match in a first look, for which the template is still compared."""
 
 LOOKED_AT = 64
@@ -52,7 +52,7 @@ OUTSIDE = 1e-4
 DELAY_STEP = 1e-3
 """Step of the delays at which compressed spectra are first compared, s."""
 
-LONGEST_DELAY, DELAY_MASSES = 8e-3, 60
+LONGEST_DELAY, DELAY_MASSES = 10e-3, 70
 """Longest delay between a signal and a template of a high match: so many s, and so many times G M/c³ of the total mass.
 Pairs with a match above 0.9 have up to half of it."""
 
@@ -73,13 +73,12 @@ CHUNK = 64
 
 
 class Matcher(Protocol):
-    """Makes spectra of templates and signals of unit norm, and their matches.
+    """Makes spectra of templates and signals of unit norm, and their matches."""
 
-    Attributes:
-        most_draws: Largest number of draws whose spectra are held beside those of the bank.
-    """
-
-    most_draws: int
+    @property
+    def most_draws(self) -> int:
+        """Largest number of draws whose spectra are held beside those of the bank."""
+        ...
 
     def templates(self, parameters: Mapping[str, Array]) -> Spectra:
         """Spectra of templates, as of ``TemplateMaker.make``. They are NaN where there is none."""
@@ -205,7 +204,7 @@ class CompressedMatcher:
     @functools.cached_property
     def _outline_counts(self) -> Float[Tensor, " outline"]:
         """Power of an inspiral about each frequency of the outline, over that at it."""
-        frequencies, amplitudes, outline = self._ascending_nodes
+        frequencies, amplitudes, _ = self._ascending_nodes
         power = np.array_split(amplitudes**2 * frequencies**SLOPE, OUTLINE)
         return torch.tensor([float(block.sum() / block.max()) for block in power])
 

@@ -7,7 +7,7 @@ import bisect
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -112,12 +112,12 @@ def place(  # noqa: PLR0917 - what to place, how dense, and whom to inform
     save: Callable[[Placement], None] | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
-) -> tuple[Placement, Spectra]:
+) -> "tuple[Placement, Bank]":
     """Place templates at random: a draw joins if its match with all templates is below ``minimum_match``.
 
-    The placement ends with ``size`` templates, or earlier if at most 1 % of the last 300 draws join. Draws without a
-    template do not count. A batch of draws is compared with the bank on all cores; those that may join are then compared
-    with each other, in their order. The result depends on the draws alone.
+    The placement ends with ``size`` templates, or earlier if at most 1 % of the recent draws join. Draws without a
+    template do not count. A batch of draws is compared with the bank on all cores. Those that may join are then
+    compared with each other, in their order. So the result depends on the draws alone.
 
     Args:
         matcher: Makes and compares spectra.
@@ -130,7 +130,7 @@ def place(  # noqa: PLR0917 - what to place, how dense, and whom to inform
         workers: Number of processes; None for all cores.
 
     Returns:
-        The placement, and the spectra of its templates, both in order of chirp mass.
+        The placement, in order of chirp mass, and the spectra of its templates, in the order in which they joined.
 
     Raises:
         DataError: If the first 512 draws have no template.
@@ -151,9 +151,8 @@ def place(  # noqa: PLR0917 - what to place, how dense, and whom to inform
             saved = time.monotonic()
         if progress is not None:
             progress(state.size, size)
-    order = np.argsort(state.columns["chirp_mass"], kind="stable")
-    state.columns = rows(state.columns, order)
-    return state, bank.spectra[torch.from_numpy(order)]
+    columns = rows(state.columns, np.argsort(state.columns["chirp_mass"], kind="stable"))
+    return replace(state, columns=columns), bank
 
 
 class Bank:
@@ -170,8 +169,8 @@ class Bank:
         self._phases = np.empty(most)
         self._spectra: Spectra | None = None
         if columns:
-            for spectrum, mass in zip(matcher.templates(columns), columns["chirp_mass"], strict=True):
-                self.add(spectrum, mass)
+            for spectrum, row in zip(matcher.templates(columns), _each(columns), strict=True):
+                self.add(spectrum, row["phase"])
 
     @property
     def spectra(self) -> Spectra:
@@ -179,36 +178,33 @@ class Bank:
         assert self._spectra is not None
         return self._spectra[: self.size]
 
-    def add(self, spectrum: Spectrum, chirp_mass: float) -> None:
+    def add(self, spectrum: Spectrum, phase: float) -> None:
         """Add a template.
 
         Args:
             spectrum: Its spectrum.
-            chirp_mass: Its chirp mass in the detector frame, solar masses.
+            phase: Leading term of its phase at ``LOWEST``, rad.
         """
         if self._spectra is None:  # pages that nothing has been written to take no memory
             self._spectra = torch.empty((self.most, len(spectrum)), dtype=torch.complex64)
         self._spectra[self.size] = spectrum
-        self._phases[self.size] = newtonian_phase(np.float64(chirp_mass), LOWEST)
+        self._phases[self.size] = phase
         self.size += 1
 
-    def best(
-        self, signal: Spectrum, row: Mapping[str, float], enough: float | None, first: int = 0
-    ) -> float:
+    def best(self, signal: Spectrum, row: Mapping[str, float], enough: float | None, first: int = 0) -> float:
         """Best match of a signal with the templates in reach; 0 without any.
 
         Args:
             signal: Spectrum of the signal.
-            row: The signal's parameters.
+            row: Its total mass, and the leading term of its phase.
             enough: Match that ends the search: see ``Matcher.best``.
             first: Number of templates to leave out, the first ones.
         """
-        phase = newtonian_phase(np.float64(row["chirp_mass"]), LOWEST)
-        distances = np.abs(self._phases[first : self.size] - phase)
+        distances = np.abs(self._phases[first : self.size] - row["phase"])
         near = np.flatnonzero(distances <= REACH)
         if not len(near):
             return 0.0
-        near, total_mass, best = first + near[np.argsort(distances[near])], row["mass_1"] + row["mass_2"], 0.0
+        near, total_mass, best = first + near[np.argsort(distances[near])], row["total_mass"], 0.0
         near = self.matcher.likely(signal, total_mass, self.spectra, near, enough)
         for start in range(0, len(near), TEMPLATES_AT_ONCE):
             some = self.spectra[torch.from_numpy(near[start : start + TEMPLATES_AT_ONCE])]
@@ -263,7 +259,7 @@ def _take(bank: Bank, state: Placement, columns: Columns, minimum_match: float, 
             break
         has_joined = not covered[number] and bank.best(spectra[number], row, minimum_match, before) < minimum_match
         if has_joined:
-            bank.add(spectra[number], row["chirp_mass"])
+            bank.add(spectra[number], row["phase"])
             joined.append(number)
         state.count(has_joined)
     new = rows(columns, np.array(joined, dtype=int))
@@ -278,9 +274,7 @@ def _best(bank: Bank, columns: Columns, signals: Spectra, enough: float | None, 
     row = list(_each(columns))
 
     def run(some: slice) -> None:
-        result[some] = [
-            bank.best(signal, each, enough) for signal, each in zip(signals[some], row[some], strict=True)
-        ]
+        result[some] = [bank.best(signal, each, enough) for signal, each in zip(signals[some], row[some], strict=True)]
 
     if bank.size:
         with _one_thread():
@@ -289,9 +283,10 @@ def _best(bank: Bank, columns: Columns, signals: Spectra, enough: float | None, 
 
 
 def _each(columns: Columns) -> Iterator[dict[str, float]]:
-    """What a match needs of each binary."""
-    needed = {name: columns[name].tolist() for name in ("mass_1", "mass_2", "chirp_mass")}
-    return (dict(zip(needed, values, strict=True)) for values in zip(*needed.values(), strict=True))
+    """Total mass, solar masses, and leading term of the phase at ``LOWEST``, rad, of each binary."""
+    masses, phases = columns["mass_1"] + columns["mass_2"], newtonian_phase(columns["chirp_mass"], LOWEST)
+    for total_mass, phase in zip(masses.tolist(), phases.tolist(), strict=True):
+        yield {"total_mass": total_mass, "phase": phase}
 
 
 @contextlib.contextmanager

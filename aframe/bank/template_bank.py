@@ -1,5 +1,6 @@
 """A bank of templates and its file."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from aframe.types import Array
 
 NUMBERS = ("sample_rate", "after")
 """Attributes of the file, by the names of the bank's numbers."""
+
+JOINING_SHARE = "joining_share"
+"""Attribute of the file that earlier banks lack."""
 
 COLUMNS = ("mass_1", "mass_2", "chi_1", "chi_2", "chirp_mass")
 """Columns of a bank's binaries."""
@@ -41,6 +45,7 @@ class TemplateBank:
             templates are whitened by their geometric mean.
         pulses: Whitened complex series of short glitches, of unit norm per quadrature, shape (pulses, time).
         octaves: Complex filters for the octaves of whitened strain, of unit norm per quadrature, shape (octaves, time).
+        joining_share: Share of the last draws that joined the bank when its placement ended; NaN if not known.
     """
 
     templates: Complex[Tensor, "templates time"]
@@ -53,6 +58,7 @@ class TemplateBank:
     psds: Array
     pulses: Complex[Tensor, "pulses pulse_time"]
     octaves: Complex[Tensor, "octaves octave_time"]
+    joining_share: float = math.nan
 
     @property
     def mean_match(self) -> float:
@@ -84,7 +90,7 @@ class TemplateBank:
                 file.create_dataset(f"parameters/{name}", data=np.asarray(column, dtype=np.float64))
             for name in (*SIGNAL_COLUMNS, "psds"):
                 file.create_dataset(name, data=np.asarray(getattr(self, name), dtype=np.float64))
-            file.attrs.update({name: getattr(self, name) for name in NUMBERS})
+            file.attrs.update({name: getattr(self, name) for name in (*NUMBERS, JOINING_SHARE)})
 
     @classmethod
     def read(cls, path: str) -> "TemplateBank":
@@ -116,4 +122,5 @@ class TemplateBank:
             match, masses = (np.asarray(file[name]) for name in SIGNAL_COLUMNS)
             pulses, octaves = (torch.view_as_complex(each) for each in others)
             templates = torch.view_as_complex(pairs)
-            return cls(templates, columns, chirp_mass, sample_rate, after, match, masses, psds, pulses, octaves)
+            share = float(file.attrs.get(JOINING_SHARE, math.nan))
+            return cls(templates, columns, chirp_mass, sample_rate, after, match, masses, psds, pulses, octaves, share)
