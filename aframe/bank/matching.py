@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -72,6 +72,7 @@ CHUNK = 64
 """Number of binaries whose spectra a process makes at once."""
 
 
+@runtime_checkable
 class Matcher(Protocol):
     """Makes spectra of templates and signals of unit norm, and their matches."""
 
@@ -126,7 +127,7 @@ def matcher_of(maker: TemplateMaker, workers: int | None = None) -> Matcher:
 
 @dataclass(frozen=True)
 class CompressedMatcher:
-    """Compares spectra at ``NODES`` frequencies.
+    """Compares spectra at ``NODES`` frequencies. Those of the outline come first, and the others in their order.
 
     Attributes:
         maker: Maker of the templates. LAL gives its model's spectrum at any frequencies.
@@ -143,7 +144,8 @@ class CompressedMatcher:
 
     def signals(self, parameters: Mapping[str, Array]) -> Spectra:
         """Spectra of signals: see ``Matcher``."""
-        frequencies, amplitudes = self.nodes
+        frequencies, amplitudes, outline = self._nodes
+        order = np.argsort(~outline, kind="stable")
         number = len(parameters["mass_1"])
         result = shared_array((number, 2 * len(frequencies)))
 
@@ -153,7 +155,7 @@ class CompressedMatcher:
                 values = spectra(self.maker.generator, columns, frequencies) * amplitudes
                 values *= self._kept(columns)
                 values /= np.linalg.norm(values, axis=1, keepdims=True)
-            result[some] = np.ascontiguousarray(values, np.complex64).view(np.float32)
+            result[some] = np.ascontiguousarray(values[:, order], np.complex64).view(np.float32)
 
         in_slices(run, number, CHUNK, self.workers)
         return torch.view_as_complex(torch.from_numpy(result).unflatten(-1, (-1, 2)))
@@ -190,27 +192,19 @@ class CompressedMatcher:
         return min(best, 1.0)
 
     @functools.cached_property
-    def nodes(self) -> tuple[Array, Array]:
-        """Frequencies in Hz, and the root of the filter's power about each, in Hz^(1/2); shape (frequency,).
-
-        Each is the centre of a cell, by the power of an inspiral there. Half of the cells are evenly spaced, because
-        delays turn all frequencies, and half evenly in the logarithm, because binaries differ most at low ones. Those
-        of the outline come first.
-        """
-        frequencies, amplitudes, outline = self._ascending_nodes
-        order = np.argsort(~outline, kind="stable")
-        return frequencies[order], amplitudes[order]
-
-    @functools.cached_property
     def _outline_counts(self) -> Float[Tensor, " outline"]:
         """Power of an inspiral about each frequency of the outline, over that at it."""
-        frequencies, amplitudes, _ = self._ascending_nodes
+        frequencies, amplitudes, _ = self._nodes
         power = np.array_split(amplitudes**2 * frequencies**SLOPE, OUTLINE)
         return torch.tensor([float(block.sum() / block.max()) for block in power])
 
     @functools.cached_property
-    def _ascending_nodes(self) -> tuple[Array, Array, Array]:
-        """Frequencies, amplitudes, and whether each frequency is one of the outline."""
+    def _nodes(self) -> tuple[Array, Array, Array]:
+        """Frequencies in Hz, the root of the filter's power about each, and whether each is one of the outline.
+
+        Each is the centre of a cell, by the power of an inspiral there. Half of the cells are evenly spaced, because
+        delays turn all frequencies, and half evenly in the logarithm, because binaries differ most at low ones.
+        """
         rate, taps = self.maker.generator.sample_rate, self.maker.taps.numpy()
         size = 2 ** math.ceil(math.log2(max(rate / FINEST, len(taps))))
         frequencies = np.arange(1, size // 2 + 1) * rate / size
@@ -231,10 +225,10 @@ class CompressedMatcher:
 
     def _kept(self, columns: Mapping[str, Array]) -> Array:
         """Share of the amplitude that the template's length keeps at each frequency, shape (binaries, frequency)."""
-        frequencies, _ = self.nodes
+        frequencies = self._nodes[0]
         before, rise = self.maker.length - self.maker.after, self.maker.rise
         result = np.ones((len(columns["mass_1"]), len(frequencies)), np.float32)
-        age = ages(columns, frequencies.min(keepdims=True))[:, 0]
+        age = ages(columns, frequencies[:1])[:, 0]
         long = np.flatnonzero(age > before - rise)
         if len(long):
             some = {name: values[long] for name, values in columns.items()}
@@ -247,7 +241,9 @@ class CompressedMatcher:
         known = self._known_turns
         if (number, step) not in known:
             delays = step * np.arange(-number, number + 1)
-            turns = np.exp(2j * np.pi * self.nodes[0][:, None] * delays)
+            frequencies, _, outline = self._nodes
+            frequencies = frequencies[np.argsort(~outline, kind="stable")]
+            turns = np.exp(2j * np.pi * frequencies[:, None] * delays)
             known[number, step] = torch.from_numpy(turns.astype(np.complex64))
         return known[number, step]
 

@@ -192,7 +192,7 @@ class Bank:
         self.size += 1
 
     def best(self, signal: Spectrum, row: Mapping[str, float], enough: float | None, first: int = 0) -> float:
-        """Best match of a signal with the templates in reach; 0 without any.
+        """Best match of a signal with the templates, with those in reach alone if ``enough`` is given; 0 without any.
 
         Args:
             signal: Spectrum of the signal.
@@ -201,7 +201,7 @@ class Bank:
             first: Number of templates to leave out, the first ones.
         """
         distances = np.abs(self._phases[first : self.size] - row["phase"])
-        near = np.flatnonzero(distances <= REACH)
+        near = np.flatnonzero(distances <= (np.inf if enough is None else REACH))
         if not len(near):
             return 0.0
         near, total_mass, best = first + near[np.argsort(distances[near])], row["total_mass"], 0.0

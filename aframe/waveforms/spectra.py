@@ -11,10 +11,11 @@ from aframe.types import Array
 from aframe.waveforms import approximants
 from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator, binaries, silent_lal
 
-IN_SEQUENCE = approximants.POINTWISE - {
-    "TaylorF2Ecc", "IMRPhenomB", "IMRPhenomPv3", "IMRPhenomPv3HM"
-}  # fmt: skip
-"""Models whose spectrum LAL gives at any frequencies (``SimInspiralChooseFDWaveformSequence``), alone and in grids."""
+IN_SEQUENCE = frozenset({
+    "TaylorF2", "IMRPhenomD", "IMRPhenomD_NRTidal", "IMRPhenomD_NRTidalv2", "IMRPhenomHM", "IMRPhenomPv2",
+    "IMRPhenomXAS", "IMRPhenomXHM", "IMRPhenomXP", "IMRPhenomXPHM",
+})  # fmt: skip
+"""Models whose spectrum LAL gives at any frequencies (``SimInspiralChooseFDWaveformSequence``), as on an even grid."""
 
 SCALE = 1e21
 """Factor on spectra. Squares of strain are too small for single precision."""
