@@ -6,12 +6,13 @@ into slices. A slice has no negative frequencies and ends below a frequency f, s
 is enough.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float, Int, Num
 from torch import Tensor
 
 Whole = Complex[Tensor, "templates time"]
@@ -90,6 +91,39 @@ class SlicedTemplates:
         """Join the slices to templates at the full rate."""
         parts = [self.rows(slice(first, first + AT_ONCE)) for first in range(0, len(self), AT_ONCE)]
         return torch.cat([_joined(part) for part in parts])
+
+    def coloured(self, colour: Num[Tensor, " frequency"]) -> "SlicedTemplates":
+        """Templates whose spectra are multiplied by a smooth function, of unit norm per quadrature.
+
+        Args:
+            colour: The function, evenly from 0 Hz to the Nyquist frequency.
+        """
+        series = []
+        for shape, each in zip(self.shapes, self.series, strict=True):
+            grid = 2 * shape.size
+            places = torch.arange(grid, device=colour.device) * (2 * (len(colour) - 1) / (grid * shape.decimation))
+            low = places.long().clamp_max(len(colour) - 2)
+            factor = torch.lerp(colour[low], colour[low + 1], (places - low).to(colour.dtype))
+            series.append(torch.fft.ifft(torch.fft.fft(each, n=grid) * factor)[:, : shape.size])
+        coloured = SlicedTemplates(self.size, self.shapes, tuple(series))
+        norm = (coloured.power() / 2).sqrt().clamp_min(torch.finfo(torch.float32).tiny)[:, None]
+        return SlicedTemplates(self.size, self.shapes, tuple(each / norm for each in series))
+
+    def power(self) -> Float[Tensor, " templates"]:
+        """Sum of the squared absolute values of each whole template."""
+        pairs = list(zip(self.shapes, self.series, strict=True))
+        total = sum(shape.decimation * each.abs().square().sum(1) for shape, each in pairs)
+        for (shape, slow), (other, fast) in itertools.pairwise(pairs):
+            number = (shape.stop - other.first) // other.decimation
+            first = other.first - shape.first
+            if shape.decimation > other.decimation:
+                weights = interpolation(shape, first, number, other.decimation).to(slow.device)
+                padded = torch.nn.functional.pad(slow, (0, max(0, len(weights) - shape.size)))
+                same = padded[:, : len(weights)] @ weights
+            else:
+                same = slow[:, first // shape.decimation :][:, :number]
+            total = total + 2 * other.decimation * (same * fast[:, : same.shape[1]].conj()).sum(1).real
+        return total
 
     @classmethod
     def joined(cls, parts: "Sequence[SlicedTemplates]") -> "SlicedTemplates":

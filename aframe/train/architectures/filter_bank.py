@@ -174,11 +174,7 @@ class FilterBank(nn.Module):
             ifo: Number of the detector.
             rows: Rows of the bank.
         """
-        templates, size = self._whole(rows), self.template_size
-        colour = self.colours[ifo].float()[None, None]
-        half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)[0, 0]
-        if self.is_minimum_phase:
-            half = minimum_phase(half.double().log()).to(templates.dtype)
+        templates, size, half = self._whole(rows), self.template_size, self._colour(ifo)
         # a template that learns keeps no negative frequencies, or its quadratures would no longer be independent
         learns = isinstance(self.bank, nn.Parameter)
         negative = torch.zeros_like(half[1:-1]) if learns else half[1:-1].flip(0).conj()
@@ -186,6 +182,12 @@ class FilterBank(nn.Module):
         coloured = torch.fft.ifft(torch.fft.fft(templates, n=2 * size) * colour)[:, :size]
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)
+
+    def _colour(self, ifo: int) -> Tensor:
+        """Ratio of the amplitudes of a detector's filters and the templates, from 0 Hz to the Nyquist frequency."""
+        colour = self.colours[ifo].float()[None, None]
+        half = nn.functional.interpolate(colour, self.template_size + 1, mode="linear", align_corners=True)[0, 0]
+        return minimum_phase(half.double().log()).to(torch.complex64) if self.is_minimum_phase else half
 
     def _whole(self, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
         """Templates as they were given, in single precision."""

@@ -34,9 +34,6 @@ RISES, FALL = (1.95, 1.4), 0.4
 """Frequencies of chirps at one sample before their end, cycles a sample, and the power of the age with which amplitudes
 fall: those of whitened neutron stars of chirp masses of 1 and 1.7 solar masses at 1024 Hz, about."""
 
-FEW = 32
-"""Number of templates that are joined, whitened and cut together."""
-
 EXTREMES = 16
 """Number of the lightest and of the heaviest templates by which the slices are chosen."""
 
@@ -148,8 +145,11 @@ class MultirateBank(FilterBank):
             return result
 
     def _whole(self, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
+        return self._slices(rows).whole()
+
+    def _slices(self, rows: slice | Int[Tensor, " some"]) -> SlicedTemplates:
         series = (torch.complex(*getattr(self, f"slice_{k}")[:, rows].float()) for k in range(len(self.shapes)))
-        return SlicedTemplates(self.template_size, self.shapes, tuple(series)).whole()
+        return SlicedTemplates(self.template_size, self.shapes, tuple(series))
 
     def _forget(self) -> None:
         super()._forget()
@@ -166,9 +166,7 @@ class MultirateBank(FilterBank):
 
     def _basis(self, ifo: int, rows: slice) -> Basis:
         """Basis filters of a block, for a detector's PSD."""
-        numbers = torch.arange(self.templates)[rows].split(FEW)
-        block = SlicedTemplates.joined([cut(self.filters(ifo, each), self.shapes) for each in numbers])
-        filters, weights = [], []
+        block, filters, weights = self._slices(rows).coloured(self._colour(ifo)), [], []
         for shape, series in zip(self.shapes, block.series, strict=True):
             values, vectors = torch.linalg.eigh((series @ series.mH).to(torch.complex128))
             # lost power of each template with the first k vectors, largest values first
