@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
+from aframe.bank.slices import SlicedTemplates, is_long
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import ZERO_PHASE
 from aframe.tensors import Embeddings, Psd, Windows
@@ -23,6 +24,7 @@ from aframe.train.architectures.coherence import (
 )
 from aframe.train.architectures.filter_bank import FilterBank, is_exported, order_of
 from aframe.train.architectures.glitches import Glitches
+from aframe.train.architectures.multirate import MultirateBank, bank_of, chirps, empty_bank
 from aframe.train.architectures.network import Network
 
 LOUDEST = 6e4
@@ -91,6 +93,7 @@ class MatchedFilterNetwork(Network):
         pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
         pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
         bands: Number of bands whose excess power is looked for.
+        slices: First sample, decimation and size of each slice of long templates; none for whole ones.
 
     Attributes:
         quiet: Bound of a step up to which it is quiet.
@@ -124,13 +127,14 @@ class MatchedFilterNetwork(Network):
         pulse_size: int = 0,
         pulse_decimations: Sequence[int] = (),
         bands: int = 0,
+        slices: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
         self.coherent, self.glitches, self.trainable = coherent, glitches, trainable
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
-        self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
+        self._allocate(empty_bank(num_ifos, templates, template_size, decimations, step_size, coincidence, slices))
         self._take(Glitches(self.filters, groups, pulse_size, pulse_decimations, bands) if pulse_size else None)
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
         self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
@@ -155,6 +159,8 @@ class MatchedFilterNetwork(Network):
             filters.learn()
         self.filters, self.templates = filters, filters.templates
         self.template_size, self.decimations = filters.template_size, filters.decimations
+        shapes = filters.shapes if isinstance(filters, MultirateBank) else ()
+        self.slices = [[shape.first, shape.decimation, shape.size] for shape in shapes]
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
         self.bias = nn.Parameter(torch.zeros(self.templates))
 
@@ -169,7 +175,7 @@ class MatchedFilterNetwork(Network):
     @torch.no_grad()
     def set_bank(  # noqa: PLR0917 - what a bank consists of, and how it was whitened
         self,
-        templates: Complex[Tensor, "templates time"],
+        templates: Complex[Tensor, "templates time"] | SlicedTemplates,
         chirp_mass: Float[Tensor, " templates"],
         psds: Psd | None = None,
         pulses: Complex[Tensor, "pulses pulse_time"] | None = None,
@@ -179,7 +185,7 @@ class MatchedFilterNetwork(Network):
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
         Args:
-            templates: Whitened templates p + iq, both quadratures of unit norm.
+            templates: Whitened templates p + iq, both quadratures of unit norm. Long ones are cut into slices.
             chirp_mass: Chirp masses in the detector frame, solar masses.
             psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), if templates are whitened by their
                 geometric mean. Each detector's filters are then those for its own PSD. See ``adapt``.
@@ -191,12 +197,15 @@ class MatchedFilterNetwork(Network):
             ConfigurationError: If the window is too short.
         """
         order = order_of(chirp_mass, self.groups)
-        bank = templates.to(torch.complex64)[order]
-        self._allocate(FilterBank.of(bank, self.num_ifos, self.step_size, self.coincidence))
+        bank = templates.rows(order) if isinstance(templates, SlicedTemplates) else templates.to(torch.complex64)[order]
+        self._allocate(bank_of(bank, self.num_ifos, self.step_size, self.coincidence))
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
         known = None
-        if self.glitches and pulses is not None and bands is not None and Glitches.fit(self.filters, pulses.shape[1]):
+        is_known = (
+            self.glitches and not self.slices and pulses is not None and Glitches.fit(self.filters, pulses.shape[1])
+        )
+        if is_known and pulses is not None and bands is not None:
             known = Glitches.of(pulses.to(torch.complex64), bands.to(torch.complex64), self.filters, self.groups)
         self._take(known)
         if psds is not None:
@@ -224,6 +233,9 @@ class MatchedFilterNetwork(Network):
         Raises:
             ConfigurationError: If the window is too short.
         """
+        if is_long(template_size):
+            self.set_bank(chirps(templates, template_size), torch.arange(1.0, templates + 1))
+            return
         random = torch.Generator().manual_seed(0)
         noise = torch.randn(templates, template_size, dtype=torch.complex64, generator=random) / template_size**0.5
         pulses = noise[: -(-templates // PULSES_PER_TEMPLATE), : -(-template_size // PULSE_PER_TEMPLATE)]
