@@ -5,11 +5,12 @@ import torch
 
 from aframe import seeding, storage
 from aframe.bank import interruption
+from aframe.bank.making import check_memory, make_all, shapes_of
 from aframe.bank.matching import matcher_of
 from aframe.bank.placement import EVENED_DRAWS, Bank, even, matches, place
 from aframe.bank.pulses import octaves, pulses
 from aframe.bank.template_bank import TemplateBank
-from aframe.bank.templates import TemplateMaker, Templates, face_on
+from aframe.bank.templates import TemplateMaker, face_on
 from aframe.errors import DataError
 from aframe.preprocessing import MINIMUM_PHASE
 from aframe.progress.lines import ProgressReport
@@ -27,14 +28,8 @@ from aframe.whitening import power_spectral_density, smooth_psd, whitening_filte
 MATCHED_SIGNALS = 500
 """Number of signals that measure the bank's match with the population."""
 
-BYTES_PER_SAMPLE = 8
-"""Bytes of a sample of a template: a complex number in single precision."""
-
-CHUNK_BYTES = 2**30
-"""Memory for the templates that are made at once, bytes."""
-
-WORKING_SERIES = 8
-"""Memory that a template takes while it is made, in lengths of itself."""
+PLANNING_DRAWS = 1024
+"""Number of draws whose lightest and heaviest binaries choose the slices of long templates."""
 
 
 def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
@@ -55,19 +50,20 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
     whitening = search.whitening
     taps = whitening_filter(psds.log().mean(0).exp(), whitening)
     maker = TemplateMaker(source.generator, taps, keys.template_length, keys.after, whitening.after_size)
-    check_memory(maker, keys.size)
 
     def draws(number: int, batch: int) -> dict[str, Array]:
         rng = seeding.generator(search.seed, "template bank", batch)
         return even(_physical(source, EVENED_DRAWS * number, rng), number, rng)
 
+    shapes = shapes_of(maker, draws(PLANNING_DRAWS, 0))
+    check_memory(maker, shapes, keys.size, free_on_host())
     state, parameters = f"{run.bank.removesuffix('.hdf5')}.placement.hdf5", run.bank_parameters
     placement, bank = place(
         matcher_of(maker), draws, keys.size, keys.minimum_match, interruption.resume(state, parameters),
         lambda placement: interruption.save(placement, state, parameters), progress,
     )  # fmt: skip
     drawn, match = _matched_signals(source, bank, seeding.generator(search.seed, "signals of the template bank"))
-    templates, columns = make_all(maker, placement.columns)
+    templates, columns = make_all(maker, placement.columns, shapes)
     aligned = face_on(columns)
     binaries = {name: columns[name] for name in ("mass_1", "mass_2")}
     binaries |= {f"chi_{i}": aligned[f"a_{i}"] * np.cos(aligned[f"tilt_{i}"]) for i in (1, 2)}
@@ -79,47 +75,6 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
         smooth.numpy(), short, octaves(search.sample_rate, search.highpass), placement.joining_share,
     ).write(run.bank, parameters)  # fmt: skip
     storage.remove(state)
-
-
-def check_memory(maker: TemplateMaker, size: int) -> None:
-    """Refuse a bank that does not fit into memory, before any work.
-
-    Args:
-        maker: Maker of the templates.
-        size: Largest number of templates.
-
-    Raises:
-        DataError: The message says how large the bank can be.
-    """
-    needed, free = size * maker.size * BYTES_PER_SAMPLE, free_on_host()
-    if needed > free:
-        raise DataError(
-            f"size = {size} templates of template_length = {maker.length:g} s at {maker.generator.sample_rate:g} Hz "
-            f"take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free: lower size or template_length in "
-            "[luigi_bank], or take a machine with more memory"
-        )
-
-
-def make_all(maker: TemplateMaker, columns: Columns) -> tuple[Templates, Columns]:
-    """Make templates in chunks, which bound the memory. Those that are not finite are left out.
-
-    Args:
-        maker: Maker of the templates.
-        columns: Columns of the binaries.
-
-    Returns:
-        The templates, and the columns of those that are finite.
-    """
-    number, filled, kept = len(columns["chirp_mass"]), 0, []
-    templates = torch.empty((number, maker.size), dtype=torch.complex64)
-    chunk = max(1, int(CHUNK_BYTES / (WORKING_SERIES * maker.size * BYTES_PER_SAMPLE)))
-    for start in range(0, number, chunk):
-        some = maker.make(rows(columns, slice(start, start + chunk)))
-        finite = torch.isfinite(torch.view_as_real(some)).all(-1).all(-1)
-        kept.append(start + np.flatnonzero(finite.numpy()))
-        templates[filled : filled + len(kept[-1])] = some[finite]
-        filled += len(kept[-1])
-    return templates[:filled], rows(columns, np.concatenate(kept))
 
 
 def _matched_signals(source: SignalSource, bank: Bank, rng: np.random.Generator) -> tuple[Columns, Array]:
