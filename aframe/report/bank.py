@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from aframe.bank.placement import LARGEST_JOINING_SHARE
 from aframe.bank.template_bank import TemplateBank
-from aframe.report.html import Figures, fill, grid
+from aframe.report.html import Figures, fill, grid, table
 from aframe.report.interactive import draw_titled
 from aframe.report.palette import BLUE, VERMILION
 from aframe.report.plots import Axis, Dash, Line, Plot, Points
@@ -18,11 +18,9 @@ TEXT = """
 <h3>Bank of templates</h3><p>{{ templates }} templates{{ ended }}. {{ signals }} signals of the population have a mean
  match of {{ mean }} with the bank; 10 % of them are below {{ tenth }}, and 1 % below {{ hundredth }}. A match is the
  share of a signal's SNR that the best template keeps.</p>
-<table><tr><th>chirp mass, detector frame, M☉</th><th>templates</th><th>signals</th><th>mean match</th>
-<th>10 % are below</th><th>1 % are below</th></tr>
-{% for row in rows %}<tr><td>{{ row.masses }}</td><td>{{ row.templates }}</td><td>{{ row.signals }}</td>
-<td>{{ row.mean }}</td><td>{{ row.tenth }}</td><td>{{ row.hundredth }}</td></tr>{% endfor %}</table>
 """.replace("\n", "")
+
+HEADER = ("chirp mass, M☉", "templates", "signals", "mean match", "10 % are below", "1 % are below")
 
 CHIRP_MASSES = (0.0, 1.7, 5.0, 10.0, 30.0, np.inf)
 """Borders of the table's rows, M☉. Two neutron stars are lightest, then mixed pairs and light black holes."""
@@ -40,9 +38,9 @@ def bank_html(bank: TemplateBank, plots: Figures) -> Markup:
     """
     words = fill(
         TEXT, templates=number(len(bank.templates)), signals=number(len(bank.match)), mean=f"{bank.mean_match:.3f}",
-        tenth=f"{bank.quantile_10:.3f}", hundredth=f"{bank.quantile_01:.3f}", ended=ended(bank), rows=mass_rows(bank),
+        tenth=f"{bank.quantile_10:.3f}", hundredth=f"{bank.quantile_01:.3f}", ended=ended(bank),
     )  # fmt: skip
-    return words + grid(plots, draw_titled([matches(bank), masses(bank)]), "bank")
+    return words + table(HEADER, mass_rows(bank)) + grid(plots, draw_titled([matches(bank), masses(bank)]), "bank")
 
 
 def ended(bank: TemplateBank) -> str:
@@ -59,24 +57,21 @@ def ended(bank: TemplateBank) -> str:
     return f": the bank is full, and {share} of the last draws still joined; a larger size would cover more"
 
 
-def mass_rows(bank: TemplateBank) -> list[dict[str, str]]:
-    """Matches of the population's signals in ranges of chirp mass that have any.
+def mass_rows(bank: TemplateBank) -> list[tuple[str, ...]]:
+    """Matches of the population's signals in ranges of chirp mass that have any, as ``HEADER`` says.
 
     Args:
         bank: The bank.
     """
-    result = []
+    result: list[tuple[str, ...]] = []
     for low, high in itertools.pairwise(CHIRP_MASSES):
         match = bank.match[(bank.signal_chirp_mass >= low) & (bank.signal_chirp_mass < high)]
         if not len(match):
             continue
-        tenth, hundredth = np.quantile(match, (0.1, 0.01))
         masses = f"above {low:g}" if high == np.inf else f"{low:g} to {high:g}" if low else f"below {high:g}"
         templates = int(((bank.chirp_mass >= low) & (bank.chirp_mass < high)).sum())
-        result.append({
-            "masses": masses, "templates": number(templates), "signals": number(len(match)),
-            "mean": f"{match.mean():.3f}", "tenth": f"{tenth:.3f}", "hundredth": f"{hundredth:.3f}",
-        })  # fmt: skip
+        values = (match.mean(), *np.quantile(match, (0.1, 0.01)))
+        result.append((masses, number(templates), number(len(match)), *(f"{value:.3f}" for value in values)))
     return result
 
 
