@@ -112,7 +112,7 @@ class SlicedTemplates:
     def power(self) -> Float[Tensor, " templates"]:
         """Sum of the squared absolute values of each whole template."""
         pairs = list(zip(self.shapes, self.series, strict=True))
-        total = sum(shape.decimation * each.abs().square().sum(1) for shape, each in pairs)
+        total = torch.stack([shape.decimation * each.abs().square().sum(1) for shape, each in pairs]).sum(0)
         for (shape, slow), (other, fast) in itertools.pairwise(pairs):
             number = (shape.stop - other.first) // other.decimation
             first = other.first - shape.first

@@ -108,6 +108,11 @@ class FilterBank(nn.Module):
         self.bank = nn.Parameter(bank)
 
     @property
+    def slices(self) -> list[list[int]]:
+        """First sample, decimation and size of each slice of the templates; none where they are whole."""
+        return []
+
+    @property
     def receptive_field(self) -> int:
         """Samples that a step depends on."""
         return self.template_size - 1 + self.step_size + self.coincidence

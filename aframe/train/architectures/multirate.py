@@ -30,10 +30,6 @@ STEPS_AT_ONCE = 512
 STEPS_TOGETHER = 32
 """Steps of which templates' outputs are summed at once. They fit a processor's cache."""
 
-RISES, FALL = (1.95, 1.4), 0.4
-"""Frequencies of chirps at one sample before their end, cycles a sample, and the power of the age with which amplitudes
-fall: those of whitened neutron stars of chirp masses of 1 and 1.7 solar masses at 1024 Hz, about."""
-
 EXTREMES = 16
 """Number of the lightest and of the heaviest templates by which the slices are chosen."""
 
@@ -123,6 +119,11 @@ class MultirateBank(FilterBank):
     def rate_of(self, rows: Int[Tensor, " some"]) -> Int[Tensor, " some"]:
         """Samples from one value of a template's correlation to the next: see ``FilterBank.rate_of``."""
         return torch.full_like(rows, self.output)
+
+    @property
+    def slices(self) -> list[list[int]]:
+        """First sample, decimation and size of each slice."""
+        return [[shape.first, shape.decimation, shape.size] for shape in self.shapes]
 
     @property
     def output(self) -> int:
@@ -283,19 +284,3 @@ def empty_bank(  # noqa: PLR0917 - as many numbers as the network has
         return FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence)
     shapes = [Shape(*each) for each in slices]
     return MultirateBank(num_ifos, template_size, shapes, templates, step_size, coincidence)
-
-
-def chirps(number: int, size: int) -> Complex[Tensor, "templates time"]:
-    """Series that resemble long templates of light binaries, to time a network before there is a bank.
-
-    The frequency of a chirp rises with the -3/8 power of the time that is left.
-
-    Args:
-        number: Number of series.
-        size: Samples of each.
-    """
-    age = torch.arange(size, 0, -1, dtype=torch.float64)
-    scale = torch.linspace(*RISES, number, dtype=torch.float64)[:, None]
-    phase = 2 * torch.pi * 8 / 5 * scale * age.pow(5 / 8)
-    series = torch.polar(age.pow(-FALL).expand_as(phase), -phase).to(torch.complex64)
-    return series * (2 / series.abs().square().sum(1, keepdim=True)).sqrt()
