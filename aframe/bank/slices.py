@@ -77,7 +77,7 @@ class SlicedTemplates:
 
     size: int
     shapes: tuple[Shape, ...]
-    series: tuple[Complex[Tensor, "templates slice_time"], ...]
+    series: tuple[Complex[Tensor, "templates _"], ...]
 
     def __len__(self) -> int:
         """Number of templates."""

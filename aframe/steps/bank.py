@@ -28,7 +28,7 @@ from aframe.whitening import power_spectral_density, smooth_psd, whitening_filte
 MATCHED_SIGNALS = 500
 """Number of signals that measure the bank's match with the population."""
 
-PLANNING_DRAWS = 1024
+PLANNING_DRAWS = 256
 """Number of draws whose lightest and heaviest binaries choose the slices of long templates."""
 
 
@@ -56,7 +56,7 @@ def make_bank(run: Artifacts, progress: ProgressReport | None = None) -> None:
         return even(_physical(source, EVENED_DRAWS * number, rng), number, rng)
 
     shapes = shapes_of(maker, draws(PLANNING_DRAWS, 0))
-    check_memory(maker, shapes, keys.size, free_on_host())
+    check_memory(maker, shapes, keys.size, float(free_on_host()))
     state, parameters = f"{run.bank.removesuffix('.hdf5')}.placement.hdf5", run.bank_parameters
     placement, bank = place(
         matcher_of(maker), draws, keys.size, keys.minimum_match, interruption.resume(state, parameters),
