@@ -376,7 +376,7 @@ CHECKS = (
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
     Check(check_training_time, ("Train", "search", "data", "bank"), lambda run: run.model, needs_directories=True),
-    Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), needs_directories=True),
+    Check(check_engine, ("export", "inference", "bank", "search.sample_rate", "Train"), needs_directories=True),
     Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),
     Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),

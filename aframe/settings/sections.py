@@ -16,7 +16,7 @@ MOST_SHOWN_CANDIDATES = 50
 """Largest number of candidates with figures of strain and scores. Each takes about 0.1 MB of the report."""
 
 
-ADDED = {"search.whitening_phase": ZERO_PHASE}
+ADDED = {"search.whitening_phase": ZERO_PHASE, "export.served": True}
 """Keys that artifacts of earlier versions do not record, with the values that made them."""
 
 
@@ -160,6 +160,7 @@ class Train:
 class Export:
     """Exported model."""
 
+    served: bool = key("false: the model is not exported for a server; long templates need it", default=True)
     model_name: str = key("name in the Triton model repository", default="aframe")
     platform: str = key(
         "onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)",
