@@ -4,19 +4,18 @@ import numpy as np
 import torch
 
 from aframe.bank import slices
+from aframe.bank.placement import one_thread
 from aframe.bank.slices import Shape, SlicedTemplates
 from aframe.bank.templates import TemplateMaker, Templates
 from aframe.errors import DataError
+from aframe.machine.parallel import in_slices, shared_array
 from aframe.waveforms.source import Columns, rows
 
 BYTES_PER_SAMPLE = 8
 """Bytes of a sample of a template: a complex number in single precision."""
 
-CHUNK_BYTES = 2**30
-"""Memory for the templates that are made at once, bytes."""
-
-WORKING_SERIES = 8
-"""Memory that a template takes while it is made, in lengths of itself."""
+CHUNK = 8
+"""Number of templates that a process makes at once."""
 
 PLANNED = 32
 """Number of templates that choose the rates of slices, evenly in the order of chirp mass."""
@@ -64,31 +63,36 @@ def check_memory(maker: TemplateMaker, shapes: tuple[Shape, ...], size: int, fre
 
 
 def make_all(
-    maker: TemplateMaker, columns: Columns, shapes: tuple[Shape, ...]
+    maker: TemplateMaker, columns: Columns, shapes: tuple[Shape, ...], workers: int | None = None
 ) -> tuple[Templates | SlicedTemplates, Columns]:
-    """Make templates in chunks, and cut long ones. Those that are not finite are left out.
+    """Make templates on all cores, a few at a time, and cut long ones. Those that are not finite are left out.
 
     Args:
         maker: Maker of the templates.
         columns: Columns of the binaries.
         shapes: Slices of a template; none for whole ones.
+        workers: Number of processes; None for all cores. The templates do not depend on it.
 
     Returns:
         The templates, and the columns of those that are finite.
     """
-    number, kept = len(columns["chirp_mass"]), []
-    parts: list[Templates] = []
-    cut: list[SlicedTemplates] = []
-    chunk = max(1, int(CHUNK_BYTES / (WORKING_SERIES * maker.size * BYTES_PER_SAMPLE)))
-    for start in range(0, number, chunk):
-        some = maker.make(rows(columns, slice(start, start + chunk)))
-        finite = _finite(some)
-        kept.append(start + np.flatnonzero(finite.numpy()))
-        if shapes:
-            cut.append(slices.cut(some[finite], shapes))
-        else:
-            parts.append(some[finite])
-    return SlicedTemplates.joined(cut) if shapes else torch.cat(parts), rows(columns, np.concatenate(kept))
+    number = len(columns["chirp_mass"])
+    sizes = [shape.size for shape in shapes] or [maker.size]
+    shared = [shared_array((number, 2 * size)) for size in sizes]
+    series = [torch.view_as_complex(torch.from_numpy(each).unflatten(-1, (-1, 2))) for each in shared]
+
+    def run(some: slice) -> None:
+        templates = maker.make(rows(columns, some), 1)
+        parts = slices.cut(templates, shapes).series if shapes else (templates,)
+        for each, part in zip(series, parts, strict=True):
+            each[some] = part
+
+    with one_thread():
+        in_slices(run, number, CHUNK, workers)
+    finite = torch.stack([_finite(each) for each in series]).all(0)
+    if not finite.all():
+        series, columns = [each[finite] for each in series], rows(columns, finite.numpy())
+    return SlicedTemplates(maker.size, shapes, tuple(series)) if shapes else series[0], columns
 
 
 def _finite(templates: Templates) -> torch.Tensor:

@@ -277,7 +277,7 @@ def _best(bank: Bank, columns: Columns, signals: Spectra, enough: float | None, 
         result[some] = [bank.best(signal, each, enough) for signal, each in zip(signals[some], row[some], strict=True)]
 
     if bank.size:
-        with _one_thread():
+        with one_thread():
             in_slices(run, len(signals), COMPARED_AT_ONCE, workers)
     return result
 
@@ -290,7 +290,7 @@ def _each(columns: Columns) -> Iterator[dict[str, float]]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute on one thread. Forked processes have no others, and the order of sums depends on the number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

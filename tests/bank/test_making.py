@@ -25,12 +25,12 @@ def long(maker):
     return dataclasses.replace(maker, length=16.0)
 
 
-def test_short_templates_stay_whole_and_do_not_depend_on_chunks(maker, draws, monkeypatch):
+def test_short_templates_stay_whole_and_do_not_depend_on_the_number_of_processes(maker, draws, monkeypatch):
     columns = draws(10)
     assert shapes_of(maker, columns) == ()
-    whole, _ = make_all(maker, columns, ())
-    monkeypatch.setattr(making, "CHUNK_BYTES", 3 * 8 * 8 * maker.size)
-    parts, kept = make_all(maker, columns, ())
+    whole, _ = make_all(maker, columns, (), 1)
+    monkeypatch.setattr(making, "CHUNK", 3)
+    parts, kept = make_all(maker, columns, (), 2)
     assert torch.equal(parts, whole)
     assert torch.equal(whole, maker.make(columns))
     np.testing.assert_array_equal(kept["mass_1"], columns["mass_1"])
@@ -40,7 +40,7 @@ def test_long_templates_are_slices_that_join_to_them(long, stars, monkeypatch):
     shapes = shapes_of(long, stars)
     assert len(shapes) > 1
     assert shapes[0].decimation > shapes[-1].decimation
-    monkeypatch.setattr(making, "CHUNK_BYTES", 4 * 8 * 8 * long.size)
+    monkeypatch.setattr(making, "CHUNK", 4)
     templates, _ = make_all(long, stars, shapes)
     assert isinstance(templates, SlicedTemplates)
     assert len(templates) == 6
