@@ -23,7 +23,7 @@ from aframe.train.architectures import Network
 from aframe.train.architectures.cost import cost
 from aframe.train.architectures.network import count_parameters
 from aframe.train.model import Model
-from aframe.waveforms.priors import draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.sieve import Selection, accepted_signals
 from aframe.whitening import power_spectral_density, whiten_stream
 

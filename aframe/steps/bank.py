@@ -17,7 +17,7 @@ from aframe.steps.waveforms import signal_source
 from aframe.strain.files import open_background
 from aframe.tensors import Psd
 from aframe.types import Array
-from aframe.waveforms.priors import draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.source import SignalSource, rows
 from aframe.whitening import power_spectral_density, smooth_psd, whitening_filter
 

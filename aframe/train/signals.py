@@ -13,9 +13,10 @@ from aframe.errors import DataError
 from aframe.preprocessing import to_samples
 from aframe.tables import PolarizationTable
 from aframe.train.background import to_device
+from aframe.waveforms.mixtures import AnyPopulation
 from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator
-from aframe.waveforms.priors import Population, draw
+from aframe.waveforms.population import draw
 
 WaveformSource = Literal["stored", "generated"]
 
@@ -107,7 +108,7 @@ class GeneratedSignals:
         waveforms: What makes the polarizations.
     """
 
-    population: Population
+    population: AnyPopulation
     waveforms: OnDeviceGenerator
 
     @property
@@ -143,7 +144,7 @@ class GeneratedSignals:
         return dict(zip(WAVEFORM_COLUMNS, values, strict=True))
 
 
-def generated_signals(population: Population, conventions: WaveformGenerator) -> GeneratedSignals:
+def generated_signals(population: AnyPopulation, conventions: WaveformGenerator) -> GeneratedSignals:
     """Signals that are drawn anew for each batch, and made on the device.
 
     Args:

@@ -11,7 +11,7 @@ from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.tables import RejectedTable, ResponseTable
 from aframe.types import Array
 from aframe.waveforms.horizon import HorizonBound, geocentric_snr, inverse_asd, optimal_snr
-from aframe.waveforms.priors import draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.projection import (
     Geometry,
     antenna_patterns,

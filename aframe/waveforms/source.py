@@ -10,9 +10,10 @@ import numpy as np
 from aframe.errors import ConfigurationError, DataError
 from aframe.tables import PolarizationTable
 from aframe.types import Array
+from aframe.waveforms.mixtures import AnyPopulation
 from aframe.waveforms.parametrisations import LIMITS, unit_hint
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import Population, draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.ringdown import ringdown_frequency
 
 Progress = Callable[[int, int], None]
@@ -70,7 +71,7 @@ class SignalSource:
         workers: Number of processes; None for all cores. The signals do not depend on it.
     """
 
-    population: Population
+    population: AnyPopulation
     generator: WaveformGenerator
     workers: int | None = None
 
