@@ -41,7 +41,8 @@ def populations(
     load = functools.partial(load_population, resolve=run.config.resolve)
     source = load(run.config.waveforms.prior)
     _check_range(f"prior = {run.config.waveforms.prior}", source)
-    pairs = mass_targets(mass_pairs, run.config.sensitivity.mass_width, source.redshift_range)
+    width = run.config.sensitivity.mass_width
+    pairs = [pair.within(source) for pair in mass_targets(mass_pairs, width, source.redshift_range)]
     for pair in pairs:
         pair.check_reached(source)
     given = {path: load(path) for path in named}

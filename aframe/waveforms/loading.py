@@ -13,8 +13,8 @@ from bilby.gw.prior import Cosmological
 from aframe import storage
 from aframe.errors import AframeError, ConfigurationError
 from aframe.settings.mixture import weighted_names
-from aframe.waveforms.parametrisations import SOURCE, check_limits
 from aframe.waveforms.mixtures import AnyPopulation, mixture
+from aframe.waveforms.parametrisations import SOURCE, check_limits
 from aframe.waveforms.population import Population, draw
 from aframe.waveforms.prior_files import one_line, read_prior_file
 

@@ -77,7 +77,7 @@ class Population:
         redshift = self.prior["redshift"]
         return float(redshift.minimum), float(redshift.maximum)
 
-    def reach(self, mass_1_source: Array, mass_2_source: Array) -> tuple[float, float]:  # noqa: ARG002
+    def reach(self, mass_1_source: Array, mass_2_source: Array) -> tuple[float, float]:
         """Smallest and largest redshift of binaries of these masses: ``redshift_range``, whatever the masses."""
         return self.redshift_range
 

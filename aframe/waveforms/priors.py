@@ -13,8 +13,23 @@ from aframe.waveforms.distributions import (
     source_time,
     uniform_masses,
 )
-from aframe.waveforms.population import Population as Population
-from aframe.waveforms.population import draw as draw
+from aframe.waveforms.population import Population, draw
+
+__all__ = [
+    "Population",
+    "aligned_spin_bbh",
+    "bns",
+    "demo_bbh",
+    "draw",
+    "imbh",
+    "log_normal_bbh",
+    "mlgwsc_1",
+    "nonspinning_bbh",
+    "nsbh",
+    "rates_and_populations_bbh",
+    "rates_and_populations_bns",
+    "rates_and_populations_nsbh",
+]
 
 MINIMUM_MASS, MAXIMUM_MASS = 5.0, 100.0
 """Source-frame component masses of the binary black hole populations, in solar masses."""
@@ -165,9 +180,7 @@ def log_normal_bbh(
         "mass_2": priors.LogNormal(mu=np.log(mass_2), sigma=width, name="mass_2"),
     }
     spins = isotropic_spins(MAXIMUM_SPIN, MAXIMUM_SPIN)
-    return Population(
-        priors.PriorDict({**masses, **source_time(float(maximum_redshift)), **spins, **angles()}), False
-    )
+    return Population(priors.PriorDict({**masses, **source_time(float(maximum_redshift)), **spins, **angles()}), False)
 
 
 def _power_law_bbh(
