@@ -82,7 +82,9 @@ def amounts(run: Artifacts) -> Amounts:
     keys = training_numbers(run)
     epochs, rate = keys["trainer.max_epochs"], search.inference_sampling_rate
     encoded = sum(stretches[segment][1] for unit in units for segment, _ in unit.by_segment())
-    number, held = run.config.injections.num_injections, 2 * AROUND_COALESCENCE + search.kernel_length
+    # a bank of templates looks at the end of a window alone
+    attended = search.kernel_length - (run.config.bank.template_length if run.needs_bank else 0.0)
+    number, held = run.config.injections.num_injections, 2 * AROUND_COALESCENCE + attended
     longest = max((segment.duration for segment in training), default=0.0)
     livetime = sum(segment.duration for segment in training)
     drawn = keys["data.batches_per_epoch"] * keys["data.batch_size"]

@@ -17,6 +17,9 @@ from aframe.waveforms.population import Population, draw
 COMPONENT = "component"
 """Column of draws: number of the population in the mixture, from 0."""
 
+NEGLIGIBLE = 0.01
+"""Density of masses, relative to that of the densest component, below which a component counts as without them."""
+
 REACHED = 0.99
 """Share of binaries, relative to the component that has most of them, from which on a component counts as well."""
 
@@ -88,18 +91,20 @@ class Mixture:
     def reach(self, mass_1_source: Array, mass_2_source: Array) -> tuple[float, float]:
         """Smallest and largest redshift of the components that have binaries of some masses.
 
-        These are the component with the largest share of the binaries, and others with nearly as many. Neutron stars of
-        a mixture are thus nearby, however distant its black holes are.
+        A component has a binary if its density of masses is not negligible beside the densest component's. Those with
+        nearly as many binaries as any count. Neutron stars of a mixture are thus nearby, however distant its black
+        holes are.
 
         Args:
             mass_1_source: Heavier component, solar masses, shape (n,).
             mass_2_source: Lighter component, solar masses, shape (n,).
         """
-        rng = np.random.default_rng(0)
-        shares = []
-        for each in self.components:
+        rng, logs = np.random.default_rng(0), []
+        for each, weight in zip(self.components, self.weights, strict=True):
             redshift = rng.uniform(*each.redshift_range, len(mass_1_source))
-            shares.append(np.isfinite(each.log_density(mass_1_source, mass_2_source, redshift)).mean())
+            logs.append(np.log(weight) + each.log_mass_density(mass_1_source, mass_2_source, redshift))
+        densest = np.nan_to_num(np.stack(logs), nan=-np.inf).max(axis=0)
+        shares = [((each >= densest + np.log(NEGLIGIBLE)) & np.isfinite(each)).mean() for each in logs]
         enough = [share > 0 and share >= REACHED * max(shares) for share in shares]
         ranges = [each.redshift_range for each, counts in zip(self.components, enough, strict=True) if counts]
         return _span(ranges) if ranges else self.redshift_range

@@ -9,7 +9,7 @@ import copy
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from bilby.core import prior as priors
@@ -216,6 +216,7 @@ class Population:
         return isinstance(self.prior[name], priors.Constraint)
 
 
+@runtime_checkable
 class Drawable(Protocol):
     """Population that binaries are drawn from."""
 
