@@ -20,8 +20,8 @@ from aframe.waveforms.population import draw
 
 WaveformSource = Literal["stored", "generated"]
 
-READ_ROWS = 1024
-"""Waveforms in memory at once while a file of them is read."""
+READ_SAMPLES = 2**24
+"""Samples of waveforms in memory at once while a file of them is read, for each polarization or detector."""
 
 MOST_DRAWS = 8
 """Batches of draws, none of which gives a waveform, after which the population is refused."""
@@ -76,8 +76,9 @@ class StoredSignals:
         """
         shape, pad = waveform_shape(path), 0
         polarizations, scales = allocate(shape), torch.empty(shape[0])
-        for start in range(0, shape[0], READ_ROWS):
-            rows = slice(start, min(start + READ_ROWS, shape[0]))
+        at_once = rows_at_once(shape[-1])
+        for start in range(0, shape[0], at_once):
+            rows = slice(start, min(start + at_once, shape[0]))
             table = PolarizationTable.read(path, [], rows, waveforms=True)
             waves = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
             scales[rows] = waves.abs().amax((1, 2))
@@ -91,6 +92,11 @@ class StoredSignals:
         rows = to_device(chosen, self.polarizations.device)
         waves = to_device(self.polarizations[rows], device)
         return waves.float() * to_device(self.scales[chosen], device)[:, None, None]
+
+
+def rows_at_once(size: int) -> int:
+    """Number of waveforms of ``size`` samples to read at once, from ``READ_SAMPLES``."""
+    return max(1, READ_SAMPLES // size)
 
 
 def waveform_shape(path: str) -> tuple[int, int, int]:
