@@ -296,7 +296,8 @@ def _with_key(text: str, section: str, name: str, value: str) -> str:
     if name in keys:
         # the value has no comment, and ConfigUpdater writes none behind a new value
         line = str(keys[name]).partition("=")[2].strip()
-        comment = line.removeprefix(keys[name].value or "").strip().rjust(len(line) - len(value) - 1)
+        if "\n" not in line:
+            comment = line.removeprefix(keys[name].value or "").strip().rjust(len(line) - len(value) - 1)
     else:
         keys.insert_at(0).option(name)
     keys[name].set_values(f"{value} {comment}".rstrip().splitlines(), prepend_newline=False)

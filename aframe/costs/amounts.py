@@ -26,8 +26,8 @@ from aframe.train.examples import ExampleCounts
 ASSUMED_SHARE = 0.6
 """Assumed share of time in which all detectors observe, before it is known. Two LIGO detectors in O3: 0.62."""
 
-MOST_TEMPLATE_SAMPLES, FEWEST_TEMPLATES = 2**24, 128
-"""Samples of the templates of a network that is measured, and their smallest number. 0.13 GB, or 256 of a minute."""
+MOST_TEMPLATE_SAMPLES, FEWEST_TEMPLATES = 2**23, 128
+"""Samples of the templates of a network that is measured, and their smallest number. 0.07 GB, or 128 of a minute."""
 
 PARAMETERS_BYTES = 200
 """Size of one signal's parameters in a table, bytes."""

@@ -40,8 +40,9 @@ def lost_shares(
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Shares of ρ² above ``highpass`` that are early, and that are above the band.
 
-    The spectrum is that of a Newtonian inspiral, |h|² ∝ f^(−7/3), up to the last stable circular orbit, and falls as
-    f^(−4/3) to the ringdown (Ajith et al., arXiv:0710.2335).
+    The spectrum is that of a Newtonian inspiral, |h|² ∝ f^(−7/3), up to the merger, and falls as f^(−4/3) to the ringdown
+    (Ajith et al., arXiv:0710.2335, eq. 4.18 and table I). That of two neutron stars ends at the last stable circular
+    orbit.
 
     Args:
         binaries: Columns of shape (n,), as ``priors.draw`` gives them.
@@ -54,13 +55,15 @@ def lost_shares(
     """
     mass_1, mass_2 = binaries["mass_1"], binaries["mass_2"]
     along = (binaries[f"a_{i}"] * np.cos(binaries[f"tilt_{i}"]) for i in (1, 2))
-    last_orbit = 1 / (6**1.5 * np.pi * (mass_1 + mass_2) * SOLAR_MASS_SECONDS)
-    end = np.where(mass_1 < HEAVIEST_NEUTRON_STAR, last_orbit, ringdown_frequency(mass_1, mass_2, *along))
+    per_mass = 1 / (np.pi * (mass_1 + mass_2) * SOLAR_MASS_SECONDS)
+    eta = mass_1 * mass_2 / (mass_1 + mass_2) ** 2
+    merger = (0.2974 * eta**2 + 0.04481 * eta + 0.09556) * per_mass
+    end = np.where(mass_1 < HEAVIEST_NEUTRON_STAR, per_mass / 6**1.5, ringdown_frequency(mass_1, mass_2, *along))
     start = frequency_at(before, binaries["chirp_mass"])
     frequency = np.geomspace(band.highpass, HIGHEST_FREQUENCY, FREQUENCIES)
-    noise = np.interp(frequency, frequency, band.psd(frequency))
-    orbit = last_orbit[:, None]
-    power = np.where(frequency < orbit, frequency ** (-7 / 3), orbit**-1.0 * frequency ** (-4 / 3)) / noise * frequency
+    power = np.where(frequency < merger[:, None], frequency ** (-7 / 3), frequency ** (-4 / 3) / merger[:, None]) * (
+        frequency / band.psd(frequency)
+    )
     power = np.where(frequency <= end[:, None], power, 0.0)
     total = power.sum(axis=1)
     seen = np.where(total > 0, total, 1.0)
