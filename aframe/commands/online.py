@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
         speed=options.speed,
         device=use_one_gpu(options.gpus),
         classes=_classes(run) if run is not None else None,
-        phase=config.search.whitening_phase if run is not None else "",
+        search=config.search if run is not None else None,
     )
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,9 +15,10 @@ from aframe.online.clock import gps_now
 from aframe.settings.keys import nearest
 from aframe.strain.channels import choose
 from aframe.strain.frame_files import is_whole_frame_file, series_in
-from aframe.strain.live_frames import LiveFrameReader, LivePart
+from aframe.strain.live_frames import LiveFrameReader, LivePart, SlowReadError
 from aframe.strain.resample import ratio_of_rates
 from aframe.strain.samples import typical
+from aframe.strain.state_vectors import has_bits
 from aframe.types import Array
 
 FRAME_NAME = re.compile(r"(?P<kind>.+)-(?P<start>\d+)-(?P<duration>\d+)\.gwf")
@@ -31,6 +32,9 @@ FILES_AT_ONCE = 32
 
 AHEAD = 5.0
 """Seconds by which a frame may lie in the future, for clocks that differ. Others are read when their time comes."""
+
+MOST_READS = 2
+"""Number of times that a frame is read whose reading takes too long. It is a gap then."""
 
 LATE = 600.0
 """Seconds by which a frame may be older than the newest that was read. Older ones are no longer looked at."""
@@ -84,6 +88,7 @@ class FrameSource:
         self._known: dict[str, dict[str, str]] = {}  # channels by kind of frames and detector
         self._said: set[str] = set()
         self._early: set[str] = set()  # frames of the future
+        self._slow: Counter[str] = Counter()  # number of reads that took too long
         self._reached = 0.0  # start of the newest frame that was read, GPS s
         self.flaws: Counter[str] = Counter()
 
@@ -186,19 +191,33 @@ class FrameSource:
             if start > gps_now() + AHEAD:
                 self._say_once(path, "future", f"{path} lies in the future: it is read when its time comes")
             elif _is_whole(path):
-                arrivals += self._strain(path, ifos)
+                try:
+                    arrivals += self._strain(path, ifos)
+                except SlowReadError as error:
+                    self._slow[path] += 1
+                    self._say("slow", str(error))
+                    if self._slow[path] < MOST_READS:
+                        break  # it is read again before those that follow it
                 self._done[path] = stamp
                 self._reached = max(self._reached, start)
         for path in self._done.keys() - listed.keys():
             del self._done[path]
+        for path in self._slow.keys() - listed.keys():
+            del self._slow[path]
         self._early &= listed.keys()
         return arrivals
 
     def _strain(self, path: str, ifos: Sequence[str]) -> list[Arrival]:
-        """Strain of a frame. A flaw is counted and said; it does not end the search."""
+        """Strain of a frame. A flaw is counted and said; it does not end the search.
+
+        Raises:
+            SlowReadError: If reading takes too long.
+        """
         try:
             self._look_into(path, ifos)
             parts = self._read(path)
+        except SlowReadError:
+            raise
         except (AframeError, OSError) as error:
             self._say("damaged" if isinstance(error, StorageError) else "channel", str(error))
             return []
@@ -300,9 +319,7 @@ def _masked(strain: Array, rate: float, state: tuple[float, Array] | None, bits:
     if state is None or not bits:
         return strain
     state_rate, values = state
-    needed = sum(1 << bit for bit in bits)
-    samples = np.minimum((np.arange(len(strain)) * (state_rate / rate)).astype(np.int64), len(values) - 1)
-    return np.where((values.astype(np.int64)[samples] & needed) == needed, strain, np.nan)
+    return np.where(has_bits(values, state_rate / rate, bits, range(len(strain))), strain, np.nan)
 
 
 def _stamp(path: str) -> Stamp | None:

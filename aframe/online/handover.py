@@ -105,6 +105,8 @@ class Handovers:
 
     def close(self) -> None:
         """Wait for what is being written."""
+        for event in self._waiting:
+            logger.warning("no hand-over of %s: the search ends before the strain after it has come", event.name)
         self._writer.shutdown()
 
     def _write(self, event: LiveEvent, strain: Mapping[str, Stretch]) -> None:

@@ -117,8 +117,8 @@ class NgddSource:
             raise answer
         if isinstance(answer, Exception):
             raise ConfigurationError(
-                f"the NGDD server {self.server} cannot be asked for channels ({_reason(answer)}): mend its address, or "
-                "the variable ARRAKIS_SERVER"
+                f"the NGDD server {self.server} cannot be asked for channels ({_reason(answer)}): mend "
+                "ngdd_server in [luigi_online], or the variable ARRAKIS_SERVER"
             )
         for ifo in self.wanted.ifos:
             state = self.wanted.state(ifo)

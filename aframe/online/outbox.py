@@ -123,7 +123,8 @@ class Outbox:
             self._write_rest()
             if event.name in self._known:
                 return event
-            written = self._write(event)
+            # what came before it goes first: sinks get the revisions of an event in order
+            written = None if self._unwritten else self._write(event)
             if written is None:
                 self._unwritten[event.name] = event
                 return event

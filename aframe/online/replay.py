@@ -7,6 +7,7 @@ from aframe.online.arrivals import Arrival
 from aframe.strain.channels import Recording
 from aframe.strain.recordings import check_recordings, read
 from aframe.strain.resample import Stretch
+from aframe.strain.state_vectors import StateVectors
 
 PIECE_LENGTH = 1.0
 """Length of strain that arrives at once, s: that of a short frame."""
@@ -26,6 +27,7 @@ class Replay:
         sample_rate: Sampling rate of the search, Hz.
         speed: Seconds of strain in a second; 0 for as fast as it is searched.
         begin: Time before which strain is left out, GPS s; None for the first recording.
+        states: State vectors in the files that say what is searched; None for all strain.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class Replay:
         sample_rate: float,
         speed: float,
         begin: float | None = None,
+        states: StateVectors | None = None,
     ) -> None:
-        self._recordings, self._sample_rate, self._speed = recordings, sample_rate, speed
+        self._recordings, self._sample_rate, self._speed, self._states = recordings, sample_rate, speed, states
         every = [recording for parts in recordings.values() for recording in parts]
         self._start = max(min(recording.start for recording in every), begin or 0.0)
         self._stop = max(recording.stop for recording in every)
@@ -45,9 +48,11 @@ class Replay:
         self._is_over = False
 
     def check(self) -> None:
-        """Check the sample rates, and that recordings of one time have the same samples: see ``Source.check``."""
+        """Check sample rates, state vectors, and that recordings of one time are the same: see ``Source.check``."""
         every = [recording for parts in self._recordings.values() for recording in parts]
         check_recordings(every, list(self._recordings), self._sample_rate, "--replay", "give files of them")
+        if self._states is not None:
+            self._states.check(every)
 
     @property
     def is_over(self) -> bool:
@@ -91,7 +96,7 @@ class Replay:
         while low < self._stop:
             high = low // READ_LENGTH * READ_LENGTH + READ_LENGTH
             stretches = [
-                read(recording, low, high)
+                self._read(recording, low, high)
                 for parts in self._recordings.values()
                 for recording in sorted(parts, key=lambda each: each.start)
                 if recording.start < high and recording.stop > low
@@ -104,6 +109,10 @@ class Replay:
                     yield piece
                 second = following
             low = high
+
+    def _read(self, recording: Recording, low: float, high: float) -> Stretch:
+        stretch = read(recording, low, high)
+        return stretch if self._states is None else self._states.masked(stretch, recording.path)
 
 
 def _between(stretch: Stretch, low: float, high: float) -> Iterator[Arrival]:

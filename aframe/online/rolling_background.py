@@ -247,7 +247,8 @@ class RollingBackground:
             try:
                 table = EventTable.read(path, ["detection_statistic"])
             except StorageError as error:
-                logger.warning("%s", error)
+                logger.warning("%s: it is removed, with its live time", error)
+                storage.remove(path)
                 continue
             start = float(path.rpartition("slides-")[2].partition("-")[0])
             floor = float(table.attributes[FLOOR])

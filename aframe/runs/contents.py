@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aframe import storage
+from aframe.errors import DataError
 from aframe.settings.keys import parse
 from aframe.settings.sections import Config
 from aframe.storage.provenance import CONTENT
+from aframe.strain.curve_pool import curve_files
 from aframe.strain.recordings import SUFFIXES
 
 END_BYTES = 4096
@@ -122,10 +124,13 @@ def _whole(config: Config, paths: Iterator[str] | Sequence[str]) -> str:
 
 
 def _curves(config: Config, asd: str) -> str:
-    """Hash of the contents of noise curves: files, directories and patterns. Names of bilby's curves are no files."""
+    """Hash of the contents of noise curves: files, directories and patterns. Names of curves are no files."""
     places = (asd,) if storage.exists(config.resolve(asd)) else parse(asd, tuple[str, ...])
     resolved = [config.resolve(place) for place in places]
-    return _whole(config, [path for place in resolved for path in storage.files_in(place, ("",))])
+    try:
+        return _whole(config, [path for place in resolved for path in curve_files(place)])
+    except DataError:  # no curve is there: the checks of the run say so
+        return ""
 
 
 def _named(hashes: dict[str, str]) -> dict[str, str]:

@@ -317,6 +317,7 @@ class Online:
     live_frames: tuple[str, ...] | None = key(
         "directory in which frames appear, or H1:DIRECTORY, L1:DIRECTORY", "path", None
     )
+    ngdd_server: str | None = key("HOST:PORT of the NGDD server; none: that of ARRAKIS_SERVER", default=None)
     state_channel: tuple[str, ...] | None = key("state vectors, as H1:GDS-CALIB_STATE_VECTOR", default=None)
     state_bits: tuple[int, ...] | None = key(
         "bits of a state vector that must be set, or its strain is not searched", default=None, limit=NOT_NEGATIVE

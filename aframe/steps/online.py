@@ -34,10 +34,11 @@ from aframe.online.status import latest_events
 from aframe.online.tracking import Tracker
 from aframe.online.views import Templates, view
 from aframe.online.watching import Watch
-from aframe.settings.sections import Config
+from aframe.settings.sections import Config, Search
 from aframe.steps.strain_search import SearchChoices, StrainSearch
 from aframe.strain.channels import parse_channels
 from aframe.strain.recordings import expand
+from aframe.strain.state_vectors import StateVectors
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.model import Model
 
@@ -62,7 +63,7 @@ class Order:
         speed: Seconds of replayed strain in a second; 0 for as fast as it is searched.
         device: Type of device.
         classes: Probabilities of the classes of an event; None for none.
-        phase: Phase of whitening that the model must have: of a run's own model, that of the run. Empty for any.
+        search: Keys that the model must have been trained with: of a run's own model, those of the run. None for any.
     """
 
     config: Config
@@ -74,7 +75,7 @@ class Order:
     speed: float
     device: str
     classes: Classes | None = None
-    phase: str = ""
+    search: Search | None = None
 
 
 def launch(order: Order) -> Service:
@@ -91,7 +92,7 @@ def launch(order: Order) -> Service:
     """
     online = order.config.online
     prepared = StrainSearch.prepare(_choices(order), order.device)
-    _check_phase(order.model, order.phase, prepared.model)
+    _check_keys(order.model, order.search, prepared.model)
     sha256 = storage.sha256(order.model)
     Path(order.output).mkdir(parents=True, exist_ok=True)
     lock(order.output)
@@ -134,13 +135,20 @@ def launch(order: Order) -> Service:
     return Service(parts, resumed)
 
 
-def _check_phase(path: str, wanted: str, model: Model) -> None:
-    """Refuse a model that whitens otherwise than its run now says: its alerts would be late without a word."""
-    phase = model.preprocessing.whitening.phase
-    if wanted and phase != wanted:
+def _check_keys(path: str, wanted: Search | None, model: Model) -> None:
+    """Refuse a model that searches otherwise than its run now says: it would do so without a word."""
+    if wanted is None:
+        return
+    preprocessing = model.preprocessing
+    names = ("ifos", "kernel_length", "inference_sampling_rate")
+    trained = {name: getattr(preprocessing, name) for name in names} | dataclasses.asdict(preprocessing.whitening)
+    now = {name: getattr(wanted, name) for name in names} | dataclasses.asdict(wanted.whitening)
+    for name in (each for each in trained if trained[each] != now[each]):
+        key = "whitening_phase" if name == "phase" else name
+        before, after = (", ".join(v) if isinstance(v, tuple) else v for v in (trained[name], now[name]))
         raise ConfigurationError(
-            f"{path} was trained with whitening_phase = {phase}, but [luigi_search] now says "
-            f"{wanted}: restore the value, or train again"
+            f"{path} was trained with {key} = {before}, but [luigi_search] now says {after}: restore the value, or "
+            "train again"
         )
 
 
@@ -162,6 +170,12 @@ def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Sou
     channels = parse_channels(config.data.channel or (), "channel in [luigi_data]")
     rate = preprocessing.whitening.sample_rate
     begin = None if resumed is None else resumed.begin - 2 * MARGIN
+    if bool(online.state_channel) != bool(online.state_bits):
+        raise ConfigurationError(
+            "state_channel and state_bits in [luigi_online] need each other: give both, or neither"
+        )
+    states = parse_channels(online.state_channel or (), "state_channel in [luigi_online]")
+    bits = online.state_bits or ()
     if order.replay:
         recordings = recordings_of(expand(order.replay), preprocessing.ifos, channels, _note)
         stop = max(recording.stop for each in recordings.values() for recording in each)
@@ -170,17 +184,12 @@ def _source(order: Order, model: Model, resumed: Resumption | None) -> tuple[Sou
                 f"--replay: all files end before GPS {begin:.0f}, where the search in {order.output} goes on: give "
                 "another --output"
             )
-        replay = Replay(recordings, rate, order.speed, begin)
+        vectors = StateVectors(states, bits) if states else None
+        replay = Replay(recordings, rate, order.speed, begin, vectors)
         return replay, adapted(model, recordings), replay.due
-    if bool(online.state_channel) != bool(online.state_bits):
-        raise ConfigurationError(
-            "state_channel and state_bits in [luigi_online] need each other: give both, or neither"
-        )
-    states = parse_channels(online.state_channel or (), "state_channel in [luigi_online]")
-    bits = online.state_bits or ()
     if online.live_source == "ngdd":
         stream = NgddChannels(preprocessing.ifos, rate, channels, states, bits)
-        return NgddSource(stream, None, _note), model, unix_of
+        return NgddSource(stream, online.ngdd_server, _note), model, unix_of
     if not online.live_frames:
         raise ConfigurationError("live_frames in [luigi_online] names no directory: add one, or give --replay")
     directories = parse_directories(online.live_frames, preprocessing.ifos)

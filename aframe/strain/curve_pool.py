@@ -100,7 +100,7 @@ def read_curves(places: Sequence[str], ifos: Sequence[str]) -> dict[str, NoiseCu
         DataError: If a place has no curves, a curve is unusable, or curves are in two units.
     """
     made = {f"{NAME}/{ifo}/{k}": curve for ifo in ifos if NAME in places for k, curve in enumerate(o3_curves(ifo))}
-    spectra = {path: read_curve(path) for place in places if place != NAME for path in _files(place)}
+    spectra = {path: read_curve(path) for place in places if place != NAME for path in curve_files(place)}
     check_units({path: each.is_psd for path, each in spectra.items() if not storage.has_suffix(path, HDF5_SUFFIXES)})
     return made | {path: each.curve for path, each in spectra.items()}
 
@@ -130,8 +130,15 @@ def check_units(is_psd: Mapping[str, bool]) -> None:
         raise DataError(f"{asd} has 1/sqrt(Hz), but {psd} has 1/Hz: give all curves of asd in one unit")
 
 
-def _files(place: str) -> list[str]:
-    """Files of a place. A name that is none is one of bilby's or lalsimulation's curves."""
+def curve_files(place: str) -> list[str]:
+    """Files of a place, also those one directory below it. A name that is no file is returned as it is.
+
+    Args:
+        place: File, directory, pattern, or name of a curve.
+
+    Raises:
+        DataError: If a directory or a pattern has no curve.
+    """
     filesystem, inner = storage.filesystem_of(place)
     if filesystem.isdir(inner):
         paths = [*storage.glob(place, "*"), *storage.glob(place, "*", "*")]

@@ -131,6 +131,25 @@ def read(parts: Sequence[tuple[Recording, int, int]], tell: Callable[[str], obje
     return [data for data, _ in answers]
 
 
+def states(path: str, channel: str) -> list[tuple[float, float, Array]]:
+    """State vector in all frames of a file.
+
+    Args:
+        path: Local path.
+        channel: Name of the channel.
+
+    Returns:
+        Start (GPS s), sample rate (Hz) and samples of each frame.
+
+    Raises:
+        DataError: If a frame lacks the channel, or it holds no whole numbers.
+        StorageError: If the file is missing or damaged.
+    """
+    _check_file(path)
+    found: list[tuple[float, float, Array]] = _answers([("states", path, channel)])[0]
+    return found
+
+
 def _check_file(path: str) -> None:
     if storage.is_remote(path):
         raise DataError(f"{path}: frame files are read from local disks only: copy it, or use HDF5 files on s3")

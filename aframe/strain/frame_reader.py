@@ -269,13 +269,33 @@ def live(
                 raise DataError(f"{path} has no channel {name}")
             state = None
             if ifo in states:
-                bits = _state_series(opened, file, states[ifo], k)
-                if bits is None:
-                    raise DataError(f"{path} has no channel {states[ifo]}")
-                state = 1 / bits.deltaT, np.array(bits.data.data, dtype=np.int64)
+                state = _state(path, opened, file, states[ifo], k)[1:]
             strain = np.array(series.data.data, dtype=np.float64)
             parts.append((ifo, float(series.epoch), rate_of(series.deltaT), strain, state))
     return parts
+
+
+def states(path: str, channel: str) -> list[tuple[float, float, Array]]:
+    """State vector in all frames of a file: start (GPS s), rate (Hz) and samples of each frame.
+
+    Args:
+        path: Local path.
+        channel: Name of the channel.
+
+    Raises:
+        DataError: If a frame lacks the channel, or it holds no whole numbers.
+        RuntimeError: If a frame is damaged.
+    """
+    opened = lalframe.FrameUFrFileOpen(path, "r")
+    table, file = lalframe.FrameUFrTOCRead(opened), lalframe.FrFileOpenURL(path)
+    return [_state(path, opened, file, channel, k) for k in range(lalframe.FrameUFrTOCQueryNFrame(table))]
+
+
+def _state(path: str, opened: Any, file: Any, name: str, number: int) -> tuple[float, float, Array]:
+    series = _state_series(opened, file, name, number)
+    if series is None:
+        raise DataError(f"{path} has no channel {name}")
+    return float(series.epoch), 1 / series.deltaT, np.array(series.data.data, dtype=np.int64)
 
 
 def _state_series(opened: Any, file: Any, name: str, number: int) -> Any:
@@ -288,4 +308,4 @@ def _state_series(opened: Any, file: Any, name: str, number: int) -> Any:
     return None
 
 
-QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples, "live": live}
+QUESTIONS: Mapping[str, Any] = {"contents": contents, "samples": samples, "live": live, "states": states}

@@ -138,6 +138,17 @@ def read(recording: Recording, low: int, high: int) -> Array:
     return data
 
 
+def times_of(dataset: h5py.Dataset) -> tuple[float, float] | None:
+    """Start (GPS s) and step (s) of a time series; None for other datasets.
+
+    Args:
+        dataset: Dataset with the attributes of its times.
+    """
+    times = _times(dataset.attrs)
+    start, step, flaw = (0.0, 0.0, "none") if times is None else _in_seconds(times, _unit(dataset.attrs))
+    return None if flaw else (start, step)
+
+
 def _first_unreadable(file: h5py.File, name: str, low: int, high: int) -> int:
     """Sample with which the first chunk that cannot be read begins."""
     first = low

@@ -31,6 +31,10 @@ LivePart = tuple[str, float, float, Array, tuple[float, Array] | None]
 """Detector, start (GPS s), sample rate (Hz), strain, and rate (Hz) and samples of the state vector."""
 
 
+class SlowReadError(StorageError):
+    """A file whose reading takes too long. It may be damaged, or the machine has too much to do."""
+
+
 class LiveFrameReader:
     """Reads frame files in a process of its own."""
 
@@ -48,12 +52,18 @@ class LiveFrameReader:
 
         Raises:
             DataError: If a frame lacks a channel.
+            SlowReadError: If reading takes more than 20 s.
             StorageError: If the file is damaged.
         """
         try:
             answer = self._ask(("live", path, dict(channels), dict(states)))
         except (OSError, EOFError, pickle.UnpicklingError):
-            raise StorageError(f"{path} is damaged (LAL's frame library ends with {self._ending()})") from None
+            ending = self._ending()
+            if not ending:
+                raise SlowReadError(
+                    f"{path} is not read within {TIMEOUT:g} s: it is damaged, or its disk busy"
+                ) from None
+            raise StorageError(f"{path} is damaged (LAL's frame library ends with {ending})") from None
         if isinstance(answer, DataError):
             raise answer
         if isinstance(answer, Exception):
@@ -93,7 +103,7 @@ class LiveFrameReader:
         )  # fmt: skip
 
     def _ending(self) -> str:
-        """How the process ended, or that it never does. It is gone afterwards."""
+        """How the process ended; empty if it has not. It is gone afterwards."""
         child = self._child
         assert child is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -101,7 +111,7 @@ class LiveFrameReader:
         code = child.poll()
         self.close()
         if code is None:
-            return "nothing: it takes too long"
+            return ""
         return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from live_strain import frame_name, noise, write_frame
 from aframe.errors import ConfigurationError, DataError, StorageError
 from aframe.online.clock import gps_now
 from aframe.online.frames import FrameChannels, FrameSource, parse_directories
+from aframe.strain import live_frames
 from aframe.strain.live_frames import LiveFrameReader
 
 RATE = 4096.0
@@ -224,3 +225,39 @@ def test_a_reader_that_dies_is_replaced(feed):
         assert reader._child.pid != process
     finally:
         reader.close()
+
+
+def test_a_frame_that_is_read_slowly_is_read_again_before_those_behind_it(feed, source, start, monkeypatch):
+    told: list[str] = []
+    for second in range(3):
+        feed(second, "H1")
+    frames = source(told, begin=start + 1, ifos=("H1",))
+    frames.check()
+    monkeypatch.setattr(live_frames, "TIMEOUT", 0.3)
+    os.kill(frames._reader._child.pid, signal.SIGSTOP)
+    assert frames.arrivals(0.0) == []
+    monkeypatch.setattr(live_frames, "TIMEOUT", 20.0)
+    assert [each.start - start for each in frames.arrivals(5.0)] == [1, 2]
+    assert frames.flaws == {"slow": 1}
+    assert len(told) == 1
+    assert "is not read within 0.3 s" in told[0]
+
+
+def test_a_frame_that_is_never_read_is_a_gap(feed, source, start, monkeypatch):
+    path = feed(0, "H1")
+    feed(1, "H1")
+    frames, read = source(begin=start, ifos=("H1",)), LiveFrameReader.read
+
+    def stopped(reader: LiveFrameReader, which: str, *others: object) -> list[object]:
+        if which == str(path) and reader._child is not None:
+            os.kill(reader._child.pid, signal.SIGSTOP)
+        return read(reader, which, *others)
+
+    frames.check()
+    monkeypatch.setattr(live_frames, "TIMEOUT", 5.0)
+    monkeypatch.setattr(LiveFrameReader, "read", stopped)
+    frames.arrivals(0.0)
+    frames._reader._start()
+    arrivals = frames.arrivals(0.0)
+    assert [each.start - start for each in arrivals] == [1]
+    assert frames.flaws == {"slow": 2}

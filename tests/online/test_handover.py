@@ -111,3 +111,13 @@ def test_strain_that_never_comes_is_given_up(tmp_path: Path, caplog: pytest.LogC
     handovers.close()
     assert "no hand-over of G1126259462421-0: not all strain around it has come" in caplog.text
     assert not (tmp_path / "handover").exists()
+
+
+def test_an_event_at_the_end_of_all_strain_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    handovers = Handovers(str(tmp_path), ("H1", "L1"), WHITENING, Reach(20.0, 2.5))
+    for come in arrivals(256.0, -40, 1):
+        handovers.add(come)
+    handovers.want(live_event())
+    with caplog.at_level(logging.WARNING, "aframe.online"):
+        handovers.close()
+    assert "no hand-over of G1126259462421-0: the search ends before the strain after it has come" in caplog.text

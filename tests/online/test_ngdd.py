@@ -232,7 +232,7 @@ def test_a_search_runs_on_it(server: str, tmp_path: Path) -> None:
     }.items():  # fmt: skip
         text = re.sub(rf"^{name} = .*$", f"{name} = {value}" if value else "", text, flags=re.MULTILINE)
     states = "state_channel = H1:TEST-STATE_VECTOR\nstate_bits = 0, 1"
-    online = f"live_source = ngdd\n{states}\nbackground_hours = 0"
+    online = f"live_source = ngdd\nngdd_server = {server}\n{states}\nbackground_hours = 0"
     (tmp_path / "sandbox.cfg").write_text(f"{text}\n[luigi_online]\n{online}\n")
     (tmp_path / "train.yaml").touch()
     save(live_model(), str(tmp_path / "model.pt"), {})
@@ -241,7 +241,7 @@ def test_a_search_runs_on_it(server: str, tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         search = subprocess.Popen(
             [*command, "--model", str(tmp_path / "model.pt")],
-            env=os.environ | {"ARRAKIS_SERVER": server}, stdout=log, stderr=log,
+            env=os.environ | {"ARRAKIS_SERVER": "127.0.0.1:7"}, stdout=log, stderr=log,
         )  # fmt: skip
         while health.get("searched", 0) < 2 and search.poll() is None and time.monotonic() < until:
             time.sleep(0.1)

@@ -309,6 +309,10 @@ seen["without room"] = list(Sink.sent), outbox.waiting
 (disk / "full").unlink()
 outbox.deliver()
 seen["with room"] = list(Sink.sent), outbox.waiting, (disk / "outbox" / "reserve").exists()
+outbox.put(live_event(2, template={{str(number): 0.5 for number in range(400000)}}))
+outbox.put(live_event(2, revision=1))
+outbox.deliver()
+seen["behind one without room"] = list(Sink.sent), outbox.waiting
 print(json.dumps(seen))
 """
 
@@ -343,5 +347,6 @@ def test_a_full_disk_loses_no_event(tmp_path: Path) -> None:
         "from the reserve": [first],
         "without room": [[first], {"disk": 1, "service": 0}],
         "with room": [[first, second], {"disk": 0, "service": 0}, True],
+        "behind one without room": [[first, second], {"disk": 2, "service": 0}],
     }
     assert "is not on disk yet, and is kept until there is room" in textwrap.dedent(done.stderr)

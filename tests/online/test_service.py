@@ -6,12 +6,14 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from live_strain import RATE, START, clustering_of, frame_name, live_model, noise, write_frame
 
 import aframe.steps.online  # noqa: F401 - processes that the tests fork need not import it
 from aframe.cli import main
+from aframe.commands.runs import shipped_model
 from aframe.inference.adaptation import adapted
 from aframe.inference.recorded import recordings_of, search_recorded
 from aframe.inference.scorers import TorchScorer
@@ -109,6 +111,37 @@ def test_a_replay_issues_the_events_of_the_search_of_files(place):
     assert set(event.latency) == {"arrived", "computed", "written"}
     assert event.far_per_year <= FAR
     assert json.loads((place / "whole" / "health.json").read_text())["is_over"]
+
+
+def test_a_replay_searches_what_its_state_vectors_let_through(place, capsys):
+    with h5py.File(place / "states.hdf5", "w") as file:
+        for ifo, data in noise(64.0).items():
+            file[ifo], file[f"{ifo}:STATE"] = data, np.repeat([1, 0, 1], [30, 2, 32])
+            file[ifo].attrs.update({"x0": START, "dx": 1 / RATE})
+            file[f"{ifo}:STATE"].attrs.update({"x0": START, "dx": 1.0})
+    text = (place / "sandbox.cfg").read_text()
+    (place / "states.cfg").write_text(f"{text}\nstate_channel = H1:STATE\nstate_bits = 0\n")
+    options = ("--cfg", str(place / "states.cfg"), "--replay", str(place / "states.hdf5"), "--speed", "0")
+    assert ended(search(place, "states", *options)) == 0
+    health = json.loads((place / "states" / "health.json").read_text())
+    gaps = {ifo: each["gaps"]["not to be searched"] for ifo, each in health["detectors"].items()}
+    assert gaps == {"H1": 1, "L1": 0}
+    (place / "states.cfg").write_text(f"{text}\nstate_channel = H1:OTHER\nstate_bits = 0\n")
+    words = ["online", "--cfg", str(place / "states.cfg"), "--model", str(place / "model.pt")]
+    with pytest.raises(SystemExit):
+        main([*words, "--replay", str(place / "states.hdf5"), "--output", str(place / "other")])
+    assert "has no dataset H1:OTHER: mend state_channel" in capsys.readouterr().err
+
+
+def test_a_run_whose_keys_have_changed_since_its_training_is_refused(place, tmp_path, capsys):
+    run = tmp_path / "run"
+    main(["init", str(run), "--set", "search.psd_length=32"])
+    model = load(shipped_model())
+    (run / "train_run").mkdir()
+    save(model, str(run / "train_run" / "model.pt"), {})
+    with pytest.raises(SystemExit):
+        main(["online", "--cfg", str(run / "sandbox.cfg"), "--replay", str(place / "strain.hdf5")])
+    assert "was trained with psd_length = 64" in capsys.readouterr().err
 
 
 def test_a_search_that_is_killed_loses_no_event_and_issues_none_twice(place):

@@ -10,7 +10,7 @@ from terminal import write_run
 from aframe import storage
 from aframe.errors import ParameterMismatchError
 from aframe.runs.artifacts import Artifacts
-from aframe.runs.contents import listing
+from aframe.runs.contents import listing, strain_contents
 from aframe.runs.directories import Directories
 from aframe.runs.stages import check_outputs, stages_of
 from aframe.settings.read import load_config
@@ -189,3 +189,16 @@ def test_recordings_count_by_size_time_and_ends_of_the_files_of_a_stage(tmp_path
     assert parameters() == before
     os.utime(test)  # changed now, as by an edit of its middle
     assert parameters() != before
+
+
+def test_curves_in_the_detectors_own_directories_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(str(write_run(tmp_path / "run", f"data.asd={tmp_path / 'curves'}") / "sandbox.cfg"))
+    assert not strain_contents(config, 0.0, 1.0)
+    for ifo in ("H1", "L1"):
+        (tmp_path / "curves" / ifo).mkdir(parents=True)
+        (tmp_path / "curves" / ifo / "asd.txt").write_text("10 1e-23\n1000 1e-23\n")
+    before = strain_contents(config, 0.0, 1.0)
+    (tmp_path / "curves" / "L1" / "asd.txt").write_text("10 1e-23\n1000 2e-23\n")
+    assert before != strain_contents(config, 0.0, 1.0)
+    assert before
+    assert "left out" not in capsys.readouterr().err
