@@ -40,7 +40,7 @@ def lost_shares(
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Shares of ρ² above ``highpass`` that are early, and that are above the band.
 
-    The spectrum is that of a Newtonian inspiral, |h|² ∝ f^(−7/3), up to the merger. It falls as f^(−4/3) to the
+    The spectrum is that of a Newtonian inspiral, |h|² ∝ f^(−7/3), up to the merger. It then falls as f^(−4/3) to the
     ringdown (Ajith et al., arXiv:0710.2335). That of two neutron stars ends at the last stable circular orbit.
 
     Args:
