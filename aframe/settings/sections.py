@@ -105,8 +105,11 @@ class Data:
 class Waveforms:
     """Population of the signals, and their waveforms."""
 
-    prior: str = key("population: python path of a function, a call of one with numbers, or a bilby .prior file")
-    approximant: str = key("LAL waveform approximant")
+    prior: str = key(
+        "population: python path of a function, a call of one with numbers, or a bilby .prior file; or several with "
+        "weights, as 0.3 * FIRST, 0.7 * SECOND"
+    )
+    approximant: str = key("LAL waveform approximant; or one for each population of the prior, separated by commas")
     waveform_duration: float = key("length of a generated waveform", "s")
     right_pad: float = key("time from coalescence to the generated waveform's end", "s")
     minimum_frequency: float = key("frequency at which waveforms begin", "Hz")

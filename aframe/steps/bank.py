@@ -21,7 +21,7 @@ from aframe.strain.files import open_background
 from aframe.tensors import Psd
 from aframe.train.memory import free_on_host
 from aframe.types import Array
-from aframe.waveforms.priors import draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.source import Columns, SignalSource, rows
 from aframe.whitening import power_spectral_density, smooth_psd, whitening_filter
 

@@ -9,7 +9,7 @@ import numpy as np
 from aframe.constants import SOLAR_MASS_SECONDS
 from aframe.types import Array
 from aframe.waveforms import approximants
-from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator, binaries, silent_lal
+from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator, binaries
 
 IN_SEQUENCE = frozenset({
     "TaylorF2", "IMRPhenomD", "IMRPhenomD_NRTidal", "IMRPhenomD_NRTidalv2", "IMRPhenomHM", "IMRPhenomPv2",
@@ -22,31 +22,36 @@ SCALE = 1e21
 
 
 def has_spectra(generator: WaveformGenerator) -> bool:
-    """Whether LAL gives the model's spectrum at any frequencies.
+    """Whether LAL gives the spectrum of all the generator's models at any frequencies.
 
     Args:
         generator: Generator of the binaries' polarizations.
     """
-    return generator.approximant in IN_SEQUENCE
+    return set(generator.names) <= IN_SEQUENCE
 
 
 def spectra(generator: WaveformGenerator, parameters: Mapping[str, Array], frequencies: Array) -> Array:
     """Compute the plus polarization of binaries at frequencies, with coalescence at time zero.
 
     Args:
-        generator: Generator of the binaries' polarizations, whose model is one of ``IN_SEQUENCE``.
-        parameters: Columns of shape (n,) in bilby's names and units. Masses are detector-frame.
+        generator: Generator of the binaries' polarizations, whose models are of ``IN_SEQUENCE``.
+        parameters: Columns of shape (n,), as for ``WaveformGenerator.generate``.
         frequencies: Frequencies, Hz, shape (frequency,), ascending.
 
     Returns:
         Spectra in units of 1e-21/Hz, complex64, shape (n, frequency). They are NaN if LAL fails.
     """
     columns = {name: np.asarray(parameters[name]) for name in WAVEFORM_COLUMNS}
+    if len(generator.names) > 1:
+        mixed = np.empty((len(columns["mass_1"]), len(frequencies)), np.complex64)
+        for each, chosen in generator.by_component(parameters):
+            mixed[chosen] = spectra(each, {name: values[chosen] for name, values in columns.items()}, frequencies)
+        return mixed
     index = approximants.find(generator.approximant).index
     sequence = lal.CreateREAL8Vector(len(frequencies))
     sequence.data = np.asarray(frequencies, dtype=np.float64)
     result = np.empty((len(columns["mass_1"]), len(frequencies)), np.complex64)
-    with silent_lal():
+    with approximants.silent_lal():
         for spectrum, row in zip(result, binaries(columns, slice(None)), strict=True):
             try:
                 heavy, light, *spins, distance, inclination, phase, _, _, _ = generator.binary(row)
