@@ -2,8 +2,8 @@
 
 A chirp is slow at first. The early part of a template, far below the Nyquist frequency of the strain, is therefore kept
 with fewer samples (Cannon et al., arXiv:1107.2665). Windows with gentle edges, whose sum is one, cut a template p + iq
-into slices. A slice has no negative frequencies and ends below a frequency f, so that one complex sample for each 1 / f
-is enough.
+into slices. An early slice has no negative frequencies and ends below a frequency f, so that one complex sample for
+each 1 / f is enough. The last slice is kept whole.
 """
 
 import itertools
@@ -35,8 +35,11 @@ OUTSIDE = 5e-4
 MARGIN = 8
 """Samples of a slice on either side of a moment that interpolation needs."""
 
-FASTEST, SLOWEST = 2, 16
-"""Least and largest number of samples of a template from one sample of a slice to the next."""
+TAIL = 8
+"""Further samples of the stream on either side, at a slice's rate, that the filter to this rate needs."""
+
+SLOWEST = 16
+"""Largest number of samples of a template from one sample of a slice to the next."""
 
 KAISER = math.pi * MARGIN * (1 - USED)
 """Parameter of the Kaiser window, for which the unused part of the band is the transition's width."""
@@ -101,9 +104,11 @@ class SlicedTemplates:
         series = []
         for shape, each in zip(self.shapes, self.series, strict=True):
             grid = 2 * shape.size
-            places = torch.arange(grid, device=colour.device) * (2 * (len(colour) - 1) / (grid * shape.decimation))
+            frequency = torch.arange(grid, device=colour.device) / (grid * shape.decimation)
+            places = (2 * (len(colour) - 1)) * torch.minimum(frequency, 1 - frequency)
             low = places.long().clamp_max(len(colour) - 2)
             factor = torch.lerp(colour[low], colour[low + 1], (places - low).to(colour.dtype))
+            factor = torch.where(frequency > 1 / 2, factor.conj(), factor)
             series.append(torch.fft.ifft(torch.fft.fft(each, n=grid) * factor)[:, : shape.size])
         coloured = SlicedTemplates(self.size, self.shapes, tuple(series))
         norm = (coloured.power() / 2).sqrt().clamp_min(torch.finfo(torch.float32).tiny)[:, None]
@@ -154,16 +159,12 @@ def plan(templates: Whole) -> tuple[Shape, ...]:
     for window, (begin, stop) in zip(_windows(size), _spans(size), strict=True):
         power = torch.fft.fft(templates * window, n=2 * size)[:, :size].abs().square().cumsum(1)
         above = (power[:, -1:] - power) / (2 * size * total[:, None])
-        decimation = SLOWEST
-        # at half the rate, all positive frequencies are in the band
-        while decimation > FASTEST and bool((above[:, int(USED * 2 * size / decimation) - 1] > OUTSIDE).any()):
+        decimation = SLOWEST if stop < size else 1  # the last slice is kept whole
+        while decimation > 1 and bool((above[:, int(USED * 2 * size / decimation) - 1] > OUTSIDE).any()):
             decimation //= 2
-        shapes.append((begin, stop, decimation))
-    fastest = shapes[-1][2]
-    return tuple(
-        Shape(begin // d * d, d, -(-(min(stop, size) - begin // d * d) // d))
-        for begin, stop, d in ((begin, stop, max(d, fastest)) for begin, stop, d in shapes)
-    )
+        first = begin // decimation * decimation
+        shapes.append(Shape(first, decimation, -(-(min(stop, size) - first) // decimation)))
+    return tuple(shapes)
 
 
 def cut(templates: Whole, shapes: Sequence[Shape]) -> SlicedTemplates:
@@ -216,7 +217,7 @@ def _spans(size: int) -> list[tuple[int, int]]:
     begins = [size - round(size * edge) for edge in EDGES]
     half = _fade(size) // 2
     stops = [*(begin + half for begin in begins[1:]), size]
-    return [(max(MARGIN * SLOWEST, begin - half), stop) for begin, stop in zip(begins, stops, strict=True)]
+    return [(max((MARGIN + TAIL) * SLOWEST, begin - half), stop) for begin, stop in zip(begins, stops, strict=True)]
 
 
 def _fade(size: int) -> int:
@@ -230,7 +231,7 @@ def _windows(size: int) -> list[Float[Tensor, " time"]]:
     rises = []
     for edge in EDGES:
         middle = size - round(size * edge)
-        middle = max(middle, MARGIN * SLOWEST + fade // 2)  # interpolation looks at samples before the first output
+        middle = max(middle, (MARGIN + TAIL) * SLOWEST + fade // 2)  # what interpolation needs before the first output
         rises.append((((time - middle) / fade + 0.5).clamp(0, 1) * torch.pi / 2).sin().square())
     return [(rise - following).float() for rise, following in zip(rises, [*rises[1:], 0 * time], strict=True)]
 

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from aframe.bank.slices import MARGIN, Shape, SlicedTemplates, cut, interpolation, is_long, plan
+from aframe.bank.slices import MARGIN, TAIL, USED, Shape, SlicedTemplates, cut, interpolation, is_long, plan
 from aframe.errors import ConfigurationError
 from aframe.tensors import Windows
+from aframe.train.architectures.decimation import DECIMATIONS
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
 from aframe.train.architectures.overlap_save import smooth_size
 
@@ -78,6 +79,7 @@ class MultirateBank(FilterBank):
             self.register_buffer(f"slice_{number}", torch.zeros(2, templates, shape.size))
         self._bases: dict[torch.device, list[list[Basis]]] = {}
         self._interpolations: dict[tuple[Shape, int, int], Tensor] = {}
+        self._roll_offs: dict[tuple[Shape, int], Tensor] = {}
 
     @classmethod
     def of_slices(cls, templates: SlicedTemplates, num_ifos: int, step_size: int, coincidence: int) -> "MultirateBank":
@@ -127,8 +129,8 @@ class MultirateBank(FilterBank):
 
     @property
     def output(self) -> int:
-        """Samples from one value of a correlation to the next."""
-        return min(shape.decimation for shape in self.shapes)
+        """Samples from one value of a correlation to the next. Half the rate has all positive frequencies."""
+        return DECIMATIONS[0]
 
     def forward(self, streams: Windows) -> Float[Tensor, "batch ifos templates steps"]:
         """Filter streams with all templates: see ``FilterBank.forward``."""
@@ -154,7 +156,7 @@ class MultirateBank(FilterBank):
 
     def _forget(self) -> None:
         super()._forget()
-        self._bases, self._interpolations = {}, {}
+        self._bases, self._interpolations, self._roll_offs = {}, {}, {}
 
     def _bases_of(self, device: torch.device) -> list[list[Basis]]:
         """For each detector the basis of each block of templates."""
@@ -197,27 +199,42 @@ class MultirateBank(FilterBank):
                 z = basis.weights @ torch.cat(list(self._interpolated(outputs, first, last - first)))
                 result[rows, first:last] = self._peaks(z.real, z.imag, output, last - first)
 
+    def _margin(self, shape: Shape) -> int:
+        """Samples of a slice that its output has before the first moment and after the last, for interpolation."""
+        return MARGIN if shape.decimation > self.output else 0
+
     @staticmethod
-    def _before(shape: Shape, output: int) -> int:
-        """Samples of a slice that its output has before the first moment, for interpolation."""
-        return MARGIN if shape.decimation > output else 0
+    def _tail(shape: Shape) -> int:
+        """Samples of a slice's stream on either side that the filter to its rate needs."""
+        return TAIL if shape.decimation > 1 else 0
 
     def _decimated(self, samples: Float[Tensor, " time"], shape: Shape, duration: int) -> Complex[Tensor, " low_time"]:
         """Spectrum of the part of the stream that a slice needs, in the slice's band."""
-        before = self._before(shape, self.output)
-        number = -(-duration // shape.decimation) + 2 * before + shape.size
-        grid = smooth_size(number) * shape.decimation
-        begin = shape.first - before * shape.decimation
+        margin = self._margin(shape) + self._tail(shape)
+        number = -(-duration // shape.decimation) + 2 * margin + shape.size
+        grid, bins = smooth_size(number) * shape.decimation, smooth_size(number)
+        begin = shape.first - margin * shape.decimation
         piece = samples[begin : begin + number * shape.decimation]
-        return torch.fft.fft(piece, n=grid)[: grid // shape.decimation]
+        return torch.fft.fft(piece, n=grid)[:bins] * self._roll_off(shape, bins)
+
+    def _roll_off(self, shape: Shape, size: int) -> Float[Tensor, " frequency"]:
+        """Response of a low-pass filter that falls above the used part of a slice's band, so that it is short."""
+        key = (shape, size)
+        if key not in self._roll_offs:
+            band = torch.arange(size, dtype=torch.float32) / size
+            fall = ((band - USED) / (1 - USED)).clamp(0, 1) if shape.decimation > 1 else torch.zeros(size)
+            self._roll_offs[key] = (fall * torch.pi / 2).cos().square().to(self.rows.device)
+        return self._roll_offs[key]
 
     def _filtered(
         self, piece: Complex[Tensor, " low_time"], filters: Complex[Tensor, "filters time"], shape: Shape, duration: int
     ) -> Complex[Tensor, "filters low_time"]:
         """Outputs of basis filters at a slice's rate."""
-        number = -(-duration // shape.decimation) + 2 * self._before(shape, self.output)
-        spectra = torch.fft.fft(filters, n=len(piece)).conj()
-        return torch.fft.ifft(piece * spectra)[:, : number + 1]
+        products = piece * torch.fft.fft(filters, n=len(piece)).conj()
+        if shape.decimation < self.output:
+            products = products.unflatten(1, (self.output // shape.decimation, -1)).mean(1)
+        first, number = self._tail(shape), duration // max(shape.decimation, self.output) + 1
+        return torch.fft.ifft(products)[:, first : first + number + 1 + 2 * self._margin(shape)]
 
     def _interpolated(
         self, outputs: Sequence[Tensor], first: int, steps: int
@@ -226,7 +243,7 @@ class MultirateBank(FilterBank):
         output, number = self.output, (steps * self.step_size + self.coincidence) // self.output
         for series, shape in zip(outputs, self.shapes, strict=True):
             begin = first * self.step_size
-            if shape.decimation == output:
+            if shape.decimation <= output:
                 yield series[:, begin // output : begin // output + number]
                 continue
             place = begin // shape.decimation

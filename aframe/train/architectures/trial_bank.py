@@ -12,9 +12,10 @@ PULSES_PER_TEMPLATE, PULSE_PER_TEMPLATE = 10, 13
 BANDS = 4
 """Largest number of bands in a network of noise."""
 
-RISES, FALL = (1.95, 1.4), 0.4
-"""Frequencies of chirps at one sample before their end, cycles a sample, and the power of the age with which amplitudes
-fall: those of whitened neutron stars of chirp masses of 1 and 1.7 solar masses at 1024 Hz, about."""
+RISE, SPREAD, FALL, LAST = 1.65, 5e-5, 0.4, 32
+"""Frequency of a chirp one sample before its end, cycles a sample, the relative difference of neighbours, the power of
+the age with which amplitudes fall, and samples before its end at which it stops rising: those of whitened neutron stars
+at 1024 Hz, about."""
 
 
 def trial_bank(
@@ -45,8 +46,8 @@ def chirps(number: int, size: int) -> Complex[Tensor, "templates time"]:
         number: Number of series.
         size: Samples of each.
     """
-    age = torch.arange(size, 0, -1, dtype=torch.float64)
-    scale = torch.linspace(*RISES, number, dtype=torch.float64)[:, None]
+    age = torch.arange(size, 0, -1, dtype=torch.float64) + LAST
+    scale = RISE * (1 - SPREAD * torch.arange(number, dtype=torch.float64))[:, None]
     phase = 2 * torch.pi * 8 / 5 * scale * age.pow(5 / 8)
     series = torch.polar(age.pow(-FALL).expand_as(phase), -phase).to(torch.complex64)
     return series * (2 / series.abs().square().sum(1, keepdim=True)).sqrt()
