@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from aframe.candidates.foreground import Foreground
+from aframe.candidates.p_astro import Foreground
 from aframe.sensitivity.weights import Binaries
 from aframe.tables import RecoveredTable
 from aframe.types import Array

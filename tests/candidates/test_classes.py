@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aframe.candidates.classes import CLASSES, ClassModel, chirp_mass_of, class_of
-from aframe.candidates.foreground import Foreground
+from aframe.candidates.p_astro import Foreground
 from aframe.tables import RecoveredTable
 
 
@@ -57,7 +57,7 @@ def test_shares_are_right_on_average_where_classes_overlap() -> None:
         kind = np.where(rng.random(number) < 0.25, 1, 2)
         return rng.normal(np.where(kind == 1, np.log(2.2), np.log(3.3)), 0.25), kind
 
-    injected, kind = mixture(20_000)
+    injected, kind = mixture(8_000)
     kept = (kind == 2) | (rng.random(len(kind)) < 0.5)  # NSBHs are injected half as often as they occur
     injected, kind = injected[kept], kind[kept]
     order = np.argsort(injected)
