@@ -5,6 +5,7 @@ import torch
 from _rows import at_least, sized, tell
 
 from aframe import seeding
+from aframe.bank.matching import matcher_of
 from aframe.bank.placement import place
 from aframe.bank.templates import TemplateMaker
 from aframe.preprocessing import PHASES, Whitening
@@ -84,10 +85,12 @@ def bank(generator: WaveformGenerator, average: Psd, each: Whitening) -> FilterB
         AFTER,
         each.after_size,
     )
-    rng = seeding.generator(0, "whitening phase", 1)
-    templates, _ = place(
-        lambda columns: maker.make(columns, 1), lambda number: draw(demo_bbh(), number, rng), TEMPLATES, 0.95
-    )
+
+    def drawn(number: int, batch: int) -> dict[str, Array]:
+        return draw(demo_bbh(), number, seeding.generator(0, "whitening phase", batch + 1))
+
+    placed, _ = place(matcher_of(maker, 1), drawn, TEMPLATES, 0.95, workers=1)
+    templates = maker.make(placed.columns, 1)
     filters, smooth = FilterBank.of(templates, len(CURVES), STEP, COINCIDENCE), smooth_psd(average, RATE)
     filters.set_reference(smooth.log().mean(0).exp(), each.phase)
     filters.adapt(smooth)

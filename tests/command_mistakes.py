@@ -102,7 +102,7 @@ COMMANDS = {
         nothing,
         ("init", "{run}/new", "--config", "bhb"),
         "invalid choice: 'bhb' .choose from 'demo', 'demo-factorised', 'o3-like', 'challenge-1', "
-        "'challenge-2', 'challenge-3', 'bbh', 'bbh-joint'",
+        "'challenge-2', 'challenge-3', 'bbh', 'bbh-joint', 'bns', 'nsbh', 'imbh', 'all'",
     ),
     "number of workers below zero": (nothing, ("run", "{run}", "--workers", "-2"), "--workers -2 must be positive"),
     "report of what is no run": (nothing, ("report", "{run}/frames"), r"frames/\.env does not exist"),

@@ -1,24 +1,42 @@
 """A bank of templates and its file."""
 
+import math
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
 from aframe import storage
+from aframe.bank.slices import Shape, SlicedTemplates
 from aframe.errors import StorageError
 from aframe.types import Array
 
 NUMBERS = ("sample_rate", "after")
 """Attributes of the file, by the names of the bank's numbers."""
 
+JOINING_SHARE = "joining_share"
+"""Attribute of the file that earlier banks lack."""
+
 COLUMNS = ("mass_1", "mass_2", "chi_1", "chi_2", "chirp_mass")
 """Columns of a bank's binaries."""
 
-SERIES = ("templates", "pulses", "octaves")
-"""Datasets of complex series, as pairs of numbers."""
+TEMPLATES, SLICES = "templates", "slices"
+"""Dataset of whole templates, or group of the slices of long ones: "0", "1" and so on, the earliest first."""
+
+SHORT_SERIES = ("pulses", "octaves")
+"""Datasets of further complex series. All series are pairs of numbers."""
+
+SHAPE = ("first", "decimation")
+"""Attributes of a slice's dataset: see ``aframe.bank.slices.Shape``."""
+
+TEMPLATE_SIZE = "template_size"
+"""Attribute of the group of slices: samples of a whole template."""
+
+WRITTEN_AT_ONCE = 256
+"""Number of series that are read or written at once."""
 
 SIGNAL_COLUMNS = ("match", "signal_chirp_mass")
 """Columns of the signals that measure the bank, by the names of the bank's arrays."""
@@ -29,7 +47,8 @@ class TemplateBank:
     """Templates in order of chirp mass.
 
     Attributes:
-        templates: Whitened complex series, each of unit norm per quadrature, shape (templates, time).
+        templates: Whitened complex series, each of unit norm per quadrature, shape (templates, time). Long ones are
+            slices.
         parameters: Columns of shape (templates,): ``mass_1`` and ``mass_2`` (detector frame, solar masses), and the
             spins along the orbital axis, ``chi_1`` and ``chi_2``.
         chirp_mass: Chirp masses (detector frame, solar masses), shape (templates,).
@@ -41,9 +60,10 @@ class TemplateBank:
             templates are whitened by their geometric mean.
         pulses: Whitened complex series of short glitches, of unit norm per quadrature, shape (pulses, time).
         octaves: Complex filters for the octaves of whitened strain, of unit norm per quadrature, shape (octaves, time).
+        joining_share: Share of the last draws that joined the bank when its placement ended; NaN if not known.
     """
 
-    templates: Complex[Tensor, "templates time"]
+    templates: Complex[Tensor, "templates time"] | SlicedTemplates
     parameters: dict[str, Array]
     chirp_mass: Array
     sample_rate: float
@@ -53,6 +73,12 @@ class TemplateBank:
     psds: Array
     pulses: Complex[Tensor, "pulses pulse_time"]
     octaves: Complex[Tensor, "octaves octave_time"]
+    joining_share: float = math.nan
+
+    @property
+    def template_size(self) -> int:
+        """Samples of a whole template."""
+        return self.templates.size if isinstance(self.templates, SlicedTemplates) else self.templates.shape[-1]
 
     @property
     def mean_match(self) -> float:
@@ -77,14 +103,22 @@ class TemplateBank:
             parameters: Parameters that made the bank.
         """
         with storage.create_hdf5(path, parameters) as file:
-            for name in SERIES:
-                pairs = torch.view_as_real(getattr(self, name)).half().numpy()
-                file.create_dataset(name, data=pairs, chunks=(1, *pairs.shape[1:]))
+            if isinstance(self.templates, SlicedTemplates):
+                file.create_group(SLICES).attrs[TEMPLATE_SIZE] = self.templates.size
+                for number, (shape, series) in enumerate(
+                    zip(self.templates.shapes, self.templates.series, strict=True)
+                ):
+                    dataset = _write(file, f"{SLICES}/{number}", series)
+                    dataset.attrs.update({name: getattr(shape, name) for name in SHAPE})
+            else:
+                _write(file, TEMPLATES, self.templates)
+            for name in SHORT_SERIES:
+                _write(file, name, getattr(self, name))
             for name, column in (self.parameters | {"chirp_mass": self.chirp_mass}).items():
                 file.create_dataset(f"parameters/{name}", data=np.asarray(column, dtype=np.float64))
             for name in (*SIGNAL_COLUMNS, "psds"):
                 file.create_dataset(name, data=np.asarray(getattr(self, name), dtype=np.float64))
-            file.attrs.update({name: getattr(self, name) for name in NUMBERS})
+            file.attrs.update({name: getattr(self, name) for name in (*NUMBERS, JOINING_SHARE)})
 
     @classmethod
     def read(cls, path: str) -> "TemplateBank":
@@ -97,16 +131,17 @@ class TemplateBank:
             StorageError: If the file is missing, truncated, or no bank.
         """
         with storage.open_hdf5(path) as file:
-            needed = (*SERIES, *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS, "psds")
-            missing = [name for name in needed if name not in file]
+            needed = (TEMPLATES, *SHORT_SERIES, *(f"parameters/{name}" for name in COLUMNS), *SIGNAL_COLUMNS, "psds")
+            missing = [name for name in needed if name not in file and (name != TEMPLATES or SLICES not in file)]
             missing += [name for name in NUMBERS if name not in file.attrs]
             if missing:
                 raise StorageError(
                     f"{path} is no bank of templates: it lacks {', '.join(missing)}; check that it is the right file"
                 )
             columns = {name: np.asarray(file[f"parameters/{name}"]) for name in COLUMNS}
-            pairs, *others = (torch.from_numpy(np.asarray(file[name], dtype=np.float32)) for name in SERIES)
-            if pairs.ndim != 3 or any(column.shape != pairs.shape[:1] for column in columns.values()):
+            templates = _read_slices(file[SLICES], path) if SLICES in file else _read(file[TEMPLATES])
+            pulses, octaves = (_read(file[name]) for name in SHORT_SERIES)
+            if any(column.shape != (len(templates),) for column in columns.values()):
                 raise StorageError(f"{path}: its templates and columns differ in number; make the bank again")
             chirp_mass = columns.pop("chirp_mass")
             sample_rate, after = (float(file.attrs[name]) for name in NUMBERS)
@@ -114,6 +149,37 @@ class TemplateBank:
             if psds.ndim != 2 or psds.shape[1] < 2 or not (np.isfinite(psds) & (psds > 0)).all():
                 raise StorageError(f"{path}: its PSDs are no positive numbers; make the bank again")
             match, masses = (np.asarray(file[name]) for name in SIGNAL_COLUMNS)
-            pulses, octaves = (torch.view_as_complex(each) for each in others)
-            templates = torch.view_as_complex(pairs)
-            return cls(templates, columns, chirp_mass, sample_rate, after, match, masses, psds, pulses, octaves)
+            share = float(file.attrs.get(JOINING_SHARE, math.nan))
+            return cls(templates, columns, chirp_mass, sample_rate, after, match, masses, psds, pulses, octaves, share)
+
+
+def _write(file: h5py.File, name: str, series: Complex[Tensor, "series time"]) -> h5py.Dataset:
+    """Write complex series as pairs of numbers in half precision, some at a time."""
+    dataset = file.create_dataset(name, (*series.shape, 2), np.float16, chunks=(1, series.shape[1], 2))
+    for start in range(0, len(series), WRITTEN_AT_ONCE):
+        some = series[start : start + WRITTEN_AT_ONCE]
+        dataset[start : start + len(some)] = torch.view_as_real(some).half().numpy()
+    return dataset
+
+
+def _read(dataset: h5py.Dataset) -> Complex[Tensor, "series time"]:
+    """Read complex series, some at a time."""
+    result = torch.empty(dataset.shape, dtype=torch.float32)
+    for start in range(0, len(result), WRITTEN_AT_ONCE):
+        some = slice(start, start + WRITTEN_AT_ONCE)
+        result[some] = torch.from_numpy(dataset[some].astype(np.float32))
+    return torch.view_as_complex(result)
+
+
+def _read_slices(group: h5py.Group, path: str) -> SlicedTemplates:
+    """Read the slices of long templates.
+
+    Raises:
+        StorageError: If they differ in number.
+    """
+    datasets = [group[str(number)] for number in range(len(group))]
+    series = tuple(_read(dataset) for dataset in datasets)
+    if len({len(each) for each in series}) != 1:
+        raise StorageError(f"{path}: its slices differ in number; make the bank again")
+    shapes = tuple(Shape(**{name: int(each.attrs[name]) for name in SHAPE}, size=each.shape[1]) for each in datasets)
+    return SlicedTemplates(int(group.attrs[TEMPLATE_SIZE]), shapes, series)

@@ -50,6 +50,11 @@ class TemplateMaker:
         """Samples in a template."""
         return to_samples(self.length, self.generator.sample_rate, "template_length")
 
+    @property
+    def rise(self) -> float:
+        """Time over which a template rises from zero, s."""
+        return min(RISE, (self.length - self.after) / 4)
+
     def make(self, parameters: Mapping[str, Array], workers: int | None = None) -> Templates:
         """Make the templates of binaries, whatever their inclination and the spins in their orbital plane.
 
@@ -81,7 +86,7 @@ class TemplateMaker:
 
     def _window(self) -> Float[Tensor, " time"]:
         """Half of a Hann window, ones, and another half."""
-        times = min(RISE, (self.length - self.after) / 4), min(FALL, self.after / 4)
+        times = self.rise, min(FALL, self.after / 4)
         rise, fall = (round(time * self.generator.sample_rate) for time in times)
         up, down = (torch.arange(size, dtype=torch.float64) / max(size, 1) for size in (rise, fall))
         phase = torch.cat([up, torch.ones(self.size - rise - fall), down.flip(0)])

@@ -17,7 +17,7 @@ from aframe.errors import ConfigurationError
 from aframe.sensitivity.cosmology import source_time_volume_density
 from aframe.sensitivity.weights import Binaries
 from aframe.tables import RecoveredTable
-from aframe.waveforms.priors import Population
+from aframe.waveforms.mixtures import AnyPopulation
 
 RATE_REDSHIFT = 0.2
 """Reference redshift of the merger rate density, as in arXiv:2111.03634."""
@@ -35,8 +35,8 @@ class Populations:
         astrophysical: Population with the masses of astrophysical binaries. None means the masses of ``source``.
     """
 
-    source: Population
-    astrophysical: Population | None
+    source: AnyPopulation
+    astrophysical: AnyPopulation | None
 
 
 def astrophysical_foreground(

@@ -11,6 +11,7 @@ from aframe import storage
 from aframe.batch import container
 from aframe.checks.looks import batch_answer, missing_commands
 from aframe.checks.noise import check_glitches, check_noise_band, check_noise_curves
+from aframe.checks.signals import check_signal_lengths
 from aframe.checks.training_time import check_training_time
 from aframe.errors import AframeError, BatchError, ConfigurationError, DataError, MistakesError, StorageError
 from aframe.machine.gpus import check_gpus, number_of_gpus
@@ -371,12 +372,13 @@ CHECKS = (
     Check(lambda run: signal_source(run.config).check(), SIGNAL_KEYS, lambda run: run.injections),
     Check(check_noise_curves, ("data.source", "data.asd", "search.ifos")),
     Check(check_noise_band, ("data.source", "data.asd", *BAND_KEYS)),
+    Check(check_signal_lengths, ("Train", "bank", "data", *SIGNAL_KEYS, *BAND_KEYS), lambda run: run.injections),
     Check(check_glitches, ("data.glitches", "search.ifos")),
     Check(check_local_strain, ("data.source", "data.frames", "data.channel", "search.ifos", "search.sample_rate")),
     Check(check_training, ("Train",), lambda run: run.model),
     Check(check_training_together, ("Train", "search", *SIGNAL_KEYS), lambda run: run.model),
     Check(check_training_time, ("Train", "search", "data", "bank"), lambda run: run.model, needs_directories=True),
-    Check(check_engine, ("export.platform", "inference.engine", "inference.triton_launcher"), needs_directories=True),
+    Check(check_engine, ("export", "inference", "bank", "search.sample_rate", "Train"), needs_directories=True),
     Check(check_batch_systems, ("batch", *BATCH_TASKS), lambda run: run.events("background")),
     Check(check_submit_directory, ("batch", *BATCH_TASKS), needs_directories=True),
     Check(check_containers, ("batch", *BATCH_TASKS), lambda run: run.events("background"), needs_directories=True),

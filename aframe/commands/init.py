@@ -29,6 +29,10 @@ CONFIGURATIONS = {
     **{f"challenge-{number}": (f"challenge-{number}.cfg", "challenge.yaml") for number in (1, 2, 3)},
     "bbh": ("sandbox.cfg", "bbh.yaml"),
     "bbh-joint": ("joint.cfg", "joint.yaml"),
+    "bns": ("bns.cfg", "bns.yaml"),
+    "nsbh": ("nsbh.cfg", "nsbh.yaml"),
+    "imbh": ("imbh.cfg", "bbh.yaml"),
+    "all": ("all.cfg", "all.yaml"),
 }
 
 FILES = ("sandbox.cfg", "train.yaml", ".env", "run.sh")
@@ -54,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="demo: a bank of matched filters, minutes on two cores, and simulated noise unless an option says which "
         "data; demo-factorised: the same with a convolutional network; o3-like: the demo in noise like that of O3, "
         "with its curves and glitches; challenge-1 to -3: for the data sets of the mock data challenge; bbh: the full "
-        "analysis; bbh-joint: the same with the published joint network, for a GPU (default: bbh with an option that "
-        "says which data, else demo)",
+        "analysis; bbh-joint: the same with the published joint network, for a GPU; bns, nsbh, imbh: the full analysis "
+        "for neutron stars, mixed binaries and intermediate-mass black holes; all: for all of them and black holes "
+        "(default: bbh with an option that says which data, else demo)",
     )
     parser.add_argument(
         "--observing-run", metavar="RUN", help="open data of O1, O2, O3a, O3b, O3GK, O4a or O4b (default: O3a)"
@@ -291,7 +296,8 @@ def _with_key(text: str, section: str, name: str, value: str) -> str:
     if name in keys:
         # the value has no comment, and ConfigUpdater writes none behind a new value
         line = str(keys[name]).partition("=")[2].strip()
-        comment = line.removeprefix(keys[name].value or "").strip().rjust(len(line) - len(value) - 1)
+        if "\n" not in line:
+            comment = line.removeprefix(keys[name].value or "").strip().rjust(len(line) - len(value) - 1)
     else:
         keys.insert_at(0).option(name)
     keys[name].set_values(f"{value} {comment}".rstrip().splitlines(), prepend_newline=False)

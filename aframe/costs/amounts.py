@@ -26,6 +26,9 @@ from aframe.train.examples import ExampleCounts
 ASSUMED_SHARE = 0.6
 """Assumed share of time in which all detectors observe, before it is known. Two LIGO detectors in O3: 0.62."""
 
+MOST_TEMPLATE_SAMPLES, FEWEST_TEMPLATES = 2**23, 128
+"""Samples of the templates of a network that is measured, and their smallest number. 0.07 GB, or 128 of a minute."""
+
 PARAMETERS_BYTES = 200
 """Size of one signal's parameters in a table, bytes."""
 
@@ -82,7 +85,9 @@ def amounts(run: Artifacts) -> Amounts:
     keys = training_numbers(run)
     epochs, rate = keys["trainer.max_epochs"], search.inference_sampling_rate
     encoded = sum(stretches[segment][1] for unit in units for segment, _ in unit.by_segment())
-    number, held = run.config.injections.num_injections, 2 * AROUND_COALESCENCE + search.kernel_length
+    # a bank of templates looks at the end of a window alone
+    attended = search.kernel_length - (run.config.bank.template_length if run.needs_bank else 0.0)
+    number, held = run.config.injections.num_injections, 2 * AROUND_COALESCENCE + attended
     longest = max((segment.duration for segment in training), default=0.0)
     livetime = sum(segment.duration for segment in training)
     drawn = keys["data.batches_per_epoch"] * keys["data.batch_size"]
@@ -143,8 +148,23 @@ def network(run: Artifacts, training_yaml: str = "") -> Network:
     search, bank = run.config.search, run.config.bank
     built = kind(len(search.ifos), search.kernel_size, **arguments)
     if isinstance(built, MatchedFilterNetwork):
-        built.set_noise(bank.size, to_samples(bank.template_length, search.sample_rate, "template_length"))
+        size = to_samples(bank.template_length, search.sample_rate, "template_length")
+        built.set_noise(_measured_templates(bank.size, size), size)
     return built
+
+
+def _measured_templates(templates: int, template_size: int) -> int:
+    """Number of templates of a network that is measured. Those of a large bank of long templates need much memory."""
+    return min(templates, max(FEWEST_TEMPLATES, MOST_TEMPLATE_SAMPLES // template_size))
+
+
+def unmeasured(run: Artifacts) -> float:
+    """Number of templates of the run's bank over those of the measured network. 1 for a network without a bank."""
+    if not run.needs_bank:
+        return 1.0
+    bank = run.config.bank
+    size = to_samples(bank.template_length, run.config.search.sample_rate, "template_length")
+    return bank.size / _measured_templates(bank.size, size)
 
 
 def training_dtype(run: Artifacts, device: str) -> torch.dtype:

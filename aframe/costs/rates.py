@@ -1,34 +1,29 @@
 """Measure this machine's speed on small parts of a run's work, and calculate a GPU's speed from operations."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from aframe.constants import GPU_FLOPS, GPU_WINDOWS
-from aframe.costs.amounts import network, repairings, training_dtype
+from aframe.costs.amounts import network, repairings, training_dtype, unmeasured
 from aframe.inference.scorers import TorchScorer
 from aframe.machine.precision import DTYPES, resolve, trainer_dtype
 from aframe.machine.processes import cores
 from aframe.runs.artifacts import Artifacts
 from aframe.steps.planning import time_slides
-from aframe.steps.strain import strain_source
+from aframe.steps.strain import noise_curves
 from aframe.steps.waveforms import signal_source
-from aframe.strain.curve_pool import read_pools
-from aframe.strain.noise_curves import NoiseCurve
 from aframe.strain.simulate import simulate
 from aframe.train.architectures import Network
 from aframe.train.architectures.cost import cost
 from aframe.train.architectures.network import count_parameters
 from aframe.train.model import Model
-from aframe.waveforms.priors import draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.sieve import Selection, accepted_signals
 from aframe.whitening import power_spectral_density, whiten_stream
-
-DEFAULT_NOISE_CURVE = "aLIGO_O4_high_asd.txt"
-"""Noise curve of the measurement for runs without one."""
 
 MEASURED_WAVEFORMS = 32
 """Number of waveforms in the measurement."""
@@ -37,13 +32,16 @@ MEASURED_SIGNALS = 24
 """Number of accepted signals in the first part of the measurement. The second part has three times as many."""
 
 MEASURED_NOISE_SECONDS = 256.0
-"""Duration of the noise that is simulated, whitened and encoded, s."""
+"""Shortest duration of the noise that is simulated, whitened and encoded, s."""
+
+SCORED_SECONDS = 80.0
+"""Duration of the noise after the first PSD and the first window, s. It holds ``MOST_WINDOWS`` at the usual rates."""
 
 MEASUREMENT_SECONDS = 2.0
 """Time for repeated steps of training, and for repeated scoring, s."""
 
-FEWEST_WINDOWS = 8
-"""Number of windows in the first measurement."""
+FEWEST_WINDOWS, FEWEST_SAMPLES = 8, 2**17
+"""Number of windows in the first measurement, and of their samples, which limits it for long windows."""
 
 MOST_WINDOWS = 512
 """Largest number of windows in the second measurement."""
@@ -85,7 +83,7 @@ class Rates:
 def measure(run: Artifacts) -> Rates:
     """Measure a small part of each stage's work. It takes about ten seconds, more with slow waveforms."""
     search, net = run.config.search, network(run)
-    curves = _curves(run)
+    curves = noise_curves(run.config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     devices = dict.fromkeys(("cpu", device))
     trained = {each: _step(net, training_dtype(run, each), 1 + repairings(run) / 2, each) for each in devices}
@@ -93,7 +91,8 @@ def measure(run: Artifacts) -> Rates:
     torch.set_num_threads(1)
     try:
         start = time.process_time()
-        rate, duration = search.sample_rate, MEASURED_NOISE_SECONDS
+        rate = search.sample_rate
+        duration = max(MEASURED_NOISE_SECONDS, search.psd_length + search.kernel_length + SCORED_SECONDS)
         noise = [torch.from_numpy(simulate(curves[ifo], ifo, 0.0, duration, rate, seed=0)) for ifo in search.ifos]
         simulated = (time.process_time() - start) / duration
         wave, accepted, rejected = _signals(run, noise)
@@ -108,15 +107,12 @@ def measure(run: Artifacts) -> Rates:
         max(operations.slide_flops / GPU_FLOPS, 1 / GPU_WINDOWS),
     )
     gpu = (trained["cuda"], *scored["cuda"]) if device == "cuda" else calculated
-    parameters = count_parameters(net)
-    return Rates(wave, accepted, rejected, simulated, *scored["cpu"], trained["cpu"], *gpu, parameters, device)
-
-
-def _curves(run: Artifacts) -> Mapping[str, NoiseCurve]:
-    """A noise curve of each detector."""
-    source = strain_source(run.config)
-    places = source.asd if source.kind == "simulated" else (DEFAULT_NOISE_CURVE,)
-    return {ifo: pool.mean for ifo, pool in read_pools(places, source.ifos, source.band).items()}
+    parameters, more = count_parameters(net), unmeasured(run)  # filters cost in proportion to their number
+    (whitened, per_slide), gpu_trained, gpu_encoded, gpu_scored = scored["cpu"], *gpu
+    return Rates(
+        wave, accepted, rejected, simulated, more * whitened, per_slide, more * trained["cpu"], more * gpu_trained,
+        more * gpu_encoded, gpu_scored, parameters, device,
+    )  # fmt: skip
 
 
 def training_seconds(run: Artifacts, training_yaml: str, precision: str, device: str) -> float:
@@ -167,13 +163,19 @@ def _inference(run: Artifacts, net: Network, noise: list[torch.Tensor], device: 
     encode()  # prepares the filters, once for a run
     start = clock()
     embedded = encode()
-    whitened = (clock() - start) / (MEASURED_NOISE_SECONDS - preprocessing.whitening.psd_length)
+    whitening = preprocessing.whitening
+    whitened = (clock() - start) / (len(noise[0]) / whitening.sample_rate - whitening.psd_length)
 
     def score(windows: int) -> Callable[[], object]:
         steps = (windows - 1) * scorer.hop + scorer.network.window_steps
         return lambda: next(scorer.fuse_each(iter([[each[..., :steps] for each in embedded]])))
 
     return whitened, _per_window(score, device)
+
+
+def _fewest(net: Network) -> int:
+    """Number of windows in the first measurement. A minute of strain in each takes long enough alone."""
+    return max(1, min(FEWEST_WINDOWS, FEWEST_SAMPLES // net.kernel_size))
 
 
 def _step(net: Network, kind: torch.dtype, pairings: float, device: str) -> float:
@@ -193,16 +195,16 @@ def _step(net: Network, kind: torch.dtype, pairings: float, device: str) -> floa
 
         return work
 
-    seconds = _per_window(step, device)
+    seconds = _per_window(step, device, _fewest(net))
     net.zero_grad()
     net.cpu()
     return seconds
 
 
-def _per_window(work: Callable[[int], Callable[[], object]], device: str) -> float:
+def _per_window(work: Callable[[int], Callable[[], object]], device: str, fewest: int = FEWEST_WINDOWS) -> float:
     """Seconds per window. The number of windows in parallel depends on their speed."""
-    first = _fastest(work(FEWEST_WINDOWS), device, 0.0) / FEWEST_WINDOWS
-    number = int(min(max(MEASUREMENT_SECONDS / 8 / first, FEWEST_WINDOWS), MOST_WINDOWS))
+    first = _fastest(work(fewest), device, 0.0) / fewest
+    number = int(min(max(MEASUREMENT_SECONDS / 8 / first, fewest), MOST_WINDOWS))
     return _fastest(work(number), device, MEASUREMENT_SECONDS) / number
 
 

@@ -37,11 +37,14 @@ class Injection:
         start: Sample of the whitened stream at which the responses start. It may be negative.
         loud: First sample of its loud part, and the sample after the last. Windows that hold nothing of it keep their
             scores. None to score all windows that the signal touches.
+        part: First sample of the part of a window that must hold some of the loud part, and the sample after its last.
+            None for the whole window.
     """
 
     responses: Float[Tensor, "ifos time"]
     start: int
     loud: tuple[int, int] | None = None
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,9 @@ class Engine:
         before, after = self.preprocessing.whitening.before_size, self.preprocessing.whitening.after_size
         whole = [(each.start - after, each.start + each.responses.shape[-1] + before) for each in injections]
         touched = [(*self._touched(slide, *span), each) for span, each in zip(whole, injections, strict=True)]
-        loud = (each.loud or span for span, each in zip(whole, injections, strict=True))
-        spans = sorted(span for span in (self._touched(slide, *part) for part in loud) if span[1] > span[0])
+        loud = [self._touched(slide, *(each.loud or span), each.part)
+                for span, each in zip(whole, injections, strict=True)]  # fmt: skip
+        spans = sorted(span for span in loud if span[1] > span[0])
         while spans:
             first, stop = spans.pop(0)
             # two signals that touch the same window share a stretch
@@ -211,10 +215,11 @@ class Engine:
                 stop = max(stop, spans.pop(0)[1])
             yield Stretch(first, stop, tuple(each for low, high, each in touched if low < stop and high > first))
 
-    def _touched(self, slide: Slide, begin: int, end: int) -> tuple[int, int]:
-        """First window that holds a sample from ``begin`` to ``end``, and the window after the last."""
-        first = max(0, (begin - self.kernel_size) // self.stride_size + 1)
-        return first, min(slide.windows, -(-end // self.stride_size))
+    def _touched(self, slide: Slide, begin: int, end: int, part: tuple[int, int] | None = None) -> tuple[int, int]:
+        """First window that holds a sample from ``begin`` to ``end`` in a part of it, and the window after the last."""
+        low, high = part or (0, self.kernel_size)
+        first = max(0, (begin - high) // self.stride_size + 1)
+        return first, min(slide.windows, -(-(end - low) // self.stride_size))
 
     def _strain(self, slide: Slide, group: Sequence[Stretch]) -> Float[Tensor, "stretches ifos time"]:
         """Whitened strain of a group of stretches, with their signals."""

@@ -43,6 +43,6 @@ def plain_bank(bank: TemplateBank, preprocessing: Preprocessing, light_travel_ti
     )
     mass, psds = torch.from_numpy(bank.chirp_mass), torch.from_numpy(bank.psds)
     network.set_bank(bank.templates, mass, psds, phase=preprocessing.whitening.phase)
-    first = bank.templates.shape[-1] / rate - bank.after
+    first = bank.template_size / rate - bank.after
     coalescence = (first, preprocessing.kernel_length - bank.after)
     return Model(network.eval().requires_grad_(False), replace(preprocessing, coalescence=coalescence))

@@ -1,6 +1,7 @@
 """Units of work: score some time slides of one segment, with and without injections, and cluster the scores."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,11 @@ from aframe.inference.engine import Engine, Injection, injection_start
 from aframe.inference.scorers import Scorer
 from aframe.inference.slides import Grid, Slide
 from aframe.inference.timeseries import Kind, ScoreSeries
+from aframe.preprocessing import Preprocessing
 from aframe.progress.ledger import JobProgress
 from aframe.strain.files import open_background
 from aframe.tables import EventTable, InjectionTable, RecoveredTable
+from aframe.train.architectures import Network
 from aframe.types import Array
 from aframe.waveforms.injections import with_responses
 from aframe.whitening import WhitenedStream, whiten_stream
@@ -28,7 +31,8 @@ INJECTIONS_AT_ONCE = 128
 AROUND_COALESCENCE = 0.25
 """Seconds before and after coalescence that a window holds, in part at least, if an injection is scored in it.
 
-Other windows hold the early inspiral alone, or nothing of the signal. Their scores stay those of the background.
+Other windows hold the early inspiral alone, or nothing of the signal. Their scores stay those of the background. A bank
+of templates looks at a part of a window: see ``attended``.
 """
 
 
@@ -261,16 +265,40 @@ def _with_injections(  # noqa: PLR0917 - what is scored, and how much of it
     reach = float(attributes["duration"]) + preprocessing.whitening.fduration + preprocessing.kernel_length
     for batch in index.batches(rows, reach + 1 / preprocessing.inference_sampling_rate):
         table = index.read(batch, waveforms=True)
-        signals = [_injection(table, row, scored.begin, preprocessing.ifos) for row in range(len(table))]
+        part = attended(engine.network, preprocessing)
+        signals = [_injection(table, row, scored.begin, preprocessing.ifos, part) for row in range(len(table))]
         scores = engine.scores_with(scored.slide, scores, signals)
         injected.add(len(batch))
     return scores
 
 
-def _injection(table: InjectionTable, row: int, begin: float, ifos: Sequence[str]) -> Injection:
+def attended(network: Network, preprocessing: Preprocessing) -> tuple[int, int] | None:
+    """Part of a window in which a signal's coalescence raises the score of a bank of templates. None for all of it.
+
+    A step is loud where a template ends with the signal. A window of a minute for neutron stars has steps for its last
+    half second alone, so that few windows about a coalescence need a new score.
+
+    Args:
+        network: The network.
+        preprocessing: Window, and interval of coalescences in training.
+    """
+    if not network.needs_bank:
+        return None
+    rate = preprocessing.whitening.sample_rate
+    half = max(
+        (preprocessing.kernel_size - network.receptive_field) / 2,
+        (preprocessing.coalescence[1] - preprocessing.coalescence[0]) / 2 * rate,
+    )
+    middle = preprocessing.coalescence_offset * rate
+    return max(0, math.floor(middle - half)), min(preprocessing.kernel_size, math.ceil(middle + half))
+
+
+def _injection(
+    table: InjectionTable, row: int, begin: float, ifos: Sequence[str], part: tuple[int, int] | None
+) -> Injection:
     responses = torch.stack([torch.from_numpy(np.asarray(table.waveforms[ifo.lower()][row])) for ifo in ifos])
     rate, right_pad = float(table.attributes["sample_rate"]), float(table.attributes["right_pad"])
     time = float(table["injection_time"][row])
     start = injection_start(time, begin, rate, responses.shape[-1], right_pad)
     coalescence, reach = start + responses.shape[-1] - round(right_pad * rate), round(AROUND_COALESCENCE * rate)
-    return Injection(responses, start, (coalescence - reach, coalescence + reach))
+    return Injection(responses, start, (coalescence - reach, coalescence + reach), part)

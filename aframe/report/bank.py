@@ -1,20 +1,29 @@
 """The report's part on the bank of templates: its figures, and its match with the population in words."""
 
+import itertools
+import math
+
 import numpy as np
 from markupsafe import Markup
 
+from aframe.bank.placement import LARGEST_JOINING_SHARE
 from aframe.bank.template_bank import TemplateBank
-from aframe.report.html import Figures, fill, grid
+from aframe.report.html import Figures, fill, grid, table
 from aframe.report.interactive import draw_titled
 from aframe.report.palette import BLUE, VERMILION
 from aframe.report.plots import Axis, Dash, Line, Plot, Points
 from aframe.report.text import number
 
 TEXT = """
-<h3>Bank of templates</h3><p>{{ templates }} templates. {{ signals }} signals of the population have a mean match of
- {{ mean }} with the bank; 10 % of them are below {{ tenth }}, and 1 % below {{ hundredth }}. A match is the share of a
- signal's SNR that the best template keeps.</p>
+<h3>Bank of templates</h3><p>{{ templates }} templates{{ ended }}. {{ signals }} signals of the population have a mean
+ match of {{ mean }} with the bank; 10 % of them are below {{ tenth }}, and 1 % below {{ hundredth }}. A match is the
+ share of a signal's SNR that the best template keeps.</p>
 """.replace("\n", "")
+
+HEADER = ("chirp mass, M☉", "templates", "signals", "mean match", "10 % are below", "1 % are below")
+
+CHIRP_MASSES = (0.0, 1.7, 5.0, 10.0, 30.0, np.inf)
+"""Borders of the table's rows, M☉. Two neutron stars are lightest, then mixed pairs and light black holes."""
 
 ROUND_MASSES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 """Masses with a tick, M☉."""
@@ -29,9 +38,41 @@ def bank_html(bank: TemplateBank, plots: Figures) -> Markup:
     """
     words = fill(
         TEXT, templates=number(len(bank.templates)), signals=number(len(bank.match)), mean=f"{bank.mean_match:.3f}",
-        tenth=f"{bank.quantile_10:.3f}", hundredth=f"{bank.quantile_01:.3f}",
+        tenth=f"{bank.quantile_10:.3f}", hundredth=f"{bank.quantile_01:.3f}", ended=ended(bank),
     )  # fmt: skip
-    return words + grid(plots, draw_titled([matches(bank), masses(bank)]), "bank")
+    return words + table(HEADER, mass_rows(bank)) + grid(plots, draw_titled([matches(bank), masses(bank)]), "bank")
+
+
+def ended(bank: TemplateBank) -> str:
+    """How the placement of the bank ended, in words; empty if the bank does not tell.
+
+    Args:
+        bank: The bank.
+    """
+    if math.isnan(bank.joining_share):
+        return ""
+    share = f"{100 * bank.joining_share:.1f} %"
+    if bank.joining_share <= LARGEST_JOINING_SHARE:
+        return f": the bank is complete, as {share} of the last draws would still have joined"
+    return f": the bank is full, and {share} of the last draws still joined; a larger size would cover more"
+
+
+def mass_rows(bank: TemplateBank) -> list[tuple[str, ...]]:
+    """Matches of the population's signals in ranges of chirp mass that have any, as ``HEADER`` says.
+
+    Args:
+        bank: The bank.
+    """
+    result: list[tuple[str, ...]] = []
+    for low, high in itertools.pairwise(CHIRP_MASSES):
+        match = bank.match[(bank.signal_chirp_mass >= low) & (bank.signal_chirp_mass < high)]
+        if not len(match):
+            continue
+        masses = f"above {low:g}" if high == np.inf else f"{low:g} to {high:g}" if low else f"below {high:g}"
+        templates = int(((bank.chirp_mass >= low) & (bank.chirp_mass < high)).sum())
+        values = (match.mean(), *np.quantile(match, (0.1, 0.01)))
+        result.append((masses, number(templates), number(len(match)), *(f"{value:.3f}" for value in values)))
+    return result
 
 
 def matches(bank: TemplateBank) -> Plot:

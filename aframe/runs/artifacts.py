@@ -12,6 +12,7 @@ from aframe.constants import AUTO
 from aframe.errors import ConfigurationError
 from aframe.runs.contents import catalogue_contents, release_contents, strain_contents, veto_contents
 from aframe.runs.paths import Paths, Stage
+from aframe.settings.mixture import weighted_names
 from aframe.storage.provenance import CONTENT
 
 WHERE_TRAINING_RUNS = (
@@ -51,14 +52,14 @@ class Artifacts(Paths):
         They include the content of a prior file or of a user's module.
         """
         keys = {k: v for k, v in self.config.parameters("waveforms", "search").items() if ".num_" not in k}
-        path = self._prior_source()
-        if path is not None and storage.exists(path):
-            keys[f"waveforms.prior{CONTENT}"] = storage.sha256(path)
+        paths = [self._prior_source(name) for _, name in weighted_names(self.config.waveforms.prior)]
+        contents = [storage.sha256(path) for path in paths if path is not None and storage.exists(path)]
+        if contents:
+            keys[f"waveforms.prior{CONTENT}"] = " ".join(contents)
         return keys
 
-    def _prior_source(self) -> str | None:
-        """File with the prior. None if the prior belongs to this package."""
-        prior = self.config.waveforms.prior
+    def _prior_source(self, prior: str) -> str | None:
+        """File with a population. None if it belongs to this package."""
         if storage.has_suffix(prior, ".prior"):
             return self.config.resolve(prior)
         return _source_of(prior.partition("(")[0])

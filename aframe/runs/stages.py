@@ -122,6 +122,7 @@ STAGES = (
     RunStage(
         task="Export", part="export", name="exported model", made_with=lambda run: run.repository_parameters,
         outputs=lambda run: {"configuration": run.served_model}, is_lasting=True,
+        is_needed=lambda run: run.config.export.served,
     ),
     RunStage(
         task="ScoreSlides", part="inference", name="scored slides", made_with=lambda run: run.unit_parameters,

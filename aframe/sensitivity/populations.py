@@ -5,6 +5,7 @@ per comoving volume and source time. It therefore depends on a population's mass
 angles, but not on its redshift distribution.
 """
 
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from jaxtyping import Float
 
 from aframe import storage
 from aframe.errors import ConfigurationError, DataError
-from aframe.sensitivity.weights import Binaries
+from aframe.sensitivity.weights import PROBES, Binaries
 from aframe.types import Array
-from aframe.waveforms.priors import Population
+from aframe.waveforms.mixtures import AnyPopulation, Mixture, parts
+from aframe.waveforms.population import Population, draw
 
 PRIOR_FILE = ".prior"
 """Suffix of prior files."""
@@ -53,7 +55,7 @@ class PopulationTarget:
 
     name: str
     population: Population
-    source: Population
+    source: AnyPopulation
 
     def __post_init__(self) -> None:
         redshift = self.population.prior["redshift"]
@@ -82,7 +84,7 @@ class PopulationTarget:
     @property
     def columns(self) -> tuple[str, ...]:
         """Spins and angles whose distributions differ from those of the source population."""
-        return tuple(dict.fromkeys(name for ratio in self._ratios for name in ratio.columns))
+        return tuple(dict.fromkeys(name for ratios in self._ratios for ratio in ratios for name in ratio.columns))
 
     def relative_density(self, binaries: Binaries) -> Float[Array, " n"]:
         """Density of masses at each redshift, times the ratio of densities of all ``columns``.
@@ -93,13 +95,59 @@ class PopulationTarget:
         masses = binaries.mass_1_source, binaries.mass_2_source
         log_density = self.population.log_mass_density(*masses, binaries.redshift)
         density = np.where(np.isfinite(log_density), np.exp(log_density), 0.0)
-        for ratio in self._ratios:
+        if isinstance(self.source, Mixture):
+            return density * self._mixture_ratio(self.source, binaries, density > 0)
+        for ratio in self._ratios[0]:
             density *= ratio(binaries)
         return density
 
+    def _mixture_ratio(self, source: Mixture, binaries: Binaries, inside: Array) -> Float[Array, " n"]:
+        """Ratio of target and source density of all ``columns``, at each draw's masses and redshift.
+
+        With the probability P_k that these belong to component k, the ratio is 1 / Σ_k P_k p_k(column) / p(column).
+
+        Args:
+            source: The mixture.
+            binaries: Draws.
+            inside: Whether each draw's masses are in the target population, shape (n,).
+
+        Raises:
+            DataError: If a draw is outside the source population.
+        """
+        masses = binaries.mass_1_source, binaries.mass_2_source
+        probabilities = source.component_probabilities(*masses, binaries.redshift)
+        inverse, excluded = np.zeros(len(binaries)), ~inside
+        for probability, ratios in zip(probabilities, self._ratios, strict=True):
+            share = probability.copy()
+            for ratio in ratios:
+                ours, theirs = ratio.densities(binaries)
+                excluded |= (probability > 0) & ~(ours > 0)
+                share *= np.where(ours > 0, theirs, 0.0) / np.where(ours > 0, ours, 1.0)
+            inverse += share
+        impossible = ~excluded & ~(inverse > 0)
+        if impossible.any():
+            raise DataError(
+                f"{impossible.sum()} of {len(inverse)} draws have spins or angles that their prior does not allow (the "
+                f"first: row {int(impossible.argmax())}): name the prior of the injections"
+            )
+        return np.where(excluded, 0.0, 1.0 / np.where(excluded, 1.0, inverse))
+
     @functools.cached_property
-    def _ratios(self) -> tuple["DensityRatio", ...]:
-        ours, theirs = (_spins_and_angles(population.prior) for population in (self.population, self.source))
+    def _ratios(self) -> tuple[tuple["DensityRatio", ...], ...]:
+        """Ratios for each component of the source. None for a component without binaries of the target's masses."""
+        components = parts(self.source)
+        if len(components) == 1:
+            return (self._ratios_to(components[0]),)
+        probes = draw(copy.deepcopy(self.population), PROBES, np.random.default_rng(0))
+        redshift = probes["redshift"]
+        masses = (probes[name] / (1 + redshift) for name in ("mass_1", "mass_2"))
+        first, second = masses
+        overlaps = [np.isfinite(each.log_density(first, second, redshift)).any() for each in components]
+        return tuple(self._ratios_to(each) if over else () for each, over in zip(components, overlaps, strict=True))
+
+    def _ratios_to(self, source: Population) -> tuple["DensityRatio", ...]:
+        """Ratios of the densities of all spins and angles that are not alike in target and source."""
+        ours, theirs = (_spins_and_angles(population.prior) for population in (self.population, source))
         if unmatched := sorted(ours.keys() ^ theirs.keys()):
             raise self._refusal(
                 f"only one of the two has {', '.join(unmatched)}: spins along the orbit's axis are no share of "
@@ -108,7 +156,7 @@ class PopulationTarget:
         ratios = []
         for quantity, (name, prior) in ours.items():
             other_name, other = theirs[quantity]
-            same_masses = self.population.detector_frame == self.source.detector_frame or not _depends(prior)
+            same_masses = self.population.detector_frame == source.detector_frame or not _depends(prior)
             if name == other_name and same_masses and _alike(prior, other):
                 continue
             if quantity == "ra":
@@ -156,20 +204,28 @@ class DensityRatio:
         Raises:
             DataError: If a draw is outside the source population.
         """
-        columns = [np.asarray(binaries.columns[name], dtype=np.float64) for name in self.columns]
-        value = columns[0] * np.cos(columns[1]) if len(columns) == 2 else columns[0]
-        numerator, denominator = (_density(name, prior, value) for name, prior in (self.target, self.source))
+        numerator, denominator = self.densities(binaries)
         impossible = ~(denominator > 0)
         if impossible.any():
-            row = int(impossible.argmax())
+            row, value = int(impossible.argmax()), self._value(binaries)
             raise DataError(
                 f"{impossible.sum()} of {len(value)} draws have values of {self.quantity} that their prior does not "
                 f"allow (the first: row {row}, {value[row]:.6g}): name the prior of the injections"
             )
         return numerator / denominator
 
+    def densities(self, binaries: Binaries) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """Target density and source density of each draw."""
+        value = self._value(binaries)
+        target, source = (_density(name, prior, value) for name, prior in (self.target, self.source))
+        return target, source
 
-def population_targets(populations: Mapping[str, Population], source: Population) -> list[PopulationTarget]:
+    def _value(self, binaries: Binaries) -> Float[Array, " n"]:
+        columns = [np.asarray(binaries.columns[name], dtype=np.float64) for name in self.columns]
+        return columns[0] * np.cos(columns[1]) if len(columns) == 2 else columns[0]
+
+
+def population_targets(populations: Mapping[str, AnyPopulation], source: AnyPopulation) -> list[PopulationTarget]:
     """Create a target for each population.
 
     Args:
@@ -190,7 +246,13 @@ def population_targets(populations: Mapping[str, Population], source: Population
                 f"populations {named[name]} and {word} would both be called {name}: rename one of the functions"
             )
         named[name] = word
-    return [PopulationTarget(name, populations[word], source) for name, word in named.items()]
+    targets = []
+    for name, word in named.items():
+        population = populations[word]
+        if isinstance(population, Mixture):
+            raise ConfigurationError(f"populations = {word} is a mixture, which has no single volume: name its parts")
+        targets.append(PopulationTarget(name, population, source))
+    return targets
 
 
 def population_name(word: str) -> str:

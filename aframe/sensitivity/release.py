@@ -34,7 +34,7 @@ from aframe.sensitivity.weights import Binaries, LogNormalTarget, Target, common
 from aframe.storage.files import Parameters
 from aframe.tables import EventTable
 from aframe.types import Array
-from aframe.waveforms.priors import Population
+from aframe.waveforms.mixtures import AnyPopulation
 
 LOWEST_FAR_PER_YEAR, HIGHEST_FAR_PER_YEAR = 1e-2, 1e3
 """Ends of the rates of pipelines without a search beside them, events per Julian year."""
@@ -68,7 +68,7 @@ class MassTarget:
     """
 
     name: str
-    population: Population
+    population: AnyPopulation
 
     @property
     def redshift_range(self) -> tuple[float, float]:
@@ -92,7 +92,7 @@ class MassTarget:
 
 
 def release_targets(
-    release: Release, mass_pairs: Sequence[tuple[float, float]], width: float, populations: Mapping[str, Population]
+    release: Release, mass_pairs: Sequence[tuple[float, float]], width: float, populations: Mapping[str, AnyPopulation]
 ) -> list[Target]:
     """Create targets for the injections of a release.
 

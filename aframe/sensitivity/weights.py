@@ -6,7 +6,7 @@ redshift, and those spins and angles whose distributions differ.
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ from aframe.sensitivity.cosmology import comoving_volume_time, source_time_volum
 from aframe.sensitivity.exposure import EXPOSURE
 from aframe.tables import Table
 from aframe.types import Array
+from aframe.waveforms.mixtures import AnyPopulation
 
 NEGLIGIBLE_EXPONENT = 36.0
 """Exponent beyond which a log-normal density counts as zero. e⁻³⁶ of the peak is below rounding."""
@@ -150,6 +151,21 @@ class LogNormalTarget:
         """Empty: the density depends on masses alone."""
         return ()
 
+    def within(self, source: AnyPopulation) -> "LogNormalTarget":
+        """Limit the redshifts to those of a source population's binaries of these masses.
+
+        Args:
+            source: Population of the draws. In a mixture, neutron stars can be closer than black holes.
+        """
+        low, high = source.reach(*self._probes(np.random.default_rng(0)))
+        return replace(self, redshift_range=(max(low, self.redshift_range[0]), min(high, self.redshift_range[1])))
+
+    def _probes(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Heavier and lighter masses of ``PROBES`` binaries of this population."""
+        scatter = np.exp(self.width * rng.standard_normal((2, PROBES)))
+        mass_1, mass_2 = self.mass_1 * scatter[0], self.mass_2 * scatter[1]
+        return np.maximum(mass_1, mass_2), np.minimum(mass_1, mass_2)
+
     def check_reached(self, source: Source) -> None:
         """Check that draws of a source population can have these masses.
 
@@ -160,10 +176,9 @@ class LogNormalTarget:
             ConfigurationError: If none of ``PROBES`` binaries of this population lies in the source population.
         """
         rng = np.random.default_rng(0)
-        scatter = np.exp(self.width * rng.standard_normal((2, PROBES)))
-        mass_1, mass_2 = self.mass_1 * scatter[0], self.mass_2 * scatter[1]
+        heavy, light = self._probes(rng)
         redshift = rng.uniform(*self.redshift_range, PROBES)
-        if not np.isfinite(source.log_density(np.maximum(mass_1, mass_2), np.minimum(mass_1, mass_2), redshift)).any():
+        if not np.isfinite(source.log_density(heavy, light, redshift)).any():
             raise ConfigurationError(
                 f"mass_combos = {self.name}: the prior of the injections makes no binary of such source-frame masses "
                 "(solar masses); leave the pair out, or take a prior that contains it"

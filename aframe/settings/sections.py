@@ -16,7 +16,7 @@ MOST_SHOWN_CANDIDATES = 50
 """Largest number of candidates with figures of strain and scores. Each takes about 0.1 MB of the report."""
 
 
-ADDED = {"search.whitening_phase": ZERO_PHASE}
+ADDED = {"search.whitening_phase": ZERO_PHASE, "export.served": True}
 """Keys that artifacts of earlier versions do not record, with the values that made them."""
 
 
@@ -105,8 +105,11 @@ class Data:
 class Waveforms:
     """Population of the signals, and their waveforms."""
 
-    prior: str = key("population: python path of a function, a call of one with numbers, or a bilby .prior file")
-    approximant: str = key("LAL waveform approximant")
+    prior: str = key(
+        "population: python path of a function, a call of one with numbers, or a bilby .prior file; or several with "
+        "weights, as 0.3 * FIRST, 0.7 * SECOND"
+    )
+    approximant: str = key("LAL waveform approximant; or one for each population of the prior, separated by commas")
     waveform_duration: float = key("length of a generated waveform", "s")
     right_pad: float = key("time from coalescence to the generated waveform's end", "s")
     minimum_frequency: float = key("frequency at which waveforms begin", "Hz")
@@ -160,6 +163,7 @@ class Train:
 class Export:
     """Exported model."""
 
+    served: bool = key("false: the model is not exported for a server; long templates need it", default=True)
     model_name: str = key("name in the Triton model repository", default="aframe")
     platform: str = key(
         "onnxruntime, tensorrt (a plan, made here) or torch (TorchScript)",

@@ -209,6 +209,8 @@ def _injections(config: "Config") -> Mistakes:
 def _export(config: "Config") -> Mistakes:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.export.model_name):
         yield _wrong(config, "export.model_name", "must be letters, digits, dots, dashes and underscores")
+    if config.inference.asks_the_repository and not config.export.served:
+        yield _wrong(config, "inference.engine", "scores with the exported model, which served = false leaves out")
 
 
 def _candidates(config: "Config") -> Mistakes:

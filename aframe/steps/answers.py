@@ -41,7 +41,7 @@ from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, Table
 from aframe.train.model import load
 from aframe.waveforms.loading import load_population
-from aframe.waveforms.priors import Population
+from aframe.waveforms.mixtures import AnyPopulation
 
 
 def estimate_sensitivity(run: Artifacts) -> None:
@@ -154,7 +154,7 @@ def run_signals(run: Artifacts) -> SignalModel | None:
     return signal_model(statistic, zero_lag.livetime, background, recovered, populations, _ranking_options(run))
 
 
-def _populations(run: Artifacts, source: Population) -> Populations:
+def _populations(run: Artifacts, source: AnyPopulation) -> Populations:
     """Populations of a run's injections and of astrophysical binaries."""
     masses = run.config.candidates.astrophysical_prior
     return Populations(source, load_population(masses, run.config.resolve) if masses else None)

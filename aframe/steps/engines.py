@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from aframe import storage
+from aframe.bank.slices import LEAST_SIZE, is_long
 from aframe.constants import AUTO, PRECISION_CHOICES
 from aframe.errors import ConfigurationError
 from aframe.export.configuration import CONFIGURATION_KEYS, ServingOptions, identity
@@ -302,12 +303,21 @@ def check_engine(run: Artifacts) -> None:
     """Check that the model can be exported and served on this machine.
 
     Raises:
-        ConfigurationError: If TensorRT has to build the model and is not installed.
+        ConfigurationError: If TensorRT has to build the model and is not installed, or templates are too long for a
+            server.
         ServerError: If the run has to start a Triton server, and PATH has no launcher.
     """
-    if run.config.export.platform == "tensorrt":
+    config = run.config
+    size = round(config.bank.template_length * config.search.sample_rate)
+    if config.export.served and run.needs_bank and is_long(size):
+        raise ConfigurationError(
+            f"template_length = {config.bank.template_length:g} s in [luigi_bank]: from {LEAST_SIZE} samples on "
+            f"({LEAST_SIZE / config.search.sample_rate:g} s) templates are filtered at several rates, which no server "
+            "does: set served = false in [luigi_export], or shorten them"
+        )
+    if config.export.served and config.export.platform == "tensorrt":
         load_tensorrt()
-    if run.config.inference.engine == "triton" and not run.config.inference.triton_address:
+    if config.inference.engine == "triton" and not config.inference.triton_address:
         _launch(run, "").find_launcher()
 
 

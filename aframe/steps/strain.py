@@ -1,7 +1,7 @@
 """Find a run's segments and fetch its strain."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aframe import storage
 from aframe.errors import DataError
@@ -10,13 +10,18 @@ from aframe.runs.paths import Stage
 from aframe.settings.keys import parse
 from aframe.settings.sections import Config
 from aframe.strain.channels import parse_channels
+from aframe.strain.curve_pool import read_pools
 from aframe.strain.fetch import strain_for_segment
 from aframe.strain.files import background_path, write_background
 from aframe.strain.gaps import Gap, described
 from aframe.strain.glitch_population import SHIPPED
 from aframe.strain.noise import SimulatedNoise
+from aframe.strain.noise_curves import NoiseCurve
 from aframe.strain.segments import Segment, analysable, read_segments, write_segments
 from aframe.strain.source import StrainSource
+
+DEFAULT_NOISE_CURVE = "aLIGO_O4_high_asd.txt"
+"""Noise curve of estimates for strain that is not simulated."""
 
 MAX_PRINTED_GAPS = 10
 """Maximum number of printed gaps of a segment."""
@@ -44,6 +49,17 @@ def strain_source(config: Config) -> StrainSource:
         band=(search.highpass, search.lowpass or search.sample_rate / 2),
         seed=search.seed,
     )
+
+
+def noise_curves(config: Config) -> Mapping[str, NoiseCurve]:
+    """Noise curve of each detector: that of simulated strain, or else one of the fourth observing run.
+
+    Args:
+        config: The configuration.
+    """
+    source = strain_source(config)
+    places = source.asd if source.kind == "simulated" else (DEFAULT_NOISE_CURVE,)
+    return {ifo: pool.mean for ifo, pool in read_pools(places, source.ifos, source.band).items()}
 
 
 def curve_places(config: Config, asd: str) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from aframe.steps.exposure import with_live_time
 from aframe.steps.vetoes import clean_rejected_draws
 from aframe.tables import RecoveredTable
 from aframe.waveforms.loading import load_population
-from aframe.waveforms.priors import Population
+from aframe.waveforms.mixtures import AnyPopulation
 
 
-def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
+def target_populations(run: Artifacts) -> tuple[AnyPopulation, list[Target]]:
     """Population of the injections, and the targets of the sensitive volumes.
 
     Raises:
@@ -30,7 +30,7 @@ def target_populations(run: Artifacts) -> tuple[Population, list[Target]]:
 
 def populations(
     run: Artifacts, mass_pairs: Sequence[tuple[float, float]], named: Sequence[str]
-) -> tuple[Population, list[Target]]:
+) -> tuple[AnyPopulation, list[Target]]:
     """Population of a run's injections, and targets for which they are weighed.
 
     Args:
@@ -41,7 +41,8 @@ def populations(
     load = functools.partial(load_population, resolve=run.config.resolve)
     source = load(run.config.waveforms.prior)
     _check_range(f"prior = {run.config.waveforms.prior}", source)
-    pairs = mass_targets(mass_pairs, run.config.sensitivity.mass_width, source.redshift_range)
+    width = run.config.sensitivity.mass_width
+    pairs = [pair.within(source) for pair in mass_targets(mass_pairs, width, source.redshift_range)]
     for pair in pairs:
         pair.check_reached(source)
     given = {path: load(path) for path in named}
@@ -52,7 +53,7 @@ def populations(
     return source, [*pairs, *others]
 
 
-def _check_range(what: str, population: Population) -> None:
+def _check_range(what: str, population: AnyPopulation) -> None:
     """Refuse a population without a density of masses and redshift.
 
     Args:
@@ -67,7 +68,7 @@ def _check_range(what: str, population: Population) -> None:
 
 
 def weigh_draws(
-    run: Artifacts, recovered: RecoveredTable, source: Population, targets: Sequence[Target]
+    run: Artifacts, recovered: RecoveredTable, source: AnyPopulation, targets: Sequence[Target]
 ) -> WeighedDraws:
     """Weigh a run's injections and rejected draws outside vetoed time for each target.
 

@@ -13,11 +13,11 @@ from aframe.settings.sections import Config
 from aframe.steps.waveforms import signal_source
 from aframe.train.data import AframeDataModule
 from aframe.train.inputs import TrainingInputs
+from aframe.waveforms.mixtures import AnyPopulation
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import Population
 
 
-def signal_model(config: Config) -> tuple[Population, WaveformGenerator]:
+def signal_model(config: Config) -> tuple[AnyPopulation, WaveformGenerator]:
     """Population of signals, and the generator of their polarizations. Training draws new signals for each batch."""
     source = signal_source(config)
     return source.population, source.generator

@@ -10,8 +10,9 @@ class Report(DerivedTask):
     """One HTML page with all results of the run, and figures for papers."""
 
     def requires(self) -> dict[str, AframeTask]:
-        """Sensitive volume and candidates, and the exported model."""
-        return {"answers": SensitiveVolume.req(self), "repository": Export.req(self)}
+        """Sensitive volume and candidates, and the exported model if there is to be one."""
+        exported = {"repository": Export.req(self)} if self.artifacts.config.export.served else {}
+        return {"answers": SensitiveVolume.req(self), **exported}
 
     def run(self) -> None:
         """Build the report."""

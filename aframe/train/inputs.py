@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from aframe.bank.template_bank import TemplateBank
 from aframe.preprocessing import Whitening, to_samples
+from aframe.waveforms.mixtures import AnyPopulation
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import Population
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class TrainingInputs:
     seed: int
     directory: str
     background_files: Callable[[], Sequence[str]]
-    signal_model: Callable[[], tuple[Population, WaveformGenerator]]
+    signal_model: Callable[[], tuple[AnyPopulation, WaveformGenerator]]
     bank: Callable[[], TemplateBank]
 
     @property

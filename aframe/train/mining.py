@@ -32,7 +32,7 @@ class Steps(NamedTuple):
 
     Attributes:
         measured: Shape (steps, ifos, templates).
-        strain: Whitened strain that each step depends on, shape (steps, ifos, time).
+        strain: Whitened strain that each step depends on, shape (steps, ifos, time). Without follow-up it has no time.
     """
 
     measured: Tensor
@@ -65,7 +65,7 @@ class MeasuredStretch:
         at = places.to(self.measured.device).unbind(1)
         measured = torch.stack([each[:, here].T for each, here in zip(self.measured, at, strict=True)], dim=1)
         begin = places.to(self.streams.device)[..., None] * network.step_size
-        samples = (begin + torch.arange(network.receptive_field, device=begin.device)).unbind(1)
+        samples = (begin + torch.arange(network.followed_size, device=begin.device)).unbind(1)
         strain = torch.stack([each[here] for each, here in zip(self.streams, samples, strict=True)], dim=1)
         return Steps(measured, strain.to(measured.device).half())
 
@@ -107,7 +107,7 @@ def loudest_steps(
     """
     place = (measured.sum(1) + network.bias.detach()[:, None]).amax(1).argmax(1)
     index = place[:, None, None, None].expand(-1, *measured.shape[1:3], 1)
-    samples = place[:, None] * network.step_size + torch.arange(network.receptive_field, device=place.device)
+    samples = place[:, None] * network.step_size + torch.arange(network.followed_size, device=place.device)
     strain = windows.gather(2, samples[:, None].expand(-1, windows.shape[1], -1))
     return Steps(measured.gather(3, index)[..., 0].half(), strain.half())
 

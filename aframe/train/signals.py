@@ -13,14 +13,15 @@ from aframe.errors import DataError
 from aframe.preprocessing import to_samples
 from aframe.tables import PolarizationTable
 from aframe.train.background import to_device
+from aframe.waveforms.mixtures import AnyPopulation
 from aframe.waveforms.on_device import OnDeviceGenerator
 from aframe.waveforms.polarizations import WAVEFORM_COLUMNS, WaveformGenerator
-from aframe.waveforms.priors import Population, draw
+from aframe.waveforms.population import draw
 
 WaveformSource = Literal["stored", "generated"]
 
-READ_ROWS = 1024
-"""Waveforms in memory at once while a file of them is read."""
+READ_SAMPLES = 2**24
+"""Samples of waveforms in memory at once while a file of them is read, for each polarization or detector."""
 
 MOST_DRAWS = 8
 """Batches of draws, none of which gives a waveform, after which the population is refused."""
@@ -75,8 +76,9 @@ class StoredSignals:
         """
         shape, pad = waveform_shape(path), 0
         polarizations, scales = allocate(shape), torch.empty(shape[0])
-        for start in range(0, shape[0], READ_ROWS):
-            rows = slice(start, min(start + READ_ROWS, shape[0]))
+        at_once = rows_at_once(shape[-1])
+        for start in range(0, shape[0], at_once):
+            rows = slice(start, min(start + at_once, shape[0]))
             table = PolarizationTable.read(path, [], rows, waveforms=True)
             waves = torch.stack([torch.from_numpy(table.waveforms[name]) for name in ("plus", "cross")], 1)
             scales[rows] = waves.abs().amax((1, 2))
@@ -90,6 +92,11 @@ class StoredSignals:
         rows = to_device(chosen, self.polarizations.device)
         waves = to_device(self.polarizations[rows], device)
         return waves.float() * to_device(self.scales[chosen], device)[:, None, None]
+
+
+def rows_at_once(size: int) -> int:
+    """Number of waveforms of ``size`` samples to read at once, from ``READ_SAMPLES``."""
+    return max(1, READ_SAMPLES // size)
 
 
 def waveform_shape(path: str) -> tuple[int, int, int]:
@@ -107,7 +114,7 @@ class GeneratedSignals:
         waveforms: What makes the polarizations.
     """
 
-    population: Population
+    population: AnyPopulation
     waveforms: OnDeviceGenerator
 
     @property
@@ -143,7 +150,7 @@ class GeneratedSignals:
         return dict(zip(WAVEFORM_COLUMNS, values, strict=True))
 
 
-def generated_signals(population: Population, conventions: WaveformGenerator) -> GeneratedSignals:
+def generated_signals(population: AnyPopulation, conventions: WaveformGenerator) -> GeneratedSignals:
     """Signals that are drawn anew for each batch, and made on the device.
 
     Args:

@@ -16,6 +16,7 @@ from aframe.seeding import generator
 from aframe.tables import ResponseTable
 from aframe.train.architectures import MatchedFilterNetwork, Network
 from aframe.train.metrics import Validation
+from aframe.train.signals import rows_at_once
 from aframe.whitening import WhitenedStream
 
 ValidationScores = tuple[dict[int, Float[Tensor, " _"]], Float[Tensor, "_ windows"]]
@@ -26,9 +27,6 @@ LONGEST_PIECE = 1024.0
 
 SIGNALS_AT_ONCE = 64
 """Signals that are embedded at once."""
-
-READ_ROWS = 1024
-"""Signals that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +176,7 @@ def validation_set(
     table = ResponseTable.read(waveforms)
     rate, size, stride = preprocessing.whitening.sample_rate, preprocessing.kernel_size, preprocessing.stride_size
     before = to_samples(float(table.attributes["duration"]) - float(table.attributes["right_pad"]), rate, "right_pad")
+    waveform_size = to_samples(float(table.attributes["duration"]), rate, "waveform_duration")
     random = generator(seed, "validation")
     first, last = (round(x * rate) for x in preprocessing.coalescence)
     windows = max((last - first) // stride + 1, clustering.integration_size) + 1
@@ -186,7 +185,7 @@ def validation_set(
     signals = torch.empty((len(table), len(preprocessing.ifos), span))
     middle = ((windows - 1) * stride + first + last) // 2
     coalescence = torch.from_numpy(middle + random.integers(-(stride // 2), stride - stride // 2, len(table)))
-    for row, responses in enumerate(_responses(waveforms, len(table), preprocessing.ifos)):
+    for row, responses in enumerate(_responses(waveforms, len(table), waveform_size, preprocessing.ifos)):
         streams = usable[random.integers(len(usable))]
         start = int(random.integers(streams[0].data.shape[-1] - span + 1))
         for channel, (response, stream) in enumerate(zip(responses, streams, strict=True)):
@@ -205,10 +204,11 @@ def validation_set(
     return ValidationSet(pieces, signals, snr, chirp_mass, coalescence, clustering, preprocessing)
 
 
-def _responses(path: str, number: int, ifos: Sequence[str]) -> Iterator[Tensor]:
+def _responses(path: str, number: int, waveform_size: int, ifos: Sequence[str]) -> Iterator[Tensor]:
     """Responses of each signal, shape (ifos, time). Only some signals are in memory at a time."""
-    for first in range(0, number, READ_ROWS):
-        table = ResponseTable.read(path, [], slice(first, first + READ_ROWS), waveforms=True)
+    at_once = rows_at_once(waveform_size)
+    for first in range(0, number, at_once):
+        table = ResponseTable.read(path, [], slice(first, first + at_once), waveforms=True)
         yield from torch.stack([torch.from_numpy(table.waveforms[ifo.lower()]) for ifo in ifos], 1)
 
 

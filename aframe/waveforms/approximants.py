@@ -2,10 +2,12 @@
 
 import contextlib
 import functools
+import math
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import lal
@@ -47,6 +49,12 @@ INSPIRAL_ONLY = frozenset({
 
 TYPICAL_BINARIES = ((80.0, 60.0), (36.0, 29.0), (5.6, 1.4), (60.0, 1.5))
 """Pairs of masses in solar masses. Every model of compact binaries should support at least one pair."""
+
+ALIGNED = 1e-9
+"""Largest dimensionless spin in the orbital plane that counts as aligned."""
+
+SPIN_COLUMNS = ("theta_jn", "phi_jl", "tilt_1", "tilt_2", "phi_12", "a_1", "a_2")
+"""Inclination, spins and their angles."""
 
 TRIAL_SECONDS = 30
 """Time limit of the trial of a model, s."""
@@ -131,13 +139,11 @@ def find(name: str) -> Approximant:
 @functools.cache
 def _indices() -> dict[str, int]:
     """Numbers of LAL's models by name."""
-    before = lal.GetDebugLevel()
-    lal.ClobberDebugLevel(0)
     indices = {}
-    for index in range(lalsimulation.NumApproximants):
-        with contextlib.suppress(RuntimeError):  # one number is not in use
-            indices[lalsimulation.GetStringFromApproximant(index)] = index
-    lal.ClobberDebugLevel(before)
+    with silent_lal():
+        for index in range(lalsimulation.NumApproximants):
+            with contextlib.suppress(RuntimeError):  # one number is not in use
+                indices[lalsimulation.GetStringFromApproximant(index)] = index
     return indices
 
 
@@ -186,3 +192,29 @@ def _try_out(name: str) -> None:
             continue
         sys.exit(0)
     sys.exit(1)
+
+
+@contextlib.contextmanager
+def silent_lal() -> Iterator[None]:
+    """Suppress LAL's messages about binaries that it refuses."""
+    before = lal.GetDebugLevel()
+    lal.ClobberDebugLevel(0)
+    try:
+        yield
+    finally:
+        lal.ClobberDebugLevel(before)
+
+
+def spin_components(
+    row: Mapping[str, float], heavy: float, light: float, reference_frequency: float
+) -> tuple[float, ...]:
+    """Inclination and Cartesian spins from bilby's angles, as ``bilby.gw.conversion.bilby_to_lalsimulation_spins``."""
+    z_1, z_2 = row["a_1"] * math.cos(row["tilt_1"]), row["a_2"] * math.cos(row["tilt_2"])
+    if all(abs(row[f"a_{i}"] * math.sin(row[f"tilt_{i}"])) <= ALIGNED for i in (1, 2)):
+        return row["theta_jn"], 0.0, 0.0, z_1, 0.0, 0.0, z_2
+    angles = (row[name] for name in SPIN_COLUMNS)
+    return tuple(
+        lalsimulation.SimInspiralTransformPrecessingNewInitialConditions(
+            *angles, heavy, light, reference_frequency, row["phase"]
+        )
+    )

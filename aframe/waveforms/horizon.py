@@ -43,6 +43,9 @@ Without it, the largest ratio of a binary's SNR to the table's was 1.001 in 200 
 IMRPhenomXPHM. The noise was that of O3 and O4, in two and three detectors, above 32 Hz and in 40–150 Hz.
 """
 
+MOST_EMISSIONS = 4
+"""Number of generators whose tables are kept. A mixture of populations can have several."""
+
 TABLE_BATCH = 256
 """Number of waveforms of the table in one batch."""
 
@@ -302,7 +305,7 @@ class _Emission:
         return padded.unflatten(-1, (-1, size)).sum(dim=-1)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=MOST_EMISSIONS)
 def _emission(generator: WaveformGenerator) -> _Emission:
     return _Emission(generator)
 

@@ -1,4 +1,4 @@
-"""Load populations from their names in a configuration: a python path, a call, or a bilby prior file."""
+"""Load populations from their names in a configuration: a python path, a call, a bilby prior file, or a mixture."""
 
 import ast
 import copy
@@ -12,9 +12,11 @@ from bilby.gw.prior import Cosmological
 
 from aframe import storage
 from aframe.errors import AframeError, ConfigurationError
+from aframe.settings.mixture import weighted_names
+from aframe.waveforms.mixtures import AnyPopulation, mixture
 from aframe.waveforms.parametrisations import SOURCE, check_limits
+from aframe.waveforms.population import Population, draw
 from aframe.waveforms.prior_files import one_line, read_prior_file
-from aframe.waveforms.priors import Population, draw
 
 DISTANCES = ("redshift", "luminosity_distance", "comoving_distance")
 """Parameters of bilby's cosmological priors."""
@@ -28,19 +30,29 @@ EXAMPLES = (
 )
 
 
-def load_population(prior: str, resolve: Callable[[str], str] = str) -> Population:
+def load_population(prior: str, resolve: Callable[[str], str] = str) -> AnyPopulation:
     """Load the population of a configuration.
 
     Args:
-        prior: One of three forms: the python path of a function that returns a ``Population``; a call of such a
-            function with numbers or texts; or the path of a bilby prior file (or the name of one in bilby's
-            collection). Masses of a file are source-frame if their names end in ``_source``, and detector-frame
-            otherwise.
+        prior: One of four forms: the python path of a function that returns a ``Population``; a call of such a
+            function with numbers or texts; the path of a bilby prior file (or the name of one in bilby's collection);
+            or several of these with weights, as ``0.3 * one, 0.7 * another``. Masses of a file are source-frame if
+            their names end in ``_source``, and detector-frame otherwise.
         resolve: Function that converts the relative path of a file to one that can be opened.
 
     Raises:
         ConfigurationError: If the function or file does not exist, or does not describe a population.
     """
+    weights, names = zip(*weighted_names(prior), strict=True)
+    components = [_plain(name, resolve) for name in names]
+    try:
+        return mixture(components, weights)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"prior = {prior}: {error}") from None
+
+
+def _plain(prior: str, resolve: Callable[[str], str]) -> Population:
+    """Load a population that is no mixture."""
     if storage.has_suffix(prior, ".prior"):
         return _read(prior, resolve(prior))
     population = _call_function(prior)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from aframe.constants import SOLAR_MASS_SECONDS
 from aframe.errors import ConfigurationError
-from aframe.waveforms.polarizations import SPIN_COLUMNS
+from aframe.waveforms.approximants import SPIN_COLUMNS
 
 APPROXIMANTS = ("IMRPhenomD", "IMRPhenomPv2")
 VERSION = "0.8.5"

@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lal
 import lalsimulation
@@ -24,6 +24,7 @@ from aframe.machine.parallel import in_slices, shared_array
 from aframe.preprocessing import to_samples
 from aframe.types import Array
 from aframe.waveforms import approximants
+from aframe.waveforms.approximants import ALIGNED, SPIN_COLUMNS
 from aframe.waveforms.bands import Band, half_cosine
 
 CHUNK = 32
@@ -55,10 +56,6 @@ highest mode exceeds the Nyquist frequency."""
 COARSE = 4
 """Number of frequencies in a test whether a model supports a binary."""
 
-ALIGNED = 1e-9
-"""Largest dimensionless spin in the orbital plane that counts as aligned."""
-
-SPIN_COLUMNS = ("theta_jn", "phi_jl", "tilt_1", "tilt_2", "phi_12", "a_1", "a_2")
 WAVEFORM_COLUMNS = ("mass_1", "mass_2", "luminosity_distance", *SPIN_COLUMNS, "phase")
 
 
@@ -67,7 +64,8 @@ class WaveformGenerator:
     """Generator of polarizations with LAL.
 
     Attributes:
-        approximant: LAL's name of the waveform model. Tidal deformabilities are zero.
+        approximant: LAL's name of the waveform model, or several names separated by commas, one for each component of
+            a mixture of populations. Tidal deformabilities are zero.
         sample_rate: Sampling rate, Hz.
         duration: Length of each waveform, s. The beginning of a longer signal is lost.
         right_pad: Time from coalescence to the end of the waveform, s.
@@ -87,7 +85,24 @@ class WaveformGenerator:
     reference_frequency: float
 
     def __post_init__(self) -> None:
-        approximants.find(self.approximant)
+        for name in self.names:
+            approximants.find(name)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the waveform models."""
+        return [name.strip() for name in self.approximant.split(",")]
+
+    def by_component(self, parameters: Mapping[str, Array]) -> "list[tuple[WaveformGenerator, Array]]":
+        """Generators of one model each, and the rows of the binaries that each makes.
+
+        Args:
+            parameters: Columns of shape (n,). With several models, ``component`` has the number of each binary's model.
+        """
+        if len(self.names) == 1:
+            return [(self, np.arange(len(parameters["mass_1"])))]
+        component = parameters["component"]
+        return [(replace(self, approximant=name), np.flatnonzero(component == k)) for k, name in enumerate(self.names)]
 
     @property
     def size(self) -> int:
@@ -102,7 +117,7 @@ class WaveformGenerator:
     @property
     def has_higher_modes(self) -> bool:
         """Whether the model has modes besides the quadrupole. They begin earlier and radiate in other directions."""
-        return self._model.has_higher_modes
+        return any(approximants.find(name).has_higher_modes for name in self.names)
 
     def check_spins(self, parameters: Mapping[str, Array]) -> None:
         """Check that the model supports the spins of draws.
@@ -114,6 +129,10 @@ class WaveformGenerator:
             ConfigurationError: If a component spins but the model has no spins, or a spin is in the orbital plane but
                 the model does not precess.
         """
+        if len(self.names) > 1:
+            for each, rows in self.by_component(parameters):
+                each.check_spins(_chosen(parameters, rows))
+            return
         self._check_precession(parameters)
         spinning = np.maximum(parameters["a_1"], parameters["a_2"]) != 0
         if spinning.any() and not self._model.has_spins:
@@ -136,8 +155,13 @@ class WaveformGenerator:
             ConfigurationError: If a spin is in the orbital plane but the model does not precess.
             DataError: If LAL crashes.
         """
-        self._check_precession(parameters)
         number = len(parameters["mass_1"])
+        if len(self.names) > 1:
+            both = np.zeros((2, number, self.size), dtype=np.float32)
+            for each, chosen in self.by_component(parameters):
+                both[:, chosen] = each.generate(_chosen(parameters, chosen), workers)
+            return both[0], both[1]
+        self._check_precession(parameters)
         waves = shared_array((2, number, self.size))
 
         def run(rows: slice) -> None:
@@ -163,12 +187,17 @@ class WaveformGenerator:
             ConfigurationError: If a spin is in the orbital plane but the model does not precess.
             DataError: If LAL crashes.
         """
-        self._check_precession(parameters)
         number = len(parameters["mass_1"])
+        if len(self.names) > 1:
+            all_refused = np.zeros(number, dtype=bool)
+            for each, chosen in self.by_component(parameters):
+                all_refused[chosen] = each.refuses(_chosen(parameters, chosen), workers)
+            return all_refused
+        self._check_precession(parameters)
         refused = shared_array((number,))
 
         def run(rows: slice) -> None:
-            refused[rows] = [self._is_refused(row) for row in _rows(parameters, rows)]
+            refused[rows] = [self._is_refused(row) for row in binaries(parameters, rows)]
 
         self._in_slices(run, number, CHUNK * COARSE, workers)
         return refused != 0
@@ -190,7 +219,7 @@ class WaveformGenerator:
 
     def _in_slices(self, run: Callable[[slice], None], number: int, size: int, workers: int | None) -> None:
         try:
-            with _silent_lal():
+            with approximants.silent_lal():
                 in_slices(run, number, size, workers)
         except BrokenProcessPool:
             raise DataError(
@@ -241,17 +270,17 @@ class WaveformGenerator:
             return [Band(rise, None, self.size * factor)]
         return [Band(rise, border, self.size * factor), Band(border, None, self.size // SHORT)]
 
-    def _binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
+    def binary(self, row: Mapping[str, float]) -> tuple[float, ...]:
         """First arguments of LAL's waveform functions, from masses to mean anomaly, in SI units."""
         heavy, light = row["mass_1"] * lal.MSUN_SI, row["mass_2"] * lal.MSUN_SI
         frequency = self.minimum_frequency if self._model.takes_spins_at_start else self.reference_frequency
-        inclination, *spins = _spin_components(row, heavy, light, frequency)
+        inclination, *spins = approximants.spin_components(row, heavy, light, frequency)
         distance = row["luminosity_distance"] * 1e6 * lal.PC_SI
         return heavy, light, *spins, distance, inclination, row["phase"], 0.0, 0.0, 0.0
 
     def _spectra(self, row: Mapping[str, float]) -> list[tuple[Band, Array, Array]]:
         """Bands and spectra of one binary, with coalescence at the first sample of each grid."""
-        binary = self._binary(row)
+        binary = self.binary(row)
         result = []
         for band in self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7]):
             step, top = self.sample_rate / band.size, self.sample_rate / 2 if band.fall is None else band.fall[1]
@@ -267,7 +296,7 @@ class WaveformGenerator:
         Raises:
             RuntimeError: If LAL refuses.
         """
-        binary = self._binary(row)
+        binary = self.binary(row)
         for factor in OVERSAMPLING:
             with contextlib.suppress(RuntimeError):
                 plus, cross = lalsimulation.SimInspiralTD(
@@ -284,7 +313,7 @@ class WaveformGenerator:
             elif not self._model.is_pointwise:
                 self._spectra(row)
             else:
-                binary, top = self._binary(row), self.sample_rate / 2
+                binary, top = self.binary(row), self.sample_rate / 2
                 lowest = self._bands(row["mass_1"], row["mass_2"], binary[4], binary[7])[0].rise[0]
                 lalsimulation.SimInspiralChooseFDWaveform(
                     *binary, top / COARSE, lowest, top, self.reference_frequency, None, self._model.index
@@ -296,7 +325,7 @@ class WaveformGenerator:
     def _fill(self, waves: Array, parameters: Mapping[str, Array]) -> None:
         """Compute the polarizations of binaries in an array of zeros of shape (2, n, size)."""
         spectra: dict[int, list[tuple[int, Band, Array, Array]]] = {}
-        for i, row in enumerate(_rows(parameters, slice(None))):
+        for i, row in enumerate(binaries(parameters, slice(None))):
             try:
                 if self._model.in_frequency_domain:
                     for piece in self._spectra(row):
@@ -355,33 +384,12 @@ class WaveformGenerator:
         return result
 
 
-@contextlib.contextmanager
-def _silent_lal() -> Iterator[None]:
-    """Suppress LAL's messages about binaries that it refuses."""
-    before = lal.GetDebugLevel()
-    lal.ClobberDebugLevel(0)
-    try:
-        yield
-    finally:
-        lal.ClobberDebugLevel(before)
+def _chosen(parameters: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+    """Parameters of some of the binaries."""
+    return {name: parameters[name][rows] for name in WAVEFORM_COLUMNS}
 
 
-def _rows(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, float]]:
+def binaries(parameters: Mapping[str, Array], rows: slice) -> Iterator[dict[str, float]]:
     """Parameters of each binary."""
     columns = [parameters[name][rows].tolist() for name in WAVEFORM_COLUMNS]
     return (dict(zip(WAVEFORM_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
-
-
-def _spin_components(
-    row: Mapping[str, float], heavy: float, light: float, reference_frequency: float
-) -> tuple[float, ...]:
-    """Inclination and Cartesian spins from bilby's angles, as ``bilby.gw.conversion.bilby_to_lalsimulation_spins``."""
-    z_1, z_2 = row["a_1"] * math.cos(row["tilt_1"]), row["a_2"] * math.cos(row["tilt_2"])
-    if all(abs(row[f"a_{i}"] * math.sin(row[f"tilt_{i}"])) <= ALIGNED for i in (1, 2)):
-        return row["theta_jn"], 0.0, 0.0, z_1, 0.0, 0.0, z_2
-    angles = (row[name] for name in SPIN_COLUMNS)
-    return tuple(
-        lalsimulation.SimInspiralTransformPrecessingNewInitialConditions(
-            *angles, heavy, light, reference_frequency, row["phase"]
-        )
-    )

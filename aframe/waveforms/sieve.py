@@ -1,7 +1,7 @@
 """Sort draws in order into accepted signals, rejected draws below the SNR threshold, and unphysical draws."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from aframe.errors import ConfigurationError, DataError, strain_of
 from aframe.tables import RejectedTable, ResponseTable
 from aframe.types import Array
 from aframe.waveforms.horizon import HorizonBound, geocentric_snr, inverse_asd, optimal_snr
-from aframe.waveforms.priors import draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.projection import (
     Geometry,
     antenna_patterns,
@@ -21,7 +21,6 @@ from aframe.waveforms.projection import (
 )
 from aframe.waveforms.source import (
     BELOW_BAND,
-    MOST_WAVEFORMS,
     NOT_FINITE,
     TOO_LOUD,
     UNPHYSICAL,
@@ -168,7 +167,12 @@ class _Sieve:
             with strain_of(ifo):
                 weights.append(inverse_asd(psd[None], size, rate, selection.highpass, selection.lowpass))
         self.weights = torch.cat(weights)
-        self.bound = HorizonBound.build(generator, selection.psds, selection.highpass, selection.lowpass)
+        self.bounds = {
+            name: HorizonBound.build(
+                replace(generator, approximant=name), selection.psds, selection.highpass, selection.lowpass
+            )
+            for name in generator.names
+        }
 
     def run(self, rng: np.random.Generator, progress: Progress | None) -> Iterator[Sorted]:
         """Draw and sort until ``number`` signals are accepted."""
@@ -244,13 +248,19 @@ class _Sieve:
         """Whether the bound of each draw reaches the threshold, so that it needs a waveform."""
         f_plus, f_cross = antenna_patterns(self.geometry, *angles(columns))
         power = (f_plus.square() + f_cross.square()).double().numpy()
-        largest = self.bound(columns["mass_1"], columns["mass_2"], columns["luminosity_distance"], power, columns)
+        largest = np.empty(len(power))
+        for generator, chosen in self.source.generator.by_component(columns):
+            some = rows(columns, chosen)
+            largest[chosen] = self.bounds[generator.approximant](
+                some["mass_1"], some["mass_2"], some["luminosity_distance"], power[chosen], some
+            )
         return np.asarray(largest >= self.selection.snr_threshold)
 
     def _next_size(self) -> int:
         """Number of waveforms in the next batch, from the remaining signals and the share of acceptances so far."""
         share = (self.done + 1) / (self.waveforms + 5)
-        return int(np.clip(1.2 * (self.number - self.done) / share, FEWEST_WAVEFORMS, MOST_WAVEFORMS))
+        wanted = np.clip(1.2 * (self.number - self.done) / share, FEWEST_WAVEFORMS, self.source.most_waveforms)
+        return int(wanted)
 
     def _measure(self, columns: Columns) -> _Measured:
         """Compute waveforms of draws, and keep at most the remaining number of responses above the threshold."""

@@ -10,9 +10,10 @@ import numpy as np
 from aframe.errors import ConfigurationError, DataError
 from aframe.tables import PolarizationTable
 from aframe.types import Array
+from aframe.waveforms.mixtures import AnyPopulation, parts
 from aframe.waveforms.parametrisations import LIMITS, unit_hint
 from aframe.waveforms.polarizations import WaveformGenerator
-from aframe.waveforms.priors import Population, draw
+from aframe.waveforms.population import draw
 from aframe.waveforms.ringdown import ringdown_frequency
 
 Progress = Callable[[int, int], None]
@@ -35,6 +36,9 @@ PROBES = 4096
 
 MOST_WAVEFORMS = 1024
 """Largest number of waveforms in a batch."""
+
+MOST_SAMPLES = 2**25
+"""Largest number of samples of a polarization of all waveforms in a batch. They take 0.13 GB."""
 
 HOPELESS_DRAWS = 512
 """Number of draws without any waveform after which the generation fails."""
@@ -68,11 +72,22 @@ class SignalSource:
         population: Population of the binaries.
         generator: Generator of their waveforms.
         workers: Number of processes; None for all cores. The signals do not depend on it.
+
+    Raises:
+        ConfigurationError: If the generator has several models, and the population has another number of components.
     """
 
-    population: Population
+    population: AnyPopulation
     generator: WaveformGenerator
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        models, populations = len(self.generator.names), len(parts(self.population))
+        if models not in (1, populations):
+            raise ConfigurationError(
+                f"approximant = {self.generator.approximant} names {models} models, and the prior has {populations} "
+                f"population{'s' if populations > 1 else ''}: give one model for all, or one for each population"
+            )
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -87,6 +102,11 @@ class SignalSource:
             "reference_frequency": generator.reference_frequency,
             "prior_mass_frame": self.population.mass_frame,
         }
+
+    @property
+    def most_waveforms(self) -> int:
+        """Largest number of waveforms in a batch. Long waveforms come in small batches."""
+        return max(1, min(MOST_WAVEFORMS, MOST_SAMPLES // self.generator.size))
 
     @functools.cached_property
     def refused_share(self) -> float:
@@ -167,7 +187,7 @@ def polarization_batches(
         progress: Function to call after each batch.
 
     Yields:
-        One or more batches of at most ``MOST_WAVEFORMS`` signals, ``number`` signals in total. Attributes
+        One or more batches of at most ``most_waveforms`` signals, ``number`` signals in total. Attributes
         ``num_<reason>`` count the dropped draws of a batch.
 
     Raises:
@@ -175,7 +195,7 @@ def polarization_batches(
     """
     done = drawn = 0
     while True:
-        columns = draw(source.population, min(MOST_WAVEFORMS, number - done), rng)
+        columns = draw(source.population, min(source.most_waveforms, number - done), rng)
         dropped = source.without_waveform(columns)
         kept = np.flatnonzero(~np.any(list(dropped.values()), axis=0))
         plus, cross = source.generator.generate(rows(columns, kept), source.workers)

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import h5py
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from aframe import storage
+from aframe.bank.slices import Shape, SlicedTemplates
 from aframe.bank.template_bank import TemplateBank
 from aframe.errors import ParameterMismatchError, StorageError
 
@@ -40,6 +42,38 @@ def test_a_bank_comes_back(bank, tmp_path):
     storage.check_parameters(path, {"bank.size": 3})
     with pytest.raises(ParameterMismatchError, match=r"bank\.size = 3, .*bank\.size = 4"):
         storage.check_parameters(path, {"bank.size": 4})
+
+
+def test_a_bank_of_slices_comes_back(bank, tmp_path):
+    path, random = str(tmp_path / "bank.hdf5"), torch.Generator().manual_seed(1)
+    shapes = (Shape(first=128, decimation=8, size=300), Shape(first=2400, decimation=2, size=48))
+    series = tuple(torch.randn(3, shape.size, dtype=torch.complex64, generator=random) for shape in shapes)
+    dataclasses.replace(bank, templates=SlicedTemplates(2496, shapes, series), joining_share=0.25).write(path, {})
+    again = TemplateBank.read(path)
+    assert again.template_size == 2496
+    assert again.joining_share == 0.25
+    assert again.templates.shapes == shapes
+    assert len(again.templates) == 3
+    for one, other in zip(again.templates.series, series, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+    with h5py.File(path, "r+") as file:
+        values = file["slices/1"][:2]
+        attributes = dict(file["slices/1"].attrs)
+        del file["slices/1"]
+        file["slices/1"] = values
+        file["slices/1"].attrs.update(attributes)
+    with pytest.raises(StorageError, match="slices differ in number; make the bank again"):
+        TemplateBank.read(path)
+
+
+def test_an_earlier_bank_does_not_tell_how_its_placement_ended(bank, tmp_path):
+    path = tmp_path / "bank.hdf5"
+    bank.write(str(path), {})
+    with h5py.File(path, "r+") as file:
+        del file.attrs["joining_share"]
+    again = TemplateBank.read(str(path))
+    assert math.isnan(again.joining_share)
+    assert again.template_size == 64
 
 
 def test_other_files_are_refused_in_one_line(bank, tmp_path):

@@ -6,13 +6,25 @@ from terminal import run_in, write_run
 
 from aframe import cli
 from aframe.constants import GPU_FLOPS
-from aframe.costs.amounts import ASSUMED_SHARE, PARAMETERS_BYTES, amounts, network, repairings, sizes, training_dtype
+from aframe.costs import amounts as costs
+from aframe.costs.amounts import (
+    ASSUMED_SHARE,
+    PARAMETERS_BYTES,
+    amounts,
+    network,
+    repairings,
+    sizes,
+    training_dtype,
+    unmeasured,
+)
 from aframe.machine.precision import DTYPES, choose
 from aframe.runs import blueprints
 from aframe.runs.artifacts import Artifacts
 from aframe.steps import planning
 from aframe.train.architectures import FactorisedNetwork, MatchedFilterNetwork
 from aframe.train.architectures.cost import cost
+
+NOISE = ("--set", "data.asd=aLIGO_O4_high_asd.txt")
 
 
 def run_of(directory: Path, *changes: str) -> Artifacts:
@@ -86,3 +98,25 @@ def test_sizes_of_files_follow_from_their_content(tmp_path: Path) -> None:
     kept = 2 * wave if run.config.injections.store_waveforms else 0
     assert written["GenerateInjections"] == 16 * (kept + 4 * PARAMETERS_BYTES)
     assert sizes(stored, work, 3.0, 1000)["ScoreSlides"] == written["ScoreSlides"] + 2e9
+
+
+def test_of_a_large_bank_of_long_templates_a_part_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory and time of the doctor do not grow with the bank."""
+    cli.main(["init", str(tmp_path / "run"), "--config", "demo", "--set", "train.model.architecture.groups=8"])
+    run = run_in(tmp_path / "run")
+    assert unmeasured(run) == 1
+    monkeypatch.setattr(costs, "FEWEST_TEMPLATES", 16)
+    monkeypatch.setattr(costs, "MOST_TEMPLATE_SAMPLES", 24 * 3328)
+    built = network(run)
+    assert isinstance(built, MatchedFilterNetwork)
+    assert built.templates == 24
+    assert built.templates * unmeasured(run) == run.config.bank.size
+
+
+def test_injections_are_scored_where_templates_end(tmp_path: Path) -> None:
+    """A second of windows for each, whatever the length of the templates."""
+    cli.main(["init", str(tmp_path / "run"), "--config", "bns", "--set", "data.source=simulated", *NOISE])
+    run = run_in(tmp_path / "run")
+    work, number = amounts(run), run.config.injections.num_injections
+    assert work.injected == number * 8 * 1.0
+    assert work.injected_strain == number * (64.75 + 1.0)

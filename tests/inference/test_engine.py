@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from aframe.errors import ConfigurationError, DataError
 from aframe.inference.engine import Engine, Injection, injection_start
+from aframe.inference.run import attended
 from aframe.inference.scorers import TorchScorer, in_process
 from aframe.inference.slides import Grid
-from aframe.preprocessing import PHASES
+from aframe.preprocessing import PHASES, Preprocessing, Whitening
+from aframe.train.architectures import MatchedFilterNetwork
+from aframe.train.model import Model
 from aframe.whitening import apply_filter, power_spectral_density, whitening_filter
 
 IFOS = ("H1", "L1", "V1")
@@ -235,3 +238,42 @@ def test_an_injection_begins_so_that_it_merges_at_its_time():
     # 4 s at 256 Hz that merge 1 s before their end, 10 s after the first sample
     assert injection_start(1010.0, 1000.0, 256.0, 1024, 1.0) == 10 * 256 - 3 * 256
     assert injection_start(1001.0, 1000.0, 256.0, 1024, 1.0) == -2 * 256
+
+
+def test_a_long_signal_is_whitened_across_blocks_and_scored_where_it_ends(make_strain):
+    """A template of eleven seconds, over three blocks of four seconds each, with a window of half a second more."""
+    whitening = Whitening(256.0, 4.0, 1.0, 1.0, 4.0, 20.0, None)
+    preprocessing = Preprocessing(("H1", "L1"), 12.0, 8.0, (11.1, 11.4), whitening)
+    random = torch.Generator().manual_seed(3)
+    templates = torch.randn((4, 11 * 256 + 128), dtype=torch.complex64, generator=random)
+    templates = torch.fft.ifft(torch.fft.fft(templates) * (torch.fft.fftfreq(len(templates[0]), 1 / 256) > 25))
+    network = MatchedFilterNetwork(2, preprocessing.kernel_size, groups=2)
+    network.set_bank(templates / templates.real.square().sum(-1, keepdim=True).sqrt(), torch.arange(1.0, 5.0))
+    model = Model(network.eval().requires_grad_(False), preprocessing)
+    strain, grid = make_strain(preprocessing.ifos, 60.0, 5), Grid(preprocessing, (0.0, 1.0))
+    slide = grid.slide(0, 60.0, 0)
+    engine = Engine.from_strain(TorchScorer(model), strain, grid)
+    background = engine.scores(slide)
+    start, size = 20 * 256, templates.shape[-1]
+    responses = 6e-22 * templates[1].real.expand(2, -1) / templates[1].real.square().mean().sqrt()
+    signal = Injection(responses, start)
+    assert all(len(stream.blocks(start, size)) >= 3 for stream in engine.streams)
+
+    whole = engine.scores_with(slide, background, [signal])
+    expected = plain_scores(model, strain, slide, grid.offsets(0), [signal])
+    np.testing.assert_allclose(whole, expected, atol=1e-3, rtol=1e-3)
+
+    part, coalescence = attended(network, preprocessing), start + size - 64
+    assert part is not None
+    assert part[1] - part[0] < 0.6 * 256
+    brief = replace(signal, loud=(coalescence - 64, coalescence + 64), part=part)
+    scores = engine.scores_with(slide, background, [brief])
+    assert scores.argmax() == whole.argmax()
+    assert scores.max() == pytest.approx(whole.max(), rel=1e-3)
+    assert scores.max() > background.max() + 10
+    assert 0 < np.count_nonzero(scores != background) <= 10 < np.count_nonzero(whole != background)
+
+
+def test_networks_without_a_bank_attend_to_the_whole_window(make_model):
+    model = make_model("factorised")
+    assert attended(model.network, model.preprocessing) is None

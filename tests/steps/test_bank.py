@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aframe.bank.template_bank import TemplateBank
+from aframe.errors import DataError
 from aframe.runs.artifacts import Artifacts
 from aframe.runs.directories import Directories
 from aframe.settings.read import load_config
@@ -33,7 +34,9 @@ def test_a_bank_covers_the_population_and_says_how_well(small: Artifacts, monkey
     monkeypatch.setattr("aframe.waveforms.source.PROBES", 64)
     monkeypatch.setattr("aframe.steps.bank.MATCHED_SIGNALS", 40)
     monkeypatch.setattr("aframe.bank.placement.DRAWS_AT_ONCE", 32)
+    monkeypatch.setattr("aframe.bank.placement.SAVE_INTERVAL", 0.0)
     make_bank(small)
+    assert [path.name for path in Path(small.bank).parent.glob("*.hdf5")] == ["bank.hdf5"]  # no state is left
     bank = TemplateBank.read(small.bank)
     check_parameters(small.bank, small.bank_parameters)
     assert bank.templates.shape == (12, 1024)
@@ -50,6 +53,34 @@ def test_a_bank_covers_the_population_and_says_how_well(small: Artifacts, monkey
     content = Path(small.bank).read_bytes()
     make_bank(small)
     assert Path(small.bank).read_bytes() == content
+
+
+def test_a_bank_goes_on_after_an_interruption(small: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes as without one, and no draw is compared again."""
+    monkeypatch.setattr("aframe.waveforms.source.PROBES", 64)
+    monkeypatch.setattr("aframe.steps.bank.MATCHED_SIGNALS", 40)
+    monkeypatch.setattr("aframe.bank.placement.DRAWS_AT_ONCE", 8)
+    make_bank(small)
+    content, batches = Path(small.bank).read_bytes(), []
+    monkeypatch.setattr("aframe.bank.placement.SAVE_INTERVAL", 0.0)
+
+    def interrupt(done: float, total: float) -> None:
+        batches.append(done)
+        if len(batches) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_bank(small, interrupt)
+    make_bank(small, interrupt)
+    assert len(batches) > 1
+    assert batches[0] < batches[1]
+    assert Path(small.bank).read_bytes() == content
+
+
+def test_a_bank_larger_than_the_memory_is_refused(small: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aframe.steps.bank.free_on_host", lambda: 10**5)
+    with pytest.raises(DataError, match=r"size = 12 templates of .* 2 s at 512 Hz .* lower size"):
+        make_bank(small)
 
 
 def test_the_average_is_over_files(small: Artifacts) -> None:

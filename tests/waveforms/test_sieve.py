@@ -7,6 +7,7 @@ from aframe.errors import ConfigurationError, DataError
 from aframe.tables import RejectedTable, ResponseTable
 from aframe.waveforms import sieve
 from aframe.waveforms import source as source_module
+from aframe.waveforms import source as waveform_source
 from aframe.waveforms.horizon import optimal_snr
 from aframe.waveforms.polarizations import WaveformGenerator
 from aframe.waveforms.priors import Population, demo_bbh, draw
@@ -105,7 +106,7 @@ def test_fewer_signals_are_the_first_of_more(source, selection):
 
 def test_batches_are_small_and_in_order(source, selection, monkeypatch):
     together = whole(accepted_signals(source, selection, 100, rng(3), store_waveforms=False))
-    monkeypatch.setattr(sieve, "MOST_WAVEFORMS", 64)
+    monkeypatch.setattr(waveform_source, "MOST_WAVEFORMS", 64)
     batches = list(accepted_signals(source, selection, 100, rng(3), store_waveforms=False))
     assert len(batches) >= 3
     assert max(len(accepted) for accepted, _ in batches) <= 64

@@ -108,6 +108,11 @@ class FilterBank(nn.Module):
         self.bank = nn.Parameter(bank)
 
     @property
+    def slices(self) -> list[list[int]]:
+        """First sample, decimation and size of each slice of the templates; none where they are whole."""
+        return []
+
+    @property
     def receptive_field(self) -> int:
         """Samples that a step depends on."""
         return self.template_size - 1 + self.step_size + self.coincidence
@@ -140,7 +145,7 @@ class FilterBank(nn.Module):
         ratio = self.reference.double().cpu() - self._log_asd(psds)
         colours = (ratio - ratio.median(dim=1, keepdim=True).values).exp()
         self.colours, self.folded = colours.clamp(1 / WIDEST_COLOUR, WIDEST_COLOUR).to(self.bank), None
-        self._spectra = {}
+        self._forget()
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -154,12 +159,16 @@ class FilterBank(nn.Module):
         size = self.template_size // 2 + 1
         return nn.functional.interpolate(logarithm[:, None], size, mode="linear", align_corners=True)[:, 0]
 
-    def _apply(self, *args: object, **kwargs: object) -> "FilterBank":
+    def _forget(self) -> None:
+        """Drop what was computed of the templates."""
         self._spectra = {}
+
+    def _apply(self, *args: object, **kwargs: object) -> "FilterBank":
+        self._forget()
         return super()._apply(*args, **kwargs)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        self._spectra = {}
+        self._forget()
         state_dict.setdefault(f"{prefix}is_minimum_phase", torch.tensor(False))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -170,11 +179,7 @@ class FilterBank(nn.Module):
             ifo: Number of the detector.
             rows: Rows of the bank.
         """
-        templates, size = torch.complex(*self.bank[:, rows].float()), self.template_size
-        colour = self.colours[ifo].float()[None, None]
-        half = nn.functional.interpolate(colour, size + 1, mode="linear", align_corners=True)[0, 0]
-        if self.is_minimum_phase:
-            half = minimum_phase(half.double().log()).to(templates.dtype)
+        templates, size, half = self._whole(rows), self.template_size, self._colour(ifo)
         # a template that learns keeps no negative frequencies, or its quadratures would no longer be independent
         learns = isinstance(self.bank, nn.Parameter)
         negative = torch.zeros_like(half[1:-1]) if learns else half[1:-1].flip(0).conj()
@@ -182,6 +187,16 @@ class FilterBank(nn.Module):
         coloured = torch.fft.ifft(torch.fft.fft(templates, n=2 * size) * colour)[:, :size]
         norm = (coloured.real.square() + coloured.imag.square()).sum(1, keepdim=True) / 2
         return coloured / norm.sqrt().clamp_min(torch.finfo(torch.float32).tiny)
+
+    def _colour(self, ifo: int) -> Tensor:
+        """Ratio of the amplitudes of a detector's filters and the templates, from 0 Hz to the Nyquist frequency."""
+        colour = self.colours[ifo].float()[None, None]
+        half = nn.functional.interpolate(colour, self.template_size + 1, mode="linear", align_corners=True)[0, 0]
+        return minimum_phase(half.double().log()).to(torch.complex64) if self.is_minimum_phase else half
+
+    def _whole(self, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
+        """Templates as they were given, in single precision."""
+        return torch.complex(*self.bank[:, rows].float())
 
     def rate_of(self, rows: Int[Tensor, " some"]) -> Int[Tensor, " some"]:
         """Samples from one value of a template's correlation to the next.

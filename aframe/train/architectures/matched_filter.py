@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
+from aframe.bank.slices import SlicedTemplates
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import ZERO_PHASE
 from aframe.tensors import Embeddings, Psd, Windows
@@ -23,7 +24,9 @@ from aframe.train.architectures.coherence import (
 )
 from aframe.train.architectures.filter_bank import FilterBank, is_exported, order_of
 from aframe.train.architectures.glitches import Glitches
+from aframe.train.architectures.multirate import bank_of, empty_bank
 from aframe.train.architectures.network import Network
+from aframe.train.architectures.trial_bank import BANDS, trial_bank
 
 LOUDEST = 6e4
 """Largest sum of |z|²/2 over the detectors. Half precision ends at 65 504."""
@@ -41,12 +44,6 @@ RAMP = 2.0
 HIGH_CEILING = 40.0
 """Ceiling of a new head above the square of the second detector's level. No signal near a threshold comes close."""
 
-PULSES_PER_TEMPLATE, PULSE_PER_TEMPLATE = 10, 13
-"""Templates for each pulse, and length of a template as a multiple of a pulse's, in a network of noise."""
-
-BANDS = 4
-"""Largest number of bands in a network of noise."""
-
 FOLLOWED_AT_ONCE = 64
 """Steps that are followed up at once."""
 
@@ -58,9 +55,10 @@ class MatchedFilterNetwork(Network):
     """Matched filters for each detector's stream, and a head that weighs how well the detectors agree.
 
     The encoder correlates a stream with complex templates p + iq and keeps |z|²/2, the largest in each step. It has no
-    parameter but a bias for each template. The head adds the detectors' values of each template and keeps the best of
-    each group of templates. It corrects this by what the detectors see separately, and adds the groups'
-    probabilities.
+    parameter but a bias for each template. Long templates are filtered in slices: see ``MultirateBank``. Their steps
+    are not followed up, and no glitches stand against them. The head adds the detectors' values of each template and
+    keeps the best of each group of templates. It corrects this by what the detectors see separately, and adds the
+    groups' probabilities.
 
     Loud steps are followed up: the best template's outputs at each sample, with their phases, tell how well the
     detectors fit one source. See ``follow_up``.
@@ -91,6 +89,7 @@ class MatchedFilterNetwork(Network):
         pulse_size: Samples of a pulse; 0 for a network without pulses, or that waits for them.
         pulse_decimations: Number of pulses at 1/2, 1/4 and 1/8 of the sample rate.
         bands: Number of bands whose excess power is looked for.
+        slices: First sample, decimation and size of each slice of long templates; none for whole ones.
 
     Attributes:
         quiet: Bound of a step up to which it is quiet.
@@ -124,16 +123,18 @@ class MatchedFilterNetwork(Network):
         pulse_size: int = 0,
         pulse_decimations: Sequence[int] = (),
         bands: int = 0,
+        slices: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__(num_ifos, kernel_size)
         self.groups, self.step_size, self.coincidence, self.hidden = groups, step_size, coincidence, hidden
         self.coherent, self.glitches, self.trainable = coherent, glitches, trainable
         self.quiet = QUIET + QUIET_OF_ANOTHER * (num_ifos - 2)
         self.followed = FOLLOWED + FOLLOWED_OF_ANOTHER * (num_ifos - 2)
-        self._allocate(FilterBank(num_ifos, templates, template_size, decimations, step_size, coincidence))
+        self._allocate(empty_bank(num_ifos, templates, template_size, decimations, step_size, coincidence, slices))
         self._take(Glitches(self.filters, groups, pulse_size, pulse_decimations, bands) if pulse_size else None)
         self.head, self.ceiling = perceptron(3, hidden, 1, 0.0), perceptron(3, hidden, 1, HIGH_CEILING)
-        self.coherence = Coherence(num_ifos, coincidence, hidden) if coherent and num_ifos > 1 else None
+        is_followed = coherent and num_ifos > 1 and not self.slices
+        self.coherence = Coherence(num_ifos, coincidence, hidden) if is_followed else None
         self.offset = nn.Parameter(torch.tensor(27.0))
         self.scale = nn.Parameter(torch.tensor(1.0))
 
@@ -155,6 +156,7 @@ class MatchedFilterNetwork(Network):
             filters.learn()
         self.filters, self.templates = filters, filters.templates
         self.template_size, self.decimations = filters.template_size, filters.decimations
+        self.slices = filters.slices
         self.register_buffer("chirp_mass", torch.zeros(self.groups))
         self.bias = nn.Parameter(torch.zeros(self.templates))
 
@@ -169,7 +171,7 @@ class MatchedFilterNetwork(Network):
     @torch.no_grad()
     def set_bank(  # noqa: PLR0917 - what a bank consists of, and how it was whitened
         self,
-        templates: Complex[Tensor, "templates time"],
+        templates: Complex[Tensor, "templates time"] | SlicedTemplates,
         chirp_mass: Float[Tensor, " templates"],
         psds: Psd | None = None,
         pulses: Complex[Tensor, "pulses pulse_time"] | None = None,
@@ -179,7 +181,7 @@ class MatchedFilterNetwork(Network):
         """Give the network its templates. It orders them by chirp mass, and repeats some to fill the groups.
 
         Args:
-            templates: Whitened templates p + iq, both quadratures of unit norm.
+            templates: Whitened templates p + iq, both quadratures of unit norm. Long ones are cut into slices.
             chirp_mass: Chirp masses in the detector frame, solar masses.
             psds: Smooth PSD of each detector, 1/Hz, shape (ifos, frequency), if templates are whitened by their
                 geometric mean. Each detector's filters are then those for its own PSD. See ``adapt``.
@@ -191,12 +193,14 @@ class MatchedFilterNetwork(Network):
             ConfigurationError: If the window is too short.
         """
         order = order_of(chirp_mass, self.groups)
-        bank = templates.to(torch.complex64)[order]
-        self._allocate(FilterBank.of(bank, self.num_ifos, self.step_size, self.coincidence))
+        bank = templates.rows(order) if isinstance(templates, SlicedTemplates) else templates.to(torch.complex64)[order]
+        self._allocate(bank_of(bank, self.num_ifos, self.step_size, self.coincidence))
         masses = chirp_mass[order].log().unflatten(0, (self.groups, -1)).mean(1).float()
         self.chirp_mass = (masses - masses.mean()) / masses.std(correction=0).clamp_min(1e-3)
         known = None
-        if self.glitches and pulses is not None and bands is not None and Glitches.fit(self.filters, pulses.shape[1]):
+        if self.slices:
+            self.coherence = None
+        elif self.glitches and pulses is not None and bands is not None and Glitches.fit(self.filters, pulses.shape[1]):
             known = Glitches.of(pulses.to(torch.complex64), bands.to(torch.complex64), self.filters, self.groups)
         self._take(known)
         if psds is not None:
@@ -215,7 +219,7 @@ class MatchedFilterNetwork(Network):
         return [self.filters] if known is None else [self.filters, known.pulses]
 
     def set_noise(self, templates: int, template_size: int) -> None:
-        """Give the network noise for templates, to try it or to time it before there is a bank.
+        """Give the network series in place of templates, to time it before there is a bank: see ``trial_bank``.
 
         Args:
             templates: Number of templates.
@@ -224,11 +228,8 @@ class MatchedFilterNetwork(Network):
         Raises:
             ConfigurationError: If the window is too short.
         """
-        random = torch.Generator().manual_seed(0)
-        noise = torch.randn(templates, template_size, dtype=torch.complex64, generator=random) / template_size**0.5
-        pulses = noise[: -(-templates // PULSES_PER_TEMPLATE), : -(-template_size // PULSE_PER_TEMPLATE)]
-        pulses = pulses * PULSE_PER_TEMPLATE**0.5
-        self.set_bank(noise, torch.arange(1.0, templates + 1), pulses=pulses, bands=pulses[:BANDS])
+        series, pulses = trial_bank(templates, template_size)
+        self.set_bank(series, torch.arange(1.0, templates + 1), pulses=pulses, bands=pulses[:BANDS])
 
     def steps(self, size: int) -> int:
         """Number of steps of the embedding of a stream of ``size`` samples."""
@@ -343,6 +344,11 @@ class MatchedFilterNetwork(Network):
         )
         of_steps[loud] = self.with_coherence(of_steps[loud], self.coherence_of(pieces, best, measured))
         return scores.masked_scatter(is_loud, of_steps[which].amax(1).to(scores.dtype))
+
+    @property
+    def followed_size(self) -> int:
+        """Samples of strain by which a step is followed up."""
+        return 0 if self.coherence is None else self.receptive_field
 
     @property
     def followed_from(self) -> float:

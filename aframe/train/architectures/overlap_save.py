@@ -29,6 +29,18 @@ def transform_size(steps: int, step_size: int, receptive_field: int) -> int:
     return min(possible, key=work)
 
 
+def smooth_size(size: int) -> int:
+    """Smallest 2^n, 3·2^n or 5·2^n that is no smaller than a size: quick Fourier transforms.
+
+    >>> smooth_size(1000), smooth_size(1025)
+    (1024, 1280)
+
+    Args:
+        size: Samples.
+    """
+    return min(factor << max(0, math.ceil(math.log2(size / factor))) for factor in (1, 3, 5))
+
+
 def tiles(rows: int, templates: int, size: int) -> Iterator[tuple[slice, slice]]:
     """Cut a table of rows and templates into tiles of at most ``size`` cells, but at least one.
 

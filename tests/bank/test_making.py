@@ -1,0 +1,68 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from aframe.bank import making
+from aframe.bank.making import check_memory, make_all, shapes_of
+from aframe.bank.slices import Shape, SlicedTemplates
+from aframe.errors import DataError
+
+
+@pytest.fixture
+def stars(draws):
+    """Light binaries, whose templates are 16 s long."""
+    columns = draws(6)
+    columns |= {"mass_1": np.linspace(2, 8, 6), "mass_2": np.linspace(1.4, 6, 6)}
+    total = columns["mass_1"] + columns["mass_2"]
+    return columns | {"chirp_mass": (columns["mass_1"] * columns["mass_2"]) ** 0.6 / total**0.2}
+
+
+@pytest.fixture
+def long(maker):
+    """Maker of templates of 16 s, long enough for slices."""
+    return dataclasses.replace(maker, length=16.0)
+
+
+def test_short_templates_stay_whole_and_do_not_depend_on_the_number_of_processes(maker, draws, monkeypatch):
+    columns = draws(10)
+    assert shapes_of(maker, columns) == ()
+    whole, _ = make_all(maker, columns, (), 1)
+    monkeypatch.setattr(making, "CHUNK", 3)
+    parts, kept = make_all(maker, columns, (), 2)
+    assert torch.equal(parts, whole)
+    assert torch.equal(whole, maker.make(columns))
+    np.testing.assert_array_equal(kept["mass_1"], columns["mass_1"])
+
+
+def test_long_templates_are_slices_that_join_to_them(long, stars, monkeypatch):
+    shapes = shapes_of(long, stars)
+    assert len(shapes) > 1
+    assert shapes[0].decimation > shapes[-1].decimation
+    monkeypatch.setattr(making, "CHUNK", 4)
+    templates, _ = make_all(long, stars, shapes)
+    assert isinstance(templates, SlicedTemplates)
+    assert len(templates) == 6
+    whole = long.make(stars)
+    kept = (templates.whole() * whole.conj()).sum(1).abs() / 2
+    assert kept.min() > 0.99
+
+
+@pytest.mark.parametrize("cuts", [True, False])
+def test_what_lal_refuses_is_left_out(long, maker, stars, cuts):
+    stars["mass_2"][2] = -3.0
+    used = long if cuts else maker
+    templates, kept = make_all(used, stars, shapes_of(used, stars))
+    assert len(templates) == len(kept["mass_1"]) == 5
+    assert (kept["mass_2"] > 0).all()
+
+
+def test_a_bank_that_does_not_fit_into_memory_is_refused(maker):
+    """3328 samples of 8 bytes, twice, for 1000 templates are 53 MB."""
+    check_memory(maker, (), 1000, 60e6)
+    with pytest.raises(
+        DataError, match=r"size = 1000 .* take 0\.1 GB of memory, and 0\.0 GB are free: lower size .* to 751 "
+    ):
+        check_memory(maker, (), 1000, 40e6)
+    check_memory(maker, (Shape(first=0, decimation=8, size=416),), 1000, 40e6)
