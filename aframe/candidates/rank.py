@@ -1,16 +1,19 @@
-"""Rank the candidates of a search, and add p_astro, arrival times and close-ups."""
+"""Rank the candidates of a search, and add p_astro, source classes, arrival times and close-ups."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from aframe.candidates.arrival import ARRIVAL_WINDOW, arrival_times
+from aframe.candidates.classes import CLASS_COLUMNS, ClassModel
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
 from aframe.candidates.p_astro import Mixture, RatePosterior, mixture, rate_posterior
 from aframe.candidates.removal import remove_candidates
 from aframe.candidates.table import CandidateTable, candidates, loudest_first
+from aframe.candidates.templates import Templates, best_template
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.events.spans import SlideSpans
@@ -18,11 +21,16 @@ from aframe.inference.closeup import Closeup, closeup, needed_stretch, usual_ext
 from aframe.preprocessing import Preprocessing
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable
+from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.model import Model
 from aframe.types import Array
 
 ARRIVAL_MARGIN = 0.1
 """Strain on both sides of the search window for arrival times, s."""
+
+
+TEMPLATE_COLUMNS = ("template_mass_1", "template_mass_2")
+"""Columns of the best template's masses, detector frame, solar masses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +68,19 @@ class Slides:
 
 @dataclass(frozen=True)
 class SignalModel:
-    """Densities of signals and noise in the statistic, and the signals' rate.
+    """Densities of signals and noise in the statistic, the signals' rate and their classes.
 
     Attributes:
         densities: Densities at the reference rate.
         posterior: Posterior of the rate, in units of the reference rate.
         reference_rate: Merger rate at redshift 0.2, Gpc^-3 yr^-1.
+        classes: Source classes of signals above the floor.
     """
 
     densities: Mixture
     posterior: RatePosterior
     reference_rate: float
+    classes: ClassModel
 
     def p_astro(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
         """Probability that each event is a signal."""
@@ -132,6 +142,52 @@ def add_arrival_times(table: CandidateTable, files: Sequence[str], preprocessing
     table.attributes["ifos"] = list(ifos)
 
 
+def add_templates(table: CandidateTable, files: Sequence[str], model: Model, templates: Templates, number: int) -> None:
+    """Add the masses of the best template of the loudest candidates to the table, detector frame, solar masses.
+
+    Other candidates, candidates whose strain does not fill a window, and networks without templates get NaN.
+
+    Args:
+        table: Candidates, loudest first.
+        files: Paths of background files.
+        model: Model of the search.
+        templates: Parameters of the network's templates.
+        number: Number of candidates.
+    """
+    masses, preprocessing = np.full((2, len(table)), np.nan), model.preprocessing
+    if isinstance(model.network, MatchedFilterNetwork) and templates.columns:
+        for row, time, path in _loudest_with_strain(table, files, number):
+            start = time - preprocessing.coalescence_offset
+            stretch = whitened_background(path, preprocessing, start, start + preprocessing.kernel_length + 1)
+            strain = torch.from_numpy(stretch.streams[:, : preprocessing.kernel_size].copy())
+            if strain.shape[-1] == preprocessing.kernel_size:
+                best, _ = best_template(model.network, strain)
+                masses[:, row] = [templates.parameters(best)[name] for name in ("mass_1", "mass_2")]
+    table.parameters |= dict(zip(TEMPLATE_COLUMNS, masses, strict=True))
+
+
+def add_classes(
+    table: CandidateTable, recovered: RecoveredTable, populations: Populations, options: RankingOptions
+) -> None:
+    """Share out each candidate's p_astro among the source classes, by its best template.
+
+    Args:
+        table: Candidates with their p_astro, and the masses of their templates if they are known.
+        recovered: Accepted injections and the events that recovered them.
+        populations: Populations of injections and of astrophysical binaries.
+        options: Merger rate.
+    """
+    floor, shares = table.attributes.get("statistic_floor"), np.full((len(table), len(CLASS_COLUMNS)), np.nan)
+    if floor is not None:
+        median, _ = merger_rate_prior(options.merger_rate_density)
+        livetime = float(table.attributes["T0"])
+        foreground = astrophysical_foreground(recovered, populations, median, options.merger_rate_evolution, livetime)
+        unknown = np.full(len(table), np.nan)
+        masses = (table.parameters.get(name, unknown) for name in TEMPLATE_COLUMNS)
+        shares = ClassModel.of(recovered, foreground, float(floor)).shares(*masses)
+    table.parameters |= {name: table["p_astro"] * shares[:, k] for k, name in enumerate(CLASS_COLUMNS)}
+
+
 def loudest_closeups(
     table: CandidateTable, files: Sequence[str], model: Model, clustering: Clustering, number: int
 ) -> Iterator[tuple[int, Closeup]]:
@@ -171,7 +227,7 @@ def signal_model(  # noqa: PLR0917 - the data of the search, and the configurati
     populations: Populations,
     options: RankingOptions,
 ) -> SignalModel | None:
-    """Estimate the densities of signals and noise, and the signals' rate.
+    """Estimate the densities of signals and noise, the signals' rate and their classes.
 
     Args:
         statistic: Statistics of the events of unshifted data, shape (events,).
@@ -191,7 +247,8 @@ def signal_model(  # noqa: PLR0917 - the data of the search, and the configurati
         return None
     above = densities.log_ratio(statistic[statistic >= densities.floor])
     posterior = rate_posterior(above, densities.expected_foreground, options.rate_prior, width)
-    return SignalModel(densities, posterior, median)
+    classes = ClassModel.of(recovered, foreground, densities.floor)
+    return SignalModel(densities, posterior, median, classes)
 
 
 def _add_p_astro(

@@ -118,7 +118,8 @@ CSV_COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
     "detection_time": (("utc", utc), ("gps_time_s", _seconds)),
     **{
         name: ((name, _number),)
-        for name in ("detection_statistic", "far_per_year", "significance", "p_astro", "far_interpolated_per_year",
+        for name in ("detection_statistic", "far_per_year", "significance", "p_astro", "p_bns", "p_nsbh", "p_bbh",
+                     "template_mass_1", "template_mass_2", "far_interpolated_per_year",
                      "far_extrapolated_per_year", "far_extrapolated_low_per_year", "far_extrapolated_high_per_year",
                      "far_cleaned_per_year", "significance_cleaned")
     },

@@ -1,8 +1,4 @@
-"""Probabilities of an event's source classes, from p_astro and the best template.
-
-Only masses in the detector's frame are known: those of the source are smaller by the factor 1 + z, which the search
-does not measure. A class is therefore that of the redshifted masses.
-"""
+"""Probabilities of an event's source classes, from p_astro and the best template."""
 
 import math
 from collections.abc import Mapping
@@ -10,47 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aframe.candidates.classes import CLASSES, TERRESTRIAL, ClassModel
 from aframe.candidates.rank import SignalModel
 from aframe.online.live_event import LiveEvent
 
-NEUTRON_STAR_LIMIT = 3.0
-"""Largest mass of a neutron star, solar masses, here in the detector's frame."""
 
-TERRESTRIAL = "Terrestrial"
-"""Class of noise."""
-
-CLASSES = ("BNS", "NSBH", "BBH")
-"""Classes of signals, as alerts name them."""
-
-
-def class_of(mass_1: float, mass_2: float) -> str:
-    """Class of a binary.
-
-    Args:
-        mass_1: Mass of one body in the detector's frame, solar masses.
-        mass_2: Mass of the other.
-
-    >>> class_of(1.4, 1.3), class_of(10.0, 1.4), class_of(30.0, 25.0)
-    ('BNS', 'NSBH', 'BBH')
-    """
-    return CLASSES[sum(mass > NEUTRON_STAR_LIMIT for mass in (mass_1, mass_2))]
-
-
-def class_probabilities(p_astro: float, template: Mapping[str, float]) -> dict[str, float]:
+def class_probabilities(p_astro: float, template: Mapping[str, float], classes: ClassModel) -> dict[str, float]:
     """Share out an event's p_astro.
 
     Args:
         p_astro: Probability that the event is a signal.
-        template: Parameters of the best template, with ``mass_1`` and ``mass_2`` in the detector's frame.
+        template: Parameters of the best template, with ``mass_1`` and ``mass_2`` in the detector's frame; without
+            them, the classes are those of the population.
+        classes: Classes of the signals that the run recovers.
 
     Returns:
-        Probability of each class and of ``Terrestrial``, whose sum is 1. Empty without masses, as the classes are
-        unknown then.
+        Probability of each class and of ``Terrestrial``, whose sum is 1.
     """
-    if not {"mass_1", "mass_2"} <= template.keys():
-        return {}
-    source = class_of(template["mass_1"], template["mass_2"])
-    return {**{name: p_astro if name == source else 0.0 for name in CLASSES}, TERRESTRIAL: 1 - p_astro}
+    masses = (np.array([template.get(name, math.nan)]) for name in ("mass_1", "mass_2"))
+    shares = classes.shares(*masses)[0].tolist()
+    return {**{name: p_astro * share for name, share in zip(CLASSES, shares, strict=True)}, TERRESTRIAL: 1 - p_astro}
 
 
 def live_p_astro(signals: SignalModel, statistic: float, far_per_year: float, is_upper_limit: bool) -> float:
@@ -78,16 +53,16 @@ class SourceClasses:
     """Gives the class probabilities of events.
 
     Attributes:
-        signals: Densities of signals and noise, and the signals' rate, of the run.
+        signals: Densities of signals and noise, the signals' rate and their classes, of the run.
     """
 
     signals: SignalModel
 
     def __call__(self, event: LiveEvent) -> dict[str, float]:
-        """Probability of each class and of ``Terrestrial``; empty without a template.
+        """Probability of each class and of ``Terrestrial``.
 
         Args:
             event: Event with its statistic, false alarm rate and template.
         """
         p_astro = live_p_astro(self.signals, event.statistic, event.far_per_year, event.far_is_upper_limit)
-        return class_probabilities(p_astro, event.template)
+        return class_probabilities(p_astro, event.template, self.signals.classes)

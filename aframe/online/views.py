@@ -8,15 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from aframe.bank.template_bank import TemplateBank
 from aframe.candidates.arrival import arrival_times
-from aframe.errors import ConfigurationError
+from aframe.candidates.templates import Templates, best_template
 from aframe.inference.scorers import Scorer
 from aframe.online.live_event import DetectorView
 from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.architectures.coherence import FINER, filtered
-from aframe.train.architectures.filter_bank import order_of
-from aframe.types import Array
 
 
 @dataclass(frozen=True)
@@ -30,39 +27,6 @@ class View:
 
     detectors: Mapping[str, DetectorView] = field(default_factory=dict)
     template: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Templates:
-    """Parameters of a network's templates.
-
-    Attributes:
-        columns: Parameters of each template of the network, shape (templates,); empty if they are not known.
-        after: Part of a template after coalescence, s.
-    """
-
-    columns: Mapping[str, Array]
-    after: float
-
-    @classmethod
-    def of(cls, bank: TemplateBank, network: MatchedFilterNetwork) -> "Templates":
-        """Parameters of the bank that a network was trained with.
-
-        Args:
-            bank: The bank.
-            network: The network.
-
-        Raises:
-            ConfigurationError: If the network has another number of templates.
-        """
-        order = order_of(torch.from_numpy(bank.chirp_mass), network.groups).numpy()
-        if len(order) != network.templates:
-            raise ConfigurationError(
-                f"the bank has {len(bank.chirp_mass)} templates, and the network {network.templates}: give the bank "
-                "that the network was trained with"
-            )
-        columns = {**bank.parameters, "chirp_mass": bank.chirp_mass}
-        return cls({name: np.asarray(column)[order] for name, column in columns.items()}, bank.after)
 
 
 def view(
@@ -102,8 +66,7 @@ def _matched(
     The times of the detectors differ from that of the one with the largest SNR by no more than a signal's may.
     """
     start, rate = grid
-    embedded = network.encode(strain[None].to(network.offset.dtype))[0, :, : network.templates].sum(0)
-    best, step = divmod(int(embedded.argmax()), embedded.shape[-1])
+    best, step = best_template(network, strain)
     first = step * network.step_size
     piece = strain[:, first : first + network.receptive_field]
     row = network.filters.rows[best][None]
@@ -119,4 +82,4 @@ def _matched(
         at = near.start + int(level[near].argmax())
         time = start + (first + at / FINER) / rate + coalescence
         detectors[ifo] = DetectorView(float(level[at]), time, float(output[at].angle()))
-    return View(detectors, {name: float(column[best]) for name, column in templates.columns.items()})
+    return View(detectors, templates.parameters(best))

@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from aframe.candidates.catalogue import gwosc_page
+from aframe.candidates.classes import CLASS_COLUMNS, CLASSES, NEUTRON_STAR_LIMIT
 from aframe.candidates.p_astro import FEWEST_SIGNALS
 from aframe.candidates.table import CandidateTable, utc
 from aframe.events.significance import Background
@@ -81,6 +82,9 @@ def candidate_columns(table: CandidateTable, background: Background) -> list[Col
     ]
     if "p_astro" in has:
         columns.append(("p_astro", lambda row: _number(float(table["p_astro"][row]))))
+    for heading, name in zip(CLASSES, CLASS_COLUMNS, strict=True):
+        if name in has:
+            columns.append((heading, lambda row, name=name: _number(float(table[name][row]))))  # type: ignore[misc]
     columns.append(("By chance", lambda row: _number(float(table["significance"][row]))))
     if "catalogue_event" in has and (table["catalogue_event"] != "").any():
         columns.append(("Known event", lambda row: _catalogue_event(str(table["catalogue_event"][row]))))
@@ -122,6 +126,12 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
             f"{EVENTS_PER_EXCEEDANCE * FEWEST_EXCEEDANCES} background events whose tail can be extrapolated, and "
             f"recovered injections of different statistics with the weight of {FEWEST_SIGNALS} equal ones of the "
             "astrophysical population."
+        )
+    if set(CLASS_COLUMNS) <= has:
+        texts[", ".join(CLASSES)] = (
+            "the parts of p_astro by source class. The injections with a chirp mass like that of the best template "
+            f"share it out; a body of up to {NEUTRON_STAR_LIMIT:g} M☉ in the source's frame counts as a neutron star. "
+            "Without a template, the shares are those of all recovered injections."
         )
     if "far_extrapolated_low_per_year" in has and table["is_extrapolated"].any():
         texts["Extrapolated rate"] = "extrapolated with a generalised Pareto tail of the background; no measurement."

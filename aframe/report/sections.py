@@ -17,6 +17,7 @@ from aframe.report.interactive import draw, draw_titled, segment_figure
 from aframe.report.limit import found_html, volume_html
 from aframe.report.release_figures import NO_PIPELINES, Pipelines
 from aframe.report.text import duration, number, rate
+from aframe.report.weak_signals import weak_signals
 from aframe.sensitivity import catalog
 from aframe.sensitivity.efficiency import snr_efficiency
 from aframe.sensitivity.volume import ALL_DRAWS, VolumeCurve, population_label, remarks
@@ -222,6 +223,7 @@ def _injections(inputs: ReportInputs, plots: Figures) -> Markup:
             rate=rate(far),
         )
         + grid(plots, titled, "injections")
+        + weak_signals(table, thresholds, inputs.plain_bank)
         + (found_html(inputs.plain_bank) if inputs.plain_bank else Markup())
         + _missed(table, thresholds[far])
     )

@@ -1,5 +1,6 @@
 """Detection efficiency: the share of binaries that a search recovers, against SNR, distance and chirp mass."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,15 @@ BINS = 20
 
 SHARE_BELOW_BINS = 0.002
 """Share of the accepted injections below the first bin. It prevents that a few outliers leave most bins empty."""
+
+CHIRP_MASS_EDGES = (1.0, 1.7, 5.0, 10.0, 30.0, math.inf)
+"""Edges of the ranges of detector-frame chirp mass, solar masses, in which weak signals are counted.
+
+The ranges hold neutron stars, mixed pairs, light, medium and heavy black holes.
+"""
+
+WEAK_SNRS = (9.0, 10.0)
+"""Range of network SNR of weak signals. Most detections of a search are near its threshold."""
 
 UNITS: Mapping[str, str] = {
     "snr": "",
@@ -171,6 +181,36 @@ def snr_efficiency(
     bins = Bins.around("snr", logarithm)
     everything = BinSums.of(bins.index(logarithm), None)
     return efficiency(bins, everything, (logarithm, np.ones(len(snr)), statistic), thresholds)
+
+
+def weak_signal_efficiency(
+    chirp_mass: Float[Array, " injections"],
+    snr: Float[Array, " injections"],
+    statistic: Float[Array, " injections"],
+    thresholds: Mapping[float, float],
+) -> Efficiency:
+    """Compute the share of recovered injections with a network SNR within ``WEAK_SNRS``, by chirp mass.
+
+    Args:
+        chirp_mass: Detector-frame chirp mass of accepted injections, solar masses, shape (injections,).
+        snr: Their network SNR, shape (injections,).
+        statistic: Their detection statistic, −inf without an event, shape (injections,).
+        thresholds: Detection threshold for each false alarm rate (events per Julian year).
+
+    Returns:
+        Shares and their intervals between the ``CHIRP_MASS_EDGES``.
+    """
+    is_weak = (snr >= WEAK_SNRS[0]) & (snr < WEAK_SNRS[1])
+    edges = np.array(CHIRP_MASS_EDGES)
+    place = np.searchsorted(edges, chirp_mass, side="right") - 1
+
+    def counts(chosen: Array) -> Array:
+        return np.array([float((chosen & (place == each)).sum()) for each in range(len(edges) - 1)])
+
+    number = counts(is_weak)
+    rows = [wilson_interval(counts(is_weak & (statistic >= threshold)), number) for threshold in thresholds.values()]
+    share, low, high = np.stack(rows, axis=1) if rows else np.empty((3, 0, len(number)))
+    return Efficiency("chirp_mass", edges, np.array(list(thresholds)), share, low, high, number)
 
 
 def wilson_interval(successes: Array, number: Array) -> tuple[Array, Array, Array]:

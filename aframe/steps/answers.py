@@ -13,12 +13,15 @@ from aframe.candidates.rank import (
     SignalModel,
     Slides,
     add_arrival_times,
+    add_classes,
+    add_templates,
     loudest_closeups,
     rank,
     signal_model,
 )
 from aframe.candidates.removal import REMOVAL_COLUMNS
 from aframe.candidates.table import CandidateTable, write_candidates
+from aframe.candidates.templates import Templates
 from aframe.events.significance import Background
 from aframe.events.spans import SlideSpans
 from aframe.inference.closeup import Closeup
@@ -99,7 +102,7 @@ def build_report(run: Artifacts) -> None:
 def rank_run(
     run: Artifacts, background: Background, recovered: RecoveredTable, populations: Populations
 ) -> CandidateTable:
-    """Rank the candidates of a run, and add rates, p_astro, known events and arrival times.
+    """Rank the candidates of a run, and add rates, p_astro, source classes, known events and arrival times.
 
     Args:
         run: The run.
@@ -120,7 +123,14 @@ def rank_run(
     elif catalogue is None:
         catalogue = EventCatalogue.gwosc()
     table.parameters["catalogue_event"] = catalogue.coincident(table["detection_time"], keys.catalogue_window)
-    add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, keys.num_timed)
+    files = run.background_files("test")
+    add_arrival_times(table, files, time_slides(run).preprocessing, keys.num_timed)
+    if storage.exists(run.model):
+        trained = trained_model(run)
+        bank = run.bank if storage.exists(run.bank) else ""
+        templates = Templates.of_network(trained.network, bank, run.config.bank.after)
+        add_templates(table, files, trained, templates, keys.num_timed)
+    add_classes(table, recovered, populations, options)
     return table
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aframe import storage
-from aframe.bank.template_bank import TemplateBank
+from aframe.candidates.templates import Templates
 from aframe.errors import ConfigurationError
 from aframe.inference.adaptation import adapted
 from aframe.inference.recorded import recordings_of
@@ -32,14 +32,13 @@ from aframe.online.sinks import configured_sinks
 from aframe.online.slide_process import SlidePlan
 from aframe.online.status import latest_events
 from aframe.online.tracking import Tracker
-from aframe.online.views import Templates, view
+from aframe.online.views import view
 from aframe.online.watching import Watch
 from aframe.settings.sections import Config, Search
 from aframe.steps.strain_search import SearchChoices, StrainSearch
 from aframe.strain.channels import parse_channels
 from aframe.strain.recordings import expand
 from aframe.strain.state_vectors import StateVectors
-from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.model import Model
 
 MARGIN = 1.0
@@ -119,7 +118,7 @@ def launch(order: Order) -> Service:
     version = f"{order.background}, sha256 {storage.sha256(order.background)}" if order.background else ""
     ranking = Ranking(rolling, prepared.background, version, online.far_per_year)
     versions = {"aframe": code(), "model": sha256, "precision": prepared.precision}
-    templates = _templates(order, model)
+    templates = Templates.of_network(model.network, order.bank, order.config.bank.after)
     recipe = Recipe(
         model.preprocessing, prepared.clustering, ranking,
         lambda strain, start, time: view(scorer, strain, start, time, templates), order.classes, versions,
@@ -210,14 +209,6 @@ def _rolling(order: Order, prepared: StrainSearch, sha256: str) -> RollingBackgr
     )  # fmt: skip
     precision = DTYPES[prepared.precision]
     return RollingBackground(prepared.model, precision, prepared.clustering, plan, {"model": sha256})
-
-
-def _templates(order: Order, model: Model) -> Templates:
-    """Parameters of the network's templates, if its bank is there."""
-    after = order.config.bank.after
-    if not isinstance(model.network, MatchedFilterNetwork) or not order.bank:
-        return Templates({}, after)
-    return Templates.of(TemplateBank.read(order.bank), model.network)
 
 
 def _note(text: str) -> None:

@@ -5,10 +5,21 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
+from small_networks import matched_filter
 
+from aframe.candidates.classes import CLASS_COLUMNS
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
-from aframe.candidates.rank import RankingOptions, Slides, add_arrival_times, loudest_closeups, rank
+from aframe.candidates.rank import (
+    RankingOptions,
+    Slides,
+    add_arrival_times,
+    add_classes,
+    add_templates,
+    loudest_closeups,
+    rank,
+)
 from aframe.candidates.table import CandidateTable, candidates
+from aframe.candidates.templates import Templates
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering
@@ -205,3 +216,34 @@ def test_the_loudest_look_as_the_search_saw_them(strain_with_a_pulse: str) -> No
         assert transforms[ifo].frequency[row] == pytest.approx(500 / (2 * np.pi), rel=0.15)
     two = loudest_closeups(table, [strain_with_a_pulse], model, clustering, 2)
     assert [place for place, _ in two] == [2 - lost]
+
+
+def test_the_best_template_shares_out_p_astro(tmp_path: Path, search: tuple) -> None:
+    """A template in the strain has its own masses; injections with a chirp mass like that have the classes."""
+    preprocessing = Preprocessing(("H1", "L1"), 1.0, 8.0, (0.25, 0.75), WHITENING)
+    network = matched_filter(2, preprocessing.kernel_size).eval()
+    rng, size = np.random.default_rng(3), round(DURATION * RATE)
+    wave, place = network.filters.filters(0, network.filters.rows[1][None])[0], round(20.0 * RATE)
+    strain = {ifo: 1e-22 * rng.normal(size=size) for ifo in ("H1", "L1")}
+    for series in strain.values():
+        series[place : place + wave.shape[-1]] += 3e-21 * wave.real.double().numpy()
+    path = background_path(str(tmp_path), START, DURATION)
+    write_background(path, strain, START, RATE)
+    mass = np.array([1.5, 9.0, 20.0, 30.0, 40.0, 50.0])
+    templates = Templates({"mass_1": mass, "mass_2": np.full(6, 1.4)}, 0.0)
+    table = ranked(search, OPTIONS)
+    table.parameters["detection_time"][0] = START + 20.0 + wave.shape[-1] / RATE / 2
+    add_templates(table, [path], Model(network, preprocessing), templates, 3)
+    assert table["template_mass_1"][0] == 9.0
+    assert np.isnan(table["template_mass_1"][1:]).all()
+    _, _, recovered, populations = search
+    light = recovered.rows(slice(None))
+    light.parameters["mass_1"] = np.where(np.arange(len(light)) % 2, 9.0 * (1 + light["redshift"]), light["mass_1"])
+    light.parameters["mass_2"] = np.where(np.arange(len(light)) % 2, 1.4 * (1 + light["redshift"]), light["mass_2"])
+    add_classes(table, recovered, populations, OPTIONS)
+    np.testing.assert_array_equal(table["p_bbh"], table["p_astro"])
+    add_classes(table, light, populations, OPTIONS)  # the same population has the weights of both
+    parts = np.stack([table[name] for name in CLASS_COLUMNS])
+    np.testing.assert_allclose(parts.sum(axis=0), table["p_astro"])
+    assert parts[1, 0] > 0.9 * table["p_astro"][0]
+    assert 0.1 < parts[1, 1] / table["p_astro"][1] < 0.9  # without a template, as the population has them

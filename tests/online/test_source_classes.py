@@ -3,25 +3,20 @@ import pytest
 from live_events import live_event
 from toy_run import run_with_populations, write_events
 
+from aframe.candidates.classes import ClassModel, chirp_mass_of
 from aframe.candidates.rank import SignalModel
-from aframe.online.source_classes import SourceClasses, class_of, class_probabilities, live_p_astro
+from aframe.online.source_classes import SourceClasses, class_probabilities, live_p_astro
 from aframe.steps.answers import run_signals
 
 
-@pytest.mark.parametrize(
-    ("masses", "expected"),
-    [((1.4, 1.4), "BNS"), ((3.0, 3.0), "BNS"), ((3.1, 1.4), "NSBH"), ((1.4, 30.0), "NSBH"), ((3.1, 3.1), "BBH")],
-)
-def test_three_solar_masses_part_the_classes(masses: tuple[float, float], expected: str) -> None:
-    assert class_of(*masses) == expected
-    shares = class_probabilities(0.75, {"mass_1": masses[0], "mass_2": masses[1], "chi_eff": 0.0})
-    assert shares[expected] == 0.75
-    assert shares["Terrestrial"] == 0.25
-    assert sum(shares.values()) == 1
-
-
-def test_without_masses_there_are_no_classes() -> None:
-    assert class_probabilities(0.75, {}) == {}
+def test_p_astro_is_shared_out_to_all_classes() -> None:
+    mass = np.array([1.4, 5.0, 5.0])
+    chirp_masses = np.log(chirp_mass_of(mass, np.full(3, 1.4)))
+    classes = ClassModel(chirp_masses, np.array([0, 1, 2]), np.array([1.0, 3.0, 1.0]))
+    shares = class_probabilities(0.8, {"mass_1": 5.0, "mass_2": 1.4, "chi_eff": 0.0}, classes)
+    assert shares == pytest.approx({"BNS": 0.0, "NSBH": 0.6, "BBH": 0.2, "Terrestrial": 0.2}, abs=1e-6)
+    without = class_probabilities(0.5, {}, classes)
+    assert without == pytest.approx({"BNS": 0.1, "NSBH": 0.3, "BBH": 0.1, "Terrestrial": 0.5})
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +42,9 @@ def test_p_astro_is_the_runs_where_the_noise_is(signals: SignalModel) -> None:
     assert live_p_astro(signals, 50.0, 1.0, False) > 0.99
 
 
-def test_an_event_has_the_class_of_its_template(signals: SignalModel) -> None:
+def test_a_run_of_black_holes_gives_them_all(signals: SignalModel) -> None:
     event = live_event(statistic=50.0)
     shares = SourceClasses(signals)(event)
     assert shares["BBH"] == live_p_astro(signals, 50.0, event.far_per_year, True) > 0.99
     assert sum(shares.values()) == pytest.approx(1)
-    assert SourceClasses(signals)(live_event(template={})) == {}
+    assert SourceClasses(signals)(live_event(statistic=50.0, template={})) == shares

@@ -9,6 +9,7 @@ from aframe.sensitivity.efficiency import (
     coordinates,
     efficiency,
     snr_efficiency,
+    weak_signal_efficiency,
     wilson_interval,
 )
 from aframe.sensitivity.weights import Binaries
@@ -78,3 +79,14 @@ def test_weights_shift_the_share_and_widen_its_interval() -> None:
     np.testing.assert_allclose(one.high - one.low, 2 * np.sqrt(0.9 * 0.1 / one.number)[None], rtol=0.15)
     half = efficiency(bins, everything + everything, (logarithm, weight, statistic), {1.0: 0.5})
     np.testing.assert_allclose(half.share, one.share / 2)  # as many again were drawn and not injected
+
+
+def test_weak_signals_are_counted_by_chirp_mass() -> None:
+    chirp_mass = np.array([1.0, 1.69, 1.7, 5.0, 5.0, 8.0, 30.0, 200.0, 0.9, 8.0])
+    snr = np.array([9.0, 9.99, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 10.0])  # too loud, and before it too light
+    statistic = np.array([3.0, 1.0, 3.0, 1.0, 3.0, 3.0, 1.0, -np.inf, 3.0, 3.0])
+    shares = weak_signal_efficiency(chirp_mass, snr, statistic, {1.0: 4.0, 12.0: 2.0})
+    np.testing.assert_array_equal(shares.number, [2, 1, 3, 0, 2])
+    np.testing.assert_allclose(shares.share, [[0, 0, 0, np.nan, 0], [0.5, 1, 2 / 3, np.nan, 0]])
+    assert shares.edges.tolist() == [1.0, 1.7, 5.0, 10.0, 30.0, np.inf]
+    assert shares.low[1, 0] == pytest.approx(wilson_interval(np.array(1.0), np.array(2.0))[1])

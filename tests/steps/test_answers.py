@@ -1,3 +1,4 @@
+import csv
 import os
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 from toy_run import run_with_populations, write_events
 
+from aframe.candidates.table import CandidateTable
 from aframe.checks.run import mistakes_of
 from aframe.errors import ConfigurationError
 from aframe.inference.closeup_files import read_closeups
@@ -52,6 +54,12 @@ def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
     assert gather(run.directories.results, None).efficiencies is not None
     assert "light" in Path(run.plot("sensitive_volume.html")).read_text()
     assert read_closeups(run.result("closeups.hdf5")) == {}  # neither a model nor strain exists
+    table = CandidateTable.read(run.result("candidates.hdf5"))
+    assert table["p_astro"].max() > 0
+    np.testing.assert_array_equal(table["p_bbh"], table["p_astro"])  # the injections are black holes alone
+    assert not table["p_bns"].any()
+    rows = list(csv.DictReader(Path(run.result("candidates.csv")).read_text().splitlines()))
+    assert [row["p_bbh"] for row in rows] == [row["p_astro"] for row in rows]
 
 
 def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path):
