@@ -12,7 +12,6 @@ from aframe.errors import DataError
 from aframe.settings.keys import parse
 from aframe.settings.sections import Config
 from aframe.storage.provenance import CONTENT
-from aframe.strain.curve_pool import curve_files
 from aframe.strain.recordings import SUFFIXES
 
 END_BYTES = 4096
@@ -125,6 +124,8 @@ def _whole(config: Config, paths: Iterator[str] | Sequence[str]) -> str:
 
 def _curves(config: Config, asd: str) -> str:
     """Hash of the contents of noise curves: files, directories and patterns. Names of curves are no files."""
+    from aframe.strain.curve_pool import curve_files
+
     places = (asd,) if storage.exists(config.resolve(asd)) else parse(asd, tuple[str, ...])
     resolved = [config.resolve(place) for place in places]
     try:
