@@ -44,7 +44,7 @@ class Basis:
         weights: What each filter adds to each template, shape (templates, filters of all slices).
     """
 
-    filters: tuple[Complex[Tensor, "filters slice_time"], ...]
+    filters: tuple[Complex[Tensor, "_ _"], ...]
     weights: Complex[Tensor, "templates filters"]
 
 
@@ -228,8 +228,8 @@ class MultirateBank(FilterBank):
 
     def _filtered(
         self, piece: Complex[Tensor, " low_time"], filters: Complex[Tensor, "filters time"], shape: Shape, duration: int
-    ) -> Complex[Tensor, "filters low_time"]:
-        """Outputs of basis filters at a slice's rate."""
+    ) -> Complex[Tensor, "filters outputs"]:
+        """Outputs of basis filters at a slice's rate, or at the common one."""
         products = piece * torch.fft.fft(filters, n=len(piece)).conj()
         if shape.decimation < self.output:
             products = products.unflatten(1, (self.output // shape.decimation, -1)).mean(1)
