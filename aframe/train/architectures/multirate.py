@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from aframe.bank import slices as slicing
 from aframe.bank.slices import MARGIN, TAIL, USED, Shape, SlicedTemplates, cut, interpolation, is_long, plan
 from aframe.errors import ConfigurationError
 from aframe.tensors import Windows
@@ -44,7 +45,7 @@ class Basis:
         weights: What each filter adds to each template, shape (templates, filters of all slices).
     """
 
-    filters: tuple[Complex[Tensor, "filters slice_time"], ...]
+    filters: tuple[Complex[Tensor, "_ _"], ...]
     weights: Complex[Tensor, "templates filters"]
 
 
@@ -103,8 +104,8 @@ class MultirateBank(FilterBank):
             ConfigurationError: Always.
         """
         raise ConfigurationError(
-            f"trainable: true needs templates of less than {self.template_size} samples, which are kept whole: shorten "
-            "template_length, or leave trainable out"
+            f"trainable: true needs templates of less than {slicing.LEAST_SIZE} samples, which are kept whole, and "
+            f"these have {self.template_size}: shorten template_length, or leave trainable out"
         )
 
     def fold(self) -> None:
@@ -228,7 +229,7 @@ class MultirateBank(FilterBank):
 
     def _filtered(
         self, piece: Complex[Tensor, " low_time"], filters: Complex[Tensor, "filters time"], shape: Shape, duration: int
-    ) -> Complex[Tensor, "filters low_time"]:
+    ) -> Complex[Tensor, "filters outputs"]:
         """Outputs of basis filters at a slice's rate."""
         products = piece * torch.fft.fft(filters, n=len(piece)).conj()
         if shape.decimation < self.output:
