@@ -230,7 +230,7 @@ class MultirateBank(FilterBank):
     def _filtered(
         self, piece: Complex[Tensor, " low_time"], filters: Complex[Tensor, "filters time"], shape: Shape, duration: int
     ) -> Complex[Tensor, "filters outputs"]:
-        """Outputs of basis filters at a slice's rate."""
+        """Outputs of basis filters at a slice's rate, or at the common one."""
         products = piece * torch.fft.fft(filters, n=len(piece)).conj()
         if shape.decimation < self.output:
             products = products.unflatten(1, (self.output // shape.decimation, -1)).mean(1)
