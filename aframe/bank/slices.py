@@ -17,7 +17,7 @@ from torch import Tensor
 
 Whole = Complex[Tensor, "templates time"]
 
-LEAST_SIZE = 16384
+LEAST_SIZE = 32768
 """Number of samples from which on templates are cut into slices."""
 
 EDGES = (1.0, 1 / 4, 1 / 16)

@@ -215,7 +215,7 @@ def test_some_templates_are_repeated_where_they_do_not_fill_the_groups():
 
 def test_long_templates_that_learn_are_refused_with_the_length_that_would_do():
     filtering = MatchedFilterNetwork(2, 33536, trainable=True)
-    with pytest.raises(ConfigurationError, match=r"less than 16384 samples, .* and these have 33024"):
+    with pytest.raises(ConfigurationError, match=r"less than 32768 samples, .* and these have 33024"):
         filtering.set_noise(4, 33024)
 
 
