@@ -13,7 +13,7 @@ from aframe.train.architectures.multirate import bank_of
 
 @pytest.fixture
 def stars(draws):
-    """Light binaries, whose templates are 16 s long."""
+    """Light binaries, whose templates are 32 s long."""
     columns = draws(6)
     columns |= {"mass_1": np.linspace(2, 8, 6), "mass_2": np.linspace(1.4, 6, 6)}
     total = columns["mass_1"] + columns["mass_2"]
@@ -22,8 +22,8 @@ def stars(draws):
 
 @pytest.fixture
 def long(maker):
-    """Maker of templates of 16 s, long enough for slices."""
-    return dataclasses.replace(maker, length=16.0)
+    """Maker of templates of 32 s, long enough for slices."""
+    return dataclasses.replace(maker, length=32.0)
 
 
 def test_short_templates_stay_whole_and_do_not_depend_on_the_number_of_processes(maker, draws, monkeypatch):
