@@ -1,4 +1,9 @@
-"""The rates of the classes of sources, and the split of p_astro by class."""
+"""The rates of the classes of sources, and the split of p_astro by class.
+
+The posterior of the rates is that of a mixture of noise and several classes of signals (Kapadia et al.,
+arXiv:1903.06881). The chirp masses of noise events are taken to be those of signals as loud, so that the statistic
+alone parts noise from signals.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,10 +6,9 @@ probability
 
     q_c(x, M) = Σ_{i in c} w_i K(x, M | i) / Σ_i w_i K(x, M | i).
 
-K is a Gaussian kernel in the statistic, times the error of the chirp mass of injection i. The rates of the classes may
-differ from those of the population. Their posterior is that of a mixture of noise and several classes of signals
-(Kapadia et al., arXiv:1903.06881). The chirp masses of noise events are taken to be those of signals as loud, so that
-the statistic alone parts noise from signals.
+K is a Gaussian kernel in the statistic, times the error of the chirp mass of injection i. Its width is no smaller than
+the distance of that injection from its neighbours of the same class. ``class_rates`` has the rates of the classes,
+which may differ from those of the population.
 """
 
 import functools
@@ -45,13 +44,16 @@ TEMPLATE_CHIRP_MASS = "template_chirp_mass"
 """Column of injections and candidates with its chirp mass, detector frame, solar masses."""
 
 FEWEST_NEAR = 10
-"""Smallest effective number of injections near an event that tell its class at its statistic."""
+"""Smallest effective number of injections near an event that tell its class, and number within a kernel's width."""
 
 USUAL_WIDTH = 0.1
 """Error of ln chirp mass where it was not measured. It is chosen."""
 
 LEAST_WIDTH = 1e-3
 """Smallest error of ln chirp mass. A few hundred injections cannot show that it is smaller."""
+
+FARTHEST_WIDTHS = 4.0
+"""Distance from the nearest injection, in widths, beyond which injections tell nothing of a template."""
 
 NEIGHBOURS = 32
 """Injections, next to a chirp mass, that give the error of the chirp mass there."""
@@ -198,9 +200,9 @@ class ClassModel:
     ) -> Float[Array, "events classes"]:
         """Probability of each class of a signal, at the population's rates.
 
-        Too few injections at an event's statistic and chirp mass leave its chirp mass alone. No injection at its chirp
-        mass leaves the masses of its template, unless the population has one class alone. An event without a template
-        has its statistic alone.
+        Too few injections at an event's statistic and chirp mass leave its chirp mass alone. No injection near that
+        leaves the masses of its template, unless the population has one class alone. An event without a template has
+        its statistic alone.
 
         Args:
             statistic: Statistic of each event, shape (events,).
@@ -214,24 +216,32 @@ class ClassModel:
         return shares
 
     def _shares_near(self, statistic: float, masses: Float[Array, " 2"]) -> Array:
-        chirp_mass = log_chirp_mass(masses[:1], masses[1:])
-        distance = (chirp_mass - self.log_chirp_mass - self._mass_kernel[0]) / self._mass_kernel[1]
-        near = self.foreground.expected * np.exp(-(distance**2) / 2) / self._mass_kernel[1]
+        offset, width = self._mass_kernel
+        distance = (log_chirp_mass(masses[:1], masses[1:]) - self.log_chirp_mass - offset) / width
+        if np.abs(distance).min() > FARTHEST_WIDTHS:
+            return np.eye(len(CLASSES))[class_number(masses[:1], masses[1:])[0]]
+        near = self.foreground.expected * np.exp(-(distance**2) / 2) / width
         loudness = min(statistic, float(self.foreground.statistic.max()))
         as_loud = near * np.exp(-(((loudness - self.foreground.statistic) / self._bandwidth) ** 2) / 2)
         if WeightSums.of(as_loud).effective_number >= FEWEST_NEAR:
             near = as_loud
         total = self.sums(near)
-        if not total.sum() > np.finfo(np.float64).tiny:
-            return np.eye(len(CLASSES))[class_number(masses[:1], masses[1:])[0]]
         return np.asarray(total / total.sum())
 
     @functools.cached_property
     def _mass_kernel(self) -> tuple[Array, Array]:
-        """Offset and width of each injection's best template in ln chirp mass."""
+        """Offset and width of each injection's kernel in ln chirp mass."""
         if self.mass_error is None:
-            return np.zeros_like(self.log_chirp_mass), np.full_like(self.log_chirp_mass, USUAL_WIDTH)
-        return self.mass_error.at(self.log_chirp_mass)
+            offset, width = np.zeros_like(self.log_chirp_mass), np.full_like(self.log_chirp_mass, USUAL_WIDTH)
+        else:
+            offset, width = self.mass_error.at(self.log_chirp_mass)
+        for each in range(len(CLASSES)):
+            rows = np.flatnonzero(self.source_class == each)
+            rows = rows[np.argsort(self.log_chirp_mass[rows], kind="stable")]
+            place, values = np.arange(len(rows)), self.log_chirp_mass[rows]
+            high, low = (np.clip(place + step, 0, len(rows) - 1) for step in (FEWEST_NEAR // 2, -(FEWEST_NEAR // 2)))
+            width[rows] = np.maximum(width[rows], (values[high] - values[low]) / 2)
+        return offset, width
 
     @functools.cached_property
     def _bandwidth(self) -> float:

@@ -134,6 +134,18 @@ def test_a_template_beyond_all_injections_has_the_class_of_its_masses() -> None:
     np.testing.assert_array_equal(holes.shares(np.full(4, 0.5), templates), np.eye(3)[[2, 2, 2, 2]])
 
 
+def test_between_sparse_injections_the_nearest_count() -> None:
+    """Neutron stars are farther apart than their error. Heavier binaries err more, and reach to each of them."""
+    mass, statistic = np.concatenate([np.geomspace(1.2, 2.6, 40), np.geomspace(3.5, 60, 300)]), np.linspace(0, 4, 340)
+    error = np.where(mass < 3, 1e-5, 0.2) * np.random.default_rng(6).normal(size=340)
+    table = recovered((mass, mass), statistic, redshift=0.0, template_chirp_mass=mass * 2**-0.2 * np.exp(error))
+    classes = ClassModel.of(table, Foreground(statistic, np.ones(340)), -9.0)
+    middle = np.sqrt(mass[10:30] * mass[11:31])
+    shares = classes.shares(np.full(20, 2.0), np.stack([middle, middle], axis=1))
+    assert shares[:, 0].min() > 0.8
+    assert (shares[:, 0] > 0.99).sum() > 5
+
+
 def test_where_the_error_was_not_measured_it_is_a_tenth() -> None:
     mass, statistic = np.repeat([2.5, 4.0], 50), np.tile(np.linspace(0, 1, 50), 2)
     classes = ClassModel.of(
