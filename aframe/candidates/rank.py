@@ -1,19 +1,26 @@
-"""Rank the candidates of a search, and add p_astro, source classes, arrival times and close-ups."""
+"""Rank the candidates of a search, and add p_astro, arrival times and close-ups."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from aframe.candidates.arrival import ARRIVAL_WINDOW, arrival_times
-from aframe.candidates.classes import CLASS_COLUMNS, ClassModel
+from aframe.candidates.class_rates import SourceModel, source_model
+from aframe.candidates.classes import (
+    CLASS_COLUMNS,
+    CLASSES,
+    TEMPLATE_CHIRP_MASS,
+    TEMPLATE_COLUMNS,
+    ClassModel,
+    log_chirp_mass,
+    template_masses,
+)
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
 from aframe.candidates.p_astro import Mixture, RatePosterior, mixture, rate_posterior
 from aframe.candidates.removal import remove_candidates
 from aframe.candidates.table import CandidateTable, candidates, loudest_first
-from aframe.candidates.templates import Templates, best_template
 from aframe.events.cluster import Clustering
 from aframe.events.significance import Background
 from aframe.events.spans import SlideSpans
@@ -21,16 +28,11 @@ from aframe.inference.closeup import Closeup, closeup, needed_stretch, usual_ext
 from aframe.preprocessing import Preprocessing
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable
-from aframe.train.architectures import MatchedFilterNetwork
 from aframe.train.model import Model
 from aframe.types import Array
 
 ARRIVAL_MARGIN = 0.1
 """Strain on both sides of the search window for arrival times, s."""
-
-
-TEMPLATE_COLUMNS = ("template_mass_1", "template_mass_2")
-"""Columns of the best template's masses, detector frame, solar masses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,23 +70,35 @@ class Slides:
 
 @dataclass(frozen=True)
 class SignalModel:
-    """Densities of signals and noise in the statistic, the signals' rate and their classes.
+    """Densities of signals and noise in the statistic, and the signals' rate.
 
     Attributes:
         densities: Densities at the reference rate.
         posterior: Posterior of the rate, in units of the reference rate.
         reference_rate: Merger rate at redshift 0.2, Gpc^-3 yr^-1.
-        classes: Source classes of signals above the floor.
+        sources: Gives signals their class.
     """
 
     densities: Mixture
     posterior: RatePosterior
     reference_rate: float
-    classes: ClassModel
+    sources: SourceModel
 
     def p_astro(self, statistic: Float[Array, " events"]) -> Float[Array, " events"]:
         """Probability that each event is a signal."""
         return self.posterior.p_astro(self.densities.log_ratio(statistic))
+
+    def p_classes(
+        self, statistic: Float[Array, " events"], templates: Float[Array, "events 2"]
+    ) -> Float[Array, "events classes"]:
+        """Probability that each event is a signal of each class. The sum over the classes is ``p_astro``.
+
+        Args:
+            statistic: Statistic of each event, shape (events,).
+            templates: Masses of its best template, detector frame, solar masses; NaN if they are not known.
+        """
+        log_ratio = self.densities.log_ratio(statistic)
+        return self.posterior.p_astro(log_ratio)[:, None] * self.sources.split(log_ratio, statistic, templates)
 
 
 def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the configuration
@@ -98,9 +112,10 @@ def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the c
     """Rank candidates, and compute their false alarm rates and p_astro.
 
     Args:
-        zero_lag: Events of unshifted data.
+        zero_lag: Events of unshifted data, with the columns ``TEMPLATE_COLUMNS`` or without.
         background: Events of time slides.
-        recovered: Accepted injections and the events that recovered them.
+        recovered: Accepted injections and the events that recovered them, with the column ``TEMPLATE_CHIRP_MASS`` or
+            without.
         populations: Populations of injections and of astrophysical binaries.
         options: Removal and merger rate.
         slides: Background events and live time, to remove loud candidates; None for no removal.
@@ -108,16 +123,16 @@ def rank(  # noqa: PLR0917 - the data of the search, its measurements, and the c
     Returns:
         Candidates, loudest first.
     """
-    removal = None
+    removal, order = None, loudest_first(zero_lag)
     if slides is not None and options.removal_far_per_year is not None:
-        order = loudest_first(zero_lag)
         loudest = zero_lag["detection_statistic"][order], zero_lag["detection_time"][order]
         removal = remove_candidates(loudest, slides.events, slides.spans, slides.window, options.removal_far_per_year)
     table = candidates(zero_lag, background, removal)
     noise = background if removal is None else removal.background
-    _add_p_astro(table, noise, recovered, populations, options)
-    vetoes = zero_lag.parameters.get("vetoes", np.full(len(table), "", dtype=np.str_))
-    table.parameters["vetoes"] = vetoes[loudest_first(zero_lag)]
+    events = zero_lag.rows(order)
+    signals = signal_model(events, noise, recovered, populations, options)
+    _add_p_astro(table, signals, template_masses(events), options)
+    table.parameters["vetoes"] = events.parameters.get("vetoes", np.full(len(table), "", dtype=np.str_))
     return table
 
 
@@ -140,52 +155,6 @@ def add_arrival_times(table: CandidateTable, files: Sequence[str], preprocessing
         arrivals[row] = arrival_times(stretch.streams, stretch.sample_rate, stretch.start, ifos, time)
     table.parameters["detector_time"] = arrivals
     table.attributes["ifos"] = list(ifos)
-
-
-def add_templates(table: CandidateTable, files: Sequence[str], model: Model, templates: Templates, number: int) -> None:
-    """Add the masses of the best template of the loudest candidates to the table, detector frame, solar masses.
-
-    Other candidates, candidates whose strain does not fill a window, and networks without templates get NaN.
-
-    Args:
-        table: Candidates, loudest first.
-        files: Paths of background files.
-        model: Model of the search.
-        templates: Parameters of the network's templates.
-        number: Number of candidates.
-    """
-    masses, preprocessing = np.full((2, len(table)), np.nan), model.preprocessing
-    if isinstance(model.network, MatchedFilterNetwork) and templates.columns:
-        for row, time, path in _loudest_with_strain(table, files, number):
-            start = time - preprocessing.coalescence_offset
-            stretch = whitened_background(path, preprocessing, start, start + preprocessing.kernel_length + 1)
-            strain = torch.from_numpy(stretch.streams[:, : preprocessing.kernel_size].copy())
-            if strain.shape[-1] == preprocessing.kernel_size:
-                best, _ = best_template(model.network, strain)
-                masses[:, row] = [templates.parameters(best)[name] for name in ("mass_1", "mass_2")]
-    table.parameters |= dict(zip(TEMPLATE_COLUMNS, masses, strict=True))
-
-
-def add_classes(
-    table: CandidateTable, recovered: RecoveredTable, populations: Populations, options: RankingOptions
-) -> None:
-    """Share out each candidate's p_astro among the source classes, by its best template.
-
-    Args:
-        table: Candidates with their p_astro, and the masses of their templates if they are known.
-        recovered: Accepted injections and the events that recovered them.
-        populations: Populations of injections and of astrophysical binaries.
-        options: Merger rate.
-    """
-    floor, shares = table.attributes.get("statistic_floor"), np.full((len(table), len(CLASS_COLUMNS)), np.nan)
-    if floor is not None:
-        median, _ = merger_rate_prior(options.merger_rate_density)
-        livetime = float(table.attributes["T0"])
-        foreground = astrophysical_foreground(recovered, populations, median, options.merger_rate_evolution, livetime)
-        unknown = np.full(len(table), np.nan)
-        masses = (table.parameters.get(name, unknown) for name in TEMPLATE_COLUMNS)
-        shares = ClassModel.of(recovered, foreground, float(floor)).shares(*masses)
-    table.parameters |= {name: table["p_astro"] * shares[:, k] for k, name in enumerate(CLASS_COLUMNS)}
 
 
 def loudest_closeups(
@@ -219,21 +188,20 @@ def _loudest_with_strain(table: CandidateTable, files: Sequence[str], number: in
             yield row, time, path
 
 
-def signal_model(  # noqa: PLR0917 - the data of the search, and the configuration
-    statistic: Float[Array, " events"],
-    livetime: float,
+def signal_model(
+    events: EventTable,
     background: Background,
     recovered: RecoveredTable,
     populations: Populations,
     options: RankingOptions,
 ) -> SignalModel | None:
-    """Estimate the densities of signals and noise, the signals' rate and their classes.
+    """Estimate the densities of signals and noise, and the signals' rates.
 
     Args:
-        statistic: Statistics of the events of unshifted data, shape (events,).
-        livetime: Their observing time, s.
+        events: Events of unshifted data, with the columns ``TEMPLATE_COLUMNS`` or without.
         background: Events of time slides.
-        recovered: Accepted injections and the events that recovered them.
+        recovered: Accepted injections and the events that recovered them, with the column ``TEMPLATE_CHIRP_MASS`` or
+            without.
         populations: Populations of injections and of astrophysical binaries.
         options: Merger rate and its prior.
 
@@ -241,34 +209,38 @@ def signal_model(  # noqa: PLR0917 - the data of the search, and the configurati
         The estimate; None if the densities cannot be estimated.
     """
     median, width = merger_rate_prior(options.merger_rate_density)
-    foreground = astrophysical_foreground(recovered, populations, median, options.merger_rate_evolution, livetime)
+    evolution, livetime = options.merger_rate_evolution, events.livetime
+    foreground = astrophysical_foreground(recovered, populations, median, evolution, livetime)
     densities = mixture(foreground, background, livetime)
     if densities is None:
         return None
+    statistic = events["detection_statistic"].astype(np.float64)
     above = densities.log_ratio(statistic[statistic >= densities.floor])
     posterior = rate_posterior(above, densities.expected_foreground, options.rate_prior, width)
-    classes = ClassModel.of(recovered, foreground, densities.floor)
-    return SignalModel(densities, posterior, median, classes)
+    signals = ClassModel.of(recovered, foreground, densities.floor)
+    sources = source_model(signals, densities, events, options.rate_prior, width)
+    return SignalModel(densities, posterior, median, sources)
 
 
-def _add_p_astro(
-    table: CandidateTable,
-    background: Background,
-    recovered: RecoveredTable,
-    populations: Populations,
-    options: RankingOptions,
-) -> None:
-    livetime, statistic = float(table.attributes["T0"]), table["detection_statistic"].astype(np.float64)
-    signals = signal_model(statistic, livetime, background, recovered, populations, options)
+def _add_p_astro(table: CandidateTable, signals: SignalModel | None, templates: Array, options: RankingOptions) -> None:
+    """Add p_astro, its share of each class, and the templates, if there are any."""
     table.attributes["rate_prior"] = options.rate_prior
+    if np.isfinite(templates).any():
+        columns = (*templates.T, np.exp(log_chirp_mass(*templates.T)))
+        table.parameters |= dict(zip((*TEMPLATE_COLUMNS, TEMPLATE_CHIRP_MASS), columns, strict=True))
     if signals is None:
-        table.parameters["p_astro"] = np.full(len(table), np.nan)
+        table.parameters |= {name: np.full(len(table), np.nan) for name in ("p_astro", *CLASS_COLUMNS)}
         return
+    statistic = table["detection_statistic"].astype(np.float64)
     table.parameters["p_astro"] = signals.p_astro(statistic)
+    table.parameters |= dict(zip(CLASS_COLUMNS, signals.p_classes(statistic, templates).T, strict=True))
     median, densities = signals.reference_rate, signals.densities
     rates = median * np.array([signals.posterior.quantile(share) for share in (0.05, 0.5, 0.95)])
+    expected = signals.sources.signals.expected * signals.sources.rates.mean
     table.attributes |= {
         "statistic_floor": densities.floor,
         "expected_signals": densities.expected_foreground * float(rates[1]) / median,
         "merger_rate_gpc3_yr": rates,
+        "source_classes": list(CLASSES),
+        "expected_of_classes": expected,
     }

@@ -119,7 +119,7 @@ CSV_COLUMNS: Mapping[str, tuple[tuple[str, Callable[[Any], str]], ...]] = {
     **{
         name: ((name, _number),)
         for name in ("detection_statistic", "far_per_year", "significance", "p_astro", "p_bns", "p_nsbh", "p_bbh",
-                     "template_mass_1", "template_mass_2", "far_interpolated_per_year",
+                     "template_mass_1", "template_mass_2", "template_chirp_mass", "far_interpolated_per_year",
                      "far_extrapolated_per_year", "far_extrapolated_low_per_year", "far_extrapolated_high_per_year",
                      "far_cleaned_per_year", "significance_cleaned")
     },

@@ -107,6 +107,18 @@ class InjectionIndex:
         rows = np.flatnonzero(is_in_slide)
         return rows[np.argsort(self._time[rows], kind="stable")]
 
+    def rows_of(self, time: Array, shift: Array) -> Array:
+        """Rows of injections by their time and shift; −1 for those that are not in the table.
+
+        Args:
+            time: Injection times, GPS s, shape (n,).
+            shift: Their shifts, s, shape (n, ifos).
+        """
+        keys = zip(self._time.tolist(), self._shift.tolist(), strict=True)
+        rows = {(when, *by): row for row, (when, by) in enumerate(keys)}
+        found = [rows.get((when, *by), -1) for when, by in zip(time.tolist(), shift.tolist(), strict=True)]
+        return np.array(found, dtype=np.int64)
+
     def read(self, rows: Array, waveforms: bool = False) -> InjectionTable:
         """Read rows with all their parameters.
 

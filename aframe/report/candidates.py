@@ -129,10 +129,14 @@ def _explanations(table: CandidateTable, background: Background) -> dict[str, st
         )
     if set(CLASS_COLUMNS) <= has:
         texts[", ".join(CLASSES)] = (
-            "the parts of p_astro by source class. The injections with a chirp mass like that of the best template "
-            f"share it out; a body of up to {NEUTRON_STAR_LIMIT:g} M☉ in the source's frame counts as a neutron star. "
-            "Without a template, the shares are those of all recovered injections."
+            "the parts of p_astro by source class. The injections that are as loud, with a chirp mass like that of the "
+            f"best template, share it out; a body of up to {NEUTRON_STAR_LIMIT:g} M☉ in the source's frame counts as a "
+            "neutron star. Without a template, loudness alone tells the class."
         )
+        if "expected_of_classes" in attributes:
+            expected = zip(CLASSES, np.asarray(attributes["expected_of_classes"]).tolist(), strict=True)
+            listed = ", ".join(f"{number(value)} {name}" for name, value in expected)
+            texts[", ".join(CLASSES)] += f" The search expects {listed} in that time."
     if "far_extrapolated_low_per_year" in has and table["is_extrapolated"].any():
         texts["Extrapolated rate"] = "extrapolated with a generalised Pareto tail of the background; no measurement."
     if "Tb_cleaned" in attributes:

@@ -13,15 +13,12 @@ from aframe.candidates.rank import (
     SignalModel,
     Slides,
     add_arrival_times,
-    add_classes,
-    add_templates,
     loudest_closeups,
     rank,
     signal_model,
 )
 from aframe.candidates.removal import REMOVAL_COLUMNS
 from aframe.candidates.table import CandidateTable, write_candidates
-from aframe.candidates.templates import Templates
 from aframe.events.significance import Background
 from aframe.events.spans import SlideSpans
 from aframe.inference.closeup import Closeup
@@ -36,6 +33,12 @@ from aframe.steps.planning import plan_slides, time_slides
 from aframe.steps.release import write_pipelines
 from aframe.steps.scoring import clustering, trained_model
 from aframe.steps.targets import target_populations, weigh_draws
+from aframe.steps.templates import (
+    measure_templates,
+    with_candidates_templates,
+    with_event_templates,
+    with_measured_templates,
+)
 from aframe.steps.vetoes import livetimes
 from aframe.strain.files import parse_background_path
 from aframe.tables import EventTable, RecoveredTable, Table
@@ -60,6 +63,7 @@ def estimate_sensitivity(run: Artifacts) -> None:
     by_chance = {name: volume.accidental_volume_gpc3(draws, curve, name, window) for name, curve in curves.items()}
     for remark in volume.remarks(curves):
         print(f"warning: {remark}", file=sys.stderr)
+    measure_templates(run, recovered, background)
     ranked = rank_run(run, background, recovered, _populations(run, source))
     ranked.attributes |= livetimes(run)
     write_candidates(ranked, run.directories.results, run.answer_parameters)
@@ -116,28 +120,22 @@ def rank_run(
     keys = run.config.candidates
     slides = None if keys.removal_far_per_year is None else _slides(run)
     options = _ranking_options(run)
-    table = rank(EventTable.read(run.clean("0lag")), background, recovered, populations, options, slides)
+    zero_lag = with_event_templates(run, EventTable.read(run.clean("0lag")), keys.num_timed)
+    table = rank(zero_lag, background, with_measured_templates(run, recovered), populations, options, slides)
     catalogue = own_catalogue(run.config)
     if catalogue is None and run.config.data.source == "simulated":  # simulated noise has no known events
         catalogue = EventCatalogue(np.empty(0, np.str_), np.empty(0))
     elif catalogue is None:
         catalogue = EventCatalogue.gwosc()
     table.parameters["catalogue_event"] = catalogue.coincident(table["detection_time"], keys.catalogue_window)
-    files = run.background_files("test")
-    add_arrival_times(table, files, time_slides(run).preprocessing, keys.num_timed)
-    if storage.exists(run.model):
-        trained = trained_model(run)
-        bank = run.bank if storage.exists(run.bank) else ""
-        templates = Templates.of_network(trained.network, bank, run.config.bank.after)
-        add_templates(table, files, trained, templates, keys.num_timed)
-    add_classes(table, recovered, populations, options)
+    add_arrival_times(table, run.background_files("test"), time_slides(run).preprocessing, keys.num_timed)
     return table
 
 
 def run_signals(run: Artifacts) -> SignalModel | None:
     """Densities of signals and noise of a run that was searched, as the p_astro of its candidates has them.
 
-    Loud candidates stay in the background here.
+    Loud candidates stay in the background here. The templates of events are those of the run's candidates.
 
     Args:
         run: The run.
@@ -149,9 +147,9 @@ def run_signals(run: Artifacts) -> SignalModel | None:
         return None
     zero_lag, background = EventTable.read(run.clean("0lag")), Background.read(run.clean("background"))
     source = load_population(run.config.waveforms.prior, run.config.resolve)
-    statistic = zero_lag["detection_statistic"].astype(np.float64)
-    recovered, populations = recovered_injections(run), _populations(run, source)
-    return signal_model(statistic, zero_lag.livetime, background, recovered, populations, _ranking_options(run))
+    recovered, populations = with_measured_templates(run, recovered_injections(run)), _populations(run, source)
+    events = with_candidates_templates(run, zero_lag)
+    return signal_model(events, background, recovered, populations, _ranking_options(run))
 
 
 def _populations(run: Artifacts, source: AnyPopulation) -> Populations:

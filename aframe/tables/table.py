@@ -30,6 +30,7 @@ UNITS: Mapping[str, str] = {
     "mass_2_source": "M_sun",
     "total_mass": "M_sun",
     "chirp_mass": "M_sun",
+    "template_chirp_mass": "M_sun",
     "luminosity_distance": "Mpc",
     "detector_time": "s",
     "glitch_time": "s",

@@ -5,21 +5,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
-from small_networks import matched_filter
 
-from aframe.candidates.classes import CLASS_COLUMNS
 from aframe.candidates.foreground import Populations, astrophysical_foreground, merger_rate_prior
 from aframe.candidates.rank import (
     RankingOptions,
     Slides,
     add_arrival_times,
-    add_classes,
-    add_templates,
     loudest_closeups,
     rank,
 )
 from aframe.candidates.table import CandidateTable, candidates
-from aframe.candidates.templates import Templates
 from aframe.constants import SECONDS_PER_YEAR
 from aframe.errors import ConfigurationError
 from aframe.events.cluster import Clustering
@@ -143,6 +138,44 @@ def test_a_signal_is_distinguished_from_noise(search: tuple) -> None:
     assert 1 < low < middle < high < 44  # fewer signals are seen than that rate makes
 
 
+def test_a_population_of_one_class_has_all_of_p_astro(search: tuple) -> None:
+    table = ranked(search, OPTIONS)
+    assert table["p_astro"].max() > 0.9
+    np.testing.assert_array_equal(table["p_bbh"], table["p_astro"])
+    assert not table["p_bns"].any()
+    assert not table["p_nsbh"].any()
+    assert table.attributes["expected_of_classes"][:2].tolist() == [0, 0]
+    assert "template_mass_1" not in table.parameters
+
+
+@pytest.mark.parametrize("prior", ["lognormal", "jeffreys"])
+def test_classes_share_p_astro_by_the_template(search: tuple, prior: str) -> None:
+    """A third of the binaries become neutron stars here, of the same loudness. Templates tell them from black holes."""
+    zero_lag, events, recovered, populations = search
+    mixed = RecoveredTable(dict(recovered.parameters), attributes=recovered.attributes)
+    is_bns = np.arange(len(mixed)) % 3 == 0
+    for name in ("mass_1", "mass_2"):
+        mixed.parameters[name] = np.where(is_bns, 1.4 * (1 + mixed["redshift"]), mixed[name])
+    chirp_mass = (mixed["mass_1"] * mixed["mass_2"]) ** 0.6 / (mixed["mass_1"] + mixed["mass_2"]) ** 0.2
+    mixed.parameters["template_chirp_mass"] = np.where(np.arange(len(mixed)) % 20 == 1, 1.001 * chirp_mass, np.nan)
+    mixed.parameters["template_chirp_mass"][:300] = 1.001 * chirp_mass[:300]
+    masses = np.full((len(zero_lag), 2), np.nan)
+    masses[-2:] = [[1.7, 1.6], [40.0, 30.0]]
+    seen = dict(zip(("template_mass_1", "template_mass_2"), masses.T, strict=True))
+    templates = EventTable(zero_lag.parameters | seen, attributes=zero_lag.attributes)
+    options = replace(OPTIONS, rate_prior=prior)
+    table = ranked((templates, events, mixed, populations), options)
+    plain = ranked((zero_lag, events, mixed, populations), options)
+    np.testing.assert_array_equal(table["p_astro"], plain["p_astro"])
+    np.testing.assert_allclose(table["p_bns"] + table["p_nsbh"] + table["p_bbh"], table["p_astro"], rtol=1e-9)
+    assert table["template_mass_1"][0] == 1.7
+    assert table["p_bns"][0] > 0.99 * table["p_astro"][0]
+    assert table["p_bbh"][1] > 0.99 * table["p_astro"][1]
+    doubtful = plain["p_bns"][0] / plain["p_astro"][0]
+    assert 0.02 < doubtful < 0.9
+    assert np.isfinite(table["template_chirp_mass"]).sum() == 2
+
+
 def test_removal_restores_the_next_candidate(search: tuple) -> None:
     starts = np.full(8, 1e9)
     spans = SlideSpans(starts, np.full(len(starts), LIVETIME), np.stack([np.zeros(8), np.arange(1.0, 9.0)], axis=1))
@@ -158,7 +191,8 @@ def test_removal_restores_the_next_candidate(search: tuple) -> None:
 def test_too_little_to_tell_is_no_probability(search: tuple) -> None:
     zero_lag, events, recovered, populations = search
     table = ranked((zero_lag, events.rows(slice(20)), recovered, populations), OPTIONS)
-    assert np.isnan(table["p_astro"]).all()
+    for name in ("p_astro", "p_bns", "p_nsbh", "p_bbh"):
+        assert np.isnan(table[name]).all()
 
 
 RATE, START, DURATION = 1024.0, 1e9 + 5e6 - 20, 40.0
@@ -216,34 +250,3 @@ def test_the_loudest_look_as_the_search_saw_them(strain_with_a_pulse: str) -> No
         assert transforms[ifo].frequency[row] == pytest.approx(500 / (2 * np.pi), rel=0.15)
     two = loudest_closeups(table, [strain_with_a_pulse], model, clustering, 2)
     assert [place for place, _ in two] == [2 - lost]
-
-
-def test_the_best_template_shares_out_p_astro(tmp_path: Path, search: tuple) -> None:
-    """A template in the strain has its own masses; injections with a chirp mass like that have the classes."""
-    preprocessing = Preprocessing(("H1", "L1"), 1.0, 8.0, (0.25, 0.75), WHITENING)
-    network = matched_filter(2, preprocessing.kernel_size).eval()
-    rng, size = np.random.default_rng(3), round(DURATION * RATE)
-    wave, place = network.filters.filters(0, network.filters.rows[1][None])[0], round(20.0 * RATE)
-    strain = {ifo: 1e-22 * rng.normal(size=size) for ifo in ("H1", "L1")}
-    for series in strain.values():
-        series[place : place + wave.shape[-1]] += 3e-21 * wave.real.double().numpy()
-    path = background_path(str(tmp_path), START, DURATION)
-    write_background(path, strain, START, RATE)
-    mass = np.array([1.5, 9.0, 20.0, 30.0, 40.0, 50.0])
-    templates = Templates({"mass_1": mass, "mass_2": np.full(6, 1.4)}, 0.0)
-    table = ranked(search, OPTIONS)
-    table.parameters["detection_time"][0] = START + 20.0 + wave.shape[-1] / RATE / 2
-    add_templates(table, [path], Model(network, preprocessing), templates, 3)
-    assert table["template_mass_1"][0] == 9.0
-    assert np.isnan(table["template_mass_1"][1:]).all()
-    _, _, recovered, populations = search
-    light = recovered.rows(slice(None))
-    light.parameters["mass_1"] = np.where(np.arange(len(light)) % 2, 9.0 * (1 + light["redshift"]), light["mass_1"])
-    light.parameters["mass_2"] = np.where(np.arange(len(light)) % 2, 1.4 * (1 + light["redshift"]), light["mass_2"])
-    add_classes(table, recovered, populations, OPTIONS)
-    np.testing.assert_array_equal(table["p_bbh"], table["p_astro"])
-    add_classes(table, light, populations, OPTIONS)  # the same population has the weights of both
-    parts = np.stack([table[name] for name in CLASS_COLUMNS])
-    np.testing.assert_allclose(parts.sum(axis=0), table["p_astro"])
-    assert parts[1, 0] > 0.9 * table["p_astro"][0]
-    assert 0.1 < parts[1, 1] / table["p_astro"][1] < 0.9  # without a template, as the population has them

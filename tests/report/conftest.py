@@ -66,6 +66,8 @@ def _write_candidates(results: str, zero_lag: EventTable, background: Background
     livetime = np.where(removed, background.livetime, cleaned.livetime)
     table = candidates(zero_lag, background, Removal(cleaned, removed, count, livetime))
     table.parameters["p_astro"] = 1 / (1 + np.exp(-table["detection_statistic"].astype(np.float64)))
+    shares = np.tile([0.01, 0.0, 0.99], (len(table), 1)) * table["p_astro"][:, None]
+    table.parameters |= dict(zip(("p_bns", "p_nsbh", "p_bbh"), shares.T, strict=True))
     table.parameters["catalogue_event"] = np.array(["GW150914", *[""] * (len(table) - 1)])
     table.parameters["vetoes"] = np.array(["H1 known event; L1 known event", *[""] * (len(table) - 1)])
     late = np.full((len(table), 2), np.nan)
@@ -76,6 +78,7 @@ def _write_candidates(results: str, zero_lag: EventTable, background: Background
         "rate_prior": "lognormal",
         "expected_signals": 1.3,
         "statistic_floor": -2.0,
+        "expected_of_classes": np.array([0.012, 0.0, 1.25]),
         "merger_rate_gpc3_yr": np.array([17.0, 28.0, 45.0]),
         "Tb_before_vetoes": 1.1 * background.livetime,
         "T0_before_vetoes": LIVETIME + 300,

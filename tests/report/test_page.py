@@ -37,6 +37,7 @@ def test_everything_is_shown(page: str) -> None:
     assert "H1 not CBC_CAT2" in page
     for text in ("vetoed time included", "without the loudest candidates", "28 (17 to 45) mergers", "At L1 (ms)"):
         assert text in page
+    assert "The search expects 0.012 BNS, 0 NSBH, 1.25 BBH in that time." in page
     assert "Refused or not finite" in page
     assert '<td class="r">40\u202f017</td>' in page  # all draws, the unphysical included
     assert "is not there yet" not in page

@@ -13,8 +13,10 @@ from aframe.errors import ConfigurationError
 from aframe.inference.closeup_files import read_closeups
 from aframe.report.gather import gather
 from aframe.sensitivity.volume import ALL_DRAWS, read_efficiencies, read_volumes
-from aframe.steps.answers import build_report, estimate_sensitivity
+from aframe.steps.answers import build_report, estimate_sensitivity, run_signals
 from aframe.steps.devices import use_one_gpu
+from aframe.steps.templates import with_candidates_templates
+from aframe.tables import EventTable, RecoveredTable, Table
 
 
 def test_without_a_gpu_the_cpu_computes_and_says_so(monkeypatch, capsys, tmp_path):
@@ -53,6 +55,7 @@ def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
     assert share.edges[-1] == pytest.approx(4000, rel=0.05)
     assert gather(run.directories.results, None).efficiencies is not None
     assert "light" in Path(run.plot("sensitive_volume.html")).read_text()
+    assert not Path(run.result("injection_templates.hdf5")).exists()
     assert read_closeups(run.result("closeups.hdf5")) == {}  # neither a model nor strain exists
     table = CandidateTable.read(run.result("candidates.hdf5"))
     assert table["p_astro"].max() > 0
@@ -60,6 +63,36 @@ def test_volumes_of_pairs_and_of_populations_by_python_path(tmp_path, capsys):
     assert not table["p_bns"].any()
     rows = list(csv.DictReader(Path(run.result("candidates.csv")).read_text().splitlines()))
     assert [row["p_bbh"] for row in rows] == [row["p_astro"] for row in rows]
+
+
+def test_templates_of_events_and_injections_are_read_again(tmp_path):
+    """An online search splits p_astro with what the run measured."""
+    run = run_with_populations(tmp_path, "aframe.waveforms.priors.demo_bbh")
+    write_events(run)
+    plain = run_signals(run)
+    assert plain is not None
+    assert plain.sources.signals.mass_error is None
+    estimate_sensitivity(run)
+    recovered, path = RecoveredTable.read(run.events("foreground")), run.result("candidates.hdf5")
+    known = recovered.rows(np.arange(40))
+    known.parameters["injection_time"] = np.arange(40.0)  # the toy's are all 0
+    recovered.parameters["injection_time"] = np.arange(float(len(recovered)))
+    recovered.write(run.events("foreground"), run.event_parameters)
+    columns = {name: known[name] for name in ("injection_time", "shift")}
+    Table(columns | {"template_chirp_mass": 1.1 * known["chirp_mass"]}).write(run.result("injection_templates.hdf5"))
+    ranked = CandidateTable.read(path)
+    masses = np.full(len(ranked), np.nan)
+    masses[0] = 30.0
+    ranked.parameters |= {"template_mass_1": masses, "template_mass_2": masses}
+    ranked.write(path)
+    signals = run_signals(run)
+    assert signals is not None
+    error = signals.sources.signals.mass_error
+    assert error is not None
+    np.testing.assert_allclose(error.error, np.log(1.1))
+    events = with_candidates_templates(run, EventTable.read(run.events("0lag")))
+    assert np.isfinite(events["template_mass_1"]).sum() == 1
+    assert events["template_mass_1"][events["detection_statistic"].argmax()] == 30.0
 
 
 def test_a_population_that_cannot_be_weighed_is_refused_before_any_work(tmp_path):
