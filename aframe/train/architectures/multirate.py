@@ -5,6 +5,7 @@ orthogonal series, the singular vectors of the block (LLOID, Cannon et al., arXi
 these at the slice's rate. Their outputs are interpolated to a common rate, and summed to those of the templates.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,10 @@ STEPS_AT_ONCE = 512
 """Steps of a stream, or of several windows, that are filtered at once."""
 
 STEPS_TOGETHER = 32
-"""Steps of which templates' outputs are summed at once. They fit a processor's cache."""
+"""Steps of which templates' outputs are summed at once on a processor. They fit its cache."""
+
+KEPT = 3
+"""Largest number of numbers of steps whose spectra are kept: those of a stream, of its end and of windows."""
 
 EXTREMES = 16
 """Number of the lightest and of the heaviest templates by which the slices are chosen."""
@@ -153,7 +157,7 @@ class MultirateBank(FilterBank):
         with torch.no_grad():
             steps = self.steps(streams.shape[-1])
             result = streams.new_empty((*streams.shape[:2], self.templates, steps), dtype=torch.float32)
-            rows_at_once = max(1, STEPS_AT_ONCE // steps)
+            rows_at_once = max(1, STEPS_AT_ONCE // max(1, steps))
             for ifo in range(self.num_ifos):
                 for row in range(0, len(streams), rows_at_once):
                     some = slice(row, row + rows_at_once)
@@ -201,9 +205,11 @@ class MultirateBank(FilterBank):
         return Basis(tuple(filters), parts)
 
     def _filtering_of(self, steps: int, device: torch.device) -> Filtering:
-        """Spectra for some number of steps. They are kept."""
+        """Spectra for some number of steps. Those of a few numbers are kept, the last ones used."""
         key = (steps, device)
-        if key not in self._filterings:
+        if key in self._filterings:
+            self._filterings[key] = self._filterings.pop(key)
+        else:
             number = (steps * self.step_size + self.coincidence) // self.output
             rates = [SliceRate(shape, self.output, number, device) for shape in self.shapes]
             blocks = [
@@ -216,6 +222,8 @@ class MultirateBank(FilterBank):
                 ]
                 for bases in self._bases_of(device)
             ]
+            for old in list(self._filterings)[: 1 - KEPT]:
+                del self._filterings[old]
             self._filterings[key] = Filtering(rates, blocks)
         return self._filterings[key]
 
@@ -249,13 +257,13 @@ class MultirateBank(FilterBank):
     ) -> None:
         """Sum the outputs of filters to those of templates, and take the largest |z|²/2 in each step."""
         steps, output = result.shape[2], self.output
-        for rows in torch.arange(len(outputs)).split(max(1, STEPS_TOGETHER // steps)):
-            some = slice(int(rows[0]), int(rows[-1]) + 1)
-            for first in range(0, steps, STEPS_TOGETHER):
-                last = min(first + STEPS_TOGETHER, steps)
-                begin, stop = first * self.step_size // output, (last * self.step_size + self.coincidence) // output
-                real, imaginary = (weights @ outputs[some, :, begin:stop]).chunk(2, dim=1)
-                result[some, :, first:last] = self._peaks(real, imaginary, output, last - first)
+        together = STEPS_TOGETHER if outputs.device.type == "cpu" else STEPS_AT_ONCE
+        rows = max(1, together // steps)
+        for row, first in itertools.product(range(0, len(outputs), rows), range(0, steps, together)):
+            some, last = slice(row, row + rows), min(first + together, steps)
+            begin, stop = first * self.step_size // output, (last * self.step_size + self.coincidence) // output
+            real, imaginary = (weights @ outputs[some, :, begin:stop]).chunk(2, dim=1)
+            result[some, :, first:last] = self._peaks(real, imaginary, output, last - first)
 
 
 def bank_of(
