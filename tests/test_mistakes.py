@@ -230,7 +230,8 @@ def test_a_bank_that_does_not_fit_the_search_is_refused(
     cli.main(["init", str(run), "--config", "demo", *(f"--set={each}" for each in change.split(" & "))])
     settle(run, "injections")
     capsys.readouterr()
-    assert any(re.search(expected, line) for line in error_lines(capsys, "run", str(run), "--check"))
+    lines = error_lines(capsys, "run", str(run), "--check")
+    assert len([line for line in lines if re.search(expected, line)]) == 1
 
 
 def test_glitches_that_fill_the_time_are_a_warning(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

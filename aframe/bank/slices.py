@@ -17,7 +17,7 @@ from torch import Tensor
 
 Whole = Complex[Tensor, "templates time"]
 
-LEAST_SIZE = 16384
+LEAST_SIZE = 32768
 """Number of samples from which on templates are cut into slices."""
 
 EDGES = (1.0, 1 / 4, 1 / 16)
@@ -145,7 +145,8 @@ def is_long(size: int) -> bool:
 def plan(templates: Whole) -> tuple[Shape, ...]:
     """Choose places and rates of slices that suit templates.
 
-    Each slice has the slowest rate of which all templates fill no more than the used part.
+    Each slice has the slowest rate of which all templates fill no more than the used part, and no slice a slower one
+    than those before it.
 
     Args:
         templates: Templates at the full rate, among them the lightest and the heaviest of a bank.
@@ -154,14 +155,16 @@ def plan(templates: Whole) -> tuple[Shape, ...]:
         Shapes of the slices, the earliest first.
     """
     size = templates.shape[1]
+    grid, slowest = _grid(size), SLOWEST
     total = templates.abs().square().sum(1)
     shapes = []
     for window, (begin, stop) in zip(_windows(size), _spans(size), strict=True):
-        power = torch.fft.fft(templates * window, n=2 * size)[:, :size].abs().square().cumsum(1)
-        above = (power[:, -1:] - power) / (2 * size * total[:, None])
-        decimation = SLOWEST if stop < size else 1  # the last slice is kept whole
-        while decimation > 1 and bool((above[:, int(USED * 2 * size / decimation) - 1] > OUTSIDE).any()):
+        power = torch.fft.fft(templates * window, n=grid)[:, : grid // 2].abs().square().cumsum(1)
+        above = (power[:, -1:] - power) / (grid * total[:, None])
+        decimation = slowest if stop < size else 1  # the last slice is kept whole
+        while decimation > 1 and bool((above[:, int(USED * grid / decimation) - 1] > OUTSIDE).any()):
             decimation //= 2
+        slowest = decimation
         first = begin // decimation * decimation
         shapes.append(Shape(first, decimation, -(-(min(stop, size) - first) // decimation)))
     return tuple(shapes)
@@ -175,12 +178,11 @@ def cut(templates: Whole, shapes: Sequence[Shape]) -> SlicedTemplates:
         shapes: Result of ``plan``.
     """
     size = templates.shape[1]
-    windows = _windows(size)
+    windows, grid = _windows(size), _grid(size)
     parts = []
     for first in range(0, len(templates), AT_ONCE):
         some, series = templates[first : first + AT_ONCE], []
         for window, shape in zip(windows, shapes, strict=True):
-            grid = 2 * size
             spectrum = torch.fft.fft(some * window.to(some.device), n=grid)[:, : grid // shape.decimation]
             low = torch.fft.ifft(spectrum) / shape.decimation
             begin = shape.first // shape.decimation
@@ -220,6 +222,11 @@ def _spans(size: int) -> list[tuple[int, int]]:
     return [(max((MARGIN + TAIL) * SLOWEST, begin - half), stop) for begin, stop in zip(begins, stops, strict=True)]
 
 
+def _grid(size: int) -> int:
+    """Samples of the Fourier transforms of templates, without wraparound: a whole number for each sample of a slice."""
+    return -(-2 * size // SLOWEST) * SLOWEST
+
+
 def _fade(size: int) -> int:
     return round(FADE * EDGES[-1] * size)
 
@@ -237,7 +244,7 @@ def _windows(size: int) -> list[Float[Tensor, " time"]]:
 
 
 def _joined(templates: SlicedTemplates) -> Whole:
-    grid = 2 * templates.size
+    grid = _grid(templates.size)
     spectrum = torch.zeros((len(templates), grid), dtype=torch.complex64, device=templates.series[0].device)
     for shape, series in zip(templates.shapes, templates.series, strict=True):
         bins = grid // shape.decimation

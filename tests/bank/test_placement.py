@@ -5,6 +5,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
 from aframe.bank import interruption, placement
 from aframe.bank.matching import CompressedMatcher, SeriesMatcher
@@ -122,6 +123,8 @@ def test_a_population_without_templates_is_refused(matcher):
 
 def killed(matcher, path):
     """Place templates, and be killed with SIGKILL once the third batch is saved."""
+
+    torch.set_num_threads(1)  # a fork has no other threads, and would wait for them
 
     def save(state):
         interruption.save(state, path, {"seed": 1})

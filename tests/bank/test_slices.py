@@ -22,9 +22,9 @@ def loss(templates: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return 1 - overlap / templates.abs().square().sum(1) / others.abs().square().sum(1)
 
 
-def test_templates_from_sixteen_seconds_at_1024_hz_on_are_long() -> None:
-    assert not is_long(16 * 1024 - 1)
-    assert is_long(16 * 1024)
+def test_templates_from_thirty_two_seconds_at_1024_hz_on_are_long() -> None:
+    assert not is_long(32 * 1024 - 1)
+    assert is_long(32 * 1024)
 
 
 def test_slices_follow_each_other_and_are_the_slower_the_earlier(sliced: SlicedTemplates) -> None:

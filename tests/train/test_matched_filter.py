@@ -213,6 +213,12 @@ def test_some_templates_are_repeated_where_they_do_not_fill_the_groups():
     assert len(ordered.unique(dim=0)) == 6
 
 
+def test_long_templates_that_learn_are_refused_with_the_length_that_would_do():
+    filtering = MatchedFilterNetwork(2, 33536, trainable=True)
+    with pytest.raises(ConfigurationError, match=r"less than 32768 samples, .* and these have 33024"):
+        filtering.set_noise(4, 33024)
+
+
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-6), (True, 2e-2)])
 @pytest.mark.parametrize("trainable", [False, True])
 def test_a_model_comes_back_with_its_bank(tmp_path, half, tolerance, trainable):

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from aframe.bank import slices as slicing
 from aframe.bank.slices import Shape, SlicedTemplates, cut, is_long, plan
 from aframe.errors import ConfigurationError
 from aframe.tensors import Windows
@@ -121,8 +122,8 @@ class MultirateBank(FilterBank):
             ConfigurationError: Always.
         """
         raise ConfigurationError(
-            f"trainable: true needs templates of less than {self.template_size} samples, which are kept whole: shorten "
-            "template_length, or leave trainable out"
+            f"trainable: true needs templates of less than {slicing.LEAST_SIZE} samples, which are kept whole, and "
+            f"these have {self.template_size}: shorten template_length, or leave trainable out"
         )
 
     def fold(self) -> None:
