@@ -309,7 +309,7 @@ def check_engine(run: Artifacts) -> None:
     """
     config = run.config
     size = round(config.bank.template_length * config.search.sample_rate)
-    if config.export.served and run.needs_bank and is_long(size):
+    if config.export.served and is_long(size) and run.needs_bank:
         raise ConfigurationError(
             f"template_length = {config.bank.template_length:g} s in [luigi_bank]: from {LEAST_SIZE} samples on "
             f"({LEAST_SIZE / config.search.sample_rate:g} s) templates are filtered at several rates, which no server "

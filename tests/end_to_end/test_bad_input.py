@@ -296,7 +296,8 @@ def test_good_strain(trained: Path, tmp_path: Path) -> None:
     assert result.stdout.endswith(f"events: {output}\npage: {page}\n")
     [chosen] = re.findall("^scored in (.+)$", result.stdout, re.MULTILINE)
     assert (storage.made_with(str(output)) or {})["inference.precision"] == chosen == precision.choose("cpu")
-    assert len(re.findall("<summary>", page.read_text())) == 2
+    shown = min(2, len(EventTable.read(str(output))))
+    assert len(re.findall("<summary>", page.read_text())) == shown > 0
 
 
 def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path: Path) -> None:
@@ -307,7 +308,8 @@ def test_directory_of_strain_with_a_background_and_a_gap(trained: Path, tmp_path
     strain(tmp_path / "strain" / "L1.hdf5", "L1", gap)
     strain(tmp_path / "strain" / "H1.hdf5", "H1")
     alone, rated = tmp_path / "alone.hdf5", tmp_path / "rated.hdf5"
-    command = ["infer", "--model", str(trained), "--strain", str(tmp_path / "strain")]
+    # in bfloat16, the two loudest events may be equally loud
+    command = ["infer", "--model", str(trained), "--strain", str(tmp_path / "strain"), "--precision", "float32"]
     result = aframe_here(*command, "--output", str(alone))
     assert (result.returncode, result.stderr) == (0, "")
     known = EventTable.read(str(alone))

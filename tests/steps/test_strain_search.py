@@ -8,7 +8,8 @@ from live_strain import live_model
 
 from aframe.errors import ConfigurationError
 from aframe.preprocessing import MINIMUM_PHASE, PHASES, ZERO_PHASE
-from aframe.steps.online import _check_phase
+from aframe.settings.sections import Search
+from aframe.steps.online import _check_keys
 from aframe.steps.strain_search import SearchChoices, StrainSearch
 from aframe.tables import EventTable
 from aframe.train.model import save
@@ -38,9 +39,22 @@ def test_a_background_of_another_phase_is_refused(tmp_path: Path, of_model: str,
         StrainSearch.prepare(choices, "cpu")
 
 
-def test_a_runs_model_of_another_phase_than_its_settings_is_not_searched_with() -> None:
+def test_a_runs_model_of_other_settings_than_its_own_is_not_searched_with() -> None:
+    def settings(**changes: object) -> Search:
+        values = {
+            "ifos": ("H1", "L1"), "sample_rate": 256.0, "kernel_length": 1.0, "psd_length": 4.0, "fftlength": 1.0,
+            "fduration": 1.0, "block_length": 4.0, "highpass": 20.0, "lowpass": None, "inference_sampling_rate": 4.0,
+            "whitening_phase": ZERO_PHASE, "seed": 1,
+        }  # fmt: skip
+        return Search(**(values | changes))
+
     zero, minimum = live_model(), live_model(phase=MINIMUM_PHASE)
-    for phase, model in (("", minimum), (ZERO_PHASE, zero), (MINIMUM_PHASE, minimum)):
-        _check_phase("model.pt", phase, model)
+    _check_keys("model.pt", None, minimum)
+    _check_keys("model.pt", settings(seed=2), zero)
+    _check_keys("model.pt", settings(whitening_phase=MINIMUM_PHASE), minimum)
     with pytest.raises(ConfigurationError, match=r"trained with whitening_phase = zero, but .* now says minimum"):
-        _check_phase("model.pt", MINIMUM_PHASE, zero)
+        _check_keys("model.pt", settings(whitening_phase=MINIMUM_PHASE), zero)
+    with pytest.raises(ConfigurationError, match=r"trained with ifos = H1, L1, but .* now says H1, V1: restore"):
+        _check_keys("model.pt", settings(ifos=("H1", "V1")), zero)
+    with pytest.raises(ConfigurationError, match=r"trained with highpass = 20\.0, but"):
+        _check_keys("model.pt", settings(highpass=30.0), zero)
