@@ -5,7 +5,8 @@ orthogonal series, the singular vectors of the block (LLOID, Cannon et al., arXi
 these at the slice's rate. Their outputs are interpolated to a common rate, and summed to those of the templates.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,24 +14,28 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from aframe.bank import slices as slicing
-from aframe.bank.slices import MARGIN, TAIL, USED, Shape, SlicedTemplates, cut, interpolation, is_long, plan
+from aframe.bank.slices import Shape, SlicedTemplates, cut, is_long, plan
 from aframe.errors import ConfigurationError
 from aframe.tensors import Windows
 from aframe.train.architectures.decimation import DECIMATIONS
 from aframe.train.architectures.filter_bank import FilterBank, is_exported
-from aframe.train.architectures.overlap_save import smooth_size
+from aframe.train.architectures.partitions import Partitions
+from aframe.train.architectures.slice_rates import SliceRate
 
-BLOCK = 256
+BLOCK = 128
 """Number of templates that share basis filters."""
 
 TOLERANCE = 2e-3
 """Largest part of a template's power that the basis filters of one slice lose."""
 
 STEPS_AT_ONCE = 512
-"""Steps of a stream that are filtered at once."""
+"""Steps of a stream, or of several windows, that are filtered at once."""
 
 STEPS_TOGETHER = 32
-"""Steps of which templates' outputs are summed at once. They fit a processor's cache."""
+"""Steps of which templates' outputs are summed at once on a processor. They fit its cache."""
+
+KEPT = 3
+"""Largest number of numbers of steps whose spectra are kept: those of a stream, of its end and of windows."""
 
 EXTREMES = 16
 """Number of the lightest and of the heaviest templates by which the slices are chosen."""
@@ -42,11 +47,25 @@ class Basis:
 
     Attributes:
         filters: For each slice the filters, shape (filters, slice size).
-        weights: What each filter adds to each template, shape (templates, filters of all slices).
+        weights: What the real and imaginary parts of the filters' outputs, those of all slices, add to those of the
+            templates' outputs.
     """
 
     filters: tuple[Complex[Tensor, "_ _"], ...]
-    weights: Complex[Tensor, "templates filters"]
+    weights: Float[Tensor, "sums parts"]
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """What filters some number of steps.
+
+    Attributes:
+        rates: Rates of the slices.
+        blocks: For each detector, block of templates and slice the spectra of the basis filters.
+    """
+
+    rates: list[SliceRate]
+    blocks: list[list[list[Partitions]]]
 
 
 class MultirateBank(FilterBank):
@@ -79,8 +98,7 @@ class MultirateBank(FilterBank):
         for number, shape in enumerate(self.shapes):
             self.register_buffer(f"slice_{number}", torch.zeros(2, templates, shape.size))
         self._bases: dict[torch.device, list[list[Basis]]] = {}
-        self._interpolations: dict[tuple[Shape, int, int], Tensor] = {}
-        self._roll_offs: dict[tuple[Shape, int], Tensor] = {}
+        self._filterings: dict[tuple[int, torch.device], Filtering] = {}
 
     @classmethod
     def of_slices(cls, templates: SlicedTemplates, num_ifos: int, step_size: int, coincidence: int) -> "MultirateBank":
@@ -140,12 +158,15 @@ class MultirateBank(FilterBank):
         with torch.no_grad():
             steps = self.steps(streams.shape[-1])
             result = streams.new_empty((*streams.shape[:2], self.templates, steps), dtype=torch.float32)
-            for ifo, bases in enumerate(self._bases_of(streams.device)):
-                for row in range(len(streams)):
+            rows_at_once = max(1, STEPS_AT_ONCE // max(1, steps))
+            for ifo in range(self.num_ifos):
+                for row in range(0, len(streams), rows_at_once):
+                    some = slice(row, row + rows_at_once)
                     for first in range(0, steps, STEPS_AT_ONCE):
-                        last = min(first + STEPS_AT_ONCE, steps)
-                        samples = streams[row, ifo, first * self.step_size :].float()
-                        self._measure(samples, bases, result[row, ifo, :, first:last])
+                        last, begin = min(first + STEPS_AT_ONCE, steps), first * self.step_size
+                        stop = (last - 1) * self.step_size + self.receptive_field
+                        samples = streams[some, ifo, begin:stop].float()
+                        self._measure(samples, ifo, result[some, ifo, :, first:last])
             return result
 
     def _whole(self, rows: slice | Int[Tensor, " some"]) -> Complex[Tensor, "some time"]:
@@ -157,7 +178,7 @@ class MultirateBank(FilterBank):
 
     def _forget(self) -> None:
         super()._forget()
-        self._bases, self._interpolations, self._roll_offs = {}, {}, {}
+        self._bases, self._filterings = {}, {}
 
     def _bases_of(self, device: torch.device) -> list[list[Basis]]:
         """For each detector the basis of each block of templates."""
@@ -180,83 +201,70 @@ class MultirateBank(FilterBank):
             chosen = vectors.flip(1)[:, :number].to(series.dtype)
             filters.append(chosen.mH @ series)
             weights.append(chosen)
-        return Basis(tuple(filters), torch.cat(weights, dim=1).conj().resolve_conj())
+        every = torch.cat(weights, dim=1).conj()
+        parts = torch.cat([torch.cat([every.real, -every.imag], dim=1), torch.cat([every.imag, every.real], dim=1)])
+        return Basis(tuple(filters), parts)
+
+    def _filtering_of(self, steps: int, device: torch.device) -> Filtering:
+        """Spectra for some number of steps. Those of a few numbers are kept, the last ones used."""
+        key = (steps, device)
+        if key in self._filterings:
+            self._filterings[key] = self._filterings.pop(key)
+        else:
+            number = (steps * self.step_size + self.coincidence) // self.output
+            rates = [SliceRate(shape, self.output, number, device) for shape in self.shapes]
+            blocks = [
+                [
+                    [
+                        Partitions(filters, rate.outputs, rate.every)
+                        for filters, rate in zip(basis.filters, rates, strict=True)
+                    ]
+                    for basis in bases
+                ]
+                for bases in self._bases_of(device)
+            ]
+            for old in list(self._filterings)[: 1 - KEPT]:
+                del self._filterings[old]
+            self._filterings[key] = Filtering(rates, blocks)
+        return self._filterings[key]
 
     def _measure(
-        self, samples: Float[Tensor, " time"], bases: Sequence[Basis], result: Float[Tensor, "templates steps"]
+        self, streams: Float[Tensor, "batch time"], ifo: int, result: Float[Tensor, "batch templates steps"]
     ) -> None:
         """Largest |z|²/2 in each of some steps, the first of which begins with the first sample."""
-        steps, output = result.shape[1], self.output
-        number = (steps * self.step_size + self.coincidence) // output
-        pieces = [self._decimated(samples, shape, number * output) for shape in self.shapes]
-        for block, basis in enumerate(bases):
-            outputs = [
-                self._filtered(piece, filters, shape, number * output)
-                for piece, filters, shape in zip(pieces, basis.filters, self.shapes, strict=True)
-            ]
-            rows = slice(block * BLOCK, block * BLOCK + len(basis.weights))
-            for first in range(0, steps, STEPS_TOGETHER):
-                last = min(first + STEPS_TOGETHER, steps)
-                z = basis.weights @ torch.cat(list(self._interpolated(outputs, first, last - first)))
-                result[rows, first:last] = self._peaks(z.real, z.imag, output, last - first)
+        steps = result.shape[2]
+        padded = min(STEPS_AT_ONCE, 1 << (steps - 1).bit_length())  # so that spectra of few numbers are kept
+        filtering = self._filtering_of(padded, streams.device)
+        slowed = [rate.slowed(streams) for rate in filtering.rates]
+        first_row = 0
+        for partitions, basis in zip(filtering.blocks[ifo], self._bases_of(streams.device)[ifo], strict=True):
+            outputs = torch.cat(
+                [
+                    rate.interpolated(each.correlate(samples))
+                    for rate, each, samples in zip(filtering.rates, partitions, slowed, strict=True)
+                ],
+                dim=1,
+            )
+            templates = len(basis.weights) // 2
+            rows = slice(first_row, first_row + templates)
+            self._sum(torch.cat([outputs.real, outputs.imag], dim=1), basis.weights, result[:, rows])
+            first_row += templates
 
-    def _margin(self, shape: Shape) -> int:
-        """Samples of a slice that its output has before the first moment and after the last, for interpolation."""
-        return MARGIN if shape.decimation > self.output else 0
-
-    @staticmethod
-    def _tail(shape: Shape) -> int:
-        """Samples of a slice's stream on either side that the filter to its rate needs."""
-        return TAIL if shape.decimation > 1 else 0
-
-    def _decimated(self, samples: Float[Tensor, " time"], shape: Shape, duration: int) -> Complex[Tensor, " low_time"]:
-        """Spectrum of the part of the stream that a slice needs, in the slice's band."""
-        margin = self._margin(shape) + self._tail(shape)
-        number = -(-duration // shape.decimation) + 2 * margin + shape.size
-        grid, bins = smooth_size(number) * shape.decimation, smooth_size(number)
-        begin = shape.first - margin * shape.decimation
-        piece = samples[begin : begin + number * shape.decimation]
-        return torch.fft.fft(piece, n=grid)[:bins] * self._roll_off(shape, bins)
-
-    def _roll_off(self, shape: Shape, size: int) -> Float[Tensor, " frequency"]:
-        """Response of a low-pass filter that falls above the used part of a slice's band, so that it is short."""
-        key = (shape, size)
-        if key not in self._roll_offs:
-            band = torch.arange(size, dtype=torch.float32) / size
-            fall = ((band - USED) / (1 - USED)).clamp(0, 1) if shape.decimation > 1 else torch.zeros(size)
-            self._roll_offs[key] = (fall * torch.pi / 2).cos().square().to(self.rows.device)
-        return self._roll_offs[key]
-
-    def _filtered(
-        self, piece: Complex[Tensor, " low_time"], filters: Complex[Tensor, "filters time"], shape: Shape, duration: int
-    ) -> Complex[Tensor, "filters outputs"]:
-        """Outputs of basis filters at a slice's rate, or at the common one."""
-        products = piece * torch.fft.fft(filters, n=len(piece)).conj()
-        if shape.decimation < self.output:
-            products = products.unflatten(1, (self.output // shape.decimation, -1)).mean(1)
-        first, number = self._tail(shape), duration // max(shape.decimation, self.output) + 1
-        return torch.fft.ifft(products)[:, first : first + number + 1 + 2 * self._margin(shape)]
-
-    def _interpolated(
-        self, outputs: Sequence[Tensor], first: int, steps: int
-    ) -> Iterator[Complex[Tensor, "filters outputs"]]:
-        """Outputs of each slice's filters at the common rate, in some steps."""
-        output, number = self.output, (steps * self.step_size + self.coincidence) // self.output
-        for series, shape in zip(outputs, self.shapes, strict=True):
-            begin = first * self.step_size
-            if shape.decimation <= output:
-                yield series[:, begin // output : begin // output + number]
-                continue
-            place = begin // shape.decimation
-            offset = begin - place * shape.decimation + MARGIN * shape.decimation
-            weights = self._weights(shape, offset, number)
-            yield series[:, place : place + len(weights)] @ weights
-
-    def _weights(self, shape: Shape, offset: int, number: int) -> Complex[Tensor, "samples outputs"]:
-        key = (shape, offset, number)
-        if key not in self._interpolations:
-            self._interpolations[key] = interpolation(shape, offset, number, self.output).to(self.rows.device)
-        return self._interpolations[key]
+    def _sum(
+        self,
+        outputs: Float[Tensor, "batch parts outputs"],
+        weights: Float[Tensor, "sums parts"],
+        result: Float[Tensor, "batch templates steps"],
+    ) -> None:
+        """Sum the outputs of filters to those of templates, and take the largest |z|²/2 in each step."""
+        steps, output = result.shape[2], self.output
+        together = STEPS_TOGETHER if outputs.device.type == "cpu" else STEPS_AT_ONCE
+        rows = max(1, together // steps)
+        for row, first in itertools.product(range(0, len(outputs), rows), range(0, steps, together)):
+            some, last = slice(row, row + rows), min(first + together, steps)
+            begin, stop = first * self.step_size // output, (last * self.step_size + self.coincidence) // output
+            real, imaginary = (weights @ outputs[some, :, begin:stop]).chunk(2, dim=1)
+            result[some, :, first:last] = self._peaks(real, imaginary, output, last - first)
 
 
 def bank_of(
