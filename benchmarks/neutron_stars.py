@@ -36,6 +36,9 @@ IFOS, START, MONTH = ("H1", "L1"), 1e9, 30 * 86400.0
 SECONDS, SIGNALS, MOST = sized((3072.0, 200, 50_000), (512.0, 12, 256))
 WAVEFORM, RIGHT_PAD = 72.0, 1.0
 
+QUIET = 28.0
+"""Bound of a step up to which its best template is not looked for. The threshold is higher."""
+
 COST, EFFICIENCY = at_most(60.0), at_least(0.93, of_full_amount=True)
 DELAY, MASS = at_most(10.0, of_full_amount=True), at_most(0.01, of_full_amount=True)
 
@@ -51,6 +54,7 @@ def network() -> tuple[Model, np.ndarray]:
     last = kernel - AFTER
     preprocessing = Preprocessing(IFOS, kernel, 8.0, (last - 0.4, last), whitening)
     bank = PlainBank(len(IFOS), preprocessing.kernel_size, groups=64, coherent=False)
+    bank.quiet = QUIET
     strain = [simulate(load_asd("aLIGO_O4_high_asd.txt"), ifo, START, START + 512, RATE, seed=7) for ifo in IFOS]
     psds = torch.stack([power_spectral_density(torch.from_numpy(each), RATE, 1.0) for each in strain])
     bank.set_bank(templates, torch.from_numpy(columns["chirp_mass"]), smooth_psd(psds, RATE))
