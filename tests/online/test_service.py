@@ -133,8 +133,9 @@ def test_a_replay_searches_what_its_state_vectors_let_through(place, capsys):
     assert "has no dataset H1:OTHER: mend state_channel" in capsys.readouterr().err
 
 
-def test_a_run_whose_keys_have_changed_since_its_training_is_refused(place, tmp_path, capsys):
+def test_a_run_whose_keys_have_changed_since_its_training_is_refused(place, tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
+    monkeypatch.setenv("AFRAME_TRAIN_RUN_DIR", str(run / "train_run"))
     main(["init", str(run), "--set", "search.psd_length=32"])
     model = load(shipped_model())
     (run / "train_run").mkdir()
