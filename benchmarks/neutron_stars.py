@@ -95,7 +95,7 @@ def threshold_of_a_month(engine: Engine, clustering: Clustering, duration: float
     loudest, live = [], 0.0
     for number in range(1, int(duration - engine.preprocessing.kernel_length - 1)):
         windows = engine.grid.windows(engine.streams[0].data.shape[-1] - round(number * RATE))
-        scores = engine.scores(Slide(number, 0, (0.0, float(number)), windows))
+        scores = engine.scores(Slide(0, number, (0.0, float(number)), windows))
         loudest.append(cluster(scores, START, clustering)[0])
         live += windows / engine.preprocessing.inference_sampling_rate
         if live > MONTH:
