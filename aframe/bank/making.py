@@ -4,11 +4,10 @@ import numpy as np
 import torch
 
 from aframe.bank import slices
-from aframe.bank.placement import one_thread
 from aframe.bank.slices import Shape, SlicedTemplates
 from aframe.bank.templates import TemplateMaker, Templates
 from aframe.errors import DataError
-from aframe.machine.parallel import in_slices, shared_array
+from aframe.machine.parallel import in_slices, one_thread, shared_array
 from aframe.waveforms.source import Columns, rows
 
 BYTES_PER_SAMPLE = 8

@@ -4,7 +4,6 @@ Draws of the population join the bank where it is still thin (Harry, Allen & Sat
 """
 
 import bisect
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ import torch
 
 from aframe.bank.matching import Matcher, Spectra, Spectrum
 from aframe.errors import DataError
-from aframe.machine.parallel import in_slices, shared_array
+from aframe.machine.parallel import in_slices, one_thread, shared_array
 from aframe.types import Array
 from aframe.waveforms.source import Columns, Progress, rows
 from aframe.waveforms.spectra import newtonian_phase
@@ -287,14 +286,3 @@ def _each(columns: Columns) -> Iterator[dict[str, float]]:
     masses, phases = columns["mass_1"] + columns["mass_2"], newtonian_phase(columns["chirp_mass"], LOWEST)
     for total_mass, phase in zip(masses.tolist(), phases.tolist(), strict=True):
         yield {"total_mass": total_mass, "phase": phase}
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread. Forked processes have no others, and the order of sums depends on the number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

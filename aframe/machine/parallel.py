@@ -1,11 +1,12 @@
 """Parallel work in forked processes that write to shared arrays."""
 
+import contextlib
 import gc
 import math
 import mmap
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -49,6 +50,19 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
     with ProcessPoolExecutor(processes, context, initializer=_inherit, initargs=(run,)) as pool:
         for _ in pool.map(_run_inherited, slices, chunksize=4):
             pass
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with torch on one thread. Forked processes have no others, and the order of sums depends on the number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _inherit(run: Callable[[slice], None]) -> None:
