@@ -54,7 +54,7 @@ def in_slices(run: Callable[[slice], None], number: int, size: int, workers: int
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with torch on one thread. Forked processes have no others, and the order of sums depends on the number."""
+    """Compute with torch on one thread. Forks have no others, and the order of sums depends on their number."""
     import torch
 
     before = torch.get_num_threads()
